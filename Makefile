@@ -1,0 +1,129 @@
+# The front door. Each environment is a folder plus a stamp file, so a second run has nothing to do.
+
+PYTHON ?= python3
+
+# Start-up time depends on compiled bytecode, and an environment or a path of the caller's must not leak into ours.
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH VIRTUAL_ENV
+# Interpreters come from the machine: fetching one would be a surprise, and fails behind a closed network.
+export UV_PYTHON_DOWNLOADS := never
+
+BUILD := .build
+UV := $(BUILD)/uv/bin/uv
+BIN := .venv/bin
+WORKER := $(BUILD)/worker
+AIRFLOW_3_2 := $(BUILD)/airflow-3.2
+EDGE3 := $(BUILD)/edge3
+
+SOURCES := $(shell find src -type f ! -path '*/__pycache__/*')
+CHECKED := src $(wildcard harness demo benchmarks tools)
+
+# $(call new-env,FOLDER,LOCK): exactly what the lock says, bytecode included.
+define new-env
+$(UV) venv --quiet --clear --python '$(PYTHON)' $(1)
+$(UV) pip install --quiet --python $(1)/bin/python --require-hashes --compile-bytecode -r $(2)
+endef
+
+# $(call editable,FOLDER): the project itself, built with the locked backend instead of one fetched for the occasion.
+editable = $(UV) pip install --quiet --python $(1)/bin/python --no-deps --no-build-isolation --editable .
+
+.PHONY: help
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+# ---- environments
+
+$(BUILD)/uv.stamp: requirements/uv.txt
+	@command -v '$(PYTHON)' >/dev/null || { \
+	  echo "make: no '$(PYTHON)' on PATH; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: $$('$(PYTHON)' --version 2>&1) is too old: 3.11 or newer is needed; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@mkdir -p $(BUILD)
+	@'$(PYTHON)' -m venv --clear $(BUILD)/uv || { \
+	  echo "make: '$(PYTHON)' cannot make a virtual environment; install its venv module (Debian, Ubuntu: python3-venv)" >&2; exit 1; }
+	$(BUILD)/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/uv.txt
+	@touch $@
+
+$(BUILD)/dev.stamp: $(BUILD)/uv.stamp requirements/dev.txt
+	$(call new-env,.venv,requirements/dev.txt)
+	@touch $@
+
+$(BUILD)/setup.stamp: $(BUILD)/dev.stamp pyproject.toml
+	$(call editable,.venv)
+	@touch $@
+
+$(BUILD)/worker-deps.stamp: $(BUILD)/uv.stamp requirements/worker.txt
+	$(call new-env,$(WORKER),requirements/worker.txt)
+	@touch $@
+
+$(BUILD)/wheel.stamp: $(BUILD)/dev.stamp pyproject.toml README.md LICENSE NOTICE $(SOURCES)
+	@rm -rf $(BUILD)/dist
+	$(UV) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir $(BUILD)/dist .
+	@touch $@
+
+$(BUILD)/worker.stamp: $(BUILD)/worker-deps.stamp $(BUILD)/wheel.stamp
+	$(UV) pip install --quiet --python $(WORKER)/bin/python --no-deps --reinstall --compile-bytecode $(BUILD)/dist/airflow_edge-*.whl
+	$(UV) pip check --quiet --python $(WORKER)/bin/python
+	@touch $@
+
+$(BUILD)/airflow-3.2-deps.stamp: $(BUILD)/uv.stamp requirements/airflow-3.2.txt
+	$(call new-env,$(AIRFLOW_3_2),requirements/airflow-3.2.txt)
+	@touch $@
+
+$(BUILD)/airflow-3.2.stamp: $(BUILD)/airflow-3.2-deps.stamp pyproject.toml
+	$(call editable,$(AIRFLOW_3_2))
+	@touch $@
+
+$(BUILD)/edge3.stamp: $(BUILD)/uv.stamp requirements/edge3.txt
+	$(call new-env,$(EDGE3),requirements/edge3.txt)
+	@touch $@
+
+.PHONY: setup env-worker env-airflow-3.2 env-edge3
+setup: $(BUILD)/setup.stamp ## .venv: everything to develop with, the project editable
+env-worker: $(BUILD)/worker.stamp ## .build/worker: what a site has, airflow-edge[worker] from a wheel and nothing else
+env-airflow-3.2: $(BUILD)/airflow-3.2.stamp ## .build/airflow-3.2: the oldest Airflow that is supported
+env-edge3: $(BUILD)/edge3.stamp ## .build/edge3: the peer that the benchmark runs against
+
+# ---- what people run
+
+.PHONY: test lint format demo bench docs docs-check lock clean
+test: setup env-worker env-airflow-3.2 ## all tests (make test ARGS='tests/unit -x' for some)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## formatting, lint, types, import rules, generated pages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(CHECKED) tests
+	$(BIN)/lint-imports
+	$(if $(wildcard tools/docs*),$(MAKE) --no-print-directory docs-check)
+
+format: setup ## put formatting and import order right
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+demo: setup env-worker ## a whole Airflow and one worker; ONCE=1 ends after the run
+	@$(BIN)/python -m demo $(if $(ONCE),--once)
+
+bench: setup env-worker env-edge3 ## side by side with LocalExecutor and edge3
+	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: setup ## write the generated pages anew
+	$(BIN)/python -m tools.docs
+
+docs-check: setup ## fail if a generated page is stale
+	$(BIN)/python -m tools.docs --check
+
+# ---- locks
+
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+ALL_EXTRAS := pyproject.toml --extra server --extra worker --group dev
+
+lock: $(BUILD)/uv.stamp ## resolve the locks in requirements/ (UPGRADE=1 takes the newest releases)
+	$(COMPILE) requirements/uv.in -o requirements/uv.txt
+	$(COMPILE) $(ALL_EXTRAS) -c requirements/airflow-3.3.in -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra worker -c requirements/airflow-3.3.in -o requirements/worker.txt
+	$(COMPILE) $(ALL_EXTRAS) -c requirements/airflow-3.2.in -o requirements/airflow-3.2.txt
+	$(COMPILE) requirements/edge3.in -o requirements/edge3.txt
+
+clean: ## remove every environment and cache
+	rm -rf .venv $(BUILD) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

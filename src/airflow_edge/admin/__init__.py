@@ -1,0 +1,1 @@
+"""What a person or a script may call: the REST API under the UI and the command line."""

@@ -1,0 +1,1 @@
+"""The edge process, which never imports Airflow."""

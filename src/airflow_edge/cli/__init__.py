@@ -1,0 +1,1 @@
+"""The commands `airflow edge` and `airflow-edge`: thin, they parse and call."""

@@ -1,0 +1,1 @@
+"""The centre's rules, without I/O: who gets which job, which worker is lost, why a job waits."""

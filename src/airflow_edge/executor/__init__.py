@@ -1,0 +1,1 @@
+"""Airflow's executor on one side, the store on the other."""

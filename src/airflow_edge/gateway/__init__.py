@@ -1,0 +1,1 @@
+"""What a worker may call: the link, enrolment, the task's Execution API, logs."""

@@ -1,0 +1,1 @@
+"""Task logs as stored and as read back by Airflow."""

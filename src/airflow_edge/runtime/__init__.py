@@ -1,0 +1,1 @@
+"""The warm process at the site that forks one supervisor per job."""

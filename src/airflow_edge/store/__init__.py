@@ -1,0 +1,1 @@
+"""SQLAlchemy behind the dispatcher's ports: tables, queries and migrations."""
