@@ -1,4 +1,4 @@
-# The front door. Each environment is a folder plus a stamp file, so a second run has nothing to do.
+# The front door. Each environment has stamp files inside it, so a second run has nothing to do and a removed one is made again.
 
 PYTHON ?= python3
 
@@ -17,10 +17,10 @@ EDGE3 := $(BUILD)/edge3
 SOURCES := $(shell find src -type f ! -path '*/__pycache__/*')
 CHECKED := src $(wildcard harness demo benchmarks tools)
 
-# $(call new-env,FOLDER,LOCK): exactly what the lock says, bytecode included.
-define new-env
-$(UV) venv --quiet --clear --python '$(PYTHON)' $(1)
-$(UV) pip install --quiet --python $(1)/bin/python --require-hashes --compile-bytecode -r $(2)
+# $(call locked-env,FOLDER,LOCK): exactly what the lock says, bytecode included.
+define locked-env
+@test -x $(1)/bin/python || $(UV) venv --quiet --clear --python '$(PYTHON)' $(1)
+$(UV) pip sync --quiet --python $(1)/bin/python --require-hashes --compile-bytecode $(2)
 endef
 
 # $(call editable,FOLDER): the project itself, built with the locked backend instead of one fetched for the occasion.
@@ -32,56 +32,55 @@ help: ## say what there is
 
 # ---- environments
 
-$(BUILD)/uv.stamp: requirements/uv.txt
+$(BUILD)/uv/done.stamp: requirements/uv.txt
 	@command -v '$(PYTHON)' >/dev/null || { \
 	  echo "make: no '$(PYTHON)' on PATH; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "make: $$('$(PYTHON)' --version 2>&1) is too old: 3.11 or newer is needed; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
-	@mkdir -p $(BUILD)
 	@'$(PYTHON)' -m venv --clear $(BUILD)/uv || { \
 	  echo "make: '$(PYTHON)' cannot make a virtual environment; install its venv module (Debian, Ubuntu: python3-venv)" >&2; exit 1; }
 	$(BUILD)/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/uv.txt
 	@touch $@
 
-$(BUILD)/dev.stamp: $(BUILD)/uv.stamp requirements/dev.txt
-	$(call new-env,.venv,requirements/dev.txt)
+.venv/locked.stamp: $(BUILD)/uv/done.stamp requirements/dev.txt
+	$(call locked-env,.venv,requirements/dev.txt)
 	@touch $@
 
-$(BUILD)/setup.stamp: $(BUILD)/dev.stamp pyproject.toml
+.venv/done.stamp: .venv/locked.stamp pyproject.toml
 	$(call editable,.venv)
 	@touch $@
 
-$(BUILD)/worker-deps.stamp: $(BUILD)/uv.stamp requirements/worker.txt
-	$(call new-env,$(WORKER),requirements/worker.txt)
+$(WORKER)/locked.stamp: $(BUILD)/uv/done.stamp requirements/worker.txt
+	$(call locked-env,$(WORKER),requirements/worker.txt)
 	@touch $@
 
-$(BUILD)/wheel.stamp: $(BUILD)/dev.stamp pyproject.toml README.md LICENSE NOTICE $(SOURCES)
+$(BUILD)/dist/done.stamp: .venv/locked.stamp pyproject.toml README.md LICENSE NOTICE $(SOURCES)
 	@rm -rf $(BUILD)/dist
 	$(UV) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir $(BUILD)/dist .
 	@touch $@
 
-$(BUILD)/worker.stamp: $(BUILD)/worker-deps.stamp $(BUILD)/wheel.stamp
+$(WORKER)/done.stamp: $(WORKER)/locked.stamp $(BUILD)/dist/done.stamp
 	$(UV) pip install --quiet --python $(WORKER)/bin/python --no-deps --reinstall --compile-bytecode $(BUILD)/dist/airflow_edge-*.whl
 	$(UV) pip check --quiet --python $(WORKER)/bin/python
 	@touch $@
 
-$(BUILD)/airflow-3.2-deps.stamp: $(BUILD)/uv.stamp requirements/airflow-3.2.txt
-	$(call new-env,$(AIRFLOW_3_2),requirements/airflow-3.2.txt)
+$(AIRFLOW_3_2)/locked.stamp: $(BUILD)/uv/done.stamp requirements/airflow-3.2.txt
+	$(call locked-env,$(AIRFLOW_3_2),requirements/airflow-3.2.txt)
 	@touch $@
 
-$(BUILD)/airflow-3.2.stamp: $(BUILD)/airflow-3.2-deps.stamp pyproject.toml
+$(AIRFLOW_3_2)/done.stamp: $(AIRFLOW_3_2)/locked.stamp pyproject.toml
 	$(call editable,$(AIRFLOW_3_2))
 	@touch $@
 
-$(BUILD)/edge3.stamp: $(BUILD)/uv.stamp requirements/edge3.txt
-	$(call new-env,$(EDGE3),requirements/edge3.txt)
+$(EDGE3)/done.stamp: $(BUILD)/uv/done.stamp requirements/edge3.txt
+	$(call locked-env,$(EDGE3),requirements/edge3.txt)
 	@touch $@
 
 .PHONY: setup env-worker env-airflow-3.2 env-edge3
-setup: $(BUILD)/setup.stamp ## .venv: everything to develop with, the project editable
-env-worker: $(BUILD)/worker.stamp ## .build/worker: what a site has, airflow-edge[worker] from a wheel and nothing else
-env-airflow-3.2: $(BUILD)/airflow-3.2.stamp ## .build/airflow-3.2: the oldest Airflow that is supported
-env-edge3: $(BUILD)/edge3.stamp ## .build/edge3: the peer that the benchmark runs against
+setup: .venv/done.stamp ## .venv: everything to develop with, the project editable
+env-worker: $(WORKER)/done.stamp ## .build/worker: what a site has, airflow-edge[worker] from a wheel and nothing else
+env-airflow-3.2: $(AIRFLOW_3_2)/done.stamp ## .build/airflow-3.2: the oldest Airflow that is supported
+env-edge3: $(EDGE3)/done.stamp ## .build/edge3: the peer that the benchmark runs against
 
 # ---- what people run
 
@@ -118,7 +117,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 ALL_EXTRAS := pyproject.toml --extra server --extra worker --group dev
 
-lock: $(BUILD)/uv.stamp ## resolve the locks in requirements/ (UPGRADE=1 takes the newest releases)
+lock: $(BUILD)/uv/done.stamp ## resolve the locks in requirements/ (UPGRADE=1 takes the newest releases)
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) $(ALL_EXTRAS) -c requirements/airflow-3.3.in -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra worker -c requirements/airflow-3.3.in -o requirements/worker.txt
