@@ -1,1 +1,1 @@
-"""The centre's rules, without I/O: who gets which job, which worker is lost, why a job waits."""
+"""The centre's rules, without I/O: who gets which job, what a report means, which worker is lost."""

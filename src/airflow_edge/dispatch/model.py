@@ -1,0 +1,152 @@
+"""The nouns of the centre, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from airflow_edge.protocol.messages import JobKind
+from airflow_edge.protocol.states import JobState, WorkerState
+
+MAX_QUEUE_LENGTH = 256
+"""Characters of a queue's name, as in Airflow's own tables."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A workload that the scheduler wants run; what the executor puts into the outbox."""
+
+    id: UUID
+    kind: JobKind
+    workload_id: UUID
+    """The id of Airflow's task instance or callback."""
+    dag_id: str
+    task_id: str
+    run_id: str
+    map_index: int
+    try_number: int
+    queue: str
+    team_name: str | None
+    priority_weight: int
+    slots: int
+    owner: int | None
+    """The id of the scheduler's job in Airflow: the only one that reports on it."""
+    workload: str
+    """Airflow's JSON of the workload, without a token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedJob:
+    """A job that waits for a worker; `assignment` is the last number given out, 0 at first."""
+
+    id: UUID
+    queue: str
+    team_name: str | None
+    slots: int
+    priority_weight: int
+    queued_at: datetime
+    assignment: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What a linked worker could take right now."""
+
+    worker_id: UUID
+    queues: frozenset[str]
+    team_name: str | None
+    free_slots: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedJob:
+    """A job written down as handed out, ready to be offered."""
+
+    id: UUID
+    assignment: int
+    worker_id: UUID
+    kind: JobKind
+    queue: str
+    slots: int
+    workload: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldJob:
+    """A job that a worker holds or held, as the store knows it."""
+
+    id: UUID
+    assignment: int
+    worker_id: UUID
+    kind: JobKind
+    workload_id: UUID
+    slots: int
+    state: JobState
+    released: bool
+    """Airflow holds the task's state; its slots are free."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedJob:
+    """A job that has ended and that its executor has not booked yet."""
+
+    id: UUID
+    kind: JobKind
+    workload_id: UUID
+    state: JobState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """An enrolled worker."""
+
+    id: UUID
+    name: str
+    public_key: bytes
+    """32 bytes, Ed25519."""
+    queues: tuple[str, ...]
+    """The queues it may serve: the centre's word, not the worker's wish."""
+    team_name: str | None
+    state: WorkerState
+    concurrency: int
+    enrolled_at: datetime
+    last_seen_at: datetime | None
+    revoked_at: datetime | None
+    boot_id: str | None
+    link_id: UUID | None
+    """The link that counts now; an older one of the same worker is closed."""
+    agent_version: str | None
+    airflow_version: str | None
+    system: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkFacts:
+    """What a worker says of itself when it links."""
+
+    link_id: UUID
+    gateway_id: str
+    boot_id: str
+    agent_version: str
+    airflow_version: str
+    concurrency: int
+    state: WorkerState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrollToken:
+    """An enrolment token without its secret."""
+
+    id: UUID
+    queues: tuple[str, ...]
+    team_name: str | None
+    name_pattern: str | None
+    """A glob that the worker's name has to match."""
+    uses_left: int
+    created_at: datetime
+    expires_at: datetime
+    created_by: str
+    revoked_at: datetime | None

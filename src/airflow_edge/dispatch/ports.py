@@ -1,0 +1,106 @@
+"""What the centre's rules need from a store.
+
+`store.sql.SqlStore` has it for every database; all times are aware, in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from airflow_edge.dispatch.liveness import Patience
+from airflow_edge.dispatch.model import Capacity, ClaimedJob, EnrollToken, HeldJob, LinkFacts, Worker
+from airflow_edge.dispatch.reports import Reading, Report
+from airflow_edge.protocol.states import WorkerState
+
+
+class JobQueue(Protocol):
+    """Jobs on their way."""
+
+    def claim(self, capacities: Sequence[Capacity], *, now: datetime, lease_until: datetime) -> list[ClaimedJob]:
+        """Hand queued jobs to these workers in one transaction: state leased, next assignment number, worker, lease."""
+
+    def settle(self, worker_id: UUID, reports: Sequence[Report], *, now: datetime) -> list[Reading]:
+        """Apply a worker's reports in one transaction, all or none; say how each was taken."""
+
+    def confirm(self, worker_id: UUID, job_id: UUID, assignment: int, *, now: datetime) -> HeldJob | None:
+        """Give the job if this worker holds it under this assignment, else None.
+
+        A leased one counts as accepted from here on.
+        """
+
+    def held_by(self, worker_id: UUID) -> list[HeldJob]:
+        """Give the jobs that the centre thinks are with this worker (leased or running)."""
+
+    def expire_leases(self, *, now: datetime) -> int:
+        """Put the jobs whose lease ran out back into the queue; say how many."""
+
+    def lose(self, worker_id: UUID, job_ids: Collection[UUID], reason: str, *, now: datetime) -> list[UUID]:
+        """Declare held jobs of a worker lost (once); give the ids of those that were."""
+
+    def lose_silent(self, patience: Patience, *, now: datetime) -> int:
+        """Declare the jobs of workers lost that were silent beyond the grace; say how many."""
+
+    def purge(self, *, succeeded_before: datetime, failed_before: datetime, limit: int) -> int:
+        """Delete booked jobs that ended before then, at most `limit`; say how many."""
+
+
+class WorkerRegistry(Protocol):
+    """Enrolled workers."""
+
+    def worker(self, worker_id: UUID) -> Worker | None:
+        """Give a worker by its id."""
+
+    def link(self, worker_id: UUID, facts: LinkFacts, *, now: datetime) -> None:
+        """Note a new link; it replaces any other of the same worker."""
+
+    def unlink(self, worker_id: UUID, link_id: UUID, state: WorkerState, *, now: datetime) -> None:
+        """Note that this link is over, unless a newer one has replaced it."""
+
+    def seen(
+        self, states: Mapping[UUID, WorkerState], systems: Mapping[UUID, Mapping[str, object]], *, now: datetime
+    ) -> None:
+        """Note in one transaction that these workers are linked and what they do."""
+
+    def mark_silent(self, patience: Patience, *, now: datetime) -> list[UUID]:
+        """Set workers that should be linked and were not seen to unknown; give their ids."""
+
+    def changed_since(self, since: datetime) -> list[Worker]:
+        """Give the workers that an admin, or another link, has changed since then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrollment:
+    """What came of an attempt to enrol: a worker, or the reason why not (`code` of `protocol.problems.Code`)."""
+
+    worker: Worker | None
+    code: str = ""
+    detail: str = ""
+
+
+class Enrollments(Protocol):
+    """Enrolment tokens, and what they open."""
+
+    def create_token(self, token: EnrollToken, secret_hash: str) -> None:
+        """Keep a new token by the hash of its secret."""
+
+    def tokens(self) -> list[EnrollToken]:
+        """Give all tokens, newest first."""
+
+    def revoke_token(self, token_id: UUID, *, now: datetime) -> bool:
+        """Revoke a token; False if there is none."""
+
+    def enroll(self, secret_hash: str, name: str, public_key: bytes, *, now: datetime) -> Enrollment:
+        """Use a token up by one and register the worker, in one transaction.
+
+        The same key and name again is the same worker.
+        """
+
+    def enroll_trusted(self, name: str, public_key: bytes, queues: Sequence[str], *, now: datetime) -> Enrollment:
+        """Register a worker that proved to know the shared secret."""
+
+    def revoke_worker(self, name: str, *, now: datetime) -> bool:
+        """Revoke a worker's key at once; False if there is no worker of that name."""

@@ -1,0 +1,47 @@
+"""What can go wrong on the line, and whose fault it is.
+
+::
+
+    ProtocolError
+    ├── LocalProtocolError        this side broke the rules: a bug here
+    │   └── IllegalTransitionError
+    ├── RemoteProtocolError       the other side broke the rules
+    └── TokenError                a token that does not prove what it should
+        ├── MalformedTokenError
+        ├── ClockSkewError
+        └── WrongAudienceError
+"""
+
+from __future__ import annotations
+
+
+class ProtocolError(Exception):
+    """Base of every error of the protocol."""
+
+
+class LocalProtocolError(ProtocolError):
+    """This side tried something the protocol forbids; nothing was changed."""
+
+
+class IllegalTransitionError(LocalProtocolError):
+    """An event that the current state does not know; nothing was changed."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The other side sent something the protocol forbids; the link has to be closed."""
+
+
+class TokenError(ProtocolError):
+    """A token that does not prove what it should; the text says what to do."""
+
+
+class MalformedTokenError(TokenError):
+    """Not a token of this protocol at all."""
+
+
+class ClockSkewError(TokenError):
+    """The clocks of site and centre differ by more than is allowed."""
+
+
+class WrongAudienceError(TokenError):
+    """A token made for another request, or for another centre."""

@@ -1,0 +1,158 @@
+"""What agent and runtime say to each other at the site, and what lies in a job's folder.
+
+The agent connects to the runtime's Unix socket; both send frames of a four-byte big-endian length and a MessagePack
+message.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TypeAlias
+
+import msgspec
+
+from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.messages import JobKind
+
+JOB_FILE = "job.json"
+OUTCOME_FILE = "outcome.json"
+LOG_FILE = "task.log"
+SUPERVISOR_LOG_FILE = "supervisor.log"
+
+MAX_LOCAL_FRAME = 1024 * 1024
+_LENGTH = struct.Struct(">I")
+
+
+class JobFile(msgspec.Struct, frozen=True, kw_only=True):
+    """`job.json` (mode 0600).
+
+    All that the supervisor needs. `secret` opens the agent's Execution API for this job only.
+    """
+
+    job_id: str
+    assignment: int
+    kind: JobKind
+    worker_name: str
+    workload: str
+    """Airflow's JSON of the workload, without a token."""
+    api_socket: str
+    """The Unix socket on which the agent serves the Execution API."""
+    secret: str
+    log_path: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """`outcome.json`, written atomically by the supervisor's wrapper when it ends.
+
+    `reason` is empty after a good end.
+    """
+
+    job_id: str
+    assignment: int
+    exit_code: int
+    reason: str = ""
+
+
+class LocalMessage(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of the local messages."""
+
+
+class StartJob(LocalMessage, frozen=True, kw_only=True):
+    """Fork a supervisor for the job whose folder this is."""
+
+    job_id: str
+    assignment: int
+    folder: str
+
+
+class StopJob(LocalMessage, frozen=True, kw_only=True):
+    """End the job: SIGTERM to the task, after `grace` seconds SIGKILL to its process group."""
+
+    job_id: str
+    assignment: int
+    grace: float
+
+
+class Retire(LocalMessage, frozen=True, kw_only=True):
+    """Take no new job and exit when the last one has ended."""
+
+
+class LocalJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job whose supervisor is alive."""
+
+    job_id: str
+    assignment: int
+    pid: int
+
+
+class RuntimeHello(LocalMessage, frozen=True, kw_only=True):
+    """The runtime's first message on each connection: it is warm, and these jobs are alive."""
+
+    pid: int
+    airflow_version: str
+    jobs: tuple[LocalJob, ...]
+
+
+class JobStarted(LocalMessage, frozen=True, kw_only=True):
+    """The supervisor was forked."""
+
+    job_id: str
+    assignment: int
+    pid: int
+
+
+class JobExited(LocalMessage, frozen=True, kw_only=True):
+    """The supervisor is gone: with an exit status, or by a signal."""
+
+    job_id: str
+    assignment: int
+    exit_code: int | None = None
+    signal: int | None = None
+
+
+class JobNotStarted(LocalMessage, frozen=True, kw_only=True):
+    """No supervisor could be forked."""
+
+    job_id: str
+    assignment: int
+    reason: str
+
+
+ToRuntime: TypeAlias = StartJob | StopJob | Retire
+ToAgent: TypeAlias = RuntimeHello | JobStarted | JobExited | JobNotStarted
+
+_to_runtime: msgspec.msgpack.Decoder[ToRuntime] = msgspec.msgpack.Decoder(ToRuntime)
+_to_agent: msgspec.msgpack.Decoder[ToAgent] = msgspec.msgpack.Decoder(ToAgent)
+
+
+def encode_local(message: ToRuntime | ToAgent) -> bytes:
+    """Give the message's frame."""
+    body = msgspec.msgpack.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+def split_frames(buffer: bytearray) -> list[bytes]:
+    """Take the complete frames out of the buffer, leaving the rest in it.
+
+    :raises RemoteProtocolError: a frame claims to be longer than `MAX_LOCAL_FRAME`.
+    """
+    frames = []
+    while len(buffer) >= _LENGTH.size:
+        (length,) = _LENGTH.unpack_from(buffer)
+        if length > MAX_LOCAL_FRAME:
+            raise RemoteProtocolError(f"a local frame of {length} bytes")
+        if len(buffer) < _LENGTH.size + length:
+            break
+        frames.append(bytes(buffer[_LENGTH.size : _LENGTH.size + length]))
+        del buffer[: _LENGTH.size + length]
+    return frames
+
+
+def decode_for_runtime(frame: bytes) -> ToRuntime:
+    """Read what the agent sent."""
+    return _to_runtime.decode(frame)
+
+
+def decode_for_agent(frame: bytes) -> ToAgent:
+    """Read what the runtime sent."""
+    return _to_agent.decode(frame)

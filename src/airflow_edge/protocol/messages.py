@@ -1,0 +1,252 @@
+"""What centre and site say to each other.
+
+Every message is a frozen struct; a frame carries one of them with its sequence number and an acknowledgement. On the
+wire a frame is MessagePack. Job id and assignment number name a handing-out of a job; whoever gets a message about an
+assignment that is not the current one ignores it or answers `Void`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias, TypeVar
+
+import msgspec
+
+from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.states import WorkerState
+
+MAX_FRAME_BYTES = 8 * 1024 * 1024
+"""A longer frame is refused: nothing legitimate comes near it."""
+
+MAX_LOG_CHUNK_BYTES = 256 * 1024
+"""Uncompressed bytes of a task's log in one message."""
+
+JobId: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+Assignment: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=4096)]
+Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+JobKind: TypeAlias = Literal["task", "callback"]
+Phase: TypeAlias = Literal["accepted", "running", "released", "ended"]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of all messages; its class name is its tag on the wire."""
+
+
+class JobMessage(Message, frozen=True, kw_only=True):
+    """Base of the messages about one assignment."""
+
+    job_id: JobId
+    assignment: Assignment
+
+
+class HeldJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that the site answers for when it links."""
+
+    job_id: JobId
+    assignment: Assignment
+    phase: Phase
+
+
+# From the site to the centre
+
+
+class Hello(Message, frozen=True, kw_only=True):
+    """The first message on every link: who this is and which jobs it answers for.
+
+    `received` is the last sequence number received in `session_id`, so that the centre can go on from there.
+    `boot_id` changes when the machine reboots. `jobs` is complete: a job that the centre thinks is here and that is
+    not in it is not here.
+    """
+
+    oldest_protocol: Count
+    newest_protocol: Count
+    session_id: Name
+    received: Count
+    boot_id: Text
+    agent_version: Text
+    airflow_version: Text
+    python_version: Text
+    platform: Text
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+    queues: Annotated[tuple[Name, ...], msgspec.Meta(max_length=1000)] | None
+    """The queues asked for; None for all that the worker was enrolled for."""
+    state: WorkerState
+    jobs: Annotated[tuple[HeldJob, ...], msgspec.Meta(max_length=100_000)]
+
+
+class Accepted(JobMessage, frozen=True, kw_only=True):
+    """The job is in the journal; its process is being started."""
+
+
+class Refused(JobMessage, frozen=True, kw_only=True):
+    """The job was not and will not be started here; it may go elsewhere at once."""
+
+    reason: Text
+
+
+class Released(JobMessage, frozen=True, kw_only=True):
+    """Airflow holds the task's state: its slots are free, though its process may still be ending."""
+
+
+class Ended(JobMessage, frozen=True, kw_only=True):
+    """The job's process is gone. Exactly one of exit status and signal is known, or neither if nobody saw it end."""
+
+    exit_code: int | None = None
+    signal: int | None = None
+    reason: Text = ""
+
+
+class Status(Message, frozen=True, kw_only=True):
+    """The worker's heartbeat: what it does, and the jobs whose supervisors are alive. Not numbered, never repeated."""
+
+    state: WorkerState
+    alive: Annotated[tuple[JobId, ...], msgspec.Meta(max_length=100_000)]
+    system: dict[Name, str | int | float | bool] = {}
+
+
+class LogChunk(JobMessage, frozen=True, kw_only=True):
+    """Bytes of a job's log from `offset`, zstd-compressed.
+
+    `crc32` is of the plain bytes. Not numbered: `LogAck` answers it.
+    """
+
+    offset: Count
+    size: Annotated[int, msgspec.Meta(ge=1, le=MAX_LOG_CHUNK_BYTES)]
+    crc32: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+    data: Annotated[bytes, msgspec.Meta(max_length=2 * MAX_LOG_CHUNK_BYTES)]
+
+
+class LogEnd(JobMessage, frozen=True, kw_only=True):
+    """The log is complete: its length in bytes and the SHA-256 (hex) of all of them."""
+
+    size: Count
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Goodbye(Message, frozen=True, kw_only=True):
+    """The worker shuts down in good order and holds no job."""
+
+    reason: Text
+
+
+# From the centre to the site
+
+
+class Welcome(Message, frozen=True, kw_only=True):
+    """The answer to `Hello`.
+
+    `resumed` says that the centre still knows the session; then `received` is the last number it has dealt with.
+    Otherwise the site begins a new session and sends again what was not acknowledged.
+    """
+
+    protocol: Count
+    resumed: bool
+    received: Count
+    name: Name
+    queues: tuple[str, ...]
+    heartbeat_interval: float
+    """Seconds between two `Status` messages."""
+    centre_version: Text
+
+
+class Rejected(Message, frozen=True, kw_only=True):
+    """The answer to a `Hello` that cannot be served; the link is closed after it."""
+
+    code: Text
+    message: Text
+
+
+class Offer(JobMessage, frozen=True, kw_only=True):
+    """A job for this worker. Unanswered for `lease` seconds, it goes to somebody else.
+
+    `workload` is Airflow's own JSON of the workload, its token left out.
+    """
+
+    kind: JobKind
+    queue: str
+    slots: Annotated[int, msgspec.Meta(ge=1)]
+    lease: float
+    workload: bytes
+
+
+class Stop(JobMessage, frozen=True, kw_only=True):
+    """End this job now (it was cleared, failed or marked at the centre) and report how it ended."""
+
+    reason: Text
+
+
+class Void(JobMessage, frozen=True, kw_only=True):
+    """This assignment does not count any more: don't start it, end it if it runs, report nothing."""
+
+    reason: Text
+
+
+class LogAck(JobMessage, frozen=True, kw_only=True):
+    """The centre has the log up to `offset`; send from there on. `complete` says that the whole of it was verified."""
+
+    offset: Count
+    complete: bool = False
+
+
+class Ping(Message, frozen=True, kw_only=True):
+    """Carries an acknowledgement when there is nothing else to say, in both directions."""
+
+
+SiteMessage: TypeAlias = Hello | Accepted | Refused | Released | Ended | Status | LogChunk | LogEnd | Goodbye | Ping
+CentreMessage: TypeAlias = Welcome | Rejected | Offer | Stop | Void | LogAck | Ping
+UNNUMBERED = (Hello, Welcome, Rejected, Status, LogChunk, LogAck, Ping)
+"""Messages that are never sent again: they are answered otherwise, or a newer one replaces them."""
+
+
+class SiteFrame(msgspec.Struct, frozen=True, array_like=True):
+    """A message of the site.
+
+    `seq` is 0 for an unnumbered one, `ack` the last number of the centre's that was dealt with.
+    """
+
+    seq: Count
+    ack: Count
+    body: SiteMessage
+
+
+class CentreFrame(msgspec.Struct, frozen=True, array_like=True):
+    """A message of the centre.
+
+    `seq` is 0 for an unnumbered one, `ack` the last number of the site's that was dealt with.
+    """
+
+    seq: Count
+    ack: Count
+    body: CentreMessage
+
+
+Frame = TypeVar("Frame", SiteFrame, CentreFrame)
+
+_encoder = msgspec.msgpack.Encoder()
+_site_decoder = msgspec.msgpack.Decoder(SiteFrame)
+_centre_decoder = msgspec.msgpack.Decoder(CentreFrame)
+
+
+def encode(frame: SiteFrame | CentreFrame) -> bytes:
+    """Give the frame's bytes for the wire."""
+    return _encoder.encode(frame)
+
+
+def decode_site_frame(data: bytes) -> SiteFrame:
+    """Read what a site sent; anything that is not a valid frame raises `RemoteProtocolError`."""
+    return _decode(_site_decoder, data)
+
+
+def decode_centre_frame(data: bytes) -> CentreFrame:
+    """Read what the centre sent; anything that is not a valid frame raises `RemoteProtocolError`."""
+    return _decode(_centre_decoder, data)
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[Frame], data: bytes) -> Frame:
+    if len(data) > MAX_FRAME_BYTES:
+        raise RemoteProtocolError(f"a frame of {len(data)} bytes is longer than the {MAX_FRAME_BYTES} allowed")
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RemoteProtocolError(f"not a frame of this protocol: {error}") from error

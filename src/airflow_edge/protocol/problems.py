@@ -1,0 +1,63 @@
+"""The answers of the gateway that are not a success, and the documents around enrolment (JSON)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+
+class Code(StrEnum):
+    """Why the gateway said no; stable, for programs."""
+
+    API_NOT_ENABLED = "api_not_enabled"
+    MALFORMED = "malformed"
+    UNKNOWN_WORKER = "unknown_worker"
+    BAD_TOKEN = "bad_token"  # noqa: S105 - the name of an error, not a secret
+    CLOCK_SKEW = "clock_skew"
+    REPLAYED = "replayed"
+    REVOKED = "revoked"
+    NOT_YOURS = "not_yours"
+    ENROLLMENT_REFUSED = "enrollment_refused"
+    NAME_TAKEN = "name_taken"
+    PROTOCOL_VERSION = "protocol_version"
+    NO_QUEUES = "no_queues"
+    NOT_READY = "not_ready"
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of every error (RFC 9457 with a code); `detail` tells a person what to do."""
+
+    status: int
+    code: str
+    detail: str
+    title: str = ""
+
+
+class EnrollRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a site sends to become a worker, with a token signed by the new key in the Authorization header.
+
+    Exactly one of `token` (a one-time enrolment token) and `shared_secret_token` (a JWT signed with `[api_auth]
+    jwt_secret`, where `[edge] allow_shared_secret_enrollment` permits it) is given.
+    """
+
+    public_key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+    """The Ed25519 public key, hex."""
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$")]
+    token: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    shared_secret_token: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
+    queues: (
+        Annotated[tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=256)], ...], msgspec.Meta(max_length=1000)]
+        | None
+    ) = None
+    """Only with a shared secret: the queues to serve. A token brings its own."""
+
+
+class EnrollReply(msgspec.Struct, frozen=True, kw_only=True):
+    """What the centre made of it."""
+
+    worker_id: str
+    name: str
+    queues: tuple[str, ...]
+    team_name: str | None = None

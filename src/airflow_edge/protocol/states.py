@@ -1,0 +1,167 @@
+"""The states of a job and of a worker, and every step between them.
+
+A step that is not in the table raises `IllegalTransitionError` and changes nothing. The state diagrams in the docs
+are drawn from these tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from airflow_edge.protocol.errors import IllegalTransitionError
+
+State = TypeVar("State", bound=StrEnum)
+Event = TypeVar("Event", bound=StrEnum)
+
+
+class JobState(StrEnum):
+    """Where a job is, as the centre knows it."""
+
+    QUEUED = "queued"
+    """Waiting for a worker."""
+    LEASED = "leased"
+    """Handed out under an assignment number; the worker has not answered yet."""
+    RUNNING = "running"
+    """Accepted by the worker that holds it."""
+    SUCCEEDED = "succeeded"
+    """Its process ended with status 0."""
+    FAILED = "failed"
+    """Its process ended otherwise, or could not be started."""
+    LOST = "lost"
+    """Its worker is gone for good, or came back without it."""
+    CANCELLED = "cancelled"
+    """The centre took it back before it ended."""
+
+
+class JobEvent(StrEnum):
+    """What happens to a job."""
+
+    CLAIM = "claim"
+    ACCEPT = "accept"
+    REFUSE = "refuse"
+    EXPIRE = "expire"
+    SUCCEED = "succeed"
+    FAIL = "fail"
+    LOSE = "lose"
+    CANCEL = "cancel"
+
+
+class WorkerState(StrEnum):
+    """What a worker is doing, in the words operators use."""
+
+    STARTING = "starting"
+    """Its agent runs, its runtime is not ready yet."""
+    IDLE = "idle"
+    """Ready, no job."""
+    RUNNING = "running"
+    """At least one job."""
+    TERMINATING = "terminating"
+    """Takes no new job and ends when its jobs have."""
+    OFFLINE = "offline"
+    """Enrolled, and shut down in good order or never started."""
+    UNKNOWN = "unknown"
+    """Expected, but not heard from."""
+
+
+class WorkerEvent(StrEnum):
+    """What happens to a worker."""
+
+    START = "start"
+    INITIALISED = "initialised"
+    TASK_IN = "task in"
+    TASKS_DONE = "all tasks done"
+    SHUT_DOWN = "shut down"
+    SILENT = "no heartbeat"
+    BACK_IDLE = "reachable again, no task"
+    BACK_RUNNING = "reachable again, with tasks"
+
+
+JOB_OPEN: Final = frozenset({JobState.QUEUED, JobState.LEASED, JobState.RUNNING})
+JOB_HELD: Final = frozenset({JobState.LEASED, JobState.RUNNING})
+JOB_ENDED: Final = frozenset(JobState) - JOB_OPEN
+
+JOB_TRANSITIONS: Final[Mapping[JobState, Mapping[JobEvent, JobState]]] = {
+    JobState.QUEUED: {
+        JobEvent.CLAIM: JobState.LEASED,
+        JobEvent.FAIL: JobState.FAILED,
+        JobEvent.CANCEL: JobState.CANCELLED,
+    },
+    JobState.LEASED: {
+        JobEvent.ACCEPT: JobState.RUNNING,
+        JobEvent.REFUSE: JobState.QUEUED,
+        JobEvent.EXPIRE: JobState.QUEUED,
+        # The outcome may overtake the acceptance: each message may be late.
+        JobEvent.SUCCEED: JobState.SUCCEEDED,
+        JobEvent.FAIL: JobState.FAILED,
+        JobEvent.LOSE: JobState.LOST,
+        JobEvent.CANCEL: JobState.CANCELLED,
+    },
+    JobState.RUNNING: {
+        # An acceptance may come twice.
+        JobEvent.ACCEPT: JobState.RUNNING,
+        JobEvent.SUCCEED: JobState.SUCCEEDED,
+        JobEvent.FAIL: JobState.FAILED,
+        JobEvent.LOSE: JobState.LOST,
+        JobEvent.CANCEL: JobState.CANCELLED,
+    },
+    JobState.SUCCEEDED: {},
+    JobState.FAILED: {},
+    JobState.LOST: {},
+    JobState.CANCELLED: {},
+}
+
+WORKER_TRANSITIONS: Final[Mapping[WorkerState, Mapping[WorkerEvent, WorkerState]]] = {
+    WorkerState.STARTING: {
+        WorkerEvent.INITIALISED: WorkerState.IDLE,
+        WorkerEvent.SHUT_DOWN: WorkerState.OFFLINE,
+        WorkerEvent.SILENT: WorkerState.UNKNOWN,
+    },
+    WorkerState.IDLE: {
+        WorkerEvent.TASK_IN: WorkerState.RUNNING,
+        WorkerEvent.SHUT_DOWN: WorkerState.OFFLINE,
+        WorkerEvent.SILENT: WorkerState.UNKNOWN,
+    },
+    WorkerState.RUNNING: {
+        WorkerEvent.TASKS_DONE: WorkerState.IDLE,
+        WorkerEvent.SHUT_DOWN: WorkerState.TERMINATING,
+        WorkerEvent.SILENT: WorkerState.UNKNOWN,
+    },
+    WorkerState.TERMINATING: {
+        WorkerEvent.TASKS_DONE: WorkerState.OFFLINE,
+        WorkerEvent.SILENT: WorkerState.UNKNOWN,
+    },
+    WorkerState.OFFLINE: {WorkerEvent.START: WorkerState.STARTING},
+    WorkerState.UNKNOWN: {
+        WorkerEvent.START: WorkerState.STARTING,
+        WorkerEvent.BACK_IDLE: WorkerState.IDLE,
+        WorkerEvent.BACK_RUNNING: WorkerState.RUNNING,
+        WorkerEvent.SHUT_DOWN: WorkerState.OFFLINE,
+    },
+}
+
+
+def _next(table: Mapping[State, Mapping[Event, State]], state: State, event: Event) -> State:
+    try:
+        return table[state][event]
+    except KeyError:
+        allowed = ", ".join(sorted(table[state])) or "nothing"
+        raise IllegalTransitionError(
+            f"'{event}' is not possible in state '{state}' (possible there: {allowed})"
+        ) from None
+
+
+def next_job_state(state: JobState, event: JobEvent) -> JobState:
+    """Give the state that follows, or raise `IllegalTransitionError`."""
+    return _next(JOB_TRANSITIONS, state, event)
+
+
+def next_worker_state(state: WorkerState, event: WorkerEvent) -> WorkerState:
+    """Give the state that follows, or raise `IllegalTransitionError`."""
+    return _next(WORKER_TRANSITIONS, state, event)
+
+
+def job_sources(event: JobEvent) -> frozenset[JobState]:
+    """Give the states in which the event is possible, for a guarded UPDATE."""
+    return frozenset(state for state, steps in JOB_TRANSITIONS.items() if event in steps)

@@ -1,0 +1,46 @@
+"""Where the gateway's endpoints are, for both sides."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit, urlunsplit
+
+PREFIX = "/edge_worker"
+"""Where the gateway is mounted in Airflow's API server."""
+
+LINK = "/v1/link"
+ENROLL = "/v1/enroll"
+HEALTH = "/v1/health"
+EXECUTION = "/v1/execution"
+"""The task's Execution API below the gateway."""
+
+JOB_HEADER = "X-Airflow-Edge-Job"
+"""Names the assignment that an Execution API call is made for: `<job id>:<assignment>`."""
+
+_OLD_SUFFIXES = ("/v1/rpcapi", "/v1")
+
+
+def gateway_url(api_url: str) -> str:
+    """Give the gateway's base URL, without a slash at its end, for whatever form of `[edge] api_url` a person may
+    have.
+
+    Accepted are Airflow's base URL (`https://host/airflow`), the gateway's (`https://host/airflow/edge_worker`) and
+    the old form (`https://host/airflow/edge_worker/v1/rpcapi`).
+
+    :raises ValueError: it is not an absolute http(s) URL.
+    """
+    parts = urlsplit(api_url.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(
+            f"'{api_url}' is not a URL of an Airflow API server; it has to look like https://airflow.example.org"
+        )
+    path = parts.path.rstrip("/")
+    for suffix in _OLD_SUFFIXES:
+        path = path.removesuffix(suffix)
+    if not path.endswith(PREFIX):
+        path += PREFIX
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def link_url(gateway: str) -> str:
+    """Give the WebSocket URL of the link below a gateway's base URL."""
+    return "ws" + gateway.removeprefix("http") + LINK

@@ -1,0 +1,176 @@
+"""Every setting of the `[edge]` section, defined once.
+
+For Airflow's configuration, for the agent and for the reference in the docs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+SECTION: Final = "edge"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One option of `[edge]`.
+
+    Its environment variable is `AIRFLOW__EDGE__<NAME>`; defaults are text, as in a configuration file.
+    """
+
+    name: str
+    side: Literal["centre", "site", "both"]
+    kind: Literal["boolean", "integer", "float", "string"]
+    default: str | None
+    description: str
+    example: str | None = None
+    version_added: str = "0.1.0"
+
+
+SETTINGS: Final = (
+    Setting(
+        name="api_enabled",
+        side="centre",
+        kind="boolean",
+        default="False",
+        description=(
+            "Whether the API server serves edge workers. While it is off, a worker's call is answered with what to set."
+        ),
+    ),
+    Setting(
+        name="api_url",
+        side="site",
+        kind="string",
+        default=None,
+        example="https://airflow.example.org",
+        description=(
+            "Where the worker finds Airflow's API server: its base URL. The old form that ends in "
+            "`/edge_worker/v1/rpcapi` is "
+            "accepted too. Enrolment stores the URL, so that an enrolled worker needs this only when the address "
+            "has changed."
+        ),
+    ),
+    Setting(
+        name="allow_shared_secret_enrollment",
+        side="centre",
+        kind="boolean",
+        default="False",
+        description=(
+            "Whether a worker that knows `[api_auth] jwt_secret` may enrol itself without a token, for sites that "
+            "were configured "
+            "for the shared secret. Every holder of that secret can then add workers for any queue."
+        ),
+    ),
+    Setting(
+        name="offer_timeout",
+        side="centre",
+        kind="float",
+        default="10",
+        description=(
+            "Seconds a worker has to answer when it is handed a job; after that the job goes back into the queue."
+        ),
+    ),
+    Setting(
+        name="heartbeat_interval",
+        side="centre",
+        kind="float",
+        default="5",
+        description=(
+            "Seconds between two status messages of a worker. One that was silent for three of them is shown as "
+            "unknown."
+        ),
+    ),
+    Setting(
+        name="disconnect_grace",
+        side="centre",
+        kind="float",
+        default="900",
+        description=(
+            "Seconds for which the centre keeps the tasks of a worker alive that it cannot reach. After that they "
+            "are failed, so "
+            "that retries run, and the worker is told to stop them should it come back."
+        ),
+    ),
+    Setting(
+        name="dispatch_poll_interval",
+        side="centre",
+        kind="float",
+        default="0.2",
+        description=(
+            "Seconds between two looks for queued jobs where the database cannot notify (SQLite, MySQL). On "
+            "PostgreSQL jobs are "
+            "notified, and the queue is looked at every 5 seconds only to be safe."
+        ),
+    ),
+    Setting(
+        name="job_success_purge",
+        side="centre",
+        kind="integer",
+        default="5",
+        description="Minutes after which jobs that succeeded are deleted from the table of jobs.",
+    ),
+    Setting(
+        name="job_fail_purge",
+        side="centre",
+        kind="integer",
+        default="60",
+        description=(
+            "Minutes after which jobs that failed, were lost or were cancelled are deleted from the table of jobs."
+        ),
+    ),
+    Setting(
+        name="worker_concurrency",
+        side="site",
+        kind="integer",
+        default="8",
+        description="How many slots a worker has, where `-c` does not say. A task takes as many as its `pool_slots`.",
+    ),
+    Setting(
+        name="worker_umask",
+        side="site",
+        kind="string",
+        default="0o077",
+        description="The umask (octal) of a worker in the background, where `-u` does not say.",
+    ),
+    Setting(
+        name="state_dir",
+        side="site",
+        kind="string",
+        default=None,
+        example="/var/lib/airflow-edge",
+        description=(
+            "The worker's own folder: its key, its journal, the folders of its jobs. Default: `edge` in "
+            "`$AIRFLOW_HOME`. Two workers "
+            "on one machine need two folders."
+        ),
+    ),
+    Setting(
+        name="ca_file",
+        side="site",
+        kind="string",
+        default=None,
+        example="/etc/ssl/private-ca.pem",
+        description=(
+            "A file of PEM certificates to trust besides the system's, for a centre with a private certificate "
+            "authority."
+        ),
+    ),
+    Setting(
+        name="task_stop_grace",
+        side="site",
+        kind="float",
+        default="3",
+        description=(
+            "Seconds between SIGTERM, which lets a task's `on_kill` run, and SIGKILL when the centre has a task "
+            "stopped or the "
+            "worker is terminated."
+        ),
+    ),
+)
+
+BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
+
+
+def environment_variable(name: str) -> str:
+    """Give the environment variable that sets this option."""
+    return f"AIRFLOW__{SECTION.upper()}__{name.upper()}"
