@@ -1,0 +1,218 @@
+"""A small client of Airflow's public REST API (v2), as a person's script would be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from harness.waiting import wait_for
+
+_PAGE = 100
+_ENDED = frozenset({"success", "failed"})
+
+
+class ApiError(Exception):
+    """Airflow refused a call; the message holds its answer."""
+
+
+@dataclass(frozen=True)
+class TaskInstance:
+    """A task instance as the API reports it. Times are aware datetimes, or None if that moment has not come."""
+
+    task_id: str
+    map_index: int
+    try_number: int
+    state: str | None
+    hostname: str | None
+    queue: str | None
+    queued_when: datetime | None
+    start_date: datetime | None
+    end_date: datetime | None
+
+    @property
+    def queued_to_started(self) -> float:
+        """Seconds from the moment the scheduler queued it to the moment its process reported for work."""
+        assert self.queued_when is not None
+        assert self.start_date is not None
+        return (self.start_date - self.queued_when).total_seconds()
+
+
+@dataclass(frozen=True)
+class DagRun:
+    """A Dag run as the API reports it."""
+
+    dag_id: str
+    run_id: str
+    state: str
+    start_date: datetime | None
+    end_date: datetime | None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in _ENDED
+
+
+class Client:
+    """Talks to one API server as one user. Every method raises `ApiError` when Airflow says no."""
+
+    def __init__(self, url: str, *, username: str, password: str) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
+        answer = self._http.post("/auth/token", json={"username": username, "password": password})
+        self._http.headers["Authorization"] = f"Bearer {_checked(answer).json()['access_token']}"
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def call(self, method: str, path: str, body: object = None, **query: Any) -> Any:
+        """Any call below `/api/v2`; returns the decoded JSON, or None for an empty answer."""
+        answer = _checked(self._http.request(method, f"/api/v2{path}", json=body, params=query))
+        return answer.json() if answer.content else None
+
+    def wait_for_dags(self, dag_ids: Collection[str], *, timeout: float = 60) -> None:
+        """Wait until these Dags are known; raises `ApiError` at once if a Dag file does not import."""
+
+        def known() -> bool:
+            if errors := self.call("GET", "/importErrors")["import_errors"]:
+                raise ApiError("\n".join(f"{error['filename']}\n{error['stack_trace']}" for error in errors))
+            return set(dag_ids) <= {dag["dag_id"] for dag in self._pages("/dags", "dags")}
+
+        wait_for(known, f"the Dags {', '.join(sorted(dag_ids))}", timeout=timeout)
+
+    def unpause(self, dag_id: str) -> None:
+        self.call("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+
+    def trigger(self, dag_id: str, *, run_id: str | None = None, conf: Mapping[str, Any] | None = None) -> DagRun:
+        """Start a run of a Dag, now."""
+        body: dict[str, Any] = {"logical_date": None, "conf": dict(conf or {})}
+        if run_id is not None:
+            body["dag_run_id"] = run_id
+        return _dag_run(self.call("POST", f"/dags/{dag_id}/dagRuns", body))
+
+    def dag_run(self, dag_id: str, run_id: str) -> DagRun:
+        return _dag_run(self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}"))
+
+    def dag_runs(self, dag_id: str) -> list[DagRun]:
+        return [_dag_run(run) for run in self._pages(f"/dags/{dag_id}/dagRuns", "dag_runs")]
+
+    def wait_for_run(self, run: DagRun, *, timeout: float = 120) -> DagRun:
+        """Wait until a run has succeeded or failed; a `TimeoutError` lists the states its tasks are in."""
+
+        def ended() -> DagRun | None:
+            now = self.dag_run(run.dag_id, run.run_id)
+            return now if now.ended else None
+
+        try:
+            return wait_for(ended, f"the end of {run.dag_id} {run.run_id}", timeout=timeout, interval=0.2)
+        except TimeoutError as error:
+            states = [f"{ti.task_id}[{ti.map_index}] {ti.state} (try {ti.try_number})" for ti in self.tasks(run)]
+            raise TimeoutError(f"{error}: {', '.join(states)}") from None
+
+    def tasks(self, run: DagRun) -> list[TaskInstance]:
+        """All task instances of a run, in their latest try."""
+        path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances"
+        return [_task_instance(found) for found in self._pages(path, "task_instances")]
+
+    def task(self, run: DagRun, task_id: str, map_index: int = -1) -> TaskInstance:
+        path = _task_path(run, task_id)
+        return _task_instance(self.call("GET", path if map_index < 0 else f"{path}/{map_index}"))
+
+    def wait_for_task(
+        self, run: DagRun, task_id: str, states: Collection[str], *, timeout: float = 60, try_number: int | None = None
+    ) -> TaskInstance:
+        """Wait until a task instance is in one of `states`, and in the given try if one is given."""
+
+        def reached() -> TaskInstance | None:
+            now = self.task(run, task_id)
+            return now if now.state in states and try_number in (None, now.try_number) else None
+
+        return wait_for(reached, f"{run.dag_id}.{task_id} to be {' or '.join(states)}", timeout=timeout)
+
+    def log(self, run: DagRun, task_id: str, *, try_number: int = 1, map_index: int = -1) -> list[str]:
+        """The messages of a task's log, one a line the task or Airflow wrote, in order."""
+        answer = self._http.get(
+            f"/api/v2{_task_path(run, task_id)}/logs/{try_number}",
+            params={"full_content": True, "map_index": map_index},
+            headers={"Accept": "application/x-ndjson"},
+        )
+        return [json.loads(line)["event"] for line in _checked(answer).text.splitlines() if line.strip()]
+
+    def xcom(self, run: DagRun, task_id: str, key: str = "return_value", *, map_index: int = -1) -> Any:
+        """The value of one XCom, as JSON has it."""
+        path = f"{_task_path(run, task_id)}/xcomEntries/{key}"
+        return self.call("GET", path, map_index=map_index, stringify=False)["value"]
+
+    def clear(self, run: DagRun, task_ids: Sequence[str]) -> None:
+        """Clear tasks of a run in whatever state they are, so that they run again."""
+        body = {"dry_run": False, "dag_run_id": run.run_id, "task_ids": list(task_ids), "only_failed": False}
+        self.call("POST", f"/dags/{run.dag_id}/clearTaskInstances", body)
+
+    def mark(self, run: DagRun, task_id: str, state: str) -> None:
+        """Set a task instance's state to success, failed or skipped, as the UI's buttons do."""
+        self.call("PATCH", _task_path(run, task_id), {"new_state": state})
+
+    def set_variable(self, key: str, value: str) -> None:
+        self.call("POST", "/variables", {"key": key, "value": value})
+
+    def add_connection(self, conn_id: str, conn_type: str, **fields: object) -> None:
+        self.call("POST", "/connections", {"connection_id": conn_id, "conn_type": conn_type, **fields})
+
+    def _pages(self, path: str, field: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.call("GET", path, limit=_PAGE, offset=len(found))
+            found += page[field]
+            if not page[field] or len(found) >= page["total_entries"]:
+                return found
+
+
+def _checked(answer: httpx.Response) -> httpx.Response:
+    if answer.is_error:
+        raise ApiError(f"{answer.request.method} {answer.request.url} → {answer.status_code}: {answer.text[:2000]}")
+    return answer
+
+
+def _task_path(run: DagRun, task_id: str) -> str:
+    return f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task_id}"
+
+
+def _dag_run(fields: Mapping[str, Any]) -> DagRun:
+    return DagRun(
+        dag_id=fields["dag_id"],
+        run_id=fields["dag_run_id"],
+        state=fields["state"],
+        start_date=_time(fields["start_date"]),
+        end_date=_time(fields["end_date"]),
+    )
+
+
+def _task_instance(fields: Mapping[str, Any]) -> TaskInstance:
+    return TaskInstance(
+        task_id=fields["task_id"],
+        map_index=fields["map_index"],
+        try_number=fields["try_number"],
+        state=fields["state"],
+        hostname=fields["hostname"],
+        queue=fields["queue"],
+        queued_when=_time(fields["queued_when"]),
+        start_date=_time(fields["start_date"]),
+        end_date=_time(fields["end_date"]),
+    )
+
+
+def _time(value: str | None) -> datetime | None:
+    return datetime.fromisoformat(value) if value else None

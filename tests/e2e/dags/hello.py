@@ -1,0 +1,21 @@
+"""The smallest Dag: one task that says who ran it."""
+
+from __future__ import annotations
+
+import socket
+
+from airflow.sdk import dag, task
+
+
+@dag(schedule=None, params={"name": "world"})
+def hello():
+    @task
+    def greet(params=None) -> str:
+        greeting = f"hello {params['name']}"
+        print(f"{greeting} from {socket.gethostname()}")
+        return greeting
+
+    greet()
+
+
+hello()

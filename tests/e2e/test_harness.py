@@ -1,0 +1,34 @@
+"""The harness itself, with nothing of ours in it: what fails here is not the product's fault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import environments
+from harness.airflow import Airflow, MigratedDatabases
+from harness.processes import processes_in
+
+pytestmark = pytest.mark.e2e
+
+DAGS = Path(__file__).parent / "dags"
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_task_runs_with_the_local_executor_and_nothing_stays_behind(kind, request, tmp_path):
+    databases = request.getfixturevalue({"sqlite": "sqlite", "postgresql": "postgres"}[kind])
+    migrated = MigratedDatabases(databases, tmp_path, venv=environments.centre())
+    home = tmp_path / "centre"
+    database = migrated.create(f"harness_{kind}")
+    with Airflow(home, database, venv=environments.centre(), dags=DAGS) as airflow:
+        airflow.boot(triggerer=False)
+        with airflow.client() as client:
+            client.wait_for_dags(["hello"])
+            run = client.wait_for_run(client.trigger("hello", conf={"name": "harness"}))
+            assert run.state == "success"
+            assert [task.state for task in client.tasks(run)] == ["success"]
+            assert client.xcom(run, "greet") == "hello harness"
+            assert any("hello harness from" in line for line in client.log(run, "greet"))
+        assert processes_in(home)
+    assert not processes_in(home)
