@@ -1,0 +1,95 @@
+"""What can go wrong at a site, with the exit status of `airflow-edge` that stands for it.
+
+::
+
+    AgentError                    1   anything else
+    ├── ConfigError               2   a flag or a setting that makes no sense
+    ├── NotEnrolledError          3   no key in the state folder, or one that must not be used
+    ├── AlreadyRunningError       4   a worker runs in this state folder
+    ├── AddressError              5   no gateway was found at the URL
+    │   ├── WrongUrlError             what answers there is not the gateway of an Airflow API server
+    │   └── UnreachableError          nothing answers there, or not now: worth another attempt
+    ├── CertificateError          6   the centre's certificate is not trusted
+    ├── ApiNotEnabledError        7   `[edge] api_enabled` is off at the centre
+    ├── RefusedError              8   the centre does not want this worker, this name or this token
+    ├── ClockError                9   the clocks of site and centre differ too much
+    └── NotRunningError          10   no worker runs in this state folder
+
+The text of each says what to do about it, in one line.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class AgentError(Exception):
+    """Base of what a person at the site is told; its text is shown as it is."""
+
+    exit_status: ClassVar[int] = 1
+
+
+class ConfigError(AgentError):
+    """A flag or setting that makes no sense; the text names it and where it came from."""
+
+    exit_status = 2
+
+
+class NotEnrolledError(AgentError):
+    """There is no key in the state folder, or one that must not be used."""
+
+    exit_status = 3
+
+
+class AlreadyRunningError(AgentError):
+    """A worker runs in this state folder."""
+
+    exit_status = 4
+
+
+class AddressError(AgentError):
+    """No gateway was found at the URL."""
+
+    exit_status = 5
+
+
+class WrongUrlError(AddressError):
+    """Something answers at the URL, but it is not the gateway of an Airflow API server."""
+
+
+class UnreachableError(AddressError):
+    """Nothing answers at the URL, or not now. The only error that another attempt may cure without anybody's doing."""
+
+
+class CertificateError(AgentError):
+    """The certificate of the centre, or of the proxy, is not trusted."""
+
+    exit_status = 6
+
+
+class ApiNotEnabledError(AgentError):
+    """The centre's API server does not serve edge workers yet."""
+
+    exit_status = 7
+
+
+class RefusedError(AgentError):
+    """The centre does not want this worker, this name or this token. `code` is one of `protocol.problems.Code`."""
+
+    exit_status = 8
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ClockError(AgentError):
+    """The clocks of site and centre differ by more than a token allows."""
+
+    exit_status = 9
+
+
+class NotRunningError(AgentError):
+    """No worker runs in this state folder."""
+
+    exit_status = 10
