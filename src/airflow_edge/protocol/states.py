@@ -85,7 +85,6 @@ JOB_ENDED: Final = frozenset(JobState) - JOB_OPEN
 JOB_TRANSITIONS: Final[Mapping[JobState, Mapping[JobEvent, JobState]]] = {
     JobState.QUEUED: {
         JobEvent.CLAIM: JobState.LEASED,
-        JobEvent.FAIL: JobState.FAILED,
         JobEvent.CANCEL: JobState.CANCELLED,
     },
     JobState.LEASED: {

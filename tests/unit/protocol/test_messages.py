@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_edge.protocol import messages
+from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.messages import CentreFrame, SiteFrame, decode_centre_frame, decode_site_frame, encode
+
+JOB = "12345678-1234-1234-1234-123456789abc"
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=1000)
+def test_any_bytes_are_a_frame_or_the_other_sides_fault(data: bytes) -> None:
+    for decode in (decode_site_frame, decode_centre_frame):
+        try:
+            decode(data)
+        except RemoteProtocolError:
+            continue
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary()
+
+
+@given(st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_any_message_pack_is_a_frame_or_the_other_sides_fault(value: object) -> None:
+    with pytest.raises(RemoteProtocolError):
+        decode_site_frame(msgspec.msgpack.encode(["seq", 0, value]))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        messages.Accepted(job_id=JOB, assignment=3),
+        messages.Ended(job_id=JOB, assignment=3, signal=9, reason="out of memory"),
+        messages.LogChunk(job_id=JOB, assignment=1, offset=5, size=3, crc32=7, data=b"\x00\xff"),
+        messages.LogEnd(job_id=JOB, assignment=1, size=3, sha256="0" * 64),
+        messages.Goodbye(reason="drained"),
+    ],
+)
+def test_what_a_site_says_arrives_as_it_was(body: messages.SiteMessage) -> None:
+    assert decode_site_frame(encode(SiteFrame(4, 2, body))) == SiteFrame(4, 2, body)
+
+
+def test_a_site_cannot_speak_for_the_centre() -> None:
+    frame = encode(CentreFrame(1, 0, messages.Stop(job_id=JOB, assignment=1, reason="x")))
+    with pytest.raises(RemoteProtocolError, match="not a frame"):
+        decode_site_frame(frame)
+
+
+@pytest.mark.parametrize(
+    ("job_id", "assignment"),
+    [("", 1), ("../../etc/passwd", 1), (JOB.upper(), 1), (JOB, 0), (JOB, -1), (JOB, 2**31)],
+)
+def test_a_job_is_named_by_a_uuid_and_a_positive_number(job_id: str, assignment: int) -> None:
+    frame = encode(SiteFrame(1, 0, messages.Accepted(job_id=job_id, assignment=assignment)))
+    with pytest.raises(RemoteProtocolError):
+        decode_site_frame(frame)
+
+
+def test_a_frame_that_is_too_long_is_refused_unread() -> None:
+    with pytest.raises(RemoteProtocolError, match="longer"):
+        decode_site_frame(b"\x00" * (messages.MAX_FRAME_BYTES + 1))
