@@ -28,6 +28,8 @@ BOOT_TIMEOUT = 120.0
 STOP_TIMEOUT = 5.0
 """Seconds a component may take to end in order. Airflow's own often do not: a scheduler waits for its executor."""
 
+JWT_ISSUER = "harness"
+
 _ADMIN = "admin"
 
 
@@ -169,7 +171,7 @@ class Airflow:
             },
             "database": {"sql_alchemy_conn": self.database.url},
             "api": {"base_url": self.url, "secret_key": secrets.token_urlsafe(24)},
-            "api_auth": {"jwt_secret": self.jwt_secret, "jwt_issuer": "harness"},
+            "api_auth": {"jwt_secret": self.jwt_secret, "jwt_issuer": JWT_ISSUER},
             "logging": {"base_log_folder": self.folder / "logs", "colored_console_log": False},
             "scheduler": {"scheduler_idle_sleep_time": 0.2, "max_tis_per_query": 64},
             # Every file is parsed once: nobody edits Dags here, and parsing again would only make the machine busy.

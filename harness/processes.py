@@ -70,7 +70,7 @@ class Process:
         return self._popen.poll()
 
     def wait_ready(self, probe: Callable[[], object], *, timeout: float) -> None:
-        """Wait until `probe` returns something true; raises `ProcessFailedError` if the process ends or time runs out."""
+        """Wait until `probe` returns something true; `ProcessFailedError` if the process ends first, or the time."""
 
         def ready() -> bool:
             if self.exit_status is not None:
@@ -83,7 +83,7 @@ class Process:
             raise ProcessFailedError(f"{error}\n{self.log_tail()}") from error
 
     def wait(self, timeout: float) -> int:
-        """Wait for the process to end by itself and return its exit status; raises `ProcessFailedError` if it runs on."""
+        """Wait for its end and return its exit status; raises `ProcessFailedError` if it runs on after `timeout` s."""
         try:
             status = self._popen.wait(timeout)
         except subprocess.TimeoutExpired as error:
