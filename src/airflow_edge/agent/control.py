@@ -1,0 +1,129 @@
+"""How `airflow-edge status` and `stop` speak to the running worker: a JSON object a line, over a Unix socket.
+
+A request is `{"command": "status"}`; its answer is `{"ok": true, "result": …}` or `{"ok": false, "error": "…"}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from airflow_edge.agent.errors import AgentError, NotRunningError
+
+log = logging.getLogger(__name__)
+
+Command = Callable[[], object]
+"""Does what it is called for at once, and gives an answer that can be written as JSON."""
+
+_MAX_LINE = 64 * 1024
+
+
+class _Request(msgspec.Struct, frozen=True):
+    command: str
+
+
+class _Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    ok: bool
+    result: Any = None
+    error: str = ""
+
+
+class ControlServer:
+    """The worker's side. Only this user can connect: the socket has mode 0600."""
+
+    def __init__(self, path: Path, commands: Mapping[str, Command]) -> None:
+        self._path = path
+        self._commands = commands
+        self._server: asyncio.AbstractServer | None = None
+        self._connections: set[asyncio.StreamWriter] = set()
+
+    async def start(self) -> None:
+        """Listen. A socket left behind by a dead worker is replaced: the caller holds the folder's lock."""
+        listener = _listen_privately(self._path)
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_MAX_LINE)
+
+    async def close(self) -> None:
+        """Stop listening, drop the connections and remove the socket."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            self._path.unlink(missing_ok=True)
+        for connection in self._connections:
+            connection.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections.add(writer)
+        try:
+            with contextlib.suppress(ConnectionError, ValueError):
+                while line := await reader.readline():
+                    writer.write(msgspec.json.encode(self._answer(line)) + b"\n")
+                    await writer.drain()
+        finally:
+            self._connections.discard(writer)
+            writer.close()
+
+    def _answer(self, line: bytes) -> _Answer:
+        try:
+            command = msgspec.json.decode(line, type=_Request).command
+        except msgspec.MsgspecError as error:
+            return _Answer(ok=False, error=f"not a request: {error}")
+        if command not in self._commands:
+            return _Answer(ok=False, error=f"'{command}' is none of {', '.join(sorted(self._commands))}")
+        try:
+            return _Answer(ok=True, result=msgspec.to_builtins(self._commands[command]()))
+        except Exception as error:
+            log.exception("the command %r failed", command)
+            return _Answer(ok=False, error=f"{type(error).__name__}: {error}")
+
+
+def ask(path: Path, command: str, *, patience: float = 10.0) -> Any:
+    """Send a command to the running worker and give its answer. Blocks.
+
+    :param patience: seconds to wait for the answer
+    :raises NotRunningError: nobody listens there.
+    :raises AgentError: the worker does not answer in time, or says no.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(patience)
+        try:
+            connection.connect(os.fspath(path))
+            connection.sendall(msgspec.json.encode(_Request(command)) + b"\n")
+            with connection.makefile("rb") as answers:
+                line = answers.readline()
+        except (FileNotFoundError, ConnectionError) as error:
+            raise NotRunningError(
+                f"no worker runs in {path.parent}; start one with `airflow-edge worker`, or name its folder "
+                "with --state-dir"
+            ) from error
+        except PermissionError as error:
+            raise AgentError(f"{path} belongs to another user; run this as the user of the worker") from error
+        except TimeoutError as error:
+            raise AgentError(f"the worker did not answer within {patience:g} s; its log may say why") from error
+    if not line:
+        raise NotRunningError("the worker ended before it answered")
+    answer = msgspec.json.decode(line, type=_Answer)
+    if not answer.ok:
+        raise AgentError(f"the worker could not do it: {answer.error}")
+    return answer.result
+
+
+def _listen_privately(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(os.fspath(path))
+        # Nobody else has got in before this: the folder around it has mode 0700.
+        path.chmod(0o600)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,128 @@
+"""A worker alone in its state folder, and in the background where that is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from airflow_edge.agent.errors import AgentError, AlreadyRunningError
+
+
+class PidFile:
+    """A file with a worker's pid, locked while that worker lives: a dead one's file is known by its missing lock.
+
+    The lock belongs to the open file, not to the process, so that it stays with the child over `detach`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> PidFile:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def acquire(self) -> None:
+        """Take the lock and write this process's pid.
+
+        :raises AlreadyRunningError: a living worker has it.
+        :raises AgentError: the file cannot be written.
+        """
+        try:
+            while self._descriptor is None:
+                self._descriptor = self._try_lock()
+        except OSError as error:
+            raise AgentError(
+                f"the pid file {self.path} cannot be used ({error.strerror}); choose another place"
+            ) from error
+        self.write()
+
+    def write(self) -> None:
+        """Write the pid of this process, which has the lock or has inherited it."""
+        if self._descriptor is None:
+            raise ValueError("the pid file is not locked")
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+
+    def release(self) -> None:
+        """Remove the file and give the lock back."""
+        if self._descriptor is not None:
+            self.path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _try_lock(self) -> int | None:
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had the lock before may have removed the file since we opened it.
+            if self.path.stat().st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
+        except BlockingIOError:
+            owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+            os.close(descriptor)
+            raise AlreadyRunningError(
+                f"a worker is already running here (pid {owner or 'not known yet'}, {self.path}); stop it with "
+                "`airflow-edge stop`, or give this one another folder with --state-dir"
+            ) from None
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return None
+
+
+def detach(*, umask: int, stdout: Path | None, stderr: Path | None) -> int:
+    """Go on in the background: in a session of its own, without a terminal. Call it before any thread is started.
+
+    :param stdout: file to append to; None for nowhere
+    :return: in the foreground the pid of the process in the background, and there 0
+    :raises AgentError: an output file cannot be opened; nothing was forked then.
+    """
+    outputs = [_open_output(path) for path in (stdout, stderr)]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writer)
+        for descriptor in outputs:
+            os.close(descriptor)
+        with os.fdopen(reader, "rb") as answers:
+            background = int(answers.read())
+        os.waitpid(child, 0)
+        return background
+    os.close(reader)
+    os.setsid()
+    # A session's leader could get a terminal again by opening one; its child cannot.
+    if os.fork():
+        os._exit(0)
+    os.umask(umask)
+    os.chdir("/")
+    with contextlib.ExitStack() as closing:
+        for descriptor, target in zip((os.open(os.devnull, os.O_RDONLY), *outputs), (0, 1, 2), strict=True):
+            closing.callback(os.close, descriptor)
+            os.dup2(descriptor, target)
+    os.write(writer, str(os.getpid()).encode("ascii"))
+    os.close(writer)
+    return 0
+
+
+def _open_output(path: Path | None) -> int:
+    if path is None:
+        return os.open(os.devnull, os.O_WRONLY)
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        raise AgentError(f"{path} cannot be written ({error.strerror}); choose another file") from error
