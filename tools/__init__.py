@@ -1,0 +1,1 @@
+"""What the project runs on itself: generated pages and measurements. Not shipped."""
