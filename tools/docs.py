@@ -23,7 +23,7 @@ def settings_page() -> str:
         "",
         "# Settings",
         "",
-        "All of them are options of the section `[edge]`. At the centre they are read by Airflow, from wherever Airflow",
+        "All of them are options of the section `[edge]`. At the centre they are read by Airflow, wherever Airflow",
         "reads its configuration. At a site they are read, in this order, from the command line, from the environment",
         "variable named below, and from `[edge]` in `$AIRFLOW_HOME/airflow.cfg`.",
     ]
