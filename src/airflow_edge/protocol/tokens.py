@@ -32,9 +32,9 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     sub: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     """The worker's id, given at enrolment; at enrolment itself `enrol`."""
     aud: str
-    iat: int
+    iat: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     """Seconds since the epoch, by the site's clock."""
-    exp: int
+    exp: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     jti: Annotated[str, msgspec.Meta(min_length=16, max_length=64)]
     """Random; accepted once."""
     htm: str

@@ -75,3 +75,9 @@ def test_a_token_for_something_else_is_refused(changes: dict[str, object]) -> No
 
 def test_every_refusal_is_a_token_error() -> None:
     assert all(issubclass(error, TokenError) for error in (ClockSkewError, MalformedTokenError, WrongAudienceError))
+
+
+@pytest.mark.parametrize("time", [10**400, 2**53 + 1, -1])
+def test_a_time_that_no_clock_can_show_is_malformed(time: int) -> None:
+    with pytest.raises(MalformedTokenError):
+        tokens.parse(tokens.assemble(tokens.signing_input(claims(iat=time)), b""))
