@@ -33,6 +33,8 @@ class NewJob:
     slots: int
     owner: int | None
     """The id of the scheduler's job in Airflow: the only one that reports on it."""
+    log_path: str
+    """Where Airflow looks for the log, relative to its folder of logs."""
     workload: str
     """Airflow's JSON of the workload, without a token."""
 
@@ -97,6 +99,39 @@ class EndedJob:
     workload_id: UUID
     state: JobState
     reason: str
+    superseded: bool
+    """A newer job was queued for the same workload: a task that was resumed, or rescheduled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unwanted:
+    """A job that its worker has to stop, and why."""
+
+    worker_id: UUID
+    job_id: UUID
+    assignment: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogProgress:
+    """How far a log is."""
+
+    offset: int
+    """Bytes received without a gap."""
+    complete: bool
+    """All of it is there and verified."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPart:
+    """What one assignment wrote of a log."""
+
+    id: UUID
+    worker_name: str
+    size: int
+    """Bytes."""
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

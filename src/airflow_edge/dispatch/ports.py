@@ -5,15 +5,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from airflow_edge.dispatch.liveness import Patience
-from airflow_edge.dispatch.model import Capacity, ClaimedJob, EnrollToken, HeldJob, LinkFacts, Worker
+from airflow_edge.dispatch.model import (
+    Capacity,
+    ClaimedJob,
+    EnrollToken,
+    HeldJob,
+    LinkFacts,
+    LogPart,
+    LogProgress,
+    Unwanted,
+    Worker,
+)
 from airflow_edge.dispatch.reports import Reading, Report
+from airflow_edge.protocol.messages import LogChunk, LogEnd
 from airflow_edge.protocol.states import WorkerState
 
 
@@ -48,11 +59,31 @@ class JobQueue(Protocol):
         """Delete booked jobs that ended before then, at most `limit`; say how many."""
 
 
+class Tasks(Protocol):
+    """Jobs seen together with Airflow's task instances."""
+
+    def unwanted(self, worker_ids: Collection[UUID]) -> list[Unwanted]:
+        """Give the jobs that these workers have to stop: cancelled, or running for a task that no longer wants them.
+
+        A cancelled one is given until its worker has reported its end, a running one until it is released or has ended.
+        """
+
+    def keep_alive(self, job_ids: Collection[UUID], patience: Patience, *, now: datetime) -> int:
+        """Keep Airflow's heartbeats fresh; say how many needed it.
+
+        For these jobs, whose supervisors are alive, and for every running job of a worker that is out of reach for no
+        longer than the grace.
+        """
+
+
 class WorkerRegistry(Protocol):
     """Enrolled workers."""
 
     def worker(self, worker_id: UUID) -> Worker | None:
         """Give a worker by its id."""
+
+    def workers(self) -> list[Worker]:
+        """Give all workers, by name."""
 
     def link(self, worker_id: UUID, facts: LinkFacts, *, now: datetime) -> None:
         """Note a new link; it replaces any other of the same worker."""
@@ -69,7 +100,10 @@ class WorkerRegistry(Protocol):
         """Set workers that should be linked and were not seen to unknown; give their ids."""
 
     def changed_since(self, since: datetime) -> list[Worker]:
-        """Give the workers that an admin, or another link, has changed since then."""
+        """Give the workers that an admin, or another link, has changed since then.
+
+        The times are those of the processes that made the changes: ask with an overlap.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,3 +138,38 @@ class Enrollments(Protocol):
 
     def revoke_worker(self, name: str, *, now: datetime) -> bool:
         """Revoke a worker's key at once; False if there is no worker of that name."""
+
+
+class Nonces(Protocol):
+    """Ids of signed requests, each of which is accepted once."""
+
+    def use_nonce(self, subject: str, jti: str, *, expires_at: datetime) -> bool:
+        """Note that this id of this subject was used; False if it had been used before."""
+
+    def forget_nonces(self, *, now: datetime) -> int:
+        """Forget the ids that are too old to be accepted anyway; say how many."""
+
+
+class Logs(Protocol):
+    """Task logs."""
+
+    def append_log(self, worker_id: UUID, chunk: LogChunk, *, now: datetime) -> LogProgress | None:
+        """Keep a piece of a log that begins where the last one ended; any other is ignored. Say how far the log is.
+
+        None if this worker never had the job under this assignment, or if it is forgotten.
+        """
+
+    def finish_log(self, worker_id: UUID, end: LogEnd, *, now: datetime) -> LogProgress | None:
+        """Check a log against its length and SHA-256, and note that it is complete. Say how far the log is.
+
+        One that is too short goes on from there. One that differs begins anew, at 0. None as in `append_log`.
+        """
+
+    def log_parts(self, path: str) -> list[LogPart]:
+        """Say what there is of the log with this relative path, oldest first."""
+
+    def read_log(self, path: str) -> Iterator[bytes]:
+        """Give all bytes of the log with this relative path, piece by piece; nothing if there is none."""
+
+    def read_log_part(self, part_id: UUID) -> Iterator[bytes]:
+        """Give all bytes of one part, piece by piece."""

@@ -1,1 +1,1 @@
-"""SQLAlchemy behind the dispatcher's ports: tables, queries and migrations."""
+"""The centre's memory: tables, queries and migrations behind the ports of `airflow_edge.dispatch`."""

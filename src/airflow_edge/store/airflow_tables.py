@@ -1,0 +1,85 @@
+"""Airflow's own tables, as far as the store needs them: the only place that knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Integer, Select, String, Uuid, column, select, table, update
+from sqlalchemy.orm import Session
+
+from airflow_edge.store.columns import UtcDateTime
+
+# Only what is needed of `airflow.models.taskinstance.TaskInstance`, so that the store runs without Airflow. A row's id
+# is new on every try; a deferral and a reschedule keep it.
+TASK_INSTANCE: Final = table(
+    "task_instance",
+    column("id", Uuid()),
+    column("state", String()),
+    column("queued_by_job_id", Integer()),
+    column("last_heartbeat_at", UtcDateTime()),
+)
+
+_JOB: Final = table("job", column("id", Integer()), column("job_type", String()), column("state", String()))
+
+WANTED: Final = frozenset({"queued", "running"})
+"""The states in which Airflow wants a task instance's process to be there."""
+
+FRESH_FOR: Final = timedelta(seconds=30)
+"""A heartbeat younger than this is not refreshed."""
+
+_IDS_AT_ONCE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInstanceState:
+    """How Airflow holds a task instance."""
+
+    state: str | None
+    queued_by: int | None
+    """The id of the scheduler's job that queued it last, or adopted it."""
+
+
+def running_schedulers() -> Select[int]:
+    """Select the ids by which schedulers that run own jobs."""
+    return select(_JOB.c.id).where(_JOB.c.job_type == "SchedulerJob", _JOB.c.state == "running")
+
+
+def states_of(session: Session, ids: Collection[UUID]) -> dict[UUID, TaskInstanceState]:
+    """Give the states of the task instances with these ids; one that is not there has no row any more."""
+    states: dict[UUID, TaskInstanceState] = {}
+    for some in _batches(ids):
+        query = select(TASK_INSTANCE.c.id, TASK_INSTANCE.c.state, TASK_INSTANCE.c.queued_by_job_id).where(
+            TASK_INSTANCE.c.id.in_(some)
+        )
+        states.update((id_, TaskInstanceState(state, queued_by)) for id_, state, queued_by in session.execute(query))
+    return states
+
+
+def refresh_heartbeats(session: Session, ids: Collection[UUID], *, now: datetime) -> int:
+    """Say that these running task instances are alive; give how many needed it.
+
+    Rows that somebody has locked are left out: whoever has them is at work on them anyway.
+    """
+    refreshed = 0
+    for some in _batches(sorted(ids)):
+        stale = (
+            TASK_INSTANCE.c.id.in_(some),
+            TASK_INSTANCE.c.state == "running",
+            TASK_INSTANCE.c.last_heartbeat_at < now - FRESH_FOR,
+        )
+        found = list(session.scalars(select(TASK_INSTANCE.c.id).where(*stale).with_for_update(skip_locked=True)))
+        if found:
+            session.execute(update(TASK_INSTANCE).where(TASK_INSTANCE.c.id.in_(found)).values(last_heartbeat_at=now))
+            refreshed += len(found)
+    return refreshed
+
+
+def _batches(ids: Iterable[UUID]) -> Iterator[list[UUID]]:
+    rest = iter(ids)
+    while some := list(islice(rest, _IDS_AT_ONCE)):
+        yield some

@@ -1,0 +1,130 @@
+"""Handing out: queued jobs to workers with free slots, in one transaction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from airflow_edge.dispatch.matching import match
+from airflow_edge.dispatch.model import Capacity, ClaimedJob, QueuedJob
+from airflow_edge.protocol.states import JobEvent, JobState, next_job_state
+from airflow_edge.store.tables import JobRow
+from airflow_edge.store.transactions import Transactions
+
+MAX_PER_QUEUE: Final = 500
+"""Jobs of one queue that are looked at together."""
+
+
+class Claims:
+    """The part of `dispatch.ports.JobQueue` that hands jobs out."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def claim(self, capacities: Sequence[Capacity], *, now: datetime, lease_until: datetime) -> list[ClaimedJob]:
+        """Hand queued jobs to these workers in one transaction: state leased, next assignment number, worker, lease."""
+        if not any(capacity.free_slots > 0 for capacity in capacities):
+            return []
+        waiting = select(JobRow.id).where(JobRow.state == JobState.QUEUED).limit(1)
+        if self._transactions.read(lambda session: session.scalar(waiting)) is None:
+            return []
+        return self._transactions.write(lambda session: _claim(session, capacities, lease_until))
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    jobs: dict[UUID, JobRow]
+    complete: bool
+    """No queue has more jobs than were looked at."""
+
+
+def _claim(session: Session, capacities: Sequence[Capacity], lease_until: datetime) -> list[ClaimedJob]:
+    claimed: list[ClaimedJob] = []
+    while True:
+        candidates = _candidates(session, capacities)
+        taken: defaultdict[UUID, list[JobRow]] = defaultdict(list)
+        for job, worker_id in match([_queued(row) for row in candidates.jobs.values()], capacities):
+            taken[worker_id].append(candidates.jobs[job.id])
+        for worker_id, jobs in taken.items():
+            _lease(session, worker_id, jobs, lease_until)
+            claimed.extend(_claimed(job, worker_id) for job in jobs)
+        if candidates.complete or not taken:
+            return claimed
+        capacities = [
+            replace(capacity, free_slots=capacity.free_slots - sum(job.slots for job in taken[capacity.worker_id]))
+            for capacity in capacities
+        ]
+
+
+def _candidates(session: Session, capacities: Sequence[Capacity]) -> _Candidates:
+    """Read and lock, queue by queue in the order in which they are due, the jobs that these workers could have."""
+    free: defaultdict[tuple[str | None, str], list[int]] = defaultdict(list)
+    for capacity in capacities:
+        if capacity.free_slots > 0:
+            for queue in capacity.queues:
+                free[capacity.team_name, queue].append(capacity.free_slots)
+    jobs: dict[UUID, JobRow] = {}
+    complete = True
+    for (team_name, queue), slots in sorted(free.items(), key=lambda item: (item[0][0] or "", item[0][1])):
+        limit = min(sum(slots), MAX_PER_QUEUE)
+        found = session.scalars(
+            select(JobRow)
+            .where(
+                JobRow.state == JobState.QUEUED,
+                JobRow.queue == queue,
+                JobRow.team_name == team_name if team_name is not None else JobRow.team_name.is_(None),
+                JobRow.slots <= max(slots),
+            )
+            .order_by(JobRow.priority_weight.desc(), JobRow.queued_at, JobRow.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        ).all()
+        complete = complete and len(found) < limit
+        jobs.update((job.id, job) for job in found)
+    return _Candidates(jobs, complete)
+
+
+def _lease(session: Session, worker_id: UUID, jobs: Sequence[JobRow], lease_until: datetime) -> None:
+    session.execute(
+        update(JobRow)
+        .where(JobRow.id.in_([job.id for job in jobs]))
+        .values(
+            state=next_job_state(JobState.QUEUED, JobEvent.CLAIM),
+            assignment=JobRow.assignment + 1,
+            worker_id=worker_id,
+            lease_until=lease_until,
+        ),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def _queued(job: JobRow) -> QueuedJob:
+    return QueuedJob(
+        id=job.id,
+        queue=job.queue,
+        team_name=job.team_name,
+        slots=job.slots,
+        priority_weight=job.priority_weight,
+        queued_at=job.queued_at,
+        assignment=job.assignment,
+    )
+
+
+def _claimed(job: JobRow, worker_id: UUID) -> ClaimedJob:
+    """Say what was handed out, from the row as it was read before."""
+    return ClaimedJob(
+        id=job.id,
+        assignment=job.assignment + 1,
+        worker_id=worker_id,
+        kind=job.kind,
+        queue=job.queue,
+        slots=job.slots,
+        workload=job.workload,
+    )

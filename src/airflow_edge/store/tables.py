@@ -1,0 +1,173 @@
+"""The tables. None is named like one of Airflow's or edge3's; rows come and go independently, hence no foreign keys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, BigInteger, Index, LargeBinary, MetaData, String, UniqueConstraint, Uuid
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from airflow_edge.dispatch.model import MAX_QUEUE_LENGTH
+from airflow_edge.protocol.messages import JobKind
+from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.store.columns import Blob, ForeignText, LongText, UtcDateTime, choice
+
+VERSION_TABLE = "alembic_version_airflow_edge"
+"""Where Alembic notes the schema's version."""
+
+AIRFLOW_ID_LENGTH = 250
+AIRFLOW_TEAM_LENGTH = 50
+
+
+class Base(DeclarativeBase):
+    """The root of the tables, with names for every constraint so that migrations can address them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class WorkerRow(Base):
+    """An enrolled worker. It stays when it is revoked."""
+
+    __tablename__ = "airflow_edge_worker"
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary(32))
+    queues: Mapped[list[str]] = mapped_column(JSON)
+    team_name: Mapped[str | None] = mapped_column(String(AIRFLOW_TEAM_LENGTH))
+    enroll_token_id: Mapped[UUID | None] = mapped_column(Uuid)
+    state: Mapped[WorkerState] = mapped_column(choice(WorkerState))
+    concurrency: Mapped[int]
+    enrolled_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    """When an admin, or a link, last changed who may serve under this name."""
+    boot_id: Mapped[str | None] = mapped_column(ForeignText())
+    link_id: Mapped[UUID | None] = mapped_column(Uuid)
+    gateway_id: Mapped[str | None] = mapped_column(String(250))
+    agent_version: Mapped[str | None] = mapped_column(ForeignText(100))
+    airflow_version: Mapped[str | None] = mapped_column(ForeignText(100))
+    system: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class JobRow(Base):
+    """A workload on its way, and for a while after its end."""
+
+    __tablename__ = "airflow_edge_job"
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    kind: Mapped[JobKind] = mapped_column(String(16))
+    workload_id: Mapped[UUID] = mapped_column(Uuid, index=True)
+    dag_id: Mapped[str] = mapped_column(String(AIRFLOW_ID_LENGTH))
+    task_id: Mapped[str] = mapped_column(String(AIRFLOW_ID_LENGTH))
+    run_id: Mapped[str] = mapped_column(String(AIRFLOW_ID_LENGTH))
+    map_index: Mapped[int]
+    try_number: Mapped[int]
+    queue: Mapped[str] = mapped_column(String(MAX_QUEUE_LENGTH))
+    team_name: Mapped[str | None] = mapped_column(String(AIRFLOW_TEAM_LENGTH))
+    priority_weight: Mapped[int]
+    slots: Mapped[int]
+    owner: Mapped[int | None]
+    log_path: Mapped[str] = mapped_column(LongText)
+    workload: Mapped[str] = mapped_column(LongText)
+    state: Mapped[JobState] = mapped_column(choice(JobState))
+    assignment: Mapped[int]
+    worker_id: Mapped[UUID | None] = mapped_column(Uuid)
+    """The worker that has or last had it."""
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    released: Mapped[bool]
+    """Airflow holds the task's state: the worker has its slots back."""
+    to_stop: Mapped[bool]
+    """It was cancelled while a worker held it, and that worker has not said yet that it has ended there."""
+    log_complete: Mapped[bool]
+    queued_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When its worker accepted it."""
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    booked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When its scheduler knew of the end for good."""
+    exit_code: Mapped[int | None]
+    signal: Mapped[int | None]
+    reason: Mapped[str] = mapped_column(ForeignText())
+
+
+# Reads each queue in the order in which jobs are due, however many wait.
+Index(
+    "ix_airflow_edge_job_due",
+    JobRow.state,
+    JobRow.queue,
+    JobRow.priority_weight.desc(),
+    JobRow.queued_at,
+    JobRow.id,
+)
+Index("ix_airflow_edge_job_owner", JobRow.owner, JobRow.booked_at, JobRow.state)
+Index("ix_airflow_edge_job_worker", JobRow.worker_id, JobRow.state)
+Index("ix_airflow_edge_job_ended", JobRow.state, JobRow.ended_at)
+
+
+class EnrollTokenRow(Base):
+    """A one-time enrolment token; of its secret only the hash."""
+
+    __tablename__ = "airflow_edge_enroll_token"
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    queues: Mapped[list[str]] = mapped_column(JSON)
+    team_name: Mapped[str | None] = mapped_column(String(AIRFLOW_TEAM_LENGTH))
+    name_pattern: Mapped[str | None] = mapped_column(String(250))
+    uses_left: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_by: Mapped[str] = mapped_column(String(250))
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class NonceRow(Base):
+    """A signed request that was accepted once, until it is too old to be accepted at all."""
+
+    __tablename__ = "airflow_edge_nonce"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class LogRow(Base):
+    """What one assignment of a job wrote. A log as a person reads it is all of those with its path, oldest first."""
+
+    __tablename__ = "airflow_edge_log"
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    path_hash: Mapped[str] = mapped_column(String(64), index=True)
+    """SHA-256 (hex) of the path, which may be too long for an index."""
+    path: Mapped[str] = mapped_column(LongText)
+    job_id: Mapped[UUID] = mapped_column(Uuid)
+    assignment: Mapped[int]
+    worker_id: Mapped[UUID] = mapped_column(Uuid)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    size: Mapped[int] = mapped_column(BigInteger)
+    """Bytes received without a gap."""
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    complete: Mapped[bool]
+
+    __table_args__ = (UniqueConstraint("job_id", "assignment"),)
+
+
+class LogChunkRow(Base):
+    """A piece of a log; `offset`, `size` and `crc32` are of the plain bytes, `data` is zstd-compressed."""
+
+    __tablename__ = "airflow_edge_log_chunk"
+
+    log_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    offset: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    size: Mapped[int]
+    crc32: Mapped[int] = mapped_column(BigInteger)
+    data: Mapped[bytes] = mapped_column(Blob)

@@ -1,0 +1,136 @@
+"""Enrolled workers: `dispatch.ports.WorkerRegistry`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select, update
+from sqlalchemy.orm import Session
+
+from airflow_edge.dispatch.liveness import Patience
+from airflow_edge.dispatch.model import LinkFacts, Worker
+from airflow_edge.protocol.states import WORKER_TRANSITIONS, WorkerEvent, WorkerState
+from airflow_edge.store.tables import WorkerRow
+from airflow_edge.store.transactions import Transactions
+
+_MAY_FALL_SILENT = frozenset(state for state, steps in WORKER_TRANSITIONS.items() if WorkerEvent.SILENT in steps)
+
+
+class Workers:
+    """Enrolled workers."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def worker(self, worker_id: UUID) -> Worker | None:
+        """Give a worker by its id."""
+        return next(iter(self._workers(select(WorkerRow).where(WorkerRow.id == worker_id))), None)
+
+    def workers(self) -> list[Worker]:
+        """Give all workers, by name."""
+        return self._workers(select(WorkerRow).order_by(WorkerRow.name))
+
+    def link(self, worker_id: UUID, facts: LinkFacts, *, now: datetime) -> None:
+        """Note a new link; it replaces any other of the same worker."""
+        self._update(
+            update(WorkerRow)
+            .where(WorkerRow.id == worker_id)
+            .values(
+                link_id=facts.link_id,
+                gateway_id=facts.gateway_id,
+                boot_id=facts.boot_id,
+                agent_version=facts.agent_version,
+                airflow_version=facts.airflow_version,
+                concurrency=facts.concurrency,
+                state=facts.state,
+                last_seen_at=now,
+                changed_at=now,
+            )
+        )
+
+    def unlink(self, worker_id: UUID, link_id: UUID, state: WorkerState, *, now: datetime) -> None:
+        """Note that this link is over, unless a newer one has replaced it."""
+        self._update(
+            update(WorkerRow)
+            .where(WorkerRow.id == worker_id, WorkerRow.link_id == link_id)
+            .values(link_id=None, state=state, changed_at=now)
+        )
+
+    def seen(
+        self, states: Mapping[UUID, WorkerState], systems: Mapping[UUID, Mapping[str, object]], *, now: datetime
+    ) -> None:
+        """Note in one transaction that these workers are linked and what they do."""
+        if not states:
+            return
+
+        def work(session: Session) -> None:
+            for worker_id in sorted(states):
+                values: dict[str, Any] = {"state": states[worker_id], "last_seen_at": now}
+                if worker_id in systems:
+                    values["system"] = _storable(systems[worker_id])
+                session.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(values))
+
+        self._transactions.write(work)
+
+    def mark_silent(self, patience: Patience, *, now: datetime) -> list[UUID]:
+        """Set workers that should be linked and were not seen to unknown; give their ids."""
+        silent = (
+            WorkerRow.state.in_(_MAY_FALL_SILENT),
+            WorkerRow.revoked_at.is_(None),
+            WorkerRow.last_seen_at < patience.silent_before(now),
+        )
+
+        def find(session: Session) -> list[UUID]:
+            return list(session.scalars(select(WorkerRow.id).where(*silent).order_by(WorkerRow.id).with_for_update()))
+
+        def work(session: Session) -> list[UUID]:
+            ids = find(session)
+            session.execute(update(WorkerRow).where(WorkerRow.id.in_(ids)).values(state=WorkerState.UNKNOWN))
+            return ids
+
+        return self._transactions.write(work) if self._transactions.read(find) else []
+
+    def changed_since(self, since: datetime) -> list[Worker]:
+        """Give the workers that an admin, or another link, has changed since then.
+
+        The times are those of the processes that made the changes: ask with an overlap.
+        """
+        return self._workers(select(WorkerRow).where(WorkerRow.changed_at >= since))
+
+    def _workers(self, query: Select[WorkerRow]) -> list[Worker]:
+        return self._transactions.read(lambda session: [to_worker(row) for row in session.scalars(query)])
+
+    def _update(self, statement: Any) -> None:
+        self._transactions.write(lambda session: session.execute(statement))
+
+
+def to_worker(row: WorkerRow) -> Worker:
+    """Give the worker that the row holds."""
+    return Worker(
+        id=row.id,
+        name=row.name,
+        public_key=row.public_key,
+        queues=tuple(row.queues),
+        team_name=row.team_name,
+        state=row.state,
+        concurrency=row.concurrency,
+        enrolled_at=row.enrolled_at,
+        last_seen_at=row.last_seen_at,
+        revoked_at=row.revoked_at,
+        boot_id=row.boot_id,
+        link_id=row.link_id,
+        agent_version=row.agent_version,
+        airflow_version=row.airflow_version,
+        system=row.system,
+    )
+
+
+def _storable(system: Mapping[str, object]) -> dict[str, object]:
+    """Leave out what is not JSON: a site may say anything."""
+    return {
+        name: value for name, value in system.items() if not (isinstance(value, float) and not math.isfinite(value))
+    }

@@ -1,0 +1,61 @@
+"""Every store of the suite: an empty one on each kind of database, with a deployment's own session settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.orm import Session, sessionmaker
+
+from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.tables import Base
+from harness.database import PostgresServer, SqliteFiles
+
+
+@pytest.fixture(scope="session")
+def engine_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Engine]]:
+    """Make, once, the engine of a kind of database that has the tables."""
+    engines: dict[str, Engine] = {}
+    with ExitStack() as stack:
+
+        def make(kind: str) -> Engine:
+            if kind not in engines:
+                engines[kind] = _engine(kind, tmp_path_factory.mktemp("contract"), stack)
+            return engines[kind]
+
+        yield make
+
+
+def _engine(kind: str, folder: Path, stack: ExitStack) -> Engine:
+    if kind == "sqlite":
+        database = SqliteFiles(folder).create("contract")
+    else:
+        database = stack.enter_context(PostgresServer().running()).create("contract")
+    engine = create_engine(database.url, pool_size=20)
+    if kind == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def _as_airflow_does(connection, _record):
+            connection.execute("PRAGMA journal_mode=WAL")
+
+    stack.callback(engine.dispose)
+    Base.metadata.create_all(engine)
+    return engine
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def sessions(request: pytest.FixtureRequest, engine_of: Callable[[str], Engine]) -> Iterator[sessionmaker[Session]]:
+    """Sessions, as Airflow makes them, on empty tables."""
+    engine = engine_of(request.param)
+    yield sessionmaker(engine, autoflush=False, expire_on_commit=False)
+    with engine.begin() as connection:
+        for table in Base.metadata.sorted_tables:
+            connection.execute(table.delete())
+
+
+@pytest.fixture
+def store(sessions: sessionmaker[Session]) -> SqlStore:
+    return SqlStore(sessions)

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy.orm import Session, sessionmaker
+
+from airflow_edge.dispatch.liveness import Patience
+from airflow_edge.dispatch.reports import Reading
+from airflow_edge.protocol.messages import Ended, Refused, Released
+from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.store import outbox
+from airflow_edge.store.sql import SqlStore
+from tests.contract.world import (
+    LEASE,
+    NOW,
+    accepted,
+    capacity,
+    claim,
+    ended,
+    enrolled,
+    facts,
+    new_job,
+    queue,
+    row,
+    state,
+)
+
+Sessions = sessionmaker[Session]
+
+
+def test_a_claim_hands_a_job_out_under_the_next_number(store: SqlStore, sessions: Sessions) -> None:
+    job, worker = new_job(slots=2), uuid4()
+    queue(sessions, job)
+    (claimed,) = claim(store, capacity(worker, free_slots=2))
+    assert (claimed.id, claimed.assignment, claimed.worker_id, claimed.workload) == (job.id, 1, worker, job.workload)
+    kept = row(sessions, job.id)
+    assert (kept.state, kept.worker_id, kept.lease_until) == (JobState.LEASED, worker, NOW + LEASE)
+    assert claim(store, capacity(worker, free_slots=9)) == []
+
+
+def test_a_claim_goes_by_priority_then_by_age(store: SqlStore, sessions: Sessions) -> None:
+    low, late, soon, high = (new_job(priority_weight=weight) for weight in (1, 5, 5, 9))
+    queue(sessions, late, now=NOW + timedelta(milliseconds=1))
+    queue(sessions, low, soon, high)
+    worker = uuid4()
+    claims = [claim(store, capacity(worker))[0].id for _ in range(4)]
+    assert claims == [high.id, soon.id, late.id, low.id]
+
+
+@pytest.mark.parametrize(
+    ("fields", "fits"),
+    [
+        ({}, True),
+        ({"queue": "other"}, False),
+        ({"team_name": "a"}, False),
+        ({"slots": 2}, False),
+        ({"queue": "Default"}, False),
+    ],
+)
+def test_a_worker_gets_only_what_it_may_have(
+    store: SqlStore, sessions: Sessions, fields: dict[str, object], fits: bool
+) -> None:
+    queue(sessions, new_job(**fields))
+    assert bool(claim(store, capacity(uuid4()))) is fits
+
+
+def test_a_team_gets_its_own_jobs_only(store: SqlStore, sessions: Sessions) -> None:
+    queue(sessions, own := new_job(team_name="a"), new_job(team_name="b"), new_job())
+    assert [job.id for job in claim(store, capacity(uuid4(), free_slots=9, team_name="a"))] == [own.id]
+
+
+def test_big_jobs_that_fit_nowhere_do_not_hold_up_the_small_ones_behind(store: SqlStore, sessions: Sessions) -> None:
+    queue(sessions, *(new_job(slots=3, priority_weight=9) for _ in range(5)))
+    queue(sessions, *(new_job() for _ in range(5)))
+    assert Counter(job.slots for job in claim(store, capacity(uuid4(), free_slots=4))) == {3: 1, 1: 1}
+
+
+def test_what_is_claimed_at_once_by_many_is_claimed_once(store: SqlStore, sessions: Sessions) -> None:
+    jobs = [new_job(queue=f"q{number % 3}") for number in range(120)]
+    queue(sessions, *jobs)
+
+    def take(_: int) -> list[tuple[object, int]]:
+        worker, taken = uuid4(), []
+        while claimed := claim(store, capacity(worker, "q0", "q1", "q2", free_slots=7)):
+            taken += [(job.id, job.assignment) for job in claimed]
+        return taken
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = [one for some in pool.map(take, range(8)) for one in some]
+    assert sorted(taken, key=str) == sorted(((job.id, 1) for job in jobs), key=str)
+
+
+def test_a_job_in_a_transaction_that_is_rolled_back_never_was(store: SqlStore, sessions: Sessions) -> None:
+    with sessions() as session:
+        outbox.add_job(session, new_job(), now=NOW)
+        session.rollback()
+    assert claim(store, capacity(uuid4())) == []
+
+
+def test_a_lease_that_runs_out_puts_the_job_back_under_the_next_number(store: SqlStore, sessions: Sessions) -> None:
+    queue(sessions, new_job())
+    (first,) = claim(store, capacity(uuid4()))
+    assert store.expire_leases(now=NOW + LEASE) == 0
+    assert store.expire_leases(now=NOW + LEASE + timedelta(microseconds=1)) == 1
+    (second,) = claim(store, capacity(uuid4()))
+    assert (second.id, second.assignment) == (first.id, 2)
+    assert store.settle(first.worker_id, [accepted(first), ended(first)], now=NOW) == [Reading.VOID, Reading.VOID]
+    assert state(sessions, first.id) is JobState.LEASED
+
+
+def test_reports_are_taken_once_and_in_any_number(store: SqlStore, sessions: Sessions) -> None:
+    worker = uuid4()
+    queue(sessions, new_job(), new_job())
+    one, two = claim(store, capacity(worker, free_slots=2))
+    readings = store.settle(worker, [accepted(one), accepted(one), ended(one), accepted(two), ended(one)], now=NOW)
+    assert readings == [Reading.APPLY, Reading.APPLY, Reading.APPLY, Reading.APPLY, Reading.OLD_NEWS]
+    assert (state(sessions, one.id), state(sessions, two.id)) == (JobState.SUCCEEDED, JobState.RUNNING)
+    assert store.settle(uuid4(), [ended(two)], now=NOW) == [Reading.VOID]
+    assert store.settle(worker, [Ended(job_id=str(uuid4()), assignment=1)], now=NOW) == [Reading.VOID]
+
+
+def test_an_end_says_how(store: SqlStore, sessions: Sessions) -> None:
+    worker = uuid4()
+    queue(sessions, *(new_job() for _ in range(4)))
+    jobs = claim(store, capacity(worker, free_slots=4))
+    ends = [{"exit_code": 2**70 % 2**63}, {"signal": 9}, {}, {"exit_code": 1, "reason": "disk\0full"}]
+    store.settle(
+        worker,
+        [Ended(job_id=str(job.id), assignment=1, **end) for job, end in zip(jobs, ends, strict=True)],
+        now=NOW,
+    )
+    reasons = [row(sessions, job.id).reason for job in jobs]
+    assert "signal 9" in reasons[1]
+    assert "nobody saw" in reasons[2]
+    assert reasons[3] == "disk\N{REPLACEMENT CHARACTER}full"
+
+
+@pytest.mark.parametrize("code", [2**63 - 1, -(2**63), 2**64 - 1])
+def test_no_exit_status_overflows(store: SqlStore, sessions: Sessions, code: int) -> None:
+    worker = uuid4()
+    queue(sessions, new_job())
+    (job,) = claim(store, capacity(worker))
+    assert store.settle(worker, [ended(job, code)], now=NOW) == [Reading.APPLY]
+    assert state(sessions, job.id) is JobState.FAILED
+
+
+def test_a_refused_job_goes_elsewhere_at_once(store: SqlStore, sessions: Sessions) -> None:
+    worker = uuid4()
+    queue(sessions, new_job())
+    (job,) = claim(store, capacity(worker))
+    refused = Refused(job_id=str(job.id), assignment=1, reason="draining")
+    assert store.settle(worker, [refused, refused], now=NOW) == [Reading.APPLY, Reading.OLD_NEWS]
+    (again,) = claim(store, capacity(uuid4()))
+    assert again.assignment == 2
+
+
+def test_the_gate_opens_for_the_holder_only(store: SqlStore, sessions: Sessions) -> None:
+    worker = uuid4()
+    queue(sessions, new_job())
+    (job,) = claim(store, capacity(worker))
+    assert store.confirm(uuid4(), job.id, 1, now=NOW) is None
+    assert store.confirm(worker, job.id, 2, now=NOW) is None
+    held = store.confirm(worker, job.id, 1, now=NOW)
+    assert held is not None
+    assert held.state is JobState.RUNNING
+    assert row(sessions, job.id).started_at == NOW
+    assert store.expire_leases(now=NOW + 9 * LEASE) == 0
+    store.settle(worker, [ended(job)], now=NOW)
+    assert store.confirm(worker, job.id, 1, now=NOW) is None
+
+
+def test_a_released_job_is_still_held(store: SqlStore, sessions: Sessions) -> None:
+    worker = uuid4()
+    queue(sessions, new_job(), new_job())
+    one, two = claim(store, capacity(worker, free_slots=2))
+    store.settle(worker, [Released(job_id=str(one.id), assignment=1)], now=NOW)
+    held = {job.id: (job.state, job.released) for job in store.held_by(worker)}
+    assert held == {one.id: (JobState.RUNNING, True), two.id: (JobState.LEASED, False)}
+
+
+def test_a_job_is_lost_once(store: SqlStore, sessions: Sessions) -> None:
+    worker = uuid4()
+    queue(sessions, new_job(), new_job())
+    one, two = claim(store, capacity(worker, free_slots=2))
+    store.settle(worker, [accepted(one), accepted(two), ended(two)], now=NOW)
+    assert store.lose(uuid4(), [one.id], "gone", now=NOW) == []
+    assert store.lose(worker, [one.id, two.id], "gone", now=NOW) == [one.id]
+    assert store.lose(worker, [one.id], "gone", now=NOW) == []
+    assert store.settle(worker, [ended(one)], now=NOW) == [Reading.OLD_NEWS]
+    assert (row(sessions, one.id).state, row(sessions, one.id).reason) == (JobState.LOST, "gone")
+
+
+def test_the_running_jobs_of_a_worker_are_lost_after_the_grace(store: SqlStore, sessions: Sessions) -> None:
+    patience = Patience(timedelta(seconds=15), timedelta(seconds=900))
+    silent, alive = enrolled(store), enrolled(store)
+    queue(sessions, *(new_job() for _ in range(3)))
+    one, two, leased = claim(store, capacity(silent.id, free_slots=3))
+    store.settle(silent.id, [accepted(one), accepted(two), ended(two)], now=NOW)
+    for worker in (silent, alive):
+        store.link(worker.id, facts(), now=NOW)
+    later = NOW + timedelta(seconds=901)
+    store.seen({alive.id: WorkerState.IDLE}, {}, now=later)
+    assert store.lose_silent(patience, now=NOW + timedelta(seconds=900)) == 0
+    assert store.lose_silent(patience, now=later) == 1
+    states = [state(sessions, job.id) for job in (one, two, leased)]
+    assert states == [JobState.LOST, JobState.SUCCEEDED, JobState.LEASED]
+    assert "[edge] disconnect_grace" in row(sessions, one.id).reason
+
+
+def test_only_what_is_booked_and_has_its_log_is_purged_before_a_day_is_over(
+    store: SqlStore, sessions: Sessions
+) -> None:
+    worker = uuid4()
+    queue(sessions, *(new_job() for _ in range(4)))
+    booked, unbooked, failed, refused = claim(store, capacity(worker, free_slots=4))
+    store.settle(worker, [accepted(booked), accepted(failed)], now=NOW)
+    store.settle(worker, [ended(booked), ended(unbooked), ended(failed, 1), ended(refused)], now=NOW)
+    with sessions.begin() as session:
+        outbox.book(session, [booked.id, failed.id, refused.id], now=NOW)
+
+    def purge(minutes: float, limit: int = 9) -> int:
+        now = NOW + timedelta(minutes=minutes)
+        return store.purge(
+            succeeded_before=now - timedelta(minutes=5), failed_before=now - timedelta(minutes=60), limit=limit
+        )
+
+    assert purge(4) == 0
+    assert purge(6) == 1
+    assert purge(61) == 0
+    assert purge(26 * 60, limit=1) == 1
+    assert purge(26 * 60) == 2

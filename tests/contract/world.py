@@ -1,0 +1,122 @@
+"""What the contract's tests put into a store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from airflow_edge.dispatch.model import Capacity, ClaimedJob, EnrollToken, LinkFacts, NewJob, Worker
+from airflow_edge.protocol.messages import Accepted, Ended
+from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.store import outbox
+from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.tables import JobRow
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
+LEASE = timedelta(seconds=10)
+
+_names = count()
+
+
+def new_job(**fields) -> NewJob:
+    """A job with something in every field."""
+    return NewJob(
+        **{
+            "id": uuid4(),
+            "kind": "task",
+            "workload_id": uuid4(),
+            "dag_id": "dag",
+            "task_id": "täsk",
+            "run_id": "run",
+            "map_index": -1,
+            "try_number": 1,
+            "queue": "default",
+            "team_name": None,
+            "priority_weight": 1,
+            "slots": 1,
+            "owner": 7,
+            "log_path": "dag_id=dag/run_id=run/task_id=täsk/attempt=1.log",
+            "workload": '{"token": ""}',
+            **fields,
+        }
+    )
+
+
+def queue(sessions: sessionmaker[Session], *jobs: NewJob, now: datetime = NOW) -> None:
+    with sessions() as session:
+        for job in jobs:
+            outbox.add_job(session, job, now=now)
+        session.commit()
+
+
+def capacity(worker_id: UUID, *queues: str, free_slots: int = 1, team_name: str | None = None) -> Capacity:
+    return Capacity(
+        worker_id=worker_id, queues=frozenset(queues or ("default",)), team_name=team_name, free_slots=free_slots
+    )
+
+
+def claim(store: SqlStore, *capacities: Capacity, now: datetime = NOW) -> list[ClaimedJob]:
+    return store.claim(capacities, now=now, lease_until=now + LEASE)
+
+
+def accepted(job: ClaimedJob) -> Accepted:
+    return Accepted(job_id=str(job.id), assignment=job.assignment)
+
+
+def ended(job: ClaimedJob, exit_code: int = 0) -> Ended:
+    return Ended(job_id=str(job.id), assignment=job.assignment, exit_code=exit_code)
+
+
+def row(sessions: sessionmaker[Session], job_id: UUID) -> JobRow:
+    with sessions() as session:
+        return session.scalars(select(JobRow).where(JobRow.id == job_id)).one()
+
+
+def state(sessions: sessionmaker[Session], job_id: UUID) -> JobState:
+    return row(sessions, job_id).state
+
+
+def enrolled(store: SqlStore, *, name: str | None = None, queues: Sequence[str] = ("default",)) -> Worker:
+    """A worker with a key of its own."""
+    name = name or f"worker-{next(_names)}"
+    worker = store.enroll_trusted(name, hashlib.sha256(name.encode()).digest(), queues, now=NOW).worker
+    assert worker is not None
+    return worker
+
+
+def facts(**fields) -> LinkFacts:
+    return LinkFacts(
+        **{
+            "link_id": uuid4(),
+            "gateway_id": "gateway",
+            "boot_id": "boot",
+            "agent_version": "1",
+            "airflow_version": "3.3.2",
+            "concurrency": 8,
+            "state": WorkerState.IDLE,
+            **fields,
+        }
+    )
+
+
+def token(**fields) -> EnrollToken:
+    return EnrollToken(
+        **{
+            "id": uuid4(),
+            "queues": ("default", "größe"),
+            "team_name": None,
+            "name_pattern": None,
+            "uses_left": 1,
+            "created_at": NOW,
+            "expires_at": NOW + timedelta(hours=1),
+            "created_by": "somebody",
+            "revoked_at": None,
+            **fields,
+        }
+    )
