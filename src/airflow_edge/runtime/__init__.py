@@ -1,1 +1,1 @@
-"""The warm process at the site that forks one supervisor per job."""
+"""The warm process at a site: it imports Airflow's task runner once and forks a supervisor for each job."""

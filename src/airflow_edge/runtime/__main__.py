@@ -1,0 +1,90 @@
+"""`python -m airflow_edge.runtime --state-dir DIR`: started by the agent, which it outlives."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import logging
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+from airflow_edge.runtime.environment import for_tasks
+from airflow_edge.runtime.titles import set_title
+
+ALREADY_RUNNING = 4
+"""Exit status: another runtime listens there."""
+
+log = logging.getLogger("airflow_edge.runtime")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve the agent until told to retire; give the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m airflow_edge.runtime", description="Fork an edge worker's tasks.")
+    parser.add_argument("--state-dir", type=Path, required=True, help="the worker's own folder")
+    parser.add_argument("--socket", type=Path, help="where to listen (default: runtime.sock in the state folder)")
+    arguments = parser.parse_args(argv)
+    path: Path = arguments.socket or arguments.state_dir / "runtime.sock"
+
+    with contextlib.suppress(PermissionError):
+        # Started as a session's leader already, by the agent; by hand otherwise.
+        os.setsid()
+    set_title("airflow-edge runtime")
+    # Held until this process ends.
+    lock = os.open(path.with_suffix(".pid"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.stderr.write(f"airflow-edge runtime: another one serves {path}\n")
+        return ALREADY_RUNNING
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode("ascii"), 0)
+    # A socket that is there before this runtime is warm is a dead one's.
+    path.unlink(missing_ok=True)
+
+    environment = for_tasks(os.environ)
+    os.environ.clear()
+    os.environ.update(environment)
+    return _serve(path)
+
+
+def _serve(path: Path) -> int:
+    began = time.monotonic()
+    # Airflow reads the environment when it is imported: not before this.
+    from airflow_edge.runtime.warm import warm_up
+
+    warm_up()
+
+    from airflow import __version__ as airflow_version
+
+    from airflow_edge.runtime.server import Server
+    from airflow_edge.runtime.supervising import supervise
+
+    _log_to_stderr()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(os.fspath(path))
+        path.chmod(0o600)
+        listener.listen()
+        server = Server(listener, airflow_version=airflow_version, supervise=supervise)
+        log.info("ready for tasks of Airflow %s after %.1f s", airflow_version, time.monotonic() - began)
+        server.run()
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    log.info("ended")
+    return 0
+
+
+def _log_to_stderr() -> None:
+    # After Airflow, which arranges the root logger to its own liking.
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""The one place that knows how the supported Airflow versions differ: 3.2 and 3.3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.executors import workloads
+from airflow.sdk.api.client import Client
+from airflow.sdk.execution_time import supervisor
+
+from airflow_edge.protocol.messages import JobKind
+
+
+def run_workload(kind: JobKind, workload: str, *, client: Client, log_path: str) -> int:
+    """Run a workload to its end in this process, the main thread.
+
+    :param workload: Airflow's JSON
+    :return: the exit status of the task's process, negative for a signal; 0 does not mean that the task succeeded
+    """
+    if kind == "callback":
+        return _run_callback(workloads.ExecuteCallback.model_validate_json(workload), client=client, log_path=log_path)
+    task = workloads.ExecuteTask.model_validate_json(workload)
+    # Airflow 3.3 has renamed it.
+    supervise: Any = getattr(supervisor, "supervise_task", None) or supervisor.supervise
+    status: int = supervise(
+        ti=task.ti,
+        bundle_info=task.bundle_info,
+        dag_rel_path=task.dag_rel_path,
+        token="",
+        client=client,
+        log_path=log_path,
+        sentry_integration=task.sentry_integration,
+    )
+    return status
+
+
+def _run_callback(workload: workloads.ExecuteCallback, *, client: Client, log_path: str) -> int:
+    try:
+        from airflow.sdk.execution_time.callback_supervisor import supervise_callback
+    except ImportError:
+        return _run_callback_here(workload, client=client, log_path=log_path)
+    status: int = supervise_callback(
+        id=workload.callback.id,
+        callback_path=workload.callback.data.get("path", ""),
+        callback_kwargs=workload.callback.data.get("kwargs", {}),
+        dag_rel_path=workload.dag_rel_path,
+        log_path=log_path,
+        bundle_info=workload.bundle_info,
+        client=client,
+    )
+    return status
+
+
+def _run_callback_here(workload: workloads.ExecuteCallback, *, client: Client, log_path: str) -> int:
+    """Airflow 3.2 has no supervisor for callbacks; its LocalExecutor runs them in its own process as well."""
+    from airflow.executors.workloads import callback
+
+    execute: Any = vars(callback)["execute_callback_workload"]
+    logger, log_file = supervisor._configure_logging(log_path, client)
+    with log_file:
+        succeeded, error = execute(workload.callback, logger)
+        if not succeeded:
+            logger.error("Callback failed", error=error)
+    return 0 if succeeded else 1

@@ -1,0 +1,49 @@
+"""The environment in which a site's tasks run. It has to be set before Airflow is imported, which reads it then."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+_ALWAYS: Final = {
+    "AIRFLOW__CORE__HOSTNAME_CALLABLE": "airflow_edge.runtime.hostname.get",
+    # A site has no database. This is one that cannot be opened, or made by accident.
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{os.devnull}/airflow-edge-has-no-database",
+    # A log goes to the job's folder, and from there to the centre; for no other eyes on this machine.
+    "AIRFLOW__LOGGING__REMOTE_LOGGING": "False",
+    "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
+    "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
+    # After a task's end the supervisor may sleep for as long as this (seconds, a whole number).
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+    # The agent answers heartbeats itself: a failed one says nothing about the centre's will.
+    "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "1000000000",
+}
+
+_UNLESS_SET: Final = {"AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+
+_NEVER: Final = frozenset(
+    f"{option}{suffix}"
+    for option in ("AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
+    for suffix in ("", "_CMD", "_SECRET")
+) | {"_AIRFLOW_PROCESS_CONTEXT"}
+"""The centre's secrets have no business in a task, though a site that is configured the old way may hold one."""
+
+_OURS_AT_THE_CENTRE: Final = "airflow_edge."
+
+
+def for_tasks(environ: Mapping[str, str]) -> dict[str, str]:
+    """Give the environment for the site's tasks, made from the agent's."""
+    result = {name: value for name, value in environ.items() if name not in _NEVER}
+    for name, value in _UNLESS_SET.items():
+        result.setdefault(name, value)
+    result.update(_ALWAYS)
+    logging_config = "AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS"
+    if result.get(logging_config, "").startswith(_OURS_AT_THE_CENTRE):
+        result[logging_config] = ""
+    home = Path(result.get("AIRFLOW_HOME") or "~/airflow").expanduser()
+    if not result.get("AIRFLOW_CONFIG") and not (home / "airflow.cfg").exists():
+        # Airflow would write one, with freshly made secrets in it that open nothing and alarm people.
+        result["AIRFLOW_CONFIG"] = os.devnull
+    return result

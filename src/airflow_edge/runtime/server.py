@@ -1,0 +1,330 @@
+"""The runtime's loop: it takes the agent's orders on a Unix socket, forks supervisors, and tells when they end.
+
+Single-threaded, because it forks. One agent at a time: a new connection takes the place of the old one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.local import (
+    OUTCOME_FILE,
+    SUPERVISOR_LOG_FILE,
+    JobExited,
+    JobNotStarted,
+    JobStarted,
+    LocalJob,
+    Outcome,
+    Retire,
+    RuntimeHello,
+    StartJob,
+    StopJob,
+    ToAgent,
+    ToRuntime,
+    decode_for_runtime,
+    encode_local,
+    split_frames,
+)
+from airflow_edge.runtime.outcome import describe_exit, write_outcome
+from airflow_edge.runtime.processes import kill_session, terminate_task
+
+log = logging.getLogger(__name__)
+
+SUPERVISOR_GRACE = 5.0
+"""Seconds a supervisor has to end after its task was killed."""
+
+TERMINATION_GRACE = 3.0
+"""Seconds between SIGTERM and SIGKILL for the tasks when the runtime itself is terminated."""
+
+_RETRY_TERMINATE = 0.05
+_LOOK_AROUND = 5.0
+_MAX_BACKLOG = 16 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class _Job:
+    job_id: str
+    assignment: int
+    folder: Path
+    pid: int
+    terminate_at: float | None = None
+    kill_task_at: float | None = None
+    kill_supervisor_at: float | None = None
+
+    @property
+    def stopping(self) -> bool:
+        return self.kill_task_at is not None or self.kill_supervisor_at is not None
+
+    def deadlines(self) -> list[float]:
+        return [at for at in (self.terminate_at, self.kill_task_at, self.kill_supervisor_at) if at is not None]
+
+
+class Server:
+    """Forks supervisors for the agent. `run` it in the main thread."""
+
+    def __init__(
+        self, listener: socket.socket, *, airflow_version: str, supervise: Callable[[Path, int], NoReturn]
+    ) -> None:
+        """:param supervise: what a forked process does, given the job's folder and a descriptor for its own output"""
+        self._listener = listener
+        self._path = Path(listener.getsockname())
+        self._inode = self._path.stat().st_ino
+        self._airflow_version = airflow_version
+        self._supervise = supervise
+        self._selector = selectors.DefaultSelector()
+        self._signals, self._wakeup = socket.socketpair()
+        self._agent: socket.socket | None = None
+        self._incoming = bytearray()
+        self._outgoing = bytearray()
+        self._jobs: dict[tuple[str, int], _Job] = {}
+        self._retiring = False
+        for end in (listener, self._signals, self._wakeup):
+            end.setblocking(False)
+        self._selector.register(listener, selectors.EVENT_READ, self._accept)
+        self._selector.register(self._signals, selectors.EVENT_READ, self._signalled)
+
+    def run(self) -> None:
+        """Serve until told to retire, terminated, or alone: then return when the last job has ended."""
+        signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            # The wakeup descriptor does the work; a handler only has to be there.
+            signal.signal(number, lambda _number, _frame: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        look_around = time.monotonic() + _LOOK_AROUND
+        while self._jobs or not self._retiring:
+            for key, _ in self._selector.select(self._timeout(look_around)):
+                key.data()
+            self._enforce_stops(time.monotonic())
+            if time.monotonic() >= look_around:
+                look_around = time.monotonic() + _LOOK_AROUND
+                self._retire_if_forgotten()
+        self._drop_agent()
+
+    def _timeout(self, look_around: float) -> float:
+        deadlines = [at for job in self._jobs.values() for at in job.deadlines()]
+        return max(0.0, min([look_around, *deadlines]) - time.monotonic())
+
+    # The agent
+
+    def _accept(self) -> None:
+        connection, _ = self._listener.accept()
+        self._drop_agent()
+        connection.setblocking(False)
+        self._agent = connection
+        self._selector.register(connection, selectors.EVENT_READ, self._talk)
+        self._send(
+            RuntimeHello(
+                pid=os.getpid(),
+                airflow_version=self._airflow_version,
+                jobs=tuple(
+                    LocalJob(job_id=job.job_id, assignment=job.assignment, pid=job.pid) for job in self._jobs.values()
+                ),
+            )
+        )
+
+    def _talk(self) -> None:
+        agent = self._agent
+        if agent is None:
+            return
+        try:
+            self._flush(agent)
+            data = agent.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._drop_agent()
+            return
+        self._incoming += data
+        try:
+            orders = [decode_for_runtime(frame) for frame in split_frames(self._incoming)]
+        except (RemoteProtocolError, msgspec.MsgspecError) as error:
+            log.error("the agent's connection is dropped, because it sent what is no message: %s", error)
+            self._drop_agent()
+            return
+        for order in orders:
+            self._obey(order)
+
+    def _obey(self, order: ToRuntime) -> None:
+        match order:
+            case StartJob():
+                self._start(order)
+            case StopJob():
+                self._stop(order)
+            case Retire():
+                log.info("retiring with %d jobs", len(self._jobs))
+                self._retiring = True
+
+    def _send(self, message: ToAgent) -> None:
+        if self._agent is None:
+            return
+        self._outgoing += encode_local(message)
+        if len(self._outgoing) > _MAX_BACKLOG:
+            log.error("the agent's connection is dropped, because it does not read")
+            self._drop_agent()
+            return
+        try:
+            self._flush(self._agent)
+        except OSError:
+            self._drop_agent()
+
+    def _flush(self, agent: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._outgoing:
+                del self._outgoing[: agent.send(self._outgoing)]
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outgoing else 0)
+        self._selector.modify(agent, wanted, self._talk)
+
+    def _drop_agent(self) -> None:
+        if self._agent is not None:
+            self._selector.unregister(self._agent)
+            self._agent.close()
+            self._agent = None
+            self._incoming.clear()
+            self._outgoing.clear()
+
+    # Jobs
+
+    def _start(self, order: StartJob) -> None:
+        name = (order.job_id, order.assignment)
+        job = self._jobs.get(name)
+        if job is None:
+            try:
+                job = self._jobs[name] = self._fork(order)
+            except FileExistsError:
+                self._refuse(order, "it was started here before, and is started once only")
+                return
+            except OSError as error:
+                self._refuse(order, f"no process could be started: {error}")
+                return
+        self._send(JobStarted(job_id=job.job_id, assignment=job.assignment, pid=job.pid))
+
+    def _refuse(self, order: StartJob, reason: str) -> None:
+        log.warning("job %s, assignment %d: %s", order.job_id, order.assignment, reason)
+        self._send(JobNotStarted(job_id=order.job_id, assignment=order.assignment, reason=reason))
+
+    def _fork(self, order: StartJob) -> _Job:
+        if self._retiring:
+            raise OSError("this runtime retires")
+        folder = Path(order.folder)
+        # Whoever makes this file starts the job: nobody can start it again, not even after a crash in between.
+        log_file = folder / SUPERVISOR_LOG_FILE
+        output = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    self._leave_to_parent()
+                    self._supervise(folder, output)
+                finally:
+                    os._exit(1)
+        except OSError:
+            log_file.unlink()
+            raise
+        finally:
+            os.close(output)
+        return _Job(order.job_id, order.assignment, folder, pid)
+
+    def _leave_to_parent(self) -> None:
+        signal.set_wakeup_fd(-1)
+        self._selector.close()
+        for end in (self._listener, self._signals, self._wakeup, self._agent):
+            if end is not None:
+                end.close()
+
+    def _stop(self, order: StopJob) -> None:
+        job = self._jobs.get((order.job_id, order.assignment))
+        if job is not None:
+            self._begin_stop(job, order.grace)
+
+    def _begin_stop(self, job: _Job, grace: float) -> None:
+        now = time.monotonic()
+        if job.kill_supervisor_at is not None:
+            return
+        if job.kill_task_at is None:
+            job.terminate_at = now
+        job.kill_task_at = min(job.kill_task_at or now + grace, now + grace)
+
+    def _enforce_stops(self, now: float) -> None:
+        for job in self._jobs.values():
+            if job.terminate_at is not None and now >= job.terminate_at:
+                # A supervisor that was forked just now has no task yet.
+                job.terminate_at = None if terminate_task(job.pid) else now + _RETRY_TERMINATE
+            if job.kill_task_at is not None and now >= job.kill_task_at:
+                job.terminate_at = job.kill_task_at = None
+                job.kill_supervisor_at = now + SUPERVISOR_GRACE
+                kill_session(job.pid)
+            if job.kill_supervisor_at is not None and now >= job.kill_supervisor_at:
+                job.kill_supervisor_at = now + SUPERVISOR_GRACE
+                kill_session(job.pid)
+                os.kill(job.pid, signal.SIGKILL)
+
+    def _signalled(self) -> None:
+        numbers = self._signals.recv(4096)
+        if signal.SIGTERM in numbers:
+            log.info("terminated, with %d jobs", len(self._jobs))
+            self._retiring = True
+            for job in self._jobs.values():
+                self._begin_stop(job, TERMINATION_GRACE)
+        if signal.SIGCHLD in numbers:
+            for job in tuple(self._jobs.values()):
+                self._reap(job)
+
+    def _reap(self, job: _Job) -> None:
+        ended = os.waitid(os.P_PID, job.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None:
+            return
+        killed = ended.si_code != os.CLD_EXITED
+        if killed or job.stopping:
+            # Before its pid is given back: it is the session's id.
+            kill_session(job.pid)
+        os.waitpid(job.pid, 0)
+        del self._jobs[job.job_id, job.assignment]
+        if not (job.folder / OUTCOME_FILE).exists():
+            self._write_missing_outcome(job, -ended.si_status if killed else ended.si_status)
+        self._send(
+            JobExited(
+                job_id=job.job_id,
+                assignment=job.assignment,
+                exit_code=None if killed else ended.si_status,
+                signal=ended.si_status if killed else None,
+            )
+        )
+
+    def _write_missing_outcome(self, job: _Job, status: int) -> None:
+        code, reason = describe_exit("the task's supervisor", status)
+        try:
+            write_outcome(
+                job.folder,
+                Outcome(
+                    job_id=job.job_id,
+                    assignment=job.assignment,
+                    exit_code=code or 1,
+                    reason=reason or "the task's supervisor wrote no outcome",
+                ),
+            )
+        except OSError as error:
+            log.error("the outcome of job %s cannot be written: %s", job.job_id, error)
+
+    def _retire_if_forgotten(self) -> None:
+        try:
+            forgotten = self._path.stat().st_ino != self._inode
+        except FileNotFoundError:
+            forgotten = True
+        if forgotten and not self._retiring:
+            log.info("retiring, because %s is not this runtime's any more", self._path)
+            self._retiring = True

@@ -1,0 +1,78 @@
+"""What happens in a forked process: it becomes the supervisor of one job, writes how that ended, and exits."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+from airflow.sdk.api.client import Client
+
+from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, JobFile, Outcome
+from airflow_edge.runtime import compat
+from airflow_edge.runtime.hostname import WORKER_NAME_VARIABLE
+from airflow_edge.runtime.outcome import describe_exit, write_outcome
+from airflow_edge.runtime.titles import set_title
+from airflow_edge.runtime.transport import AgentTransport
+
+API_URL = "http://edge/"
+"""The Execution API's base URL. Its host is never looked up: the way there is a Unix socket."""
+
+_LONGEST_REASON = 1000
+
+
+def supervise(folder: Path, output: int) -> NoReturn:
+    """Run the job of this folder to its end and exit; call it in a fresh fork, with everything inherited closed.
+
+    :param output: descriptor of the file for what the supervisor itself says
+    """
+    status = 1
+    try:
+        _settle_in(output)
+        job = msgspec.json.decode((folder / JOB_FILE).read_bytes(), type=JobFile)
+        set_title(f"airflow-edge supervisor: {job.job_id}")
+        status, reason = _run(job, folder)
+        write_outcome(folder, Outcome(job_id=job.job_id, assignment=job.assignment, exit_code=status, reason=reason))
+    except BaseException:  # noqa: BLE001
+        # Above this is only the server's loop, which must not go on in this process.
+        status = status or 1
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def api_client(api_socket: str, secret: str) -> Client:
+    """Make Airflow's client of the Execution API, for the one that the agent serves."""
+    # No time limit: the agent holds a call for as long as the centre is away.
+    return Client(base_url=API_URL, token=secret, transport=AgentTransport(api_socket), timeout=None)
+
+
+def _settle_in(output: int) -> None:
+    os.setsid()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(nowhere)
+    os.close(output)
+    gc.enable()
+
+
+def _run(job: JobFile, folder: Path) -> tuple[int, str]:
+    os.environ[WORKER_NAME_VARIABLE] = job.worker_name
+    try:
+        with api_client(job.api_socket, job.secret) as client:
+            status = compat.run_workload(job.kind, job.workload, client=client, log_path=str(folder / LOG_FILE))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is how the job ended
+        traceback.print_exc()
+        return 1, f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LONGEST_REASON]
+    return describe_exit("the task's process", status)
