@@ -1,0 +1,514 @@
+"""What the agent does with jobs, decided without I/O: an event comes in, commands go out, and the driver obeys them.
+
+A job is `accepted` when it is in the journal, `running` when its supervisor is there, `released` when Airflow holds the
+state of its task, and `ended` when its process is gone. After a crash the core is made anew from the journal's records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from airflow_edge.agent.events import (
+    Acknowledged,
+    Announce,
+    Close,
+    Command,
+    DrainAsked,
+    Event,
+    Exited,
+    Forget,
+    Halt,
+    JobRecord,
+    Key,
+    LogDone,
+    NotStarted,
+    NotStored,
+    Offered,
+    RuntimeGone,
+    RuntimeReady,
+    Save,
+    Seen,
+    Send,
+    Start,
+    Started,
+    StateCallBegan,
+    StateCallEnded,
+    StopAsked,
+    Store,
+    Stored,
+    TerminateAsked,
+    Voided,
+)
+from airflow_edge.protocol.local import Outcome
+from airflow_edge.protocol.messages import (
+    Accepted,
+    Ended,
+    HeldJob,
+    JobKind,
+    Offer,
+    Phase,
+    Refused,
+    Released,
+    SiteMessage,
+)
+from airflow_edge.protocol.states import WorkerEvent, WorkerState, next_worker_state
+
+ALIVE_FOR = 60.0
+"""Seconds after its last sign of life for which a supervisor is reported as alive."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Job:
+    key: Key
+    kind: JobKind
+    slots: int
+    phase: Phase = "accepted"
+    stop_reason: str | None = None
+    void: bool = False
+    ended: Ended | None = None
+    acknowledged: bool = False
+    log_done: bool = False
+    stored: bool = True
+    start_sent: bool = True
+    halt_sent: bool = False
+    urgent: bool = False
+    state_calls: int = 0
+    last_seen: float | None = None
+
+    @property
+    def live(self) -> bool:
+        return self.phase != "ended"
+
+    def record(self) -> JobRecord:
+        return JobRecord(
+            key=self.key,
+            kind=self.kind,
+            slots=self.slots,
+            phase=self.phase,
+            stop_reason=self.stop_reason,
+            void=self.void,
+            ended=self.ended,
+            acknowledged=self.acknowledged,
+            log_done=self.log_done,
+        )
+
+
+class Core:
+    """The jobs of one worker."""
+
+    def __init__(self, concurrency: int, records: Iterable[JobRecord] = ()) -> None:
+        """:param records: the unfinished jobs of the journal"""
+        self.concurrency = concurrency
+        self.state = WorkerState.STARTING
+        self._runtime_ready = False
+        self._leaving = False
+        self._terminating = False
+        self._waiting: dict[str, tuple[Offer, float]] = {}
+        """Offers not answered yet, with the time when their lease runs out."""
+        self._jobs: dict[Key, _Job] = {}
+        for record in records:
+            self._jobs[record.key] = _Job(
+                key=record.key,
+                kind=record.kind,
+                slots=record.slots,
+                phase=record.phase,
+                stop_reason=record.stop_reason,
+                void=record.void,
+                urgent=record.void,
+                ended=record.ended,
+                acknowledged=record.acknowledged,
+                log_done=record.log_done,
+            )
+        self._commands: list[Command] = []
+
+    # What others may ask
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the worker was told to go."""
+        return self._leaving
+
+    @property
+    def over(self) -> bool:
+        """Whether the worker was told to go and no job's process is left."""
+        return self.state is WorkerState.OFFLINE
+
+    @property
+    def free(self) -> int:
+        """Free slots."""
+        taken = sum(job.slots for job in self._jobs.values() if job.phase in {"accepted", "running"})
+        return self.concurrency - taken
+
+    @property
+    def unfinished(self) -> int:
+        """Jobs of which the centre does not have everything yet."""
+        return len(self._jobs)
+
+    def holds(self, key: Key) -> bool:
+        """Whether this assignment is here and not finished."""
+        return key in self._jobs
+
+    def live(self) -> list[JobRecord]:
+        """Give the jobs whose processes are not gone."""
+        return [job.record() for job in self._jobs.values() if job.live]
+
+    def held(self) -> tuple[HeldJob, ...]:
+        """Give the jobs that this worker answers for, for `Hello`."""
+        return tuple(
+            HeldJob(job_id=job.key.job_id, assignment=job.key.assignment, phase=job.phase)
+            for job in self._jobs.values()
+            if job.stored and not job.acknowledged and not job.void
+        )
+
+    def alive(self, now: float) -> tuple[str, ...]:
+        """Give the ids of jobs whose supervisors are alive, for `Status`."""
+        return tuple(
+            job.key.job_id
+            for job in self._jobs.values()
+            if job.live and not job.void and job.last_seen is not None and now - job.last_seen <= ALIVE_FOR
+        )
+
+    def reports(self) -> list[SiteMessage]:
+        """Give what is to be said about the jobs taken over from the journal: nobody knows how much of it was heard."""
+        messages: list[SiteMessage] = []
+        for job in self._jobs.values():
+            if not job.acknowledged and not job.void:
+                messages += _story(job.record())
+        return messages
+
+    # What happens
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """Take an event in and give what is to be done, in this order; `now` is monotonic, in seconds."""
+        self._commands = []
+        match event:
+            case Offered():
+                self._offered(event, now)
+            case Stored():
+                self._stored(event.key)
+            case NotStored():
+                self._not_stored(event.key, event.reason, now)
+            case StopAsked():
+                self._stop_asked(event.key, event.reason)
+            case Voided():
+                self._voided(event.key, event.reason)
+            case Acknowledged():
+                self._acknowledged(event.key)
+            case LogDone():
+                self._log_done(event.key)
+            case RuntimeReady():
+                self._on_runtime_ready(event, now)
+            case RuntimeGone():
+                self._runtime_ready = False
+            case Started():
+                self._started(event.key)
+            case NotStarted():
+                self._ended(event.key, now, reason=event.reason)
+            case Exited():
+                self._exited(event, now)
+            case Seen():
+                if job := self._jobs.get(event.key):
+                    job.last_seen = now
+            case StateCallBegan():
+                if job := self._jobs.get(event.key):
+                    job.state_calls += 1
+                    job.last_seen = now
+            case StateCallEnded():
+                self._state_call_ended(event)
+            case DrainAsked():
+                self._leave()
+            case TerminateAsked():
+                self._terminate()
+        self._follow_state()
+        return self._commands
+
+    # Offers
+
+    def _offered(self, event: Offered, now: float) -> None:
+        offer = event.offer
+        key = _key(offer)
+        if job := self._jobs.get(key):
+            # One that is being stored is answered when it is.
+            if job.stored and not job.void:
+                self._say(*_story(job.record()))
+        elif event.known is not None:
+            if not event.known.void:
+                self._say(*_story(event.known))
+        elif self._is_stale(key):
+            self._refuse(key, "a newer assignment of this job is here")
+        elif reason := self._objection(offer):
+            self._refuse(key, reason)
+        else:
+            for older in self._others(key):
+                self._voided(older.key, "the centre has handed the job out anew")
+            if self._must_wait(key):
+                self._waiting[key.job_id] = (offer, now + offer.lease)
+            else:
+                self._take(offer)
+
+    def _is_stale(self, key: Key) -> bool:
+        waiting = self._waiting.get(key.job_id)
+        newest = max((job.key.assignment for job in self._jobs.values() if job.key.job_id == key.job_id), default=0)
+        return key.assignment < max(newest, waiting[0].assignment if waiting else 0)
+
+    def _objection(self, offer: Offer) -> str:
+        if self._leaving:
+            return "the worker is shutting down"
+        if offer.slots > self.concurrency:
+            return f"the job needs {offer.slots} slots, and this worker has {self.concurrency}"
+        return ""
+
+    def _must_wait(self, key: Key) -> bool:
+        """An offer is better answered late than refused: refused, it would come back at once."""
+        return not self._runtime_ready or bool(self._others(key))
+
+    def _others(self, key: Key) -> list[_Job]:
+        return [job for job in self._jobs.values() if job.live and job.key.job_id == key.job_id and job.key != key]
+
+    def _take(self, offer: Offer) -> None:
+        key = _key(offer)
+        self._waiting.pop(key.job_id, None)
+        if offer.slots > self.free:
+            self._refuse(key, f"{self.free} of {self.concurrency} slots are free")
+            return
+        job = _Job(key=key, kind=offer.kind, slots=offer.slots, stored=False, start_sent=False)
+        self._jobs[key] = job
+        self._do(Store(job.record(), offer))
+
+    def _take_waiting(self, now: float) -> None:
+        for offer, deadline in list(self._waiting.values()):
+            if deadline <= now:
+                del self._waiting[offer.job_id]
+            elif not self._must_wait(_key(offer)):
+                self._take(offer)
+
+    def _stored(self, key: Key) -> None:
+        job = self._jobs[key]
+        job.stored = True
+        if not job.void:
+            self._say(_accepted(key))
+        self._start_or_stop(job)
+
+    def _not_stored(self, key: Key, reason: str, now: float) -> None:
+        if self._jobs.pop(key, None):
+            self._refuse(key, reason)
+            self._take_waiting(now)
+
+    # Stopping
+
+    def _stop_asked(self, key: Key, reason: str) -> None:
+        waiting = self._waiting.get(key.job_id)
+        if waiting and waiting[0].assignment == key.assignment:
+            del self._waiting[key.job_id]
+            self._refuse(key, reason)
+            return
+        job = self._jobs.get(key)
+        # A task whose state Airflow holds has been stopped by nobody: the centre saw that very state.
+        if job is None or job.phase in {"released", "ended"} or job.stop_reason is not None:
+            return
+        job.stop_reason = reason
+        self._save(job)
+        self._pursue_stop(job)
+
+    def _voided(self, key: Key, reason: str) -> None:
+        waiting = self._waiting.get(key.job_id)
+        if waiting and waiting[0].assignment == key.assignment:
+            del self._waiting[key.job_id]
+        job = self._jobs.get(key)
+        if job is None or job.void:
+            return
+        job.void = job.urgent = True
+        job.acknowledged = not job.live
+        job.stop_reason = job.stop_reason or reason
+        self._save(job)
+        self._pursue_stop(job)
+        self._forget_if_finished(job)
+
+    def _pursue_stop(self, job: _Job) -> None:
+        if job.stop_reason is None or not job.live or not job.stored:
+            return
+        if not job.urgent and (job.phase == "released" or job.state_calls):
+            return
+        if not job.start_sent:
+            self._end(job, Ended(job_id=job.key.job_id, assignment=job.key.assignment, reason=job.stop_reason))
+        elif self._runtime_ready and not job.halt_sent:
+            job.halt_sent = True
+            self._do(Halt(job.key))
+
+    def _state_call_ended(self, event: StateCallEnded) -> None:
+        job = self._jobs.get(event.key)
+        if job is None or not job.live:
+            return
+        job.state_calls = max(0, job.state_calls - 1)
+        if event.passed and job.phase != "released":
+            job.phase = "released"
+            if not job.urgent:
+                job.stop_reason = None
+            self._save(job)
+            if not job.void:
+                self._say(Released(job_id=job.key.job_id, assignment=job.key.assignment))
+        self._pursue_stop(job)
+
+    # The runtime
+
+    def _on_runtime_ready(self, event: RuntimeReady, now: float) -> None:
+        self._runtime_ready = True
+        if self.state is WorkerState.STARTING:
+            self.state = next_worker_state(self.state, WorkerEvent.INITIALISED)
+            self._do(Announce())
+        for job in [job for job in self._jobs.values() if job.live and job.stored]:
+            job.halt_sent = False
+            if job.key in event.alive:
+                job.phase = "running" if job.phase == "accepted" else job.phase
+                self._pursue_stop(job)
+            elif not job.start_sent:
+                self._start_or_stop(job)
+            elif outcome := event.outcomes.get(job.key):
+                self._ended(job.key, now, exit_code=outcome.exit_code, reason=outcome.reason)
+            else:
+                self._ended(job.key, now, reason="the runtime that ran it is gone, and it left no outcome")
+        for key in event.alive:
+            self._halt_if_unwanted(key)
+        self._take_waiting(now)
+
+    def _start_or_stop(self, job: _Job) -> None:
+        if job.stop_reason is not None:
+            self._pursue_stop(job)
+        elif self._runtime_ready:
+            job.start_sent = True
+            self._do(Start(job.key))
+
+    def _started(self, key: Key) -> None:
+        job = self._jobs.get(key)
+        if job and job.phase == "accepted":
+            job.phase = "running"
+        self._halt_if_unwanted(key)
+
+    def _halt_if_unwanted(self, key: Key) -> None:
+        job = self._jobs.get(key)
+        if job is None or not job.live:
+            self._do(Halt(key))
+
+    def _exited(self, event: Exited, now: float) -> None:
+        outcome: Outcome | None = event.outcome
+        if outcome is not None:
+            self._ended(event.key, now, exit_code=outcome.exit_code, reason=outcome.reason)
+        else:
+            self._ended(event.key, now, exit_code=event.exit_code, signal=event.signal)
+
+    def _ended(
+        self, key: Key, now: float, *, exit_code: int | None = None, signal: int | None = None, reason: str = ""
+    ) -> None:
+        job = self._jobs.get(key)
+        if job is None or not job.live:
+            return
+        if not reason and exit_code != 0:
+            reason = job.stop_reason or ""
+        ended = Ended(
+            job_id=key.job_id, assignment=key.assignment, exit_code=exit_code, signal=signal, reason=reason[:4096]
+        )
+        self._end(job, ended)
+        self._take_waiting(now)
+
+    # Endings
+
+    def _end(self, job: _Job, ended: Ended) -> None:
+        job.phase = "ended"
+        job.ended = ended
+        job.acknowledged = job.void
+        self._save(job)
+        self._do(Close(job.key))
+        if not job.void:
+            self._say(ended)
+        self._forget_if_finished(job)
+
+    def _acknowledged(self, key: Key) -> None:
+        job = self._jobs.get(key)
+        if job and not job.live and not job.acknowledged:
+            job.acknowledged = True
+            self._save(job)
+            self._forget_if_finished(job)
+
+    def _log_done(self, key: Key) -> None:
+        job = self._jobs.get(key)
+        if job and not job.live and not job.log_done:
+            job.log_done = True
+            self._save(job)
+            self._forget_if_finished(job)
+
+    def _forget_if_finished(self, job: _Job) -> None:
+        if not job.live and job.acknowledged and job.log_done:
+            del self._jobs[job.key]
+            self._do(Forget(job.record()))
+
+    # Leaving
+
+    def _leave(self) -> None:
+        self._leaving = True
+        for offer, _ in list(self._waiting.values()):
+            self._refuse(_key(offer), "the worker is shutting down")
+        self._waiting.clear()
+
+    def _terminate(self) -> None:
+        self._leave()
+        for job in [job for job in self._jobs.values() if job.live]:
+            job.urgent = True
+            if job.stop_reason is None:
+                job.stop_reason = "the worker was terminated"
+            self._pursue_stop(job)
+
+    def _follow_state(self) -> None:
+        """Bring the worker's state up to the jobs that are there."""
+        while event := self._due():
+            self.state = next_worker_state(self.state, event)
+            self._do(Announce())
+
+    def _due(self) -> WorkerEvent | None:
+        live = any(job.live for job in self._jobs.values())
+        match self.state:
+            case WorkerState.STARTING if self._leaving and not live:
+                return WorkerEvent.SHUT_DOWN
+            case WorkerState.IDLE if live:
+                return WorkerEvent.TASK_IN
+            case WorkerState.IDLE if self._leaving:
+                return WorkerEvent.SHUT_DOWN
+            case WorkerState.RUNNING | WorkerState.TERMINATING if not live:
+                return WorkerEvent.TASKS_DONE
+            case WorkerState.RUNNING if self._leaving:
+                return WorkerEvent.SHUT_DOWN
+        return None
+
+    # Commands
+
+    def _do(self, command: Command) -> None:
+        self._commands.append(command)
+
+    def _say(self, *messages: SiteMessage) -> None:
+        self._commands += [Send(message) for message in messages]
+
+    def _refuse(self, key: Key, reason: str) -> None:
+        self._say(Refused(job_id=key.job_id, assignment=key.assignment, reason=reason[:4096]))
+
+    def _save(self, job: _Job) -> None:
+        # Before it is stored there is nothing to replace; `Stored` sees to the rest.
+        if job.stored:
+            self._do(Save(job.record()))
+
+
+def _key(offer: Offer) -> Key:
+    return Key(offer.job_id, offer.assignment)
+
+
+def _accepted(key: Key) -> Accepted:
+    return Accepted(job_id=key.job_id, assignment=key.assignment)
+
+
+def _story(record: JobRecord) -> list[SiteMessage]:
+    """Everything there is to say about a job so far."""
+    story: list[SiteMessage] = [_accepted(record.key)]
+    if record.phase == "released":
+        story.append(Released(job_id=record.key.job_id, assignment=record.key.assignment))
+    if record.ended is not None:
+        story.append(record.ended)
+    return story

@@ -1,0 +1,179 @@
+"""Carries out what the core decides, in rounds: what the events of one round have written shares one commit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from airflow_edge.agent.core import Core
+from airflow_edge.agent.events import (
+    Announce,
+    Close,
+    Command,
+    Event,
+    Forget,
+    Halt,
+    JobRecord,
+    Key,
+    NotStored,
+    Offered,
+    Save,
+    Send,
+    Start,
+    Store,
+    Stored,
+)
+from airflow_edge.agent.folders import JobFolders
+from airflow_edge.agent.journal import Journal
+from airflow_edge.protocol.local import JobFile
+from airflow_edge.protocol.messages import Offer
+
+log = logging.getLogger(__name__)
+
+Posted: TypeAlias = Event | Offer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hands:
+    """What the driver moves: each is called from the event loop, and returns at once."""
+
+    send: Callable[[Send], None]
+    start: Callable[[Key], None]
+    halt: Callable[[Key], None]
+    admit: Callable[[JobFile], None]
+    """The job is stored: let its supervisor in, follow its log."""
+    close: Callable[[Key], None]
+    forget: Callable[[Key], None]
+    announce: Callable[[], None]
+
+
+class Driver:
+    """The only one who talks to the core."""
+
+    def __init__(
+        self, core: Core, journal: Journal, folders: JobFolders, hands: Hands, *, worker_name: str, api_socket: str
+    ) -> None:
+        """:param worker_name: what tasks report as their host; :param api_socket: where supervisors find the agent"""
+        self.core = core
+        self._journal = journal
+        self._folders = folders
+        self._hands = hands
+        self._worker_name = worker_name
+        self._api_socket = api_socket
+        self._posted: list[tuple[Posted, Callable[[], None] | None]] = []
+        self._wake = asyncio.Event()
+        self._moved = asyncio.Condition()
+
+    def post(self, event: Posted, done: Callable[[], None] | None = None) -> None:
+        """Let something happen; `done` is called when everything that follows from it is done."""
+        self._posted.append((event, done))
+        self._wake.set()
+
+    async def wait_until(self, condition: Callable[[Core], bool]) -> None:
+        """Wait until the core is like that."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: condition(self.core))
+
+    async def run(self) -> None:
+        """Handle what is posted, round by round."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            posted, self._posted = self._posted, []
+            await self._round([event for event, _ in posted])
+            for _, done in posted:
+                if done is not None:
+                    done()
+            async with self._moved:
+                self._moved.notify_all()
+
+    async def _round(self, events: Sequence[Posted]) -> None:
+        now = asyncio.get_running_loop().time()
+        while events:
+            commands = [command for event in events for command in self.core.handle(self._complete(event), now)]
+            events = await self._write_down(commands)
+            for command in commands:
+                self._obey(command)
+
+    def _complete(self, posted: Posted) -> Event:
+        if not isinstance(posted, Offer):
+            return posted
+        key = Key(posted.job_id, posted.assignment)
+        return Offered(posted, None if self.core.holds(key) else self._journal.find(key))
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case Send():
+                self._hands.send(command)
+            case Start(key):
+                self._hands.start(key)
+            case Halt(key):
+                self._hands.halt(key)
+            case Close(key):
+                self._hands.close(key)
+            case Forget(record):
+                self._hands.forget(record.key)
+            case Announce():
+                self._hands.announce()
+            case Store() | Save():
+                pass
+
+    # Writing
+
+    async def _write_down(self, commands: Sequence[Command]) -> list[Event]:
+        """Write what is to be written before anything is done; give the events that follow from it."""
+        stores = [(command.record, self._job_file(command.offer)) for command in commands if isinstance(command, Store)]
+        records = {command.record.key: command.record for command in commands if isinstance(command, Save | Forget)}
+        gone = [command.record.key for command in commands if isinstance(command, Forget)]
+        if not stores and not records:
+            return []
+        refused = await asyncio.to_thread(self._write, stores, list(records.values()), gone)
+        events: list[Event] = []
+        for record, job in stores:
+            if reason := refused.get(record.key):
+                events.append(NotStored(record.key, reason))
+            else:
+                self._hands.admit(job)
+                events.append(Stored(record.key))
+        return events
+
+    def _write(
+        self, stores: Sequence[tuple[JobRecord, JobFile]], records: Sequence[JobRecord], gone: Sequence[Key]
+    ) -> dict[Key, str]:
+        """Give what could not be stored, and why."""
+        refused: dict[Key, str] = {}
+        stored: list[JobRecord] = []
+        for record, job in stores:
+            try:
+                self._folders.write(job)
+                stored.append(record)
+            except OSError as error:
+                refused[record.key] = f"the site cannot write the job's folder: {error}"
+        try:
+            self._journal.write([*stored, *records])
+        except sqlite3.Error as error:
+            log.error("the journal cannot be written: %s; make room on the disk of the state folder", error)
+            for record in stored:
+                self._folders.remove(record.key)
+                refused[record.key] = f"the site cannot write its journal: {error}"
+        for key in gone:
+            self._folders.remove(key)
+        return refused
+
+    def _job_file(self, offer: Offer) -> JobFile:
+        key = Key(offer.job_id, offer.assignment)
+        return JobFile(
+            job_id=offer.job_id,
+            assignment=offer.assignment,
+            kind=offer.kind,
+            worker_name=self._worker_name,
+            workload=offer.workload.decode(),
+            api_socket=self._api_socket,
+            secret=secrets.token_urlsafe(32),
+            log_path=str(self._folders.log_file(key)),
+        )

@@ -1,0 +1,85 @@
+"""The folders of jobs, `jobs/<job id>.<assignment>/`: what the supervisor is told, and what it leaves behind."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from airflow_edge.agent.events import Key
+from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, OUTCOME_FILE, JobFile, Outcome
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class JobFolders:
+    """All job folders of a worker; only this user may look into them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def folder(self, key: Key) -> Path:
+        """Give the job's folder, whether it is there or not."""
+        return self.root / str(key)
+
+    def log_file(self, key: Key) -> Path:
+        """Give the file that the task's log is written to."""
+        return self.folder(key) / LOG_FILE
+
+    def write(self, job: JobFile) -> None:
+        """Make the job's folder with its `job.json`, all or nothing.
+
+        :raises OSError: the disk is full or damaged; nothing is left of the folder.
+        """
+        folder = self.folder(Key(job.job_id, job.assignment))
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            temporary = folder / f".{JOB_FILE}"
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as output:
+                output.write(msgspec.json.encode(job))
+            temporary.replace(folder / JOB_FILE)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def read(self, key: Key) -> JobFile | None:
+        """Give what the supervisor is told, or None if that cannot be read."""
+        return _read(self.folder(key) / JOB_FILE, JobFile)
+
+    def outcome(self, key: Key) -> Outcome | None:
+        """Give what the supervisor left behind, or None if it left nothing that can be read."""
+        return _read(self.folder(key) / OUTCOME_FILE, Outcome)
+
+    def remove(self, key: Key) -> None:
+        """Delete the job's folder."""
+        folder = self.folder(key)
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            log.warning("the folder %s of a finished job cannot be removed; remove it by hand", folder)
+
+    def present(self) -> list[Key]:
+        """Give the keys of all folders that are there."""
+        return [key for path in self.root.iterdir() if (key := _key(path.name))]
+
+
+def _key(name: str) -> Key | None:
+    job_id, _, assignment = name.rpartition(".")
+    return Key(job_id, int(assignment)) if job_id and assignment.isdecimal() else None
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        log.warning("%s cannot be read: %s", path, error)
+        return None

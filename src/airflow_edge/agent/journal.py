@@ -1,0 +1,131 @@
+"""The worker's memory, in SQLite: a row for each assignment it has taken, written before anything is done about it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from airflow_edge.agent.errors import ConfigError
+from airflow_edge.agent.events import JobRecord, Key
+
+log = logging.getLogger(__name__)
+
+KEPT = 10_000
+"""Finished jobs that are remembered, so that a late offer of one is answered instead of started again."""
+
+_PRUNE_EVERY = 500
+_SCHEMA = """
+    CREATE TABLE IF NOT EXISTS job (
+        job_id TEXT NOT NULL,
+        assignment INTEGER NOT NULL,
+        finished INTEGER NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (job_id, assignment)
+    );
+    CREATE INDEX IF NOT EXISTS job_unfinished ON job (job_id) WHERE NOT finished;
+"""
+_decode = msgspec.json.Decoder(JobRecord).decode
+
+
+class Journal:
+    """Not for several threads at once, but each call may come from another one."""
+
+    def __init__(self, path: Path, *, kept: int = KEPT) -> None:
+        """Open the journal, or begin one. One that cannot be read is moved aside; `damaged` says so.
+
+        :raises ConfigError: the folder cannot be written to.
+        """
+        self.damaged = False
+        self._kept = kept
+        self._finished = 0
+        try:
+            self._database, self._unfinished = _open(path)
+        except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
+            if isinstance(error, sqlite3.OperationalError) and not path.exists():
+                raise ConfigError(f"{path} cannot be made ({error}); give {path.parent} to this user") from error
+            aside = _move_aside(path)
+            log.error(
+                "the journal %s cannot be read (%s); it was moved to %s, and jobs are recovered from their folders",
+                path,
+                error,
+                aside,
+            )
+            self.damaged = True
+            self._database, self._unfinished = _open(path)
+
+    def unfinished(self) -> list[JobRecord]:
+        """Give the jobs that were not finished when the journal was opened."""
+        return self._unfinished
+
+    def find(self, key: Key) -> JobRecord | None:
+        """Give what is known about an assignment."""
+        row = self._database.execute(
+            "SELECT record FROM job WHERE job_id = ? AND assignment = ?", (key.job_id, key.assignment)
+        ).fetchone()
+        return None if row is None else _decode(row[0])
+
+    def write(self, records: Iterable[JobRecord]) -> None:
+        """Write records durably, all or none.
+
+        :raises sqlite3.Error: the disk is full or damaged.
+        """
+        rows = [
+            (record.key.job_id, record.key.assignment, record.finished, msgspec.json.encode(record).decode())
+            for record in records
+        ]
+        with self._transaction():
+            self._database.executemany("INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?)", rows)
+            self._finished += sum(finished for _, _, finished, _ in rows)
+            if self._finished >= _PRUNE_EVERY:
+                self._prune()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+    def _prune(self) -> None:
+        # A replaced row gets a new rowid, so that the order of rowids is that of the last changes.
+        self._database.execute(
+            "DELETE FROM job WHERE finished AND rowid <= "
+            "(SELECT rowid FROM job WHERE finished ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
+            (self._kept,),
+        )
+        self._finished = 0
+
+
+def _open(path: Path) -> tuple[sqlite3.Connection, list[JobRecord]]:
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        # FULL: what was accepted must survive a power cut, or a restarted site would not know what it had.
+        database.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;")
+        database.executescript(_SCHEMA)
+        rows = database.execute("SELECT record FROM job WHERE NOT finished ORDER BY rowid").fetchall()
+        return database, [_decode(record) for (record,) in rows]
+    except BaseException:
+        database.close()
+        raise
+
+
+def _move_aside(path: Path) -> Path:
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return aside

@@ -1,0 +1,399 @@
+"""The worker: everything put together, from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import platform
+import signal
+from typing import Any
+
+from airflow_edge import __version__
+from airflow_edge.agent import machine
+from airflow_edge.agent.config import Config
+from airflow_edge.agent.control import ControlServer
+from airflow_edge.agent.core import Core
+from airflow_edge.agent.daemon import PidFile
+from airflow_edge.agent.driver import Driver, Hands
+from airflow_edge.agent.errors import AgentError, ConfigError
+from airflow_edge.agent.events import (
+    Acknowledged,
+    DrainAsked,
+    Exited,
+    JobRecord,
+    Key,
+    LogDone,
+    NotStarted,
+    RuntimeGone,
+    RuntimeReady,
+    Send,
+    Started,
+    StopAsked,
+    TerminateAsked,
+    Voided,
+)
+from airflow_edge.agent.executionapi import ExecutionApi
+from airflow_edge.agent.folders import JobFolders
+from airflow_edge.agent.forward import Forwarder
+from airflow_edge.agent.http import HttpClient
+from airflow_edge.agent.identity import Identity, make_private_folder
+from airflow_edge.agent.journal import Journal
+from airflow_edge.agent.link import Link, Receipt
+from airflow_edge.agent.localserver import LocalServer
+from airflow_edge.agent.logship import LogShipper
+from airflow_edge.agent.recovery import records_of_folders
+from airflow_edge.agent.runtimelink import RuntimeLink
+from airflow_edge.protocol import urls, version
+from airflow_edge.protocol.local import (
+    JobExited,
+    JobFile,
+    JobNotStarted,
+    JobStarted,
+    RuntimeHello,
+    StartJob,
+    StopJob,
+    ToAgent,
+)
+from airflow_edge.protocol.messages import (
+    Hello,
+    LogAck,
+    LogChunk,
+    Offer,
+    Status,
+    Stop,
+    Void,
+    Welcome,
+)
+
+log = logging.getLogger(__name__)
+
+SUPERVISOR_GRACE = 8.0
+"""Seconds that the runtime may need beyond a task's grace to be rid of its supervisor too."""
+DELIVERY_PATIENCE = 10.0
+"""Seconds that a worker that shuts down waits for the centre to take the outcomes and logs of its last jobs."""
+HURRIED_DELIVERY_PATIENCE = 3.0
+"""The same for a worker that was terminated."""
+GOODBYE_PATIENCE = 1.0
+RETIRE_PATIENCE = 3.0
+
+
+def run_worker(config: Config) -> int:
+    """Be the worker of this state folder until told to end; give the exit status.
+
+    :raises AgentError: the worker cannot run, or not go on; its `exit_status` says why.
+    """
+    identity = Identity.load(config.identity_file)
+    make_private_folder(config.state_dir)
+    with PidFile(config.lock_file):
+        try:
+            asyncio.run(Worker(config, identity).run())
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+    return 0
+
+
+class Worker:
+    """One running worker."""
+
+    def __init__(self, config: Config, identity: Identity) -> None:
+        """:raises ConfigError: a setting makes no sense."""
+        try:
+            self._gateway = urls.gateway_url(config.api_url or identity.api_url)
+        except ValueError as error:
+            raise ConfigError(f"{error}; set AIRFLOW__EDGE__API_URL") from error
+        self._config = config
+        self._identity = identity
+        self._name = identity.name
+        self._queues: tuple[str, ...] = config.queues or identity.queues
+        self._terminating = asyncio.Event()
+        self._folders = JobFolders(config.jobs_dir)
+        self._journal = Journal(config.journal_file)
+        records = self._journal.unfinished()
+        if self._journal.damaged:
+            records = records_of_folders(self._folders)
+            self._journal.write(records)
+        self._core = Core(config.concurrency, records)
+        self._link = Link(self._gateway, identity, self, ca_file=config.ca_file)
+        self._http = HttpClient(self._gateway, identity, ca_file=config.ca_file)
+        self._forwarder = Forwarder(self._http)
+        self._shipper = LogShipper(
+            send=self._link.send, more=self._link.more_log, done=lambda key: self._driver.post(LogDone(key))
+        )
+        self._runtime = RuntimeLink(
+            config.state_dir,
+            config.runtime_socket,
+            heard=self._heard_from_runtime,
+            gone=lambda: self._driver.post(RuntimeGone()),
+        )
+        hands = Hands(
+            send=self._send,
+            start=self._start_job,
+            halt=self._halt_job,
+            admit=self._admit,
+            close=self._close_job,
+            forget=lambda key: self._api.forget(key),
+            announce=lambda: self._link.send(self.status()),
+        )
+        self._driver = Driver(
+            self._core,
+            self._journal,
+            self._folders,
+            hands,
+            worker_name=self._name,
+            api_socket=str(config.api_socket),
+        )
+        self._api = ExecutionApi(self._forwarder, self._driver.post)
+        self._take_over(records)
+
+    async def run(self) -> None:
+        """Work until told to end.
+
+        :raises AgentError: there is no going on; perhaps within an exception group.
+        """
+        server = LocalServer(self._config.api_socket, self._api)
+        control = ControlServer(
+            self._config.control_socket,
+            {"status": self.describe, "drain": self.drain, "terminate": self.terminate},
+        )
+        with self._signals():
+            await server.start()
+            await control.start()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    loops = [
+                        tasks.create_task(loop.run(), name=type(loop).__name__)
+                        for loop in (self._link, self._driver, self._shipper, self._runtime)
+                    ]
+                    await self._until_over()
+                    await self._leave()
+                    for task in loops:
+                        task.cancel()
+            finally:
+                if not self.has_tasks():
+                    await self._runtime.retire(0)
+                server.close()
+                await control.close()
+                await self._http.aclose()
+                self._journal.close()
+
+    # What a person may ask
+
+    def drain(self) -> None:
+        """Take no new job, and end when the last one has."""
+        if not self._core.leaving:
+            log.info("draining: no new jobs; %d are left", len(self._core.live()))
+            self._driver.post(DrainAsked())
+
+    def terminate(self) -> None:
+        """End the jobs, then the worker."""
+        if not self._terminating.is_set():
+            log.info("terminating, with %d jobs", len(self._core.live()))
+            self._terminating.set()
+            self._driver.post(TerminateAsked())
+
+    def describe(self) -> dict[str, Any]:
+        """Give what `airflow-edge status` shows."""
+        return {
+            "name": self._name,
+            "state": self._core.state,
+            "pid": os.getpid(),
+            "version": __version__,
+            "concurrency": self._core.concurrency,
+            "free_slots": self._core.free,
+            "queues": self._queues,
+            "link": {"state": self._link.state.state, "reason": self._link.state.reason, "url": self._gateway},
+            "runtime": {"pid": self._runtime.pid, "airflow_version": self._runtime.airflow_version},
+            "jobs": [
+                {"job_id": record.key.job_id, "assignment": record.key.assignment, "phase": record.phase}
+                for record in self._core.live()
+            ],
+            "undelivered": self._core.unfinished - len(self._core.live()),
+        }
+
+    # For the link
+
+    def hello(self, session_id: str, received: int) -> Hello:
+        """Say who this is."""
+        return Hello(
+            oldest_protocol=version.OLDEST,
+            newest_protocol=version.NEWEST,
+            session_id=session_id,
+            received=received,
+            boot_id=machine.boot_id(),
+            agent_version=__version__,
+            airflow_version=self._runtime.airflow_version or machine.installed_airflow(),
+            python_version=platform.python_version(),
+            platform=machine.system(),
+            concurrency=self._core.concurrency,
+            queues=self._config.queues,
+            state=self._core.state,
+            jobs=self._core.held(),
+        )
+
+    def status(self) -> Status:
+        """Say what this does."""
+        load, _, _ = os.getloadavg()
+        return Status(
+            state=self._core.state,
+            alive=self._core.alive(asyncio.get_running_loop().time()),
+            system={
+                "concurrency": self._core.concurrency,
+                "free_slots": self._core.free,
+                "cpus": os.cpu_count() or 0,
+                "load": round(load, 2),
+            },
+        )
+
+    def welcomed(self, welcome: Welcome) -> None:
+        """The link stands."""
+        self._queues = welcome.queues
+        self._shipper.linked(True)
+        self._forwarder.hurry()
+
+    def received(self, receipt: Receipt, message: Offer | Stop | Void) -> None:
+        """The centre wants something."""
+        key = Key(message.job_id, message.assignment)
+        match message:
+            case Offer():
+                event: Offer | StopAsked | Voided = message
+            case Stop():
+                log.info("job %s is to be stopped: %s", key, message.reason)
+                event = StopAsked(key, message.reason)
+            case Void():
+                log.info("job %s does not count any more: %s", key, message.reason)
+                event = Voided(key, message.reason)
+        self._driver.post(event, lambda: self._link.handled(receipt))
+
+    def acknowledged(self, key: Key) -> None:
+        """The centre knows how the job ended."""
+        self._driver.post(Acknowledged(key))
+
+    def log_acknowledged(self, ack: LogAck) -> None:
+        """The centre has some of a log."""
+        self._shipper.acknowledged(ack)
+
+    def next_chunk(self) -> LogChunk | None:
+        """Give the next piece of log."""
+        return self._shipper.next_chunk()
+
+    def has_tasks(self) -> bool:
+        """Whether a job's process is still there."""
+        return bool(self._core.live())
+
+    # For the driver
+
+    def _send(self, command: Send) -> None:
+        self._link.send(command.message)
+
+    def _start_job(self, key: Key) -> None:
+        log.info("starting job %s", key)
+        folder = str(self._folders.folder(key))
+        self._runtime.send(StartJob(job_id=key.job_id, assignment=key.assignment, folder=folder))
+
+    def _halt_job(self, key: Key) -> None:
+        log.info("stopping job %s", key)
+        grace = self._config.task_stop_grace
+        self._runtime.send(StopJob(job_id=key.job_id, assignment=key.assignment, grace=grace))
+
+    def _admit(self, job: JobFile) -> None:
+        key = Key(job.job_id, job.assignment)
+        self._api.admit(key, job.secret)
+        self._shipper.follow(key, self._folders.log_file(key))
+
+    def _close_job(self, key: Key) -> None:
+        log.info("job %s has ended", key)
+        self._api.close(key)
+        self._shipper.close(key)
+        if self._link.state.state == "refused":
+            # Perhaps it was the last one for whose sake the worker still tries.
+            self._link.hurry()
+
+    # For the runtime's link
+
+    def _heard_from_runtime(self, message: ToAgent) -> None:
+        match message:
+            case RuntimeHello():
+                alive = frozenset(Key(job.job_id, job.assignment) for job in message.jobs)
+                missing = [record.key for record in self._core.live() if record.key not in alive]
+                outcomes = {key: outcome for key in missing if (outcome := self._folders.outcome(key))}
+                self._driver.post(RuntimeReady(alive, outcomes))
+            case JobStarted():
+                self._driver.post(Started(Key(message.job_id, message.assignment)))
+            case JobNotStarted():
+                self._driver.post(NotStarted(Key(message.job_id, message.assignment), message.reason))
+            case JobExited():
+                key = Key(message.job_id, message.assignment)
+                self._driver.post(Exited(key, message.exit_code, message.signal, self._folders.outcome(key)))
+
+    # Beginning and end
+
+    def _take_over(self, records: list[JobRecord]) -> None:
+        """Go on with what the last agent left."""
+        wanted = {record.key for record in records}
+        for key in self._folders.present():
+            if key not in wanted:
+                self._folders.remove(key)
+        for record in records:
+            if not record.log_done:
+                self._shipper.follow(record.key, self._folders.log_file(record.key))
+            if job := self._folders.read(record.key):
+                self._api.admit(record.key, job.secret)
+            if record.ended is not None:
+                self._api.close(record.key)
+                self._shipper.close(record.key)
+        for message in self._core.reports():
+            self._link.send(message)
+        if records:
+            log.info("going on with %d jobs of the last agent", len(records))
+
+    @contextlib.contextmanager
+    def _signals(self) -> Any:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, self._interrupted)
+        loop.add_signal_handler(signal.SIGTERM, self.terminate)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+            loop.remove_signal_handler(signal.SIGTERM)
+
+    def _interrupted(self) -> None:
+        if self._core.leaving:
+            self.terminate()
+        else:
+            self.drain()
+
+    async def _until_over(self) -> None:
+        """Wait until the worker was told to end and no job is left; once terminated, not longer than killing takes."""
+        over = asyncio.ensure_future(self._driver.wait_until(lambda core: core.over))
+        terminating = asyncio.ensure_future(self._terminating.wait())
+        try:
+            await asyncio.wait({over, terminating}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({over}, timeout=self._config.task_stop_grace + SUPERVISOR_GRACE)
+            if not done:
+                log.error("%d jobs did not end; the runtime goes on trying", len(self._core.live()))
+        finally:
+            over.cancel()
+            terminating.cancel()
+
+    async def _leave(self) -> None:
+        """Deliver what can be delivered now; the rest is in the journal for the next time."""
+        patience = HURRIED_DELIVERY_PATIENCE if self._terminating.is_set() else DELIVERY_PATIENCE
+        if self._link.linked.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self._driver.wait_until(lambda core: core.unfinished == 0)
+        await self._link.say_goodbye("the worker was shut down", GOODBYE_PATIENCE)
+        await self._runtime.retire(RETIRE_PATIENCE)
+        log.info("ended")
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Give the error that a person should see: the first that knows its exit status."""
+    found = group.subgroup(AgentError) or group
+    error: BaseException = found
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

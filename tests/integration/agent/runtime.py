@@ -1,0 +1,132 @@
+"""A runtime without Airflow behind it: the test says what becomes of jobs. The real one is tested with the real agent elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from airflow_edge.protocol.local import (
+    JOB_FILE,
+    LOG_FILE,
+    OUTCOME_FILE,
+    JobExited,
+    JobFile,
+    JobStarted,
+    LocalJob,
+    Outcome,
+    Retire,
+    RuntimeHello,
+    StartJob,
+    StopJob,
+    ToAgent,
+    ToRuntime,
+    decode_for_runtime,
+    encode_local,
+    split_frames,
+)
+
+M = TypeVar("M")
+Key = tuple[str, int]
+
+
+class Runtime:
+    """Listens on the runtime's socket; starts every job that it is given."""
+
+    def __init__(self, socket: Path) -> None:
+        self.orders: list[ToRuntime] = []
+        self.jobs: dict[Key, JobFile] = {}
+        self.folders: dict[Key, Path] = {}
+        self.retired = False
+        self._socket = socket
+        self._changed = asyncio.Condition()
+        self._writer: asyncio.StreamWriter | None = None
+        self._server: asyncio.AbstractServer | None = None
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_unix_server(self._serve, self._socket)
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    async def until(self, probe: Callable[[], M | None], *, timeout: float = 15.0) -> M:
+        async with asyncio.timeout(timeout), self._changed:
+            while not (found := probe()):
+                await self._changed.wait()
+            return found
+
+    async def started(self, job_id: str, assignment: int = 1) -> JobFile:
+        return await self.until(lambda: self.jobs.get((job_id, assignment)))
+
+    async def stopped(self, job_id: str, assignment: int = 1) -> StopJob:
+        def asked() -> StopJob | None:
+            stops = [order for order in self.orders if isinstance(order, StopJob)]
+            return next((s for s in stops if (s.job_id, s.assignment) == (job_id, assignment)), None)
+
+        return await self.until(asked)
+
+    def exit(self, job_id: str, assignment: int = 1, *, code: int = 0, reason: str = "", tell: bool = True) -> None:
+        """Let a job end as its supervisor would."""
+        del self.jobs[job_id, assignment]
+        outcome = Outcome(job_id=job_id, assignment=assignment, exit_code=code, reason=reason)
+        (self.folders[job_id, assignment] / OUTCOME_FILE).write_bytes(msgspec.json.encode(outcome))
+        if tell:
+            self.say(JobExited(job_id=job_id, assignment=assignment, exit_code=code))
+
+    def write_log(self, job_id: str, data: bytes, assignment: int = 1) -> None:
+        with (self.folders[job_id, assignment] / LOG_FILE).open("ab") as log:
+            log.write(data)
+
+    def api(self, job: JobFile) -> httpx.AsyncClient:
+        """Give what the job's supervisor would use to call the Execution API."""
+        return httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=job.api_socket),
+            base_url="http://edge/",
+            headers={"Authorization": f"Bearer {job.secret}"},
+            timeout=30,
+        )
+
+    def say(self, message: ToAgent) -> None:
+        assert self._writer is not None
+        self._writer.write(encode_local(message))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        jobs = tuple(LocalJob(job_id=job_id, assignment=number, pid=1) for job_id, number in self.jobs)
+        self.say(RuntimeHello(pid=os.getpid(), airflow_version="3.3.2", jobs=jobs))
+        buffer = bytearray()
+        while data := await reader.read(65536):
+            buffer += data
+            for frame in split_frames(buffer):
+                await self._obey(decode_for_runtime(frame))
+        writer.close()
+
+    async def _obey(self, order: ToRuntime) -> None:
+        self.orders.append(order)
+        match order:
+            case StartJob():
+                folder = Path(order.folder)
+                key = (order.job_id, order.assignment)
+                self.folders[key] = folder
+                self.jobs[key] = msgspec.json.decode((folder / JOB_FILE).read_bytes(), type=JobFile)
+                self.say(JobStarted(job_id=order.job_id, assignment=order.assignment, pid=1))
+            case Retire():
+                self.retired = True
+                assert self._writer is not None
+                self._writer.close()
+        async with self._changed:
+            self._changed.notify_all()
+
+
+def state_body(state: str) -> bytes:
+    body: dict[str, Any] = {"state": state, "end_date": "2026-01-01T00:00:00Z"}
+    return json.dumps(body).encode()
