@@ -1,1 +1,1 @@
-"""What a worker may call: the link, enrolment, the task's Execution API, logs."""
+"""What a worker may call at the centre, in Airflow's API server: the link, enrolment, the task's Execution API."""

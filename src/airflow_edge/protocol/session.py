@@ -84,6 +84,11 @@ class Session(Generic[Sent, Got]):
             self.send(body)
         return self.pending()
 
+    @property
+    def outstanding(self) -> int:
+        """How many sent messages are not acknowledged."""
+        return len(self._unacknowledged)
+
     def pending(self) -> list[Sent]:
         """Give the frames that were not acknowledged, oldest first, with today's acknowledgement."""
         return [self._frame(frame.seq, self.handled, frame.body) for frame in self._unacknowledged]

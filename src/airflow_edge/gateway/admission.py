@@ -1,0 +1,82 @@
+"""What the centre and a worker that links hold against each other: who has which job."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from airflow_edge.dispatch.model import HeldJob, LinkFacts
+from airflow_edge.dispatch.ports import JobQueue, WorkerRegistry
+from airflow_edge.gateway.slots import Key
+from airflow_edge.protocol import messages
+from airflow_edge.protocol.messages import Refused
+from airflow_edge.protocol.states import JobState
+
+
+class Store(JobQueue, WorkerRegistry, Protocol):
+    """Both ports: what linking needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Previous:
+    """A conversation with this worker that this process remembers."""
+
+    link_id: UUID
+    offered: Collection[Key]
+    """Offers in it that the site has not acknowledged; they are sent again if it goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What came of it."""
+
+    resumed: bool
+    """The remembered conversation goes on."""
+    held: tuple[HeldJob, ...]
+    """Jobs that both sides know to be there, or that are about to be offered again."""
+    void: tuple[Key, ...]
+    """Jobs at the site that it should not have."""
+    requeued: int
+    lost: int
+
+
+def admit(
+    store: Store,
+    worker_id: UUID,
+    jobs: Collection[messages.HeldJob],
+    facts: LinkFacts,
+    previous: Previous | None,
+    *,
+    now: datetime,
+) -> Admission:
+    """Note the link and settle what the two sides disagree about.
+
+    A remembered conversation goes on only if the worker has linked nowhere else since: the numbers would not fit.
+
+    :param jobs: all the jobs that the site answers for
+    """
+    last = store.worker(worker_id)
+    resumed = previous is not None and last is not None and last.link_id == previous.link_id
+    store.link(worker_id, facts, now=now)
+    there = {Key(job.job_id, job.assignment): job.phase for job in jobs}
+    coming = set(previous.offered) if resumed and previous else set()
+    held = {Key(str(job.id), job.assignment): job for job in store.held_by(worker_id)}
+    missing = {key: job for key, job in held.items() if key not in there and key not in coming}
+    unanswered = [key for key, job in missing.items() if job.state is JobState.LEASED]
+    gone = [job.id for job in missing.values() if job.state is JobState.RUNNING]
+    if unanswered:
+        reason = "the worker linked anew without it"
+        store.settle(worker_id, [Refused(**key._asdict(), reason=reason) for key in unanswered], now=now)
+    if gone:
+        store.lose(worker_id, gone, "its worker came back without it", now=now)
+    return Admission(
+        resumed=resumed,
+        held=tuple(job for key, job in held.items() if key not in missing),
+        # One that has ended needs no word: its report says all, and its log may still be on the way.
+        void=tuple(key for key, phase in there.items() if key not in held and phase != "ended"),
+        requeued=len(unanswered),
+        lost=len(gone),
+    )

@@ -1,0 +1,76 @@
+"""What is behind the gateway in one API server process, and its life."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import Protocol
+from uuid import uuid4
+
+from airflow_edge.dispatch.ports import Enrollments, JobQueue, Logs, Nonces, Tasks, WorkerRegistry
+from airflow_edge.gateway.authentication import Authenticator
+from airflow_edge.gateway.background import Background
+from airflow_edge.gateway.config import GatewayConfig
+from airflow_edge.gateway.directory import WorkerDirectory
+from airflow_edge.gateway.dispatcher import Dispatcher
+from airflow_edge.gateway.keeper import Keeper
+from airflow_edge.gateway.links import Links
+from airflow_edge.gateway.notify import Listener
+from airflow_edge.gateway.store_calls import StoreCalls
+
+log = logging.getLogger(__name__)
+
+NOTIFIED_POLL_INTERVAL = 5.0
+"""Seconds between two looks at the queue while the database notifies us: only to be safe."""
+
+
+class Store(JobQueue, Tasks, WorkerRegistry, Enrollments, Nonces, Logs, Protocol):
+    """Everything the gateway asks of a store."""
+
+
+class Centre:
+    """The parts of one gateway process, wired together."""
+
+    def __init__(self, config: GatewayConfig, store: Store, calls: StoreCalls, listener: Listener | None) -> None:
+        """Wire them; nothing runs before `start`.
+
+        :param listener: where the database notifies of queued jobs
+        """
+        self.id = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        self.config = config
+        self.store = store
+        self.calls = calls
+        self.links = Links()
+        self.directory = WorkerDirectory(store, calls)
+        self.authenticator = Authenticator(self.directory, store, calls)
+        self.dispatcher = Dispatcher(
+            store, calls, self.links, offer_timeout=config.offer_timeout, poll_interval=self._poll_interval
+        )
+        self._listener = listener
+        self._keeper = Keeper(
+            store, calls, self.links, self.dispatcher, self.directory, self.authenticator.seen, config
+        )
+        self._background = Background()
+
+    def start(self) -> None:
+        """Start the loops."""
+        self._background.start("dispatcher", self.dispatcher.run)
+        self._background.start("watch over links and tasks", self._keeper.watch)
+        self._background.start("watch over offers", self._keeper.expire)
+        self._background.start("watch over presence", self._keeper.beat)
+        self._background.start("purge", self._keeper.purge)
+        if self._listener is not None:
+            listener = self._listener
+            self._background.start("listener", lambda: listener.run(self.dispatcher.wake))
+
+    async def stop(self) -> None:
+        """Stop the loops and let go of the links."""
+        await self._background.stop()
+        for link in self.links:
+            link.close(1012, "the API server is shutting down")
+
+    def _poll_interval(self) -> float:
+        if self._listener is not None and self._listener.connected:
+            return NOTIFIED_POLL_INTERVAL
+        return self.config.dispatch_poll_interval

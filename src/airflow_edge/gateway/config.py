@@ -1,0 +1,63 @@
+"""The centre's settings as the gateway uses them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from airflow.configuration import conf
+
+from airflow_edge.dispatch.liveness import Patience
+from airflow_edge.settings import BY_NAME, SECTION
+
+SILENT_INTERVALS = 3
+"""Heartbeat intervals without a word after which a worker is out of reach."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayConfig:
+    """Settings of `[edge]` for the centre; times in seconds unless the name says otherwise."""
+
+    api_enabled: bool
+    allow_shared_secret_enrollment: bool
+    offer_timeout: float
+    heartbeat_interval: float
+    disconnect_grace: float
+    dispatch_poll_interval: float
+    job_success_purge: timedelta
+    job_fail_purge: timedelta
+
+    @property
+    def silence(self) -> float:
+        """Seconds without a word after which a link is given up."""
+        return SILENT_INTERVALS * self.heartbeat_interval
+
+    @property
+    def patience(self) -> Patience:
+        """How long a worker may be silent."""
+        return Patience(silence=timedelta(seconds=self.silence), grace=timedelta(seconds=self.disconnect_grace))
+
+
+def read_config() -> GatewayConfig:
+    """Read the settings from Airflow's configuration.
+
+    :raises airflow.exceptions.AirflowConfigException: one of them is not a number, or not true or false.
+    """
+    return GatewayConfig(
+        api_enabled=_boolean("api_enabled"),
+        allow_shared_secret_enrollment=_boolean("allow_shared_secret_enrollment"),
+        offer_timeout=_number("offer_timeout"),
+        heartbeat_interval=_number("heartbeat_interval"),
+        disconnect_grace=_number("disconnect_grace"),
+        dispatch_poll_interval=_number("dispatch_poll_interval"),
+        job_success_purge=timedelta(minutes=_number("job_success_purge")),
+        job_fail_purge=timedelta(minutes=_number("job_fail_purge")),
+    )
+
+
+def _boolean(name: str) -> bool:
+    return bool(conf.getboolean(SECTION, name, fallback=BY_NAME[name].default))
+
+
+def _number(name: str) -> float:
+    return float(conf.getfloat(SECTION, name, fallback=BY_NAME[name].default))

@@ -1,0 +1,96 @@
+"""Hands queued jobs to the workers linked to this process. Others do so elsewhere; the store decides who gets which."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from airflow_edge.dispatch.model import Capacity, ClaimedJob
+from airflow_edge.dispatch.ports import JobQueue
+from airflow_edge.gateway.link import Link
+from airflow_edge.gateway.links import Links
+from airflow_edge.gateway.store_calls import StoreCalls, persist
+from airflow_edge.protocol.messages import MAX_FRAME_BYTES, Ended, Refused
+
+log = logging.getLogger(__name__)
+
+MAX_WORKLOAD_BYTES = MAX_FRAME_BYTES - 64 * 1024
+"""A longer workload fits into no frame."""
+
+
+class Dispatcher:
+    """The dispatcher of one gateway process."""
+
+    def __init__(
+        self,
+        store: JobQueue,
+        calls: StoreCalls,
+        links: Links,
+        *,
+        offer_timeout: float,
+        poll_interval: Callable[[], float],
+    ) -> None:
+        """Set it up; `run` does the work.
+
+        :param offer_timeout: seconds that a worker has to answer an offer
+        :param poll_interval: gives the seconds after which the queue is looked at without being woken
+        """
+        self._store = store
+        self._calls = calls
+        self._links = links
+        self._offer_timeout = offer_timeout
+        self._poll_interval = poll_interval
+        self._awake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Have the queue looked at now."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Hand jobs out until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_interval()):
+                    await self._awake.wait()
+            self._awake.clear()
+            await self._hand_out()
+
+    async def _hand_out(self) -> None:
+        clock = asyncio.get_running_loop().time
+        capacities = self._links.capacities(clock())
+        if not capacities:
+            return
+        jobs = await persist(lambda: self._claim(list(capacities.values())))
+        links = {link.worker.id: link for link in capacities}
+        for job in jobs:
+            link = links[job.worker_id]
+            if len(job.workload) * 4 > MAX_WORKLOAD_BYTES and len(job.workload.encode()) > MAX_WORKLOAD_BYTES:
+                await self._fail(job)
+            elif not link.open:
+                await self._give_back(job, link)
+            else:
+                link.offer(job, lease=self._offer_timeout, now=clock())
+
+    async def _claim(self, capacities: list[Capacity]) -> list[ClaimedJob]:
+        now = datetime.now(UTC)
+        lease_until = now + timedelta(seconds=self._offer_timeout)
+        return await self._calls.run(self._store.claim, capacities, now=now, lease_until=lease_until)
+
+    async def _give_back(self, job: ClaimedJob, link: Link) -> None:
+        """Put a job back whose worker went away meanwhile; were that to fail, its lease would run out."""
+        log.info("Job %s goes back into the queue: worker '%s' is not linked any more", job.id, link.worker.name)
+        report = Refused(job_id=str(job.id), assignment=job.assignment, reason="the worker was not linked any more")
+        await self._calls.run(self._store.settle, job.worker_id, [report], now=datetime.now(UTC))
+        self.wake()
+
+    async def _fail(self, job: ClaimedJob) -> None:
+        reason = (
+            f"the workload is longer than the {MAX_WORKLOAD_BYTES // 2**20} MiB that can be handed to an edge worker: "
+            "pass large values by reference, not as arguments"
+        )
+        log.error("Job %s fails: %s", job.id, reason)
+        report = Ended(job_id=str(job.id), assignment=job.assignment, reason=reason)
+        await self._calls.run(self._store.settle, job.worker_id, [report], now=datetime.now(UTC))

@@ -1,0 +1,216 @@
+"""Where links begin: the WebSocket endpoint, from the request to the `Welcome`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from airflow_edge import __version__
+from airflow_edge.dispatch.model import LinkFacts, Worker
+from airflow_edge.gateway import connection
+from airflow_edge.gateway.admission import Admission, Previous, admit
+from airflow_edge.gateway.answers import RefusedError, not_ready, problem_response
+from airflow_edge.gateway.centre import Centre
+from airflow_edge.gateway.link import Link, serving
+from airflow_edge.gateway.links import Parked
+from airflow_edge.gateway.logs import LogLane
+from airflow_edge.gateway.slots import Key
+from airflow_edge.gateway.store_calls import StoreUnavailableError
+from airflow_edge.protocol import version
+from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.messages import CentreFrame, Hello, Offer, Rejected, SiteFrame, Welcome
+from airflow_edge.protocol.problems import Code
+from airflow_edge.protocol.session import Session, centre_session
+from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.protocol.urls import LINK
+
+log = logging.getLogger(__name__)
+
+HELLO_PATIENCE = 10.0
+"""Seconds between the acceptance of the connection and the worker's `Hello`."""
+
+
+class TurnedAwayError(Exception):
+    """A `Hello` that cannot be served."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Door:
+    """The ASGI application behind `/v1/link`."""
+
+    def __init__(self, centre: Callable[[], Centre]) -> None:
+        """Set it up.
+
+        :param centre: gives what is behind the gateway, or raises `RefusedError` while it is not ready
+        """
+        self._centre = centre
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection to its end."""
+        websocket = WebSocket(scope, receive, send)
+        try:
+            centre = self._centre()
+            worker = await centre.authenticator.worker(websocket.headers, method="GET", paths=(LINK,), everywhere=True)
+        except RefusedError as refusal:
+            await websocket.send_denial_response(problem_response(refusal.problem))
+            return
+        except StoreUnavailableError:
+            unavailable = not_ready("The centre's database does not answer; try again.")
+            await websocket.send_denial_response(problem_response(unavailable.problem))
+            return
+        await websocket.accept()
+        try:
+            await self._serve(centre, worker, websocket)
+        except TurnedAwayError as reason:
+            rejection = CentreFrame(0, 0, Rejected(code=reason.code, message=str(reason)))
+            await connection.send_frame(websocket, rejection)
+            await connection.close(websocket, connection.PROTOCOL_ERROR, str(reason))
+        except RemoteProtocolError as error:
+            await connection.close(websocket, connection.PROTOCOL_ERROR, str(error))
+        except TimeoutError:
+            await connection.close(websocket, connection.SILENT, "no Hello came")
+        except StoreUnavailableError:
+            await connection.close(websocket, connection.UNREADY, "the centre's database does not answer; try again")
+        except WebSocketDisconnect:
+            log.info("Worker '%s' closed its connection before it was linked", worker.name)
+
+    async def _serve(self, centre: Centre, worker: Worker, websocket: WebSocket) -> None:
+        clock = asyncio.get_running_loop().time
+        frame = await connection.receive_frame(websocket, HELLO_PATIENCE)
+        hello = frame.body
+        if not isinstance(hello, Hello) or frame.seq != 0:
+            raise RemoteProtocolError("the first message has to be a Hello")
+        protocol = _check(worker, hello)
+        async with centre.links.entering(worker.id):
+            parked = centre.links.take_over(worker.id, hello.session_id, code=connection.REPLACED, now=clock())
+            link_id = uuid4()
+            admission = await centre.calls.run(
+                admit,
+                centre.store,
+                worker.id,
+                hello.jobs,
+                _facts(link_id, centre.id, hello),
+                _previous(parked),
+                now=datetime.now(UTC),
+            )
+            session, again = _go_on(hello, parked if admission.resumed else None)
+            link = _make_link(centre, link_id, worker, hello, session)
+            _count(link, admission, lease=centre.config.offer_timeout, now=clock())
+            welcome = Welcome(
+                protocol=protocol,
+                resumed=admission.resumed,
+                received=session.handled,
+                name=worker.name,
+                queues=serving(worker, hello.queues),
+                heartbeat_interval=centre.config.heartbeat_interval,
+                centre_version=__version__,
+            )
+            await connection.send_frame(websocket, session.send(welcome))
+            centre.links.add(link)
+        log.info(
+            "Worker '%s' is linked: %d slots, queues %s, %d jobs there; %d given back to the queue, %d lost",
+            worker.name,
+            hello.concurrency,
+            ", ".join(sorted(link.queues)),
+            len(admission.held),
+            admission.requeued,
+            admission.lost,
+        )
+        link.resend(again)
+        for key in admission.void:
+            link.void_job(key, "the centre does not know this job here: it was given to another worker, or has ended")
+        centre.dispatcher.wake()
+        try:
+            end = await link.run(websocket)
+        finally:
+            centre.links.remove(link, now=clock())
+        log.info("The link of worker '%s' has ended (%d): %s", worker.name, end.code, end.reason)
+        if link.said_goodbye:
+            await centre.calls.run(centre.store.unlink, worker.id, link.id, WorkerState.OFFLINE, now=datetime.now(UTC))
+
+
+def _check(worker: Worker, hello: Hello) -> int:
+    """Give the version to speak; turn the worker away if there is none, or nothing to do for it."""
+    protocol = version.negotiate(hello.oldest_protocol, hello.newest_protocol)
+    if protocol is None:
+        raise TurnedAwayError(
+            Code.PROTOCOL_VERSION,
+            f"the worker (airflow-edge {hello.agent_version}) speaks protocol {hello.oldest_protocol} to "
+            f"{hello.newest_protocol}, the centre (airflow-edge {__version__}) {version.OLDEST} to {version.NEWEST}: "
+            "install matching versions of airflow-edge",
+        )
+    if not serving(worker, hello.queues):
+        raise TurnedAwayError(
+            Code.NO_QUEUES,
+            f"worker '{worker.name}' may serve the queues {', '.join(worker.queues)}, and asks for none of them "
+            f"({', '.join(hello.queues or ())}): change -q, or enrol it with a token for these queues",
+        )
+    return protocol
+
+
+def _facts(link_id: UUID, gateway_id: str, hello: Hello) -> LinkFacts:
+    return LinkFacts(
+        link_id=link_id,
+        gateway_id=gateway_id,
+        boot_id=hello.boot_id,
+        agent_version=hello.agent_version,
+        airflow_version=hello.airflow_version,
+        concurrency=hello.concurrency,
+        state=hello.state,
+    )
+
+
+def _previous(parked: Parked | None) -> Previous | None:
+    if parked is None:
+        return None
+    offered = [
+        Key(frame.body.job_id, frame.body.assignment)
+        for frame in parked.session.pending()
+        if isinstance(frame.body, Offer)
+    ]
+    return Previous(link_id=parked.link_id, offered=offered)
+
+
+def _go_on(hello: Hello, parked: Parked | None) -> tuple[Session[CentreFrame, SiteFrame], list[CentreFrame]]:
+    """Give the conversation and what has to be sent in it again."""
+    if parked is None:
+        return centre_session(hello.session_id), []
+    return parked.session, parked.session.resume(hello.received)
+
+
+def _make_link(
+    centre: Centre, link_id: UUID, worker: Worker, hello: Hello, session: Session[CentreFrame, SiteFrame]
+) -> Link:
+    run, store = centre.calls.run, centre.store
+    lane = LogLane(
+        lambda chunk: run(store.append_log, worker.id, chunk, now=datetime.now(UTC)),
+        lambda end: run(store.finish_log, worker.id, end, now=datetime.now(UTC)),
+    )
+    return Link(
+        link_id,
+        worker,
+        hello,
+        session,
+        lane,
+        settle=lambda reports: run(store.settle, worker.id, reports, now=datetime.now(UTC)),
+        wake_dispatcher=centre.dispatcher.wake,
+        silence=centre.config.silence,
+    )
+
+
+def _count(link: Link, admission: Admission, *, lease: float, now: float) -> None:
+    for job in admission.held:
+        key = Key(str(job.id), job.assignment)
+        if job.state is JobState.LEASED:
+            link.slots.offer(key, job.slots, deadline=now + lease)
+        elif not job.released:
+            link.slots.hold(key, job.slots)

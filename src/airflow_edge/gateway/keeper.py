@@ -1,0 +1,167 @@
+"""What a gateway process does again and again: cut off, stop, expire, keep alive, lose, purge.
+
+Every process does all of it, and each step may be done twice without harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from airflow_edge.dispatch.ports import JobQueue, Nonces, Tasks, WorkerRegistry
+from airflow_edge.gateway import connection
+from airflow_edge.gateway.config import GatewayConfig
+from airflow_edge.gateway.directory import WorkerDirectory
+from airflow_edge.gateway.dispatcher import Dispatcher
+from airflow_edge.gateway.link import Link
+from airflow_edge.gateway.links import Links
+from airflow_edge.gateway.replay import SeenTokens
+from airflow_edge.gateway.slots import Key
+from airflow_edge.gateway.store_calls import StoreCalls, StoreUnavailableError
+
+log = logging.getLogger(__name__)
+
+WATCH_INTERVAL = 1.0
+EXPIRE_INTERVAL = 2.0
+PURGE_INTERVAL = 60.0
+PURGE_AT_ONCE = 1_000
+OVERLAP = timedelta(seconds=30)
+"""By how much the clocks of those who change workers may lag behind this process's."""
+SETTLING = 60.0
+"""Seconds without trouble before jobs are declared lost: after an outage of the centre, workers have to come back."""
+
+
+class Store(JobQueue, Tasks, WorkerRegistry, Nonces, Protocol):
+    """The ports that the keeper needs."""
+
+
+class Keeper:
+    """The keeper of one gateway process. Each of its loops runs until it is cancelled."""
+
+    def __init__(
+        self,
+        store: Store,
+        calls: StoreCalls,
+        links: Links,
+        dispatcher: Dispatcher,
+        directory: WorkerDirectory,
+        seen: SeenTokens,
+        config: GatewayConfig,
+    ) -> None:
+        self._store = store
+        self._calls = calls
+        self._links = links
+        self._dispatcher = dispatcher
+        self._directory = directory
+        self._seen = seen
+        self._config = config
+        self._looked_at = datetime.now(UTC)
+        self._steady_since: float | None = None
+
+    async def watch(self) -> None:
+        """Obey what the centre has decided: about workers, and about their tasks."""
+        await self._repeat(WATCH_INTERVAL, self._follow_workers, self._stop_unwanted)
+
+    async def expire(self) -> None:
+        """Put unanswered offers back into the queue."""
+        await self._repeat(EXPIRE_INTERVAL, self._expire_leases)
+
+    async def beat(self) -> None:
+        """Note who is there, and draw the consequences for those who are not."""
+        await self._repeat(self._config.heartbeat_interval, self._note_presence)
+
+    async def purge(self) -> None:
+        """Delete what nobody needs any more."""
+        await self._repeat(PURGE_INTERVAL, self._delete_old)
+
+    async def _repeat(self, interval: float, *steps: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                for step in steps:
+                    await step()
+            except StoreUnavailableError:
+                # It was logged; what was not done is done the next time.
+                self._steady_since = None
+            await asyncio.sleep(interval)
+
+    async def _follow_workers(self) -> None:
+        known = list(self._links)
+        asked_at = datetime.now(UTC)
+        changed = {
+            worker.id: worker for worker in await self._calls.run(self._store.changed_since, self._looked_at - OVERLAP)
+        }
+        self._looked_at = asked_at
+        for worker_id in changed:
+            self._directory.forget(worker_id)
+        # A link that began after the question is not judged by the answer.
+        for link in known:
+            worker = changed.get(link.worker.id)
+            if worker is None:
+                continue
+            if worker.revoked_at is not None or worker.public_key != link.worker.public_key:
+                link.close(connection.REVOKED, "revoked")
+            elif worker.link_id != link.id:
+                link.close(connection.REPLACED, "a newer link of this worker has replaced it")
+            else:
+                link.worker = worker
+
+    async def _stop_unwanted(self) -> None:
+        links: dict[UUID, Link] = {link.worker.id: link for link in self._links if link.open}
+        if not links:
+            return
+        unwanted: defaultdict[UUID, dict[Key, str]] = defaultdict(dict)
+        for job in await self._calls.run(self._store.unwanted, list(links)):
+            unwanted[job.worker_id][Key(str(job.job_id), job.assignment)] = job.reason
+        for worker_id, link in links.items():
+            link.stop_jobs(unwanted[worker_id])
+
+    async def _expire_leases(self) -> None:
+        if await self._calls.run(self._store.expire_leases, now=datetime.now(UTC)):
+            self._dispatcher.wake()
+
+    async def _note_presence(self) -> None:
+        now = datetime.now(UTC)
+        links = [link for link in self._links if link.open]
+        states = {link.worker.id: link.state for link in links}
+        systems = {link.worker.id: link.system for link in links}
+        alive = [UUID(job_id) for link in links for job_id in link.slots.job_ids().intersection(link.alive)]
+        if states:
+            await self._calls.run(self._store.seen, states, systems, now=now)
+        await self._calls.run(self._store.keep_alive, alive, self._config.patience, now=now)
+        if silent := await self._calls.run(self._store.mark_silent, self._config.patience, now=now):
+            log.warning("%d workers were not heard from for %.0f s", len(silent), self._config.silence)
+        if not self._has_settled():
+            return
+        if lost := await self._calls.run(self._store.lose_silent, self._config.patience, now=now):
+            log.warning(
+                "%d jobs are lost: their workers were out of reach for more than %.0f s ([edge] disconnect_grace)",
+                lost,
+                self._config.disconnect_grace,
+            )
+
+    def _has_settled(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        if self._steady_since is None:
+            self._steady_since = now
+        return now - self._steady_since >= min(SETTLING, self._config.disconnect_grace)
+
+    async def _delete_old(self) -> None:
+        now = datetime.now(UTC)
+        self._links.forget_parked(asyncio.get_running_loop().time())
+        self._seen.forget_expired(now.timestamp())
+        await self._calls.run(self._store.forget_nonces, now=now)
+        while (
+            await self._calls.run(
+                self._store.purge,
+                succeeded_before=now - self._config.job_success_purge,
+                failed_before=now - self._config.job_fail_purge,
+                limit=PURGE_AT_ONCE,
+            )
+            == PURGE_AT_ONCE
+        ):
+            pass

@@ -1,0 +1,309 @@
+"""One worker's link, from its acceptance to its end: what comes in goes to the lanes, what the centre says goes out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from airflow_edge.dispatch.model import ClaimedJob, Worker
+from airflow_edge.dispatch.reports import Reading, Report
+from airflow_edge.gateway import connection
+from airflow_edge.gateway.logs import LogLane
+from airflow_edge.gateway.outbox import Outbox
+from airflow_edge.gateway.progress import Progress
+from airflow_edge.gateway.reports import ReportLane
+from airflow_edge.gateway.slots import Key, Slots
+from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.messages import (
+    Accepted,
+    CentreFrame,
+    CentreMessage,
+    Ended,
+    Goodbye,
+    Hello,
+    LogAck,
+    LogChunk,
+    LogEnd,
+    Offer,
+    Ping,
+    Refused,
+    Released,
+    SiteFrame,
+    SiteMessage,
+    Status,
+    Stop,
+    Void,
+    encode,
+)
+from airflow_edge.protocol.session import Session
+from airflow_edge.protocol.states import WorkerState
+
+log = logging.getLogger(__name__)
+
+MOST_UNACKNOWLEDGED = 10_000
+"""Messages that a site may leave unacknowledged before its link is given up."""
+MOST_SYSTEM_FACTS = 50
+LONGEST_SYSTEM_TEXT = 500
+
+READY = frozenset({WorkerState.IDLE, WorkerState.RUNNING})
+"""States in which a worker is offered jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a link ended."""
+
+    code: int
+    reason: str
+
+
+class Link:
+    """A linked worker. `run` drives it; the other methods may be called from the same event loop at any time."""
+
+    def __init__(
+        self,
+        link_id: UUID,
+        worker: Worker,
+        hello: Hello,
+        session: Session[CentreFrame, SiteFrame],
+        log_lane: LogLane,
+        *,
+        settle: Callable[[list[Report]], Awaitable[list[Reading]]],
+        wake_dispatcher: Callable[[], None],
+        silence: float,
+    ) -> None:
+        """Take over a connection whose `Hello` was answered.
+
+        :param settle: applies reports of this worker in one transaction
+        :param wake_dispatcher: is called when there may be something to hand out, or somebody to hand it to
+        :param silence: seconds without a word after which the link is given up
+        """
+        self.id = link_id
+        self.worker = worker
+        self.asked_queues = hello.queues
+        self.state = hello.state
+        self.alive: Collection[str] = ()
+        self.system: Mapping[str, str | int | float | bool] = {}
+        self.slots = Slots(hello.concurrency)
+        self.session = session
+        self.ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+        self._outbox = Outbox()
+        self._progress = Progress(session.handled)
+        self._acknowledged = session.handled
+        self._stopped: set[Key] = set()
+        self._wake_dispatcher = wake_dispatcher
+        self._silence = silence
+        self._reports = ReportLane(settle, self._settled)
+        self._logs = log_lane
+        self._goodbye: int | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether it can still be used."""
+        return not self.ended.done()
+
+    @property
+    def said_goodbye(self) -> bool:
+        """Whether the worker has shut down in good order."""
+        return self._goodbye is not None
+
+    @property
+    def queues(self) -> frozenset[str]:
+        """The queues it serves: those asked for that the centre allows."""
+        return frozenset(serving(self.worker, self.asked_queues))
+
+    def free_slots(self, now: float) -> int:
+        """Give how many slots the worker can be offered jobs for."""
+        return self.slots.available(now) if self.open and self.state in READY else 0
+
+    # What the centre says
+
+    def resend(self, frames: Collection[CentreFrame]) -> None:
+        """Put frames of a resumed conversation into the queue."""
+        for frame in frames:
+            self._put(frame)
+
+    def offer(self, job: ClaimedJob, *, lease: float, now: float) -> None:
+        """Offer a job that was claimed for this worker; `lease` in seconds, `now` monotonic."""
+        key = Key(str(job.id), job.assignment)
+        self.slots.offer(key, job.slots, deadline=now + lease)
+        self.send(
+            Offer(
+                **key._asdict(),
+                kind=job.kind,
+                queue=job.queue,
+                slots=job.slots,
+                lease=lease,
+                workload=job.workload.encode(),
+            )
+        )
+
+    def stop_jobs(self, unwanted: Mapping[Key, str]) -> None:
+        """Tell the worker, once for each, to end jobs.
+
+        :param unwanted: every job of this worker that is not wanted any more now, and why
+        """
+        for key in unwanted.keys() - self._stopped:
+            self.send(Stop(**key._asdict(), reason=unwanted[key]))
+        self._stopped = set(unwanted)
+
+    def void_job(self, key: Key, reason: str) -> None:
+        """Tell the worker that an assignment does not count any more."""
+        self.slots.free(key)
+        self.send(Void(**key._asdict(), reason=reason))
+
+    def close(self, code: int, reason: str) -> None:
+        """End the link; nothing is sent or acknowledged on it from here on."""
+        if self.open:
+            self.ended.set_result(End(code, reason))
+
+    def send(self, message: CentreMessage) -> None:
+        """Send a message, or keep it for the conversation's next connection."""
+        self._put(self.session.send(message))
+
+    def _put(self, frame: CentreFrame) -> None:
+        if not self.open:
+            return
+        if not self._outbox.put(encode(frame)) or self.session.outstanding > MOST_UNACKNOWLEDGED:
+            self.close(connection.PROTOCOL_ERROR, "the worker does not read what it is sent")
+            return
+        self._acknowledged = max(self._acknowledged, frame.ack)
+
+    # What the worker says
+
+    async def run(self, websocket: WebSocket) -> End:
+        """Drive the link to its end and close the connection."""
+        tasks = [
+            asyncio.create_task(part, name=f"{name} of worker {self.worker.name}")
+            for name, part in (
+                ("receiving", self._receive(websocket)),
+                ("sending", self._send(websocket)),
+                ("reports", self._reports.run()),
+                ("logs", self._logs.run(self._log_acknowledged, self._log_finished)),
+            )
+        ]
+        try:
+            waited: list[asyncio.Future[Any]] = [*tasks, self.ended]
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    self._note_end(task.exception())
+        finally:
+            self.close(connection.UNREADY, "the gateway is shutting down")
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        end = self.ended.result()
+        await connection.close(websocket, end.code, end.reason)
+        return end
+
+    def _note_end(self, error: BaseException | None) -> None:
+        match error:
+            case WebSocketDisconnect():
+                self.close(error.code, "the worker closed the connection")
+            case TimeoutError():
+                self.close(connection.SILENT, f"nothing was heard for {self._silence:.0f} s")
+            case RemoteProtocolError():
+                self.close(connection.PROTOCOL_ERROR, str(error))
+            case _:
+                log.error("The link of worker '%s' failed", self.worker.name, exc_info=error)
+                self.close(connection.UNREADY, "the gateway failed; try again")
+
+    async def _send(self, websocket: WebSocket) -> None:
+        while True:
+            frame = await self._outbox.get()
+            await websocket.send_bytes(frame)
+            if self._goodbye is not None and self._acknowledged >= self._goodbye and self._outbox.empty:
+                self.close(connection.NORMAL, "goodbye")
+
+    async def _receive(self, websocket: WebSocket) -> None:
+        while True:
+            frame = await connection.receive_frame(websocket, self._silence)
+            if self.session.receive(frame):
+                await self._take(frame.seq, frame.body)
+
+    async def _take(self, seq: int, message: SiteMessage) -> None:
+        if (seq == 0) != isinstance(message, Hello | Status | LogChunk | Ping):
+            raise RemoteProtocolError(f"a {type(message).__name__} with the number {seq}")
+        match message:
+            case Accepted() | Refused() | Released() | Ended():
+                await self._reports.put(seq, message)
+            case Status():
+                self._note_status(message)
+            case LogChunk():
+                await self._logs.put_chunk(message)
+            case LogEnd():
+                await self._logs.put_end(seq, message)
+            case Goodbye():
+                self.state = WorkerState.OFFLINE
+                self._goodbye = seq
+                self._finish(seq)
+                self._acknowledge()
+            case Ping():
+                pass
+            case Hello():
+                raise RemoteProtocolError("a second Hello on one link")
+
+    def _note_status(self, status: Status) -> None:
+        was_ready = self.state in READY
+        if self._goodbye is None:
+            self.state = status.state
+        self.alive = status.alive
+        self.system = dict(list(_storable(status.system).items())[:MOST_SYSTEM_FACTS])
+        if not was_ready and self.state in READY:
+            self._wake_dispatcher()
+
+    def _settled(self, batch: list[tuple[int, Report, Reading]]) -> None:
+        for seq, report, reading in batch:
+            key = Key(report.job_id, report.assignment)
+            if isinstance(report, Refused):
+                self.slots.refuse(key, now=asyncio.get_running_loop().time())
+                log.info("Worker '%s' refused job %s: %s", self.worker.name, report.job_id, report.reason)
+            elif reading is Reading.VOID:
+                self.void_job(key, "the job was given to another worker, or has ended at the centre")
+            elif isinstance(report, Accepted):
+                self.slots.accept(key)
+            else:
+                self.slots.free(key)
+            self._finish(seq)
+        self._acknowledge()
+        if not all(isinstance(report, Accepted) for _, report, _ in batch):
+            self._wake_dispatcher()
+
+    def _log_acknowledged(self, key: Key, offset: int) -> None:
+        self.send(LogAck(**key._asdict(), offset=offset))
+
+    def _log_finished(self, seq: int, key: Key, offset: int, complete: bool) -> None:
+        self._finish(seq)
+        self.send(LogAck(**key._asdict(), offset=offset, complete=complete))
+
+    def _finish(self, seq: int) -> None:
+        # After the end the conversation may belong to a newer link already.
+        if self.open:
+            self._progress.finish(seq)
+            self.session.handle(self._progress.done)
+
+    def _acknowledge(self) -> None:
+        if self.open and self.session.handled > self._acknowledged:
+            self.send(Ping())
+
+
+def serving(worker: Worker, asked: Collection[str] | None) -> tuple[str, ...]:
+    """Give the queues that a worker serves: what it was enrolled for, narrowed to what it asks for."""
+    return tuple(queue for queue in worker.queues if asked is None or queue in asked)
+
+
+def _storable(system: Mapping[str, str | int | float | bool]) -> dict[str, str | int | float | bool]:
+    """Leave out what no database keeps as JSON, and shorten the rest."""
+    return {
+        name.replace("\0", ""): value.replace("\0", "")[:LONGEST_SYSTEM_TEXT] if isinstance(value, str) else value
+        for name, value in system.items()
+        if not isinstance(value, float) or math.isfinite(value)
+    }

@@ -1,0 +1,83 @@
+"""How many slots a linked worker has free, as the dispatcher counts them. No I/O; times are monotonic, in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 30.0
+"""Seconds without offers after a refused or unanswered one: doubled each time, until the worker accepts one."""
+
+
+class Key(NamedTuple):
+    """One handing-out of a job."""
+
+    job_id: str
+    assignment: int
+
+
+@dataclass(slots=True)
+class _Holding:
+    slots: int
+    deadline: float | None
+    """When the offer runs out; None once it is accepted."""
+
+
+class Slots:
+    """The jobs of one worker that take slots: offered, accepted or running there."""
+
+    def __init__(self, concurrency: int) -> None:
+        self.concurrency = concurrency
+        self._holdings: dict[Key, _Holding] = {}
+        self._expired: dict[Key, int] = {}
+        self._pause = FIRST_PAUSE
+        self._paused_until = float("-inf")
+
+    def hold(self, key: Key, slots: int) -> None:
+        """Count a job that was there already when the worker linked."""
+        self._holdings[key] = _Holding(slots, None)
+
+    def offer(self, key: Key, slots: int, *, deadline: float) -> None:
+        """Count a job that is being offered, until it is answered or the deadline has passed."""
+        self._holdings[key] = _Holding(slots, deadline)
+
+    def accept(self, key: Key) -> None:
+        """Count an offered job until it is released or has ended; also one whose offer seemed to have run out."""
+        if (slots := self._expired.pop(key, None)) is not None:
+            self._holdings[key] = _Holding(slots, None)
+        elif holding := self._holdings.get(key):
+            holding.deadline = None
+        self._pause = FIRST_PAUSE
+        self._paused_until = float("-inf")
+
+    def free(self, key: Key) -> None:
+        """Stop counting a job."""
+        self._holdings.pop(key, None)
+        self._expired.pop(key, None)
+
+    def refuse(self, key: Key, *, now: float) -> None:
+        """Stop counting a job that the worker would not take, and leave the worker alone for a while."""
+        self.free(key)
+        self._hold_off(now)
+
+    def job_ids(self) -> set[str]:
+        """Give the jobs that are counted."""
+        return {key.job_id for key in self._holdings}
+
+    def available(self, now: float) -> int:
+        """Give how many slots may be offered to now."""
+        overdue = [
+            key for key, holding in self._holdings.items() if holding.deadline is not None and holding.deadline < now
+        ]
+        for key in overdue:
+            self._expired[key] = self._holdings.pop(key).slots
+        if overdue:
+            self._hold_off(now)
+        if now < self._paused_until:
+            return 0
+        return max(0, self.concurrency - sum(holding.slots for holding in self._holdings.values()))
+
+    def _hold_off(self, now: float) -> None:
+        self._paused_until = now + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)

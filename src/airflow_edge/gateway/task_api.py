@@ -1,0 +1,88 @@
+"""Airflow's Execution API, called in this process, with tokens that are minted here and never leave it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+import attrs
+import svcs
+from airflow.api_fastapi.auth.tokens import JWTGenerator, get_signing_args
+from airflow.api_fastapi.common.dagbag import create_dag_bag
+from airflow.api_fastapi.execution_api.app import create_task_execution_api_app, lifespan
+from airflow.configuration import conf
+from starlette.types import Message, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+
+class TaskApi:
+    """An Execution API of our own, apart from the one that Airflow mounts under `/execution`."""
+
+    def __init__(self) -> None:
+        self._app = create_task_execution_api_app()
+        self._app.state.dag_bag = create_dag_bag()
+        self._generator = JWTGenerator(
+            valid_for=conf.getint("execution_api", "jwt_expiration_time"),
+            audience=conf.get_mandatory_list_value("execution_api", "jwt_audience")[0],
+            issuer=conf.get("api_auth", "jwt_issuer", fallback=None),
+            **get_signing_args(make_secret_key_if_needed=False),
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep it alive; without this every call fails."""
+        # Airflow shares one registry among all Execution APIs of a process; the first to end would close it for all.
+        async with attrs.evolve(lifespan, registry=svcs.Registry())(self._app):
+            yield
+
+    def token(self, workload_id: UUID) -> str:
+        """Mint the token of a task or a callback."""
+        return str(self._generator.generate(extras={"sub": str(workload_id), "scope": "execution"}))
+
+    async def call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request to it; `scope` carries the token."""
+        await self._app(scope, receive, send)
+
+    async def warm_up(self) -> None:
+        """Have everything loaded that the first real call would wait for, by asking for a task that does not exist."""
+        workload_id = uuid4()
+        status = await self._ask(f"/task-instances/{workload_id}/previous-successful-dagrun", workload_id)
+        log.debug("The task API is warm (answered %d)", status)
+
+    async def _ask(self, path: str, workload_id: UUID) -> int:
+        status = 0
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+
+        headers = [(b"authorization", b"Bearer " + self.token(workload_id).encode())]
+        await self.call(request_scope("GET", path, b"", headers), receive, send)
+        return status
+
+
+def request_scope(method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]]) -> Scope:
+    """Make the ASGI scope of a request to the task API; `path` is below it, decoded."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": quote(path).encode(),
+        "query_string": query,
+        "root_path": "",
+        "headers": headers,
+        "client": None,
+        "server": None,
+        "state": {},
+    }

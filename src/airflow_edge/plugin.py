@@ -1,0 +1,23 @@
+"""Mounts the gateway in Airflow's API server. Airflow imports this module in every process, so it has to be light."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+from airflow_edge.protocol.urls import PREFIX
+
+
+class EdgePlugin(AirflowPlugin):
+    """Only the API server asks for `fastapi_apps`; the gateway is built there and nowhere else."""
+
+    name = "airflow_edge"
+
+    @cached_property
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """Give the gateway, to be mounted under `/edge_worker`."""
+        from airflow_edge.gateway.app import create_app
+
+        return [{"app": create_app(), "url_prefix": PREFIX, "name": "Edge gateway"}]
