@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from airflow_edge.agent.errors import ConfigError
 from airflow_edge.agent.sockets import socket_path
-from airflow_edge.settings import BY_NAME, SECTION, environment_variable
+from airflow_edge.settings import BY_NAME, SECTION
 
 T = TypeVar("T")
 
@@ -158,7 +158,7 @@ def load(
         try:
             return read(text)
         except ValueError as error:
-            raise ConfigError(f"{name} is '{text}' ({origin}): {error}; set {environment_variable(name)}") from error
+            raise ConfigError(f"{name} is '{text}', from {origin}, and that is {error}") from error
 
     def with_default(name: str, read: Callable[[str], T]) -> T:
         value = setting(name, read)

@@ -58,7 +58,14 @@ class WrongUrlError(AddressError):
 
 
 class UnreachableError(AddressError):
-    """Nothing answers at the URL, or not now. The only error that another attempt may cure without anybody's doing."""
+    """Nothing answers at the URL, or not now. The only error that another attempt may cure without anybody's doing.
+
+    `perhaps_delivered` is False where it is certain that the centre has not acted on the request.
+    """
+
+    def __init__(self, message: str, *, perhaps_delivered: bool = True) -> None:
+        super().__init__(message)
+        self.perhaps_delivered = perhaps_delivered
 
 
 class CertificateError(AgentError):

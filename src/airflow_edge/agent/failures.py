@@ -31,6 +31,14 @@ _BUSY = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
+_NEVER_SENT = (
+    httpcore.ConnectError,
+    httpcore.ConnectTimeout,
+    httpcore.PoolTimeout,
+    httpcore.ProxyError,
+    ConnectionRefusedError,
+    socket.gaierror,
+)
 _UNKNOWN_ISSUER = frozenset({18, 19, 20, 21})
 """X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT and its kin in OpenSSL's x509_vfy.h."""
 _EXPIRED = 10
@@ -40,6 +48,30 @@ _HOST_MISMATCH = frozenset({62, 64})
 def transport_error(error: BaseException, gateway: str) -> AgentError:
     """Say what it means that no answer came from the gateway, given what httpcore, websockets or the socket raised."""
     causes = list(_causes(error))
+    meaning = _diagnose(error, causes, gateway)
+    if isinstance(meaning, UnreachableError):
+        meaning.perhaps_delivered = not any(isinstance(cause, _NEVER_SENT) for cause in causes)
+    return meaning
+
+
+def refusal(status: int, body: bytes, gateway: str) -> AgentError:
+    """Say what an answer means that is not a success: a `Problem` of the gateway, or somebody else's page."""
+    try:
+        problem = msgspec.json.decode(body, type=Problem)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _foreign_answer(status, gateway)
+    match problem.code:
+        case Code.API_NOT_ENABLED:
+            return ApiNotEnabledError(problem.detail)
+        case Code.CLOCK_SKEW:
+            return ClockError(problem.detail)
+        case Code.NOT_READY:
+            return UnreachableError(f"{gateway} is not ready: {problem.detail}")
+        case _:
+            return RefusedError(problem.detail, problem.code)
+
+
+def _diagnose(error: BaseException, causes: list[BaseException], gateway: str) -> AgentError:
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _certificate_error(cause, gateway)
@@ -68,23 +100,6 @@ def transport_error(error: BaseException, gateway: str) -> AgentError:
             )
     words = str(error) or type(error).__name__
     return UnreachableError(f"the connection to {gateway} failed: {words}; check the URL and the network")
-
-
-def refusal(status: int, body: bytes, gateway: str) -> AgentError:
-    """Say what an answer means that is not a success: a `Problem` of the gateway, or somebody else's page."""
-    try:
-        problem = msgspec.json.decode(body, type=Problem)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _foreign_answer(status, gateway)
-    match problem.code:
-        case Code.API_NOT_ENABLED:
-            return ApiNotEnabledError(problem.detail)
-        case Code.CLOCK_SKEW:
-            return ClockError(problem.detail)
-        case Code.NOT_READY:
-            return UnreachableError(f"{gateway} is not ready: {problem.detail}")
-        case _:
-            return RefusedError(problem.detail, problem.code)
 
 
 def _foreign_answer(status: int, gateway: str) -> AgentError:

@@ -43,6 +43,8 @@ def warm_up() -> None:
 def _try(what: str, load: Callable[[], object]) -> None:
     try:
         load()
+    except ModuleNotFoundError as error:
+        log.debug("%s is not here: %s", what, error)
     except Exception as error:  # noqa: BLE001 - it may be a plugin or provider of the site's, with any error
         log.warning("%s is not loaded in advance: %s: %s", what, type(error).__name__, error)
 

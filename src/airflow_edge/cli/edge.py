@@ -1,0 +1,138 @@
+"""`airflow-edge`: what a person types at a site. Airflow is never imported, and nothing before it is needed."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from airflow_edge import __version__
+
+EXIT_STATUSES: Final = """\
+exit statuses:
+   0  it is done
+   1  anything that has no status of its own
+   2  a flag or setting that makes no sense
+   3  not enrolled, or the key must not be used
+   4  a worker is already running in this state folder
+   5  the URL is wrong, or no Airflow API server answers there
+   6  the certificate is not trusted
+   7  the API server does not serve edge workers ([edge] api_enabled)
+   8  the centre refuses: revoked, unknown worker, name taken, token spent
+   9  the clocks differ too much
+  10  no worker runs in this state folder
+"""
+
+INTERRUPTED: Final = 130
+"""The exit status of a program that was ended by Ctrl-C, as shells give it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; give its exit status."""
+    try:
+        arguments = build_parser().parse_args(argv)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 2
+    return run(arguments.handler, arguments)
+
+
+def run(handler: str, arguments: argparse.Namespace) -> int:
+    """Call the handler of a command, and tell a person in one line what went wrong.
+
+    :param handler: `module:function`, imported only now
+    """
+    from airflow_edge.agent.errors import AgentError
+
+    module, _, name = handler.partition(":")
+    function: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), name)
+    try:
+        return function(arguments)
+    except AgentError as error:
+        sys.stderr.write(f"airflow-edge: {' '.join(str(error).split())}\n")
+        return error.exit_status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the commands and their flags."""
+    parser = argparse.ArgumentParser(
+        prog="airflow-edge",
+        description="Run Airflow tasks on this machine, with nothing but outbound HTTPS to Airflow's API server.",
+        epilog=EXIT_STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, handler, add_arguments, text in (
+        ("enroll", "airflow_edge.cli.enroll:enroll", add_enroll_arguments, "make this machine a worker of an Airflow"),
+        ("worker", "airflow_edge.cli.worker:work", add_worker_arguments, "run the worker"),
+        ("stop", "airflow_edge.cli.worker:stop", add_stop_arguments, "have the worker finish its tasks and end"),
+        ("status", "airflow_edge.cli.worker:status", add_status_arguments, "print what the worker does, as JSON"),
+    ):
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        add_arguments(command)
+        command.set_defaults(handler=handler)
+    return parser
+
+
+def add_enroll_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the flags of `enroll`."""
+    parser.add_argument("url", metavar="URL", nargs="?", help="Airflow's base URL (default: [edge] api_url)")
+    parser.add_argument(
+        "token", metavar="TOKEN", nargs="?", help="from `airflow edge enroll-token create`; - to read it from the input"
+    )
+    parser.add_argument("--name", help="the worker's name (default: the host's)")
+    parser.add_argument("--force", action="store_true", help="enrol anew where this state folder is enrolled already")
+    parser.add_argument(
+        "--shared-secret", action="store_true", help="prove to know [api_auth] jwt_secret instead of giving a token"
+    )
+    parser.add_argument("-q", "--queues", help="with --shared-secret: the queues to serve, separated by commas")
+    _add_ca_file(parser)
+    _add_state_dir(parser)
+
+
+def add_worker_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the flags of `worker`."""
+    parser.add_argument("-c", "--concurrency", help="slots (default: [edge] worker_concurrency)")
+    parser.add_argument("-q", "--queues", help="only these of the worker's queues, separated by commas")
+    parser.add_argument("-H", "--edge-hostname", metavar="NAME", help="the worker's name, where it enrols itself")
+    parser.add_argument("--pid", metavar="FILE", help="where to write the pid too")
+    parser.add_argument("-D", "--daemon", action="store_true", help="go on in the background")
+    parser.add_argument("--stdout", metavar="FILE", help="in the background: where stdout goes (default: the log file)")
+    parser.add_argument("--stderr", metavar="FILE", help="in the background: where stderr goes (default: the log file)")
+    parser.add_argument(
+        "-l",
+        "--log-file",
+        metavar="FILE",
+        help="the log (default: stderr; in the background agent.log in the state folder)",
+    )
+    parser.add_argument("-u", "--umask", help="in the background: the umask, octal (default: [edge] worker_umask)")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log more")
+    _add_ca_file(parser)
+    _add_state_dir(parser)
+
+
+def add_stop_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the flags of `stop`."""
+    parser.add_argument("--wait", action="store_true", help="return only when the worker has ended")
+    _add_state_dir(parser)
+
+
+def add_status_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the flags of `status`."""
+    _add_state_dir(parser)
+
+
+def _add_ca_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ca-file", metavar="FILE", help="PEM file with certificates to trust besides the system's")
+
+
+def _add_state_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--state-dir", metavar="FOLDER", help="the worker's own folder (default: [edge] state_dir)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""`airflow-edge worker`, `stop` and `status`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import logging.handlers
+import sys
+from pathlib import Path
+
+import psutil
+
+from airflow_edge.agent.config import Config, load
+from airflow_edge.agent.control import ask
+from airflow_edge.agent.daemon import PidFile, detach
+from airflow_edge.agent.errors import AgentError, ConfigError
+from airflow_edge.agent.identity import Identity, make_private_folder
+from airflow_edge.cli.enroll import ensure_enrolled
+
+log = logging.getLogger(__name__)
+
+BACKGROUND_LOG = "agent.log"
+
+
+def work(arguments: argparse.Namespace) -> int:
+    """Be the worker until told to end.
+
+    :raises AgentError: it cannot run; the text says why, and what to do.
+    """
+    config = load(
+        {
+            "worker_concurrency": arguments.concurrency,
+            "worker_umask": arguments.umask,
+            "state_dir": arguments.state_dir,
+            "ca_file": arguments.ca_file,
+        },
+        name=arguments.edge_hostname,
+        queues=arguments.queues,
+        daemon=arguments.daemon,
+        pid_file=arguments.pid,
+        log_file=arguments.log_file,
+        stdout=arguments.stdout,
+        stderr=arguments.stderr,
+        verbose=arguments.verbose,
+    )
+    make_private_folder(config.state_dir)
+    if config.identity_file.exists():
+        _check_name(config, Identity.load(config.identity_file))
+    if not config.daemon:
+        _log_to(config.log_file, verbose=config.verbose)
+        return _run(config)
+    with PidFile(config.lock_file):
+        """Only to see, while a person is there to be told, that no worker runs here."""
+    log_file = config.log_file or config.state_dir / BACKGROUND_LOG
+    pid = detach(umask=config.umask, stdout=config.stdout or log_file, stderr=config.stderr or log_file)
+    if pid:
+        print(f"the worker runs in the background (pid {pid}), its log is {log_file}")
+        return 0
+    _log_to(log_file, verbose=config.verbose)
+    try:
+        return _run(config)
+    except AgentError as error:
+        log.error("%s", error)
+        raise
+
+
+def stop(arguments: argparse.Namespace) -> int:
+    """Have the running worker take no new task and end with its last one.
+
+    :raises NotRunningError: there is none.
+    """
+    socket = load({"state_dir": arguments.state_dir}).control_socket
+    running = ask(socket, "status")
+    ask(socket, "drain")
+    print(f"the worker '{running['name']}' (pid {running['pid']}) ends, after {len(running['jobs'])} tasks")
+    if arguments.wait:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            psutil.Process(running["pid"]).wait()
+    return 0
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Print what the running worker does.
+
+    :raises NotRunningError: there is none.
+    """
+    answer = ask(load({"state_dir": arguments.state_dir}).control_socket, "status")
+    print(json.dumps(answer, indent=2, ensure_ascii=False))
+    return 0
+
+
+def _run(config: Config) -> int:
+    from airflow_edge.agent.worker import run_worker
+
+    _check_name(config, ensure_enrolled(config))
+    with PidFile(config.pid_file) if config.pid_file else contextlib.nullcontext():
+        return run_worker(config)
+
+
+def _check_name(config: Config, identity: Identity) -> None:
+    if config.name not in {None, identity.name}:
+        raise ConfigError(
+            f"this worker is enrolled as '{identity.name}', and -H asks for '{config.name}'; leave -H out, or enrol "
+            f"anew under that name: airflow-edge enroll URL TOKEN --name {config.name} --force"
+        )
+
+
+def _log_to(file: Path | None, *, verbose: bool) -> None:
+    handler: logging.Handler
+    if file is None:
+        handler = logging.StreamHandler(sys.stderr)
+    else:
+        try:
+            handler = logging.handlers.WatchedFileHandler(file, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"the log file {file} cannot be written ({error.strerror}); choose another one"
+            ) from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    logging.getLogger().addHandler(handler)
+    # Only ours: the libraries' debug messages show headers, and those hold tokens.
+    logging.getLogger("airflow_edge").setLevel(logging.DEBUG if verbose else logging.INFO)
