@@ -103,6 +103,13 @@ def ended(session: Session, owner: int | None) -> list[EndedJob]:
     ]
 
 
+def log_path(session: Session, task_instance_id: UUID, try_number: int) -> str | None:
+    """Give the relative path of the log of a task's try, as long as there is a job of it."""
+    return session.scalar(
+        select(JobRow.log_path).where(JobRow.workload_id == task_instance_id, JobRow.try_number == try_number).limit(1)
+    )
+
+
 def book(session: Session, job_ids: Collection[UUID], *, now: datetime) -> None:
     """Note that the scheduler knows of these ends for good."""
     if job_ids:

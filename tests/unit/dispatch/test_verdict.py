@@ -6,7 +6,7 @@ from airflow_edge.dispatch.verdict import Verdict, callback_verdict, task_verdic
 from airflow_edge.protocol.states import JOB_ENDED, JobState
 
 
-@pytest.mark.parametrize("task", ["success", "failed", "skipped", "deferred", "up_for_retry", "up_for_reschedule"])
+@pytest.mark.parametrize("task", ["success", "failed", "skipped", "up_for_retry"])
 def test_success_when_airflow_holds_the_outcome(task: str) -> None:
     assert task_verdict(JobState.SUCCEEDED, task) is Verdict.SUCCESS
 
@@ -28,7 +28,7 @@ def test_a_task_cleared_while_it_ran_is_told_to_run_again(job: JobState) -> None
 
 
 @pytest.mark.parametrize("job", sorted(JOB_ENDED))
-@pytest.mark.parametrize("task", [None, "scheduled"])
+@pytest.mark.parametrize("task", [None, "scheduled", "deferred", "up_for_reschedule"])
 def test_what_airflow_has_moved_on_from_is_not_disturbed(job: JobState, task: str | None) -> None:
     assert task_verdict(job, task) is Verdict.SILENCE
 

@@ -1,0 +1,199 @@
+"""What the commands of `airflow edge` do at the centre. Airflow's `action_cli` leaves the audit entry."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import secrets
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final, cast
+from uuid import UUID, uuid4
+
+from airflow import settings
+from airflow.cli.simple_table import AirflowConsole
+from airflow.configuration import conf
+from airflow.utils.cli import action_cli
+from airflow.utils.platform import getuser
+
+from airflow_edge.dispatch.model import MAX_QUEUE_LENGTH, EnrollToken, Worker
+from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.transactions import SessionFactory
+
+Command = Callable[[argparse.Namespace], None]
+
+_SECRET_BYTES: Final = 32
+_FOR_PEOPLE: Final = frozenset({"table", "plain"})
+_GLOB: Final = frozenset("*?[")
+
+
+def _audited(command: Command) -> Command:
+    """Have Airflow check its database before the command, and note who called it."""
+    audited: Command = action_cli(command)  # type: ignore[no-untyped-call]
+    return audited
+
+
+@_audited
+def create_enroll_token(args: argparse.Namespace) -> None:
+    """Create an enrolment token, show it this once, and print the command for the site."""
+    now = datetime.now(UTC)
+    secret = f"edge_{secrets.token_urlsafe(_SECRET_BYTES)}"
+    token = EnrollToken(
+        id=uuid4(),
+        queues=_queues(args.queues),
+        team_name=args.team,
+        name_pattern=args.name_pattern,
+        uses_left=args.uses,
+        created_at=now,
+        expires_at=now + args.ttl,
+        created_by=getuser(),
+        revoked_at=None,
+    )
+    command = _site_command(_api_url(args.api_url), secret, token.name_pattern)
+    _store().create_token(token, hashlib.sha256(secret.encode()).hexdigest())
+    if args.output == "json":
+        print(json.dumps({**_token_fields(token), "token": secret, "command": command}, indent=2, default=str))
+        return
+    print(
+        f"Enrolment token {token.id} for the queues {', '.join(token.queues)}: good for {token.uses_left} "
+        f"worker{'s' if token.uses_left > 1 else ''} until {token.expires_at:%Y-%m-%d %H:%M:%S} UTC.\n"
+        f"It is shown only now. Run this at the site:\n\n    {command}\n"
+    )
+
+
+@_audited
+def list_enroll_tokens(args: argparse.Namespace) -> None:
+    """List the enrolment tokens."""
+    _print_as([_token_fields(token) for token in _store().tokens()], args.output)
+
+
+@_audited
+def revoke_enroll_token(args: argparse.Namespace) -> None:
+    """Revoke an enrolment token."""
+    try:
+        token_id = UUID(args.token_id)
+    except ValueError:
+        raise SystemExit(f"'{args.token_id}' is not the id of a token; see: airflow edge enroll-token list") from None
+    if not _store().revoke_token(token_id, now=datetime.now(UTC)):
+        raise SystemExit(f"There is no enrolment token {token_id}; see: airflow edge enroll-token list")
+    print(f"Enrolment token {token_id} is revoked.")
+
+
+@_audited
+def list_workers(args: argparse.Namespace) -> None:
+    """List the enrolled workers."""
+    _print_as([_worker_fields(worker) for worker in _store().workers()], args.output)
+
+
+@_audited
+def revoke_worker(args: argparse.Namespace) -> None:
+    """Revoke a worker's key."""
+    if not _store().revoke_worker(args.name, now=datetime.now(UTC)):
+        raise SystemExit(f"There is no worker '{args.name}'; see: airflow edge list-workers")
+    print(f"Worker '{args.name}' is revoked.")
+
+
+def enroll(args: argparse.Namespace) -> None:
+    """Run `airflow-edge enroll`."""
+    _at_the_site("enroll", args.arguments)
+
+
+def worker(args: argparse.Namespace) -> None:
+    """Run `airflow-edge worker`."""
+    _at_the_site("worker", args.arguments)
+
+
+def status(args: argparse.Namespace) -> None:
+    """Run `airflow-edge status`."""
+    _at_the_site("status", args.arguments)
+
+
+def stop(args: argparse.Namespace) -> None:
+    """Run `airflow-edge stop`."""
+    _at_the_site("stop", args.arguments)
+
+
+def _at_the_site(command: str, arguments: Sequence[str]) -> None:
+    from airflow_edge.cli.edge import main
+
+    sys.exit(main([command, *arguments]))
+
+
+def _store() -> SqlStore:
+    return SqlStore(lambda: cast("SessionFactory", settings.NonScopedSession)())
+
+
+def _queues(text: str | None) -> tuple[str, ...]:
+    names = (text or conf.get_mandatory_value("operators", "default_queue")).split(",")
+    queues = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    if not queues:
+        raise SystemExit("Name at least one queue: --queues default,gpu")
+    if too_long := next((queue for queue in queues if len(queue) > MAX_QUEUE_LENGTH), None):
+        raise SystemExit(f"A queue's name has at most {MAX_QUEUE_LENGTH} characters, not {len(too_long)}.")
+    return queues
+
+
+def _api_url(given: str | None) -> str:
+    url = given or conf.get("api", "base_url", fallback="")
+    if url.startswith(("http://", "https://")):
+        return url.rstrip("/")
+    raise SystemExit(
+        "Where will the site find this Airflow's API server? Set [api] base_url, or say it: --api-url https://…"
+    )
+
+
+def _site_command(url: str, secret: str, name_pattern: str | None) -> str:
+    command = ["airflow-edge", "enroll", url, secret]
+    if name_pattern is not None and not _GLOB.intersection(name_pattern):
+        command += ["--name", name_pattern]
+    return shlex.join(command)
+
+
+def _token_fields(token: EnrollToken) -> dict[str, object]:
+    return {
+        "id": str(token.id),
+        "state": _token_state(token),
+        "queues": list(token.queues),
+        "team": token.team_name or "",
+        "name_pattern": token.name_pattern or "",
+        "uses_left": token.uses_left,
+        "expires_at": _time(token.expires_at),
+        "created_at": _time(token.created_at),
+        "created_by": token.created_by,
+    }
+
+
+def _token_state(token: EnrollToken) -> str:
+    if token.revoked_at is not None:
+        return "revoked"
+    if token.expires_at <= datetime.now(UTC):
+        return "expired"
+    return "valid" if token.uses_left > 0 else "used up"
+
+
+def _worker_fields(worker: Worker) -> dict[str, object]:
+    return {
+        "name": worker.name,
+        "state": "revoked" if worker.revoked_at is not None else worker.state.value,
+        "queues": list(worker.queues),
+        "team": worker.team_name or "",
+        "concurrency": worker.concurrency,
+        "last_seen_at": _time(worker.last_seen_at),
+        "agent_version": worker.agent_version or "",
+        "airflow_version": worker.airflow_version or "",
+    }
+
+
+def _time(moment: datetime | None) -> str:
+    return "" if moment is None else moment.isoformat(timespec="seconds")
+
+
+def _print_as(rows: Sequence[Mapping[str, object]], output: str) -> None:
+    AirflowConsole().print_as(data=rows, output=output, mapper=_as_text if output in _FOR_PEOPLE else None)
+
+
+def _as_text(row: Mapping[str, object]) -> dict[str, str]:
+    return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in row.items()}

@@ -1,0 +1,124 @@
+"""The commands of `airflow edge`. Every `airflow` command reads this, so it imports next to nothing."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from datetime import timedelta
+from typing import Any, Final
+
+from airflow.cli.cli_config import ARG_OUTPUT, ARG_VERBOSE, ActionCommand, Arg, GroupCommand, lazy_load_command
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(text: str) -> timedelta:
+    """Read a duration like `30m`, `1h` or `7d`.
+
+    :raises argparse.ArgumentTypeError: it is none, or is zero, or longer than ten years.
+    """
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a duration; write it like 30m, 1h or 7d")
+    length = timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+    if not timedelta(0) < length <= timedelta(days=3650):
+        raise argparse.ArgumentTypeError(f"'{text}' is not possible; it has to be between 1s and 3650d")
+    return length
+
+
+def positive(text: str) -> int:
+    """Read a number of at least one.
+
+    :raises argparse.ArgumentTypeError: it is none.
+    """
+    if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number between 1 and 999999")
+    return int(text)
+
+
+class _Everything(Arg):
+    """All that follows, options too, unread: the worker's own command line reads it."""
+
+    def __init__(self) -> None:
+        super().__init__(flags=("arguments",), nargs=argparse.REMAINDER)  # type: ignore[no-untyped-call]
+
+    def add_to_parser(self, parser: argparse.ArgumentParser) -> None:
+        """Make the parser take options for plain words: argparse refuses a leading one it does not know."""
+        parser.prefix_chars = "\0"
+        super().add_to_parser(parser)
+
+
+def _arg(*flags: str, **options: Any) -> Arg:
+    return Arg(flags, **options)  # type: ignore[no-untyped-call]
+
+
+def _at_the_site(name: str, text: str) -> ActionCommand:
+    return ActionCommand(
+        name=name,
+        help=text,
+        description=f"{text} The same as `airflow-edge {name}`.",
+        func=lazy_load_command(f"airflow_edge.cli.centre.{name}"),
+        args=(_Everything(),),
+    )
+
+
+_TOKEN_COMMANDS = (
+    ActionCommand(
+        name="create",
+        help="Create a token with which a worker can enrol, and print the command for the site",
+        func=lazy_load_command("airflow_edge.cli.centre.create_enroll_token"),
+        args=(
+            _arg("-q", "--queues", help="Comma-separated queues to serve. Default: [operators] default_queue"),
+            _arg("-t", "--team", help="The team whose tasks the worker runs"),
+            _arg("-n", "--name-pattern", help="A glob that the worker's name has to match, like 'factory-*'"),
+            _arg("--ttl", help="How long it can be used: 30m, 1h, 7d … Default: 1h", type=duration, default="1h"),
+            _arg("--uses", help="How many workers may enrol with it. Default: 1", type=positive, default=1),
+            _arg("--api-url", help="The API server's URL as the site sees it. Default: [api] base_url"),
+            _arg(
+                "-o",
+                "--output",
+                help="Output format: table (default) or json",
+                choices=("table", "json"),
+                default="table",
+            ),
+            ARG_VERBOSE,
+        ),
+    ),
+    ActionCommand(
+        name="list",
+        help="List the enrolment tokens (their secrets are not kept)",
+        func=lazy_load_command("airflow_edge.cli.centre.list_enroll_tokens"),
+        args=(ARG_OUTPUT, ARG_VERBOSE),
+    ),
+    ActionCommand(
+        name="revoke",
+        help="Revoke an enrolment token; workers enrolled with it stay",
+        func=lazy_load_command("airflow_edge.cli.centre.revoke_enroll_token"),
+        args=(_arg("token_id", metavar="ID", help="The token's id, as `list` shows it"), ARG_VERBOSE),
+    ),
+)
+
+_COMMANDS = (
+    GroupCommand(name="enroll-token", help="Manage the tokens with which workers enrol", subcommands=_TOKEN_COMMANDS),
+    ActionCommand(
+        name="list-workers",
+        help="List the enrolled workers",
+        func=lazy_load_command("airflow_edge.cli.centre.list_workers"),
+        args=(ARG_OUTPUT, ARG_VERBOSE),
+    ),
+    ActionCommand(
+        name="revoke-worker",
+        help="Revoke a worker's key: it is cut off at once, and what it ran is lost",
+        func=lazy_load_command("airflow_edge.cli.centre.revoke_worker"),
+        args=(_arg("name", metavar="NAME", help="The worker's name"), ARG_VERBOSE),
+    ),
+    _at_the_site("enroll", "Make this machine a worker of an Airflow."),
+    _at_the_site("worker", "Start the worker of this machine."),
+    _at_the_site("status", "Show what the worker of this machine does."),
+    _at_the_site("stop", "Stop the worker of this machine."),
+)
+
+
+def get_edge_commands() -> list[GroupCommand]:
+    """Give the commands for Airflow's command line."""
+    return [GroupCommand(name="edge", help="Run and manage edge workers", subcommands=_COMMANDS)]

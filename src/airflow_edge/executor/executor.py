@@ -1,0 +1,253 @@
+"""Airflow's executor interface, on top of the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, cast
+from uuid import UUID
+
+from airflow import settings
+from airflow.configuration import conf
+from airflow.executors import workloads
+from airflow.executors.base_executor import BaseExecutor
+from airflow.utils.state import CallbackState
+from sqlalchemy.orm import Session, object_session
+
+from airflow_edge.dispatch.model import EndedJob
+from airflow_edge.dispatch.verdict import UNFINISHED, Verdict, callback_verdict, task_verdict
+from airflow_edge.executor.edge3 import UNINSTALL_EDGE3, edge3_is_installed
+from airflow_edge.executor.ledger import Entry, Ledger
+from airflow_edge.executor.workloads import UnfitWorkloadError, key_of, key_of_adopted, to_job
+from airflow_edge.store import outbox
+from airflow_edge.store.airflow_tables import TaskInstanceState, states_of
+from airflow_edge.store.logs import LogShelf
+from airflow_edge.store.transactions import SessionFactory, Transactions
+
+if TYPE_CHECKING:
+    from airflow.executors.workloads import ExecutorWorkload
+    from airflow.executors.workloads.types import WorkloadKey, WorkloadState
+    from airflow.models.taskinstance import TaskInstance
+
+UNWANTED_INTERVAL: Final = 5.0
+"""Seconds between two looks for jobs that wait for a worker while their task was cleared, failed or deleted."""
+
+ORPHAN_INTERVAL: Final = 300.0
+"""Seconds between two looks for callbacks whose scheduler is gone, as often as Airflow looks for such tasks."""
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What the database says about this executor's jobs."""
+
+    checked: frozenset[UUID]
+    existing: set[UUID]
+    running_callbacks: set[UUID]
+    ended: list[EndedJob]
+    tasks: dict[UUID, TaskInstanceState]
+
+
+class EdgeExecutor(BaseExecutor):
+    """Runs tasks and callbacks on edge workers.
+
+    A workload becomes a row of the outbox in the scheduler's own transaction; workers are served by the API servers.
+    Constructing one does nothing: API servers do that too, to read logs.
+    """
+
+    supports_callbacks = True
+    supports_multi_team = True
+    sentry_integration = ""
+    is_local = False
+    is_production = True
+    serve_logs = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._transactions = Transactions(lambda: cast("SessionFactory", settings.NonScopedSession)())
+        self._ledger: Ledger[WorkloadKey] = Ledger()
+        self._reported: dict[UUID, WorkloadKey] = {}
+        """Jobs whose end the scheduler was told, and which it will have dealt with by the next `sync`."""
+        self._unfit: dict[WorkloadKey, str] = {}
+        self._to_cancel: set[UUID] = set()
+        self._next_look_for_unwanted = 0.0
+        self._next_look_for_orphans = 0.0
+
+    def start(self) -> None:
+        """Refuse to start where the settings and commands of `[edge]` are another provider's."""
+        if edge3_is_installed():
+            raise RuntimeError(UNINSTALL_EDGE3)
+
+    def queue_workload(self, workload: ExecutorWorkload, session: Session) -> None:
+        """Put a workload into the outbox, within the scheduler's transaction."""
+        if not isinstance(workload, workloads.ExecuteTask | workloads.ExecuteCallback):
+            super().queue_workload(workload, session)
+            return
+        key = key_of(workload)
+        try:
+            job = to_job(
+                workload,
+                owner=self._owner,
+                team_name=self.team_name,
+                default_queue=conf.get_mandatory_value("operators", "default_queue"),
+            )
+        except UnfitWorkloadError as problem:
+            self._unfit[key] = str(problem)
+            return
+        outbox.add_job(session, job, now=_now())
+        self._ledger.add(Entry(job.id, key, job.kind))
+        self.running.add(key)
+
+    def sync(self) -> None:
+        """Tell the scheduler what has become of its jobs, and the database what the scheduler knows by now."""
+        while self._unfit:
+            self.fail(*self._unfit.popitem())
+        self._adopt_orphaned_callbacks()
+        if not self._ledger and not self._reported and not self._to_cancel:
+            return
+        news = self._transactions.read(self._read_news)
+        self.running.difference_update(self._ledger.confirm(news.checked, news.existing))
+        for key in self._ledger.announce(news.running_callbacks):
+            self.change_state(key, CallbackState.RUNNING, remove_running=False)
+        known = [job.id for job in news.ended if self._tell(job, news.tasks.get(job.workload_id))]
+        self._write(known)
+
+    def change_state(
+        self, key: WorkloadKey, state: WorkloadState, info: Any = None, remove_running: bool = True
+    ) -> None:
+        """Note an end for the scheduler. Where the scheduler itself says so (no heartbeat), the job is taken back."""
+        if remove_running:
+            self._to_cancel.update(self._ledger.drop_key(key))
+        super().change_state(key, state, info, remove_running)
+
+    def revoke_task(self, *, ti: TaskInstance) -> None:
+        """Take back a task's jobs, wherever they are; the worker is told to stop one that runs."""
+        reason = "the scheduler revoked the task"
+        try:
+            for key in [key for key in self.running if _is_of(key, ti)]:
+                self._ledger.drop_key(key)
+                self.running.discard(key)
+            session = object_session(ti)
+            if session is not None:
+                outbox.cancel_task(session, ti.id, reason, now=_now())
+            else:
+                self._transactions.write(lambda own: outbox.cancel_task(own, ti.id, reason, now=_now()))
+        except Exception:
+            self.log.exception("Could not revoke %s; its job will end as the task is no longer wanted.", ti)
+
+    def try_adopt_task_instances(self, tis: Sequence[TaskInstance]) -> Sequence[TaskInstance]:
+        """Take over the jobs of a scheduler that is gone, ended ones too; give the tasks that have none."""
+        session = object_session(tis[0]) if tis else None
+        if session is None:
+            return tis
+        adopted = outbox.adopt(session, [ti.id for ti in tis], self._owner)
+        for job in adopted:
+            self._take_up(job)
+        known = {job.workload_id for job in adopted}
+        return [ti for ti in tis if ti.id not in known]
+
+    def get_task_log(self, ti: TaskInstance, try_number: int) -> tuple[list[str], list[str]]:
+        """Give what has arrived so far of the log of a running task."""
+        path = self._transactions.read(lambda session: outbox.log_path(session, ti.id, try_number))
+        if path is None:
+            return [], []
+        shelf = LogShelf(self._transactions)
+        workers = ", ".join(dict.fromkeys(part.worker_name for part in shelf.log_parts(path)))
+        log = b"".join(shelf.read_log(path)).decode("utf-8", "replace")
+        return [f"Sent by edge worker {workers}" if workers else "Nothing has arrived from the edge worker yet"], [log]
+
+    def end(self) -> None:
+        """Nothing to wait for: the next scheduler adopts what runs."""
+
+    def terminate(self) -> None:
+        """Nothing to end: a task outlives its scheduler."""
+
+    @property
+    def _owner(self) -> int | None:
+        return None if self.job_id is None else int(self.job_id)
+
+    def _read_news(self, session: Session) -> _News:
+        checked = frozenset(self._ledger.unconfirmed)
+        callbacks = self._ledger.unannounced_callbacks()
+        ended = outbox.ended(session, self._owner)
+        return _News(
+            checked=checked,
+            existing=outbox.owned(session, checked, self._owner) if checked else set(),
+            running_callbacks=outbox.running(session, callbacks) if callbacks else set(),
+            ended=ended,
+            tasks=states_of(session, [job.workload_id for job in ended if job.kind == "task"]),
+        )
+
+    def _tell(self, job: EndedJob, task: TaskInstanceState | None) -> bool:
+        """Tell the scheduler of an end if there is something to tell; say whether it knows all there is to know."""
+        verdict = self._verdict(job, task)
+        if job.id in self._reported:
+            key = self._reported[job.id]
+            # The scheduler drops an event about a task instance whose row another one has locked at that moment.
+            dropped = verdict is Verdict.FAILED and task is not None and task.state in UNFINISHED
+            if not dropped:
+                return True
+        else:
+            newest = self._ledger.is_newest(job.id)
+            entry = self._ledger.drop(job.id)
+            if entry is None or not newest:
+                return True
+            key = entry.key
+            if verdict is Verdict.SILENCE:
+                self.running.discard(key)
+                return True
+        self._reported[job.id] = key
+        if verdict is Verdict.SUCCESS:
+            self.success(key)
+        else:
+            self.fail(key, job.reason or None)
+        return False
+
+    def _verdict(self, job: EndedJob, task: TaskInstanceState | None) -> Verdict:
+        if job.kind == "callback":
+            return callback_verdict(job.state)
+        if job.superseded or task is None or task.queued_by != self._owner:
+            return Verdict.SILENCE
+        return task_verdict(job.state, task.state)
+
+    def _write(self, known: Sequence[UUID]) -> None:
+        now = time.monotonic()
+        looks = now >= self._next_look_for_unwanted and len(self._ledger) > 0
+        if not known and not self._to_cancel and not looks:
+            return
+
+        def work(session: Session) -> None:
+            outbox.book(session, known, now=_now())
+            if self._to_cancel:
+                outbox.cancel(session, self._to_cancel, "the scheduler gave the task up", now=_now())
+            if looks:
+                outbox.drop_unwanted(session, self._owner, now=_now())
+
+        self._transactions.write(work)
+        self._to_cancel.clear()
+        for job_id in known:
+            self._reported.pop(job_id, None)
+        if looks:
+            self._next_look_for_unwanted = now + UNWANTED_INTERVAL
+
+    def _adopt_orphaned_callbacks(self) -> None:
+        now = time.monotonic()
+        if now < self._next_look_for_orphans or self.job_id is None:
+            return
+        for job in self._transactions.write(lambda session: outbox.adopt_callbacks(session, self._owner)):
+            self._take_up(job)
+        self._next_look_for_orphans = now + ORPHAN_INTERVAL
+
+    def _take_up(self, job: outbox.AdoptedJob) -> None:
+        key = key_of_adopted(job)
+        self._ledger.add(Entry(job.id, key, job.kind))
+        self.running.add(key)
+
+
+def _is_of(key: WorkloadKey, ti: TaskInstance) -> bool:
+    return getattr(key, "primary", None) == ti.key.primary
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

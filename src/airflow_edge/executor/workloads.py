@@ -1,0 +1,93 @@
+"""Airflow's workloads as jobs, and back as the keys by which Airflow knows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from uuid import UUID, uuid4
+
+from airflow.executors import workloads
+from airflow.models.callback import CallbackKey
+from airflow.models.taskinstancekey import TaskInstanceKey
+
+from airflow_edge.dispatch.model import MAX_QUEUE_LENGTH, NewJob
+from airflow_edge.store.outbox import AdoptedJob
+
+if TYPE_CHECKING:
+    from airflow.executors.workloads.types import WorkloadKey
+
+CALLBACK_PRIORITY: Final = 2**31 - 1
+"""Callbacks go first, as in Airflow's own order: they complete what has already run."""
+
+Workload = workloads.ExecuteTask | workloads.ExecuteCallback
+
+
+class UnfitWorkloadError(Exception):
+    """A workload that cannot become a job; the text says what to change."""
+
+
+def key_of(workload: Workload) -> WorkloadKey:
+    """Give the key by which Airflow knows the workload: a plain id for a callback on Airflow 3.2."""
+    return workload.ti.key if isinstance(workload, workloads.ExecuteTask) else workload.callback.key
+
+
+def key_of_adopted(job: AdoptedJob) -> WorkloadKey:
+    """Give the key by which Airflow knows the workload of a job that another scheduler queued."""
+    if job.kind == "callback":
+        return CallbackKey(str(job.workload_id))
+    return TaskInstanceKey(
+        dag_id=job.dag_id,
+        task_id=job.task_id,
+        run_id=job.run_id,
+        try_number=job.try_number,
+        map_index=job.map_index,
+    )
+
+
+def to_job(workload: Workload, *, owner: int | None, team_name: str | None, default_queue: str) -> NewJob:
+    """Make a job of a workload, without its token: no secret is stored or sent to a site.
+
+    :raises UnfitWorkloadError: the queue's name is too long.
+    """
+    document = workload.model_copy(update={"token": ""}).model_dump_json()
+    if isinstance(workload, workloads.ExecuteCallback):
+        return NewJob(
+            id=uuid4(),
+            kind="callback",
+            workload_id=UUID(workload.callback.id),
+            dag_id=str(workload.callback.data.get("dag_id") or ""),
+            task_id="",
+            run_id=str(workload.callback.data.get("run_id") or ""),
+            map_index=-1,
+            try_number=1,
+            queue=default_queue,
+            team_name=team_name,
+            priority_weight=CALLBACK_PRIORITY,
+            slots=1,
+            owner=owner,
+            log_path=workload.log_path or "",
+            workload=document,
+        )
+    ti = workload.ti
+    queue = ti.queue or default_queue
+    if len(queue) > MAX_QUEUE_LENGTH:
+        raise UnfitWorkloadError(
+            f"the name of the task's queue has {len(queue)} characters, at most {MAX_QUEUE_LENGTH} are possible; "
+            f"give the task a shorter `queue` (it begins with '{queue[:40]}')"
+        )
+    return NewJob(
+        id=uuid4(),
+        kind="task",
+        workload_id=ti.id,
+        dag_id=ti.dag_id,
+        task_id=ti.task_id,
+        run_id=ti.run_id,
+        map_index=ti.map_index,
+        try_number=ti.try_number,
+        queue=queue,
+        team_name=team_name,
+        priority_weight=ti.priority_weight,
+        slots=max(1, ti.pool_slots),
+        owner=owner,
+        log_path=workload.log_path or "",
+        workload=document,
+    )
