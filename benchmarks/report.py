@@ -44,8 +44,8 @@ def write(figures: Mapping[str, Figures], *, what: str, command: str, settings: 
         "when": now.isoformat(timespec="seconds"),
         "command": command,
         "settings": dict(settings),
-        "machine": _machine(),
-        "versions": {name: _versions(name) for name in figures},
+        "machine": machine(),
+        "versions": {name: versions(name) for name in figures},
         "seconds": {name: peer.as_json() for name, peer in figures.items()},
     }
     RESULTS.mkdir(exist_ok=True)
@@ -54,7 +54,8 @@ def write(figures: Mapping[str, Figures], *, what: str, command: str, settings: 
     return path
 
 
-def _machine() -> dict[str, object]:
+def machine() -> dict[str, object]:
+    """What the figures were measured on."""
     return {
         "system": platform.platform(terse=True),
         "processor": platform.machine(),
@@ -64,7 +65,8 @@ def _machine() -> dict[str, object]:
     }
 
 
-def _versions(peer: str) -> dict[str, str]:
+def versions(peer: str) -> dict[str, str]:
+    """Which releases a peer consists of."""
     venv = environments.edge3() if peer == "edge3" else environments.centre()
     program = (
         "import importlib.metadata as m, json, platform;"

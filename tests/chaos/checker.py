@@ -1,0 +1,167 @@
+"""Whether anything was lost, doubled or stuck. Pure: evidence in, findings out."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tests.chaos.evidence import Entry, Evidence, Job, Kill, TaskTry, Try
+
+SLACK = 3.0
+"""Seconds by which a death may be noted after the kill that caused it."""
+
+ENDED_STATES = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+JOB_ENDED_STATES = frozenset({"succeeded", "failed", "lost", "cancelled"})
+RUN_ENDED_STATES = frozenset({"success", "failed"})
+
+
+class Kind(StrEnum):
+    """What went wrong."""
+
+    LOST = "lost"
+    """Work that was done or was to be done, and nobody knows of it; or that was killed, and no fault explains it."""
+    DOUBLED = "doubled"
+    """Work that was done twice."""
+    STUCK = "stuck"
+    """Something that has not ended."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that went wrong, and with what."""
+
+    kind: Kind
+    subject: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.subject}: {self.what}"
+
+
+@dataclass(frozen=True)
+class _Story:
+    """All that is known of one try."""
+
+    of: Try
+    starts: tuple[Entry, ...]
+    ends: tuple[Entry, ...]
+    airflow: TaskTry | None
+    job: Job | None
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """Compare everything; nothing found means that nothing was lost, doubled or stuck."""
+    findings: list[Finding] = []
+    for story in _stories(evidence):
+        findings += _of_try(story, evidence.kills)
+    findings += _overlaps(evidence)
+    findings += _of_runs(evidence)
+    findings += _of_jobs(evidence)
+    findings += _of_logs(evidence)
+    findings += [
+        Finding(Kind.STUCK, leftover.worker, f"still there: {leftover.what}") for leftover in evidence.leftovers
+    ]
+    return findings
+
+
+def killed(evidence: Evidence) -> int:
+    """How many tries began and did not end because they were killed on purpose."""
+    return sum(
+        1 for story in _stories(evidence) if story.starts and not story.ends and _was_killed(story, evidence.kills)
+    )
+
+
+def _stories(evidence: Evidence) -> list[_Story]:
+    starts, ends = defaultdict[Try, list[Entry]](list), defaultdict[Try, list[Entry]](list)
+    for entry in evidence.entries:
+        (starts if entry.what == "start" else ends)[entry.of].append(entry)
+    airflow = {held.of: held for held in evidence.tries if held.of.number > 0}
+    jobs = {job.of: job for job in evidence.jobs}
+    return [
+        _Story(of, tuple(starts[of]), tuple(ends[of]), airflow.get(of), jobs.get(of))
+        for of in sorted({*starts, *ends, *airflow, *jobs})
+    ]
+
+
+def _of_try(story: _Story, kills: tuple[Kill, ...]) -> Iterator[Finding]:
+    subject = str(story.of)
+    state = story.airflow.state if story.airflow else None
+    if len(story.starts) > 1:
+        where = ", ".join(f"{entry.worker} at {entry.time:.1f} (pid {entry.pid})" for entry in story.starts)
+        yield Finding(Kind.DOUBLED, subject, f"started {len(story.starts)} times: {where}")
+    if story.airflow is None:
+        if story.starts or story.ends:
+            yield Finding(Kind.LOST, subject, "ran at a site, and Airflow does not know of it")
+    elif state == "success":
+        if not story.starts or not story.ends:
+            missing = " and ".join(what for what, there in (("start", story.starts), ("end", story.ends)) if not there)
+            yield Finding(Kind.LOST, subject, f"a success to Airflow, without a {missing} in any ledger")
+    elif state not in ENDED_STATES:
+        yield Finding(Kind.STUCK, subject, f"still {state}")
+    elif not _was_killed(story, kills):
+        why = f" ({story.job.state}: {story.job.reason or 'no reason given'})" if story.job else " (no job of ours)"
+        if story.ends:
+            yield Finding(Kind.LOST, subject, f"succeeded at its site, and is {state} to Airflow{why}")
+        elif story.starts:
+            yield Finding(Kind.LOST, subject, f"began, and is {state} to Airflow, though nobody killed it{why}")
+        elif state != "skipped":
+            yield Finding(Kind.LOST, subject, f"{state} before it began, though nobody killed it{why}")
+    if story.airflow and story.airflow.latest and state in {"failed", "upstream_failed", "removed"}:
+        yield Finding(Kind.LOST, subject, f"the task was given up: {state}")
+
+
+def _was_killed(story: _Story, kills: tuple[Kill, ...]) -> bool:
+    """Whether something that ran this try was killed on purpose while it did."""
+    job = story.job
+    worker = story.starts[0].worker if story.starts else job.worker if job else None
+    moments = [entry.time for entry in story.starts[:1]]
+    if job and job.started is not None:
+        moments.append(job.started)
+    if worker is None or not moments:
+        return False
+    began = min(moments)
+    ended = job.ended if job and job.ended is not None else float("inf")
+    return any(kill.worker == worker and began - SLACK <= kill.time <= ended + SLACK for kill in kills)
+
+
+def _overlaps(evidence: Evidence) -> Iterator[Finding]:
+    """Two tries of one task at work at once."""
+    by_task = defaultdict[tuple[str, str, str, int], list[Entry]](list)
+    for entry in evidence.entries:
+        by_task[entry.of.task].append(entry)
+    for entries in by_task.values():
+        for later in (entry for entry in entries if entry.what == "start"):
+            for earlier in entries:
+                if earlier.of.number < later.of.number and earlier.time > later.time:
+                    what = f"began at {later.worker} while try {earlier.of.number} was at work at {earlier.worker}"
+                    yield Finding(Kind.DOUBLED, str(later.of), what)
+
+
+def _of_runs(evidence: Evidence) -> Iterator[Finding]:
+    for run_id, state in sorted(evidence.runs.items()):
+        if state not in RUN_ENDED_STATES:
+            yield Finding(Kind.STUCK, run_id, f"the Dag run is still {state}")
+
+
+def _of_jobs(evidence: Evidence) -> Iterator[Finding]:
+    for job in evidence.jobs:
+        subject = f"job of {job.of}"
+        if job.state not in JOB_ENDED_STATES:
+            yield Finding(Kind.STUCK, subject, f"still {job.state} at {job.worker}")
+        elif not job.booked:
+            yield Finding(Kind.STUCK, subject, f"{job.state}, and no scheduler has booked it")
+        if job.to_stop:
+            yield Finding(Kind.STUCK, subject, f"{job.worker} has not said that it stopped it")
+
+
+def _of_logs(evidence: Evidence) -> Iterator[Finding]:
+    for log in evidence.logs:
+        times = Counter(log.lines)
+        if missing := [number for number in range(log.expected) if number not in times]:
+            yield Finding(Kind.LOST, str(log.of), f"{len(missing)} of {log.expected} lines are not in its log")
+        if doubled := [number for number, count in times.items() if count > 1]:
+            yield Finding(Kind.DOUBLED, str(log.of), f"{len(doubled)} lines are in its log more than once")
+        if not missing and not doubled and list(log.lines) != sorted(log.lines):
+            yield Finding(Kind.LOST, str(log.of), "the lines of its log are out of order")
