@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -50,7 +51,9 @@ class TaskApi:
     async def warm_up(self) -> None:
         """Have everything loaded that the first real call would wait for, by asking for a task that does not exist."""
         workload_id = uuid4()
-        status = await self._ask(f"/task-instances/{workload_id}/previous-successful-dagrun", workload_id)
+        question = self._ask(f"/task-instances/{workload_id}/previous-successful-dagrun", workload_id)
+        # It computes for seconds without a pause: on this loop nobody else would be served meanwhile.
+        status = await asyncio.to_thread(asyncio.run, question)
         log.debug("The task API is warm (answered %d)", status)
 
     async def _ask(self, path: str, workload_id: UUID) -> int:
