@@ -1,0 +1,176 @@
+"""A site as the gateway sees it: a key, and real sockets. It does exactly what a test tells it to."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from websockets.asyncio.client import ClientConnection, connect
+
+from airflow_edge.protocol import messages, tokens, urls
+from airflow_edge.protocol.messages import CentreFrame, CentreMessage, Hello, SiteFrame, SiteMessage, Welcome
+from airflow_edge.protocol.session import Session, site_session
+from airflow_edge.protocol.states import WorkerState
+
+PATIENCE = 20.0
+
+M = TypeVar("M", bound=CentreMessage)
+
+
+class Site:
+    """One machine: its key, and the worker it is enrolled as."""
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name or f"site-{uuid4().hex[:12]}"
+        self.key = Ed25519PrivateKey.generate()
+        self.worker_id = "00000000-0000-0000-0000-000000000000"
+
+    @property
+    def public_key(self) -> str:
+        return self.key.public_key().public_bytes_raw().hex()
+
+    def token(self, method: str, path: str, **changes: Any) -> str:
+        """A token for one request; `changes` overrides what it claims."""
+        now = changes.pop("now", time.time())
+        claims = tokens.new_claims(
+            sub=self.worker_id, now=now, jti=secrets.token_urlsafe(16), method=method, path=path
+        )
+        if changes:
+            claims = tokens.Claims(**{name: changes.get(name, getattr(claims, name)) for name in claims.__struct_fields__})
+        signed = tokens.signing_input(claims)
+        return tokens.assemble(signed, self.key.sign(signed))
+
+    def headers(self, method: str, path: str, **changes: Any) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(method, path, **changes)}"}
+
+    async def enroll(self, gateway: str, token: str | None = None, **fields: Any) -> httpx.Response:
+        body = {"public_key": self.public_key, "name": self.name, "token": token, **fields}
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.post(
+                gateway + urls.ENROLL, json=body, headers=self.headers("POST", urls.ENROLL, sub="enrol")
+            )
+        if answer.is_success:
+            self.worker_id = answer.json()["worker_id"]
+        return answer
+
+    async def call(
+        self, gateway: str, method: str, path: str, job: str, *, headers: dict[str, str] | None = None, **options: Any
+    ) -> httpx.Response:
+        """Call the task's Execution API, as the agent does for a job `<id>:<assignment>`."""
+        sent = {**self.headers(method, urls.EXECUTION + path), urls.JOB_HEADER: job, **(headers or {})}
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+            return await client.request(method, gateway + urls.EXECUTION + path, headers=sent, **options)
+
+    def hello(self, session: Session[SiteFrame, CentreFrame], **fields: Any) -> Hello:
+        return Hello(
+            **{
+                "oldest_protocol": 1,
+                "newest_protocol": 1,
+                "session_id": session.session_id,
+                "received": session.received,
+                "boot_id": "boot",
+                "agent_version": "0.1.0",
+                "airflow_version": "3.3.2",
+                "python_version": "3.11",
+                "platform": "linux",
+                "concurrency": 4,
+                "queues": None,
+                "state": WorkerState.IDLE,
+                "jobs": (),
+                **fields,
+            }
+        )
+
+    @asynccontextmanager
+    async def connection(self, gateway: str, **claims: Any):
+        """The bare WebSocket."""
+        headers = self.headers("GET", urls.LINK, **claims)
+        async with connect(
+            urls.link_url(gateway), additional_headers=headers, proxy=None, max_size=None, ping_interval=None
+        ) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def link(self, gateway: str, session: Session[SiteFrame, CentreFrame] | None = None, **hello: Any):
+        """A link whose `Hello` was welcomed."""
+        session = session or site_session(uuid4().hex)
+        async with self.connection(gateway) as connection:
+            link = SiteLink(connection, session)
+            link.send_now(self.hello(session, **hello))
+            await link.flush()
+            link.welcome = await link.get(Welcome)
+            again = session.resume(link.welcome.received) if link.welcome.resumed else session.restart(session.session_id)
+            for frame in again:
+                await connection.send(messages.encode(frame))
+            yield link
+
+
+class SiteLink:
+    """One connection of a site."""
+
+    def __init__(self, connection: ClientConnection, session: Session[SiteFrame, CentreFrame]) -> None:
+        self.connection = connection
+        self.session = session
+        self.welcome: Welcome
+        self.passed: list[CentreMessage] = []
+        """Messages that came while another kind was awaited."""
+        self._waiting: list[bytes] = []
+
+    def send_now(self, message: SiteMessage) -> None:
+        self._waiting.append(messages.encode(self.session.send(message)))
+
+    async def flush(self) -> None:
+        for data in self._waiting:
+            await self.connection.send(data)
+        self._waiting.clear()
+
+    async def say(self, *said: SiteMessage) -> None:
+        for message in said:
+            self.send_now(message)
+        await self.flush()
+
+    async def next(self, patience: float = PATIENCE) -> CentreMessage:
+        """The next message that is new, dealt with at once."""
+        while True:
+            async with asyncio.timeout(patience):
+                data = await self.connection.recv()
+            assert isinstance(data, bytes)
+            frame = messages.decode_centre_frame(data)
+            if self.session.receive(frame):
+                if frame.seq:
+                    self.session.handle(frame.seq)
+                return frame.body
+
+    async def get(self, kind: type[M], patience: float = PATIENCE) -> M:
+        """The next message of a kind."""
+        for message in self.passed:
+            if isinstance(message, kind):
+                self.passed.remove(message)
+                return message
+        async with asyncio.timeout(patience):
+            while True:
+                message = await self.next(patience)
+                if isinstance(message, kind):
+                    return message
+                self.passed.append(message)
+
+    async def acknowledged(self) -> None:
+        """Wait until the centre has acknowledged everything that was said."""
+        async with asyncio.timeout(PATIENCE):
+            while self.session.outstanding:
+                self.passed.append(await self.next())
+
+    async def closed(self, patience: float = PATIENCE) -> tuple[int, str]:
+        """Wait for the end; give its code and reason."""
+        async with asyncio.timeout(patience):
+            async for data in self.connection:
+                self.session.receive(messages.decode_centre_frame(data))
+        code = self.connection.close_code
+        assert code is not None
+        return code, self.connection.close_reason or ""

@@ -1,0 +1,250 @@
+"""A centre around the gateway: Airflow's tables, tasks in them, and gateways on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import uvicorn
+from airflow.api_fastapi.app import lifespan
+from fastapi import FastAPI
+from sqlalchemy import Engine, insert, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from airflow_edge.dispatch.model import EnrollToken, NewJob
+from airflow_edge.gateway.app import create_app
+from airflow_edge.gateway.config import GatewayConfig
+from airflow_edge.protocol.urls import HEALTH, PREFIX
+from airflow_edge.store import outbox
+from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.tables import JobRow
+from tests.integration.gateway.site import Site
+
+START_PATIENCE = 60.0
+
+
+def config(**changes: Any) -> GatewayConfig:
+    """Settings for tests: impatient, but not hasty."""
+    return GatewayConfig(
+        **{
+            "api_enabled": True,
+            "allow_shared_secret_enrollment": False,
+            "offer_timeout": 10.0,
+            "heartbeat_interval": 5.0,
+            "disconnect_grace": 900.0,
+            "dispatch_poll_interval": 0.05,
+            "job_success_purge": timedelta(minutes=5),
+            "job_fail_purge": timedelta(minutes=60),
+            **changes,
+        }
+    )
+
+
+class GatewayServer:
+    """One API server process's worth of gateway: uvicorn with Airflow's lifespan, in a thread with a loop of its own."""
+
+    def __init__(self, settings: GatewayConfig | None = None, *, root_path: str = "") -> None:
+        self.app = FastAPI(lifespan=lifespan, root_path=root_path)
+        self.app.mount(PREFIX, create_app(settings or config()))
+        # As `airflow api-server` sets it, but for the port.
+        self._server = uvicorn.Server(
+            uvicorn.Config(self.app, port=0, lifespan="on", access_log=False, log_config=None, timeout_keep_alive=60)
+        )
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._root_path = root_path
+
+    @property
+    def url(self) -> str:
+        (server,) = self._server.servers
+        host, port = server.sockets[0].getsockname()[:2]
+        return f"http://{host}:{port}{self._root_path}{PREFIX}"
+
+    def start(self) -> None:
+        self._thread.start()
+        deadline = threading.Event()
+        for _ in range(int(START_PATIENCE / 0.02)):
+            if self._server.started and httpx.get(self.url + HEALTH, trust_env=False).is_success:
+                return
+            assert self._thread.is_alive(), "the server has died"
+            deadline.wait(0.02)
+        raise TimeoutError("the server did not start")
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(START_PATIENCE)
+        assert not self._thread.is_alive(), "the server does not end"
+
+    def __enter__(self) -> GatewayServer:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class Centre:
+    """The database and what tests put into it."""
+
+    def __init__(self, engine: Engine, gateway: str) -> None:
+        self.engine = engine
+        self.gateway = gateway
+        self.sessions = sessionmaker(engine, autoflush=False, expire_on_commit=False)
+        self.store = SqlStore(self.sessions)
+
+    def queue_name(self) -> str:
+        """A queue that nobody else serves."""
+        return f"queue-{uuid4().hex[:12]}"
+
+    def enroll_token(self, *queues: str, uses: int = 1, pattern: str | None = None) -> str:
+        secret = f"edge_{secrets.token_urlsafe(32)}"
+        now = datetime.now(UTC)
+        token = EnrollToken(
+            id=uuid4(),
+            queues=queues or ("default",),
+            team_name=None,
+            name_pattern=pattern,
+            uses_left=uses,
+            created_at=now,
+            expires_at=now + timedelta(hours=1),
+            created_by="test",
+            revoked_at=None,
+        )
+        self.store.create_token(token, hashlib.sha256(secret.encode()).hexdigest())
+        return secret
+
+    async def site(self, *queues: str) -> Site:
+        """An enrolled site."""
+        site = Site()
+        answer = await site.enroll(self.gateway, self.enroll_token(*queues))
+        assert answer.status_code == 200, answer.text
+        return site
+
+    def queue(self, queue: str, **fields: Any) -> NewJob:
+        """Put a job into the queue, as the executor does."""
+        job = NewJob(
+            **{
+                "id": uuid4(),
+                "kind": "task",
+                "workload_id": uuid4(),
+                "dag_id": "dag",
+                "task_id": "task",
+                "run_id": "run",
+                "map_index": -1,
+                "try_number": 1,
+                "queue": queue,
+                "team_name": None,
+                "priority_weight": 1,
+                "slots": 1,
+                "owner": 1,
+                "log_path": f"dag_id=dag/run_id=run/task_id={uuid4().hex}/attempt=1.log",
+                "workload": '{"token":""}',
+                **fields,
+            }
+        )
+        with self.sessions() as session:
+            outbox.add_job(session, job, now=datetime.now(UTC))
+            session.commit()
+        return job
+
+    def job(self, job_id: UUID | str) -> JobRow:
+        with self.sessions() as session:
+            return session.scalars(select(JobRow).where(JobRow.id == UUID(str(job_id)))).one()
+
+    async def wait_for_state(self, job_id: UUID, *states: str, patience: float = 20.0) -> JobRow:
+        """Wait until the job is in one of these states."""
+        async with asyncio.timeout(patience):
+            while (job := await asyncio.to_thread(self.job, job_id)).state not in states:
+                await asyncio.sleep(0.02)
+        return job
+
+    def task_instance(self, queue: str, *, state: str = "queued") -> UUID:
+        """A task instance that Airflow has queued."""
+        from airflow.models.dag import DagModel
+        from airflow.models.dag_version import DagVersion
+        from airflow.models.dagbundle import DagBundleModel
+        from airflow.models.dagrun import DagRun
+        from airflow.models.taskinstance import TaskInstance
+
+        name = f"dag_{uuid4().hex[:10]}"
+        now = datetime.now(UTC)
+        version_id, ti_id = uuid4(), uuid4()
+        with self.engine.begin() as connection:
+            if not connection.scalar(select(DagBundleModel.name).where(DagBundleModel.name == "bundle")):
+                connection.execute(insert(DagBundleModel.__table__).values(name="bundle", active=True, version=None))
+            connection.execute(
+                insert(DagModel.__table__).values(
+                    dag_id=name,
+                    bundle_name="bundle",
+                    fileloc="dag.py",
+                    is_paused=False,
+                    is_stale=False,
+                    has_import_errors=False,
+                    has_task_concurrency_limits=False,
+                    max_active_tasks=16,
+                    max_active_runs=16,
+                    max_consecutive_failed_dag_runs=0,
+                    exceeds_max_non_backfill=False,
+                    fail_fast=False,
+                    timetable_type="x",
+                )
+            )
+            connection.execute(
+                insert(DagVersion.__table__).values(
+                    id=version_id, dag_id=name, version_number=1, bundle_name="bundle", created_at=now, last_updated=now
+                )
+            )
+            connection.execute(
+                insert(DagRun.__table__).values(
+                    dag_id=name,
+                    run_id="run",
+                    state="running",
+                    run_type="manual",
+                    run_after=now,
+                    created_dag_version_id=version_id,
+                    log_template_id=None,
+                    clear_number=0,
+                )
+            )
+            connection.execute(
+                insert(TaskInstance.__table__).values(
+                    id=ti_id,
+                    dag_id=name,
+                    task_id="task",
+                    run_id="run",
+                    map_index=-1,
+                    state=state,
+                    try_number=1,
+                    max_tries=0,
+                    pool="default_pool",
+                    pool_slots=1,
+                    queue=queue,
+                    priority_weight=1,
+                    dag_version_id=version_id,
+                )
+            )
+        return ti_id
+
+    def task_state(self, ti_id: UUID) -> str | None:
+        from airflow.models.taskinstance import TaskInstance
+
+        with Session(self.engine) as session:
+            return session.scalar(select(TaskInstance.state).where(TaskInstance.id == ti_id))
+
+    def dag_of(self, ti_id: UUID) -> str:
+        from airflow.models.taskinstance import TaskInstance
+
+        with Session(self.engine) as session:
+            return session.scalars(select(TaskInstance.dag_id).where(TaskInstance.id == ti_id)).one()
+
+    def set_task_state(self, ti_id: UUID, state: str | None) -> None:
+        from airflow.models.taskinstance import TaskInstance
+
+        with self.engine.begin() as connection:
+            table = TaskInstance.__table__
+            connection.execute(table.update().where(table.c.id == ti_id).values(state=state))
