@@ -116,6 +116,11 @@ class Airflow:
         self.components.clear()
         kill_processes(processes_in(self.folder))
 
+    def check(self) -> None:
+        """Raise `ProcessFailedError` if a component has ended by itself."""
+        for process in self.components:
+            process.check()
+
     def client(self, url: str | None = None) -> Client:
         """A client of the public REST API, as an administrator."""
         return Client(url or self.url, username=_ADMIN, password=self.password)
@@ -166,7 +171,7 @@ class Airflow:
                 "execution_api_server_url": f"{self.url}/execution/",
                 "simple_auth_manager_users": f"{_ADMIN}:admin",
                 "simple_auth_manager_passwords_file": self.folder / "passwords.json",
-                "parallelism": 32,
+                "parallelism": 8,
                 "max_active_tasks_per_dag": 64,
             },
             "database": {"sql_alchemy_conn": self.database.url},

@@ -143,13 +143,18 @@ class Client:
         return wait_for(reached, f"{run.dag_id}.{task_id} to be {' or '.join(states)}", timeout=timeout)
 
     def log(self, run: DagRun, task_id: str, *, try_number: int = 1, map_index: int = -1) -> list[str]:
-        """The messages of a task's log, one a line the task or Airflow wrote, in order."""
+        """The messages of a task's log in order: a line that was written each, and one for each exception logged."""
         answer = self._http.get(
             f"/api/v2{_task_path(run, task_id)}/logs/{try_number}",
             params={"full_content": True, "map_index": map_index},
             headers={"Accept": "application/x-ndjson"},
         )
-        return [json.loads(line)["event"] for line in _checked(answer).text.splitlines() if line.strip()]
+        messages: list[str] = []
+        for line in _checked(answer).text.splitlines():
+            entry = json.loads(line)
+            messages.append(entry["event"])
+            messages += [f"{error['exc_type']}: {error['exc_value']}" for error in entry.get("error_detail") or ()]
+        return messages
 
     def xcom(self, run: DagRun, task_id: str, key: str = "return_value", *, map_index: int = -1) -> Any:
         """The value of one XCom, as JSON has it."""

@@ -68,8 +68,9 @@ class SqliteFiles:
         """A new database, empty or a copy of `like`, which nobody may be writing to."""
         path = self.folder / f"{name}.sqlite"
         if like is not None:
-            shutil.copyfile(like.url.removeprefix("sqlite:///"), path)
-        return Database(f"sqlite:///{path}")
+            shutil.copyfile(like.url.partition("?")[0].removeprefix("sqlite:///"), path)
+        # One writer at a time, and on a busy machine each takes longer than the five seconds waited by default.
+        return Database(f"sqlite:///{path}?timeout=60")
 
 
 class PostgresServer:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -46,19 +47,25 @@ class Process:
         """Start `command` with exactly the environment `env`; `user` is the uid to run as, where it is not ours."""
         self.name = name
         self.log = log
-        with log.open("ab") as output:
-            self._popen = subprocess.Popen(
-                [str(part) for part in command],
-                env=dict(env),
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                user=user,
-                preexec_fn=_die_with_parent if _libc else None,
-            )
-        _running.append(self)
+        self._start = partial(
+            subprocess.Popen[bytes],
+            [str(part) for part in command],
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            user=user,
+            preexec_fn=_die_with_parent if _libc else None,
+        )
+        self.restart()
+
+    def restart(self) -> None:
+        """Start the program again after its end, as it was started at first."""
+        with self.log.open("ab") as output:
+            self._popen = self._start(stdout=output)
+        if self not in _running:
+            _running.append(self)
 
     @property
     def pid(self) -> int:
@@ -73,14 +80,18 @@ class Process:
         """Wait until `probe` returns something true; `ProcessFailedError` if the process ends first, or the time."""
 
         def ready() -> bool:
-            if self.exit_status is not None:
-                raise ProcessFailedError(f"{self.name} ended with status {self.exit_status}\n{self.log_tail()}")
+            self.check()
             return bool(probe())
 
         try:
             wait_for(ready, f"{self.name} to be ready", timeout=timeout)
         except TimeoutError as error:
             raise ProcessFailedError(f"{error}\n{self.log_tail()}") from error
+
+    def check(self) -> None:
+        """Raise `ProcessFailedError` if it has ended."""
+        if self.exit_status is not None:
+            raise ProcessFailedError(f"{self.name} ended with status {self.exit_status}\n{self.log_tail()}")
 
     def wait(self, timeout: float) -> int:
         """Wait for its end and return its exit status; raises `ProcessFailedError` if it runs on after `timeout` s."""

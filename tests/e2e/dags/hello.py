@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 from airflow.sdk import dag, task
 
 
 @dag(schedule=None, params={"name": "world"})
-def hello():
+def hello() -> None:
     @task
-    def greet(params=None) -> str:
+    def greet(params: Any = None) -> str:
         greeting = f"hello {params['name']}"
         print(f"{greeting} from {socket.gethostname()}")
         return greeting
