@@ -19,6 +19,7 @@ from harness.client import Client, DagRun, TaskInstance
 from harness.database import SqliteFiles
 from harness.processes import ProcessFailedError
 from harness.site import Site
+from harness.waiting import wait_for
 
 DAG_ID = "edge_tour"
 WORKER = "demo-worker"
@@ -26,6 +27,8 @@ QUEUE = "site"
 RUN_TIMEOUT = 300.0
 """Seconds for the whole run; it takes about ten on an idle machine."""
 
+READY_TIMEOUT = 60.0
+"""Seconds in which a worker has imported Airflow, however slow the machine."""
 MARK = "tour: "
 """What each task puts before the line that the table shows."""
 
@@ -116,7 +119,9 @@ def show(folder: Path, stay: bool) -> int:
         venv=environments.centre(),
         dags=dags,
         executor="airflow_edge.executor.EdgeExecutor",
-        config={"edge": {"api_enabled": True}},
+        config={
+            "edge": {"api_enabled": True},
+        },
     )
     site = Site(folder / "site", venv=environments.worker(), dags=dags)
     with site, centre:
@@ -128,6 +133,7 @@ def show(folder: Path, stay: bool) -> int:
         site.enroll(centre.url, centre.enroll_token(queues=[QUEUE]), name=WORKER)
         say("4. Site: starting the worker, in an environment of its own and without access to the database")
         site.start_worker()
+        wait_for(lambda: site.status()["state"] == "idle", "the worker to be ready", timeout=READY_TIMEOUT)
         with centre.client() as client:
             client.wait_for_dags([DAG_ID])
             say(f"5. Running the Dag {DAG_ID} there\n")
@@ -164,7 +170,8 @@ def main() -> int:
     except (ProcessFailedError, TimeoutError) as error:
         say(f"{error}\ndemo: failed; everything that was written is in {folder}")
         return 1
-    shutil.rmtree(folder, ignore_errors=True)
+    if status == 0:
+        shutil.rmtree(folder, ignore_errors=True)
     return status
 
 

@@ -9,6 +9,7 @@
     ├── AddressError              5   no gateway was found at the URL
     │   ├── WrongUrlError             what answers there is not the gateway of an Airflow API server
     │   └── UnreachableError          nothing answers there, or not now: worth another attempt
+    │       └── NotReadyError             the gateway is there and getting ready
     ├── CertificateError          6   the centre's certificate is not trusted
     ├── ApiNotEnabledError        7   `[edge] api_enabled` is off at the centre
     ├── RefusedError              8   the centre does not want this worker, this name or this token
@@ -66,6 +67,10 @@ class UnreachableError(AddressError):
     def __init__(self, message: str, *, perhaps_delivered: bool = True) -> None:
         super().__init__(message)
         self.perhaps_delivered = perhaps_delivered
+
+
+class NotReadyError(UnreachableError):
+    """The gateway is there, and getting ready: worth waiting for."""
 
 
 class CertificateError(AgentError):

@@ -16,6 +16,7 @@ from airflow_edge.agent.errors import (
     ApiNotEnabledError,
     CertificateError,
     ClockError,
+    NotReadyError,
     RefusedError,
     UnreachableError,
     WrongUrlError,
@@ -66,7 +67,7 @@ def refusal(status: int, body: bytes, gateway: str) -> AgentError:
         case Code.CLOCK_SKEW:
             return ClockError(problem.detail)
         case Code.NOT_READY:
-            return UnreachableError(f"{gateway} is not ready: {problem.detail}")
+            return NotReadyError(f"{gateway} is not ready: {problem.detail}", perhaps_delivered=False)
         case _:
             return RefusedError(problem.detail, problem.code)
 

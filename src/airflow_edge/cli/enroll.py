@@ -7,12 +7,13 @@ import asyncio
 import logging
 import random
 import sys
+import time
 
 from airflow_edge.agent.config import Config, Sources, load
 from airflow_edge.agent.daemon import PidFile
 from airflow_edge.agent.enrolling import default_name
 from airflow_edge.agent.enrolling import enroll as enroll_here
-from airflow_edge.agent.errors import ConfigError, NotEnrolledError, UnreachableError
+from airflow_edge.agent.errors import ConfigError, NotEnrolledError, NotReadyError, UnreachableError
 from airflow_edge.agent.identity import Identity, make_private_folder
 from airflow_edge.agent.sharedsecret import SharedSecret
 
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 30.0
+_STARTING_PATIENCE = 60.0
+"""Seconds for which an API server may be starting."""
 
 
 def enroll(arguments: argparse.Namespace) -> int:
@@ -40,17 +43,7 @@ def enroll(arguments: argparse.Namespace) -> int:
         _refuse_enrolled(config)
     make_private_folder(config.state_dir)
     with PidFile(config.lock_file):
-        identity = asyncio.run(
-            enroll_here(
-                config.identity_file,
-                config.api_url,
-                config.name or default_name(),
-                token=token,
-                proof=proof,
-                queues=config.queues if proof else None,
-                ca_file=config.ca_file,
-            )
-        )
+        identity = asyncio.run(_enroll_when_ready(config, config.api_url, token, proof))
     print(f"enrolled as '{identity.name}' for {_queues(identity)}; start the worker with `airflow-edge worker`")
     return 0
 
@@ -69,6 +62,26 @@ def ensure_enrolled(config: Config) -> Identity:
     name = config.name or default_name()
     log.info("not enrolled: enrolling as '%s' with the shared secret ([api_auth] jwt_secret)", name)
     return asyncio.run(_enroll_patiently(config, config.api_url, name, secret))
+
+
+async def _enroll_when_ready(config: Config, api_url: str, token: str | None, proof: str | None) -> Identity:
+    """Enrol; a gateway that is just starting is waited for, since the next step would be to try again."""
+    deadline = time.monotonic() + _STARTING_PATIENCE
+    while True:
+        try:
+            return await enroll_here(
+                config.identity_file,
+                api_url,
+                config.name or default_name(),
+                token=token,
+                proof=proof,
+                queues=config.queues if proof else None,
+                ca_file=config.ca_file,
+            )
+        except NotReadyError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_FIRST_WAIT)
 
 
 async def _enroll_patiently(config: Config, api_url: str, name: str, secret: SharedSecret) -> Identity:

@@ -32,7 +32,7 @@ MAX_BODY_BYTES: Final = 256 * 1024 * 1024
 PASSED_IN: Final = frozenset(
     {b"airflow-api-version", b"correlation-id", b"traceparent", b"tracestate", b"content-type", b"content-length"}
 )
-PASSED_OUT: Final = frozenset({b"content-type", b"content-length", b"correlation-id"})
+PASSED_OUT: Final = frozenset({b"content-type", b"content-length", b"content-range", b"correlation-id"})
 """Headers that go through. Above all, no token comes back: a site never sees one of Airflow's."""
 
 BY_TASK_INSTANCE: Final = (
