@@ -203,20 +203,20 @@ class MigratedDatabases:
 
     def __init__(self, databases: Databases, folder: Path, *, venv: Path, config: Config | None = None) -> None:
         self.kind = databases.kind
+        self.venv = venv
         self._databases = databases
         self._folder = folder
-        self._venv = venv
         self._config = config
         self._template: Database | None = None
 
     def create(self, name: str) -> Database:
         """A new database called `name`, ready for a deployment."""
         if self._template is None:
-            self._template = self._databases.create(f"template_{self._venv.name.strip('.')}")
+            self._template = self._databases.create(f"template_{self.venv.name.strip('.')}")
             Airflow(
                 self._folder / "template",
                 self._template,
-                venv=self._venv,
+                venv=self.venv,
                 dags=self._folder,
                 config=self._config,
             ).migrate()

@@ -2,24 +2,33 @@ from __future__ import annotations
 
 import pytest
 
+from harness.airflow import MigratedDatabases
 from harness.database import PostgresServer, SqliteFiles
-from tests.e2e.world import open_world
+from tests.e2e.world import centre, open_world
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    with PostgresServer().running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def sqlite(tmp_path_factory):
-    return SqliteFiles(tmp_path_factory.mktemp("sqlite"))
+    """Makes SQLite databases with the centre's tables in them."""
+    folder = tmp_path_factory.mktemp("sqlite")
+    return MigratedDatabases(SqliteFiles(folder), folder, venv=centre())
 
 
 @pytest.fixture(scope="session")
-def postgres():
-    with PostgresServer().running() as server:
-        yield server
+def postgres(postgres_server, tmp_path_factory):
+    """Makes PostgreSQL databases with the centre's tables in them."""
+    return MigratedDatabases(postgres_server, tmp_path_factory.mktemp("postgres"), venv=centre())
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def world(request, tmp_path_factory):
     """A centre with one worker, kept for all tests that only need one of each: name a database to have just that."""
-    databases = request.getfixturevalue({"sqlite": "sqlite", "postgresql": "postgres"}[request.param])
-    with open_world(tmp_path_factory.mktemp(f"world-{request.param}"), databases) as world:
+    migrated = request.getfixturevalue({"sqlite": "sqlite", "postgresql": "postgres"}[request.param])
+    with open_world(tmp_path_factory.mktemp(f"world-{request.param}"), migrated) as world:
         yield world

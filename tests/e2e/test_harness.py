@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from harness import environments
-from harness.airflow import Airflow, MigratedDatabases
+from harness.airflow import Airflow
 from harness.processes import processes_in
+from tests.e2e.world import DAGS
 
 pytestmark = pytest.mark.e2e
-
-DAGS = Path(__file__).parent / "dags"
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_a_task_runs_with_the_local_executor_and_nothing_stays_behind(kind, request, tmp_path):
-    databases = request.getfixturevalue({"sqlite": "sqlite", "postgresql": "postgres"}[kind])
-    migrated = MigratedDatabases(databases, tmp_path, venv=environments.centre())
+    migrated = request.getfixturevalue({"sqlite": "sqlite", "postgresql": "postgres"}[kind])
     home = tmp_path / "centre"
     database = migrated.create(f"harness_{kind}")
-    with Airflow(home, database, venv=environments.centre(), dags=DAGS) as airflow:
+    with Airflow(home, database, venv=migrated.venv, dags=DAGS) as airflow:
         airflow.boot(triggerer=False)
         with airflow.client() as client:
             client.wait_for_dags(["hello"])

@@ -14,7 +14,6 @@ from typing import Any
 from harness import environments
 from harness.airflow import Airflow, MigratedDatabases
 from harness.client import Client, DagRun
-from harness.database import Databases
 from harness.site import Site
 from harness.waiting import wait_for
 
@@ -26,6 +25,11 @@ EXECUTOR = os.environ.get("E2E_EXECUTOR", EDGE_EXECUTOR)
 fails then too is not our fault."""
 
 _made = 0
+
+
+def centre() -> Path:
+    """The environment of the centre."""
+    return environments.centre() if EXECUTOR == EDGE_EXECUTOR else environments.edge3()
 
 
 @dataclass
@@ -90,9 +94,8 @@ class Ledger:
 @contextmanager
 def open_world(
     folder: Path,
-    databases: Databases,
+    migrated: MigratedDatabases,
     *,
-    venv: Path | None = None,
     worker_venv: Path | None = None,
     workers: int = 1,
     concurrency: int = 8,
@@ -103,12 +106,11 @@ def open_world(
     """Boot a centre, and for the EdgeExecutor as many enrolled and linked workers as asked for."""
     global _made
     _made += 1
-    centre = venv or (environments.centre() if EXECUTOR == EDGE_EXECUTOR else environments.edge3())
     config = {"edge": {"api_enabled": True}} if EXECUTOR == EDGE_EXECUTOR else {}
-    database = MigratedDatabases(databases, folder, venv=centre).create(f"world_{_made}")
+    database = migrated.create(f"world_{_made}")
     with ExitStack() as stack:
         airflow = stack.enter_context(
-            Airflow(folder / "centre", database, venv=centre, dags=DAGS, executor=EXECUTOR, config=config)
+            Airflow(folder / "centre", database, venv=migrated.venv, dags=DAGS, executor=EXECUTOR, config=config)
         )
         airflow.boot(schedulers=schedulers, api_servers=api_servers, triggerer=triggerer)
         client = stack.enter_context(airflow.client())

@@ -1,0 +1,44 @@
+"""The journey in short on the oldest Airflow that is supported, at both ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import environments
+from harness.airflow import MigratedDatabases
+from tests.e2e.world import EDGE_EXECUTOR, EXECUTOR, open_world
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(EXECUTOR != EDGE_EXECUTOR, reason="Airflow 3.2 is only there with the project in it"),
+]
+
+RUN_TIMEOUT = 240
+
+
+@pytest.fixture(scope="module")
+def world(postgres_server, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("airflow-3.2")
+    venv = environments.centre_3_2()
+    migrated = MigratedDatabases(postgres_server, folder, venv=venv)
+    with open_world(folder, migrated, worker_venv=venv) as world:
+        yield world
+
+
+def test_tasks_retries_mapping_deferral_and_callbacks_work_on_3_2(world):
+    client = world.client
+    dags = ["hello", "mapping", "retries", "deferrable", "deadline"]
+    client.wait_for_dags(dags)
+    runs = {dag_id: world.trigger(dag_id) for dag_id in dags}
+    ended = {dag_id: client.wait_for_run(run, timeout=RUN_TIMEOUT) for dag_id, run in runs.items()}
+    world.check()
+    assert {dag_id: run.state for dag_id, run in ended.items()} == dict.fromkeys(dags, "success")
+
+    assert {task.hostname for task in client.tasks(runs["hello"])} == set(world.sites)
+    assert client.xcom(runs["mapping"], "total") == sum(n * n for n in range(40))
+    assert client.task(runs["retries"], "second_try").try_number == 2
+    assert client.task(runs["retries"], "killed_once").try_number == 2
+    assert client.xcom(runs["deferrable"], "wait").startswith("started here")
+    assert any("hello world" in line for line in client.log(runs["hello"], "greet"))
+    (call,) = world.ledger("deadline").wait_for("deadline missed")
+    assert call["run_id"] == runs["deadline"].run_id
