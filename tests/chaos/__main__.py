@@ -23,7 +23,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=3.0, help="how long the faults go on (%(default)s)")
     parser.add_argument("--seed", type=int, help="which faults come when (default: another one each time)")
-    parser.add_argument("--worker-venv", type=Path, help="what is installed at the sites (default: the wheel)")
+    parser.add_argument(
+        "--worker-venv",
+        type=lambda text: Path(text).absolute(),
+        help="what is installed at the sites (default: the wheel)",
+    )
     options = parser.parse_args()
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     command = f"python -m tests.chaos {shlex.join(sys.argv[1:])}".strip()
