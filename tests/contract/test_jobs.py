@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -84,7 +85,8 @@ def test_what_is_claimed_at_once_by_many_is_claimed_once(store: SqlStore, sessio
     queue(sessions, *jobs)
 
     def take(_: int) -> list[tuple[object, int]]:
-        worker, taken = uuid4(), []
+        worker = uuid4()
+        taken: list[tuple[object, int]] = []
         while claimed := claim(store, capacity(worker, "q0", "q1", "q2", free_slots=7)):
             taken += [(job.id, job.assignment) for job in claimed]
         return taken
@@ -127,7 +129,12 @@ def test_an_end_says_how(store: SqlStore, sessions: Sessions) -> None:
     worker = uuid4()
     queue(sessions, *(new_job() for _ in range(4)))
     jobs = claim(store, capacity(worker, free_slots=4))
-    ends = [{"exit_code": 2**70 % 2**63}, {"signal": 9}, {}, {"exit_code": 1, "reason": "disk\0full"}]
+    ends: list[dict[str, Any]] = [
+        {"exit_code": 2**70 % 2**63},
+        {"signal": 9},
+        {},
+        {"exit_code": 1, "reason": "disk\0full"},
+    ]
     store.settle(
         worker,
         [Ended(job_id=str(job.id), assignment=1, **end) for job, end in zip(jobs, ends, strict=True)],

@@ -56,7 +56,7 @@ def to_job(workload: Workload, *, owner: int | None, team_name: str | None, defa
             workload_id=UUID(workload.callback.id),
             dag_id=str(workload.callback.data.get("dag_id") or ""),
             task_id="",
-            run_id=str(workload.callback.data.get("run_id") or ""),
+            run_id="",
             map_index=-1,
             try_number=1,
             queue=default_queue,
