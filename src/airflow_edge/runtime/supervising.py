@@ -74,5 +74,7 @@ def _run(job: JobFile, folder: Path) -> tuple[int, str]:
             status = compat.run_workload(job.kind, job.workload, client=client, log_path=str(folder / LOG_FILE))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is how the job ended
         traceback.print_exc()
-        return 1, f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LONGEST_REASON]
+        # An error of Airflow's client says only in its detail what the server has against the call.
+        words = f"{type(error).__name__}: {error} {getattr(error, 'detail', '')}"
+        return 1, " ".join(words.split())[:_LONGEST_REASON]
     return describe_exit("the task's process", status)
