@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from airflow_edge.runtime.environment import for_tasks
+
+
+def test_what_the_agent_had_stays():
+    assert (
+        for_tasks({"PATH": "/bin", "AIRFLOW_HOME": "/a", "AIRFLOW__CORE__DAGS_FOLDER": "/d"}).items()
+        >= {
+            "PATH": "/bin",
+            "AIRFLOW_HOME": "/a",
+            "AIRFLOW__CORE__DAGS_FOLDER": "/d",
+        }.items()
+    )
+
+
+@pytest.mark.parametrize("suffix", ["", "_CMD", "_SECRET"])
+def test_the_centres_secret_goes(suffix):
+    assert f"AIRFLOW__API_AUTH__JWT_SECRET{suffix}" not in for_tasks({f"AIRFLOW__API_AUTH__JWT_SECRET{suffix}": "x"})
+
+
+def test_there_is_no_database_whatever_was_set():
+    result = for_tasks(
+        {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://user:password@host/db",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD": "cat secret",
+        }
+    )
+    assert "password" not in result["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD" not in result
+
+
+def test_examples_are_loaded_only_where_somebody_asked_for_them():
+    name = "AIRFLOW__CORE__LOAD_EXAMPLES"
+    assert for_tasks({})[name] == "False"
+    assert for_tasks({name: "True"})[name] == "True"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("airflow_edge.logs.LOGGING_CONFIG", ""), ("site.LOGGING_CONFIG", "site.LOGGING_CONFIG")],
+)
+def test_the_centres_own_log_configuration_is_not_for_a_site(given, expected):
+    name = "AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS"
+    assert for_tasks({name: given})[name] == expected
+
+
+def test_airflow_is_kept_from_writing_a_configuration_file(tmp_path):
+    assert for_tasks({"AIRFLOW_HOME": str(tmp_path)})["AIRFLOW_CONFIG"] == os.devnull
+
+
+def test_a_configuration_file_that_is_there_is_used(tmp_path):
+    (tmp_path / "airflow.cfg").touch()
+    assert "AIRFLOW_CONFIG" not in for_tasks({"AIRFLOW_HOME": str(tmp_path)})
+    assert for_tasks({"AIRFLOW_CONFIG": "/etc/airflow.cfg"})["AIRFLOW_CONFIG"] == "/etc/airflow.cfg"
+
+
+def test_what_was_given_is_not_changed():
+    environ = {"AIRFLOW__API_AUTH__JWT_SECRET": "x"}
+    for_tasks(environ)
+    assert environ == {"AIRFLOW__API_AUTH__JWT_SECRET": "x"}
