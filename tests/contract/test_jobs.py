@@ -130,7 +130,7 @@ def test_an_end_says_how(store: SqlStore, sessions: Sessions) -> None:
     queue(sessions, *(new_job() for _ in range(4)))
     jobs = claim(store, capacity(worker, free_slots=4))
     ends: list[dict[str, Any]] = [
-        {"exit_code": 2**70 % 2**63},
+        {"exit_code": 3},
         {"signal": 9},
         {},
         {"exit_code": 1, "reason": "disk\0full"},
@@ -141,6 +141,7 @@ def test_an_end_says_how(store: SqlStore, sessions: Sessions) -> None:
         now=NOW,
     )
     reasons = [row(sessions, job.id).reason for job in jobs]
+    assert "exit status 3" in reasons[0]
     assert "signal 9" in reasons[1]
     assert "nobody saw" in reasons[2]
     assert reasons[3] == "disk\N{REPLACEMENT CHARACTER}full"

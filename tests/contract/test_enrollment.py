@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy.orm import Session, sessionmaker
+
+from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.store.sql import SqlStore
+from tests.contract.world import NOW, accepted, capacity, claim, facts, new_job, queue, row, state, token
+
+HASH = "a" * 64
+KEY, OTHER_KEY = b"k" * 32, b"o" * 32
+
+
+def test_a_token_opens_its_own_queues_and_is_used_up(store: SqlStore) -> None:
+    store.create_token(token(team_name="team"), HASH)
+    worker = store.enroll(HASH, "näme", KEY, now=NOW).worker
+    assert worker is not None
+    assert (worker.name, worker.public_key, worker.queues, worker.team_name) == (
+        "näme",
+        KEY,
+        ("default", "größe"),
+        "team",
+    )
+    assert (worker.state, worker.enrolled_at, worker.revoked_at) == (WorkerState.OFFLINE, NOW, None)
+    assert store.worker(worker.id) == worker
+    refused = store.enroll(HASH, "other", OTHER_KEY, now=NOW)
+    assert (refused.worker, refused.code) == (None, "enrollment_refused")
+    assert "used up" in refused.detail
+
+
+def test_the_same_key_and_name_again_is_the_same_worker(store: SqlStore) -> None:
+    store.create_token(token(), HASH)
+    first = store.enroll(HASH, "name", KEY, now=NOW)
+    late = NOW + timedelta(days=9)
+    assert store.enroll(HASH, "name", KEY, now=late) == first
+    assert store.tokens()[0].uses_left == 0
+
+
+def test_a_new_token_gives_a_known_worker_its_queues(store: SqlStore) -> None:
+    store.create_token(token(), HASH)
+    store.create_token(token(queues=("gpu",)), "b" * 64)
+    first = store.enroll(HASH, "name", KEY, now=NOW).worker
+    again = store.enroll("b" * 64, "name", KEY, now=NOW).worker
+    assert first is not None
+    assert again is not None
+    assert (again.id, again.queues) == (first.id, ("gpu",))
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"expires_at": NOW}, "expired"),
+        ({"uses_left": 0}, "used up"),
+        ({"revoked_at": NOW}, "revoked"),
+        ({"name_pattern": "factory-*"}, "--name"),
+    ],
+)
+def test_a_token_that_does_not_count_says_why(store: SqlStore, fields: dict[str, object], word: str) -> None:
+    store.create_token(token(**fields), HASH)
+    refused = store.enroll(HASH, "name", KEY, now=NOW)
+    assert (refused.worker, refused.code) == (None, "enrollment_refused")
+    assert word in refused.detail
+    assert store.workers() == []
+
+
+def test_an_unknown_token_opens_nothing(store: SqlStore) -> None:
+    assert store.enroll(HASH, "name", KEY, now=NOW).code == "enrollment_refused"
+
+
+def test_a_name_pattern_is_a_glob(store: SqlStore) -> None:
+    store.create_token(token(name_pattern="factory-?"), HASH)
+    assert store.enroll(HASH, "factory-7", KEY, now=NOW).worker is not None
+
+
+def test_tokens_are_listed_and_revoked(store: SqlStore) -> None:
+    old, new = token(), token(created_at=NOW + timedelta(seconds=1))
+    store.create_token(old, HASH)
+    store.create_token(new, "b" * 64)
+    assert store.tokens() == [new, old]
+    assert store.revoke_token(old.id, now=NOW)
+    assert store.revoke_token(old.id, now=NOW + timedelta(seconds=9))
+    assert [one.revoked_at for one in store.tokens()] == [None, NOW]
+    assert not store.revoke_token(uuid4(), now=NOW)
+
+
+def test_a_name_that_is_taken_is_free_again_when_its_worker_is_revoked(store: SqlStore) -> None:
+    store.create_token(token(uses_left=5), HASH)
+    first = store.enroll(HASH, "name", KEY, now=NOW).worker
+    assert first is not None
+    taken = store.enroll(HASH, "name", OTHER_KEY, now=NOW)
+    assert (taken.worker, taken.code) == (None, "name_taken")
+    assert "airflow edge revoke-worker name" in taken.detail
+    store.link(first.id, facts(), now=NOW)
+    assert store.revoke_worker("name", now=NOW)
+    assert store.enroll(HASH, "name", KEY, now=NOW).code == "revoked"
+    later = NOW + timedelta(seconds=5)
+    second = store.enroll(HASH, "name", OTHER_KEY, now=later).worker
+    assert second is not None
+    assert (second.public_key, second.revoked_at, second.link_id, second.enrolled_at) == (OTHER_KEY, None, None, later)
+    assert [worker.id for worker in store.changed_since(later)] == [second.id]
+    assert store.tokens()[0].uses_left == 3
+    assert not store.revoke_worker("nobody", now=NOW)
+
+
+def test_the_jobs_of_a_revoked_worker_are_not_waited_for(store: SqlStore, sessions: sessionmaker[Session]) -> None:
+    worker = store.enroll_trusted("name", KEY, ["default"], now=NOW).worker
+    assert worker is not None
+    queue(sessions, new_job(), new_job())
+    leased, running = claim(store, capacity(worker.id, free_slots=2))
+    store.settle(worker.id, [accepted(running)], now=NOW)
+    store.revoke_worker("name", now=NOW)
+    assert [state(sessions, job.id) for job in (leased, running)] == [JobState.QUEUED, JobState.LOST]
+    assert "revoked" in row(sessions, running.id).reason
+    assert store.confirm(worker.id, running.id, 1, now=NOW) is None
+
+
+def test_who_knows_the_shared_secret_names_its_queues(store: SqlStore) -> None:
+    assert store.enroll_trusted("name", KEY, [], now=NOW).code == "no_queues"
+    worker = store.enroll_trusted("name", KEY, ["a", "b"], now=NOW).worker
+    assert worker is not None
+    assert worker.queues == ("a", "b")
+    assert store.enroll_trusted("name", OTHER_KEY, ["a"], now=NOW).code == "name_taken"
+
+
+def test_many_at_once_use_a_token_no_more_often_than_it_may_be(store: SqlStore) -> None:
+    store.create_token(token(uses_left=3), HASH)
+
+    def enroll(number: int) -> bool:
+        return store.enroll(HASH, f"worker-{number}", bytes([number]) * 32, now=NOW).worker is not None
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(enroll, range(8))) == 3
+    assert len(store.workers()) == 3
+
+
+def test_many_at_once_that_want_one_name_get_it_once(store: SqlStore) -> None:
+    def enroll(number: int) -> str:
+        return store.enroll_trusted("name", bytes([number]) * 32, ["a"], now=NOW).code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(enroll, range(8))) == [""] + ["name_taken"] * 7

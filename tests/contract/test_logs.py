@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import hashlib
+import random
+import sys
+import zlib
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy.orm import Session, sessionmaker
+
+from airflow_edge.dispatch.model import ClaimedJob, LogProgress
+from airflow_edge.protocol.messages import LogChunk, LogEnd
+from airflow_edge.store.sql import SqlStore
+from tests.contract.world import NOW, accepted, capacity, claim, enrolled, new_job, queue, row
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+Sessions = sessionmaker[Session]
+PATH = "dag_id=dag/" + "ü" * 900 + "/attempt=1.log"
+
+
+def chunk(job: ClaimedJob, offset: int, plain: bytes, **fields) -> LogChunk:
+    return LogChunk(
+        **{
+            "job_id": str(job.id),
+            "assignment": job.assignment,
+            "offset": offset,
+            "size": len(plain),
+            "crc32": zlib.crc32(plain),
+            "data": zstd.compress(plain),
+            **fields,
+        }
+    )
+
+
+def end(job: ClaimedJob, plain: bytes) -> LogEnd:
+    return LogEnd(
+        job_id=str(job.id), assignment=job.assignment, size=len(plain), sha256=hashlib.sha256(plain).hexdigest()
+    )
+
+
+@pytest.fixture
+def worker(store: SqlStore) -> UUID:
+    return enrolled(store, name="factory").id
+
+
+@pytest.fixture
+def job(store: SqlStore, sessions: Sessions, worker: UUID) -> ClaimedJob:
+    queue(sessions, new_job(log_path=PATH))
+    (job,) = claim(store, capacity(worker))
+    store.settle(worker, [accepted(job)], now=NOW)
+    return job
+
+
+def test_a_log_arrives_byte_for_byte_whatever_comes_twice_or_late(
+    store: SqlStore, sessions: Sessions, worker: UUID, job: ClaimedJob
+) -> None:
+    whole = random.Random(1).randbytes(300_000) + "schön\n".encode() * 9000
+    pieces = [(start, whole[start : start + 20_000]) for start in range(0, len(whole), 20_000)]
+    store.append_log(worker, chunk(job, *pieces[1]), now=NOW)
+    for start, piece in pieces:
+        for _ in range(2):
+            progress = store.append_log(worker, chunk(job, start, piece), now=NOW)
+            assert progress == LogProgress(start + len(piece), complete=False)
+    assert b"".join(store.read_log(PATH)) == whole
+    assert store.finish_log(worker, end(job, whole), now=NOW) == LogProgress(len(whole), complete=True)
+    assert store.append_log(worker, chunk(job, len(whole), b"more"), now=NOW) == LogProgress(len(whole), complete=True)
+    assert b"".join(store.read_log(PATH)) == whole
+    assert row(sessions, job.id).log_complete
+    (part,) = store.log_parts(PATH)
+    assert (part.worker_name, part.size, part.complete) == ("factory", len(whole), True)
+
+
+@pytest.mark.parametrize("fields", [{"crc32": 1}, {"size": 4}, {"size": 6}, {"data": b"junk"}, {"data": b""}])
+def test_a_damaged_piece_is_not_kept(store: SqlStore, worker: UUID, job: ClaimedJob, fields: dict[str, object]) -> None:
+    assert store.append_log(worker, chunk(job, 0, b"right"), now=NOW) == LogProgress(5, complete=False)
+    assert store.append_log(worker, chunk(job, 5, b"wrong", **fields), now=NOW) == LogProgress(5, complete=False)
+    assert b"".join(store.read_log(PATH)) == b"right"
+
+
+def test_a_piece_that_would_unpack_to_more_than_it_says_is_not_unpacked(
+    store: SqlStore, worker: UUID, job: ClaimedJob
+) -> None:
+    bomb = chunk(job, 0, b"\0" * 50_000_000, size=10)
+    assert store.append_log(worker, bomb, now=NOW) == LogProgress(0, complete=False)
+
+
+def test_an_end_that_comes_too_early_sends_the_site_back(store: SqlStore, worker: UUID, job: ClaimedJob) -> None:
+    store.append_log(worker, chunk(job, 0, b"12345"), now=NOW)
+    assert store.finish_log(worker, end(job, b"1234567"), now=NOW) == LogProgress(5, complete=False)
+    store.append_log(worker, chunk(job, 5, b"67"), now=NOW)
+    assert store.finish_log(worker, end(job, b"1234567"), now=NOW) == LogProgress(7, complete=True)
+    assert store.finish_log(worker, end(job, b"1234567"), now=NOW) == LogProgress(7, complete=True)
+
+
+def test_a_log_that_differs_begins_anew(store: SqlStore, worker: UUID, job: ClaimedJob) -> None:
+    store.append_log(worker, chunk(job, 0, b"12345"), now=NOW)
+    assert store.finish_log(worker, end(job, b"12x45"), now=NOW) == LogProgress(0, complete=False)
+    assert b"".join(store.read_log(PATH)) == b""
+    store.append_log(worker, chunk(job, 0, b"12x45"), now=NOW)
+    assert store.finish_log(worker, end(job, b"12x45"), now=NOW) == LogProgress(5, complete=True)
+
+
+def test_an_empty_log_is_complete(store: SqlStore, worker: UUID, job: ClaimedJob) -> None:
+    assert store.finish_log(worker, end(job, b""), now=NOW) == LogProgress(0, complete=True)
+
+
+def test_only_the_worker_that_had_the_job_writes_its_log(store: SqlStore, worker: UUID, job: ClaimedJob) -> None:
+    assert store.append_log(uuid4(), chunk(job, 0, b"x"), now=NOW) is None
+    assert store.append_log(worker, chunk(job, 0, b"x", assignment=2), now=NOW) is None
+    assert store.append_log(worker, chunk(job, 0, b"x", job_id=str(uuid4())), now=NOW) is None
+    assert store.finish_log(uuid4(), end(job, b""), now=NOW) is None
+    assert list(store.read_log(PATH)) == []
+
+
+def test_a_log_goes_on_when_its_job_is_forgotten(store: SqlStore, worker: UUID, job: ClaimedJob) -> None:
+    store.append_log(worker, chunk(job, 0, b"12345"), now=NOW)
+    store.lose(worker, [job.id], "", now=NOW)
+    late = NOW + timedelta(days=2)
+    assert store.purge(succeeded_before=late, failed_before=late, limit=9) == 1
+    assert store.append_log(worker, chunk(job, 5, b"67"), now=NOW) == LogProgress(7, complete=False)
+
+
+def test_what_two_jobs_write_to_one_path_is_read_in_their_order(
+    store: SqlStore, sessions: Sessions, worker: UUID, job: ClaimedJob
+) -> None:
+    queue(sessions, new_job(log_path=PATH), new_job(log_path="other"))
+    second, other = sorted(
+        claim(store, capacity(worker, free_slots=2)), key=lambda job: log_path(sessions, job) != PATH
+    )
+    store.append_log(worker, chunk(job, 0, b"before the deferral "), now=NOW)
+    store.append_log(worker, chunk(second, 0, b"after"), now=NOW + timedelta(seconds=1))
+    store.append_log(worker, chunk(other, 0, b"nothing of this"), now=NOW)
+    assert b"".join(store.read_log(PATH)) == b"before the deferral after"
+
+
+def log_path(sessions: Sessions, job: ClaimedJob) -> str:
+    return row(sessions, job.id).log_path

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+from airflow_edge.dispatch.liveness import Patience
+from airflow_edge.protocol.states import WorkerState
+from airflow_edge.store.sql import SqlStore
+from tests.contract.world import NOW, enrolled, facts
+
+PATIENCE = Patience(timedelta(seconds=15), timedelta(seconds=900))
+
+
+def test_a_link_replaces_the_one_before_and_only_the_newest_is_ended(store: SqlStore) -> None:
+    worker = enrolled(store)
+    assert (worker.state, worker.last_seen_at, worker.link_id) == (WorkerState.OFFLINE, None, None)
+    old, new = facts(), facts(boot_id="boot\0id", agent_version="9" * 500)
+    store.link(worker.id, old, now=NOW)
+    store.link(worker.id, new, now=NOW)
+    store.unlink(worker.id, old.link_id, WorkerState.OFFLINE, now=NOW)
+    linked = store.worker(worker.id)
+    assert linked is not None
+    assert (linked.link_id, linked.state, linked.last_seen_at) == (new.link_id, WorkerState.IDLE, NOW)
+    assert linked.boot_id == "boot\N{REPLACEMENT CHARACTER}id"
+    store.unlink(worker.id, new.link_id, WorkerState.UNKNOWN, now=NOW)
+    unlinked = store.worker(worker.id)
+    assert unlinked is not None
+    assert (unlinked.link_id, unlinked.state) == (None, WorkerState.UNKNOWN)
+    assert store.worker(uuid4()) is None
+
+
+def test_what_workers_do_is_noted_together(store: SqlStore) -> None:
+    one, two, three = (enrolled(store, name=name) for name in ("a", "b", "c"))
+    later = NOW + timedelta(seconds=5)
+    store.seen(
+        {one.id: WorkerState.RUNNING, two.id: WorkerState.TERMINATING, uuid4(): WorkerState.IDLE},
+        {one.id: {"cpu": 0.5, "bad": float("nan"), "ok": True, "näme": "x\0"}},
+        now=later,
+    )
+    seen = {worker.id: worker for worker in store.workers()}
+    assert [worker.name for worker in seen.values()] == ["a", "b", "c"]
+    assert (seen[one.id].state, seen[one.id].last_seen_at) == (WorkerState.RUNNING, later)
+    assert {k: v for k, v in seen[one.id].system.items() if k in {"cpu", "ok", "bad"}} == {"cpu": 0.5, "ok": True}
+    assert (seen[two.id].state, seen[two.id].system) == (WorkerState.TERMINATING, {})
+    assert seen[three.id].last_seen_at is None
+
+
+def test_a_worker_falls_silent_once_and_one_that_went_in_order_never(store: SqlStore) -> None:
+    silent, offline, revoked, alive = (enrolled(store) for _ in range(4))
+    for worker in (silent, offline, revoked, alive):
+        store.link(worker.id, facts(), now=NOW)
+    store.revoke_worker(revoked.name, now=NOW)
+    later = NOW + timedelta(seconds=16)
+    store.seen({offline.id: WorkerState.OFFLINE}, {}, now=NOW)
+    store.seen({alive.id: WorkerState.IDLE}, {}, now=later)
+    assert store.mark_silent(PATIENCE, now=NOW + timedelta(seconds=15)) == []
+    assert store.mark_silent(PATIENCE, now=later) == [silent.id]
+    assert store.mark_silent(PATIENCE, now=later) == []
+    unknown = store.worker(silent.id)
+    assert unknown is not None
+    assert unknown.state is WorkerState.UNKNOWN
+
+
+def test_changes_are_seen_by_other_gateways(store: SqlStore) -> None:
+    linked, revoked, untouched = enrolled(store), enrolled(store), enrolled(store)
+    later = NOW + timedelta(seconds=1)
+    store.link(linked.id, facts(), now=later)
+    store.revoke_worker(revoked.name, now=later)
+    store.seen({untouched.id: WorkerState.IDLE}, {}, now=later)
+    changed = {worker.id: worker.revoked_at for worker in store.changed_since(later)}
+    assert changed == {linked.id: None, revoked.id: later}
+    assert {worker.id for worker in store.changed_since(NOW)} == {linked.id, revoked.id, untouched.id}
