@@ -6,6 +6,7 @@ import os
 from contextlib import ExitStack
 
 import pytest
+from sqlalchemy.orm import Session
 
 from harness.database import PostgresServer, SqliteFiles
 
@@ -28,13 +29,18 @@ def database(request, gateway_home):
 
 @pytest.fixture(scope="session")
 def airflow_database(database, gateway_home):
-    """Airflow's ORM on this database, with all tables: its own and ours."""
+    """Airflow's configuration and ORM on this database, with all tables: its own and ours."""
     environment = {
         "AIRFLOW_HOME": str(gateway_home),
         "AIRFLOW__API_AUTH__JWT_SECRET": JWT_SECRET,
+        "AIRFLOW__CORE__EXECUTOR": "airflow_edge.executor.EdgeExecutor",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.url,
+        "AIRFLOW__EDGE__API_ENABLED": "True",
+        "AIRFLOW__EDGE__DISPATCH_POLL_INTERVAL": "0.05",
+        "AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS": "airflow_edge.logs.LOGGING_CONFIG",
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
@@ -42,6 +48,7 @@ def airflow_database(database, gateway_home):
         from airflow import settings
         from airflow.models import import_all_models
         from airflow.models.base import Base as AirflowBase
+        from airflow.utils.db import synchronize_log_template
 
         from airflow_edge.store.tables import Base
 
@@ -49,25 +56,33 @@ def airflow_database(database, gateway_home):
         settings.dispose_orm(do_log=False)
         settings.configure_orm()
         import_all_models()
-        AirflowBase.metadata.create_all(settings.engine)
-        Base.metadata.create_all(settings.engine)
-        yield settings.engine
+        engine = settings.engine
+        assert engine is not None
+        AirflowBase.metadata.create_all(engine)
+        Base.metadata.create_all(engine)
+        with Session(engine) as session:
+            synchronize_log_template(session=session)
+            session.commit()
+        yield engine
         settings.dispose_orm(do_log=False)
     assert os.environ.get("AIRFLOW__API_AUTH__JWT_SECRET") != JWT_SECRET
 
 
 @pytest.fixture(scope="session")
 def centre(airflow_database):
+    from airflow.api_fastapi.app import create_app, purge_cached_app
+
     from tests.integration.gateway.world import Centre, GatewayServer
 
-    with GatewayServer() as gateway:
+    with GatewayServer(create_app(apps="core")) as gateway:
         yield Centre(airflow_database, gateway.url)
+    purge_cached_app()
 
 
 @pytest.fixture(scope="session")
 def other_gateway(centre):
     """A second API server before the same database."""
-    from tests.integration.gateway.world import GatewayServer
+    from tests.integration.gateway.world import GatewayServer, mounted
 
-    with GatewayServer() as gateway:
+    with GatewayServer(mounted()) as gateway:
         yield gateway.url

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -38,11 +39,11 @@ class Site:
     def token(self, method: str, path: str, **changes: Any) -> str:
         """A token for one request; `changes` overrides what it claims."""
         now = changes.pop("now", time.time())
-        claims = tokens.new_claims(
-            sub=self.worker_id, now=now, jti=secrets.token_urlsafe(16), method=method, path=path
-        )
+        claims = tokens.new_claims(sub=self.worker_id, now=now, jti=secrets.token_urlsafe(16), method=method, path=path)
         if changes:
-            claims = tokens.Claims(**{name: changes.get(name, getattr(claims, name)) for name in claims.__struct_fields__})
+            claims = tokens.Claims(
+                **{name: changes.get(name, getattr(claims, name)) for name in claims.__struct_fields__}
+            )
         signed = tokens.signing_input(claims)
         return tokens.assemble(signed, self.key.sign(signed))
 
@@ -105,7 +106,9 @@ class Site:
             link.send_now(self.hello(session, **hello))
             await link.flush()
             link.welcome = await link.get(Welcome)
-            again = session.resume(link.welcome.received) if link.welcome.resumed else session.restart(session.session_id)
+            again = (
+                session.resume(link.welcome.received) if link.welcome.resumed else session.restart(session.session_id)
+            )
             for frame in again:
                 await connection.send(messages.encode(frame))
             yield link
@@ -160,6 +163,13 @@ class SiteLink:
                     return message
                 self.passed.append(message)
 
+    async def until(self, kind: type[M], which: Callable[[M], bool]) -> M:
+        """The next message of a kind that is the one awaited."""
+        async with asyncio.timeout(PATIENCE):
+            while not which(message := await self.get(kind)):
+                pass
+        return message
+
     async def acknowledged(self) -> None:
         """Wait until the centre has acknowledged everything that was said."""
         async with asyncio.timeout(PATIENCE):
@@ -170,6 +180,7 @@ class SiteLink:
         """Wait for the end; give its code and reason."""
         async with asyncio.timeout(patience):
             async for data in self.connection:
+                assert isinstance(data, bytes)
                 self.session.receive(messages.decode_centre_frame(data))
         code = self.connection.close_code
         assert code is not None

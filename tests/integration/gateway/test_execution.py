@@ -52,9 +52,7 @@ async def test_the_first_call_accepts_a_leased_job(centre):
 async def test_headers_go_through_and_no_token_comes_back(centre):
     async with held_job(centre) as (site, _, task_id, job):
         headers = {"correlation-id": "abc-123", "Airflow-API-Version": "2025-09-23"}
-        run = await site.call(
-            centre.gateway, "PATCH", f"/task-instances/{task_id}/run", job, json=RUN, headers=headers
-        )
+        run = await site.call(centre.gateway, "PATCH", f"/task-instances/{task_id}/run", job, json=RUN, headers=headers)
         assert run.headers["correlation-id"] == "abc-123"
         assert run.headers["content-type"] == "application/json"
         assert not {"refreshed-api-token", "authorization", "set-cookie"} & set(run.headers)
@@ -94,7 +92,9 @@ async def test_what_airflow_refuses_is_refused_in_its_words(centre):
         answer = await site.call(centre.gateway, "PATCH", f"/task-instances/{task_id}/run", job, json={"state": "x"})
         assert answer.status_code == 422
         assert answer.headers["content-type"] == "application/json"
-        assert (await site.call(centre.gateway, "GET", "/variables/none", job)).json()["detail"]["reason"] == "not_found"
+        assert (await site.call(centre.gateway, "GET", "/variables/none", job)).json()["detail"][
+            "reason"
+        ] == "not_found"
 
 
 async def test_a_job_handed_to_another_does_not_run_and_is_voided(centre):
@@ -143,9 +143,9 @@ async def test_a_callback_touches_no_task_instance(centre):
 
 
 async def test_it_works_below_a_path(centre):
-    from tests.integration.gateway.world import GatewayServer
+    from tests.integration.gateway.world import GatewayServer, mounted
 
-    with GatewayServer(root_path="/deep/airflow") as server:
+    with GatewayServer(mounted(root_path="/deep/airflow")) as server:
         async with held_job(centre, gateway=server.url) as (site, _, task_id, job):
             assert "/deep/airflow/edge_worker" in server.url
             run = await site.call(server.url, "PATCH", f"/task-instances/{task_id}/run", job, json=RUN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_edge.protocol.messages import Accepted, Ended, Goodbye, Offer, Ping, Released
+from airflow_edge.protocol.messages import Accepted, Ended, Goodbye, Offer, Released
 
 
 async def test_a_job_travels_from_the_queue_to_its_end(centre):
@@ -18,7 +18,9 @@ async def test_a_job_travels_from_the_queue_to_its_end(centre):
         await link.say(Accepted(job_id=offer.job_id, assignment=1))
         await link.acknowledged()
         assert centre.job(job.id).state == "running"
-        await link.say(Released(job_id=offer.job_id, assignment=1), Ended(job_id=offer.job_id, assignment=1, exit_code=0))
+        await link.say(
+            Released(job_id=offer.job_id, assignment=1), Ended(job_id=offer.job_id, assignment=1, exit_code=0)
+        )
         await link.acknowledged()
         assert centre.job(job.id).state == "succeeded"
         await link.say(Goodbye(reason="done"))

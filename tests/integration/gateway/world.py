@@ -6,15 +6,16 @@ import asyncio
 import hashlib
 import secrets
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
 import uvicorn
 from airflow.api_fastapi.app import lifespan
 from fastapi import FastAPI
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from airflow_edge.dispatch.model import EnrollToken, NewJob
@@ -26,7 +27,9 @@ from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import JobRow
 from tests.integration.gateway.site import Site
 
-START_PATIENCE = 60.0
+START_PATIENCE = 120.0
+
+T = TypeVar("T")
 
 
 def config(**changes: Any) -> GatewayConfig:
@@ -46,18 +49,33 @@ def config(**changes: Any) -> GatewayConfig:
     )
 
 
-class GatewayServer:
-    """One API server process's worth of gateway: uvicorn with Airflow's lifespan, in a thread with a loop of its own."""
+async def wait_until(look: Callable[[], T], enough: Callable[[T], bool], *, patience: float = 20.0) -> T:
+    """Look again and again until it is enough."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + patience
+    while not enough(seen := await asyncio.to_thread(look)):
+        assert clock() < deadline, f"still {seen!r} after {patience} s"
+        await asyncio.sleep(0.02)
+    return seen
 
-    def __init__(self, settings: GatewayConfig | None = None, *, root_path: str = "") -> None:
-        self.app = FastAPI(lifespan=lifespan, root_path=root_path)
-        self.app.mount(PREFIX, create_app(settings or config()))
+
+def mounted(settings: GatewayConfig | None = None, *, root_path: str = "") -> FastAPI:
+    """A gateway mounted as Airflow does it, without Airflow's own pages beside it."""
+    app = FastAPI(lifespan=lifespan, root_path=root_path)
+    app.mount(PREFIX, create_app(settings or config()))
+    return app
+
+
+class GatewayServer:
+    """One API server: uvicorn, in a thread with a loop of its own."""
+
+    def __init__(self, app: FastAPI) -> None:
         # As `airflow api-server` sets it, but for the port.
         self._server = uvicorn.Server(
-            uvicorn.Config(self.app, port=0, lifespan="on", access_log=False, log_config=None, timeout_keep_alive=60)
+            uvicorn.Config(app, port=0, lifespan="on", access_log=False, log_config=None, timeout_keep_alive=60)
         )
         self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self._root_path = root_path
+        self._root_path = app.root_path
 
     @property
     def url(self) -> str:
@@ -158,18 +176,16 @@ class Centre:
 
     async def wait_for_state(self, job_id: UUID, *states: str, patience: float = 20.0) -> JobRow:
         """Wait until the job is in one of these states."""
-        async with asyncio.timeout(patience):
-            while (job := await asyncio.to_thread(self.job, job_id)).state not in states:
-                await asyncio.sleep(0.02)
-        return job
+        return await wait_until(lambda: self.job(job_id), lambda job: job.state in states, patience=patience)
 
-    def task_instance(self, queue: str, *, state: str = "queued") -> UUID:
+    def task_instance(self, queue: str, *, state: str = "queued", hostname: str = "") -> UUID:
         """A task instance that Airflow has queued."""
         from airflow.models.dag import DagModel
         from airflow.models.dag_version import DagVersion
         from airflow.models.dagbundle import DagBundleModel
         from airflow.models.dagrun import DagRun
         from airflow.models.taskinstance import TaskInstance
+        from airflow.models.tasklog import LogTemplate
 
         name = f"dag_{uuid4().hex[:10]}"
         now = datetime.now(UTC)
@@ -207,7 +223,7 @@ class Centre:
                     run_type="manual",
                     run_after=now,
                     created_dag_version_id=version_id,
-                    log_template_id=None,
+                    log_template_id=connection.scalar(select(func.max(LogTemplate.id))),
                     clear_number=0,
                 )
             )
@@ -219,6 +235,7 @@ class Centre:
                     run_id="run",
                     map_index=-1,
                     state=state,
+                    hostname=hostname,
                     try_number=1,
                     max_tries=0,
                     pool="default_pool",

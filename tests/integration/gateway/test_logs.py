@@ -1,0 +1,142 @@
+"""A task's log from the site to Airflow's own log page."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+
+import httpx
+import msgspec
+import pytest
+from backports import zstd
+
+from airflow_edge.protocol.messages import Accepted, Ended, LogAck, LogChunk, LogEnd, Offer
+
+PATH = "dag_id={dag}/run_id=run/task_id=task/attempt=1.log"
+
+
+def chunk(offer, offset, plain):
+    return LogChunk(
+        job_id=offer.job_id,
+        assignment=offer.assignment,
+        offset=offset,
+        size=len(plain),
+        crc32=zlib.crc32(plain),
+        data=zstd.compress(plain),
+    )
+
+
+def end_of(offer, plain):
+    sha256 = hashlib.sha256(plain).hexdigest()
+    return LogEnd(job_id=offer.job_id, assignment=offer.assignment, size=len(plain), sha256=sha256)
+
+
+def line(event):
+    return json.dumps({"timestamp": "2026-01-01T00:00:00Z", "level": "info", "event": event}).encode() + b"\n"
+
+
+async def log_page(centre, dag_id):
+    """The log as Airflow's public API gives it, line by line."""
+    base = centre.gateway.removesuffix("/edge_worker")
+    async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=20) as client:
+        token = (await client.get("/auth/token")).json()["access_token"]
+        answer = await client.get(
+            f"/api/v2/dags/{dag_id}/dagRuns/run/taskInstances/task/logs/1",
+            params={"full_content": True},
+            headers={"Authorization": f"Bearer {token}", "Accept": "application/x-ndjson"},
+        )
+    assert answer.status_code == 200, answer.text
+    return [json.loads(text)["event"] for text in answer.text.splitlines()]
+
+
+@pytest.fixture
+async def task(centre):
+    """A linked site with an accepted task: site, link, offer, the task's id and its Dag's."""
+    queue = centre.queue_name()
+    site = await centre.site(queue)
+    task_id = centre.task_instance(queue, hostname=site.name)
+    dag_id = centre.dag_of(task_id)
+    async with site.link(centre.gateway) as link:
+        centre.queue(queue, workload_id=task_id, log_path=PATH.format(dag=dag_id))
+        offer = await link.get(Offer)
+        await link.say(Accepted(job_id=offer.job_id, assignment=1))
+        yield link, offer, task_id, dag_id
+
+
+async def test_airflow_shows_a_running_tasks_log_and_then_all_of_it(centre, task):
+    link, offer, task_id, dag_id = task
+    centre.set_task_state(task_id, "running")
+    first, second = line("erste Zeile ä"), line("second")
+    await link.say(chunk(offer, 0, first), chunk(offer, len(first), second[:9]))
+    assert [await link.get(LogAck), await link.get(LogAck)][-1].offset == len(first) + 9
+    page = await log_page(centre, dag_id)
+    assert "erste Zeile ä" in page
+    assert "second" not in page
+    assert any("still arriving" in text for text in page)
+    await link.say(chunk(offer, len(first) + 9, second[9:]), Ended(job_id=offer.job_id, assignment=1, exit_code=0))
+    await link.say(end_of(offer, first + second))
+    ack = await link.until(LogAck, lambda ack: ack.complete)
+    assert ack.offset == len(first + second)
+    centre.set_task_state(task_id, "success")
+    page = await log_page(centre, dag_id)
+    assert [text for text in page if text in {"erste Zeile ä", "second"}] == ["erste Zeile ä", "second"]
+    assert any("complete" in text for text in page)
+
+
+async def test_a_finished_task_without_a_log_is_not_looked_for_at_the_site(centre, task):
+    _, _, task_id, dag_id = task
+    centre.set_task_state(task_id, "success")
+    assert any("Nothing has arrived from edge worker" in text for text in await log_page(centre, dag_id))
+
+
+async def test_a_piece_sent_twice_is_kept_once(centre, task):
+    link, offer, _, _ = task
+    data = line("once")
+    await link.say(chunk(offer, 0, data), chunk(offer, 0, data), end_of(offer, data))
+    ack = await link.until(LogAck, lambda ack: ack.complete)
+    assert ack.offset == len(data)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"crc32": 1},
+        {"data": b"no zstd"},
+        {"data": zstd.compress(bytes(64 * 1024 * 1024))},
+        {"offset": 4711},
+        {"size": 3},
+    ],
+    ids=["checksum", "compression", "bomb", "gap", "size"],
+)
+async def test_a_damaged_piece_changes_nothing(centre, task, damage):
+    link, offer, _, _ = task
+    await link.say(msgspec.structs.replace(chunk(offer, 0, line("x")), **damage))
+    assert (await link.get(LogAck)).offset == 0
+    assert not b"".join(centre.store.read_log(centre.job(offer.job_id).log_path))
+
+
+async def test_a_log_that_differs_from_its_end_begins_anew(centre, task):
+    link, offer, _, _ = task
+    await link.say(chunk(offer, 0, line("wrong")), end_of(offer, line("right")))
+    ack = await link.until(LogAck, lambda ack: ack.offset == 0)
+    assert not ack.complete
+    await link.say(chunk(offer, 0, line("right")), end_of(offer, line("right")))
+    await link.until(LogAck, lambda ack: ack.complete)
+    assert b"".join(centre.store.read_log(centre.job(offer.job_id).log_path)) == line("right")
+
+
+async def test_a_log_that_nobody_knows_is_let_go(centre, task):
+    link, *_ = task
+    unknown = Offer(
+        job_id="00000000-0000-4000-8000-000000000000",
+        assignment=1,
+        kind="task",
+        queue="q",
+        slots=1,
+        lease=1,
+        workload=b"",
+    )
+    await link.say(chunk(unknown, 0, line("x")), end_of(unknown, line("x")))
+    ack = await link.until(LogAck, lambda ack: ack.complete)
+    assert (ack.job_id, ack.offset) == (unknown.job_id, len(line("x")))
