@@ -81,9 +81,9 @@ class LinkState:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Names a message of the centre in its session."""
+    """Names a message of the centre; `epoch` counts the times that the conversation began anew."""
 
-    session_id: str
+    epoch: int
     seq: int
 
 
@@ -125,7 +125,7 @@ class Link:
         self._proxy = network.proxy_url(gateway)
         self._ca_file = ca_file
         self._session = site_session(_new_id())
-        self._session_used = False
+        self._epoch = 0
         self._settled = asyncio.Event()
         self._settled.set()
         self._ended: deque[tuple[int, Key]] = deque()
@@ -151,7 +151,7 @@ class Link:
 
     def handled(self, receipt: Receipt) -> None:
         """Everything from the centre up to this message is dealt with."""
-        if receipt.session_id != self._session.session_id:
+        if receipt.epoch != self._epoch:
             return
         self._session.handle(receipt.seq)
         if self._session.handled == self._session.received:
@@ -187,7 +187,7 @@ class Link:
             except ProtocolError as error:
                 log.exception("the centre and this worker misunderstand each other; the link is made anew")
                 self._set_state("connecting", f"protocol error: {error}")
-                self._begin_session()
+                self._begin_anew(_new_id())
             self.linked.clear()
             wait = REFUSED_WAIT if self.state.state == "refused" else self._backoff.next()
             with contextlib.suppress(TimeoutError):
@@ -200,8 +200,7 @@ class Link:
         await self._settled.wait()
         connection = await self._connect()
         try:
-            if not await self._greet(connection):
-                return
+            await self._greet(connection)
             since = asyncio.get_running_loop().time()
             try:
                 await _until_one_ends(self._send_all(connection), self._send_status(), self._receive_all(connection))
@@ -244,10 +243,9 @@ class Link:
         _keep_short(connection)
         return connection
 
-    async def _greet(self, connection: ClientConnection) -> bool:
-        """Say who we are; False if the link has to be made again with a new session."""
+    async def _greet(self, connection: ClientConnection) -> None:
+        """Say who we are, and hear whether the conversation goes on."""
         session = self._session
-        fresh, self._session_used = not self._session_used, True
         hello = self._owner.hello(session.session_id, session.handled)
         await connection.send(encode(session.send(hello)))
         try:
@@ -267,15 +265,8 @@ class Link:
         if welcome.resumed:
             self._acknowledge(welcome.received)
             frames = session.resume(welcome.received)
-        elif not fresh:
-            # Another API server may still keep the old session, so its id must not begin a second life here.
-            self._begin_session()
-            self.hurry()
-            return False
         else:
-            frames = session.restart(session.session_id)
-            self._remember_ended(frames)
-        self._settled.set()
+            frames = self._begin_anew(session.session_id)
         self._interval = welcome.heartbeat_interval
         self._outbox = deque(frames)
         self._wake.set()
@@ -284,13 +275,17 @@ class Link:
         self.linked.set()
         self._owner.welcomed(welcome)
         self.send(self._owner.status())
-        return True
 
-    def _begin_session(self) -> None:
-        self._session.restart(_new_id())
-        self._remember_ended(self._session.pending())
-        self._session_used = False
+    def _begin_anew(self, session_id: str) -> list[SiteFrame]:
+        frames = self._session.restart(session_id)
+        self._epoch += 1
         self._settled.set()
+        self._ended = deque(
+            (frame.seq, Key(frame.body.job_id, frame.body.assignment))
+            for frame in frames
+            if isinstance(frame.body, Ended)
+        )
+        return frames
 
     async def _send_all(self, connection: ClientConnection) -> None:
         while True:
@@ -322,7 +317,7 @@ class Link:
                     pass
                 case Offer() | Stop() | Void() as message if is_new:
                     self._settled.clear()
-                    self._owner.received(Receipt(self._session.session_id, frame.seq), message)
+                    self._owner.received(Receipt(self._epoch, frame.seq), message)
                 case Welcome() | Rejected() as unexpected:
                     raise RemoteProtocolError(f"{type(unexpected).__name__} came in the middle of a link")
 
@@ -331,13 +326,6 @@ class Link:
     def _acknowledge(self, seq: int) -> None:
         while self._ended and self._ended[0][0] <= seq:
             self._owner.acknowledged(self._ended.popleft()[1])
-
-    def _remember_ended(self, frames: list[SiteFrame]) -> None:
-        self._ended = deque(
-            (frame.seq, Key(frame.body.job_id, frame.body.assignment))
-            for frame in frames
-            if isinstance(frame.body, Ended)
-        )
 
     def _closed(self, connection: ClientConnection) -> AgentError:
         code, reason = connection.close_code, connection.close_reason or ""

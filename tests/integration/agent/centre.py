@@ -118,9 +118,9 @@ class Centre:
         self._server.should_exit = self._server.force_exit = True
         await self._serving
 
-    async def until(self, probe: Callable[[], M | None], *, timeout: float = 15.0) -> M:
+    async def until(self, probe: Callable[[], M | None], *, patience: float = 15.0) -> M:
         """Wait until the probe, asked again after everything that comes, gives something true."""
-        async with asyncio.timeout(timeout), self._changed:
+        async with asyncio.timeout(patience), self._changed:
             while not (found := probe()):
                 await self._changed.wait()
             return found

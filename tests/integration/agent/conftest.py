@@ -48,9 +48,9 @@ class Agent:
         assert self._process is not None
         self._process.send_signal(number)
 
-    async def ended(self, timeout: float = 20.0) -> int:
+    async def ended(self, patience: float = 20.0) -> int:
         assert self._process is not None
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(patience):
             return await self._process.wait()
 
     async def kill(self) -> None:

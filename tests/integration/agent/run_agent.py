@@ -1,4 +1,4 @@
-"""The agent alone in a process, without the command line around it. Its last line says what it holds in memory if asked to."""
+"""The agent alone in a process, without the command line around it."""
 
 from __future__ import annotations
 

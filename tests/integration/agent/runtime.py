@@ -1,4 +1,4 @@
-"""A runtime without Airflow behind it: the test says what becomes of jobs. The real one is tested with the real agent elsewhere."""
+"""A runtime without Airflow behind it: the test says what becomes of jobs."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class Runtime:
         if self._writer is not None:
             self._writer.close()
 
-    async def until(self, probe: Callable[[], M | None], *, timeout: float = 15.0) -> M:
-        async with asyncio.timeout(timeout), self._changed:
+    async def until(self, probe: Callable[[], M | None], *, patience: float = 15.0) -> M:
+        async with asyncio.timeout(patience), self._changed:
             while not (found := probe()):
                 await self._changed.wait()
             return found
