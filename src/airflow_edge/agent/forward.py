@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Protocol
 
-import httpcore
 import msgspec
 
 from airflow_edge.agent.backoff import Backoff
@@ -46,7 +45,6 @@ _KEPT_BACK = frozenset(
         "trailer",
     }
 )
-_NEVER_SENT = (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout, httpcore.ProxyError)
 _LEFT_AGAIN = frozenset({"deferred", "up_for_reschedule", "up_for_retry"})
 """States that a scheduler or a triggerer may have taken the task out of before we asked again."""
 _ON_THEIR_WAY = frozenset({"scheduled", "queued", "up_for_retry", "up_for_reschedule"})
@@ -91,7 +89,7 @@ class Forwarder:
                 )
             except AgentError as error:
                 reason = str(error)
-                answer_lost |= isinstance(error, UnreachableError) and not isinstance(error.__cause__, _NEVER_SENT)
+                answer_lost |= isinstance(error, UnreachableError) and error.perhaps_delivered
             else:
                 if response.status in _AWAY:
                     reason = f"the centre answered {response.status}"

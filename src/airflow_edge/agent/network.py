@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from airflow_edge.agent.errors import ConfigError
 from airflow_edge.protocol.urls import link_url
 
 
+# The link and HTTPS share one: the system's authorities take up about a megabyte.
+@functools.cache
 def ssl_context(gateway: str, ca_file: Path | None) -> ssl.SSLContext | None:
     """Trust the system's authorities (or those of SSL_CERT_FILE and SSL_CERT_DIR) and those in `ca_file`.
 

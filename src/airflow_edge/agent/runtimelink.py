@@ -84,8 +84,8 @@ class RuntimeLink:
             connection = await self._connect()
             if connection is not None and await self._converse(*connection):
                 backoff.reset()
-            if not self._retiring:
-                await asyncio.sleep(backoff.next())
+            # Also after it was told to retire: without a pause this would never let go of the event loop.
+            await asyncio.sleep(backoff.next())
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         """Give a connection to the runtime that is there, or to a new one; None if that one ended."""

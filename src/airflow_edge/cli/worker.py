@@ -6,11 +6,8 @@ import argparse
 import contextlib
 import json
 import logging
-import logging.handlers
 import sys
 from pathlib import Path
-
-import psutil
 
 from airflow_edge.agent.config import Config, load
 from airflow_edge.agent.control import ask
@@ -76,6 +73,8 @@ def stop(arguments: argparse.Namespace) -> int:
     ask(socket, "drain")
     print(f"the worker '{running['name']}' (pid {running['pid']}) ends, after {len(running['jobs'])} tasks")
     if arguments.wait:
+        import psutil
+
         with contextlib.suppress(psutil.NoSuchProcess):
             psutil.Process(running["pid"]).wait()
     return 0
@@ -112,8 +111,10 @@ def _log_to(file: Path | None, *, verbose: bool) -> None:
     if file is None:
         handler = logging.StreamHandler(sys.stderr)
     else:
+        from logging import handlers
+
         try:
-            handler = logging.handlers.WatchedFileHandler(file, encoding="utf-8")
+            handler = handlers.WatchedFileHandler(file, encoding="utf-8")
         except OSError as error:
             raise ConfigError(
                 f"the log file {file} cannot be written ({error.strerror}); choose another one"

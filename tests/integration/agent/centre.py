@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import uvicorn
@@ -70,6 +72,8 @@ class Centre:
     answer: Callable[[Call], Answer | None] = lambda call: (200, b"{}")
     """Answers an Execution API call; None closes the connection instead."""
 
+    tls: tuple[Path, Path] | None = None
+    """Certificate chain and private key."""
     port: int = 0
     hellos: list[Hello] = field(default_factory=list)
     messages: list[SiteMessage] = field(default_factory=list)
@@ -93,15 +97,23 @@ class Centre:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"https://localhost:{self.port}" if self.tls else f"http://127.0.0.1:{self.port}"
 
     @property
     def linked(self) -> bool:
         return self._send is not None
 
     async def start(self) -> None:
+        chain, key = self.tls or (None, None)
         config = uvicorn.Config(
-            self._app, host="127.0.0.1", port=self.port, lifespan="off", log_level="error", interface="asgi3"
+            self._app,
+            host="127.0.0.1",
+            port=self.port,
+            lifespan="off",
+            log_level="error",
+            interface="asgi3",
+            ssl_certfile=chain,
+            ssl_keyfile=key,
         )
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve())
@@ -169,8 +181,6 @@ class Centre:
             await self._call(scope, raw, headers, receive, send)
 
     def _authenticate(self, headers: dict[str, str], method: str, path: str) -> None:
-        import time
-
         text = headers["authorization"].removeprefix("Bearer ")
         parsed = tokens.parse(text)
         VerifyKey(bytes.fromhex(self.public_key)).verify(parsed.signed, parsed.signature)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -104,10 +105,11 @@ class Runtime:
         jobs = tuple(LocalJob(job_id=job_id, assignment=number, pid=1) for job_id, number in self.jobs)
         self.say(RuntimeHello(pid=os.getpid(), airflow_version="3.3.2", jobs=jobs))
         buffer = bytearray()
-        while data := await reader.read(65536):
-            buffer += data
-            for frame in split_frames(buffer):
-                await self._obey(decode_for_runtime(frame))
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                buffer += data
+                for frame in split_frames(buffer):
+                    await self._obey(decode_for_runtime(frame))
         writer.close()
 
     async def _obey(self, order: ToRuntime) -> None:
