@@ -52,8 +52,9 @@ class Refusal:
     """An endpoint that says no to everything, a WebSocket upgrade included."""
 
     def __init__(self, status: HTTPStatus, code: Code, detail: str) -> None:
-        self._response = problem_response(RefusedError(status, code, detail).problem)
+        self._problem = RefusedError(status, code, detail).problem
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse one request."""
-        await self._response(scope, receive, send)
+        # A response is for one request only: what is around us (compression) changes its headers.
+        await problem_response(self._problem)(scope, receive, send)

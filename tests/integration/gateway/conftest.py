@@ -82,7 +82,5 @@ def centre(airflow_database):
 @pytest.fixture(scope="session")
 def other_gateway(centre):
     """A second API server before the same database."""
-    from tests.integration.gateway.world import GatewayServer, mounted
-
-    with GatewayServer(mounted()) as gateway:
+    with centre.gateway_for_links() as gateway:
         yield gateway.url

@@ -6,13 +6,14 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from airflow_edge.protocol import messages, tokens, urls
 from airflow_edge.protocol.messages import CentreFrame, CentreMessage, Hello, SiteFrame, SiteMessage, Welcome
@@ -31,6 +32,10 @@ class Site:
         self.name = name or f"site-{uuid4().hex[:12]}"
         self.key = Ed25519PrivateKey.generate()
         self.worker_id = "00000000-0000-0000-0000-000000000000"
+
+    @property
+    def id(self) -> UUID:
+        return UUID(self.worker_id)
 
     @property
     def public_key(self) -> str:
@@ -179,9 +184,10 @@ class SiteLink:
     async def closed(self, patience: float = PATIENCE) -> tuple[int, str]:
         """Wait for the end; give its code and reason."""
         async with asyncio.timeout(patience):
-            async for data in self.connection:
-                assert isinstance(data, bytes)
-                self.session.receive(messages.decode_centre_frame(data))
+            with suppress(ConnectionClosed):
+                async for data in self.connection:
+                    assert isinstance(data, bytes)
+                    self.session.receive(messages.decode_centre_frame(data))
         code = self.connection.close_code
         assert code is not None
         return code, self.connection.close_reason or ""

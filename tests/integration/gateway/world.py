@@ -7,6 +7,7 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -15,16 +16,23 @@ import httpx
 import uvicorn
 from airflow.api_fastapi.app import lifespan
 from fastapi import FastAPI
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Engine, func, insert, select, update
 from sqlalchemy.orm import Session, sessionmaker
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
 
 from airflow_edge.dispatch.model import EnrollToken, NewJob
 from airflow_edge.gateway.app import create_app
+from airflow_edge.gateway.centre import Centre as EdgeCentre
 from airflow_edge.gateway.config import GatewayConfig
-from airflow_edge.protocol.urls import HEALTH, PREFIX
+from airflow_edge.gateway.door import Door
+from airflow_edge.gateway.notify import Listener, dsn_of
+from airflow_edge.gateway.store_calls import StoreCalls
+from airflow_edge.protocol.urls import HEALTH, LINK, PREFIX
 from airflow_edge.store import outbox
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import JobRow
+from airflow_edge.store.transactions import SessionFactory
 from tests.integration.gateway.site import Site
 
 START_PATIENCE = 120.0
@@ -63,6 +71,34 @@ def mounted(settings: GatewayConfig | None = None, *, root_path: str = "") -> Fa
     """A gateway mounted as Airflow does it, without Airflow's own pages beside it."""
     app = FastAPI(lifespan=lifespan, root_path=root_path)
     app.mount(PREFIX, create_app(settings or config()))
+    return app
+
+
+def links_only(sessions: SessionFactory, **settings: Any) -> FastAPI:
+    """A gateway where workers link and do nothing else: it is up in no time."""
+    centre: EdgeCentre | None = None
+
+    @asynccontextmanager
+    async def running(_: FastAPI):
+        nonlocal centre
+        calls = StoreCalls()
+        with sessions() as session:
+            dsn = dsn_of(session.get_bind().engine.url)
+        centre = EdgeCentre(config(**settings), SqlStore(sessions), calls, Listener(dsn) if dsn else None)
+        centre.start()
+        yield
+        await centre.stop()
+        calls.close()
+
+    def get() -> EdgeCentre:
+        assert centre is not None
+        return centre
+
+    app = FastAPI(lifespan=running)
+    app.router.routes += [
+        WebSocketRoute(PREFIX + LINK, Door(get)),
+        Route(PREFIX + HEALTH, PlainTextResponse("up")),
+    ]
     return app
 
 
@@ -114,6 +150,10 @@ class Centre:
         self.gateway = gateway
         self.sessions = sessionmaker(engine, autoflush=False, expire_on_commit=False)
         self.store = SqlStore(self.sessions)
+
+    def gateway_for_links(self, **settings: Any) -> GatewayServer:
+        """Another API server's worth of links."""
+        return GatewayServer(links_only(self.sessions, **settings))
 
     def queue_name(self) -> str:
         """A queue that nobody else serves."""
@@ -169,6 +209,12 @@ class Centre:
             outbox.add_job(session, job, now=datetime.now(UTC))
             session.commit()
         return job
+
+    def let_lease_expire(self, job_id: UUID) -> None:
+        """Let the time of an offer run out now."""
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        with self.engine.begin() as connection:
+            connection.execute(update(JobRow).where(JobRow.id == job_id).values(lease_until=past))
 
     def job(self, job_id: UUID | str) -> JobRow:
         with self.sessions() as session:
