@@ -150,7 +150,7 @@ def _of_jobs(evidence: Evidence) -> Iterator[Finding]:
         subject = f"job of {job.of}"
         if job.state not in JOB_ENDED_STATES:
             yield Finding(Kind.STUCK, subject, f"still {job.state} at {job.worker}")
-        elif not job.booked:
+        elif job.owned and not job.booked:
             yield Finding(Kind.STUCK, subject, f"{job.state}, and no scheduler has booked it")
         if job.to_stop:
             yield Finding(Kind.STUCK, subject, f"{job.worker} has not said that it stopped it")

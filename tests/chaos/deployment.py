@@ -32,6 +32,7 @@ _KEPT_FOR_EVIDENCE = 7 * 24 * 60
 CONFIG: Config = {
     "core": {"parallelism": 64, "max_active_tasks_per_dag": 1000, "max_active_runs_per_dag": 1000},
     "edge": {"api_enabled": True, "job_success_purge": _KEPT_FOR_EVIDENCE, "job_fail_purge": _KEPT_FOR_EVIDENCE},
+    "logging": {"logging_config_class": "airflow_edge.logs.LOGGING_CONFIG"},
     "scheduler": {"orphaned_tasks_check_interval": 15},
 }
 

@@ -57,6 +57,8 @@ class Job:
     started: float | None = None
     ended: float | None = None
     booked: bool = True
+    owned: bool = True
+    """Its owner is a scheduler that runs. Nobody books a job that ended after its scheduler had."""
     to_stop: bool = False
 
 

@@ -50,10 +50,13 @@ def read_tries(database: Database, dag_ids: Iterable[str]) -> list[TaskTry]:
 def read_jobs(database: Database, dag_ids: Iterable[str]) -> list[Job]:
     """Read our jobs of these Dags."""
     columns = (
-        "dag_id, run_id, task_id, map_index, try_number, job.state, worker.name, job.reason, started_at, ended_at,"
-        " booked_at, to_stop"
+        "job.dag_id, run_id, task_id, map_index, try_number, job.state, worker.name, reason, started_at, ended_at,"
+        " booked_at, to_stop, owner.id IS NOT NULL AS owned"
     )
-    tables = "airflow_edge_job AS job LEFT JOIN airflow_edge_worker AS worker ON worker.id = job.worker_id"
+    tables = (
+        "airflow_edge_job AS job LEFT JOIN airflow_edge_worker AS worker ON worker.id = job.worker_id"
+        " LEFT JOIN job AS owner ON owner.id = job.owner AND owner.state = 'running'"
+    )
     return [
         Job(
             Try(row["dag_id"], row["run_id"], row["task_id"], row["map_index"], row["try_number"]),
@@ -63,9 +66,10 @@ def read_jobs(database: Database, dag_ids: Iterable[str]) -> list[Job]:
             row["started_at"] and row["started_at"].timestamp(),
             row["ended_at"] and row["ended_at"].timestamp(),
             row["booked_at"] is not None,
+            bool(row["owned"]),
             bool(row["to_stop"]),
         )
-        for row in _rows_of_dags(database, f"SELECT {columns} FROM {tables}", dag_ids)
+        for row in _rows_of_dags(database, f"SELECT {columns} FROM {tables}", dag_ids, "job.dag_id")
     ]
 
 
@@ -91,6 +95,8 @@ def _read_log(client: Client, entry: Entry) -> Log:
     return Log(of, tuple(int(match[1]) for match in found if match), entry.lines)
 
 
-def _rows_of_dags(database: Database, select: str, dag_ids: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+def _rows_of_dags(
+    database: Database, select: str, dag_ids: Iterable[str], column: str = "dag_id"
+) -> Iterator[Mapping[str, Any]]:
     for dag_id in dag_ids:
-        yield from database.rows(f"{select} WHERE dag_id = :dag_id", dag_id=dag_id)
+        yield from database.rows(f"{select} WHERE {column} = :dag_id", dag_id=dag_id)

@@ -17,7 +17,7 @@ from harness.waiting import wait_for
 from tests.chaos import reading
 from tests.chaos.checker import JOB_ENDED_STATES, check
 from tests.chaos.deployment import Deployment, Place
-from tests.chaos.evidence import Entry, Evidence
+from tests.chaos.evidence import Entry, Evidence, Job
 
 OUTAGE = float(os.environ.get("OUTAGE", "60"))
 """Seconds that the outages last; `OUTAGE=300` is what they are meant to be, for whoever has the time."""
@@ -125,24 +125,28 @@ class Work:
     def is_well(self, *, but: Iterable[str] = ()) -> None:
         """Wait until it is booked; then nothing of it is lost, doubled or stuck, except what a finding's words say."""
 
-        def booked() -> bool:
-            return all(job["state"] in JOB_ENDED_STATES and job["booked_at"] for job in self.jobs())
-
-        wait_for(booked, f"{self.run.run_id} to be booked", timeout=BOOKED_TIMEOUT, interval=0.5)
         deployment, dags = self.stage.deployment, [self.run.dag_id]
-        entries = [entry for entry in deployment.entries() if entry.of.run_id == self.run.run_id]
         database = deployment.airflow.database
+
+        def booked() -> tuple[Job, ...] | None:
+            jobs = tuple(job for job in reading.read_jobs(database, dags) if job.of.run_id == self.run.run_id)
+            done = all(job.state in JOB_ENDED_STATES and (job.booked or not job.owned) for job in jobs)
+            return jobs if done else None
+
+        jobs = wait_for(booked, f"{self.run.run_id} to be booked", timeout=BOOKED_TIMEOUT, interval=0.5)
+        entries = [entry for entry in deployment.entries() if entry.of.run_id == self.run.run_id]
         with self.stage.client() as client:
             logs = reading.read_logs(client, entries)
         evidence = Evidence(
             entries=tuple(entries),
             tries=tuple(held for held in reading.read_tries(database, dags) if held.of.run_id == self.run.run_id),
-            jobs=tuple(job for job in reading.read_jobs(database, dags) if job.of.run_id == self.run.run_id),
+            jobs=jobs,
             kills=tuple(deployment.kills()),
             logs=tuple(logs),
         )
         findings = [str(finding) for finding in check(evidence)]
-        assert [finding for finding in findings if not any(words in finding for words in but)] == []
+        unexpected = [finding for finding in findings if not any(words in finding for words in but)]
+        assert not unexpected, "\n".join(unexpected)
 
 
 def _answers(url: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy.exc import DBAPIError
 
 from harness.client import ApiError
 from harness.processes import ProcessFailedError
@@ -150,12 +151,13 @@ def _drain(deployment: Deployment, saboteur: Saboteur, note: Callable[[str], Non
 
 def _nothing_open(deployment: Deployment) -> bool:
     runs = deployment.rows("SELECT DISTINCT state FROM dag_run")
-    jobs = deployment.rows("SELECT DISTINCT state, booked_at IS NOT NULL AS booked, to_stop FROM airflow_edge_job")
-    if runs is None or jobs is None:
+    if runs is None or not {row["state"] for row in runs} <= RUN_ENDED_STATES:
         return False
-    return {row["state"] for row in runs} <= RUN_ENDED_STATES and all(
-        row["state"] in JOB_ENDED_STATES and row["booked"] and not row["to_stop"] for row in jobs
-    )
+    try:
+        jobs = reading.read_jobs(deployment.airflow.database, [DAG])
+    except DBAPIError:
+        return False
+    return all(job.state in JOB_ENDED_STATES and (job.booked or not job.owned) and not job.to_stop for job in jobs)
 
 
 def _leftovers(deployment: Deployment) -> Iterator[Leftover]:

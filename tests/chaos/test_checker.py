@@ -125,6 +125,7 @@ def test_stuck_a_job_that_has_not_ended(state):
 
 def test_stuck_a_job_that_nobody_booked():
     the_finding(replace(GOOD, jobs=(job(booked=False),)), Kind.STUCK, "no scheduler has booked it")
+    assert check(replace(GOOD, jobs=(job(booked=False, owned=False),))) == []
 
 
 def test_stuck_a_job_whose_stop_was_not_answered():
