@@ -72,21 +72,9 @@ def title(ti: TaskInstance) -> str:
 
 def told(client: Client, run: DagRun, ti: TaskInstance) -> str:
     """Give the line that the task itself printed, from its log as Airflow shows it."""
-    marks = (
-        "running on",
-        "reading",
-        "calibrated",
-        "mean of",
-        "it is",
-        "attempt",
-        "kernel",
-        "opening",
-        "closing",
-        "run ",
-    )
     for line in reversed(client.log(run, ti.task_id, try_number=ti.try_number, map_index=ti.map_index)):
-        if line.startswith(marks):
-            return line
+        if line.startswith(MARK):
+            return line.removeprefix(MARK)
     return "(no line of its own)"
 
 
@@ -121,6 +109,7 @@ def show(folder: Path, stay: bool) -> int:
         executor="airflow_edge.executor.EdgeExecutor",
         config={
             "edge": {"api_enabled": True},
+            "logging": {"logging_config_class": "airflow_edge.logs.LOGGING_CONFIG"},
         },
     )
     site = Site(folder / "site", venv=environments.worker(), dags=dags)
@@ -160,7 +149,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end after the run")
     once = parser.parse_args().once or os.environ.get("ONCE", "") not in ("", "0")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="airflow-edge-demo-"))
     try:
         status = show(folder, stay=not once)
