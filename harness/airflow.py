@@ -84,6 +84,10 @@ class Airflow:
         """Run `airflow …` at the centre and return its stdout."""
         return run([self.venv / "bin" / "airflow", *words], env=self._env, cwd=self.folder, timeout=timeout)
 
+    def python(self, script: str) -> str:
+        """Run a Python script at the centre, with all it knows, and return its stdout."""
+        return run([self.venv / "bin" / "python", "-c", script], env=self._env, cwd=self.folder)
+
     def boot(self, *, schedulers: int = 1, api_servers: int = 1, api_workers: int = 1, triggerer: bool = True) -> float:
         """Start everything at once and wait until all of it is up; returns how many seconds that took."""
         began = time.monotonic()

@@ -171,12 +171,16 @@ class EdgeExecutor(BaseExecutor):
         checked = frozenset(self._ledger.unconfirmed)
         callbacks = self._ledger.unannounced_callbacks()
         ended = outbox.ended(session, self._owner)
+        ended_tasks = [job for job in ended if job.kind == "task"]
+        tasks = states_of(session, [job.workload_id for job in ended_tasks])
+        if gone := [job.id for job in ended_tasks if job.workload_id not in tasks]:
+            tasks |= outbox.restarting(session, gone)
         return _News(
             checked=checked,
             existing=outbox.owned(session, checked, self._owner) if checked else set(),
             running_callbacks=outbox.running(session, callbacks) if callbacks else set(),
             ended=ended,
-            tasks=states_of(session, [job.workload_id for job in ended if job.kind == "task"]),
+            tasks=tasks,
         )
 
     def _tell(self, job: EndedJob, task: TaskInstanceState | None) -> bool:

@@ -15,10 +15,15 @@ from sqlalchemy.orm import Session
 from airflow_edge.store.columns import UtcDateTime
 
 # Only what is needed of `airflow.models.taskinstance.TaskInstance`, so that the store runs without Airflow. A row's id
-# is new on every try; a deferral and a reschedule keep it.
+# is new on every try, and from the moment on in which a running task is cleared; a deferral and a reschedule keep it.
 TASK_INSTANCE: Final = table(
     "task_instance",
     column("id", Uuid()),
+    column("dag_id", String()),
+    column("task_id", String()),
+    column("run_id", String()),
+    column("map_index", Integer()),
+    column("try_number", Integer()),
     column("state", String()),
     column("queued_by_job_id", Integer()),
     column("last_heartbeat_at", UtcDateTime()),

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, aliased
 from airflow_edge.dispatch.model import EndedJob, NewJob
 from airflow_edge.protocol.messages import JobKind
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobEvent, JobState, job_sources
-from airflow_edge.store.airflow_tables import TASK_INSTANCE, running_schedulers
+from airflow_edge.store.airflow_tables import TASK_INSTANCE, TaskInstanceState, running_schedulers
 from airflow_edge.store.tables import JobRow
 from airflow_edge.store.transactions import changed_rows
 
@@ -101,6 +101,30 @@ def ended(session: Session, owner: int | None) -> list[EndedJob]:
         EndedJob(id=id_, kind=kind, workload_id=workload_id, state=state, reason=reason, superseded=bool(was))
         for id_, kind, workload_id, state, reason, was in session.execute(query)
     ]
+
+
+def restarting(session: Session, job_ids: Collection[UUID]) -> dict[UUID, TaskInstanceState]:
+    """Give the task instances of these jobs that were cleared while they ran, by the id they had before.
+
+    Airflow gives such a one a new id at once, and the next try only when it hears that the process has ended.
+    """
+    task = TASK_INSTANCE.c
+    query = (
+        select(JobRow.workload_id, task.state, task.queued_by_job_id)
+        .join(
+            TASK_INSTANCE,
+            and_(
+                task.dag_id == JobRow.dag_id,
+                task.task_id == JobRow.task_id,
+                task.run_id == JobRow.run_id,
+                task.map_index == JobRow.map_index,
+                task.try_number == JobRow.try_number,
+                task.state == "restarting",
+            ),
+        )
+        .where(JobRow.id.in_(job_ids))
+    )
+    return {id_: TaskInstanceState(state, queued_by) for id_, state, queued_by in session.execute(query)}
 
 
 def log_path(session: Session, task_instance_id: UUID, try_number: int) -> str | None:

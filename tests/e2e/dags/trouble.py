@@ -1,4 +1,4 @@
-"""Tasks that fail: retried after an error and after a sudden death, failed for good, and what is called then."""
+"""Tasks that fail: retried after an error and after a sudden death, failed for good; and what is called at an end."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ AGAIN_SOON = {"retry_delay": timedelta(seconds=1)}
 
 def record_failure(context: Any) -> None:
     record(context["params"]["ledger"], what="failed", task_id=context["ti"].task_id, error=str(context["exception"]))
+
+
+def record_success_slowly(context: Any) -> None:
+    time.sleep(3)
+    record(context["params"]["ledger"], what="succeeded", task_id=context["ti"].task_id)
 
 
 def record_retry(context: Any) -> None:
@@ -48,7 +53,11 @@ def callbacks() -> None:
     def never() -> None:
         raise RuntimeError("out of order")
 
+    @task(on_success_callback=record_success_slowly)
+    def at_once() -> None: ...
+
     never()
+    at_once()
 
 
 @dag(

@@ -260,11 +260,15 @@ def test_a_task_cleared_while_it_runs_is_run_again_when_its_process_has_ended(ce
     scheduler, dag_id = Scheduler(), centre.run()
     scheduler.step()
     (job,) = centre.start()
-    centre.set_task(centre.task(dag_id).id, state="restarting")
+    before = centre.task(dag_id).id
+    centre.clear(dag_id)
+    assert centre.task(dag_id).id != before
+    assert "cleared" in centre.store.unwanted([centre.worker_id])[0].reason
     centre.end(job, exit_code=143)
     scheduler.heartbeat()
     assert centre.tasks(dag_id) == {"täsk": None}
     assert scheduler.step() == 1
+    assert centre.jobs()[-1].try_number == 2
 
 
 def test_a_queued_task_that_is_no_longer_wanted_is_taken_out_of_the_queue(centre: Centre) -> None:

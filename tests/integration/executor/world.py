@@ -20,7 +20,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
 from airflow.models.pool import Pool
 from airflow.models.serialized_dag import SerializedDagModel
-from airflow.models.taskinstance import TaskInstance
+from airflow.models.taskinstance import TaskInstance, clear_task_instances
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
 from airflow.sdk.definitions.callback import SyncCallback
@@ -189,6 +189,13 @@ class Centre:
     def set_task(self, ti_id: UUID, **values) -> None:
         with create_session() as session:
             session.execute(update(TaskInstance).where(TaskInstance.id == ti_id).values(**values))
+
+    def clear(self, dag_id: str) -> None:
+        """Clear all tasks of the Dag, as a person does in the UI."""
+        with create_session() as session:
+            clear_task_instances(
+                list(session.scalars(select(TaskInstance).where(TaskInstance.dag_id == dag_id))), session
+            )
 
     def callback(self, dag_id: str) -> UUID:
         """A callback of the Dag's run that is to run on an executor; its id."""
