@@ -110,12 +110,11 @@ def parser_sections(parser: argparse.ArgumentParser, depth: int = 2) -> Iterator
             yield " ".join(text.split())
             yield ""
         yield "```"
-        usage = parser.format_usage().removeprefix("usage: ").split()
-        yield " ".join(usage)
+        yield " ".join(parser.format_usage().split()[1:])
         yield "```"
         yield ""
         for action in parser._actions:
-            if isinstance(action, argparse._HelpAction):
+            if isinstance(action, argparse._HelpAction) or action.nargs == argparse.REMAINDER:
                 continue
             flags = ", ".join(action.option_strings) or action.metavar or action.dest
             yield f"- `{flags}`: {' '.join((action.help or '').split())}"
@@ -132,13 +131,19 @@ def commands_page() -> str:
     """Give the reference of every command, of the centre and of the site."""
     from airflow.cli.cli_parser import AirflowHelpFormatter, _add_command
 
+    from airflow_edge.agent import errors
     from airflow_edge.cli import definition, edge
 
     centre = argparse.ArgumentParser(prog="airflow", formatter_class=AirflowHelpFormatter)
     groups = centre.add_subparsers()
-    for command in definition.get_cli_commands():
+    for command in definition.get_edge_commands():
         _add_command(groups, command)
-    exits = [f"| {each.exit_status} | {' '.join((each.__doc__ or '').split())} |" for each in edge.exit_errors()]
+    statuses = {
+        each.exit_status: each
+        for each in vars(errors).values()
+        if isinstance(each, type) and "exit_status" in vars(each) and each is not errors.AgentError
+    }
+    exits = [f"| {status} | {' '.join((statuses[status].__doc__ or '').split())} |" for status in sorted(statuses)]
     lines = [
         NOTE,
         "",
@@ -154,7 +159,7 @@ def commands_page() -> str:
         "| status | meaning |",
         "|---|---|",
         "| 0 | It worked. |",
-        "| 2 | The command line is wrong; the message says how. |",
+        "| 1 | Anything else; the message says what. |",
         *exits,
         "",
         "## At the centre: `airflow edge`",
