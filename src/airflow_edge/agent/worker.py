@@ -163,16 +163,19 @@ class Worker:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     loops = [
-                        tasks.create_task(loop.run(), name=type(loop).__name__)
-                        for loop in (self._link, self._driver, self._shipper, self._runtime)
+                        tasks.create_task(loop)
+                        for loop in (
+                            self._keep_linked(),
+                            self._driver.run(),
+                            self._shipper.run(),
+                            self._runtime.run(),
+                        )
                     ]
                     await self._until_over()
                     await self._leave()
                     for task in loops:
                         task.cancel()
             finally:
-                if not self.has_tasks():
-                    await self._runtime.retire(0)
                 server.close()
                 await control.close()
                 await self._http.aclose()
@@ -328,6 +331,14 @@ class Worker:
                 self._driver.post(Exited(key, message.exit_code, message.signal, self._folders.outcome(key)))
 
     # Beginning and end
+
+    async def _keep_linked(self) -> None:
+        try:
+            await self._link.run()
+        except AgentError:
+            # No task is left for which the runtime would have to stay.
+            await self._runtime.retire(RETIRE_PATIENCE)
+            raise
 
     def _take_over(self, records: list[JobRecord]) -> None:
         """Go on with what the last agent left."""

@@ -272,7 +272,9 @@ class Centre:
         await self._notify()
         answer = self.answer(call)
         if answer is None:
-            raise ConnectionResetError("the test wants no answer")
+            # It breaks off in the middle of the answer: the server closes the connection after that.
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
+            return
         await _respond(send, "http.response", *answer)
 
     async def _notify(self) -> None:

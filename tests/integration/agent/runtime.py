@@ -50,7 +50,12 @@ class Runtime:
         self._writer: asyncio.StreamWriter | None = None
         self._server: asyncio.AbstractServer | None = None
 
+    @property
+    def connected(self) -> bool:
+        return self._writer is not None
+
     async def start(self) -> None:
+        self._socket.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, self._socket)
 
     async def stop(self) -> None:
@@ -104,6 +109,7 @@ class Runtime:
         self._writer = writer
         jobs = tuple(LocalJob(job_id=job_id, assignment=number, pid=1) for job_id, number in self.jobs)
         self.say(RuntimeHello(pid=os.getpid(), airflow_version="3.3.2", jobs=jobs))
+        await self._notify()
         buffer = bytearray()
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65536):
@@ -125,6 +131,9 @@ class Runtime:
                 self.retired = True
                 assert self._writer is not None
                 self._writer.close()
+        await self._notify()
+
+    async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 
