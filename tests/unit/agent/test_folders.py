@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from airflow_edge.agent.events import JobRecord, Key
+from airflow_edge.agent.folders import JobFolders
+from airflow_edge.agent.recovery import records_of_folders
+from airflow_edge.protocol.local import JobFile, Outcome
+
+KEY = Key("00000000-0000-4000-8000-000000000001", 7)
+
+
+def job_file(workload: str = "{}") -> JobFile:
+    return JobFile(
+        job_id=KEY.job_id,
+        assignment=KEY.assignment,
+        kind="task",
+        worker_name="site",
+        workload=workload,
+        api_socket="/agent.sock",
+        secret="s",
+        log_path="/task.log",
+    )
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> JobFolders:
+    return JobFolders(tmp_path / "jobs")
+
+
+def test_a_job_is_for_this_user_only(folders: JobFolders) -> None:
+    folders.write(job_file())
+    assert folders.read(KEY) == job_file()
+    assert folders.present() == [KEY]
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folders.root.rglob("*")}
+    assert modes == {str(KEY): 0o700, "job.json": 0o600}
+    assert stat.S_IMODE(folders.root.stat().st_mode) == 0o700
+
+
+def test_an_outcome_is_read_where_there_is_one(folders: JobFolders) -> None:
+    folders.write(job_file())
+    assert folders.outcome(KEY) is None
+    outcome = Outcome(job_id=KEY.job_id, assignment=KEY.assignment, exit_code=1, reason="why")
+    file = folders.folder(KEY) / "outcome.json"
+    file.write_bytes(msgspec.json.encode(outcome))
+    assert folders.outcome(KEY) == outcome
+    file.write_bytes(b"{")
+    assert folders.outcome(KEY) is None
+
+
+def test_nothing_is_left_of_a_job_that_could_not_be_written(folders: JobFolders) -> None:
+    # Something is in the way of the file.
+    (folders.folder(KEY) / "job.json" / "x").mkdir(parents=True)
+    with pytest.raises(OSError):
+        folders.write(job_file())
+    assert folders.present() == []
+
+
+def test_a_removed_job_is_gone(folders: JobFolders) -> None:
+    folders.write(job_file())
+    folders.remove(KEY)
+    folders.remove(KEY)
+    assert folders.present() == []
+
+
+def test_other_files_are_no_jobs(folders: JobFolders) -> None:
+    (folders.root / "notes").mkdir()
+    (folders.root / "a.b").mkdir()
+    assert folders.present() == []
+
+
+@pytest.mark.parametrize(
+    ("workload", "slots"), [('{"ti": {"pool_slots": 3}}', 3), ('{"callback": {}}', 1), ("not JSON", 1)]
+)
+def test_records_are_made_up_from_folders(folders: JobFolders, workload: str, slots: int) -> None:
+    folders.write(job_file(workload))
+    assert records_of_folders(folders) == [JobRecord(key=KEY, kind="task", slots=slots)]
