@@ -85,7 +85,7 @@ env-edge3: $(EDGE3)/done.stamp ## .build/edge3: the peer that the benchmark runs
 # ---- what people run
 
 .PHONY: test lint format demo bench chaos docs docs-check lock clean
-test: setup env-worker env-airflow-3.2 ## all tests (make test ARGS='tests/unit -x' for some)
+test: setup env-worker env-airflow-3.2 env-edge3 ## all tests (make test ARGS='tests/unit -x' for some)
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: setup ## formatting, lint, types, import rules, generated pages

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from airflow_edge.store.sql import SqlStore
+from harness import environments
+from harness.airflow import Airflow, MigratedDatabases
+from harness.database import SqliteFiles
+from harness.processes import ProcessFailedError
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory) -> Airflow:
+    folder = tmp_path_factory.mktemp("commands")
+    database = MigratedDatabases(SqliteFiles(folder), folder, venv=environments.centre()).create("commands")
+    return Airflow(folder / "airflow", database, venv=environments.centre(), dags=folder)
+
+
+@pytest.fixture
+def store(airflow: Airflow) -> SqlStore:
+    from sqlalchemy.orm import sessionmaker
+
+    return SqlStore(sessionmaker(airflow.database.engine(), expire_on_commit=False))
+
+
+def audit(airflow: Airflow) -> list[tuple[str, str]]:
+    return [(row["event"], row["extra"]) for row in airflow.database.rows("SELECT event, extra FROM log ORDER BY id")]
+
+
+def test_a_token_is_made_shown_once_and_opens_what_it_says(airflow: Airflow, store: SqlStore) -> None:
+    words = ["-q", "gpu, größe", "--ttl", "7d", "--uses", "2", "-n", "factory-7", "-t", "team", "-o", "json"]
+    made = json.loads(airflow.cli("edge", "enroll-token", "create", *words))
+    assert re.fullmatch(r"edge_[A-Za-z0-9_-]{43}", made["token"])
+    assert made["command"] == f"airflow-edge enroll {airflow.url} {made['token']} --name factory-7"
+    (token,) = [token for token in store.tokens() if str(token.id) == made["id"]]
+    assert (token.queues, token.team_name, token.uses_left) == (("gpu", "größe"), "team", 2)
+    assert abs(token.expires_at - datetime.now(UTC) - timedelta(days=7)) < timedelta(minutes=2)
+    digest = hashlib.sha256(made["token"].encode()).hexdigest()
+    assert store.enroll(digest, "factory-7", b"k" * 32, now=datetime.now(UTC)).worker is not None
+    assert made["token"] not in str(airflow.database.rows("SELECT * FROM airflow_edge_enroll_token"))
+    assert made["token"] not in str(airflow.database.rows("SELECT * FROM log"))
+    assert any("enroll" in event and "create" in event for event, _ in audit(airflow))
+
+
+def test_the_command_for_the_site_can_be_pasted(airflow: Airflow) -> None:
+    text = airflow.cli("edge", "enroll-token", "create", "--api-url", "https://a.example/air flow/")
+    (command,) = [line.strip() for line in text.splitlines() if line.strip().startswith("airflow-edge enroll")]
+    words = shlex.split(command)
+    assert words[:3] == ["airflow-edge", "enroll", "https://a.example/air flow"]
+    assert words[3].startswith("edge_")
+    assert len(words) == 4
+    assert "default" in text
+
+
+def test_a_token_is_listed_and_revoked(airflow: Airflow) -> None:
+    made = json.loads(airflow.cli("edge", "enroll-token", "create", "-o", "json"))
+
+    def states() -> dict[str, str]:
+        tokens = json.loads(airflow.cli("edge", "enroll-token", "list", "-o", "json"))
+        return {token["id"]: token["state"] for token in tokens}
+
+    assert states()[made["id"]] == "valid"
+    airflow.cli("edge", "enroll-token", "revoke", made["id"])
+    assert states()[made["id"]] == "revoked"
+    assert any("revoke" in event and made["id"] in extra for event, extra in audit(airflow))
+
+
+def test_workers_are_listed_and_revoked(airflow: Airflow, store: SqlStore) -> None:
+    store.enroll_trusted("wörker", b"w" * 32, ["a", "b"], now=datetime.now(UTC))
+
+    def listed() -> dict[str, dict[str, object]]:
+        return {one["name"]: one for one in json.loads(airflow.cli("edge", "list-workers", "-o", "json"))}
+
+    worker = listed()["wörker"]
+    assert (worker["state"], worker["queues"]) == ("offline", ["a", "b"])
+    assert "a,b" in airflow.cli("edge", "list-workers")
+    airflow.cli("edge", "revoke-worker", "wörker")
+    assert listed()["wörker"]["state"] == "revoked"
+    assert any("revoke_worker" in event for event, _ in audit(airflow))
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["revoke-worker", "nobody"], "list-workers"),
+        (["enroll-token", "revoke", "42"], "enroll-token list"),
+        (["enroll-token", "create", "--ttl", "soon"], "7d"),
+        (["enroll-token", "create", "-q", ","], "--queues default,gpu"),
+        (["enroll-token", "create", "--api-url", "airflow.example"], "--api-url https://"),
+    ],
+)
+def test_a_mistake_is_told_with_what_to_do(airflow: Airflow, words: list[str], hint: str) -> None:
+    with pytest.raises(ProcessFailedError) as caught:
+        airflow.cli("edge", *words)
+    assert hint in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_the_sites_commands_are_passed_on_as_they_are(tmp_path: Path) -> None:
+    environment = {"PATH": os.defpath, "HOME": str(tmp_path), "AIRFLOW_HOME": str(tmp_path), "LANG": "C.UTF-8"}
+
+    def run(*command: str | Path) -> tuple[int, str]:
+        result = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path
+        )
+        return result.returncode, result.stdout.replace("airflow edge", "airflow-edge")
+
+    venv = environments.centre()
+    for words in (["worker", "--help"], ["stop", "--wait"], ["status"], ["worker", "--no-such-option", "-x", "1"]):
+        assert run(venv / "bin" / "airflow", "edge", *words) == run(venv / "bin" / "airflow-edge", *words)
