@@ -76,6 +76,18 @@ def test_a_log_arrives_byte_for_byte_whatever_comes_twice_or_late(
     assert (part.worker_name, part.size, part.complete) == ("factory", len(whole), True)
 
 
+def test_a_restarted_worker_sends_from_the_beginning_in_other_pieces(
+    store: SqlStore, worker: UUID, job: ClaimedJob
+) -> None:
+    whole = b"0123456789"
+    store.append_log(worker, chunk(job, 0, whole[:4]), now=NOW)
+    assert store.append_log(worker, chunk(job, 0, whole[:3]), now=NOW) == LogProgress(4, complete=False)
+    assert store.append_log(worker, chunk(job, 3, whole[3:9]), now=NOW) == LogProgress(9, complete=False)
+    assert store.append_log(worker, chunk(job, 9, whole[9:]), now=NOW) == LogProgress(10, complete=False)
+    assert store.finish_log(worker, end(job, whole), now=NOW) == LogProgress(10, complete=True)
+    assert b"".join(store.read_log(PATH)) == whole
+
+
 @pytest.mark.parametrize("fields", [{"crc32": 1}, {"size": 4}, {"size": 6}, {"data": b"junk"}, {"data": b""}])
 def test_a_damaged_piece_is_not_kept(store: SqlStore, worker: UUID, job: ClaimedJob, fields: dict[str, object]) -> None:
     assert store.append_log(worker, chunk(job, 0, b"right"), now=NOW) == LogProgress(5, complete=False)

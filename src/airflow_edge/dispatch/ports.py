@@ -154,7 +154,7 @@ class Logs(Protocol):
     """Task logs."""
 
     def append_log(self, worker_id: UUID, chunk: LogChunk, *, now: datetime) -> LogProgress | None:
-        """Keep a piece of a log that begins where the last one ended; any other is ignored. Say how far the log is.
+        """Keep what is new of a piece of a log that leaves no gap; any other is ignored. Say how far the log is.
 
         None if this worker never had the job under this assignment, or if it is forgotten.
         """

@@ -34,7 +34,9 @@ class LogShelf:
         self._transactions = transactions
 
     def append_log(self, worker_id: UUID, chunk: LogChunk, *, now: datetime) -> LogProgress | None:
-        """Keep a piece of a log that begins where the last one ended; any other is ignored. Say how far the log is.
+        """Keep what is new of a piece that leaves no gap; any other is ignored. Say how far the log is.
+
+        A worker that was restarted begins anew, and its pieces end elsewhere.
 
         None if this worker never had the job under this assignment, or if it is forgotten.
         """
@@ -44,11 +46,13 @@ class LogShelf:
             log = _log(session, worker_id, UUID(chunk.job_id), chunk.assignment, now)
             if log is None:
                 return None
-            if plain and not log.complete and chunk.offset == log.size:
+            new = plain[log.size - chunk.offset :] if chunk.offset <= log.size else b""
+            if new and not log.complete:
+                data = chunk.data if len(new) == chunk.size else zstd.compress(new)
                 session.add(
-                    LogChunkRow(log_id=log.id, offset=chunk.offset, size=chunk.size, crc32=chunk.crc32, data=chunk.data)
+                    LogChunkRow(log_id=log.id, offset=log.size, size=len(new), crc32=zlib.crc32(new), data=data)
                 )
-                log.size += chunk.size
+                log.size += len(new)
             return LogProgress(log.size, log.complete)
 
         return self._transactions.write(work)
