@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import environments
-from harness.airflow import JWT_ISSUER, Airflow, Config, MigratedDatabases
+from harness.airflow import EDGE_CONFIG, EDGE_EXECUTOR, JWT_ISSUER, Airflow, Config, MigratedDatabases
 from harness.database import PostgresServer
 from harness.processes import Process
 from harness.site import Site
@@ -53,11 +53,8 @@ def local(ground: Ground) -> Iterator[Airflow]:
 @contextmanager
 def edge(ground: Ground) -> Iterator[Airflow]:
     """airflow-edge, with one enrolled worker in the environment a site has."""
-    config = {"edge": {"api_enabled": True}}
     with (
-        ground.airflow(
-            "edge", venv=environments.centre(), executor="airflow_edge.executor.EdgeExecutor", config=config
-        ) as airflow,
+        ground.airflow("edge", venv=environments.centre(), executor=EDGE_EXECUTOR, config=EDGE_CONFIG) as airflow,
         Site(ground.folder / _WORKER, venv=environments.worker(), dags=DAGS) as site,
     ):
         airflow.boot(triggerer=False)

@@ -30,6 +30,14 @@ STOP_TIMEOUT = 5.0
 
 JWT_ISSUER = "harness"
 
+EDGE_EXECUTOR = "airflow_edge.executor.EdgeExecutor"
+
+EDGE_CONFIG: Config = {
+    "edge": {"api_enabled": True},
+    "logging": {"logging_config_class": "airflow_edge.logs.LOGGING_CONFIG"},
+}
+"""What a centre sets, besides the executor, to have edge workers."""
+
 _ADMIN = "admin"
 
 

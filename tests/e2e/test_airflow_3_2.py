@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness import environments
-from harness.airflow import MigratedDatabases
-from tests.e2e.world import EDGE_EXECUTOR, EXECUTOR, open_world
+from harness.airflow import EDGE_EXECUTOR, MigratedDatabases
+from tests.e2e.world import EXECUTOR, open_world
 
 pytestmark = [
     pytest.mark.e2e,

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from harness.airflow import JWT_ISSUER
-from tests.e2e.world import EDGE_EXECUTOR, EXECUTOR
+from harness.airflow import EDGE_EXECUTOR, JWT_ISSUER
+from tests.e2e.world import EXECUTOR
 
 pytestmark = [
     pytest.mark.e2e,

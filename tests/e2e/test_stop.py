@@ -7,8 +7,9 @@ import time
 import psutil
 import pytest
 
+from harness.airflow import EDGE_EXECUTOR
 from harness.waiting import wait_for
-from tests.e2e.world import EDGE_EXECUTOR, EXECUTOR
+from tests.e2e.world import EXECUTOR
 
 pytestmark = [pytest.mark.e2e, pytest.mark.parametrize("world", ["postgresql"], indirect=True)]
 

@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from harness import environments
-from harness.airflow import Airflow, MigratedDatabases
+from harness.airflow import EDGE_CONFIG, EDGE_EXECUTOR, Airflow, MigratedDatabases
 from harness.client import Client, DagRun
 from harness.site import Site
 from harness.waiting import wait_for
 
 DAGS = Path(__file__).parent / "dags"
-EDGE_EXECUTOR = "airflow_edge.executor.EdgeExecutor"
-
 EXECUTOR = os.environ.get("E2E_EXECUTOR", EDGE_EXECUTOR)
 """`E2E_EXECUTOR=LocalExecutor` runs the same tests with nothing of ours installed, in what `make env-edge3` makes: what
 fails then too is not our fault."""
@@ -106,7 +104,7 @@ def open_world(
     """Boot a centre, and for the EdgeExecutor as many enrolled and linked workers as asked for."""
     global _made
     _made += 1
-    config = {"edge": {"api_enabled": True}} if EXECUTOR == EDGE_EXECUTOR else {}
+    config = EDGE_CONFIG if EXECUTOR == EDGE_EXECUTOR else {}
     database = migrated.create(f"world_{_made}")
     with ExitStack() as stack:
         airflow = stack.enter_context(
