@@ -74,7 +74,7 @@ def centre(airflow_database):
 
     from tests.integration.gateway.world import Centre, GatewayServer
 
-    with GatewayServer(create_app(apps="core")) as gateway:
+    with GatewayServer(create_app(apps="all")) as gateway:
         yield Centre(airflow_database, gateway.url)
     purge_cached_app()
 
@@ -83,4 +83,13 @@ def centre(airflow_database):
 def other_gateway(centre):
     """A second API server before the same database."""
     with centre.gateway_for_links() as gateway:
+        yield gateway.url
+
+
+@pytest.fixture(scope="session")
+def trusting_gateway(centre):
+    """An API server where the shared secret is enough to enrol."""
+    from tests.integration.gateway.world import GatewayServer, mounted
+
+    with GatewayServer(mounted(allow_shared_secret_enrollment=True)) as gateway:
         yield gateway.url

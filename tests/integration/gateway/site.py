@@ -73,6 +73,24 @@ class Site:
         async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
             return await client.request(method, gateway + urls.EXECUTION + path, headers=sent, **options)
 
+    async def raw_call(self, gateway: str, method: str, path: str, job: str, *, body: bytes = b"") -> httpx.Response:
+        """Call the task's Execution API with a path that no client library would let through."""
+        base = httpx.URL(gateway)
+        target = f"{base.path}{urls.EXECUTION}{path}".encode()
+        request = httpx.Request(
+            method,
+            gateway,
+            headers={
+                **self.headers(method, urls.EXECUTION + path),
+                urls.JOB_HEADER: job,
+                "Content-Type": "application/json",
+            },
+            content=body,
+            extensions={"target": target},
+        )
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return await client.send(request)
+
     def hello(self, session: Session[SiteFrame, CentreFrame], **fields: Any) -> Hello:
         return Hello(
             **{

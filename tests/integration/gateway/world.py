@@ -67,10 +67,10 @@ async def wait_until(look: Callable[[], T], enough: Callable[[T], bool], *, pati
     return seen
 
 
-def mounted(settings: GatewayConfig | None = None, *, root_path: str = "") -> FastAPI:
+def mounted(*, root_path: str = "", **settings: Any) -> FastAPI:
     """A gateway mounted as Airflow does it, without Airflow's own pages beside it."""
     app = FastAPI(lifespan=lifespan, root_path=root_path)
-    app.mount(PREFIX, create_app(settings or config()))
+    app.mount(PREFIX, create_app(config(**settings)))
     return app
 
 
@@ -144,6 +144,8 @@ class GatewayServer:
 
 class Centre:
     """The database and what tests put into it."""
+
+    long_ago = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
     def __init__(self, engine: Engine, gateway: str) -> None:
         self.engine = engine
@@ -223,6 +225,18 @@ class Centre:
     async def wait_for_state(self, job_id: UUID, *states: str, patience: float = 20.0) -> JobRow:
         """Wait until the job is in one of these states."""
         return await wait_until(lambda: self.job(job_id), lambda job: job.state in states, patience=patience)
+
+    async def wait_for_heartbeat(self, worker_id: UUID) -> None:
+        """Wait until a gateway has noted once more that this worker is there."""
+
+        def last() -> datetime:
+            worker = self.store.worker(worker_id)
+            assert worker is not None
+            assert worker.last_seen_at is not None
+            return worker.last_seen_at
+
+        before = last()
+        await wait_until(last, lambda now: now > before)
 
     def task_instance(self, queue: str, *, state: str = "queued", hostname: str = "") -> UUID:
         """A task instance that Airflow has queued."""
@@ -305,9 +319,15 @@ class Centre:
         with Session(self.engine) as session:
             return session.scalars(select(TaskInstance.dag_id).where(TaskInstance.id == ti_id)).one()
 
-    def set_task_state(self, ti_id: UUID, state: str | None) -> None:
+    def last_heartbeat(self, ti_id: UUID) -> datetime | None:
+        from airflow.models.taskinstance import TaskInstance
+
+        with Session(self.engine) as session:
+            return session.scalar(select(TaskInstance.last_heartbeat_at).where(TaskInstance.id == ti_id))
+
+    def set_task_state(self, ti_id: UUID, state: str | None, **values: Any) -> None:
         from airflow.models.taskinstance import TaskInstance
 
         with self.engine.begin() as connection:
             table = TaskInstance.__table__
-            connection.execute(table.update().where(table.c.id == ti_id).values(state=state))
+            connection.execute(table.update().where(table.c.id == ti_id).values(state=state, **values))

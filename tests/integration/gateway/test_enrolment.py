@@ -1,0 +1,160 @@
+"""How a machine becomes a worker, and what it is told if it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import httpx
+import jwt
+import pytest
+
+from airflow_edge.protocol import urls
+from tests.integration.gateway.conftest import JWT_SECRET
+from tests.integration.gateway.site import Site
+
+
+def proof(*, secret=JWT_SECRET, algorithm="HS512", **changes):
+    now = int(time.time())
+    claims = {"aud": "airflow-edge-enroll", "iat": now, "exp": now + 60, "jti": uuid4().hex, **changes}
+    return jwt.encode({name: value for name, value in claims.items() if value is not None}, secret, algorithm)
+
+
+async def post(gateway, body, headers):
+    async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+        return await client.post(gateway + urls.ENROLL, content=body, headers=headers)
+
+
+async def test_a_token_makes_a_worker_for_its_queues(centre):
+    site = Site()
+    answer = await site.enroll(centre.gateway, centre.enroll_token("a", "b"))
+    assert answer.status_code == 200
+    assert answer.json() == {"worker_id": site.worker_id, "name": site.name, "queues": ["a", "b"], "team_name": None}
+    worker = centre.store.worker(site.id)
+    assert (worker.name, worker.public_key.hex()) == (site.name, site.public_key)
+
+
+async def test_an_answer_that_got_lost_is_given_again(centre):
+    site, token = Site(), centre.enroll_token()
+    first = await site.enroll(centre.gateway, token)
+    assert (await site.enroll(centre.gateway, token)).json() == first.json()
+
+
+async def test_a_token_is_used_up_also_by_many_at_once(centre):
+    token = centre.enroll_token(uses=2)
+    answers = await asyncio.gather(*(Site().enroll(centre.gateway, token) for _ in range(6)))
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 403, 403, 403, 403]
+    refused = next(answer for answer in answers if answer.status_code == 403)
+    assert refused.json()["code"] == "enrollment_refused"
+    assert "airflow edge enroll-token create" in refused.json()["detail"]
+
+
+async def test_a_name_belongs_to_a_key(centre):
+    site = await centre.site()
+    thief = Site(site.name)
+    answer = await thief.enroll(centre.gateway, centre.enroll_token())
+    assert (answer.status_code, answer.json()["code"]) == (409, "name_taken")
+
+
+async def test_a_token_may_be_for_certain_names(centre):
+    token = centre.enroll_token(pattern="plant-*")
+    answer = await Site("office-1").enroll(centre.gateway, token)
+    assert (answer.status_code, answer.json()["code"]) == (403, "enrollment_refused")
+    assert "plant-*" in answer.json()["detail"]
+
+
+async def test_the_key_has_to_be_ones_own(centre):
+    site, other = Site(), Site()
+    body = {"public_key": other.public_key, "name": site.name, "token": centre.enroll_token()}
+    async with httpx.AsyncClient(trust_env=False) as client:
+        headers = site.headers("POST", urls.ENROLL, sub="enrol")
+        answer = await client.post(centre.gateway + urls.ENROLL, json=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
+
+
+async def test_a_revoked_machine_enrols_anew_with_a_new_key(centre):
+    site = await centre.site()
+    centre.store.revoke_worker(site.name, now=datetime.now(UTC))
+    again = await site.enroll(centre.gateway, centre.enroll_token())
+    assert (again.status_code, again.json()["code"]) == (403, "revoked")
+    new = Site(site.name)
+    assert (await new.enroll(centre.gateway, centre.enroll_token())).status_code == 200
+    async with new.link(centre.gateway) as link:
+        assert link.welcome.name == site.name
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"null", 400),
+        (b"[" * 100_000, 400),
+        (b'{"public_key":"' + b"0" * 64 + b'","name":"a","token":"x","more":1}', 400),
+        (b'{"public_key":"' + b"g" * 64 + b'","name":"a","token":"x"}', 400),
+        (b'{"public_key":"' + b"0" * 64 + b'","name":"../a","token":"x"}', 400),
+        (b'{"public_key":"' + b"0" * 64 + b'","name":"a\\ud800","token":"x"}', 400),
+        (b" " * (2 * 1024 * 1024), 413),
+    ],
+    ids=["nothing", "null", "deep", "more", "key", "name", "surrogate", "long"],
+)
+async def test_a_malformed_request_is_told_so(centre, body, status):
+    answer = await post(centre.gateway, body, {})
+    assert (answer.status_code, answer.json()["code"]) == (status, "malformed")
+
+
+@pytest.mark.parametrize("fields", [{"token": None}, {"token": "x", "shared_secret_token": "y"}])
+async def test_there_is_one_way_in_at_a_time(centre, fields):
+    answer = await Site().enroll(centre.gateway, **fields)
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+
+
+async def test_the_shared_secret_opens_nothing_by_default(centre):
+    answer = await Site().enroll(centre.gateway, shared_secret_token=proof(), queues=["any"])
+    assert (answer.status_code, answer.json()["code"]) == (403, "enrollment_refused")
+    assert "allow_shared_secret_enrollment" in answer.json()["detail"]
+
+
+class TestSharedSecret:
+    """Where `[edge] allow_shared_secret_enrollment` is on."""
+
+    async def test_who_knows_it_serves_the_queues_asked_for(self, trusting_gateway):
+        answer = await Site().enroll(trusting_gateway, shared_secret_token=proof(), queues=["x", "y"])
+        assert (answer.status_code, answer.json()["queues"]) == (200, ["x", "y"])
+
+    async def test_who_asks_for_none_serves_the_default_queue(self, trusting_gateway):
+        answer = await Site().enroll(trusting_gateway, shared_secret_token=proof())
+        assert (answer.status_code, answer.json()["queues"]) == (200, ["default"])
+
+    async def test_a_proof_is_good_once(self, trusting_gateway):
+        token = proof()
+        assert (await Site().enroll(trusting_gateway, shared_secret_token=token)).status_code == 200
+        answer = await Site().enroll(trusting_gateway, shared_secret_token=token)
+        assert (answer.status_code, answer.json()["code"]) == (401, "replayed")
+
+    @pytest.mark.parametrize(
+        "claims",
+        [
+            {"secret": "another-secret-of-the-same-length" * 2},
+            {"aud": "urn:airflow.apache.org:task"},
+            {"aud": None},
+            {"exp": None},
+            {"iat": None},
+            {"iat": "yesterday"},
+            {"iat": 1, "exp": 2**53},
+            {"iat": int(time.time()) + 3600},
+            {"exp": int(time.time()) - 100},
+            {"algorithm": "HS256"},
+        ],
+        ids=repr,
+    )
+    async def test_a_proof_that_does_not_hold_opens_nothing(self, trusting_gateway, claims):
+        answer = await Site().enroll(trusting_gateway, shared_secret_token=proof(**claims))
+        assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
+        assert "jwt_secret" in answer.json()["detail"]
+
+    @pytest.mark.parametrize("token", ["", "x", "a.b.c", "eyJhbGciOiJub25lIn0.e30."])
+    async def test_what_is_no_proof_opens_nothing(self, trusting_gateway, token):
+        answer = await Site().enroll(trusting_gateway, shared_secret_token=token)
+        assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
