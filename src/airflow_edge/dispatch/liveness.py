@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
+
+SILENT_INTERVALS: Final = 3
+"""Heartbeat intervals without a word after which a worker is out of reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +28,11 @@ class Patience:
     def lost_before(self, now: datetime) -> datetime:
         """The jobs of a worker last seen before this are lost."""
         return now - max(self.grace, self.silence)
+
+
+def patience(*, heartbeat_interval: float, disconnect_grace: float) -> Patience:
+    """Say how long the centre waits, given the two settings in seconds."""
+    return Patience(
+        silence=timedelta(seconds=SILENT_INTERVALS * heartbeat_interval),
+        grace=timedelta(seconds=disconnect_grace),
+    )

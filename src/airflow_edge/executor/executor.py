@@ -16,14 +16,17 @@ from airflow.executors.base_executor import BaseExecutor
 from airflow.utils.state import CallbackState
 from sqlalchemy.orm import Session, object_session
 
+from airflow_edge.dispatch.liveness import patience
 from airflow_edge.dispatch.model import EndedJob
 from airflow_edge.dispatch.verdict import UNFINISHED, Verdict, callback_verdict, task_verdict
 from airflow_edge.executor.edge3 import UNINSTALL_EDGE3, edge3_is_installed
 from airflow_edge.executor.ledger import Entry, Ledger
 from airflow_edge.executor.workloads import UnfitWorkloadError, key_of, key_of_adopted, to_job
+from airflow_edge.settings import BY_NAME, SECTION
 from airflow_edge.store import outbox
 from airflow_edge.store.airflow_tables import TaskInstanceState, states_of
 from airflow_edge.store.logs import LogShelf
+from airflow_edge.store.tasks import Tasks
 from airflow_edge.store.transactions import SessionFactory, Transactions
 
 if TYPE_CHECKING:
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 
 UNWANTED_INTERVAL: Final = 5.0
 """Seconds between two looks for jobs that wait for a worker while their task was cleared, failed or deleted."""
+
+KEEP_ALIVE_INTERVAL: Final = 30.0
+"""Seconds between two looks for tasks of workers out of reach. Gateways do the same, unless all of them are down."""
 
 ORPHAN_INTERVAL: Final = 300.0
 """Seconds between two looks for callbacks whose scheduler is gone, as often as Airflow looks for such tasks."""
@@ -72,6 +78,7 @@ class EdgeExecutor(BaseExecutor):
         self._unfit: dict[WorkloadKey, str] = {}
         self._to_cancel: set[UUID] = set()
         self._next_look_for_unwanted = 0.0
+        self._next_keep_alive = 0.0
         self._next_look_for_orphans = 0.0
 
     def start(self) -> None:
@@ -104,6 +111,7 @@ class EdgeExecutor(BaseExecutor):
         while self._unfit:
             self.fail(*self._unfit.popitem())
         self._adopt_orphaned_callbacks()
+        self._keep_alive()
         if not self._ledger and not self._reported and not self._to_cancel:
             return
         news = self._transactions.read(self._read_news)
@@ -235,6 +243,16 @@ class EdgeExecutor(BaseExecutor):
         if looks:
             self._next_look_for_unwanted = now + UNWANTED_INTERVAL
 
+    def _keep_alive(self) -> None:
+        """Have Airflow wait for tasks whose workers are out of reach, as when no API server runs."""
+        now = time.monotonic()
+        if now < self._next_keep_alive or not self._ledger:
+            return
+        interval, grace = (_number(name) for name in ("heartbeat_interval", "disconnect_grace"))
+        allowed = patience(heartbeat_interval=interval, disconnect_grace=grace)
+        Tasks(self._transactions).keep_alive((), allowed, now=_now())
+        self._next_keep_alive = now + KEEP_ALIVE_INTERVAL
+
     def _adopt_orphaned_callbacks(self) -> None:
         now = time.monotonic()
         if now < self._next_look_for_orphans or self.job_id is None:
@@ -251,6 +269,10 @@ class EdgeExecutor(BaseExecutor):
 
 def _is_of(key: WorkloadKey, ti: TaskInstance) -> bool:
     return getattr(key, "primary", None) == ti.key.primary
+
+
+def _number(name: str) -> float:
+    return float(conf.getfloat(SECTION, name, fallback=BY_NAME[name].default))
 
 
 def _now() -> datetime:

@@ -7,11 +7,8 @@ from datetime import timedelta
 
 from airflow.configuration import conf
 
-from airflow_edge.dispatch.liveness import Patience
+from airflow_edge.dispatch.liveness import Patience, patience
 from airflow_edge.settings import BY_NAME, SECTION
-
-SILENT_INTERVALS = 3
-"""Heartbeat intervals without a word after which a worker is out of reach."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +27,12 @@ class GatewayConfig:
     @property
     def silence(self) -> float:
         """Seconds without a word after which a link is given up."""
-        return SILENT_INTERVALS * self.heartbeat_interval
+        return self.patience.silence.total_seconds()
 
     @property
     def patience(self) -> Patience:
         """How long a worker may be silent."""
-        return Patience(silence=timedelta(seconds=self.silence), grace=timedelta(seconds=self.disconnect_grace))
+        return patience(heartbeat_interval=self.heartbeat_interval, disconnect_grace=self.disconnect_grace)
 
 
 def read_config() -> GatewayConfig:

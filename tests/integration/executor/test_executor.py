@@ -310,6 +310,22 @@ def test_heartbeats_are_kept_fresh_for_living_jobs_and_for_those_of_a_worker_out
     assert centre.store.keep_alive([job.id], patience, now=now + timedelta(seconds=99)) == 0
 
 
+def test_a_task_out_of_reach_is_kept_alive_by_its_scheduler_while_no_api_server_runs(centre: Centre) -> None:
+    dead, dag_id = Scheduler(), centre.run()
+    dead.step()
+    centre.start()
+    heir = Scheduler()
+    dead.die()
+    heir.adopt()
+    now = datetime.now(UTC)
+    centre.enroll_worker(last_seen_at=now - timedelta(seconds=60))
+    centre.set_task(centre.task(dag_id).id, last_heartbeat_at=now - timedelta(seconds=60))
+    heir.heartbeat()
+    beat = centre.task(dag_id).last_heartbeat_at
+    assert beat is not None
+    assert beat >= now
+
+
 def test_a_queue_with_too_long_a_name_fails_the_task_and_says_why(centre: Centre) -> None:
     scheduler, dag_id = Scheduler(), centre.run()
     centre.step_with_queue(scheduler, dag_id, "q" * 257)
