@@ -48,7 +48,6 @@ class Hands:
     admit: Callable[[JobFile], None]
     """The job is stored: let its supervisor in, follow its log."""
     close: Callable[[Key], None]
-    forget: Callable[[Key], None]
     announce: Callable[[], None]
 
 
@@ -116,11 +115,9 @@ class Driver:
                 self._hands.halt(key)
             case Close(key):
                 self._hands.close(key)
-            case Forget(record):
-                self._hands.forget(record.key)
             case Announce():
                 self._hands.announce()
-            case Store() | Save():
+            case Store() | Save() | Forget():
                 pass
 
     # Writing

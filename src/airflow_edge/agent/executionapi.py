@@ -26,31 +26,26 @@ class ExecutionApi:
         self._post = post
         # Found by its digest, a secret cannot be guessed piece by piece from the time that a comparison takes.
         self._open: dict[bytes, Key] = {}
-        self._closed: dict[bytes, Key] = {}
 
     def admit(self, key: Key, secret: str) -> None:
         """From now on this secret opens the API for this job."""
         self._open[_digest(secret)] = key
 
     def close(self, key: Key) -> None:
-        """The job's process is gone, or has to go: whoever still calls with its secret is told to end."""
+        """The job has ended as far as this worker is concerned."""
         for digest in [digest for digest, owner in self._open.items() if owner == key]:
-            self._closed[digest] = self._open.pop(digest)
-
-    def forget(self, key: Key) -> None:
-        """Nothing is known of this job any more."""
-        self.close(key)
-        for digest in [digest for digest, owner in self._closed.items() if owner == key]:
-            del self._closed[digest]
+            del self._open[digest]
 
     async def __call__(self, request: Request) -> Response:
         """Answer a call."""
         digest = _digest(request.headers.get("authorization", "").removeprefix("Bearer "))
         key = self._open.get(digest)
+        heartbeat = request.method == "PUT" and _HEARTBEAT.fullmatch(request.path)
         if key is None:
-            return _GONE if digest in self._closed else _UNKNOWN
+            # A supervisor that nobody answers for any more ends its task when a heartbeat is answered so.
+            return _GONE if heartbeat else _UNKNOWN
         self._post(Seen(key))
-        if request.method == "PUT" and _HEARTBEAT.fullmatch(request.path):
+        if heartbeat:
             return Response(HTTPStatus.NO_CONTENT)
         if request.method == "PATCH" and _STATE.fullmatch(request.path):
             return await self._change_state(key, request)

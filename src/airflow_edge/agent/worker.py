@@ -43,6 +43,7 @@ from airflow_edge.agent.journal import Journal
 from airflow_edge.agent.link import Link, Receipt
 from airflow_edge.agent.localserver import LocalServer
 from airflow_edge.agent.logship import LogShipper
+from airflow_edge.agent.orphans import Orphans
 from airflow_edge.agent.recovery import records_of_folders
 from airflow_edge.agent.runtimelink import RuntimeLink
 from airflow_edge.protocol import urls, version
@@ -127,13 +128,13 @@ class Worker:
             heard=self._heard_from_runtime,
             gone=lambda: self._driver.post(RuntimeGone()),
         )
+        self._orphans = Orphans(lambda key: self._driver.post(Exited(key, None, None, self._folders.outcome(key))))
         hands = Hands(
             send=self._send,
             start=self._start_job,
             halt=self._halt_job,
             admit=self._admit,
             close=self._close_job,
-            forget=lambda key: self._api.forget(key),
             announce=lambda: self._link.send(self.status()),
         )
         self._driver = Driver(
@@ -169,6 +170,7 @@ class Worker:
                             self._driver.run(),
                             self._shipper.run(),
                             self._runtime.run(),
+                            self._orphans.run(),
                         )
                     ]
                     await self._until_over()
@@ -298,7 +300,8 @@ class Worker:
     def _halt_job(self, key: Key) -> None:
         log.info("stopping job %s", key)
         grace = self._config.task_stop_grace
-        self._runtime.send(StopJob(job_id=key.job_id, assignment=key.assignment, grace=grace))
+        if not self._orphans.halt(key, grace):
+            self._runtime.send(StopJob(job_id=key.job_id, assignment=key.assignment, grace=grace))
 
     def _admit(self, job: JobFile) -> None:
         key = Key(job.job_id, job.assignment)
@@ -307,6 +310,7 @@ class Worker:
 
     def _close_job(self, key: Key) -> None:
         log.info("job %s has ended", key)
+        self._orphans.forget(key)
         self._api.close(key)
         self._shipper.close(key)
         if self._link.state.state == "refused":
@@ -318,12 +322,17 @@ class Worker:
     def _heard_from_runtime(self, message: ToAgent) -> None:
         match message:
             case RuntimeHello():
+                for job in message.jobs:
+                    self._orphans.remember(Key(job.job_id, job.assignment), job.pid)
                 alive = frozenset(Key(job.job_id, job.assignment) for job in message.jobs)
+                alive |= self._orphans.adopt(record.key for record in self._core.live() if record.key not in alive)
                 missing = [record.key for record in self._core.live() if record.key not in alive]
                 outcomes = {key: outcome for key in missing if (outcome := self._folders.outcome(key))}
                 self._driver.post(RuntimeReady(alive, outcomes))
             case JobStarted():
-                self._driver.post(Started(Key(message.job_id, message.assignment)))
+                key = Key(message.job_id, message.assignment)
+                self._orphans.remember(key, message.pid)
+                self._driver.post(Started(key))
             case JobNotStarted():
                 self._driver.post(NotStarted(Key(message.job_id, message.assignment), message.reason))
             case JobExited():

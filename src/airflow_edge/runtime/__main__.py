@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from airflow_edge.runtime.environment import for_tasks
 from airflow_edge.runtime.titles import set_title
@@ -48,10 +49,10 @@ def main(argv: list[str] | None = None) -> int:
     environment = for_tasks(os.environ)
     os.environ.clear()
     os.environ.update(environment)
-    return _serve(path)
+    return _serve(path, lock)
 
 
-def _serve(path: Path) -> int:
+def _serve(path: Path, lock: int) -> int:
     began = time.monotonic()
     # Airflow reads the environment when it is imported: not before this.
     from airflow_edge.runtime.warm import warm_up
@@ -60,8 +61,13 @@ def _serve(path: Path) -> int:
 
     from airflow import __version__ as airflow_version
 
+    from airflow_edge.runtime import supervising
     from airflow_edge.runtime.server import Server
-    from airflow_edge.runtime.supervising import supervise
+
+    def supervise(folder: Path, output: int) -> NoReturn:
+        # A supervisor may outlive its runtime, and must not keep the next one from starting.
+        os.close(lock)
+        supervising.supervise(folder, output)
 
     _log_to_stderr()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:

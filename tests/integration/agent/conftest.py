@@ -25,7 +25,7 @@ class Agent:
     def __init__(self, config: Config, environment: dict[str, str]) -> None:
         self.config = config
         self.log = config.state_dir.parent / "agent.log"
-        self._environment = environment
+        self.environment = environment
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -39,7 +39,7 @@ class Agent:
                 sys.executable,
                 "-m",
                 "tests.integration.agent.run_agent",
-                env=self._environment | environment,
+                env=self.environment | environment,
                 stderr=log,
                 stdout=log,
             )

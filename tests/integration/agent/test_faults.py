@@ -141,7 +141,8 @@ async def test_a_secret_opens_its_own_living_job_only(centre: Centre, runtime: R
     centre.take_logs = False
     offer, api = await running(centre, runtime)
     async with api:
-        assert (await api.put(HEARTBEAT, headers={"Authorization": "Bearer guessed"})).status_code == 401
+        assert (await api.put(HEARTBEAT, headers={"Authorization": "Bearer guessed"})).status_code == 410
+        assert (await api.get("variables/v", headers={"Authorization": "Bearer guessed"})).status_code == 401
         assert (await api.get("variables/v", headers={"Authorization": ""})).status_code == 401
         runtime.exit(offer.job_id)
         await centre.message(Ended)

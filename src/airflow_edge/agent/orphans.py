@@ -1,0 +1,123 @@
+"""Supervisors that have outlived their runtime: their tasks go on, and the agent sees to them until they end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_edge.agent.events import Key
+
+if TYPE_CHECKING:
+    import psutil
+
+log = logging.getLogger(__name__)
+
+LOOK_INTERVAL = 0.5
+"""Seconds between two looks whether an orphan has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Supervisor:
+    pid: int
+    began: str | None
+    """When it began, by the kernel's count; None where that cannot be known. A pid is used again."""
+
+    def lives(self) -> bool:
+        try:
+            return os.getsid(self.pid) == self.pid and _began(self.pid) == self.began
+        except OSError:
+            return False
+
+
+class Orphans:
+    """Knows the supervisors of all jobs, and looks after those whose runtime is gone."""
+
+    def __init__(self, exited: Callable[[Key], None]) -> None:
+        """:param exited: is told when an orphan's supervisor is gone"""
+        self._exited = exited
+        self._known: dict[Key, _Supervisor] = {}
+        self._adopted: set[Key] = set()
+        self._kills: dict[Key, asyncio.TimerHandle] = {}
+        self._wake = asyncio.Event()
+
+    def remember(self, key: Key, pid: int) -> None:
+        """Note a job's supervisor while its runtime is there."""
+        if pid > 1:
+            self._known[key] = _Supervisor(pid, _began(pid))
+
+    def forget(self, key: Key) -> None:
+        """The job has ended."""
+        self._known.pop(key, None)
+        self._adopted.discard(key)
+        if kill := self._kills.pop(key, None):
+            kill.cancel()
+
+    def adopt(self, keys: Iterable[Key]) -> frozenset[Key]:
+        """Look after those of these jobs, unknown to the runtime, whose supervisors live all the same; give them."""
+        found = {key for key in keys if (known := self._known.get(key)) and known.lives()}
+        if found - self._adopted:
+            log.warning("%d tasks have outlived their runtime; they go on", len(found - self._adopted))
+        self._adopted |= found
+        self._wake.set()
+        return frozenset(found)
+
+    def halt(self, key: Key, grace: float) -> bool:
+        """End an orphan: SIGTERM to its task, after `grace` seconds SIGKILL to all of it. False if it is none."""
+        supervisor = self._known.get(key)
+        if key not in self._adopted or supervisor is None:
+            return False
+        if key not in self._kills:
+            for task in _children(supervisor):
+                with contextlib.suppress(ProcessLookupError):
+                    if os.getpgid(task.pid) == task.pid:
+                        os.killpg(task.pid, signal.SIGTERM)
+                    else:
+                        os.kill(task.pid, signal.SIGTERM)
+            loop = asyncio.get_running_loop()
+            self._kills[key] = loop.call_later(grace, _kill, supervisor)
+        return True
+
+    async def run(self) -> None:
+        """Notice the ends of orphans."""
+        while True:
+            self._wake.clear()
+            for key in list(self._adopted):
+                if not self._known[key].lives():
+                    self.forget(key)
+                    self._exited(key)
+            if self._adopted:
+                await asyncio.sleep(LOOK_INTERVAL)
+            else:
+                await self._wake.wait()
+
+
+def _began(pid: int) -> str | None:
+    """Give field 22 of proc(5)'s stat, the only name of a process that is never used again."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return None
+
+
+def _children(supervisor: _Supervisor, *, recursive: bool = False) -> list[psutil.Process]:
+    import psutil
+
+    try:
+        return psutil.Process(supervisor.pid).children(recursive=recursive)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _kill(supervisor: _Supervisor) -> None:
+    if supervisor.lives():
+        log.warning("killing the supervisor %d and all below it", supervisor.pid)
+        for pid in [*(child.pid for child in _children(supervisor, recursive=True)), supervisor.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
