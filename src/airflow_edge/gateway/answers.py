@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from http import HTTPStatus
 
 import msgspec
@@ -28,7 +27,7 @@ def problem_response(problem: Problem) -> Response:
     return Response(msgspec.json.encode(problem), problem.status, headers, PROBLEM_TYPE)
 
 
-def json_response(body: msgspec.Struct | Mapping[str, object], status: HTTPStatus = HTTPStatus.OK) -> Response:
+def json_response(body: msgspec.Struct, status: HTTPStatus = HTTPStatus.OK) -> Response:
     """Make the HTTP answer for a document."""
     return Response(msgspec.json.encode(body), status.value, media_type="application/json")
 

@@ -21,6 +21,7 @@ from airflow_edge.gateway.endpoints import Endpoint, Refusal
 from airflow_edge.gateway.enrolment import enroll
 from airflow_edge.gateway.execution import ExecutionGate
 from airflow_edge.gateway.gateway import Gateway
+from airflow_edge.gateway.openapi import Health
 from airflow_edge.gateway.shared_secret import AirflowSecret
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.urls import ENROLL, EXECUTION, HEALTH, LINK
@@ -47,9 +48,9 @@ def _working_app(gateway: Gateway) -> FastAPI:
         try:
             gateway.check_ready()
         except RefusedError as refusal:
-            body = {"status": "not_ready", "version": __version__, "detail": refusal.problem.detail}
-            return json_response(body, HTTPStatus.SERVICE_UNAVAILABLE)
-        return json_response({"status": "healthy", "version": __version__})
+            obstacle = Health(status="not_ready", version=__version__, detail=refusal.problem.detail)
+            return json_response(obstacle, HTTPStatus.SERVICE_UNAVAILABLE)
+        return json_response(Health(status="healthy", version=__version__))
 
     async def enroll_worker(request: Request) -> Response:
         return await enroll(gateway.centre, AirflowSecret(), request)

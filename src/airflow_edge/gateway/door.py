@@ -136,6 +136,10 @@ class Door:
         log.info("The link of worker '%s' has ended (%d): %s", worker.name, end.code, end.reason)
         if link.said_goodbye:
             await centre.calls.run(centre.store.unlink, worker.id, link.id, WorkerState.OFFLINE, now=datetime.now(UTC))
+        elif end.code == connection.SILENT:
+            # While the link stood it counted as seen; the truth is older. A link that it has elsewhere puts it right.
+            heard = datetime.now(UTC) - centre.config.patience.silence
+            await centre.calls.run(centre.store.seen, {worker.id: WorkerState.UNKNOWN}, {}, now=heard)
 
 
 def _check(worker: Worker, hello: Hello) -> int:

@@ -19,11 +19,11 @@ class SeenTokens:
     def first_time(self, worker_id: UUID, token_id: str, *, expires_at: float, now: float) -> bool:
         """Note a token; False if it was noted before. Times in seconds of one clock."""
         seen = self._expiry.setdefault(worker_id, OrderedDict())
+        if token_id in seen:
+            return False
         # Tokens come in roughly the order in which they expire, so the oldest are in front.
         while seen and (next(iter(seen.values())) < now or len(seen) >= self._most):
             seen.popitem(last=False)
-        if token_id in seen:
-            return False
         seen[token_id] = expires_at
         return True
 

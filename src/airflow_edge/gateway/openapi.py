@@ -1,0 +1,161 @@
+"""The OpenAPI document of the gateway's HTTP endpoints. The link's messages are documented with the protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from airflow_edge import __version__
+from airflow_edge.protocol.problems import Code, EnrollReply, EnrollRequest, Problem
+from airflow_edge.protocol.urls import ENROLL, EXECUTION, HEALTH, JOB_HEADER, LINK, PREFIX
+
+_REFERENCE: Final = "#/components/schemas/{name}"
+_METHODS: Final = ("get", "head", "put", "post", "patch", "delete")
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether workers are served."""
+
+    status: str
+    """`healthy` or `not_ready`."""
+    version: str
+    detail: str | None = None
+    """What to do, where it is not ready."""
+
+
+def document() -> str:
+    """Give the document as JSON text, the same for the same code; needs neither Airflow nor a database."""
+    return json.dumps(_document(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _document() -> dict[str, Any]:
+    _, components = msgspec.json.schema_components(
+        [EnrollRequest, EnrollReply, Problem, Health], ref_template=_REFERENCE
+    )
+    components["Problem"]["properties"]["code"]["enum"] = sorted(Code)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "airflow-edge gateway",
+            "version": __version__,
+            "description": (
+                f"What a worker calls at the centre, in Airflow's API server under `{PREFIX}`. Every error is a "
+                "`Problem`, whose `detail` says what to do; while `[edge] api_enabled` is off, everything is answered "
+                "with one."
+            ),
+        },
+        "servers": [{"url": PREFIX}],
+        "security": [{"worker": []}],
+        "paths": {
+            HEALTH: {"get": _health()},
+            ENROLL: {"post": _enroll()},
+            LINK: {"get": _link()},
+            f"{EXECUTION}/{{path}}": {method: _execution(method) for method in _METHODS},
+        },
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "worker": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": (
+                        "A JWS in compact form, signed with the worker's Ed25519 key, good for one request within a "
+                        "minute: its claims name the worker (`sub`), the audience `airflow-edge` (`aud`), the method "
+                        "(`htm`), the path below the gateway (`htu`), its times (`iat`, `exp`) and a random id (`jti`)."
+                    ),
+                }
+            },
+        },
+    }
+
+
+def _health() -> dict[str, Any]:
+    return {
+        "operationId": "health",
+        "summary": "Whether workers are served",
+        "security": [],
+        "responses": {
+            "200": _json("They are.", "Health"),
+            "503": {
+                "description": "Not now: the gateway is not ready, or is not enabled.",
+                "content": {
+                    **_content("application/json", "Health"),
+                    **_content("application/problem+json", "Problem"),
+                },
+            },
+        },
+    }
+
+
+def _enroll() -> dict[str, Any]:
+    return {
+        "operationId": "enroll",
+        "summary": "Become a worker",
+        "description": "The token in the header is signed with the new key; its `sub` is `enrol`.",
+        "requestBody": {"required": True, "content": _content("application/json", "EnrollRequest")},
+        "responses": {
+            "200": _json("The machine is a worker now.", "EnrollReply"),
+            **_problems((400, 401, 403, 409, 413, 503)),
+        },
+    }
+
+
+def _link() -> dict[str, Any]:
+    return {
+        "operationId": "link",
+        "summary": "Link to the centre (WebSocket)",
+        "responses": {
+            "101": {"description": "The link's messages follow, in binary frames of MessagePack."},
+            **_problems((401, 403, 426, 503)),
+        },
+    }
+
+
+def _execution(method: str) -> dict[str, Any]:
+    return {
+        "operationId": f"execution_{method}",
+        "summary": "Call Airflow's Execution API for a job that this worker holds",
+        "description": "Passed on as it is; what Airflow answers is answered, without any token.",
+        "parameters": [
+            {
+                "name": "path",
+                "in": "path",
+                "required": True,
+                "description": "A path of Airflow's Execution API, slashes included.",
+                "schema": {"type": "string"},
+            },
+            {
+                "name": JOB_HEADER,
+                "in": "header",
+                "required": True,
+                "description": "The job that the call is made for: its id and its assignment's number.",
+                "schema": {"type": "string", "pattern": r"^[0-9a-f-]{36}:[0-9]+$"},
+            },
+        ],
+        "responses": {
+            **_problems((400, 401, 403, 409, 413, 503)),
+            "default": {"description": "What Airflow's Execution API answers."},
+        },
+    }
+
+
+def _problems(statuses: Iterable[int]) -> dict[str, Any]:
+    return {
+        str(status): {
+            "description": HTTPStatus(status).phrase,
+            "content": _content("application/problem+json", "Problem"),
+        }
+        for status in statuses
+    }
+
+
+def _json(description: str, schema: str) -> dict[str, Any]:
+    return {"description": description, "content": _content("application/json", schema)}
+
+
+def _content(media_type: str, schema: str) -> dict[str, Any]:
+    return {media_type: {"schema": {"$ref": _REFERENCE.format(name=schema)}}}
