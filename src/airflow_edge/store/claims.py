@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
 from airflow_edge.dispatch.matching import match
@@ -49,17 +49,18 @@ def _claim(session: Session, capacities: Sequence[Capacity], lease_until: dateti
     claimed: list[ClaimedJob] = []
     while True:
         candidates = _candidates(session, capacities)
-        taken: defaultdict[UUID, list[JobRow]] = defaultdict(list)
-        for job, worker_id in match([_queued(row) for row in candidates.jobs.values()], capacities):
-            taken[worker_id].append(candidates.jobs[job.id])
-        for worker_id, jobs in taken.items():
-            _lease(session, worker_id, jobs, lease_until)
-            claimed.extend(_claimed(job, worker_id) for job in jobs)
-        if candidates.complete or not taken:
+        matches = match([_queued(row) for row in candidates.jobs.values()], capacities)
+        if not matches:
             return claimed
+        _lease(session, {job.id: worker_id for job, worker_id in matches}, lease_until)
+        claimed += [_claimed(candidates.jobs[job.id], worker_id) for job, worker_id in matches]
+        if candidates.complete:
+            return claimed
+        taken: Counter[UUID] = Counter()
+        for job, worker_id in matches:
+            taken[worker_id] += job.slots
         capacities = [
-            replace(capacity, free_slots=capacity.free_slots - sum(job.slots for job in taken[capacity.worker_id]))
-            for capacity in capacities
+            replace(capacity, free_slots=capacity.free_slots - taken[capacity.worker_id]) for capacity in capacities
         ]
 
 
@@ -91,14 +92,14 @@ def _candidates(session: Session, capacities: Sequence[Capacity]) -> _Candidates
     return _Candidates(jobs, complete)
 
 
-def _lease(session: Session, worker_id: UUID, jobs: Sequence[JobRow], lease_until: datetime) -> None:
+def _lease(session: Session, worker_ids: Mapping[UUID, UUID], lease_until: datetime) -> None:
     session.execute(
         update(JobRow)
-        .where(JobRow.id.in_([job.id for job in jobs]))
+        .where(JobRow.id.in_(list(worker_ids)))
         .values(
             state=next_job_state(JobState.QUEUED, JobEvent.CLAIM),
             assignment=JobRow.assignment + 1,
-            worker_id=worker_id,
+            worker_id=case(worker_ids, value=JobRow.id),
             lease_until=lease_until,
         ),
         execution_options={"synchronize_session": False},

@@ -110,14 +110,18 @@ class Jobs:
         """
         others = JOB_ENDED - {JobState.SUCCEEDED}
         settled = and_(JobRow.booked_at.is_not(None), or_(JobRow.log_complete.is_(True), JobRow.started_at.is_(None)))
-        due = or_(
+        long_ago = min(succeeded_before, failed_before) - UNCLAIMED_KEPT
+        due = (
             and_(JobRow.state == JobState.SUCCEEDED, JobRow.ended_at < succeeded_before, settled),
             and_(JobRow.state.in_(others), JobRow.ended_at < failed_before, settled),
-            and_(JobRow.state.in_(JOB_ENDED), JobRow.ended_at < min(succeeded_before, failed_before) - UNCLAIMED_KEPT),
+            and_(JobRow.state.in_(JOB_ENDED), JobRow.ended_at < long_ago),
         )
 
         def work(session: Session) -> int:
-            ids = list(session.scalars(select(JobRow.id).where(due).limit(limit).with_for_update(skip_locked=True)))
+            ids: set[UUID] = set()
+            for condition in due:
+                some = select(JobRow.id).where(condition).limit(limit - len(ids)).with_for_update(skip_locked=True)
+                ids.update(session.scalars(some))
             session.execute(delete(JobRow).where(JobRow.id.in_(ids)))
             return len(ids)
 

@@ -13,7 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Table, and_, exists, func, insert, or_, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from airflow_edge.dispatch.model import EndedJob, NewJob
 from airflow_edge.protocol.messages import JobKind
@@ -88,18 +88,27 @@ def running(session: Session, job_ids: Collection[UUID]) -> set[UUID]:
 
 def ended(session: Session, owner: int | None) -> list[EndedJob]:
     """Give this scheduler's jobs that have ended and are not booked, oldest first."""
-    newer = aliased(JobRow)
-    superseded = exists().where(
-        newer.workload_id == JobRow.workload_id, newer.kind == JobRow.kind, newer.queued_at > JobRow.queued_at
+    query = select(
+        JobRow.id, JobRow.kind, JobRow.workload_id, JobRow.state, JobRow.reason, JobRow.queued_at, JobRow.ended_at
+    ).where(JobRow.owner == owner, JobRow.booked_at.is_(None), JobRow.state.in_(JOB_ENDED))
+    rows = session.execute(query).all()
+    if not rows:
+        return []
+    # Not one query: planners read the whole table for it.
+    newest = select(JobRow.workload_id, func.max(JobRow.queued_at)).where(
+        JobRow.workload_id.in_({row.workload_id for row in rows})
     )
-    query = (
-        select(JobRow.id, JobRow.kind, JobRow.workload_id, JobRow.state, JobRow.reason, superseded)
-        .where(JobRow.owner == owner, JobRow.booked_at.is_(None), JobRow.state.in_(JOB_ENDED))
-        .order_by(JobRow.ended_at, JobRow.id)
-    )
+    queued_last = dict(session.execute(newest.group_by(JobRow.workload_id)).all())
     return [
-        EndedJob(id=id_, kind=kind, workload_id=workload_id, state=state, reason=reason, superseded=bool(was))
-        for id_, kind, workload_id, state, reason, was in session.execute(query)
+        EndedJob(
+            id=row.id,
+            kind=row.kind,
+            workload_id=row.workload_id,
+            state=row.state,
+            reason=row.reason,
+            superseded=row.queued_at < queued_last[row.workload_id],
+        )
+        for row in sorted(rows, key=lambda row: (row.ended_at, row.id))
     ]
 
 
