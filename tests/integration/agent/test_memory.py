@@ -1,0 +1,19 @@
+"""The agent stays small. `python -m tools.measure_agent` tells the whole story, times included."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tools.measure_agent import measure
+
+MOST_MB = 40.0
+HEAVY = {"airflow", "sqlalchemy", "fastapi", "pydantic", "cryptography", "jwt", "httpx", "aiohttp", "structlog", "rich"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measured from /proc")
+async def test_a_linked_agent_is_small_and_knows_nothing_of_airflow() -> None:
+    measured = await measure(sys.executable)
+    assert not HEAVY & {name.partition(".")[0] for name in measured.modules}
+    assert measured.rss <= MOST_MB
