@@ -21,7 +21,7 @@ THIRD_PARTY = {
     "protocol": {"msgspec"},
     "dispatch": {"msgspec"},
     # What the wheel installs without an extra; a package that only comes along with one of these may vanish.
-    "agent": {"backports", "httpcore", "msgspec", "nacl", "psutil", "uvicorn", "websockets"},
+    "agent": {"backports", "compression", "h11", "httpcore", "msgspec", "nacl", "psutil", "websockets"},
 }
 
 IMPORT_ALL = """
