@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 import httpcore
 import msgspec
-from websockets.exceptions import InvalidProxyStatus, ProxyError
+from websockets.exceptions import InvalidMessage, InvalidProxyStatus, ProxyError
 
 from airflow_edge.agent.errors import (
     AgentError,
@@ -83,6 +83,8 @@ def _diagnose(error: BaseException, causes: list[BaseException], gateway: str) -
             return WrongUrlError(
                 f"what answers at {gateway} does not speak TLS; if that is right, the URL begins with http://"
             )
+        if _speaks_something_else(cause):
+            return WrongUrlError(f"what answers at {gateway} does not speak HTTP/1.1; check host and port")
         if isinstance(cause, socket.gaierror):
             return UnreachableError(
                 f"the host name in {gateway} is not known here ({cause.strerror}); check the URL, DNS, and whether "
@@ -101,6 +103,13 @@ def _diagnose(error: BaseException, causes: list[BaseException], gateway: str) -
             )
     words = str(error) or type(error).__name__
     return UnreachableError(f"the connection to {gateway} failed: {words}; check the URL and the network")
+
+
+def _speaks_something_else(error: BaseException) -> bool:
+    if isinstance(error, InvalidMessage):
+        # An answer that breaks off is invalid too, and may be complete the next time.
+        return not isinstance(error.__cause__, EOFError | OSError)
+    return isinstance(error, httpcore.RemoteProtocolError) and "illegal status line" in str(error)
 
 
 def _foreign_answer(status: int, gateway: str) -> AgentError:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import sys
+import time
 from pathlib import Path
 
 from airflow_edge.agent.config import Config, load
@@ -19,6 +20,7 @@ from airflow_edge.cli.enroll import ensure_enrolled
 log = logging.getLogger(__name__)
 
 BACKGROUND_LOG = "agent.log"
+_LOOK_INTERVAL = 0.1
 
 
 def work(arguments: argparse.Namespace) -> int:
@@ -76,7 +78,10 @@ def stop(arguments: argparse.Namespace) -> int:
         import psutil
 
         with contextlib.suppress(psutil.NoSuchProcess):
-            psutil.Process(running["pid"]).wait()
+            process = psutil.Process(running["pid"])
+            # A process whose parent does not ask for its exit status (PID 1 of a container, say) stays as a zombie.
+            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(_LOOK_INTERVAL)
     return 0
 
 

@@ -7,7 +7,7 @@ import httpcore
 import msgspec
 import pytest
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidProxyStatus
+from websockets.exceptions import InvalidMessage, InvalidProxyStatus
 from websockets.http11 import Response
 
 from airflow_edge.agent import errors
@@ -105,3 +105,10 @@ def test_without_a_connection_nothing_was_delivered(error):
     found = transport_error(error, GATEWAY)
     assert isinstance(found, errors.UnreachableError)
     assert not found.perhaps_delivered
+
+
+def test_what_does_not_speak_http_is_a_wrong_url_and_what_breaks_off_is_not():
+    not_http = httpcore.RemoteProtocolError("illegal status line: bytearray(b'SSH-2.0-OpenSSH_9.2p1')")
+    assert type(transport_error(not_http, GATEWAY)) is errors.WrongUrlError
+    assert type(transport_error(caused(InvalidMessage(""), ValueError("HTTP/1.0")), GATEWAY)) is errors.WrongUrlError
+    assert type(transport_error(caused(InvalidMessage(""), EOFError()), GATEWAY)) is errors.UnreachableError

@@ -1,0 +1,90 @@
+"""A machine at a site, where a person types `airflow-edge`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.processes import Process, kill_processes, processes_in
+from harness.waiting import wait_for
+
+PROGRAM = Path(sys.executable).with_name("airflow-edge")
+
+WRONG_CLOCK = """
+import time
+_right = time.time
+time.time = lambda: _right() + {seconds}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command said."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str:
+        """The one line on stderr."""
+        (line,) = self.err.splitlines()
+        assert line.startswith("airflow-edge: "), line
+        return line
+
+
+class Machine:
+    """A bare environment with `airflow-edge` in it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.state_dir = folder / "edge"
+        self.environment = {"PATH": os.defpath, "HOME": str(folder), "AIRFLOW_HOME": str(folder), "LANG": "C.UTF-8"}
+
+    def type(self, *words: str, stdin: str = "", **environment: str) -> Said:
+        """Run a command to its end."""
+        done = subprocess.run(
+            [PROGRAM, *words],
+            env=self.environment | environment,
+            cwd=self.folder,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    def start_worker(self, *words: str, **environment: str) -> Process:
+        """Start `airflow-edge worker` in the foreground; its stderr is the process's log."""
+        return Process(
+            "worker",
+            [PROGRAM, "worker", *words],
+            env=self.environment | environment,
+            cwd=self.folder,
+            log=self.folder / "worker.log",
+        )
+
+    def status(self) -> dict[str, Any]:
+        said = self.type("status")
+        answer: dict[str, Any] = json.loads(said.out) if said.status == 0 else {"link": {"state": said.err}}
+        return answer
+
+    def wait_linked(self) -> None:
+        """Wait until the worker is linked to the centre."""
+        wait_for(lambda: self.status()["link"]["state"] == "linked", "the link", timeout=60)
+
+    def wrong_clock(self, seconds: float) -> dict[str, str]:
+        """What sets this machine's clock wrong."""
+        place = self.folder / "clock"
+        place.mkdir()
+        (place / "sitecustomize.py").write_text(WRONG_CLOCK.format(seconds=seconds))
+        return {"PYTHONPATH": str(place)}
+
+    def close(self) -> None:
+        kill_processes(processes_in(self.folder))
