@@ -1,0 +1,130 @@
+"""The client for HTTPS calls, against a real server."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from airflow_edge.agent.errors import UnreachableError, WrongUrlError
+from airflow_edge.agent.http import HttpClient
+from airflow_edge.agent.identity import PendingKey
+from airflow_edge.protocol import tokens
+
+
+@pytest.fixture
+def signer(tmp_path):
+    return PendingKey.load_or_generate(tmp_path / "key", "press")
+
+
+@pytest.fixture
+def echo():
+    """A server that answers with what it got, and by which connection."""
+
+    class Echo(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            length = int(self.headers.get("content-length") or 0)
+            got = {
+                "method": self.command,
+                "path": self.path,
+                "headers": {name.lower(): value for name, value in self.headers.items()},
+                "body": self.rfile.read(length).decode(),
+                "peer": self.client_address[1],
+            }
+            body = json.dumps(got).encode()
+            self.send_response(201)
+            self.send_header("X-Thing", "some thing")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PATCH = answer  # noqa: N815
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/edge_worker"
+        server.shutdown()
+        thread.join()
+
+
+async def test_a_call_arrives_as_it_was_made_and_is_answered(echo, signer):
+    async with HttpClient(echo, signer) as client:
+        response = await client.request(
+            "PATCH", "/v1/execution/a%20b", query="x=1&y=%2F", headers={"X-Job": "7"}, body="größe".encode()
+        )
+    got = json.loads(response.body)
+    assert (response.status, response.headers["x-thing"]) == (201, "some thing")
+    assert (got["method"], got["path"], got["body"]) == (
+        "PATCH",
+        "/edge_worker/v1/execution/a%20b?x=1&y=%2F",
+        "größe",
+    )
+    assert got["headers"]["x-job"] == "7"
+    claims = tokens.parse(got["headers"]["authorization"].removeprefix("Bearer ")).claims
+    assert (claims.htm, claims.htu) == ("PATCH", "/v1/execution/a%20b")
+
+
+async def test_calls_share_a_connection_and_no_token(echo, signer):
+    async with HttpClient(echo, signer) as client:
+        answers = [json.loads((await client.request("GET", "/v1/health")).body) for _ in range(3)]
+    assert len({answer["peer"] for answer in answers}) == 1
+    assert len({answer["headers"]["authorization"] for answer in answers}) == 3
+
+
+async def test_a_big_body_passes_both_ways(echo, signer):
+    async with HttpClient(echo, signer) as client:
+        response = await client.request("POST", "/v1/x", body=b"x" * 6_000_000)
+    assert len(json.loads(response.body)["body"]) == 6_000_000
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"])
+async def test_an_answer_that_breaks_off_may_have_been_acted_upon(signer, said):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(said)
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        async with HttpClient(f"http://127.0.0.1:{listener.getsockname()[1]}/edge_worker", signer) as client:
+            with pytest.raises(UnreachableError) as caught:
+                await client.request("GET", "/v1/health")
+        thread.join()
+    assert caught.value.perhaps_delivered
+
+
+async def test_a_server_that_does_not_answer_is_given_up(signer):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        async with HttpClient(f"http://127.0.0.1:{silent.getsockname()[1]}/edge_worker", signer) as client:
+            with pytest.raises(UnreachableError, match="in time"):
+                await client.request("GET", "/v1/health", patience=0.05)
+
+
+async def test_what_does_not_speak_http_is_a_wrong_url(signer):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"+OK ready\r\n\r\n")
+                connection.recv(65536)
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        async with HttpClient(f"http://127.0.0.1:{listener.getsockname()[1]}/edge_worker", signer) as client:
+            with pytest.raises(WrongUrlError, match="does not speak HTTP"):
+                await client.request("GET", "/v1/health")
+        thread.join()
