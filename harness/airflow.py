@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import httpx
 
@@ -140,8 +139,9 @@ class Airflow:
     def enroll_token(self, *, queues: Sequence[str] = ("default",), uses: int = 1) -> str:
         """A fresh token with which a site can enrol a worker for these queues."""
         options = ["--queues", ",".join(queues), "--ttl", "1h", "--uses", str(uses), "--output", "json"]
-        created: Any = json.loads(self.cli("edge", "enroll-token", "create", *options))
-        token: str = (created[0] if isinstance(created, list) else created)["token"]
+        output = self.cli("edge", "enroll-token", "create", *options)
+        # Airflow 3.2 logs to stdout, too.
+        token: str = json.loads(output[output.index("{") :])["token"]
         return token
 
     def _spawn_api_server(self, workers: int, url: str | None = None) -> tuple[Process, str]:

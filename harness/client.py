@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -109,10 +109,14 @@ class Client:
     def dag_runs(self, dag_id: str) -> list[DagRun]:
         return [_dag_run(run) for run in self._pages(f"/dags/{dag_id}/dagRuns", "dag_runs")]
 
-    def wait_for_run(self, run: DagRun, *, timeout: float = 120) -> DagRun:
-        """Wait until a run has succeeded or failed; a `TimeoutError` lists the states its tasks are in."""
+    def wait_for_run(self, run: DagRun, *, timeout: float = 120, check: Callable[[], None] = lambda: None) -> DagRun:
+        """Wait until a run has succeeded or failed; a `TimeoutError` lists the states its tasks are in.
+
+        `check` is called while waiting, and raises what makes waiting pointless.
+        """
 
         def ended() -> DagRun | None:
+            check()
             now = self.dag_run(run.dag_id, run.run_id)
             return now if now.ended else None
 

@@ -6,7 +6,7 @@ import pytest
 
 from harness import environments
 from harness.airflow import EDGE_EXECUTOR, MigratedDatabases
-from tests.e2e.world import EXECUTOR, open_world
+from tests.e2e.world import DAGS, EXECUTOR, open_world
 
 pytestmark = [
     pytest.mark.e2e,
@@ -21,7 +21,9 @@ def world(postgres_server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("airflow-3.2")
     venv = environments.centre_3_2()
     migrated = MigratedDatabases(postgres_server, folder, venv=venv)
-    with open_world(folder, migrated, worker_venv=venv) as world:
+    # Airflow 3.2 looks for the function of a deadline's callback where Python does, not among the Dags.
+    importable = {"PYTHONPATH": str(DAGS)}
+    with open_world(folder, migrated, worker_venv=venv, worker_environment=importable) as world:
         yield world
 
 
@@ -30,8 +32,7 @@ def test_tasks_retries_mapping_deferral_and_callbacks_work_on_3_2(world):
     dags = ["hello", "mapping", "retries", "deferrable", "deadline"]
     client.wait_for_dags(dags)
     runs = {dag_id: world.trigger(dag_id) for dag_id in dags}
-    ended = {dag_id: client.wait_for_run(run, timeout=RUN_TIMEOUT) for dag_id, run in runs.items()}
-    world.check()
+    ended = {dag_id: client.wait_for_run(run, timeout=RUN_TIMEOUT, check=world.check) for dag_id, run in runs.items()}
     assert {dag_id: run.state for dag_id, run in ended.items()} == dict.fromkeys(dags, "success")
 
     assert {task.hostname for task in client.tasks(runs["hello"])} == set(world.sites)

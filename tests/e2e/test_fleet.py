@@ -25,8 +25,7 @@ def world(postgres, tmp_path_factory):
 
 def test_three_hundred_tasks_run_exactly_once_each(world):
     world.client.wait_for_dags(["fleet"])
-    run = world.client.wait_for_run(world.trigger("fleet", count=TASKS), timeout=400)
-    world.check()
+    run = world.client.wait_for_run(world.trigger("fleet", count=TASKS), timeout=400, check=world.check)
     assert run.state == "success"
 
     worked = world.ledger("fleet").entries("work")

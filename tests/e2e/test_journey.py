@@ -48,8 +48,8 @@ class Journey:
         return self.end(self.runs[dag_id])
 
     def end(self, run: DagRun) -> DagRun:
-        self.world.check()
-        return self.world.client.wait_for_run(run, timeout=max(1.0, self.deadline - time.monotonic()))
+        left = max(1.0, self.deadline - time.monotonic())
+        return self.world.client.wait_for_run(run, timeout=left, check=self.world.check)
 
     def succeeded(self, dag_id: str) -> DagRun:
         run = self.end_of(dag_id)

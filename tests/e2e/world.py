@@ -95,6 +95,7 @@ def open_world(
     migrated: MigratedDatabases,
     *,
     worker_venv: Path | None = None,
+    worker_environment: Mapping[str, str] | None = None,
     workers: int = 1,
     concurrency: int = 8,
     schedulers: int = 1,
@@ -120,7 +121,8 @@ def open_world(
             token = airflow.enroll_token(uses=workers)
             for number in range(workers):
                 name = f"worker-{number + 1}"
-                site = Site(folder / name, venv=worker_venv or environments.worker(), dags=DAGS)
+                venv = worker_venv or environments.worker()
+                site = Site(folder / name, venv=venv, dags=DAGS, environment=worker_environment)
                 world.sites[name] = stack.enter_context(site)
                 # Every worker at another replica, where there are several.
                 site.enroll(airflow.urls[number % len(airflow.urls)], token, name=name)
