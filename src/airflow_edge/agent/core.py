@@ -334,7 +334,7 @@ class Core:
             self._end(job, Ended(job_id=job.key.job_id, assignment=job.key.assignment, reason=job.stop_reason))
         elif self._runtime_ready and not job.halt_sent:
             job.halt_sent = True
-            self._do(Halt(job.key))
+            self._do(Halt(job.key, job.stop_reason))
 
     def _state_call_ended(self, event: StateCallEnded) -> None:
         job = self._jobs.get(event.key)
@@ -388,7 +388,7 @@ class Core:
     def _halt_if_unwanted(self, key: Key) -> None:
         job = self._jobs.get(key)
         if job is None or not job.live:
-            self._do(Halt(key))
+            self._do(Halt(key, "it should not run any more"))
 
     def _exited(self, event: Exited, now: float) -> None:
         outcome: Outcome | None = event.outcome

@@ -44,7 +44,7 @@ class Hands:
 
     send: Callable[[Send], None]
     start: Callable[[Key], None]
-    halt: Callable[[Key], None]
+    halt: Callable[[Key, str], None]
     admit: Callable[[JobFile], None]
     """The job is stored: let its supervisor in, follow its log."""
     close: Callable[[Key], None]
@@ -111,8 +111,8 @@ class Driver:
                 self._hands.send(command)
             case Start(key):
                 self._hands.start(key)
-            case Halt(key):
-                self._hands.halt(key)
+            case Halt(key, reason):
+                self._hands.halt(key, reason)
             case Close(key):
                 self._hands.close(key)
             case Announce():

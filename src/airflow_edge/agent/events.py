@@ -238,6 +238,7 @@ class Halt:
     """Have the runtime end the job: SIGTERM to the task, later SIGKILL."""
 
     key: Key
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,7 @@ class Link:
         self._hurry = asyncio.Event()
         self._backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
         self._ever_linked = False
+        self._said_goodbye = asyncio.Event()
         self._last_reason = ""
 
     # What the worker calls
@@ -168,21 +169,24 @@ class Link:
     async def say_goodbye(self, reason: str, patience: float) -> None:
         """Tell the centre that the worker ends in good order; wait at most `patience` seconds until that is sent."""
         if self.linked.is_set():
+            self._said_goodbye.set()
             self._all_sent.clear()
             self.send(Goodbye(reason=reason))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._all_sent.wait(), patience)
 
     async def run(self) -> None:
-        """Link again and again.
+        """Link again and again, until goodbye was said.
 
         :raises AgentError: the centre cannot be, or does not want to be linked to, and no task runs here.
         """
-        while True:
+        while not self._said_goodbye.is_set():
             self._hurry.clear()
             try:
                 await self._link_once()
             except AgentError as error:
+                if self._said_goodbye.is_set():
+                    return
                 self._failed(error)
             except ProtocolError as error:
                 log.exception("the centre and this worker misunderstand each other; the link is made anew")

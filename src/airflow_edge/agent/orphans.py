@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SUPERVISOR_GRACE = 5.0
+"""Seconds that a supervisor has, once its task was killed, to note how it ended."""
 LOOK_INTERVAL = 0.5
 """Seconds between two looks whether an orphan has ended."""
 
@@ -80,9 +82,15 @@ class Orphans:
                         os.killpg(task.pid, signal.SIGTERM)
                     else:
                         os.kill(task.pid, signal.SIGTERM)
-            loop = asyncio.get_running_loop()
-            self._kills[key] = loop.call_later(grace, _kill, supervisor)
+            self._kills[key] = asyncio.get_running_loop().call_later(grace, self._kill_task, key, supervisor)
         return True
+
+    def _kill_task(self, key: Key, supervisor: _Supervisor) -> None:
+        if supervisor.lives():
+            for process in _children(supervisor, recursive=True):
+                _kill(process.pid)
+            loop = asyncio.get_running_loop()
+            self._kills[key] = loop.call_later(SUPERVISOR_GRACE, _kill_supervisor, supervisor)
 
     async def run(self) -> None:
         """Notice the ends of orphans."""
@@ -99,11 +107,13 @@ class Orphans:
 
 
 def _began(pid: int) -> str | None:
-    """Give field 22 of proc(5)'s stat, the only name of a process that is never used again."""
+    """Give the time at which a process began (field 22 of proc(5)'s stat); together with its pid that is unique."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
+    # What nobody has reaped yet is gone all the same.
+    return "gone" if fields[0] in {"Z", "X"} else fields[19]
 
 
 def _children(supervisor: _Supervisor, *, recursive: bool = False) -> list[psutil.Process]:
@@ -115,9 +125,12 @@ def _children(supervisor: _Supervisor, *, recursive: bool = False) -> list[psuti
         return []
 
 
-def _kill(supervisor: _Supervisor) -> None:
+def _kill_supervisor(supervisor: _Supervisor) -> None:
     if supervisor.lives():
-        log.warning("killing the supervisor %d and all below it", supervisor.pid)
-        for pid in [*(child.pid for child in _children(supervisor, recursive=True)), supervisor.pid]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        log.warning("the supervisor %d does not end; it is killed", supervisor.pid)
+        _kill(supervisor.pid)
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -54,6 +54,7 @@ class RuntimeLink:
         self._gone = gone
         self._process: subprocess.Popen[bytes] | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._connected = asyncio.Event()
         self._broken = asyncio.Event()
         self._broken.set()
         self._retiring = False
@@ -72,6 +73,9 @@ class RuntimeLink:
             self._process.terminate()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
+                if self._process is None and self._socket.exists():
+                    # One that the last agent has left: it is told as soon as it answers.
+                    await self._connected.wait()
                 # The end of a process that is not a child cannot be waited for, only that of the connection to it.
                 await self._broken.wait()
                 while self._running():  # noqa: ASYNC110 - nor is there an event for a child's end
@@ -170,6 +174,7 @@ class RuntimeLink:
     def _welcome(self, hello: RuntimeHello, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
         self._broken.clear()
+        self._connected.set()
         self.pid = hello.pid
         self.airflow_version = hello.airflow_version
         log.info(

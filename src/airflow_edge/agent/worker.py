@@ -264,10 +264,8 @@ class Worker:
             case Offer():
                 event: Offer | StopAsked | Voided = message
             case Stop():
-                log.info("job %s is to be stopped: %s", key, message.reason)
                 event = StopAsked(key, message.reason)
             case Void():
-                log.info("job %s does not count any more: %s", key, message.reason)
                 event = Voided(key, message.reason)
         self._driver.post(event, lambda: self._link.handled(receipt))
 
@@ -297,8 +295,8 @@ class Worker:
         folder = str(self._folders.folder(key))
         self._runtime.send(StartJob(job_id=key.job_id, assignment=key.assignment, folder=folder))
 
-    def _halt_job(self, key: Key) -> None:
-        log.info("stopping job %s", key)
+    def _halt_job(self, key: Key, reason: str) -> None:
+        log.info("stopping job %s: %s", key, reason)
         grace = self._config.task_stop_grace
         if not self._orphans.halt(key, grace):
             self._runtime.send(StopJob(job_id=key.job_id, assignment=key.assignment, grace=grace))

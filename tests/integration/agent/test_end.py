@@ -35,8 +35,10 @@ async def test_a_draining_worker_ends_with_its_last_job(
     runtime.exit(offer.job_id)
     await centre.message(Ended)
     await centre.message(Goodbye)
+    await centre.cut(1000)
     assert await agent.ended() == 0
     assert runtime.retired
+    assert len(centre.hellos) == 1
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from airflow_edge.agent.config import Config
@@ -19,6 +18,7 @@ from airflow_edge.protocol.messages import Ended, Goodbye, Offer, Released, Stop
 from harness.processes import kill_processes, processes_in
 from tests.integration.agent.centre import Answer, Call, Centre
 from tests.integration.agent.conftest import Agent
+from tests.integration.runtime.agent import is_alive
 from tests.integration.runtime.execution_api import RUN_CONTEXT
 
 DAGS = Path(__file__).parents[1] / "runtime" / "dags"
@@ -90,7 +90,7 @@ async def file(path: Path) -> str:
 
 async def gone(pids: list[int]) -> None:
     async with asyncio.timeout(15):
-        while any(psutil.pid_exists(pid) for pid in pids):  # noqa: ASYNC110 - nothing tells when they are
+        while any(is_alive(pid) for pid in pids):  # noqa: ASYNC110 - nothing tells when they are
             await asyncio.sleep(0.02)
 
 
@@ -149,7 +149,7 @@ async def test_a_task_outlives_agent_and_runtime(
         lambda: any(s.state == "running" and job.job_id in s.alive for s in centre.statuses[statuses:]),
         patience=WARM_UP,
     )
-    assert psutil.pid_exists(task)
+    assert is_alive(task)
     if dies == "runtime":
         await centre.until(lambda: site.log.read_text().count(") is ready") == 2, patience=WARM_UP)
     assert not [m for m in centre.messages if isinstance(m, Ended)]

@@ -120,7 +120,7 @@ class World(RuleBasedStateMachine):
             case Start(key):
                 self.orders[key] += 1
                 self.ordered.add(key)
-            case Halt(key):
+            case Halt(key, _):
                 self.halted.add(key)
 
     # What may happen

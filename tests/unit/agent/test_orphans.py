@@ -1,0 +1,98 @@
+"""With real processes: a leader of a session plays the supervisor, its child the task."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+
+from airflow_edge.agent.events import Key
+from airflow_edge.agent.orphans import Orphans
+
+KEY = Key("00000000-0000-4000-8000-000000000001", 1)
+
+# The supervisor waits for its task and ends; the task says when it is there, and takes SIGTERM as it is told to.
+SUPERVISOR = """
+import subprocess, sys
+task = "import signal, time; {}; print('there', flush=True); time.sleep(100)"
+sys.exit(subprocess.run([sys.executable, "-c", task]).returncode != 0)
+"""
+OBEDIENT = SUPERVISOR.format("pass")
+STUBBORN = SUPERVISOR.format("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+
+
+class Exits:
+    def __init__(self) -> None:
+        self.keys: list[Key] = []
+        self.first = asyncio.Event()
+
+    def __call__(self, key: Key) -> None:
+        self.keys.append(key)
+        self.first.set()
+
+
+@pytest.fixture
+async def exits() -> Exits:
+    return Exits()
+
+
+@pytest.fixture
+async def orphans(exits: Exits) -> AsyncIterator[Orphans]:
+    orphans = Orphans(exits)
+    running = asyncio.create_task(orphans.run())
+    yield orphans
+    running.cancel()
+
+
+@contextlib.contextmanager
+def supervisor(code: str):
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"there\n"
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.mark.parametrize("code", [OBEDIENT, STUBBORN])
+async def test_an_orphan_is_ended_and_its_end_noticed(orphans: Orphans, exits: Exits, code: str) -> None:
+    with supervisor(code) as process:
+        orphans.remember(KEY, process.pid)
+        assert orphans.adopt([KEY]) == {KEY}
+        assert orphans.halt(KEY, 0.2)
+        # Nobody reaps it before its end is noticed: a zombie counts as gone.
+        async with asyncio.timeout(10):
+            await exits.first.wait()
+        assert process.wait(10) == 1
+    assert exits.keys == [KEY]
+    assert not orphans.halt(KEY, 0.2)
+
+
+async def test_what_is_gone_or_unknown_is_no_orphan(orphans: Orphans) -> None:
+    with supervisor(OBEDIENT) as process:
+        orphans.remember(KEY, process.pid)
+    assert orphans.adopt([KEY, Key(KEY.job_id, 2)]) == frozenset()
+
+
+async def test_a_job_of_a_living_runtime_is_not_ours_to_end(orphans: Orphans) -> None:
+    with supervisor(OBEDIENT) as process:
+        orphans.remember(KEY, process.pid)
+        assert not orphans.halt(KEY, 0)
+        assert process.poll() is None
+
+
+async def test_another_process_of_the_same_number_is_no_orphan(orphans: Orphans, monkeypatch) -> None:
+    with supervisor(OBEDIENT) as process:
+        monkeypatch.setattr("airflow_edge.agent.orphans._began", lambda pid: "1")
+        orphans.remember(KEY, process.pid)
+        monkeypatch.setattr("airflow_edge.agent.orphans._began", lambda pid: "2")
+        assert orphans.adopt([KEY]) == frozenset()
