@@ -34,7 +34,7 @@ def warm_up() -> None:
         importlib.import_module(module)
     for module in _LIKELY:
         _try(module, partial(importlib.import_module, module))
-    for what, load in _CACHES.items():
+    for what, load in _PREPARATIONS.items():
         _try(what, load)
     gc.collect()
     gc.freeze()
@@ -69,6 +69,12 @@ def _providers() -> None:
     manager.initialize_providers_taskflow_decorator()
 
 
+def _supervisor() -> None:
+    from airflow_edge.runtime.compat import notice_ends_at_once
+
+    notice_ends_at_once()
+
+
 def _api_client() -> None:
     from airflow_edge.runtime.supervising import api_client
 
@@ -76,10 +82,11 @@ def _api_client() -> None:
     api_client("/nowhere", "").close()
 
 
-_CACHES: Final[dict[str, Callable[[], None]]] = {
+_PREPARATIONS: Final[dict[str, Callable[[], None]]] = {
     "airflow.sdk": _sdk_names,
     "listeners": _listeners,
     "the log handler": _log_handler,
     "the providers' decorators": _providers,
     "the API client": _api_client,
+    "the supervisor's impatience": _supervisor,
 }
