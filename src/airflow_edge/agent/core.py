@@ -7,7 +7,6 @@ state of its task, and `ended` when its process is gone. After a crash the core 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from airflow_edge.agent.events import (
     Acknowledged,
@@ -40,14 +39,12 @@ from airflow_edge.agent.events import (
     TerminateAsked,
     Voided,
 )
+from airflow_edge.agent.job import Job, accepted, story
 from airflow_edge.protocol.local import Outcome
 from airflow_edge.protocol.messages import (
-    Accepted,
     Ended,
     HeldJob,
-    JobKind,
     Offer,
-    Phase,
     Refused,
     Released,
     SiteMessage,
@@ -56,42 +53,6 @@ from airflow_edge.protocol.states import WorkerEvent, WorkerState, next_worker_s
 
 ALIVE_FOR = 60.0
 """Seconds after its last sign of life for which a supervisor is reported as alive."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Job:
-    key: Key
-    kind: JobKind
-    slots: int
-    phase: Phase = "accepted"
-    stop_reason: str | None = None
-    void: bool = False
-    ended: Ended | None = None
-    acknowledged: bool = False
-    log_done: bool = False
-    stored: bool = True
-    start_sent: bool = True
-    halt_sent: bool = False
-    urgent: bool = False
-    state_calls: int = 0
-    last_seen: float | None = None
-
-    @property
-    def live(self) -> bool:
-        return self.phase != "ended"
-
-    def record(self) -> JobRecord:
-        return JobRecord(
-            key=self.key,
-            kind=self.kind,
-            slots=self.slots,
-            phase=self.phase,
-            stop_reason=self.stop_reason,
-            void=self.void,
-            ended=self.ended,
-            acknowledged=self.acknowledged,
-            log_done=self.log_done,
-        )
 
 
 class Core:
@@ -106,20 +67,7 @@ class Core:
         self._terminating = False
         self._waiting: dict[str, tuple[Offer, float]] = {}
         """Offers not answered yet, with the time when their lease runs out."""
-        self._jobs: dict[Key, _Job] = {}
-        for record in records:
-            self._jobs[record.key] = _Job(
-                key=record.key,
-                kind=record.kind,
-                slots=record.slots,
-                phase=record.phase,
-                stop_reason=record.stop_reason,
-                void=record.void,
-                urgent=record.void,
-                ended=record.ended,
-                acknowledged=record.acknowledged,
-                log_done=record.log_done,
-            )
+        self._jobs: dict[Key, Job] = {record.key: Job.of(record) for record in records}
         self._commands: list[Command] = []
 
     # What others may ask
@@ -174,7 +122,7 @@ class Core:
         messages: list[SiteMessage] = []
         for job in self._jobs.values():
             if not job.acknowledged and not job.void:
-                messages += _story(job.record())
+                messages += story(job.record())
         return messages
 
     # What happens
@@ -231,10 +179,10 @@ class Core:
         if job := self._jobs.get(key):
             # One that is being stored is answered when it is.
             if job.stored and not job.void:
-                self._say(*_story(job.record()))
+                self._say(*story(job.record()))
         elif event.known is not None:
             if not event.known.void:
-                self._say(*_story(event.known))
+                self._say(*story(event.known))
         elif self._is_stale(key):
             self._refuse(key, "a newer assignment of this job is here")
         elif reason := self._objection(offer):
@@ -263,7 +211,7 @@ class Core:
         """An offer is better answered late than refused: refused, it would come back at once."""
         return not self._runtime_ready or bool(self._others(key))
 
-    def _others(self, key: Key) -> list[_Job]:
+    def _others(self, key: Key) -> list[Job]:
         return [job for job in self._jobs.values() if job.live and job.key.job_id == key.job_id and job.key != key]
 
     def _take(self, offer: Offer) -> None:
@@ -272,7 +220,7 @@ class Core:
         if offer.slots > self.free:
             self._refuse(key, f"{self.free} of {self.concurrency} slots are free")
             return
-        job = _Job(key=key, kind=offer.kind, slots=offer.slots, stored=False, start_sent=False)
+        job = Job(key=key, kind=offer.kind, slots=offer.slots, stored=False, start_sent=False)
         self._jobs[key] = job
         self._do(Store(job.record(), offer))
 
@@ -287,7 +235,7 @@ class Core:
         job = self._jobs[key]
         job.stored = True
         if not job.void:
-            self._say(_accepted(key))
+            self._say(accepted(key))
         self._start_or_stop(job)
 
     def _not_stored(self, key: Key, reason: str, now: float) -> None:
@@ -325,7 +273,7 @@ class Core:
         self._pursue_stop(job)
         self._forget_if_finished(job)
 
-    def _pursue_stop(self, job: _Job) -> None:
+    def _pursue_stop(self, job: Job) -> None:
         if job.stop_reason is None or not job.live or not job.stored:
             return
         if not job.urgent and (job.phase == "released" or job.state_calls):
@@ -372,7 +320,7 @@ class Core:
             self._halt_if_unwanted(key)
         self._take_waiting(now)
 
-    def _start_or_stop(self, job: _Job) -> None:
+    def _start_or_stop(self, job: Job) -> None:
         if job.stop_reason is not None:
             self._pursue_stop(job)
         elif self._runtime_ready:
@@ -413,7 +361,7 @@ class Core:
 
     # Endings
 
-    def _end(self, job: _Job, ended: Ended) -> None:
+    def _end(self, job: Job, ended: Ended) -> None:
         job.phase = "ended"
         job.ended = ended
         job.acknowledged = job.void
@@ -437,7 +385,7 @@ class Core:
             self._save(job)
             self._forget_if_finished(job)
 
-    def _forget_if_finished(self, job: _Job) -> None:
+    def _forget_if_finished(self, job: Job) -> None:
         if not job.live and job.acknowledged and job.log_done:
             del self._jobs[job.key]
             self._do(Forget(job.record()))
@@ -490,7 +438,7 @@ class Core:
     def _refuse(self, key: Key, reason: str) -> None:
         self._say(Refused(job_id=key.job_id, assignment=key.assignment, reason=reason[:4096]))
 
-    def _save(self, job: _Job) -> None:
+    def _save(self, job: Job) -> None:
         # Before it is stored there is nothing to replace; `Stored` sees to the rest.
         if job.stored:
             self._do(Save(job.record()))
@@ -498,17 +446,3 @@ class Core:
 
 def _key(offer: Offer) -> Key:
     return Key(offer.job_id, offer.assignment)
-
-
-def _accepted(key: Key) -> Accepted:
-    return Accepted(job_id=key.job_id, assignment=key.assignment)
-
-
-def _story(record: JobRecord) -> list[SiteMessage]:
-    """Everything there is to say about a job so far."""
-    story: list[SiteMessage] = [_accepted(record.key)]
-    if record.phase == "released":
-        story.append(Released(job_id=record.key.job_id, assignment=record.key.assignment))
-    if record.ended is not None:
-        story.append(record.ended)
-    return story

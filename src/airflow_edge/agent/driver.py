@@ -31,7 +31,7 @@ from airflow_edge.agent.events import (
 from airflow_edge.agent.folders import JobFolders
 from airflow_edge.agent.journal import Journal
 from airflow_edge.protocol.local import JobFile
-from airflow_edge.protocol.messages import Offer
+from airflow_edge.protocol.messages import Offer, Refused
 
 log = logging.getLogger(__name__)
 
@@ -94,16 +94,28 @@ class Driver:
     async def _round(self, events: Sequence[Posted]) -> None:
         now = asyncio.get_running_loop().time()
         while events:
-            commands = [command for event in events for command in self.core.handle(self._complete(event), now)]
+            commands = [
+                command
+                for posted in events
+                if (event := self._complete(posted)) is not None
+                for command in self.core.handle(event, now)
+            ]
             events = await self._write_down(commands)
             for command in commands:
                 self._obey(command)
 
-    def _complete(self, posted: Posted) -> Event:
+    def _complete(self, posted: Posted) -> Event | None:
+        """Look up what the journal knows of an offer; refuse it where that cannot be known."""
         if not isinstance(posted, Offer):
             return posted
         key = Key(posted.job_id, posted.assignment)
-        return Offered(posted, None if self.core.holds(key) else self._journal.find(key))
+        try:
+            return Offered(posted, None if self.core.holds(key) else self._journal.find(key))
+        except sqlite3.Error as error:
+            log.error("the journal cannot be read: %s; restart the worker to begin a new one", error)
+            reason = f"the site cannot read its journal: {error}"
+            self._hands.send(Send(Refused(job_id=key.job_id, assignment=key.assignment, reason=reason)))
+            return None
 
     def _obey(self, command: Command) -> None:
         match command:
@@ -158,8 +170,9 @@ class Driver:
             for record in stored:
                 self._folders.remove(record.key)
                 refused[record.key] = f"the site cannot write its journal: {error}"
-        for key in gone:
-            self._folders.remove(key)
+        else:
+            for key in gone:
+                self._folders.remove(key)
         return refused
 
     def _job_file(self, offer: Offer) -> JobFile:

@@ -135,6 +135,8 @@ class Link:
         self._all_sent = asyncio.Event()
         self._hurry = asyncio.Event()
         self._backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
+        self._interval = 0.0
+        """Seconds between two statuses, as the centre wants it."""
         self._ever_linked = False
         self._said_goodbye = asyncio.Event()
         self._last_reason = ""

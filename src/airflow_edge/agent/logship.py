@@ -53,7 +53,12 @@ class LogShipper:
     """The logs of all jobs. The link asks for the next chunk when nothing more urgent is to be sent."""
 
     def __init__(
-        self, *, send: Callable[[LogEnd], None], more: Callable[[], None], done: Callable[[Key], None]
+        self,
+        *,
+        send: Callable[[LogEnd], None],
+        more: Callable[[], None],
+        done: Callable[[Key], None],
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """:param send: sends a numbered message
 
@@ -63,20 +68,21 @@ class LogShipper:
         self._send = send
         self._more = more
         self._done = done
+        self._now = now
         self._logs: dict[Key, _Log] = {}
         self._linked = False
         self._look = asyncio.Event()
 
     def follow(self, key: Key, path: Path) -> None:
         """Ship this log from now on."""
-        self._logs.setdefault(key, _Log(key=key, path=path, heard=time.monotonic()))
+        self._logs.setdefault(key, _Log(key=key, path=path, heard=self._now()))
         self._look.set()
 
     def close(self, key: Key) -> None:
         """This log will not grow any more."""
         if entry := self._logs.get(key):
             entry.closed = True
-            entry.heard = time.monotonic()
+            entry.heard = self._now()
         self._look.set()
 
     def linked(self, linked: bool) -> None:
@@ -85,7 +91,7 @@ class LogShipper:
         if linked:
             for entry in self._logs.values():
                 _rewind(entry)
-                entry.heard = time.monotonic()
+                entry.heard = self._now()
             self._look.set()
 
     def acknowledged(self, ack: LogAck) -> None:
@@ -93,7 +99,7 @@ class LogShipper:
         entry = self._logs.get(Key(ack.job_id, ack.assignment))
         if entry is None:
             return
-        entry.heard = time.monotonic()
+        entry.heard = self._now()
         if ack.complete:
             del self._logs[entry.key]
             self._done(entry.key)
@@ -119,7 +125,7 @@ class LogShipper:
                     data=zstd.compress(data, LEVEL),
                 )
                 entry.sent += len(data)
-                entry.last_sent = time.monotonic()
+                entry.last_sent = self._now()
                 self._logs[entry.key] = self._logs.pop(entry.key)
                 return chunk
         return None
@@ -139,7 +145,7 @@ class LogShipper:
         entry.size = max(entry.size, _size(entry.path))
         if not self._linked:
             return
-        now = time.monotonic()
+        now = self._now()
         silence = now - entry.heard
         waiting = entry.sent > entry.acknowledged or entry.end_sent
         if entry.closed and silence > GIVEN_UP_AFTER:

@@ -1,0 +1,135 @@
+"""The driver with a real core, a real journal and real folders: what happens when the disk does not do its part."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from airflow_edge.agent.core import Core
+from airflow_edge.agent.driver import Driver, Hands
+from airflow_edge.agent.events import Exited, Key, RuntimeReady
+from airflow_edge.agent.folders import JobFolders
+from airflow_edge.agent.journal import Journal
+from airflow_edge.protocol.local import JobFile
+from airflow_edge.protocol.messages import Accepted, Ended, Offer, Refused
+
+JOB = "00000000-0000-4000-8000-00000000000{}"
+
+
+class Site:
+    def __init__(self, folder: Path) -> None:
+        self.did: list[object] = []
+        self.jobs: list[JobFile] = []
+        self.journal = Journal(folder / "journal.sqlite")
+        self.folders = JobFolders(folder / "jobs")
+        hands = Hands(
+            send=lambda command: self.did.append(command.message),
+            start=lambda key: self.did.append(("start", key)),
+            halt=lambda key, reason: self.did.append(("halt", key, reason)),
+            admit=self.jobs.append,
+            close=lambda key: self.did.append(("close", key)),
+            announce=lambda: None,
+        )
+        self.driver = Driver(
+            Core(8), self.journal, self.folders, hands, worker_name="press-7", api_socket="/run/agent.sock"
+        )
+
+    async def let(self, *events: object) -> list[object]:
+        """Let these happen at once; give what was done in the end."""
+        self.did.clear()
+        over = [asyncio.Event() for _ in events]
+        for event, done in zip(events, over, strict=True):
+            self.driver.post(event, done.set)  # type: ignore[arg-type]
+        async with asyncio.timeout(10):
+            for done in over:
+                await done.wait()
+        return self.did
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    site = Site(tmp_path)
+    running = asyncio.create_task(site.driver.run())
+    await site.let(RuntimeReady(frozenset(), {}))
+    yield site
+    running.cancel()
+
+
+def offer(number: int) -> Offer:
+    return Offer(
+        job_id=JOB.format(number),
+        assignment=1,
+        kind="task",
+        queue="q",
+        slots=1,
+        lease=10,
+        workload='{"größe": 1}'.encode(),
+    )
+
+
+def key(number: int) -> Key:
+    return Key(JOB.format(number), 1)
+
+
+async def test_offers_that_come_together_are_stored_before_any_is_accepted(site: Site) -> None:
+    did = await site.let(offer(1), offer(2))
+    kinds = [type(what) if isinstance(what, Accepted) else what for what in did]
+    assert kinds == [Accepted, ("start", key(1)), Accepted, ("start", key(2))]
+    assert [job.job_id for job in site.jobs] == [JOB.format(1), JOB.format(2)]
+    assert site.jobs[0].workload == '{"größe": 1}'
+    assert len({job.secret for job in site.jobs}) == 2
+    assert site.folders.read(key(1)) == site.jobs[0]
+    assert site.journal.find(key(2)) is not None
+
+
+async def test_one_job_that_cannot_be_stored_does_not_hinder_another(site: Site) -> None:
+    # A file is where the folder should be.
+    site.folders.folder(key(1)).write_text("in the way")
+    refused, accepted, started = await site.let(offer(1), offer(2))
+    assert isinstance(refused, Refused)
+    assert "cannot write the job's folder" in refused.reason
+    assert isinstance(accepted, Accepted)
+    assert started == ("start", key(2))
+    assert site.journal.find(key(1)) is None
+
+
+async def test_without_a_journal_nothing_is_accepted(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    site.journal.close()
+    (refused,) = await site.let(offer(1))
+    assert isinstance(refused, Refused)
+    assert site.folders.present() == []
+    assert "the journal cannot be read" in caplog.text
+
+
+async def test_an_end_is_told_though_it_cannot_be_written(site: Site) -> None:
+    await site.let(offer(1))
+    site.journal.close()
+    did = await site.let(Exited(key(1), 0, None, None))
+    assert did == [("close", key(1)), Ended(job_id=JOB.format(1), assignment=1, exit_code=0)]
+
+
+async def test_a_condition_is_waited_for(site: Site) -> None:
+    waiting = asyncio.create_task(site.driver.wait_until(lambda core: core.unfinished == 1))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await site.let(offer(1))
+    async with asyncio.timeout(10):
+        await waiting
+
+
+async def test_what_the_journal_does_not_take_is_refused(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(site.journal, "write", full)
+    (refused,) = await site.let(offer(1))
+    assert isinstance(refused, Refused)
+    assert "disk is full" in refused.reason
+    assert site.folders.present() == []
+    assert "make room on the disk" in caplog.text
