@@ -1,0 +1,307 @@
+"""Ten thousand bad messages and requests: no 5xx, no crash, and nothing is changed by them.
+
+Over both kinds of database: 2 × (3,000 messages, 300 first messages, 1,200 requests, 600 made from the document).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from contextlib import asynccontextmanager, suppress
+from typing import get_args
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+import msgspec
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import MetaData, select
+from websockets.exceptions import ConnectionClosed
+
+from airflow_edge.gateway.openapi import document
+from airflow_edge.protocol import messages, tokens, urls
+from airflow_edge.protocol.messages import Accepted, Offer
+from airflow_edge.protocol.session import site_session
+from tests.integration.gateway.site import Site, SiteLink
+
+VOLATILE = {
+    # Each accepted token leaves its mark here, also one that is refused for another reason afterwards.
+    "airflow_edge_nonce": None,
+    # Who is linked where, and when it was last seen.
+    "airflow_edge_worker": {
+        "state", "concurrency", "last_seen_at", "changed_at", "boot_id", "link_id", "gateway_id", "agent_version",
+        "airflow_version", "system",
+    },
+    # Offers that nobody answered go back into the queue meanwhile.
+    "airflow_edge_job": {"state", "lease_until"},
+}  # fmt: skip
+
+QUIET = settings(
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
+)
+
+
+def dump(engine):
+    """Everything in the database that these tests must not change."""
+    tables = MetaData()
+    tables.reflect(engine)
+    content = {}
+    with engine.connect() as connection:
+        for name, table in tables.tables.items():
+            volatile = VOLATILE.get(name, set())
+            if volatile is not None:
+                kept = [column for column in table.columns if column.name not in volatile]
+                content[name] = sorted(map(repr, connection.execute(select(*kept))))
+    return content
+
+
+@asynccontextmanager
+async def unchanged(centre):
+    """Compare the whole database before and after."""
+    before = dump(centre.engine)
+    yield
+    after = dump(centre.engine)
+    changed = {name: set(rows) ^ set(before.get(name, ())) for name, rows in after.items() if rows != before.get(name)}
+    assert not changed
+
+
+@pytest.fixture(autouse=True)
+def no_error_logged(caplog):
+    """Whatever comes from outside is no error of the server."""
+    yield
+    records = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
+    assert not [record.getMessage() for record in records if record.name.startswith(("uvicorn", "airflow_edge"))]
+
+
+@pytest.fixture
+async def victim(centre):
+    """A worker with a running job, and another job that waits: what an attacker would like to reach."""
+    queue = centre.queue_name()
+    site = await centre.site(queue)
+    async with site.link(centre.gateway, concurrency=1) as link:
+        job = centre.queue(queue, workload_id=centre.task_instance(queue))
+        offer = await link.get(Offer)
+        await link.say(Accepted(job_id=offer.job_id, assignment=1))
+        await link.acknowledged()
+        centre.queue(queue)
+        yield job
+
+
+# Messages
+
+ids = st.uuids().map(str)
+numbers = st.integers(-(2**70), 2**70)
+scalars = st.none() | st.booleans() | numbers | st.floats() | st.text(max_size=30) | st.binary(max_size=30)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+FIELDS = {kind.__name__: kind.__struct_fields__ for kind in get_args(messages.SiteMessage)}
+
+
+@st.composite
+def bodies(draw, job_id):
+    """A message with the right fields and anything in them, often about a job that is another's."""
+    kind = draw(st.sampled_from(sorted(FIELDS)))
+    likely = {
+        "job_id": st.sampled_from([job_id, str(uuid4())]) | ids,
+        "assignment": st.integers(1, 3),
+        "exit_code": st.none() | st.integers(-3, 300),
+        "signal": st.none() | st.integers(0, 64),
+        "reason": st.text(max_size=20),
+        "offset": st.integers(0, 2**63 - 1),
+        "size": st.integers(1, 300_000),
+        "crc32": st.integers(0, 2**32 - 1),
+        "data": st.binary(max_size=50),
+        "sha256": st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
+        "state": st.sampled_from(["idle", "running", "terminating", "unknown", "offline", "starting"]),
+        "alive": st.lists(st.just(job_id) | ids, max_size=3),
+        "system": st.dictionaries(
+            st.text(min_size=1, max_size=9), st.text(max_size=9) | numbers | st.floats(), max_size=4
+        ),
+    }
+    body = {"type": kind}
+    for field in FIELDS[kind]:
+        chance = draw(st.integers(0, 99))
+        if chance:
+            body[field] = draw(values if chance < 3 else likely.get(field, values))
+    return body
+
+
+@st.composite
+def frames(draw, job_id):
+    """Bytes for the wire: a frame with a made-up message, or not even that."""
+    shape = draw(st.sampled_from(["message"] * 17 + ["frame", "bytes", "cut"]))
+    body = draw(bodies(job_id))
+    seq = draw(st.sampled_from(["next"] * 19 + [3]))
+    if shape == "frame":
+        return None, encoded(draw(values))
+    if shape == "bytes":
+        return None, draw(st.binary(max_size=60))
+    if shape == "cut":
+        whole = encoded([1, 0, body])
+        return None, whole[: draw(st.integers(0, len(whole)))]
+    return seq, body
+
+
+def encoded(value):
+    try:
+        return msgspec.msgpack.encode(value)
+    except (OverflowError, ValueError):
+        # An integer that MessagePack cannot say: as text.
+        return msgspec.msgpack.encode(repr(value))
+
+
+UNNUMBERED = {"Hello", "Status", "LogChunk", "Ping"}
+
+
+def generated(strategy, count):
+    """So many examples of a strategy."""
+    made = []
+
+    @settings(QUIET, max_examples=count)
+    @given(strategy)
+    def collect(example):
+        made.append(example)
+
+    collect()
+    return made
+
+
+async def test_3000_messages_on_living_links(centre, victim):
+    site = await centre.site(centre.queue_name())
+    async with unchanged(centre):
+        messages_left = iter(generated(frames(str(victim.id)), 3_000))
+        told = 0
+        link_over = False
+        while not link_over:
+            async with site.link(centre.gateway) as link:
+                number = 0
+                with suppress(ConnectionClosed):
+                    for seq, body in messages_left:
+                        if seq is not None:
+                            numbered = body["type"] not in UNNUMBERED
+                            number += numbered
+                            body = encoded([(number if numbered else 0) if seq == "next" else seq, 0, body])
+                        await link.connection.send(body)
+                        told += 1
+                    link_over = True
+                await link.connection.close()
+                assert link.connection.close_code in {1000, 4400}, link.connection.close_reason
+    assert told > 2_500
+    await assert_alive(centre)
+
+
+async def test_300_first_frames(centre, victim):
+    site = await centre.site(centre.queue_name())
+    hellos = bodies(str(victim.id)).map(lambda body: encoded([0, 0, body]))
+    async with unchanged(centre):
+        for data in generated(st.binary(max_size=60) | values.map(encoded) | hellos, 300):
+            async with site.connection(centre.gateway) as connection:
+                await connection.send(data)
+                code, _ = await SiteLink(connection, site_session("s")).closed()
+                assert code == 4400
+    await assert_alive(centre)
+
+
+# Requests
+
+methods = st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "PROPFIND"])
+visible = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=80)
+paths = st.one_of(
+    st.sampled_from(
+        [urls.ENROLL, urls.LINK, urls.HEALTH, urls.EXECUTION, "/", "/v1", "/v1/worker/x", "/v1/jobs/fetch/x", "/v2"]
+    ),
+    st.text(max_size=40).map(lambda text: f"{urls.EXECUTION}/{quote(text, safe='')}"),
+    st.lists(
+        st.sampled_from(["task-instances", "xcoms", "variables", "store", "ti", "..", ".", "", "%2e%2e", "%00", "run"]),
+        max_size=5,
+    ).map(lambda parts: "/".join([urls.EXECUTION, *parts])),
+)  # fmt: skip
+requests = st.fixed_dictionaries(
+    {
+        "method": methods,
+        "path": paths,
+        "authorization": st.sampled_from(["none", "junk", "valid", "valid", "other", "strange", "strange"]),
+        "claims": st.fixed_dictionaries(
+            {},
+            optional={
+                "iat": numbers | st.floats() | st.just(10**400),
+                "exp": numbers,
+                "sub": values,
+                "jti": values,
+                "aud": values,
+                "htm": values,
+            },
+        ),
+        "junk": visible,
+        "job": st.sampled_from(["none", "victim", "junk", "unknown"]),
+        "body": st.binary(max_size=200) | values.map(lambda value: json.dumps(value, default=str).encode()),
+        "type": st.sampled_from(["application/json", "text/plain", "application/x-www-form-urlencoded", "", "x/y; q"]),
+    }
+)
+
+
+async def test_1200_requests(centre, victim):
+    site = await centre.site(centre.queue_name())
+    async with unchanged(centre), httpx.AsyncClient(trust_env=False, timeout=60) as client:
+        for request in generated(requests, 1_200):
+            headers = {"Content-Type": request["type"]}
+            signed = {"valid": request["path"], "other": "/v1/other"}.get(request["authorization"])
+            if signed is not None:
+                subject = {"sub": "enrol"} if request["path"] == urls.ENROLL else {}
+                headers |= site.headers(request["method"], signed, **subject)
+            elif request["authorization"] == "strange":
+                now = int(time.time())
+                good = {"sub": site.worker_id, "aud": tokens.AUDIENCE, "iat": now, "exp": now + 60, "jti": uuid4().hex}
+                claims = {**good, "htm": request["method"], "htu": request["path"], **request["claims"]}
+                payload = json.dumps(claims, default=str).encode()
+                headers["Authorization"] = f"Bearer {site.strange_token(payload)}"
+            elif request["authorization"] == "junk":
+                headers["Authorization"] = f"Bearer {request['junk']}"
+            if request["job"] != "none":
+                names = {"victim": f"{victim.id}:1", "junk": request["junk"], "unknown": f"{uuid4()}:1"}
+                headers[urls.JOB_HEADER] = names[request["job"]]
+            answer = await client.send(
+                httpx.Request(
+                    request["method"],
+                    centre.gateway,
+                    headers=headers,
+                    content=request["body"],
+                    extensions={"target": (httpx.URL(centre.gateway).path + request["path"]).encode()},
+                )
+            )
+            assert answer.status_code < 500, (request, answer.status_code, answer.text)
+            assert answer.status_code >= 400 or request["path"] == urls.HEALTH, (request, answer.status_code)
+    await assert_alive(centre)
+
+
+schema = schemathesis.openapi.from_dict(json.loads(document()))
+sites: dict[str, Site] = {}
+
+
+@schema.include(method=["POST", "GET"]).parametrize()
+@settings(QUIET, max_examples=200)
+def test_200_requests_by_the_document_for_each_operation(centre, case):
+    site = sites.setdefault(centre.gateway, Site())
+    subject = {"sub": "enrol"} if case.path == urls.ENROLL else {}
+    case.headers = {**(case.headers or {}), **site.headers(case.method.upper(), case.formatted_path, **subject)}
+    answer = case.call(base_url=centre.gateway)
+    assert answer.status_code < 500, (case.as_curl_command(), answer.text)
+    assert answer.status_code >= 400 or case.path == urls.HEALTH
+
+
+async def assert_alive(centre):
+    """The gateway still does its work."""
+    queue = centre.queue_name()
+    site = await centre.site(queue)
+    async with site.link(centre.gateway) as link:
+        job = centre.queue(queue)
+        assert (await link.get(Offer)).job_id == str(job.id)
