@@ -7,9 +7,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from airflow_edge import settings
 from airflow_edge.protocol import states
+
+State = TypeVar("State", bound=StrEnum)
+Event = TypeVar("Event", bound=StrEnum)
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -48,7 +52,7 @@ def settings_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def diagram(table: Mapping[StrEnum, Mapping[StrEnum, StrEnum]], first: StrEnum) -> list[str]:
+def diagram(table: Mapping[State, Mapping[Event, State]], first: State) -> list[str]:
     """Draw a table of transitions as a Mermaid state diagram."""
 
     def name(state: StrEnum) -> str:
@@ -138,12 +142,9 @@ def commands_page() -> str:
     groups = centre.add_subparsers()
     for command in definition.get_edge_commands():
         _add_command(groups, command)
-    statuses = {
-        each.exit_status: each
-        for each in vars(errors).values()
-        if isinstance(each, type) and "exit_status" in vars(each) and each is not errors.AgentError
-    }
-    exits = [f"| {status} | {' '.join((statuses[status].__doc__ or '').split())} |" for status in sorted(statuses)]
+    kinds = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.AgentError)]
+    own = {each.exit_status: each for each in kinds if "exit_status" in vars(each) and each is not errors.AgentError}
+    exits = [f"| {status} | {' '.join((own[status].__doc__ or '').split())} |" for status in sorted(own)]
     lines = [
         NOTE,
         "",
