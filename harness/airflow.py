@@ -224,7 +224,7 @@ class MigratedDatabases:
     def create(self, name: str) -> Database:
         """A new database called `name`, ready for a deployment."""
         if self._template is None:
-            self._template = self._databases.create(f"template_{self.venv.name.strip('.')}")
+            self._template = self._databases.create(f"template_{secrets.token_hex(4)}")
             Airflow(
                 self._folder / "template",
                 self._template,

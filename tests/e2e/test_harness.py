@@ -11,12 +11,9 @@ from tests.e2e.world import DAGS
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_a_task_runs_with_the_local_executor_and_nothing_stays_behind(kind, request, tmp_path):
-    migrated = request.getfixturevalue({"sqlite": "sqlite", "postgresql": "postgres"}[kind])
+def test_a_task_runs_with_the_local_executor_and_nothing_stays_behind(sqlite, tmp_path):
     home = tmp_path / "centre"
-    database = migrated.create(f"harness_{kind}")
-    with Airflow(home, database, venv=migrated.venv, dags=DAGS) as airflow:
+    with Airflow(home, sqlite.create("harness"), venv=sqlite.venv, dags=DAGS) as airflow:
         airflow.boot(triggerer=False)
         with airflow.client() as client:
             client.wait_for_dags(["hello"])
