@@ -84,7 +84,7 @@ env-edge3: $(EDGE3)/done.stamp ## .build/edge3: the peer that the benchmark runs
 
 # ---- what people run
 
-.PHONY: test lint format demo bench chaos docs docs-check lock clean
+.PHONY: test lint format demo bench chaos scenarios docs docs-check lock clean
 test: setup env-worker env-airflow-3.2 env-edge3 ## all tests (make test ARGS='tests/unit -x' for some)
 	$(BIN)/python -m pytest $(ARGS)
 
@@ -107,6 +107,9 @@ bench: setup env-worker env-edge3 ## side by side with LocalExecutor and edge3
 
 chaos: setup env-worker ## break everything on purpose, then look for what is lost (ARGS='--minutes 30 --seed 7')
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+scenarios: setup env-worker ## one outage, crash or lost message at a time, each with its expected end
+	$(BIN)/python -m pytest -m chaos tests/chaos $(ARGS)
 
 docs: setup ## write the generated pages anew
 	$(BIN)/python -m tools.docs
