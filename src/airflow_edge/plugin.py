@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +18,12 @@ class EdgePlugin(AirflowPlugin):
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """Give the gateway, to be mounted under `/edge_worker`."""
+        """Give the gateway, to be mounted under `/edge_worker`; nothing where the provider it replaces is there too."""
+        from airflow_edge.executor.edge3 import UNINSTALL_EDGE3, edge3_is_installed
+
+        if edge3_is_installed():
+            logging.getLogger(__name__).error(UNINSTALL_EDGE3)
+            return []
         from airflow_edge.gateway.app import create_app
 
         return [{"app": create_app(), "url_prefix": PREFIX, "name": "Edge gateway"}]

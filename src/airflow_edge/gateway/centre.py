@@ -48,9 +48,7 @@ class Centre:
             store, calls, self.links, offer_timeout=config.offer_timeout, poll_interval=self._poll_interval
         )
         self._listener = listener
-        self._keeper = Keeper(
-            store, calls, self.links, self.dispatcher, self.directory, self.authenticator.seen, config
-        )
+        self._keeper = Keeper(store, calls, self.links, self.directory, self.authenticator.seen, self.requeued, config)
         self._background = Background()
 
     def start(self) -> None:
@@ -69,6 +67,12 @@ class Centre:
         await self._background.stop()
         for link in self.links:
             link.close(1012, "the API server is shutting down")
+
+    def requeued(self) -> None:
+        """Say, here and at all other gateways, that a job is back in the queue."""
+        self.dispatcher.wake()
+        if self._listener is not None:
+            self._listener.tell()
 
     def _poll_interval(self) -> float:
         if self._listener is not None and self._listener.connected:

@@ -7,18 +7,25 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow_edge.dispatch.model import Capacity, ClaimedJob
 from airflow_edge.dispatch.ports import JobQueue
-from airflow_edge.gateway.link import Link
+from airflow_edge.dispatch.reports import Report
 from airflow_edge.gateway.links import Links
-from airflow_edge.gateway.store_calls import StoreCalls, persist
+from airflow_edge.gateway.store_calls import StoreCalls, StoreUnavailableError
 from airflow_edge.protocol.messages import MAX_FRAME_BYTES, Ended, Refused
 
 log = logging.getLogger(__name__)
 
 MAX_WORKLOAD_BYTES = MAX_FRAME_BYTES - 64 * 1024
 """A longer workload fits into no frame."""
+TOO_LONG = (
+    f"the workload is longer than the {MAX_WORKLOAD_BYTES // 2**20} MiB that can be handed to an edge worker: pass "
+    "large values by reference, not as arguments"
+)
+PAUSE = 1.0
+"""Seconds between two attempts while the database does not answer."""
 
 
 class Dispatcher:
@@ -56,21 +63,29 @@ class Dispatcher:
                 async with asyncio.timeout(self._poll_interval()):
                     await self._awake.wait()
             self._awake.clear()
-            await self._hand_out()
+            try:
+                await self._hand_out()
+            except StoreUnavailableError:
+                # It was logged. Who could take jobs may be different when the database answers again.
+                self.wake()
+                await asyncio.sleep(PAUSE)
 
     async def _hand_out(self) -> None:
         clock = asyncio.get_running_loop().time
         capacities = self._links.capacities(clock())
         if not capacities:
             return
-        jobs = await persist(lambda: self._claim(list(capacities.values())))
+        jobs = await self._claim(list(capacities.values()))
         links = {link.worker.id: link for link in capacities}
         for job in jobs:
             link = links[job.worker_id]
-            if len(job.workload) * 4 > MAX_WORKLOAD_BYTES and len(job.workload.encode()) > MAX_WORKLOAD_BYTES:
-                await self._fail(job)
+            if len(job.workload.encode()) > MAX_WORKLOAD_BYTES:
+                await self._settle(job, Ended(**_name(job), reason=TOO_LONG))
+                log.error("Job %s fails: %s", job.id, TOO_LONG)
             elif not link.open:
-                await self._give_back(job, link)
+                await self._settle(job, Refused(**_name(job), reason="the worker was not linked any more"))
+                log.info("Job %s is back in the queue: worker '%s' is not linked any more", job.id, link.worker.name)
+                self.wake()
             else:
                 link.offer(job, lease=self._offer_timeout, now=clock())
 
@@ -79,18 +94,11 @@ class Dispatcher:
         lease_until = now + timedelta(seconds=self._offer_timeout)
         return await self._calls.run(self._store.claim, capacities, now=now, lease_until=lease_until)
 
-    async def _give_back(self, job: ClaimedJob, link: Link) -> None:
-        """Put a job back whose worker went away meanwhile; were that to fail, its lease would run out."""
-        log.info("Job %s goes back into the queue: worker '%s' is not linked any more", job.id, link.worker.name)
-        report = Refused(job_id=str(job.id), assignment=job.assignment, reason="the worker was not linked any more")
-        await self._calls.run(self._store.settle, job.worker_id, [report], now=datetime.now(UTC))
-        self.wake()
+    async def _settle(self, job: ClaimedJob, report: Report) -> None:
+        """Undo a claim; were that to fail, its lease would run out."""
+        with suppress(StoreUnavailableError):
+            await self._calls.run(self._store.settle, job.worker_id, [report], now=datetime.now(UTC))
 
-    async def _fail(self, job: ClaimedJob) -> None:
-        reason = (
-            f"the workload is longer than the {MAX_WORKLOAD_BYTES // 2**20} MiB that can be handed to an edge worker: "
-            "pass large values by reference, not as arguments"
-        )
-        log.error("Job %s fails: %s", job.id, reason)
-        report = Ended(job_id=str(job.id), assignment=job.assignment, reason=reason)
-        await self._calls.run(self._store.settle, job.worker_id, [report], now=datetime.now(UTC))
+
+def _name(job: ClaimedJob) -> dict[str, Any]:
+    return {"job_id": str(job.id), "assignment": job.assignment}

@@ -128,7 +128,10 @@ class Door:
         link.resend(again)
         for key in admission.void:
             link.void_job(key, "the centre does not know this job here: it was given to another worker, or has ended")
-        centre.dispatcher.wake()
+        if admission.requeued:
+            centre.requeued()
+        else:
+            centre.dispatcher.wake()
         try:
             end = await link.run(websocket)
         finally:
@@ -207,6 +210,7 @@ def _make_link(
         lane,
         settle=lambda reports: run(store.settle, worker.id, reports, now=datetime.now(UTC)),
         wake_dispatcher=centre.dispatcher.wake,
+        requeued=centre.requeued,
         silence=centre.config.silence,
     )
 

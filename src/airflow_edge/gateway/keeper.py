@@ -17,7 +17,6 @@ from airflow_edge.dispatch.ports import JobQueue, Nonces, Tasks, WorkerRegistry
 from airflow_edge.gateway import connection
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.directory import WorkerDirectory
-from airflow_edge.gateway.dispatcher import Dispatcher
 from airflow_edge.gateway.link import Link
 from airflow_edge.gateway.links import Links
 from airflow_edge.gateway.replay import SeenTokens
@@ -48,17 +47,21 @@ class Keeper:
         store: Store,
         calls: StoreCalls,
         links: Links,
-        dispatcher: Dispatcher,
         directory: WorkerDirectory,
         seen: SeenTokens,
+        requeued: Callable[[], None],
         config: GatewayConfig,
     ) -> None:
+        """Set it up.
+
+        :param requeued: is called when jobs are back in the queue
+        """
         self._store = store
         self._calls = calls
         self._links = links
-        self._dispatcher = dispatcher
         self._directory = directory
         self._seen = seen
+        self._requeued = requeued
         self._config = config
         self._looked_at = datetime.now(UTC)
         self._steady_since: float | None = None
@@ -122,7 +125,7 @@ class Keeper:
 
     async def _expire_leases(self) -> None:
         if await self._calls.run(self._store.expire_leases, now=datetime.now(UTC)):
-            self._dispatcher.wake()
+            self._requeued()
 
     async def _note_presence(self) -> None:
         now = datetime.now(UTC)

@@ -77,12 +77,14 @@ class Link:
         *,
         settle: Callable[[list[Report]], Awaitable[list[Reading]]],
         wake_dispatcher: Callable[[], None],
+        requeued: Callable[[], None],
         silence: float,
     ) -> None:
         """Take over a connection whose `Hello` was answered.
 
         :param settle: applies reports of this worker in one transaction
-        :param wake_dispatcher: is called when there may be something to hand out, or somebody to hand it to
+        :param wake_dispatcher: is called when the worker could take more
+        :param requeued: is called when a job of this worker is back in the queue
         :param silence: seconds without a word after which the link is given up
         """
         self.id = link_id
@@ -99,6 +101,7 @@ class Link:
         self._acknowledged = session.handled
         self._stopped: set[Key] = set()
         self._wake_dispatcher = wake_dispatcher
+        self._requeued = requeued
         self._silence = silence
         self._reports = ReportLane(settle, self._settled)
         self._logs = log_lane
@@ -274,7 +277,9 @@ class Link:
                 self.slots.free(key)
             self._finish(seq)
         self._acknowledge()
-        if not all(isinstance(report, Accepted) for _, report, _ in batch):
+        if any(isinstance(report, Refused) for _, report, _ in batch):
+            self._requeued()
+        elif not all(isinstance(report, Accepted) for _, report, _ in batch):
             self._wake_dispatcher()
 
     def _log_acknowledged(self, key: Key, offset: int) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import asyncpg
 from sqlalchemy.engine import URL
 
+from airflow_edge.store.outbox import CHANNEL, QUEUED
+
 log = logging.getLogger(__name__)
 
-CHANNEL: Final = "airflow_edge"
 CONNECT_TIMEOUT = 10.0
 CHECK_INTERVAL = 20.0
 """Seconds between two signs of life that are asked of the connection: one that died silently is noticed then."""
@@ -52,8 +54,25 @@ class Listener:
         :param dsn: as `dsn_of` gives it
         """
         self._dsn = dsn
-        self.connected = False
+        self._connection: asyncpg.Connection | None = None
+        self._telling: set[asyncio.Task[None]] = set()
+
+    @property
+    def connected(self) -> bool:
         """Whether notifications arrive at present."""
+        return self._connection is not None
+
+    def tell(self) -> None:
+        """Notify all listeners, here and elsewhere, as far as that is possible at present."""
+        if self._connection is not None and not self._telling:
+            task = asyncio.create_task(self._tell(self._connection))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+    async def _tell(self, connection: asyncpg.Connection) -> None:
+        # Were it not to get through, the others would look at the queue by themselves soon.
+        with suppress(*_ERRORS):
+            await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, QUEUED, timeout=CONNECT_TIMEOUT)
 
     async def run(self, notified: Callable[[], None]) -> None:
         """Call `notified` for each notification, and after each connection, until cancelled."""
@@ -64,11 +83,11 @@ class Listener:
                 try:
                     await connection.add_listener(CHANNEL, lambda *_: notified())
                     pause = FIRST_PAUSE
-                    self.connected = True
+                    self._connection = connection
                     notified()
                     await _until_lost(connection)
                 finally:
-                    self.connected = False
+                    self._connection = None
                     connection.terminate()
             except _ERRORS as error:
                 log.warning(

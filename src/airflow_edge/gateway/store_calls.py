@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +20,9 @@ T = TypeVar("T")
 THREADS = 8
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
+
+_OUTAGES = (OperationalError, InterfaceError, PoolTimeoutError)
+"""Not reachable, or too busy; anything else is somebody's mistake."""
 
 
 class StoreUnavailableError(Exception):
@@ -30,18 +34,35 @@ class StoreCalls:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="edge-gateway-store")
+        self._outage_since: float | None = None
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call it in a thread. A call that has begun ends, even if nobody waits for it any more.
 
         :raises StoreUnavailableError: the database failed.
         """
+        loop = asyncio.get_running_loop()
         call = functools.partial(function, *args, **kwargs)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-        except SQLAlchemyError as error:
-            log.warning("The database could not be asked (%s): %s", getattr(function, "__name__", function), error)
+            answer = await loop.run_in_executor(self._threads, call)
+        except _OUTAGES as error:
+            self._note_outage(loop.time(), error)
             raise StoreUnavailableError(str(error)) from error
+        except SQLAlchemyError as error:
+            log.exception("The database did not do what it was asked (%s)", getattr(function, "__name__", function))
+            raise StoreUnavailableError(str(error)) from error
+        self._note_answer(loop.time())
+        return answer
+
+    def _note_outage(self, now: float, error: SQLAlchemyError) -> None:
+        if self._outage_since is None:
+            self._outage_since = now
+            log.warning("The database does not answer; it is asked again and again: %s", str(error).partition("\n")[0])
+
+    def _note_answer(self, now: float) -> None:
+        if self._outage_since is not None:
+            log.info("The database answers again, after %.0f s", now - self._outage_since)
+            self._outage_since = None
 
     def close(self) -> None:
         """Let the calls that have begun end, and drop the others."""

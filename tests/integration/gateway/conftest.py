@@ -6,7 +6,6 @@ import os
 from contextlib import ExitStack
 
 import pytest
-from sqlalchemy.orm import Session
 
 from harness.database import PostgresServer, SqliteFiles
 
@@ -46,23 +45,15 @@ def airflow_database(database, gateway_home):
         for name, value in environment.items():
             patch.setenv(name, value)
         from airflow import settings
-        from airflow.models import import_all_models
-        from airflow.models.base import Base as AirflowBase
-        from airflow.utils.db import synchronize_log_template
 
-        from airflow_edge.store.tables import Base
+        from tests.integration.gateway.world import make_tables
 
         settings.configure_vars()
         settings.dispose_orm(do_log=False)
         settings.configure_orm()
-        import_all_models()
         engine = settings.engine
         assert engine is not None
-        AirflowBase.metadata.create_all(engine)
-        Base.metadata.create_all(engine)
-        with Session(engine) as session:
-            synchronize_log_template(session=session)
-            session.commit()
+        make_tables(engine)
         yield engine
         settings.dispose_orm(do_log=False)
     assert os.environ.get("AIRFLOW__API_AUTH__JWT_SECRET") != JWT_SECRET

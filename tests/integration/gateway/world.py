@@ -31,7 +31,7 @@ from airflow_edge.gateway.store_calls import StoreCalls
 from airflow_edge.protocol.urls import HEALTH, LINK, PREFIX
 from airflow_edge.store import outbox
 from airflow_edge.store.sql import SqlStore
-from airflow_edge.store.tables import JobRow
+from airflow_edge.store.tables import Base, JobRow
 from airflow_edge.store.transactions import SessionFactory
 from tests.integration.gateway.site import Site
 
@@ -57,6 +57,20 @@ def config(**changes: Any) -> GatewayConfig:
     )
 
 
+def make_tables(engine: Engine) -> None:
+    """Make all tables, Airflow's own and ours."""
+    from airflow.models import import_all_models
+    from airflow.models.base import Base as AirflowBase
+    from airflow.utils.db import synchronize_log_template
+
+    import_all_models()
+    AirflowBase.metadata.create_all(engine)
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        synchronize_log_template(session=session)
+        session.commit()
+
+
 async def wait_until(look: Callable[[], T], enough: Callable[[T], bool], *, patience: float = 20.0) -> T:
     """Look again and again until it is enough."""
     clock = asyncio.get_running_loop().time
@@ -67,10 +81,10 @@ async def wait_until(look: Callable[[], T], enough: Callable[[T], bool], *, pati
     return seen
 
 
-def mounted(*, root_path: str = "", **settings: Any) -> FastAPI:
+def mounted(*, root_path: str = "", session_factory: SessionFactory | None = None, **settings: Any) -> FastAPI:
     """A gateway mounted as Airflow does it, without Airflow's own pages beside it."""
     app = FastAPI(lifespan=lifespan, root_path=root_path)
-    app.mount(PREFIX, create_app(config(**settings)))
+    app.mount(PREFIX, create_app(config(**settings), session_factory))
     return app
 
 
@@ -105,7 +119,9 @@ def links_only(sessions: SessionFactory, **settings: Any) -> FastAPI:
 class GatewayServer:
     """One API server: uvicorn, in a thread with a loop of its own."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, *, wait: bool = True) -> None:
+        """:param wait: until the gateway is ready, not only until the server is up"""
+        self._wait = wait
         # As `airflow api-server` sets it, but for the port.
         self._server = uvicorn.Server(
             uvicorn.Config(app, port=0, lifespan="on", access_log=False, log_config=None, timeout_keep_alive=60)
@@ -123,7 +139,7 @@ class GatewayServer:
         self._thread.start()
         deadline = threading.Event()
         for _ in range(int(START_PATIENCE / 0.02)):
-            if self._server.started and httpx.get(self.url + HEALTH, trust_env=False).is_success:
+            if self._server.started and not (self._wait and httpx.get(self.url + HEALTH, trust_env=False).is_error):
                 return
             assert self._thread.is_alive(), "the server has died"
             deadline.wait(0.02)
@@ -183,6 +199,21 @@ class Centre:
         site = Site()
         answer = await site.enroll(self.gateway, self.enroll_token(*queues))
         assert answer.status_code == 200, answer.text
+        return site
+
+    @staticmethod
+    def stranger() -> Site:
+        """A site that nobody has enrolled."""
+        return Site()
+
+    def trusted_site(self, *queues: str) -> Site:
+        """A site that is enrolled without the gateway's doing."""
+        site = Site()
+        worker = self.store.enroll_trusted(
+            site.name, bytes.fromhex(site.public_key), queues, now=datetime.now(UTC)
+        ).worker
+        assert worker is not None
+        site.worker_id = str(worker.id)
         return site
 
     def queue(self, queue: str, **fields: Any) -> NewJob:
