@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
+from types import SimpleNamespace
 
 import httpx
 import msgspec
 import pytest
 from backports import zstd
 
+from airflow_edge.logs.task_log import EdgeTaskLog
 from airflow_edge.protocol.messages import Accepted, Ended, LogAck, LogChunk, LogEnd, Offer
 
 PATH = "dag_id={dag}/run_id=run/task_id=task/attempt=1.log"
@@ -140,3 +142,31 @@ async def test_a_log_that_nobody_knows_is_let_go(centre, task):
     await link.say(chunk(unknown, 0, line("x")), end_of(unknown, line("x")))
     ack = await link.until(LogAck, lambda ack: ack.complete)
     assert (ack.job_id, ack.offset) == (unknown.job_id, len(line("x")))
+
+
+class FolderLog:
+    """A remote log of the old kind, as a provider may bring it."""
+
+    processors = (str.upper,)
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def upload(self, path, ti=None):
+        (self.folder / "uploaded").write_text(str(path))
+
+    def read(self, relative_path, ti):
+        return ["from the folder"], [(self.folder / "log").read_text()]
+
+
+async def test_other_tasks_logs_come_from_where_they_came_before(centre, tmp_path):
+    ti = SimpleNamespace(hostname="a-scheduler")
+    (tmp_path / "log").write_text("one\ntwo\n")
+    log = EdgeTaskLog(FolderLog(tmp_path))
+    sources, (stream,) = log.stream("dag_id=other/attempt=1.log", ti)
+    assert (sources, list(stream)) == (["from the folder"], ["one", "two"])
+    assert log.read("dag_id=other/attempt=1.log", ti) == (["from the folder"], ["one\ntwo"])
+    assert log.processors == (str.upper,)
+    log.upload("here", ti)
+    assert (tmp_path / "uploaded").read_text() == "here"
+    assert EdgeTaskLog().stream("dag_id=other/attempt=1.log", ti) == ([], [])

@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidStatus
 
 from airflow_edge.gateway.app import create_app
 from airflow_edge.protocol import urls
-from airflow_edge.protocol.messages import Accepted, Ended, Offer, Released, Status
+from airflow_edge.protocol.messages import Accepted, Ended, Offer, Refused, Released, Status
 from airflow_edge.protocol.states import WorkerState
 from harness.database import PostgresServer, SqliteFiles
 from tests.integration.gateway.world import Centre, GatewayServer, config, make_tables, mounted, wait_until
@@ -83,6 +83,25 @@ async def test_a_job_is_offered_at_once_where_the_database_notifies(failing_cent
                 await link.get(Offer)
                 # Without notifications the queue would be looked at after 5 s.
                 assert time.monotonic() - began < 2.5
+
+
+async def test_a_refused_job_is_at_another_gateway_at_once_where_the_database_notifies(failing_centre):
+    queue = failing_centre.queue_name()
+    one, other = failing_centre.trusted_site(queue), failing_centre.trusted_site(queue)
+    with (
+        failing_centre.gateway_for_links(dispatch_poll_interval=60.0) as first,
+        failing_centre.gateway_for_links(dispatch_poll_interval=60.0) as second,
+    ):
+        async with one.link(first.url) as link:
+            job = failing_centre.queue(queue)
+            offer = await link.get(Offer)
+            async with other.link(second.url) as another:
+                # The second gateway has looked at the queue by now, and found nothing.
+                await link.say(Refused(job_id=offer.job_id, assignment=1, reason="no disk"))
+                began = time.monotonic()
+                again = await another.get(Offer)
+                assert time.monotonic() - began < 2.5
+                assert (again.job_id, again.assignment) == (str(job.id), 2)
 
 
 async def test_missing_tables_are_named_and_waited_for(tmp_path, caplog, monkeypatch):
