@@ -10,6 +10,11 @@ from airflow.configuration import conf
 from airflow_edge.dispatch.liveness import Patience, patience
 from airflow_edge.settings import BY_NAME, SECTION
 
+SHORTEST_OFFER = 1.0
+SHORTEST_HEARTBEAT = 0.1
+SHORTEST_POLL = 0.01
+"""Seconds; with less, the gateway would be busy with nothing else."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayConfig:
@@ -43,10 +48,10 @@ def read_config() -> GatewayConfig:
     return GatewayConfig(
         api_enabled=_boolean("api_enabled"),
         allow_shared_secret_enrollment=_boolean("allow_shared_secret_enrollment"),
-        offer_timeout=_number("offer_timeout"),
-        heartbeat_interval=_number("heartbeat_interval"),
+        offer_timeout=max(_number("offer_timeout"), SHORTEST_OFFER),
+        heartbeat_interval=max(_number("heartbeat_interval"), SHORTEST_HEARTBEAT),
         disconnect_grace=_number("disconnect_grace"),
-        dispatch_poll_interval=_number("dispatch_poll_interval"),
+        dispatch_poll_interval=max(_number("dispatch_poll_interval"), SHORTEST_POLL),
         job_success_purge=timedelta(minutes=_number("job_success_purge")),
         job_fail_purge=timedelta(minutes=_number("job_fail_purge")),
     )

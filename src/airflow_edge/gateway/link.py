@@ -131,7 +131,8 @@ class Link:
     def resend(self, frames: Collection[CentreFrame]) -> None:
         """Put frames of a resumed conversation into the queue."""
         for frame in frames:
-            self._put(frame)
+            if self.open:
+                self._put(frame)
 
     def offer(self, job: ClaimedJob, *, lease: float, now: float) -> None:
         """Offer a job that was claimed for this worker; `lease` in seconds, `now` monotonic."""
@@ -168,12 +169,11 @@ class Link:
             self.ended.set_result(End(code, reason))
 
     def send(self, message: CentreMessage) -> None:
-        """Send a message, or keep it for the conversation's next connection."""
-        self._put(self.session.send(message))
+        """Send a message; none after the end, when the conversation may belong to a newer link already."""
+        if self.open:
+            self._put(self.session.send(message))
 
     def _put(self, frame: CentreFrame) -> None:
-        if not self.open:
-            return
         if not self._outbox.put(encode(frame)) or self.session.outstanding > MOST_UNACKNOWLEDGED:
             self.close(connection.PROTOCOL_ERROR, "the worker does not read what it is sent")
             return
@@ -229,7 +229,7 @@ class Link:
     async def _receive(self, websocket: WebSocket) -> None:
         while True:
             frame = await connection.receive_frame(websocket, self._silence)
-            if self.session.receive(frame):
+            if self.open and self.session.receive(frame):
                 await self._take(frame.seq, frame.body)
 
     async def _take(self, seq: int, message: SiteMessage) -> None:
@@ -290,7 +290,6 @@ class Link:
         self.send(LogAck(**key._asdict(), offset=offset, complete=complete))
 
     def _finish(self, seq: int) -> None:
-        # After the end the conversation may belong to a newer link already.
         if self.open:
             self._progress.finish(seq)
             self.session.handle(self._progress.done)

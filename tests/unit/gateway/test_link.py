@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from starlette.websockets import WebSocket
+
+from airflow_edge.dispatch.model import Worker
+from airflow_edge.dispatch.reports import Reading
+from airflow_edge.gateway.link import Link
+from airflow_edge.gateway.logs import LogLane
+from airflow_edge.gateway.slots import Key
+from airflow_edge.protocol.messages import (
+    Accepted,
+    Ended,
+    Hello,
+    Ping,
+    Refused,
+    Status,
+    Stop,
+    decode_centre_frame,
+    encode,
+)
+from airflow_edge.protocol.session import centre_session, site_session
+from airflow_edge.protocol.states import WorkerState
+
+JOB: dict[str, Any] = {"job_id": str(uuid4()), "assignment": 1}
+KEY = Key(JOB["job_id"], 1)
+
+
+async def until(condition):
+    """Let the loop turn until it is so."""
+    for _ in range(10_000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it never came")
+
+
+class Wire:
+    """The ASGI server's side of a WebSocket, in memory."""
+
+    def __init__(self):
+        self.incoming: asyncio.Queue[Any] = asyncio.Queue()
+        self.outgoing: asyncio.Queue[Any] = asyncio.Queue()
+        self.websocket = WebSocket({"type": "websocket", "headers": []}, self.incoming.get, self.outgoing.put)
+
+    async def accepted(self):
+        self.incoming.put_nowait({"type": "websocket.connect"})
+        await self.websocket.accept()
+        await self.outgoing.get()
+        return self.websocket
+
+    def say(self, frame):
+        self.incoming.put_nowait({"type": "websocket.receive", "bytes": encode(frame)})
+
+    async def hear(self):
+        event = await asyncio.wait_for(self.outgoing.get(), 5)
+        return decode_centre_frame(event["bytes"]) if event["type"] == "websocket.send" else event
+
+
+class World:
+    """A link whose store answers when the test lets it."""
+
+    def __init__(self, **hello):
+        self.wire = Wire()
+        self.site = site_session("s")
+        self.settled: list[list] = []
+        self.may_settle = asyncio.Event()
+        self.woken = self.requeued = 0
+        worker = Worker(
+            id=uuid4(),
+            name="worker",
+            public_key=bytes(32),
+            queues=("a", "b"),
+            team_name=None,
+            state=WorkerState.IDLE,
+            concurrency=4,
+            enrolled_at=datetime.now(UTC),
+            last_seen_at=None,
+            revoked_at=None,
+            boot_id=None,
+            link_id=None,
+            agent_version=None,
+            airflow_version=None,
+        )
+        fields = {
+            "oldest_protocol": 1,
+            "newest_protocol": 1,
+            "session_id": "s",
+            "received": 0,
+            "boot_id": "",
+            "agent_version": "",
+            "airflow_version": "",
+            "python_version": "",
+            "platform": "",
+            "concurrency": 4,
+            "queues": None,
+            "state": WorkerState.IDLE,
+            "jobs": (),
+        }
+        self.link = Link(
+            uuid4(),
+            worker,
+            Hello(**{**fields, **hello}),
+            centre_session("s"),
+            LogLane(self.no_log, self.no_log),
+            settle=self.settle,
+            wake_dispatcher=lambda: setattr(self, "woken", self.woken + 1),
+            requeued=lambda: setattr(self, "requeued", self.requeued + 1),
+            silence=60,
+        )
+
+    async def settle(self, reports):
+        await self.may_settle.wait()
+        self.settled.append(reports)
+        return [Reading.APPLY] * len(reports)
+
+    async def no_log(self, _):
+        return None
+
+
+@pytest.fixture
+async def world():
+    world = World()
+    running = asyncio.create_task(world.link.run(await world.wire.accepted()))
+    yield world
+    world.link.close(1000, "over")
+    await asyncio.wait_for(running, 5)
+
+
+async def test_reports_that_come_during_a_transaction_share_the_next(world):
+    for _ in range(3):
+        world.wire.say(world.site.send(Accepted(**JOB)))
+    await until(world.wire.incoming.empty)
+    world.wire.say(world.site.send(Ended(**JOB, exit_code=0)))
+    world.may_settle.set()
+    while world.site.outstanding:
+        world.site.receive(await world.wire.hear())
+    assert sum(map(len, world.settled)) == 4
+    assert len(world.settled) <= 2
+
+
+async def test_nothing_is_acknowledged_before_it_is_settled(world):
+    world.wire.say(world.site.send(Accepted(**JOB)))
+    await until(world.wire.incoming.empty)
+    world.link.send(Ping())
+    assert (await world.wire.hear()).ack == 0
+    world.may_settle.set()
+    assert (await world.wire.hear()).ack == 1
+
+
+async def test_a_conversation_is_left_alone_after_the_links_end():
+    world = World()
+    running = asyncio.create_task(world.link.run(await world.wire.accepted()))
+    await asyncio.sleep(0)
+    world.wire.say(world.site.send(Accepted(**JOB)))
+    world.link.close(4409, "replaced")
+    world.link.send(Stop(**JOB, reason=""))
+    world.link.void_job(KEY, "")
+    end = await asyncio.wait_for(running, 5)
+    assert (end.code, end.reason) == (4409, "replaced")
+    assert (world.link.session.received, world.link.session.handled, world.link.session.outstanding) == (0, 0, 0)
+    assert (await world.wire.hear())["code"] == 4409
+
+
+async def test_a_refusal_is_told_to_the_other_gateways_and_an_end_to_our_dispatcher(world):
+    world.may_settle.set()
+    world.wire.say(world.site.send(Refused(**JOB, reason="")))
+    assert (await world.wire.hear()).ack == 1
+    assert (world.requeued, world.woken) == (1, 0)
+    world.wire.say(world.site.send(Ended(**JOB)))
+    assert (await world.wire.hear()).ack == 2
+    assert (world.requeued, world.woken) == (1, 1)
+
+
+async def test_a_job_is_stopped_once_while_it_is_unwanted(world):
+    for unwanted in ({KEY: "a"}, {KEY: "b"}, {}, {KEY: "c"}):
+        world.link.stop_jobs(unwanted)
+    assert [(await world.wire.hear()).body.reason for _ in range(2)] == ["a", "c"]
+
+
+async def test_a_worker_has_free_slots_only_while_it_is_ready(world):
+    assert world.link.free_slots(0) == 4
+    for state, free in (("terminating", 0), ("idle", 4), ("starting", 0), ("running", 4)):
+        world.wire.say(world.site.send(Status(state=WorkerState(state), alive=())))
+        await until(lambda state=state: world.link.state == state)
+        assert world.link.free_slots(0) == free
+    world.link.close(1000, "")
+    assert world.link.free_slots(0) == 0
+
+
+@pytest.mark.parametrize(("asked", "served"), [(None, {"a", "b"}), (("b", "c"), {"b"}), ((), set())])
+async def test_it_serves_what_it_asks_for_and_may(asked, served):
+    assert World(queues=asked).link.queues == served
