@@ -9,6 +9,9 @@ import pytest
 
 from harness.database import PostgresServer, SqliteFiles
 
+BASE_PATH = "/deep/airflow"
+"""Where the same gateway is reached, as behind a `[api] base_url` with a path."""
+
 JWT_SECRET = "the-secret-of-the-gateway-tests-" * 2
 
 
@@ -63,9 +66,11 @@ def airflow_database(database, gateway_home):
 def centre(airflow_database):
     from airflow.api_fastapi.app import create_app, purge_cached_app
 
-    from tests.integration.gateway.world import Centre, GatewayServer
+    from tests.integration.gateway.world import Centre, GatewayServer, serve_below
 
-    with GatewayServer(create_app(apps="all")) as gateway:
+    app = create_app(apps="all")
+    serve_below(BASE_PATH, app)
+    with GatewayServer(app) as gateway:
         yield Centre(airflow_database, gateway.url)
     purge_cached_app()
 
@@ -80,7 +85,5 @@ def other_gateway(centre):
 @pytest.fixture(scope="session")
 def trusting_gateway(centre):
     """An API server where the shared secret is enough to enrol."""
-    from tests.integration.gateway.world import GatewayServer, mounted
-
-    with GatewayServer(mounted(allow_shared_secret_enrollment=True)) as gateway:
+    with centre.gateway_for_links(allow_shared_secret_enrollment=True) as gateway:
         yield gateway.url

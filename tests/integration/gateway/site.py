@@ -21,7 +21,7 @@ from airflow_edge.protocol.messages import CentreFrame, CentreMessage, Hello, Si
 from airflow_edge.protocol.session import Session, site_session
 from airflow_edge.protocol.states import WorkerState
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 M = TypeVar("M", bound=CentreMessage)
 
@@ -64,7 +64,7 @@ class Site:
 
     async def enroll(self, gateway: str, token: str | None = None, **fields: Any) -> httpx.Response:
         body = {"public_key": self.public_key, "name": self.name, "token": token, **fields}
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
             answer = await client.post(
                 gateway + urls.ENROLL, json=body, headers=self.headers("POST", urls.ENROLL, sub="enrol")
             )
@@ -95,7 +95,7 @@ class Site:
             content=body,
             extensions={"target": target},
         )
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
             return await client.send(request)
 
     def hello(self, session: Session[SiteFrame, CentreFrame], **fields: Any) -> Hello:
@@ -123,7 +123,12 @@ class Site:
         """The bare WebSocket."""
         headers = self.headers("GET", urls.LINK, **claims)
         async with connect(
-            urls.link_url(gateway), additional_headers=headers, proxy=None, max_size=None, ping_interval=None
+            urls.link_url(gateway),
+            additional_headers=headers,
+            proxy=None,
+            max_size=None,
+            ping_interval=None,
+            open_timeout=PATIENCE,
         ) as connection:
             yield connection
 

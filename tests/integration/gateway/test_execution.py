@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from airflow_edge.protocol import urls
 from airflow_edge.protocol.messages import Accepted, Offer, Refused, Void
+from tests.integration.gateway.conftest import BASE_PATH
 
 RUN = {"state": "running", "hostname": "site", "unixname": "me", "pid": 1, "start_date": "2026-01-01T00:00:00Z"}
 SUCCESS = {"state": "success", "end_date": "2026-01-01T00:01:00Z"}
@@ -143,11 +145,8 @@ async def test_a_callback_touches_no_task_instance(centre):
 
 
 async def test_it_works_below_a_path(centre):
-    from tests.integration.gateway.world import GatewayServer, mounted
-
-    with GatewayServer(mounted(root_path="/deep/airflow")) as server:
-        async with held_job(centre, gateway=server.url) as (site, _, task_id, job):
-            assert "/deep/airflow/edge_worker" in server.url
-            run = await site.call(server.url, "PATCH", f"/task-instances/{task_id}/run", job, json=RUN)
-            assert run.status_code == 200
-            assert (await site.call(server.url, "PUT", "/variables/a%2Fb", job, json={"val": "x"})).status_code == 201
+    gateway = centre.gateway.replace(urls.PREFIX, BASE_PATH + urls.PREFIX)
+    async with held_job(centre, gateway=gateway) as (site, _, task_id, job):
+        run = await site.call(gateway, "PATCH", f"/task-instances/{task_id}/run", job, json=RUN)
+        assert run.status_code == 200
+        assert (await site.call(gateway, "PUT", "/variables/a%2Fb", job, json={"val": "x"})).status_code == 201

@@ -86,12 +86,12 @@ async def test_a_worker_that_is_not_ready_is_offered_nothing(centre):
 async def test_a_refused_job_goes_to_another_at_once(centre):
     queue = centre.queue_name()
     one, other = await centre.site(queue), await centre.site(queue)
-    job = centre.queue(queue)
-    async with one.link(centre.gateway) as link:
+    async with one.link(centre.gateway, concurrency=9) as link, other.link(centre.gateway, concurrency=1) as second:
+        # The one with the most free slots is asked first.
+        job = centre.queue(queue)
         await link.say(Refused(**key(await link.get(Offer)), reason="no disk"))
-        async with other.link(centre.gateway) as second:
-            offer = await second.get(Offer)
-            assert (offer.job_id, offer.assignment) == (str(job.id), 2)
+        offer = await second.get(Offer)
+        assert (offer.job_id, offer.assignment) == (str(job.id), 2)
 
 
 async def test_an_unanswered_job_goes_to_another_and_the_late_answer_is_void(centre):

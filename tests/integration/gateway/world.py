@@ -19,16 +19,19 @@ from fastapi import FastAPI
 from sqlalchemy import Engine, func, insert, select, update
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
 
 from airflow_edge.dispatch.model import EnrollToken, NewJob
 from airflow_edge.gateway.app import create_app
 from airflow_edge.gateway.centre import Centre as EdgeCentre
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.door import Door
+from airflow_edge.gateway.endpoints import Endpoint
+from airflow_edge.gateway.enrolment import enroll
 from airflow_edge.gateway.notify import Listener, dsn_of
+from airflow_edge.gateway.shared_secret import AirflowSecret
 from airflow_edge.gateway.store_calls import StoreCalls
-from airflow_edge.protocol.urls import HEALTH, LINK, PREFIX
+from airflow_edge.protocol.urls import ENROLL, HEALTH, LINK, PREFIX
 from airflow_edge.store import outbox
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import Base, JobRow
@@ -81,15 +84,21 @@ async def wait_until(look: Callable[[], T], enough: Callable[[T], bool], *, pati
     return seen
 
 
-def mounted(*, root_path: str = "", session_factory: SessionFactory | None = None, **settings: Any) -> FastAPI:
+def serve_below(path: str, app: FastAPI) -> None:
+    """Let the gateway in Airflow's app be reached below a path too; to it that is the same as Airflow being there."""
+    (gateway,) = (route.app for route in app.routes if isinstance(route, Mount) and route.path == PREFIX)
+    app.router.routes.insert(0, Mount(path, routes=[Mount(PREFIX, gateway)]))
+
+
+def mounted(*, session_factory: SessionFactory | None = None, **settings: Any) -> FastAPI:
     """A gateway mounted as Airflow does it, without Airflow's own pages beside it."""
-    app = FastAPI(lifespan=lifespan, root_path=root_path)
+    app = FastAPI(lifespan=lifespan)
     app.mount(PREFIX, create_app(config(**settings), session_factory))
     return app
 
 
 def links_only(sessions: SessionFactory, **settings: Any) -> FastAPI:
-    """A gateway where workers link and do nothing else: it is up in no time."""
+    """A gateway where workers enrol, link, and do nothing else: it is up in no time."""
     centre: EdgeCentre | None = None
 
     @asynccontextmanager
@@ -112,6 +121,7 @@ def links_only(sessions: SessionFactory, **settings: Any) -> FastAPI:
     app.router.routes += [
         WebSocketRoute(PREFIX + LINK, Door(get)),
         Route(PREFIX + HEALTH, PlainTextResponse("up")),
+        Route(PREFIX + ENROLL, Endpoint(lambda request: enroll(get(), AirflowSecret(), request), ("POST",))),
     ]
     return app
 
@@ -127,13 +137,12 @@ class GatewayServer:
             uvicorn.Config(app, port=0, lifespan="on", access_log=False, log_config=None, timeout_keep_alive=60)
         )
         self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self._root_path = app.root_path
 
     @property
     def url(self) -> str:
         (server,) = self._server.servers
         host, port = server.sockets[0].getsockname()[:2]
-        return f"http://{host}:{port}{self._root_path}{PREFIX}"
+        return f"http://{host}:{port}{PREFIX}"
 
     def start(self) -> None:
         self._thread.start()
