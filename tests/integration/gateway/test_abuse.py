@@ -172,13 +172,14 @@ def generated(strategy, count):
         made.append(example)
 
     collect()
+    assert len(made) >= count
     return made
 
 
 async def test_3000_messages_on_living_links(centre, victim):
     site = await centre.site(centre.queue_name())
     async with unchanged(centre):
-        messages_left = iter(generated(frames(str(victim.id)), 3_000))
+        messages_left = iter(generated(frames(str(victim.id)), 3_400))
         told = 0
         link_over = False
         while not link_over:
@@ -195,7 +196,8 @@ async def test_3000_messages_on_living_links(centre, victim):
                     link_over = True
                 await link.connection.close()
                 assert link.connection.close_code in {1000, 4400}, link.connection.close_reason
-    assert told > 2_500
+    # One that met a link just closed did not arrive.
+    assert told >= 3_000
     await assert_alive(centre)
 
 
