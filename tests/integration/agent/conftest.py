@@ -18,6 +18,8 @@ from airflow_edge.agent.identity import Identity
 from tests.integration.agent.centre import Centre
 from tests.integration.agent.runtime import Runtime
 
+REPOSITORY = Path(__file__).parents[3]
+
 
 class Agent:
     """The agent as a process of its own."""
@@ -34,12 +36,16 @@ class Agent:
         return self._process.pid
 
     async def start(self, **environment: str) -> None:
+        """Start it in its own folder: that is by what its tasks are found afterwards, whoever is their parent then."""
+        variables = self.environment | environment
+        paths = [str(REPOSITORY), *filter(None, [variables.get("PYTHONPATH")])]
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
                 "tests.integration.agent.run_agent",
-                env=self.environment | environment,
+                cwd=self.config.state_dir.parent,
+                env=variables | {"PYTHONPATH": os.pathsep.join(paths)},
                 stderr=log,
                 stdout=log,
             )
