@@ -1,4 +1,8 @@
-"""One Airflow per kind of database, in this process, with two gateways in front of it."""
+"""One Airflow per kind of database, in this process, with two gateways in front of it.
+
+It lasts as long as the tests of this folder: its settings are in the environment of the process, and no other test may
+see them.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,12 @@ BASE_PATH = "/deep/airflow"
 JWT_SECRET = "the-secret-of-the-gateway-tests-" * 2
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def gateway_home(tmp_path_factory):
     return tmp_path_factory.mktemp("gateway")
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="package", params=["sqlite", "postgresql"])
 def database(request, gateway_home):
     with ExitStack() as stack:
         if request.param == "sqlite":
@@ -29,7 +33,7 @@ def database(request, gateway_home):
             yield stack.enter_context(PostgresServer().running()).create("gateway")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow_database(database, gateway_home):
     """Airflow's configuration and ORM on this database, with all tables: its own and ours."""
     environment = {
@@ -62,7 +66,7 @@ def airflow_database(database, gateway_home):
     assert os.environ.get("AIRFLOW__API_AUTH__JWT_SECRET") != JWT_SECRET
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def centre(airflow_database):
     from airflow.api_fastapi.app import create_app, purge_cached_app
 
@@ -75,14 +79,14 @@ def centre(airflow_database):
     purge_cached_app()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def other_gateway(centre):
     """A second API server before the same database."""
     with centre.gateway_for_links() as gateway:
         yield gateway.url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def trusting_gateway(centre):
     """An API server where the shared secret is enough to enrol."""
     with centre.gateway_for_links(allow_shared_secret_enrollment=True) as gateway:

@@ -14,7 +14,8 @@ def run(tmp_path):
     """Run some Python in a process of its own, as Airflow's would import us."""
 
     def run(code):
-        env = {**os.environ, "AIRFLOW_HOME": str(tmp_path)}
+        env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        env["AIRFLOW_HOME"] = str(tmp_path)
         subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=env)
 
     return run
