@@ -20,6 +20,7 @@ KEEP_ALIVE = 50.0
 
 MAX_CONNECTIONS = 64
 CONNECT_TIMEOUT = 15.0
+MOST_COOKIES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,24 @@ class Response:
 class HttpClient:
     """Calls the gateway. Use it within one event loop, and close it there."""
 
-    def __init__(self, gateway: str, signer: Signer, *, ca_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        gateway: str,
+        signer: Signer,
+        *,
+        ca_file: Path | None = None,
+        cookies: dict[bytes, bytes] | None = None,
+    ) -> None:
         """Connect to nothing yet.
 
         :param gateway: the gateway's base URL, as `protocol.urls.gateway_url` gives it
+        :param cookies: where to keep cookies, and what to send, for a load balancer that knows its clients by them;
+            without it, cookies are ignored
         :raises ConfigError: `ca_file` or the proxy's URL makes no sense.
         """
         self.gateway = gateway
         self._signer = signer
+        self._cookies = cookies
         context = network.ssl_context(gateway, ca_file)
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=context,
@@ -82,6 +93,8 @@ class HttpClient:
             ("Authorization", f"Bearer {self._signer.token(method, path)}"),
             *(headers or {}).items(),
         ]
+        if self._cookies:
+            fields.append((b"Cookie", b"; ".join(self._cookies.values())))
         try:
             response = await self._pool.request(
                 method,
@@ -94,6 +107,8 @@ class HttpClient:
             )
         except _FAILURES as error:
             raise transport_error(error, self.gateway) from error
+        if self._cookies is not None:
+            _keep_cookies(self._cookies, response.headers)
         answered = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
         return Response(response.status, answered, response.content)
 
@@ -109,6 +124,15 @@ _FAILURES = (
     httpcore.TimeoutException,
     OSError,
 )
+
+
+def _keep_cookies(cookies: dict[bytes, bytes], headers: list[tuple[bytes, bytes]]) -> None:
+    for name, value in headers:
+        if name.lower() == b"set-cookie":
+            cookie = value.split(b";", 1)[0].strip()
+            cookies[cookie.split(b"=", 1)[0]] = cookie
+    while len(cookies) > MOST_COOKIES:
+        del cookies[next(iter(cookies))]
 
 
 def _proxy(gateway: str, ca_file: Path | None) -> httpcore.Proxy | None:

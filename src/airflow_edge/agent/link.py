@@ -1,4 +1,4 @@
-"""The link to the centre: a WebSocket, made again whenever it breaks, for a conversation that outlives it."""
+"""The link to the centre, made again whenever it breaks, for a conversation that outlives it."""
 
 from __future__ import annotations
 
@@ -6,27 +6,21 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import socket
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
-
-from airflow_edge import __version__
-from airflow_edge.agent import network
 from airflow_edge.agent.backoff import Backoff
-from airflow_edge.agent.errors import AgentError, RefusedError, UnreachableError
+from airflow_edge.agent.errors import AddressError, AgentError, RefusedError, UnreachableError
 from airflow_edge.agent.events import Key
-from airflow_edge.agent.failures import refusal, transport_error
 from airflow_edge.agent.identity import Signer
-from airflow_edge.protocol import urls, version
+from airflow_edge.agent.transport import CUT, LinkClosedError, Transport
+from airflow_edge.agent.transports import Transports
+from airflow_edge.protocol import version
 from airflow_edge.protocol.errors import ProtocolError, RemoteProtocolError
 from airflow_edge.protocol.messages import (
-    MAX_FRAME_BYTES,
     CentreFrame,
     Ended,
     Goodbye,
@@ -45,6 +39,7 @@ from airflow_edge.protocol.messages import (
     decode_centre_frame,
     encode,
 )
+from airflow_edge.protocol.polling import BATCH_BYTES
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.session import site_session
 
@@ -56,12 +51,7 @@ STEADY_AFTER = 10.0
 """Seconds after which a link counts as good, so that the next attempts begin with the shortest wait again."""
 REFUSED_WAIT = 30.0
 """Seconds between two attempts at a centre that does not want us, made only because tasks still run here."""
-OPEN_TIMEOUT = 15.0
-CLOSE_TIMEOUT = 2.0
-PING_INTERVAL = 5.0
-PING_TIMEOUT = 10.0
-UNSENT_BYTES = 64 * 1024
-"""What may wait in the kernel: log chunks that are already there delay what is urgent, and the pings."""
+GREETING_TIMEOUT = 15.0
 
 CLOSED_PROTOCOL_ERROR = 4400
 CLOSED_REVOKED = 4403
@@ -77,6 +67,8 @@ class LinkState:
 
     state: Literal["connecting", "linked", "refused"] = "connecting"
     reason: str = "not tried yet"
+    transport: str = ""
+    """What carries it while it is there; if that is not a WebSocket, `reason` says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +111,8 @@ class Link:
         self.state = LinkState()
         self.linked = asyncio.Event()
         self._gateway = gateway
-        self._signer = signer
         self._owner = owner
-        self._ssl = network.ssl_context(gateway, ca_file)
-        self._proxy = network.proxy_url(gateway)
-        self._ca_file = ca_file
+        self._transports = Transports(gateway, signer, ca_file=ca_file)
         self._session = site_session(_new_id())
         self._epoch = 0
         self._settled = asyncio.Event()
@@ -195,6 +184,8 @@ class Link:
                 self._set_state("connecting", f"protocol error: {error}")
                 self._begin_anew(_new_id())
             self.linked.clear()
+            if self._transports.waiting:
+                continue
             wait = REFUSED_WAIT if self.state.state == "refused" else self._backoff.next()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), wait)
@@ -204,59 +195,40 @@ class Link:
     async def _link_once(self) -> None:
         # What came over the last connection is dealt with first, so that it is known what is to come again.
         await self._settled.wait()
-        connection = await self._connect()
+        transport = await self._transports.open()
+        greeted: float | None = None
+        clock = asyncio.get_running_loop().time
         try:
-            await self._greet(connection)
-            since = asyncio.get_running_loop().time()
-            try:
-                await _until_one_ends(self._send_all(connection), self._send_status(), self._receive_all(connection))
-            finally:
-                if asyncio.get_running_loop().time() - since > STEADY_AFTER:
-                    self._backoff.reset()
-        except ConnectionClosed:
-            raise self._closed(connection) from None
+            await self._greet(transport)
+            greeted = clock()
+            await _until_one_ends(
+                self._send_all(transport),
+                self._send_status(),
+                self._receive_all(transport),
+                self._transports.reopen(transport),
+            )
+        except (LinkClosedError, AddressError) as error:
+            if not _steady(greeted, clock()) and getattr(error, "code", CUT) == CUT:
+                self._transports.failed(transport, linked=greeted is not None)
+            raise self._closed(error) if isinstance(error, LinkClosedError) else error from None
         except ProtocolError as error:
-            await connection.close(CLOSED_PROTOCOL_ERROR, str(error)[:100])
+            await transport.close(CLOSED_PROTOCOL_ERROR, str(error))
             raise
         finally:
             self.linked.clear()
-            await connection.close()
+            if _steady(greeted, clock()):
+                self._backoff.reset()
+                self._transports.lasted(transport)
+            await transport.close()
 
-    async def _connect(self) -> ClientConnection:
-        token = self._signer.token("GET", urls.LINK)
-        proxy_tls: dict[str, Any] = {}
-        if self._proxy and self._proxy.startswith("https:"):
-            proxy_tls["proxy_ssl"] = network.ssl_context(self._proxy, self._ca_file)
-        try:
-            connection = await connect(
-                urls.link_url(self._gateway),
-                additional_headers={"Authorization": f"Bearer {token}"},
-                user_agent_header=f"airflow-edge/{__version__}",
-                ssl=self._ssl,
-                proxy=self._proxy,
-                compression=None,
-                max_size=MAX_FRAME_BYTES,
-                open_timeout=OPEN_TIMEOUT,
-                close_timeout=CLOSE_TIMEOUT,
-                ping_interval=PING_INTERVAL,
-                ping_timeout=PING_TIMEOUT,
-                **proxy_tls,
-            )
-        except InvalidStatus as error:
-            raise refusal(error.response.status_code, bytes(error.response.body or b""), self._gateway) from error
-        except (OSError, TimeoutError, InvalidHandshake) as error:
-            raise transport_error(error, self._gateway) from error
-        _keep_short(connection)
-        return connection
-
-    async def _greet(self, connection: ClientConnection) -> None:
+    async def _greet(self, transport: Transport) -> None:
         """Say who we are, and hear whether the conversation goes on."""
         session = self._session
         hello = self._owner.hello(session.session_id, session.handled)
-        await connection.send(encode(session.send(hello)))
         try:
-            async with asyncio.timeout(OPEN_TIMEOUT):
-                frame = await _receive(connection)
+            async with asyncio.timeout(GREETING_TIMEOUT):
+                await transport.send([encode(session.send(hello))])
+                frame = await _receive(transport)
         except TimeoutError:
             raise UnreachableError(f"{self._gateway} did not answer the worker's greeting in time") from None
         match frame.body:
@@ -277,7 +249,7 @@ class Link:
         self._outbox = deque(frames)
         self._wake.set()
         self._ever_linked = True
-        self._set_state("linked", "")
+        self._set_state("linked", self._transports.why(transport), transport.name)
         self.linked.set()
         self._owner.welcomed(welcome)
         self.send(self._owner.status())
@@ -293,26 +265,34 @@ class Link:
         )
         return frames
 
-    async def _send_all(self, connection: ClientConnection) -> None:
+    async def _send_all(self, transport: Transport) -> None:
         while True:
             self._wake.clear()
-            if self._outbox:
-                await connection.send(encode(self._outbox.popleft()))
+            if batch := self._next_batch():
+                await transport.send(batch)
                 if not self._outbox:
                     self._all_sent.set()
-            elif chunk := self._owner.next_chunk():
-                await connection.send(encode(self._session.send(chunk)))
             else:
                 await self._wake.wait()
+
+    def _next_batch(self) -> list[bytes]:
+        batch: list[bytes] = []
+        size = 0
+        while self._outbox and size < BATCH_BYTES:
+            batch.append(encode(self._outbox.popleft()))
+            size += len(batch[-1])
+        if not batch and (chunk := self._owner.next_chunk()):
+            batch.append(encode(self._session.send(chunk)))
+        return batch
 
     async def _send_status(self) -> None:
         while True:
             await asyncio.sleep(self._interval)
             self.send(self._owner.status())
 
-    async def _receive_all(self, connection: ClientConnection) -> None:
+    async def _receive_all(self, transport: Transport) -> None:
         while True:
-            frame = await _receive(connection)
+            frame = await _receive(transport)
             is_new = self._session.receive(frame)
             self._acknowledge(frame.ack)
             match frame.body:
@@ -333,15 +313,14 @@ class Link:
         while self._ended and self._ended[0][0] <= seq:
             self._owner.acknowledged(self._ended.popleft()[1])
 
-    def _closed(self, connection: ClientConnection) -> AgentError:
-        code, reason = connection.close_code, connection.close_reason or ""
-        if code == CLOSED_REVOKED:
-            return RefusedError(reason or "this worker was revoked; enrol it anew to use it again", Code.REVOKED)
-        if code == CLOSED_REPLACED:
+    def _closed(self, closed: LinkClosedError) -> AgentError:
+        if closed.code == CLOSED_REVOKED:
+            return RefusedError(closed.reason or "this worker was revoked; enrol it anew to use it again", Code.REVOKED)
+        if closed.code == CLOSED_REPLACED:
             return RefusedError(
-                reason or "another worker has linked with this worker's key; enrol each machine by itself", ""
+                closed.reason or "another worker has linked with this worker's key; enrol each machine by itself", ""
             )
-        return UnreachableError(f"the link to {self._gateway} broke (code {code}{': ' if reason else ''}{reason})")
+        return UnreachableError(f"the link to {self._gateway} broke ({closed})")
 
     def _failed(self, error: AgentError) -> None:
         """Note why there is no link, and give up where nothing would come of going on."""
@@ -352,13 +331,20 @@ class Link:
             raise error
         self._set_state("refused" if refused else "connecting", str(error))
 
-    def _set_state(self, state: Literal["connecting", "linked", "refused"], reason: str) -> None:
+    def _set_state(
+        self,
+        state: Literal["connecting", "linked", "refused"],
+        reason: str,
+        transport: str = "",
+    ) -> None:
         if reason != self._last_reason or state != self.state.state:
-            if state == "linked":
-                log.info("linked to %s", self._gateway)
-            else:
+            if state != "linked":
                 log.warning("not linked: %s; trying again", reason)
-        self.state = LinkState(state, reason)
+            elif reason:
+                log.warning("linked to %s by long polling, until a WebSocket can be made; %s", self._gateway, reason)
+            else:
+                log.info("linked to %s", self._gateway)
+        self.state = LinkState(state, reason, transport)
         self._last_reason = reason
 
 
@@ -376,17 +362,12 @@ async def _until_one_ends(*coroutines: Coroutine[object, object, None]) -> None:
         task.result()
 
 
-async def _receive(connection: ClientConnection) -> CentreFrame:
-    data = await connection.recv(decode=False)
-    return decode_centre_frame(data)
+def _steady(since: float | None, now: float) -> bool:
+    return since is not None and now - since > STEADY_AFTER
 
 
-def _keep_short(connection: ClientConnection) -> None:
-    sock: socket.socket | None = connection.transport.get_extra_info("socket")
-    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-    if sock is not None and option is not None:
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, option, UNSENT_BYTES)
+async def _receive(transport: Transport) -> CentreFrame:
+    return decode_centre_frame(await transport.receive())
 
 
 def _new_id() -> str:

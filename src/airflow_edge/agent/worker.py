@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import signal
+from dataclasses import asdict
 from typing import Any
 
 from airflow_edge import __version__
@@ -208,7 +209,7 @@ class Worker:
             "concurrency": self._core.concurrency,
             "free_slots": self._core.free,
             "queues": self._queues,
-            "link": {"state": self._link.state.state, "reason": self._link.state.reason, "url": self._gateway},
+            "link": {**asdict(self._link.state), "url": self._gateway},
             "runtime": {"pid": self._runtime.pid, "airflow_version": self._runtime.airflow_version},
             "jobs": [
                 {"job_id": record.key.job_id, "assignment": record.key.assignment, "phase": record.phase}

@@ -22,6 +22,7 @@ from airflow_edge.gateway.enrolment import enroll
 from airflow_edge.gateway.execution import ExecutionGate
 from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.openapi import Health
+from airflow_edge.gateway.polldoor import PollDoor
 from airflow_edge.gateway.shared_secret import AirflowSecret
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.urls import ENROLL, EXECUTION, HEALTH, LINK
@@ -80,6 +81,7 @@ def _working_app(gateway: Gateway) -> FastAPI:
         Route(f"{EXECUTION}/{{path:path}}", ExecutionGate(lambda: gateway.centre, lambda: gateway.task_api)),
         WebSocketRoute(LINK, Door(lambda: gateway.centre)),
         Route(LINK, upgrade),
+        *PollDoor(lambda: gateway.centre).routes(),
         *(Route(path + rest, gone) for path in OLD_PATHS for rest in ("", _EVERYTHING)),
         *_everywhere(unknown),
     ]

@@ -17,6 +17,7 @@ from airflow_edge.gateway.dispatcher import Dispatcher
 from airflow_edge.gateway.keeper import Keeper
 from airflow_edge.gateway.links import Links
 from airflow_edge.gateway.notify import Listener
+from airflow_edge.gateway.polling import Polls
 from airflow_edge.gateway.store_calls import StoreCalls
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Centre:
         self.store = store
         self.calls = calls
         self.links = Links()
+        self.polls = Polls()
         self.directory = WorkerDirectory(store, calls)
         self.authenticator = Authenticator(self.directory, store, calls)
         self.dispatcher = Dispatcher(
@@ -67,6 +69,7 @@ class Centre:
         await self._background.stop()
         for link in self.links:
             link.close(1012, "the API server is shutting down")
+        await self.polls.stop()
 
     def requeued(self) -> None:
         """Say, here and at all other gateways, that a job is back in the queue."""

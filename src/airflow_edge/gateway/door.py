@@ -1,4 +1,4 @@
-"""Where links begin: the WebSocket endpoint, from the request to the `Welcome`."""
+"""Where links begin: from the `Hello` to the `Welcome`, and, for a WebSocket, from the request on."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from airflow_edge import __version__
 from airflow_edge.dispatch.model import LinkFacts, Worker
-from airflow_edge.gateway import connection
 from airflow_edge.gateway.admission import Admission, Previous, admit
 from airflow_edge.gateway.answers import RefusedError, not_ready, problem_response
 from airflow_edge.gateway.centre import Centre
+from airflow_edge.gateway.connection import PROTOCOL_ERROR, REPLACED, SILENT, UNREADY, Connection, ConnectionClosedError
 from airflow_edge.gateway.link import Link, serving
 from airflow_edge.gateway.links import Parked
 from airflow_edge.gateway.logs import LogLane
 from airflow_edge.gateway.slots import Key
 from airflow_edge.gateway.store_calls import StoreUnavailableError
+from airflow_edge.gateway.websocket import WebSocketConnection
 from airflow_edge.protocol import version
 from airflow_edge.protocol.errors import RemoteProtocolError
-from airflow_edge.protocol.messages import CentreFrame, Hello, Offer, Rejected, SiteFrame, Welcome
+from airflow_edge.protocol.messages import CentreFrame, Hello, Offer, Rejected, SiteFrame, Welcome, encode
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.session import Session, centre_session
 from airflow_edge.protocol.states import JobState, WorkerState
@@ -68,81 +69,87 @@ class Door:
             await websocket.send_denial_response(problem_response(unavailable.problem))
             return
         await websocket.accept()
-        try:
-            await self._serve(centre, worker, websocket)
-        except TurnedAwayError as reason:
-            rejection = CentreFrame(0, 0, Rejected(code=reason.code, message=str(reason)))
-            await connection.send_frame(websocket, rejection)
-            await connection.close(websocket, connection.PROTOCOL_ERROR, str(reason))
-        except RemoteProtocolError as error:
-            await connection.close(websocket, connection.PROTOCOL_ERROR, str(error))
-        except TimeoutError:
-            await connection.close(websocket, connection.SILENT, "no Hello came")
-        except StoreUnavailableError:
-            await connection.close(websocket, connection.UNREADY, "the centre's database does not answer; try again")
-        except WebSocketDisconnect:
-            log.info("Worker '%s' closed its connection before it was linked", worker.name)
+        await serve(centre, worker, WebSocketConnection(websocket))
 
-    async def _serve(self, centre: Centre, worker: Worker, websocket: WebSocket) -> None:
-        clock = asyncio.get_running_loop().time
-        frame = await connection.receive_frame(websocket, HELLO_PATIENCE)
-        hello = frame.body
-        if not isinstance(hello, Hello) or frame.seq != 0:
-            raise RemoteProtocolError("the first message has to be a Hello")
-        protocol = _check(worker, hello)
-        async with centre.links.entering(worker.id):
-            parked = centre.links.take_over(worker.id, hello.session_id, code=connection.REPLACED, now=clock())
-            link_id = uuid4()
-            admission = await centre.calls.run(
-                admit,
-                centre.store,
-                worker.id,
-                hello.jobs,
-                _facts(link_id, centre.id, hello),
-                _previous(parked),
-                now=datetime.now(UTC),
-            )
-            session, again = _go_on(hello, parked if admission.resumed else None)
-            link = _make_link(centre, link_id, worker, hello, session)
-            _count(link, admission, lease=centre.config.offer_timeout, now=clock())
-            welcome = Welcome(
-                protocol=protocol,
-                resumed=admission.resumed,
-                received=session.handled,
-                name=worker.name,
-                queues=serving(worker, hello.queues),
-                heartbeat_interval=centre.config.heartbeat_interval,
-                centre_version=__version__,
-            )
-            await connection.send_frame(websocket, session.send(welcome))
-            centre.links.add(link)
-        log.info(
-            "Worker '%s' is linked: %d slots, queues %s, %d jobs there; %d given back to the queue, %d lost",
-            worker.name,
-            hello.concurrency,
-            ", ".join(sorted(link.queues)),
-            len(admission.held),
-            admission.requeued,
-            admission.lost,
+
+async def serve(centre: Centre, worker: Worker, connection: Connection) -> None:
+    """Serve a worker's connection to its end, beginning with the `Hello`."""
+    try:
+        await _serve(centre, worker, connection)
+    except TurnedAwayError as reason:
+        await connection.send(encode(CentreFrame(0, 0, Rejected(code=reason.code, message=str(reason)))))
+        await connection.close(PROTOCOL_ERROR, str(reason))
+    except RemoteProtocolError as error:
+        await connection.close(PROTOCOL_ERROR, str(error))
+    except TimeoutError:
+        await connection.close(SILENT, "no Hello came")
+    except StoreUnavailableError:
+        await connection.close(UNREADY, "the centre's database does not answer; try again")
+    except ConnectionClosedError:
+        log.info("Worker '%s' closed its connection before it was linked", worker.name)
+
+
+async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None:
+    clock = asyncio.get_running_loop().time
+    frame = await connection.receive(HELLO_PATIENCE)
+    hello = frame.body
+    if not isinstance(hello, Hello) or frame.seq != 0:
+        raise RemoteProtocolError("the first message has to be a Hello")
+    protocol = _check(worker, hello)
+    async with centre.links.entering(worker.id):
+        parked = centre.links.take_over(worker.id, hello.session_id, code=REPLACED, now=clock())
+        link_id = uuid4()
+        admission = await centre.calls.run(
+            admit,
+            centre.store,
+            worker.id,
+            hello.jobs,
+            _facts(link_id, centre.id, hello),
+            _previous(parked),
+            now=datetime.now(UTC),
         )
-        link.resend(again)
-        for key in admission.void:
-            link.void_job(key, "the centre does not know this job here: it was given to another worker, or has ended")
-        if admission.requeued:
-            centre.requeued()
-        else:
-            centre.dispatcher.wake()
-        try:
-            end = await link.run(websocket)
-        finally:
-            centre.links.remove(link, now=clock())
-        log.info("The link of worker '%s' has ended (%d): %s", worker.name, end.code, end.reason)
-        if link.said_goodbye:
-            await centre.calls.run(centre.store.unlink, worker.id, link.id, WorkerState.OFFLINE, now=datetime.now(UTC))
-        elif end.code == connection.SILENT:
-            # While the link stood it counted as seen; the truth is older. A link that it has elsewhere puts it right.
-            heard = datetime.now(UTC) - centre.config.patience.silence
-            await centre.calls.run(centre.store.seen, {worker.id: WorkerState.UNKNOWN}, {}, now=heard)
+        session, again = _go_on(hello, parked if admission.resumed else None)
+        link = _make_link(centre, link_id, worker, hello, session)
+        _count(link, admission, lease=centre.config.offer_timeout, now=clock())
+        welcome = Welcome(
+            protocol=protocol,
+            resumed=admission.resumed,
+            received=session.handled,
+            name=worker.name,
+            queues=serving(worker, hello.queues),
+            heartbeat_interval=centre.config.heartbeat_interval,
+            centre_version=__version__,
+        )
+        await connection.send(encode(session.send(welcome)))
+        centre.links.add(link)
+    log.info(
+        "Worker '%s' is linked (%s): %d slots, queues %s, %d jobs there; %d given back to the queue, %d lost",
+        worker.name,
+        connection.transport,
+        hello.concurrency,
+        ", ".join(sorted(link.queues)),
+        len(admission.held),
+        admission.requeued,
+        admission.lost,
+    )
+    link.resend(again)
+    for key in admission.void:
+        link.void_job(key, "the centre does not know this job here: it was given to another worker, or has ended")
+    if admission.requeued:
+        centre.requeued()
+    else:
+        centre.dispatcher.wake()
+    try:
+        end = await link.run(connection)
+    finally:
+        centre.links.remove(link, now=clock())
+    log.info("The link of worker '%s' has ended (%d): %s", worker.name, end.code, end.reason)
+    if link.said_goodbye:
+        await centre.calls.run(centre.store.unlink, worker.id, link.id, WorkerState.OFFLINE, now=datetime.now(UTC))
+    elif end.code == SILENT:
+        # While the link stood it counted as seen; the truth is older. A link that it has elsewhere puts it right.
+        heard = datetime.now(UTC) - centre.config.patience.silence
+        await centre.calls.run(centre.store.seen, {worker.id: WorkerState.UNKNOWN}, {}, now=heard)
 
 
 def _check(worker: Worker, hello: Hello) -> int:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from airflow_edge.dispatch.ports import Enrollment
 from airflow_edge.gateway.answers import RefusedError, json_response
+from airflow_edge.gateway.body import read_body
 from airflow_edge.gateway.centre import Centre
 from airflow_edge.protocol.problems import Code, EnrollReply, EnrollRequest
 from airflow_edge.protocol.urls import ENROLL
@@ -48,7 +49,7 @@ async def enroll(centre: Centre, secret: SharedSecret, request: Request) -> Resp
     :raises RefusedError: it may not become one, with the reason as its answer.
     :raises StoreUnavailableError: the database failed.
     """
-    wish = _read(await _body(request))
+    wish = _read(await read_body(request, MAX_BODY_BYTES))
     key = bytes.fromhex(wish.public_key)
     await centre.authenticator.newcomer(request.headers, key, method="POST", path=ENROLL)
     if (wish.token is None) == (wish.shared_secret_token is None):
@@ -91,19 +92,6 @@ async def _with_secret(centre: Centre, secret: SharedSecret, wish: EnrollRequest
         raise RefusedError(HTTPStatus.UNAUTHORIZED, Code.REPLAYED, "The proof of the shared secret was used before.")
     queues = wish.queues or secret.default_queues()
     return await centre.calls.run(centre.store.enroll_trusted, wish.name, key, queues, now=datetime.now(UTC))
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY_BYTES:
-            raise RefusedError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                Code.MALFORMED,
-                f"The request is longer than {MAX_BODY_BYTES // 1024} KiB.",
-            )
-    return bytes(body)
 
 
 def _read(body: bytes) -> EnrollRequest:

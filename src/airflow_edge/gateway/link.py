@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
-
 from airflow_edge.dispatch.model import ClaimedJob, Worker
 from airflow_edge.dispatch.reports import Reading, Report
-from airflow_edge.gateway import connection
+from airflow_edge.gateway import connection as codes
+from airflow_edge.gateway.connection import Connection, ConnectionClosedError
 from airflow_edge.gateway.logs import LogLane
 from airflow_edge.gateway.outbox import Outbox
 from airflow_edge.gateway.progress import Progress
@@ -175,19 +174,19 @@ class Link:
 
     def _put(self, frame: CentreFrame) -> None:
         if not self._outbox.put(encode(frame)) or self.session.outstanding > MOST_UNACKNOWLEDGED:
-            self.close(connection.PROTOCOL_ERROR, "the worker does not read what it is sent")
+            self.close(codes.PROTOCOL_ERROR, "the worker does not read what it is sent")
             return
         self._acknowledged = max(self._acknowledged, frame.ack)
 
     # What the worker says
 
-    async def run(self, websocket: WebSocket) -> End:
+    async def run(self, connection: Connection) -> End:
         """Drive the link to its end and close the connection."""
         tasks = [
             asyncio.create_task(part, name=f"{name} of worker {self.worker.name}")
             for name, part in (
-                ("receiving", self._receive(websocket)),
-                ("sending", self._send(websocket)),
+                ("receiving", self._receive(connection)),
+                ("sending", self._send(connection)),
                 ("reports", self._reports.run()),
                 ("logs", self._logs.run(self._log_acknowledged, self._log_finished)),
             )
@@ -199,36 +198,36 @@ class Link:
                 if task.done():
                     self._note_end(task.exception())
         finally:
-            self.close(connection.UNREADY, "the gateway is shutting down")
+            self.close(codes.UNREADY, "the gateway is shutting down")
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         end = self.ended.result()
-        await connection.close(websocket, end.code, end.reason)
+        await connection.close(end.code, end.reason)
         return end
 
     def _note_end(self, error: BaseException | None) -> None:
         match error:
-            case WebSocketDisconnect():
+            case ConnectionClosedError():
                 self.close(error.code, "the worker closed the connection")
             case TimeoutError():
-                self.close(connection.SILENT, f"nothing was heard for {self._silence:.0f} s")
+                self.close(codes.SILENT, f"nothing was heard for {self._silence:.0f} s")
             case RemoteProtocolError():
-                self.close(connection.PROTOCOL_ERROR, str(error))
+                self.close(codes.PROTOCOL_ERROR, str(error))
             case _:
                 log.error("The link of worker '%s' failed", self.worker.name, exc_info=error)
-                self.close(connection.UNREADY, "the gateway failed; try again")
+                self.close(codes.UNREADY, "the gateway failed; try again")
 
-    async def _send(self, websocket: WebSocket) -> None:
+    async def _send(self, connection: Connection) -> None:
         while True:
             frame = await self._outbox.get()
-            await websocket.send_bytes(frame)
+            await connection.send(frame)
             if self._goodbye is not None and self._acknowledged >= self._goodbye and self._outbox.empty:
-                self.close(connection.NORMAL, "goodbye")
+                self.close(codes.NORMAL, "goodbye")
 
-    async def _receive(self, websocket: WebSocket) -> None:
+    async def _receive(self, connection: Connection) -> None:
         while True:
-            frame = await connection.receive_frame(websocket, self._silence)
+            frame = await connection.receive(self._silence)
             if self.open and self.session.receive(frame):
                 await self._take(frame.seq, frame.body)
 

@@ -10,8 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from airflow_edge import __version__
+from airflow_edge.protocol.polling import CONTENT_TYPE
 from airflow_edge.protocol.problems import Code, EnrollReply, EnrollRequest, Problem
-from airflow_edge.protocol.urls import ENROLL, EXECUTION, HEALTH, JOB_HEADER, LINK, PREFIX
+from airflow_edge.protocol.urls import ENROLL, EXECUTION, HEALTH, JOB_HEADER, LINK, POLL, PREFIX, poll_path
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _METHODS: Final = ("get", "head", "put", "post", "patch", "delete")
@@ -54,6 +55,21 @@ def _document() -> dict[str, Any]:
             HEALTH: {"get": _health()},
             ENROLL: {"post": _enroll()},
             LINK: {"get": _link()},
+            POLL: {"post": _poll("poll_open", "Link to the centre by long polling: say Hello")},
+            poll_path("{link}"): {
+                "post": {
+                    **_poll("poll", "Send frames up such a link, or, without any, wait for the centre's"),
+                    "parameters": [
+                        {
+                            "name": "link",
+                            "in": "path",
+                            "required": True,
+                            "description": "As the answer to the Hello names it.",
+                            "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+                        }
+                    ],
+                }
+            },
             f"{EXECUTION}/{{path}}": {method: _execution(method) for method in _METHODS},
         },
         "components": {
@@ -111,6 +127,20 @@ def _link() -> dict[str, Any]:
         "responses": {
             "101": {"description": "The link's messages follow, in binary frames of MessagePack."},
             **_problems((401, 403, 426, 503)),
+        },
+    }
+
+
+def _poll(operation: str, summary: str) -> dict[str, Any]:
+    binary = {CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "description": "Bodies are MessagePack. For where WebSockets do not get through.",
+        "requestBody": {"required": False, "content": binary},
+        "responses": {
+            "200": {"description": "The centre's frames.", "content": binary},
+            **_problems((400, 401, 403, 413, 421, 503)),
         },
     }
 

@@ -24,6 +24,8 @@ class Code(StrEnum):
     PROTOCOL_VERSION = "protocol_version"
     NO_QUEUES = "no_queues"
     NOT_READY = "not_ready"
+    LINK_ELSEWHERE = "link_elsewhere"
+    """This process has no such link: another one has it, over another connection, or it has ended."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

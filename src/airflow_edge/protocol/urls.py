@@ -8,6 +8,8 @@ PREFIX = "/edge_worker"
 """Where the gateway is mounted in Airflow's API server."""
 
 LINK = "/v1/link"
+POLL = "/v1/poll"
+"""Where the link is made by long polling, see `protocol.polling`."""
 ENROLL = "/v1/enroll"
 HEALTH = "/v1/health"
 EXECUTION = "/v1/execution"
@@ -44,3 +46,8 @@ def gateway_url(api_url: str) -> str:
 def link_url(gateway: str) -> str:
     """Give the WebSocket URL of the link below a gateway's base URL."""
     return "ws" + gateway.removeprefix("http") + LINK
+
+
+def poll_path(link: str) -> str:
+    """Give the path, below a gateway's base URL, of a link by long polling."""
+    return f"{POLL}/{link}"

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -14,9 +14,9 @@ from uuid import UUID, uuid4
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
-from airflow_edge.protocol import messages, tokens, urls
+from airflow_edge.protocol import messages, polling, tokens, urls
 from airflow_edge.protocol.messages import CentreFrame, CentreMessage, Hello, SiteFrame, SiteMessage, Welcome
 from airflow_edge.protocol.session import Session, site_session
 from airflow_edge.protocol.states import WorkerState
@@ -28,6 +28,9 @@ M = TypeVar("M", bound=CentreMessage)
 
 class Site:
     """One machine: its key, and the worker it is enrolled as."""
+
+    transport = "WebSocket"
+    """How its links are made: this, or `long polling`."""
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or f"site-{uuid4().hex[:12]}"
@@ -120,7 +123,11 @@ class Site:
 
     @asynccontextmanager
     async def connection(self, gateway: str, **claims: Any):
-        """The bare WebSocket."""
+        """The bare WebSocket, or what is like one."""
+        if self.transport == "long polling":
+            async with LongPolling(self, gateway, **claims) as connection:
+                yield connection
+            return
         headers = self.headers("GET", urls.LINK, **claims)
         async with connect(
             urls.link_url(gateway),
@@ -149,10 +156,81 @@ class Site:
             yield link
 
 
+class LongPolling:
+    """Long polling with the face of a WebSocket: one request a frame, and one that listens."""
+
+    def __init__(self, site: Site, gateway: str, **claims: Any) -> None:
+        self.close_code: int | None = None
+        self.close_reason: str | None = None
+        self.link: str | None = None
+        self._site = site
+        self._gateway = gateway
+        self._claims = claims
+        self._http = httpx.AsyncClient(trust_env=False, timeout=polling.WAIT + PATIENCE)
+        self._frames: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._listening: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> LongPolling:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.abort()
+        await self._http.aclose()
+
+    @property
+    def transport(self) -> LongPolling:
+        return self
+
+    def abort(self) -> None:
+        """Be gone without a word."""
+        if self._listening is not None:
+            self._listening.cancel()
+
+    async def post(self, body: bytes, link: str | None = None) -> httpx.Response:
+        path = urls.poll_path(link or self.link or "") if link or self.link else urls.POLL
+        headers = self._site.headers("POST", path, **self._claims)
+        return await self._http.post(self._gateway + path, content=body, headers=headers)
+
+    async def send(self, frame: bytes | str) -> None:
+        first = self.link is None
+        answer = await self.post(polling.encode_frames([frame.encode() if isinstance(frame, str) else frame]))
+        assert answer.status_code == 200, answer.text
+        self._note(polling.decode_reply(answer.content))
+        if first:
+            self._listening = asyncio.create_task(self._listen())
+
+    async def recv(self) -> bytes:
+        frame = await self._frames.get()
+        if frame is None:
+            self._frames.put_nowait(None)
+            raise ConnectionClosedOK(None, None)
+        return frame
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (frame := await self._frames.get()) is not None:
+            yield frame
+
+    async def _listen(self) -> None:
+        while self.close_code is None:
+            answer = await self.post(b"")
+            if answer.status_code == 200:
+                self._note(polling.decode_reply(answer.content))
+            else:
+                self.close_code, self.close_reason = 1006, answer.text
+        self._frames.put_nowait(None)
+
+    def _note(self, reply: polling.Reply) -> None:
+        self.link = reply.link
+        for frame in reply.frames:
+            self._frames.put_nowait(bytes(frame))
+        if reply.end is not None:
+            self.close_code, self.close_reason = reply.end.code, reply.end.reason
+
+
 class SiteLink:
     """One connection of a site."""
 
-    def __init__(self, connection: ClientConnection, session: Session[SiteFrame, CentreFrame]) -> None:
+    def __init__(self, connection: ClientConnection | LongPolling, session: Session[SiteFrame, CentreFrame]) -> None:
         self.connection = connection
         self.session = session
         self.welcome: Welcome

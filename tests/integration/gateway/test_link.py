@@ -26,8 +26,15 @@ from airflow_edge.protocol.messages import (
 )
 from airflow_edge.protocol.session import site_session
 from airflow_edge.protocol.states import WorkerState
-from tests.integration.gateway.site import SiteLink
+from tests.integration.gateway.site import Site, SiteLink
 from tests.integration.gateway.world import wait_until
+
+
+@pytest.fixture(autouse=True, params=["WebSocket", "long polling"])
+def transport(request, monkeypatch):
+    """A link is a link, however it is made."""
+    monkeypatch.setattr(Site, "transport", request.param)
+    return request.param
 
 
 def key(offer):

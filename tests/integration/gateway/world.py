@@ -29,6 +29,7 @@ from airflow_edge.gateway.door import Door
 from airflow_edge.gateway.endpoints import Endpoint
 from airflow_edge.gateway.enrolment import enroll
 from airflow_edge.gateway.notify import Listener, dsn_of
+from airflow_edge.gateway.polldoor import PollDoor
 from airflow_edge.gateway.shared_secret import AirflowSecret
 from airflow_edge.gateway.store_calls import StoreCalls
 from airflow_edge.protocol.urls import ENROLL, HEALTH, LINK, PREFIX
@@ -120,6 +121,7 @@ def links_only(sessions: SessionFactory, **settings: Any) -> FastAPI:
     app = FastAPI(lifespan=running)
     app.router.routes += [
         WebSocketRoute(PREFIX + LINK, Door(get)),
+        *PollDoor(get).routes(PREFIX),
         Route(PREFIX + HEALTH, PlainTextResponse("up")),
         Route(PREFIX + ENROLL, Endpoint(lambda request: enroll(get(), AirflowSecret(), request), ("POST",))),
     ]

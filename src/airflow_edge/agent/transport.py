@@ -1,0 +1,39 @@
+"""What carries the link's frames: a WebSocket, or long polling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+CUT = 1006
+"""The code of a link that ended without a word (RFC 6455, 7.4.1)."""
+
+
+class LinkClosedError(Exception):
+    """The link has ended; code and reason are those with which a WebSocket is closed."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"code {code}: {reason}" if reason else f"code {code}")
+        self.code = code
+        self.reason = reason
+
+
+class Transport(Protocol):
+    """Frames in both directions, in order. One task may send while another receives."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+
+    async def send(self, frames: Sequence[bytes]) -> None:
+        """Send encoded frames.
+
+        :raises LinkClosedError: the link has ended.
+        :raises AgentError: the centre cannot be reached, or does not want us.
+        """
+
+    async def receive(self) -> bytes:
+        """Wait for the next frame; raises what `send` raises."""
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Let go of it."""

@@ -1,0 +1,97 @@
+"""The link without a WebSocket: the same frames as bodies of HTTP requests and answers.
+
+A `POST` to `urls.POLL` with a `Hello` makes a link; the `Reply` names it and brings the `Welcome`. From then on two
+kinds of `POST` go to `urls.poll_path(link)`, at most one of each at a time, which is what keeps the order of the frames:
+
+- with frames: they go up, and the answer, which comes as soon as they are taken in, brings none;
+- without: the centre's frames come down with the answer, at once if there are any, else after `WAIT`.
+
+A request that fails leaves open what of it arrived, so the link is given up after it. The next one resumes the session,
+which sends again what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+
+from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.messages import MAX_FRAME_BYTES
+
+WAIT = 15.0
+"""Seconds after which a request that waits is answered with nothing: less than any usual proxy's patience."""
+
+BATCH_BYTES = 512 * 1024
+"""When a body is long enough to be sent: with one more log chunk it is still below nginx's limit of 1 MiB."""
+
+MAX_BODY_BYTES = MAX_FRAME_BYTES + 64 * 1024
+"""A longer body is refused. One frame of any size fits."""
+
+MAX_FRAMES = 10_000
+"""Frames in one body."""
+
+CONTENT_TYPE = "application/vnd.msgpack"
+
+
+class End(msgspec.Struct, frozen=True, array_like=True):
+    """The link has ended; code and reason are those with which a WebSocket is closed."""
+
+    code: Annotated[int, msgspec.Meta(ge=0, le=65535)]
+    reason: Annotated[str, msgspec.Meta(max_length=4096)]
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True):
+    """An answer of the centre."""
+
+    link: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
+    """Where the next requests go."""
+    frames: Annotated[tuple[msgspec.Raw, ...], msgspec.Meta(max_length=MAX_FRAMES)] = ()
+    """Frames, as `messages.encode` made them."""
+    end: End | None = None
+    """Nothing comes after these frames."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_frames_decoder = msgspec.msgpack.Decoder(Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MAX_FRAMES)])
+_reply_decoder = msgspec.msgpack.Decoder(Reply)
+
+
+def encode_frames(frames: Iterable[bytes]) -> bytes:
+    """Give the body of a request with these encoded frames."""
+    return _encoder.encode([msgspec.Raw(frame) for frame in frames])
+
+
+def decode_frames(body: bytes) -> list[bytes]:
+    """Read the body of a request; the frames in it are still encoded. Nothing at all is no frames.
+
+    :raises RemoteProtocolError: it is not such a body.
+    """
+    if not body:
+        return []
+    try:
+        return [bytes(frame) for frame in _frames_decoder.decode(body)]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RemoteProtocolError(f"not an array of frames: {error}") from error
+
+
+def make_reply(link: str, frames: Iterable[bytes] = (), end: End | None = None) -> Reply:
+    """Make a reply of encoded frames."""
+    return Reply(link, tuple(msgspec.Raw(frame) for frame in frames), end)
+
+
+def encode_reply(reply: Reply) -> bytes:
+    """Give the body of an answer."""
+    return _encoder.encode(reply)
+
+
+def decode_reply(body: bytes) -> Reply:
+    """Read the body of an answer.
+
+    :raises RemoteProtocolError: it is not such a body.
+    """
+    try:
+        return _reply_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RemoteProtocolError(f"not a reply of the centre: {error}") from error
