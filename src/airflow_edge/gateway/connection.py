@@ -7,6 +7,7 @@ from typing import Protocol
 from airflow_edge.protocol.messages import SiteFrame
 
 NORMAL = 1000
+CUT = 1006
 PROTOCOL_ERROR = 4400
 REVOKED = 4403
 SILENT = 4408

@@ -45,7 +45,7 @@ class PollDoor:
             raise _malformed("a link begins with one frame, the Hello")
         connection = centre.polls.open(worker.id, lambda connection: serve(centre, worker, connection))
         await connection.take(frames)
-        return _response(await connection.listen(WAIT))
+        return _response(await connection.listen_while(WAIT, _hung_up(request)))
 
     async def _poll(self, request: Request) -> Response:
         centre = self._centre()
@@ -58,8 +58,19 @@ class PollDoor:
                 Code.LINK_ELSEWHERE,
                 "This API server process does not have this link. The worker tries others, and then links anew.",
             )
-        frames = await _frames(request)
-        return _response(await connection.take(frames) if frames else await connection.listen(WAIT))
+        try:
+            frames = await _frames(request)
+        except RefusedError:
+            await connection.cut_off("what the worker sent could not be read")
+            raise
+        if frames:
+            return _response(await connection.take(frames))
+        return _response(await connection.listen_while(WAIT, _hung_up(request)))
+
+
+async def _hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _frames(request: Request) -> list[bytes]:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from uuid import UUID, uuid4
 
-from airflow_edge.gateway.connection import UNREADY
+from airflow_edge.gateway.connection import CUT, UNREADY, ConnectionClosedError
 from airflow_edge.protocol.messages import SiteFrame, decode_site_frame
 from airflow_edge.protocol.polling import BATCH_BYTES, MAX_FRAMES, End, Reply, make_reply
 
@@ -34,6 +34,7 @@ class PollConnection:
         self._down_bytes = 0
         self._end: End | None = None
         self._listener: object = None
+        self._cut = False
         self._changed = asyncio.Condition()
 
     # For the link
@@ -41,7 +42,9 @@ class PollConnection:
     async def receive(self, patience: float) -> SiteFrame:
         """Wait until the site's next frame is here; see `Connection`."""
         async with asyncio.timeout(patience), self._changed:
-            await self._changed.wait_for(lambda: self._up)
+            await self._changed.wait_for(lambda: self._up or self._cut)
+            if self._cut:
+                raise ConnectionClosedError(CUT)
             frame = self._up.popleft()
             if not self._up:
                 self._changed.notify_all()
@@ -94,6 +97,30 @@ class PollConnection:
             self._down_bytes = 0
             self._changed.notify_all()
             return make_reply(self.name, frames, self._end)
+
+    async def listen_while(self, patience: float, gone: Awaitable[object]) -> Reply:
+        """Listen, as long as somebody is there to hear the answer.
+
+        :param gone: ends when nobody is: what was in the answer is lost then, so the link is given up
+        """
+        listening = asyncio.ensure_future(self.listen(patience))
+        watching = asyncio.ensure_future(gone)
+        try:
+            await asyncio.wait([listening, watching], return_when=asyncio.FIRST_COMPLETED)
+            if not listening.done():
+                await self.cut_off("the worker hung up")
+            return await listening
+        finally:
+            listening.cancel()
+            watching.cancel()
+            await asyncio.gather(listening, watching, return_exceptions=True)
+
+    async def cut_off(self, reason: str) -> None:
+        """End it from this side of the link, as if the network had."""
+        async with self._changed:
+            self._cut = True
+            self._end = self._end or End(CUT, reason)
+            self._changed.notify_all()
 
 
 class Polls:

@@ -1,7 +1,7 @@
 """The link without a WebSocket: the same frames as bodies of HTTP requests and answers.
 
-A `POST` to `urls.POLL` with a `Hello` makes a link; the `Reply` names it and brings the `Welcome`. From then on two
-kinds of `POST` go to `urls.poll_path(link)`, at most one of each at a time, which is what keeps the order of the frames:
+A `POST` to `urls.POLL` with a `Hello` makes a link; the `Reply` names it and brings the `Welcome`. From then on there
+are two kinds of `POST` to `urls.poll_path(link)`, at most one of each at a time, which keeps the frames in order:
 
 - with frames: they go up, and the answer, which comes as soon as they are taken in, brings none;
 - without: the centre's frames come down with the answer, at once if there are any, else after `WAIT`.
@@ -20,8 +20,9 @@ import msgspec
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.messages import MAX_FRAME_BYTES
 
-WAIT = 15.0
-"""Seconds after which a request that waits is answered with nothing: less than any usual proxy's patience."""
+WAIT = 10.0
+"""Seconds after which a request that waits is answered with nothing: less than any usual proxy's patience, and no more
+than an API server that shuts down can wait for it."""
 
 BATCH_BYTES = 512 * 1024
 """When a body is long enough to be sent: with one more log chunk it is still below nginx's limit of 1 MiB."""

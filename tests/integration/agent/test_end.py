@@ -144,7 +144,8 @@ async def test_a_starting_worker_waits_for_a_centre_that_is_away(
     assert status["link"]["state"] == "connecting"
     await centre.start()
     await centre.until(lambda: centre.statuses)
-    assert (await agent.status())["link"] == {"state": "linked", "reason": "", "url": f"{centre.url}/edge_worker"}
+    link = {"state": "linked", "reason": "", "transport": "WebSocket", "url": f"{centre.url}/edge_worker"}
+    assert (await agent.status())["link"] == link
 
 
 async def test_two_workers_in_one_folder_are_one_too_many(

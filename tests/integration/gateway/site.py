@@ -194,6 +194,9 @@ class LongPolling:
     async def send(self, frame: bytes | str) -> None:
         first = self.link is None
         answer = await self.post(polling.encode_frames([frame.encode() if isinstance(frame, str) else frame]))
+        if answer.status_code == 400:
+            self._closed(4400, answer.text)
+            return
         assert answer.status_code == 200, answer.text
         self._note(polling.decode_reply(answer.content))
         if first:
@@ -212,19 +215,27 @@ class LongPolling:
 
     async def _listen(self) -> None:
         while self.close_code is None:
-            answer = await self.post(b"")
+            try:
+                answer = await self.post(b"")
+            except httpx.TransportError as error:
+                self._closed(1006, str(error))
+                return
             if answer.status_code == 200:
                 self._note(polling.decode_reply(answer.content))
             else:
-                self.close_code, self.close_reason = 1006, answer.text
-        self._frames.put_nowait(None)
+                self._closed(1006, answer.text)
 
     def _note(self, reply: polling.Reply) -> None:
         self.link = reply.link
         for frame in reply.frames:
             self._frames.put_nowait(bytes(frame))
         if reply.end is not None:
-            self.close_code, self.close_reason = reply.end.code, reply.end.reason
+            self._closed(reply.end.code, reply.end.reason)
+
+    def _closed(self, code: int, reason: str) -> None:
+        if self.close_code is None:
+            self.close_code, self.close_reason = code, reason
+            self._frames.put_nowait(None)
 
 
 class SiteLink:

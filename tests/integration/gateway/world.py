@@ -131,12 +131,24 @@ def links_only(sessions: SessionFactory, **settings: Any) -> FastAPI:
 class GatewayServer:
     """One API server: uvicorn, in a thread with a loop of its own."""
 
-    def __init__(self, app: FastAPI, *, wait: bool = True) -> None:
-        """:param wait: until the gateway is ready, not only until the server is up"""
+    def __init__(self, app: FastAPI, *, wait: bool = True, websocket_ping: float | None = 20.0) -> None:
+        """Set it up.
+
+        :param wait: until the gateway is ready, not only until the server is up
+        :param websocket_ping: seconds between the server's own pings
+        """
         self._wait = wait
         # As `airflow api-server` sets it, but for the port.
         self._server = uvicorn.Server(
-            uvicorn.Config(app, port=0, lifespan="on", access_log=False, log_config=None, timeout_keep_alive=60)
+            uvicorn.Config(
+                app,
+                port=0,
+                lifespan="on",
+                access_log=False,
+                log_config=None,
+                timeout_keep_alive=60,
+                ws_ping_interval=websocket_ping,
+            )
         )
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
@@ -180,9 +192,9 @@ class Centre:
         self.sessions = sessionmaker(engine, autoflush=False, expire_on_commit=False)
         self.store = SqlStore(self.sessions)
 
-    def gateway_for_links(self, **settings: Any) -> GatewayServer:
+    def gateway_for_links(self, *, websocket_ping: float | None = 20.0, **settings: Any) -> GatewayServer:
         """Another API server's worth of links."""
-        return GatewayServer(links_only(self.sessions, **settings))
+        return GatewayServer(links_only(self.sessions, **settings), websocket_ping=websocket_ping)
 
     def queue_name(self) -> str:
         """A queue that nobody else serves."""

@@ -1,0 +1,191 @@
+"""The agent's link and the gateway with a real nginx between them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import ExitStack, asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from airflow_edge.agent import fallback
+from airflow_edge.agent.identity import Identity
+from airflow_edge.agent.link import Link
+from airflow_edge.protocol.messages import Accepted, Ended, Hello, Offer, Released, Status
+from airflow_edge.protocol.states import WorkerState
+from airflow_edge.protocol.urls import PREFIX
+from harness.nginx import HOW_TO_INSTALL, WITH_UPGRADES, Nginx, find_nginx
+from tests.integration.gateway.world import wait_until
+
+pytestmark = pytest.mark.skipif(find_nginx() is None, reason=HOW_TO_INSTALL)
+
+
+class Worker:
+    """The least that a link needs of its owner: every job it is offered is done at once."""
+
+    def __init__(self, gateway: str, site) -> None:
+        private_key = site.key.private_bytes_raw().hex()
+        identity = Identity(
+            worker_id=site.worker_id, name=site.name, api_url=gateway, queues=(), private_key=private_key
+        )
+        self.site = site
+        self.offers: list[tuple[str, int]] = []
+        self.welcomes = 0
+        self.link = Link(gateway, identity, self)
+
+    def hello(self, session_id: str, received: int) -> Hello:
+        return Hello(
+            oldest_protocol=1,
+            newest_protocol=1,
+            session_id=session_id,
+            received=received,
+            boot_id="boot",
+            agent_version="0",
+            airflow_version="3",
+            python_version="3",
+            platform="linux",
+            concurrency=4,
+            queues=None,
+            state=WorkerState.IDLE,
+            jobs=(),
+        )
+
+    def status(self) -> Status:
+        return Status(state=WorkerState.IDLE, alive=())
+
+    def welcomed(self, welcome) -> None:
+        self.welcomes += 1
+
+    def received(self, receipt, message) -> None:
+        if isinstance(message, Offer):
+            self.offers.append((message.job_id, message.assignment))
+            job = {"job_id": message.job_id, "assignment": message.assignment}
+            self.link.send(Accepted(**job))
+            self.link.send(Released(**job))
+            self.link.send(Ended(**job, exit_code=0))
+        self.link.handled(receipt)
+
+    def acknowledged(self, key) -> None: ...
+
+    def log_acknowledged(self, ack) -> None: ...
+
+    def next_chunk(self) -> None: ...
+
+    def has_tasks(self) -> bool:
+        return False
+
+    async def linked_by(self, transport: str) -> None:
+        await wait_until(lambda: self.link.state, lambda state: (state.state, state.transport) == ("linked", transport))
+
+
+@asynccontextmanager
+async def at_work(gateway: str, site):
+    worker = Worker(gateway, site)
+    running = asyncio.create_task(worker.link.run())
+    try:
+        yield worker
+        assert not running.done(), running
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def address(gateway: str) -> str:
+    return urlsplit(gateway).netloc
+
+
+BLOCKED = {
+    "without the upgrade": ("", "426"),
+    "refused with 400": ("if ($http_upgrade) { return 400; }", "status 400"),
+    "refused with 403": ("if ($http_upgrade) { return 403; }", "status 403"),
+    "refused with 502": ("if ($http_upgrade) { return 502; }", "502"),
+}
+
+
+@pytest.mark.parametrize(("directives", "reason"), BLOCKED.values(), ids=BLOCKED)
+async def test_where_websockets_are_killed_work_goes_on_by_long_polling(centre, tmp_path, directives, reason):
+    queue = centre.queue_name()
+    site = await centre.site(queue)
+    with Nginx(tmp_path / "nginx", [address(centre.gateway)], directives) as nginx:
+        async with at_work(nginx.url + PREFIX, site) as worker:
+            await worker.linked_by("long polling")
+            if reason != "426":
+                assert reason in worker.link.state.reason
+            assert "WebSockets do not get through" in worker.link.state.reason
+            # A request of the worker's waits at the gateway now. Neither the offer nor the outcome waits with it.
+            await asyncio.sleep(0.5)
+            began = time.monotonic()
+            jobs = [centre.queue(queue) for _ in range(10)]
+            for job in jobs:
+                await centre.wait_for_state(job.id, "succeeded")
+            assert time.monotonic() - began < 10
+            assert sorted(worker.offers) == sorted((str(job.id), 1) for job in jobs)
+
+
+async def test_the_websocket_is_taken_again_and_nothing_is_lost_on_the_way(centre, tmp_path, monkeypatch):
+    monkeypatch.setattr(fallback, "FIRST_PAUSE", 0.5)
+    monkeypatch.setattr(fallback, "LONGEST_PAUSE", 0.5)
+    queue = centre.queue_name()
+    site = await centre.site(queue)
+    blocked = tmp_path / "blocked"
+    blocked.touch()
+    directives = f'set $refuse ""; if (-f {blocked}) {{ set $refuse $http_upgrade; }} if ($refuse) {{ return 405; }}'
+    with Nginx(tmp_path / "nginx", [address(centre.gateway)], WITH_UPGRADES + directives) as nginx:
+        async with at_work(nginx.url + PREFIX, site) as worker:
+            await worker.linked_by("long polling")
+            jobs = []
+            for number in range(40):
+                jobs.append(centre.queue(queue))
+                if number == 15:
+                    blocked.unlink()
+                await asyncio.sleep(0.05)
+            await worker.linked_by("WebSocket")
+            assert worker.link.state.reason == ""
+            jobs.append(centre.queue(queue))
+            for job in jobs:
+                await centre.wait_for_state(job.id, "succeeded", patience=40)
+            assert sorted(set(worker.offers)) == sorted((str(job.id), 1) for job in jobs)
+            assert worker.welcomes == 2
+
+
+async def test_a_proxy_that_cuts_idle_connections_after_20_s_disturbs_no_link(centre, tmp_path):
+    pings, polls = await centre.site(centre.queue_name()), await centre.site(centre.queue_name())
+    # Heartbeats are so rare here that only the pings, and the answers to polls, are in time.
+    with ExitStack() as stack:
+        gateway = stack.enter_context(centre.gateway_for_links(heartbeat_interval=120.0, websocket_ping=None))
+        cut = "proxy_read_timeout 20s; proxy_send_timeout 20s; send_timeout 20s; keepalive_timeout 20s;"
+        servers = [address(gateway.url)]
+        open_ = stack.enter_context(Nginx(tmp_path / "open", servers, WITH_UPGRADES + cut))
+        closed = stack.enter_context(Nginx(tmp_path / "closed", servers, cut))
+        async with (
+            at_work(open_.url + PREFIX, pings) as by_websocket,
+            at_work(closed.url + PREFIX, polls) as by_polling,
+        ):
+            await by_websocket.linked_by("WebSocket")
+            await by_polling.linked_by("long polling")
+            idle = await centre.site(centre.queue_name())
+            async with idle.link(open_.url + PREFIX) as link:
+                began = time.monotonic()
+                with suppress(ConnectionClosed):
+                    async with asyncio.timeout(30):
+                        await link.connection.recv()
+                assert 15 < time.monotonic() - began < 28, "a connection without pings has to be cut"
+            await asyncio.sleep(max(0.0, began + 36 - time.monotonic()))
+            assert (by_websocket.welcomes, by_polling.welcomes) == (1, 1)
+            assert by_websocket.link.state.state == by_polling.link.state.state == "linked"
+
+
+async def test_two_api_servers_without_affinity_are_one_centre(centre, other_gateway, tmp_path):
+    queue = centre.queue_name()
+    site = await centre.site(queue)
+    servers = [address(centre.gateway), address(other_gateway)]
+    with Nginx(tmp_path / "nginx", servers) as nginx:
+        async with at_work(nginx.url + PREFIX, site) as worker:
+            await worker.linked_by("long polling")
+            jobs = [centre.queue(queue) for _ in range(20)]
+            for job in jobs:
+                await centre.wait_for_state(job.id, "succeeded")
+            assert sorted(worker.offers) == sorted((str(job.id), 1) for job in jobs)
+            assert worker.welcomes == 1
