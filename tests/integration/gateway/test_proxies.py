@@ -61,10 +61,10 @@ class Worker:
     def received(self, receipt, message) -> None:
         if isinstance(message, Offer):
             self.offers.append((message.job_id, message.assignment))
-            job = {"job_id": message.job_id, "assignment": message.assignment}
-            self.link.send(Accepted(**job))
-            self.link.send(Released(**job))
-            self.link.send(Ended(**job, exit_code=0))
+            job_id, assignment = message.job_id, message.assignment
+            self.link.send(Accepted(job_id=job_id, assignment=assignment))
+            self.link.send(Released(job_id=job_id, assignment=assignment))
+            self.link.send(Ended(job_id=job_id, assignment=assignment, exit_code=0))
         self.link.handled(receipt)
 
     def acknowledged(self, key) -> None: ...
