@@ -13,6 +13,7 @@ from airflow_edge.dispatch.reports import Reading
 from airflow_edge.gateway.link import Link
 from airflow_edge.gateway.logs import LogLane
 from airflow_edge.gateway.slots import Key
+from airflow_edge.gateway.websocket import WebSocketConnection
 from airflow_edge.protocol.messages import (
     Accepted,
     Ended,
@@ -52,7 +53,7 @@ class Wire:
         self.incoming.put_nowait({"type": "websocket.connect"})
         await self.websocket.accept()
         await self.outgoing.get()
-        return self.websocket
+        return WebSocketConnection(self.websocket)
 
     def say(self, frame):
         self.incoming.put_nowait({"type": "websocket.receive", "bytes": encode(frame)})
