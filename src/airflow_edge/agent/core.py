@@ -40,19 +40,10 @@ from airflow_edge.agent.events import (
     Voided,
 )
 from airflow_edge.agent.job import Job, accepted, story
+from airflow_edge.agent.jobs import Jobs
 from airflow_edge.protocol.local import Outcome
-from airflow_edge.protocol.messages import (
-    Ended,
-    HeldJob,
-    Offer,
-    Refused,
-    Released,
-    SiteMessage,
-)
+from airflow_edge.protocol.messages import Ended, Offer, Refused, Released, SiteMessage
 from airflow_edge.protocol.states import WorkerEvent, WorkerState, next_worker_state
-
-ALIVE_FOR = 60.0
-"""Seconds after its last sign of life for which a supervisor is reported as alive."""
 
 
 class Core:
@@ -67,7 +58,7 @@ class Core:
         self._terminating = False
         self._waiting: dict[str, tuple[Offer, float]] = {}
         """Offers not answered yet, with the time when their lease runs out."""
-        self._jobs: dict[Key, Job] = {record.key: Job.of(record) for record in records}
+        self.jobs = Jobs(records)
         self._commands: list[Command] = []
 
     # What others may ask
@@ -85,45 +76,7 @@ class Core:
     @property
     def free(self) -> int:
         """Free slots."""
-        taken = sum(job.slots for job in self._jobs.values() if job.phase in {"accepted", "running"})
-        return self.concurrency - taken
-
-    @property
-    def unfinished(self) -> int:
-        """Jobs of which the centre does not have everything yet."""
-        return len(self._jobs)
-
-    def holds(self, key: Key) -> bool:
-        """Whether this assignment is here and not finished."""
-        return key in self._jobs
-
-    def live(self) -> list[JobRecord]:
-        """Give the jobs whose processes are not gone."""
-        return [job.record() for job in self._jobs.values() if job.live]
-
-    def held(self) -> tuple[HeldJob, ...]:
-        """Give the jobs that this worker answers for, for `Hello`."""
-        return tuple(
-            HeldJob(job_id=job.key.job_id, assignment=job.key.assignment, phase=job.phase)
-            for job in self._jobs.values()
-            if job.stored and not job.acknowledged and not job.void
-        )
-
-    def alive(self, now: float) -> tuple[str, ...]:
-        """Give the ids of jobs whose supervisors are alive, for `Status`."""
-        return tuple(
-            job.key.job_id
-            for job in self._jobs.values()
-            if job.live and not job.void and job.last_seen is not None and now - job.last_seen <= ALIVE_FOR
-        )
-
-    def reports(self) -> list[SiteMessage]:
-        """Give what is to be said about the jobs taken over from the journal: nobody knows how much of it was heard."""
-        messages: list[SiteMessage] = []
-        for job in self._jobs.values():
-            if not job.acknowledged and not job.void:
-                messages += story(job.record())
-        return messages
+        return self.concurrency - self.jobs.slots
 
     # What happens
 
@@ -156,10 +109,10 @@ class Core:
             case Exited():
                 self._exited(event, now)
             case Seen():
-                if job := self._jobs.get(event.key):
+                if job := self.jobs.get(event.key):
                     job.last_seen = now
             case StateCallBegan():
-                if job := self._jobs.get(event.key):
+                if job := self.jobs.get(event.key):
                     job.state_calls += 1
                     job.last_seen = now
             case StateCallEnded():
@@ -176,7 +129,7 @@ class Core:
     def _offered(self, event: Offered, now: float) -> None:
         offer = event.offer
         key = _key(offer)
-        if job := self._jobs.get(key):
+        if job := self.jobs.get(key):
             # One that is being stored is answered when it is.
             if job.stored and not job.void:
                 self._say(*story(job.record()))
@@ -188,7 +141,7 @@ class Core:
         elif reason := self._objection(offer):
             self._refuse(key, reason)
         else:
-            for older in self._others(key):
+            for older in self.jobs.others(key):
                 self._voided(older.key, "the centre has handed the job out anew")
             if self._must_wait(key):
                 self._waiting[key.job_id] = (offer, now + offer.lease)
@@ -197,8 +150,7 @@ class Core:
 
     def _is_stale(self, key: Key) -> bool:
         waiting = self._waiting.get(key.job_id)
-        newest = max((job.key.assignment for job in self._jobs.values() if job.key.job_id == key.job_id), default=0)
-        return key.assignment < max(newest, waiting[0].assignment if waiting else 0)
+        return key.assignment < max(self.jobs.newest_assignment(key.job_id), waiting[0].assignment if waiting else 0)
 
     def _objection(self, offer: Offer) -> str:
         if self._leaving:
@@ -209,10 +161,7 @@ class Core:
 
     def _must_wait(self, key: Key) -> bool:
         """An offer is better answered late than refused: refused, it would come back at once."""
-        return not self._runtime_ready or bool(self._others(key))
-
-    def _others(self, key: Key) -> list[Job]:
-        return [job for job in self._jobs.values() if job.live and job.key.job_id == key.job_id and job.key != key]
+        return not self._runtime_ready or bool(self.jobs.others(key))
 
     def _take(self, offer: Offer) -> None:
         key = _key(offer)
@@ -221,7 +170,7 @@ class Core:
             self._refuse(key, f"{self.free} of {self.concurrency} slots are free")
             return
         job = Job(key=key, kind=offer.kind, slots=offer.slots, stored=False, start_sent=False)
-        self._jobs[key] = job
+        self.jobs[key] = job
         self._do(Store(job.record(), offer))
 
     def _take_waiting(self, now: float) -> None:
@@ -232,14 +181,14 @@ class Core:
                 self._take(offer)
 
     def _stored(self, key: Key) -> None:
-        job = self._jobs[key]
+        job = self.jobs[key]
         job.stored = True
         if not job.void:
             self._say(accepted(key))
         self._start_or_stop(job)
 
     def _not_stored(self, key: Key, reason: str, now: float) -> None:
-        if self._jobs.pop(key, None):
+        if self.jobs.pop(key, None):
             self._refuse(key, reason)
             self._take_waiting(now)
 
@@ -251,7 +200,7 @@ class Core:
             del self._waiting[key.job_id]
             self._refuse(key, reason)
             return
-        job = self._jobs.get(key)
+        job = self.jobs.get(key)
         # A task whose state Airflow holds has been stopped by nobody: the centre saw that very state.
         if job is None or job.phase in {"released", "ended"} or job.stop_reason is not None:
             return
@@ -263,7 +212,7 @@ class Core:
         waiting = self._waiting.get(key.job_id)
         if waiting and waiting[0].assignment == key.assignment:
             del self._waiting[key.job_id]
-        job = self._jobs.get(key)
+        job = self.jobs.get(key)
         if job is None or job.void:
             return
         job.void = job.urgent = True
@@ -285,7 +234,7 @@ class Core:
             self._do(Halt(job.key, job.stop_reason))
 
     def _state_call_ended(self, event: StateCallEnded) -> None:
-        job = self._jobs.get(event.key)
+        job = self.jobs.get(event.key)
         if job is None or not job.live:
             return
         job.state_calls = max(0, job.state_calls - 1)
@@ -305,7 +254,7 @@ class Core:
         if self.state is WorkerState.STARTING:
             self.state = next_worker_state(self.state, WorkerEvent.INITIALISED)
             self._do(Announce())
-        for job in [job for job in self._jobs.values() if job.live and job.stored]:
+        for job in [job for job in self.jobs.live() if job.stored]:
             job.halt_sent = False
             if job.key in event.alive:
                 job.phase = "running" if job.phase == "accepted" else job.phase
@@ -328,13 +277,13 @@ class Core:
             self._do(Start(job.key))
 
     def _started(self, key: Key) -> None:
-        job = self._jobs.get(key)
+        job = self.jobs.get(key)
         if job and job.phase == "accepted":
             job.phase = "running"
         self._halt_if_unwanted(key)
 
     def _halt_if_unwanted(self, key: Key) -> None:
-        job = self._jobs.get(key)
+        job = self.jobs.get(key)
         if job is None or not job.live:
             self._do(Halt(key, "it should not run any more"))
 
@@ -348,7 +297,7 @@ class Core:
     def _ended(
         self, key: Key, now: float, *, exit_code: int | None = None, signal: int | None = None, reason: str = ""
     ) -> None:
-        job = self._jobs.get(key)
+        job = self.jobs.get(key)
         if job is None or not job.live:
             return
         if not reason and exit_code != 0:
@@ -372,14 +321,14 @@ class Core:
         self._forget_if_finished(job)
 
     def _acknowledged(self, key: Key) -> None:
-        job = self._jobs.get(key)
+        job = self.jobs.get(key)
         if job and not job.live and not job.acknowledged:
             job.acknowledged = True
             self._save(job)
             self._forget_if_finished(job)
 
     def _log_done(self, key: Key) -> None:
-        job = self._jobs.get(key)
+        job = self.jobs.get(key)
         if job and not job.live and not job.log_done:
             job.log_done = True
             self._save(job)
@@ -387,7 +336,7 @@ class Core:
 
     def _forget_if_finished(self, job: Job) -> None:
         if not job.live and job.acknowledged and job.log_done:
-            del self._jobs[job.key]
+            del self.jobs[job.key]
             self._do(Forget(job.record()))
 
     # Leaving
@@ -400,7 +349,7 @@ class Core:
 
     def _terminate(self) -> None:
         self._leave()
-        for job in [job for job in self._jobs.values() if job.live]:
+        for job in self.jobs.live():
             job.urgent = True
             if job.stop_reason is None:
                 job.stop_reason = "the worker was terminated"
@@ -413,7 +362,7 @@ class Core:
             self._do(Announce())
 
     def _due(self) -> WorkerEvent | None:
-        live = any(job.live for job in self._jobs.values())
+        live = bool(self.jobs.live())
         match self.state:
             case WorkerState.STARTING if self._leaving and not live:
                 return WorkerEvent.SHUT_DOWN

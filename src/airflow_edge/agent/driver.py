@@ -110,7 +110,7 @@ class Driver:
             return posted
         key = Key(posted.job_id, posted.assignment)
         try:
-            return Offered(posted, None if self.core.holds(key) else self._journal.find(key))
+            return Offered(posted, None if key in self.core.jobs else self._journal.find(key))
         except sqlite3.Error as error:
             log.error("the journal cannot be read: %s; restart the worker to begin a new one", error)
             reason = f"the site cannot read its journal: {error}"

@@ -22,15 +22,10 @@ from airflow_edge.agent.errors import AgentError, ConfigError
 from airflow_edge.agent.events import (
     Acknowledged,
     DrainAsked,
-    Exited,
     JobRecord,
     Key,
     LogDone,
-    NotStarted,
-    RuntimeGone,
-    RuntimeReady,
     Send,
-    Started,
     StopAsked,
     TerminateAsked,
     Voided,
@@ -44,30 +39,11 @@ from airflow_edge.agent.journal import Journal
 from airflow_edge.agent.link import Link, Receipt
 from airflow_edge.agent.localserver import LocalServer
 from airflow_edge.agent.logship import LogShipper
-from airflow_edge.agent.orphans import Orphans
 from airflow_edge.agent.recovery import records_of_folders
-from airflow_edge.agent.runtimelink import RuntimeLink
+from airflow_edge.agent.supervisors import Supervisors
 from airflow_edge.protocol import urls, version
-from airflow_edge.protocol.local import (
-    JobExited,
-    JobFile,
-    JobNotStarted,
-    JobStarted,
-    RuntimeHello,
-    StartJob,
-    StopJob,
-    ToAgent,
-)
-from airflow_edge.protocol.messages import (
-    Hello,
-    LogAck,
-    LogChunk,
-    Offer,
-    Status,
-    Stop,
-    Void,
-    Welcome,
-)
+from airflow_edge.protocol.local import JobFile
+from airflow_edge.protocol.messages import Hello, LogAck, LogChunk, Offer, Status, Stop, Void, Welcome
 
 log = logging.getLogger(__name__)
 
@@ -123,17 +99,12 @@ class Worker:
         self._shipper = LogShipper(
             send=self._link.send, more=self._link.more_log, done=lambda key: self._driver.post(LogDone(key))
         )
-        self._runtime = RuntimeLink(
-            config.state_dir,
-            config.runtime_socket,
-            heard=self._heard_from_runtime,
-            gone=lambda: self._driver.post(RuntimeGone()),
-        )
-        self._orphans = Orphans(lambda key: self._driver.post(Exited(key, None, None, self._folders.outcome(key))))
+        self._supervisors = Supervisors(config, self._folders, self._core.jobs, lambda event: self._driver.post(event))
+        self._runtime = self._supervisors.runtime
         hands = Hands(
             send=self._send,
-            start=self._start_job,
-            halt=self._halt_job,
+            start=self._supervisors.start,
+            halt=self._supervisors.halt,
             admit=self._admit,
             close=self._close_job,
             announce=lambda: self._link.send(self.status()),
@@ -171,7 +142,7 @@ class Worker:
                             self._driver.run(),
                             self._shipper.run(),
                             self._runtime.run(),
-                            self._orphans.run(),
+                            self._supervisors.orphans.run(),
                         )
                     ]
                     await self._until_over()
@@ -189,13 +160,13 @@ class Worker:
     def drain(self) -> None:
         """Take no new job, and end when the last one has."""
         if not self._core.leaving:
-            log.info("draining: no new jobs; %d are left", len(self._core.live()))
+            log.info("draining: no new jobs; %d are left", len(self._core.jobs.live()))
             self._driver.post(DrainAsked())
 
     def terminate(self) -> None:
         """End the jobs, then the worker."""
         if not self._terminating.is_set():
-            log.info("terminating, with %d jobs", len(self._core.live()))
+            log.info("terminating, with %d jobs", len(self._core.jobs.live()))
             self._terminating.set()
             self._driver.post(TerminateAsked())
 
@@ -212,10 +183,10 @@ class Worker:
             "link": {**asdict(self._link.state), "url": self._gateway},
             "runtime": {"pid": self._runtime.pid, "airflow_version": self._runtime.airflow_version},
             "jobs": [
-                {"job_id": record.key.job_id, "assignment": record.key.assignment, "phase": record.phase}
-                for record in self._core.live()
+                {"job_id": job.key.job_id, "assignment": job.key.assignment, "phase": job.phase}
+                for job in self._core.jobs.live()
             ],
-            "undelivered": self._core.unfinished - len(self._core.live()),
+            "undelivered": len(self._core.jobs) - len(self._core.jobs.live()),
         }
 
     # For the link
@@ -235,7 +206,7 @@ class Worker:
             concurrency=self._core.concurrency,
             queues=self._config.queues,
             state=self._core.state,
-            jobs=self._core.held(),
+            jobs=self._core.jobs.held(),
         )
 
     def status(self) -> Status:
@@ -243,7 +214,7 @@ class Worker:
         load, _, _ = os.getloadavg()
         return Status(
             state=self._core.state,
-            alive=self._core.alive(asyncio.get_running_loop().time()),
+            alive=self._core.jobs.alive(asyncio.get_running_loop().time()),
             system={
                 "concurrency": self._core.concurrency,
                 "free_slots": self._core.free,
@@ -284,23 +255,12 @@ class Worker:
 
     def has_tasks(self) -> bool:
         """Whether a job's process is still there."""
-        return bool(self._core.live())
+        return bool(self._core.jobs.live())
 
     # For the driver
 
     def _send(self, command: Send) -> None:
         self._link.send(command.message)
-
-    def _start_job(self, key: Key) -> None:
-        log.info("starting job %s", key)
-        folder = str(self._folders.folder(key))
-        self._runtime.send(StartJob(job_id=key.job_id, assignment=key.assignment, folder=folder))
-
-    def _halt_job(self, key: Key, reason: str) -> None:
-        log.info("stopping job %s: %s", key, reason)
-        grace = self._config.task_stop_grace
-        if not self._orphans.halt(key, grace):
-            self._runtime.send(StopJob(job_id=key.job_id, assignment=key.assignment, grace=grace))
 
     def _admit(self, job: JobFile) -> None:
         key = Key(job.job_id, job.assignment)
@@ -309,34 +269,12 @@ class Worker:
 
     def _close_job(self, key: Key) -> None:
         log.info("job %s has ended", key)
-        self._orphans.forget(key)
+        self._supervisors.orphans.forget(key)
         self._api.close(key)
         self._shipper.close(key)
         if self._link.state.state == "refused":
             # Perhaps it was the last one for whose sake the worker still tries.
             self._link.hurry()
-
-    # For the runtime's link
-
-    def _heard_from_runtime(self, message: ToAgent) -> None:
-        match message:
-            case RuntimeHello():
-                for job in message.jobs:
-                    self._orphans.remember(Key(job.job_id, job.assignment), job.pid)
-                alive = frozenset(Key(job.job_id, job.assignment) for job in message.jobs)
-                alive |= self._orphans.adopt(record.key for record in self._core.live() if record.key not in alive)
-                missing = [record.key for record in self._core.live() if record.key not in alive]
-                outcomes = {key: outcome for key in missing if (outcome := self._folders.outcome(key))}
-                self._driver.post(RuntimeReady(alive, outcomes))
-            case JobStarted():
-                key = Key(message.job_id, message.assignment)
-                self._orphans.remember(key, message.pid)
-                self._driver.post(Started(key))
-            case JobNotStarted():
-                self._driver.post(NotStarted(Key(message.job_id, message.assignment), message.reason))
-            case JobExited():
-                key = Key(message.job_id, message.assignment)
-                self._driver.post(Exited(key, message.exit_code, message.signal, self._folders.outcome(key)))
 
     # Beginning and end
 
@@ -362,7 +300,7 @@ class Worker:
             if record.ended is not None:
                 self._api.close(record.key)
                 self._shipper.close(record.key)
-        for message in self._core.reports():
+        for message in self._core.jobs.reports():
             self._link.send(message)
         if records:
             log.info("going on with %d jobs of the last agent", len(records))
@@ -392,7 +330,7 @@ class Worker:
             await asyncio.wait({over, terminating}, return_when=asyncio.FIRST_COMPLETED)
             done, _ = await asyncio.wait({over}, timeout=self._config.task_stop_grace + SUPERVISOR_GRACE)
             if not done:
-                log.error("%d jobs did not end; the runtime goes on trying", len(self._core.live()))
+                log.error("%d jobs did not end; the runtime goes on trying", len(self._core.jobs.live()))
         finally:
             over.cancel()
             terminating.cancel()
@@ -403,7 +341,7 @@ class Worker:
         if self._link.linked.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(patience):
-                    await self._driver.wait_until(lambda core: core.unfinished == 0)
+                    await self._driver.wait_until(lambda core: not core.jobs)
         await self._link.say_goodbye("the worker was shut down", GOODBYE_PATIENCE)
         await self._runtime.retire(RETIRE_PATIENCE)
         log.info("ended")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_edge.agent.core import ALIVE_FOR, Core
+from airflow_edge.agent.core import Core
 from airflow_edge.agent.events import (
     Acknowledged,
     Announce,
@@ -36,6 +36,7 @@ from airflow_edge.agent.events import (
     TerminateAsked,
     Voided,
 )
+from airflow_edge.agent.jobs import ALIVE_FOR
 from airflow_edge.protocol.local import Outcome
 from airflow_edge.protocol.messages import Accepted, Ended, HeldJob, Offer, Refused, Released, SiteMessage
 from airflow_edge.protocol.states import WorkerState
@@ -125,7 +126,7 @@ def test_a_job_is_finished_when_its_end_is_acknowledged_and_its_log_is_complete(
     (forget,) = did(site.let(LogDone(KEY)), Forget)
     assert isinstance(forget, Forget)
     assert forget.record.finished
-    assert site.core.unfinished == 0
+    assert not site.core.jobs
 
 
 @pytest.mark.parametrize("events", [(Acknowledged(KEY),), (LogDone(KEY),)])
@@ -290,7 +291,7 @@ def test_a_void_job_is_ended_without_a_word() -> None:
     site.let(StateCallBegan(KEY))
     assert did(site.let(Voided(KEY, "given to another")), Halt) != []
     assert did(site.let(Exited(KEY, None, 9, None)), Send) == []
-    assert site.core.held() == ()
+    assert site.core.jobs.held() == ()
     assert did(site.let(LogDone(KEY)), Forget) != []
 
 
@@ -334,20 +335,20 @@ def test_a_process_that_should_not_be_is_stopped() -> None:
 def test_held_jobs_are_told_with_their_phase() -> None:
     site = Site()
     site.running()
-    assert site.core.held() == (HeldJob(job_id=JOB, assignment=1, phase="running"),)
+    assert site.core.jobs.held() == (HeldJob(job_id=JOB, assignment=1, phase="running"),)
     site.let(Exited(KEY, 0, None, None))
-    assert site.core.held() == (HeldJob(job_id=JOB, assignment=1, phase="ended"),)
+    assert site.core.jobs.held() == (HeldJob(job_id=JOB, assignment=1, phase="ended"),)
     site.let(Acknowledged(KEY))
-    assert site.core.held() == ()
+    assert site.core.jobs.held() == ()
 
 
 def test_a_job_is_alive_for_a_while_after_its_supervisor_was_seen() -> None:
     site = Site()
     site.running()
-    assert site.core.alive(0.0) == ()
+    assert site.core.jobs.alive(0.0) == ()
     site.let(Seen(KEY))
-    assert site.core.alive(ALIVE_FOR) == (JOB,)
-    assert site.core.alive(ALIVE_FOR + 1) == ()
+    assert site.core.jobs.alive(ALIVE_FOR) == (JOB,)
+    assert site.core.jobs.alive(ALIVE_FOR + 1) == ()
 
 
 def test_the_next_agent_tells_what_may_not_have_been_heard() -> None:
@@ -355,7 +356,7 @@ def test_the_next_agent_tells_what_may_not_have_been_heard() -> None:
         JobRecord(key=KEY, kind="task", slots=1, phase="released"),
         JobRecord(key=Key(OTHER, 2), kind="task", slots=1, phase="ended", ended=ended(Key(OTHER, 2), exit_code=0)),
     ]
-    assert Core(4, records).reports() == [
+    assert Core(4, records).jobs.reports() == [
         accepted(),
         Released(job_id=JOB, assignment=1),
         accepted(Key(OTHER, 2)),

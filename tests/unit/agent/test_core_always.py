@@ -70,7 +70,7 @@ class World(RuleBasedStateMachine):
         self.in_state_call.clear()
         self.halted.clear()
         self.core = Core(CONCURRENCY, [record for record in self.journal.values() if not record.finished])
-        self.said: list[SiteMessage] = list(self.core.reports())
+        self.said: list[SiteMessage] = list(self.core.jobs.reports())
 
     def let(self, event: Event) -> None:
         waiting = [event]
@@ -137,7 +137,7 @@ class World(RuleBasedStateMachine):
     def offer(self, key: Key, slots: int, crash: int | None) -> None:
         self.crash_after = crash
         self.offered.add(key)
-        known = None if self.core.holds(key) else self.journal.get(key)
+        known = None if key in self.core.jobs else self.journal.get(key)
         offer = Offer(
             job_id=key.job_id,
             assignment=key.assignment,
@@ -168,7 +168,7 @@ class World(RuleBasedStateMachine):
         self.crash_after = crash
         self.connected = True
         self.halted.clear()
-        live = {record.key for record in self.core.live()}
+        live = {job.key for job in self.core.jobs.live()}
         self.let(RuntimeReady(frozenset(self.alive), {key: o for key, o in self.outcomes.items() if key in live}))
         self.crash_after = None
 
@@ -271,13 +271,13 @@ class World(RuleBasedStateMachine):
     @invariant()
     def what_should_not_run_is_being_stopped(self) -> None:
         if self.connected:
-            unwanted = self.alive - {record.key for record in self.core.live()}
+            unwanted = self.alive - {job.key for job in self.core.jobs.live()}
             unwanted |= {key for key in self.alive if self.journal[key].stop_reason is not None} - self.in_state_call
             assert unwanted <= self.halted
 
     @invariant()
     def a_worker_that_is_over_has_no_job(self) -> None:
-        assert not self.core.over or not self.core.live()
+        assert not self.core.over or not self.core.jobs.live()
 
     def teardown(self) -> None:
         """Whatever has happened, once everything works again everything comes to its end."""
@@ -299,7 +299,7 @@ class World(RuleBasedStateMachine):
         for key in list(self.journal):
             self.let(Acknowledged(key))
             self.let(LogDone(key))
-        assert self.core.unfinished == 0
+        assert not self.core.jobs
         assert all(record.finished for record in self.journal.values())
 
 

@@ -113,7 +113,7 @@ async def test_an_end_is_told_though_it_cannot_be_written(site: Site) -> None:
 
 
 async def test_a_condition_is_waited_for(site: Site) -> None:
-    waiting = asyncio.create_task(site.driver.wait_until(lambda core: core.unfinished == 1))
+    waiting = asyncio.create_task(site.driver.wait_until(lambda core: len(core.jobs) == 1))
     await asyncio.sleep(0)
     assert not waiting.done()
     await site.let(offer(1))

@@ -1,0 +1,74 @@
+"""The supervisors of this worker's jobs, whether a runtime has them or they have outlived theirs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from airflow_edge.agent.config import Config
+from airflow_edge.agent.events import Event, Exited, Key, NotStarted, RuntimeGone, RuntimeReady, Started
+from airflow_edge.agent.folders import JobFolders
+from airflow_edge.agent.jobs import Jobs
+from airflow_edge.agent.orphans import Orphans
+from airflow_edge.agent.runtimelink import RuntimeLink
+from airflow_edge.protocol.local import (
+    JobExited,
+    JobNotStarted,
+    JobStarted,
+    RuntimeHello,
+    StartJob,
+    StopJob,
+    ToAgent,
+)
+
+log = logging.getLogger(__name__)
+
+
+class Supervisors:
+    """Has them started and ended, and tells the core what becomes of them."""
+
+    def __init__(self, config: Config, folders: JobFolders, jobs: Jobs, post: Callable[[Event], None]) -> None:
+        """:param post: tells the core"""
+        self.runtime = RuntimeLink(
+            config.state_dir, config.runtime_socket, heard=self._heard, gone=lambda: post(RuntimeGone())
+        )
+        self.orphans = Orphans(lambda key: post(Exited(key, None, None, folders.outcome(key))))
+        self._grace = config.task_stop_grace
+        self._folders = folders
+        self._jobs = jobs
+        self._post = post
+
+    def start(self, key: Key) -> None:
+        """Have the runtime start a job."""
+        log.info("starting job %s", key)
+        folder = str(self._folders.folder(key))
+        self.runtime.send(StartJob(job_id=key.job_id, assignment=key.assignment, folder=folder))
+
+    def halt(self, key: Key, reason: str) -> None:
+        """End a job."""
+        log.info("stopping job %s: %s", key, reason)
+        if not self.orphans.halt(key, self._grace):
+            self.runtime.send(StopJob(job_id=key.job_id, assignment=key.assignment, grace=self._grace))
+
+    def _heard(self, message: ToAgent) -> None:
+        match message:
+            case RuntimeHello():
+                self._take_stock(message)
+            case JobStarted():
+                key = Key(message.job_id, message.assignment)
+                self.orphans.remember(key, message.pid)
+                self._post(Started(key))
+            case JobNotStarted():
+                self._post(NotStarted(Key(message.job_id, message.assignment), message.reason))
+            case JobExited():
+                key = Key(message.job_id, message.assignment)
+                self._post(Exited(key, message.exit_code, message.signal, self._folders.outcome(key)))
+
+    def _take_stock(self, hello: RuntimeHello) -> None:
+        for job in hello.jobs:
+            self.orphans.remember(Key(job.job_id, job.assignment), job.pid)
+        alive = frozenset(Key(job.job_id, job.assignment) for job in hello.jobs)
+        alive |= self.orphans.adopt(job.key for job in self._jobs.live() if job.key not in alive)
+        missing = [job.key for job in self._jobs.live() if job.key not in alive]
+        outcomes = {key: outcome for key in missing if (outcome := self._folders.outcome(key))}
+        self._post(RuntimeReady(alive, outcomes))
