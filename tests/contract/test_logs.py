@@ -4,6 +4,7 @@ import hashlib
 import random
 import sys
 import zlib
+from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from airflow_edge.dispatch.model import ClaimedJob, LogProgress
 from airflow_edge.protocol.messages import LogChunk, LogEnd
+from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.store.sql import SqlStore
 from tests.contract.world import NOW, accepted, capacity, claim, enrolled, new_job, queue, row
 
@@ -38,10 +40,19 @@ def chunk(job: ClaimedJob, offset: int, plain: bytes, **fields) -> LogChunk:
     )
 
 
-def end(job: ClaimedJob, plain: bytes) -> LogEnd:
+def end(job: ClaimedJob, plain: bytes, start: int = 0) -> LogEnd:
     return LogEnd(
-        job_id=str(job.id), assignment=job.assignment, size=len(plain), sha256=hashlib.sha256(plain).hexdigest()
+        job_id=str(job.id),
+        assignment=job.assignment,
+        size=len(plain),
+        sha256=hashlib.sha256(plain[start:]).hexdigest(),
+        start=start,
     )
+
+
+def send(store: SqlStore, worker: UUID, job: ClaimedJob, plain: bytes, pieces: int = 200_000) -> None:
+    for offset in range(0, len(plain), pieces):
+        store.append_log(worker, chunk(job, offset, plain[offset : offset + pieces]), now=NOW)
 
 
 @pytest.fixture
@@ -116,6 +127,76 @@ def test_a_log_that_differs_begins_anew(store: SqlStore, worker: UUID, job: Clai
     assert b"".join(store.read_log(PATH)) == b""
     store.append_log(worker, chunk(job, 0, b"12x45"), now=NOW)
     assert store.finish_log(worker, end(job, b"12x45"), now=NOW) == LogProgress(5, complete=True)
+
+
+def test_a_log_whose_file_was_truncated_is_checked_from_there_on(
+    store: SqlStore, worker: UUID, job: ClaimedJob
+) -> None:
+    whole = random.Random(2).randbytes(1_500_000)
+    start = 700_001
+    wrong = whole[:-1] + bytes([whole[-1] ^ 1])
+    send(store, worker, job, wrong)
+    assert store.finish_log(worker, end(job, whole, start), now=NOW) == LogProgress(start, complete=False)
+    assert b"".join(store.read_log(PATH)) == whole[:start]
+    store.append_log(worker, chunk(job, start, whole[start : start + 9]), now=NOW)
+    for offset in range(start + 9, len(whole), 200_000):
+        store.append_log(worker, chunk(job, offset, whole[offset : offset + 200_000]), now=NOW)
+    assert store.finish_log(worker, end(job, whole, start), now=NOW) == LogProgress(len(whole), complete=True)
+    assert b"".join(store.read_log(PATH)) == whole
+
+
+def test_a_log_that_is_longer_than_its_end_says_begins_anew(store: SqlStore, worker: UUID, job: ClaimedJob) -> None:
+    send(store, worker, job, b"12345", pieces=2)
+    assert store.finish_log(worker, end(job, b"123"), now=NOW) == LogProgress(0, complete=False)
+
+
+def test_a_long_log_that_begins_anew_while_it_is_checked_is_checked_again(
+    store: SqlStore, sessions: Sessions, worker: UUID, job: ClaimedJob
+) -> None:
+    wrong, right = (random.Random(seed).randbytes(1_000_000) for seed in (3, 4))
+    send(store, worker, job, wrong)
+
+    class Slow(SqlStore):
+        def read_log_part(self, part_id: UUID, offset: int = 0) -> Iterator[bytes]:
+            yield from super().read_log_part(part_id, offset)
+            if not rewound:
+                rewound.append(store.finish_log(worker, end(job, right), now=NOW))
+                send(store, worker, job, right)
+
+    rewound: list[LogProgress | None] = []
+    assert Slow(sessions).finish_log(worker, end(job, right), now=NOW) == LogProgress(len(right), complete=True)
+    assert rewound == [LogProgress(0, complete=False)]
+    assert b"".join(store.read_log(PATH)) == right
+
+
+def test_a_part_says_what_is_missing_and_why(
+    store: SqlStore, sessions: Sessions, worker: UUID, job: ClaimedJob
+) -> None:
+    store.append_log(worker, chunk(job, 0, b"12345"), now=NOW)
+    (part,) = store.log_parts(PATH)
+    assert (part.worker_state, part.job_state, part.revoked) == (WorkerState.OFFLINE, JobState.RUNNING, False)
+    assert (part.size, part.expected_size, part.complete) == (5, None, False)
+    later = NOW + timedelta(seconds=9)
+    store.seen({worker: WorkerState.RUNNING}, {}, now=later)
+    store.append_log(worker, chunk(job, 5, b"6"), now=later)
+    store.finish_log(worker, end(job, b"12345678"), now=later)
+    (part,) = store.log_parts(PATH)
+    assert (part.worker_state, part.last_seen_at) == (WorkerState.RUNNING, later)
+    assert (part.created_at, part.changed_at) == (NOW, later)
+    assert (part.size, part.expected_size, part.complete) == (6, 8, False)
+    store.revoke_worker("factory", now=later)
+    (part,) = store.log_parts(PATH)
+    assert (part.revoked, part.job_state) == (True, JobState.LOST)
+    store.purge(succeeded_before=later + timedelta(days=9), failed_before=later + timedelta(days=9), limit=9)
+    assert [part.job_state for part in store.log_parts(PATH)] == [None]
+
+
+def test_a_part_is_read_from_any_offset(store: SqlStore, worker: UUID, job: ClaimedJob) -> None:
+    whole = random.Random(5).randbytes(900_000)
+    send(store, worker, job, whole)
+    (part,) = store.log_parts(PATH)
+    for offset in (0, 1, 199_999, 200_000, 200_001, 899_999, 900_000, 900_001):
+        assert b"".join(store.read_log_part(part.id, offset)) == whole[offset:]
 
 
 def test_an_empty_log_is_complete(store: SqlStore, worker: UUID, job: ClaimedJob) -> None:

@@ -150,19 +150,24 @@ class Nonces(Protocol):
         """Forget the ids that are too old to be accepted anyway; say how many."""
 
 
+class LogUnreadableError(Exception):
+    """Bytes of a log are not where they should be, or cannot be read there; says where, and what to do."""
+
+
 class Logs(Protocol):
     """Task logs."""
 
     def append_log(self, worker_id: UUID, chunk: LogChunk, *, now: datetime) -> LogProgress | None:
         """Keep what is new of a piece of a log that leaves no gap; any other is ignored. Say how far the log is.
 
-        None if this worker never had the job under this assignment, or if it is forgotten.
+        None if this worker never had the job under this assignment, or if the log is forgotten or was deleted.
         """
 
     def finish_log(self, worker_id: UUID, end: LogEnd, *, now: datetime) -> LogProgress | None:
         """Check a log against its length and SHA-256, and note that it is complete. Say how far the log is.
 
-        One that is too short goes on from there. One that differs begins anew, at 0. None as in `append_log`.
+        One that is too short goes on from there. One that differs begins anew, where the checked part begins. None as
+        in `append_log`. May take seconds for a long log.
         """
 
     def log_parts(self, path: str) -> list[LogPart]:
@@ -171,5 +176,8 @@ class Logs(Protocol):
     def read_log(self, path: str) -> Iterator[bytes]:
         """Give all bytes of the log with this relative path, piece by piece; nothing if there is none."""
 
-    def read_log_part(self, part_id: UUID) -> Iterator[bytes]:
-        """Give all bytes of one part, piece by piece."""
+    def read_log_part(self, part_id: UUID, offset: int = 0) -> Iterator[bytes]:
+        """Give the bytes of one part from this offset on, piece by piece.
+
+        :raises LogUnreadableError: some of them are not where they should be.
+        """

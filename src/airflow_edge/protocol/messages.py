@@ -118,10 +118,15 @@ class LogChunk(JobMessage, frozen=True, kw_only=True):
 
 
 class LogEnd(JobMessage, frozen=True, kw_only=True):
-    """The log is complete: its length in bytes and the SHA-256 (hex) of all of them."""
+    """The log is complete: its length in bytes and the SHA-256 (hex) of those from `start` on.
+
+    `start` is more than 0 only where the task truncated or deleted its log: what had been acknowledged before stays,
+    and cannot be checked any more.
+    """
 
     size: Count
     sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+    start: Count = 0
 
 
 class Goodbye(Message, frozen=True, kw_only=True):

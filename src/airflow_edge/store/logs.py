@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import and_, select, update
 from sqlalchemy.orm import Session
 
 from airflow_edge.dispatch.model import LogPart, LogProgress
 from airflow_edge.protocol.messages import LogChunk, LogEnd
-from airflow_edge.store.tables import JobRow, LogChunkRow, LogRow, WorkerRow
+from airflow_edge.protocol.states import JobState
+from airflow_edge.store.log_reading import look, read
+from airflow_edge.store.log_rows import Row, add_frame, add_row, shorten
+from airflow_edge.store.tables import JobRow, LogRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
 
 if sys.version_info >= (3, 14):
@@ -23,8 +27,26 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-CHUNKS_AT_ONCE = 16
-"""How many chunks are read in one query: at most 4 MiB of plain bytes."""
+SHORT = 512 * 1024
+"""Bytes of a log that is checked at once, while it is locked; a longer one is read without a lock."""
+
+_UNPACKING = {int(zstd.DecompressionParameter.window_log_max): 23}
+"""A frame that wants more than 8 MiB to be unpacked is no honest one."""
+
+
+class _State(NamedTuple):
+    """Which bytes of which log were read."""
+
+    log_id: UUID
+    revision: int
+    size: int
+
+
+class _Digest(NamedTuple):
+    """What came of reading them."""
+
+    state: _State
+    sha256: str
 
 
 class LogShelf:
@@ -38,7 +60,7 @@ class LogShelf:
 
         A worker that was restarted begins anew, and its pieces end elsewhere.
 
-        None if this worker never had the job under this assignment, or if it is forgotten.
+        None if this worker never had the job under this assignment, or if the log is forgotten or was deleted.
         """
         plain = _plain(chunk)
 
@@ -48,11 +70,14 @@ class LogShelf:
                 return None
             new = plain[log.size - chunk.offset :] if chunk.offset <= log.size else b""
             if new and not log.complete:
-                data = chunk.data if len(new) == chunk.size else zstd.compress(new)
-                session.add(
-                    LogChunkRow(log_id=log.id, offset=log.size, size=len(new), crc32=zlib.crc32(new), data=data)
-                )
+                if len(new) == chunk.size:
+                    add_frame(session, log.id, Row(log.size, chunk.size, chunk.data))
+                else:
+                    add_row(session, log.id, log.size, new)
                 log.size += len(new)
+                log.loose += 1
+                log.changed_at = now
+                log.given_up_at = None
             return LogProgress(log.size, log.complete)
 
         return self._transactions.write(work)
@@ -60,60 +85,65 @@ class LogShelf:
     def finish_log(self, worker_id: UUID, end: LogEnd, *, now: datetime) -> LogProgress | None:
         """Check a log against its length and SHA-256, and note that it is complete. Say how far the log is.
 
-        One that is too short goes on from there. One that differs begins anew, at 0. None as in `append_log`.
+        One that is too short goes on from there. One that differs begins anew, where the checked part begins. None as
+        in `append_log`. A long log is read without holding any lock.
         """
+        digest: _Digest | None = None
 
-        def work(session: Session) -> LogProgress | None:
-            job_id = UUID(end.job_id)
-            log = _log(session, worker_id, job_id, end.assignment, now)
+        def work(session: Session) -> LogProgress | _State | None:
+            log = _log(session, worker_id, UUID(end.job_id), end.assignment, now)
             if log is None:
                 return None
-            if not log.complete and log.size >= end.size:
-                if log.size == end.size and _sha256(session, log.id) == end.sha256:
-                    log.sha256 = end.sha256
-                    log.complete = True
-                    session.execute(
-                        update(JobRow)
-                        .where(JobRow.id == job_id, JobRow.assignment == end.assignment)
-                        .values(log_complete=True)
-                    )
-                else:
-                    session.execute(delete(LogChunkRow).where(LogChunkRow.log_id == log.id))
-                    log.size = 0
+            if not log.complete:
+                log.expected_size = end.size
+            if log.complete or log.size < end.size:
+                return LogProgress(log.size, log.complete)
+            state = _State(log.id, log.revision, log.size)
+            begin = min(end.start, end.size)
+            if log.size > end.size:
+                found = ""
+            elif digest is not None and digest.state == state:
+                found = digest.sha256
+            elif log.size - begin <= SHORT and not log.object_size:
+                found = _sha256(read(lambda position: look(session, log.id, position), begin))
+            else:
+                return state
+            if found == end.sha256:
+                _complete(session, log, end)
+            else:
+                shorten(session, log, begin)
             return LogProgress(log.size, log.complete)
 
-        return self._transactions.write(work)
+        while isinstance(answer := self._transactions.write(work), _State):
+            # Whatever is laid elsewhere, or begun anew, meanwhile: then it is read again.
+            digest = _Digest(answer, _sha256(self.read_log_part(answer.log_id, min(end.start, end.size))))
+        return answer
 
     def log_parts(self, path: str) -> list[LogPart]:
         """Say what there is of the log with this relative path, oldest first."""
         query = (
-            select(LogRow, WorkerRow.name)
+            select(LogRow, WorkerRow, JobRow.state)
             .outerjoin(WorkerRow, WorkerRow.id == LogRow.worker_id)
+            .outerjoin(JobRow, and_(JobRow.id == LogRow.job_id, JobRow.assignment == LogRow.assignment))
             .where(LogRow.path_hash == _path_hash(path))
             .order_by(LogRow.created_at, LogRow.id)
         )
-
-        def look(session: Session) -> list[LogPart]:
-            return [
-                LogPart(id=log.id, worker_name=name or str(log.worker_id), size=log.size, complete=log.complete)
-                for log, name in session.execute(query)
-            ]
-
-        return self._transactions.read(look)
+        return self._transactions.read(lambda session: [_part(*row) for row in session.execute(query)])
 
     def read_log(self, path: str) -> Iterator[bytes]:
         """Give all bytes of the log with this relative path, piece by piece; nothing if there is none."""
         for part in self.log_parts(path):
             yield from self.read_log_part(part.id)
 
-    def read_log_part(self, part_id: UUID) -> Iterator[bytes]:
-        """Give all bytes of one part, piece by piece. No transaction stays open between two pieces."""
-        offset = 0
-        while chunks := self._transactions.read(partial(_chunks, log_id=part_id, offset=offset)):
-            for start, data in chunks:
-                piece = zstd.decompress(data)
-                offset = start + len(piece)
-                yield piece
+    def read_log_part(self, part_id: UUID, offset: int = 0) -> Iterator[bytes]:
+        """Give the bytes of one part from this offset on, piece by piece. No transaction stays open between two pieces.
+
+        :raises LogUnreadableError: some of them are not where they should be.
+        """
+        return read(partial(self._look, part_id), offset)
+
+    def _look(self, part_id: UUID, position: int) -> list[Row]:
+        return self._transactions.read(lambda session: look(session, part_id, position))
 
 
 def _log(session: Session, worker_id: UUID, job_id: UUID, assignment: int, now: datetime) -> LogRow | None:
@@ -121,7 +151,7 @@ def _log(session: Session, worker_id: UUID, job_id: UUID, assignment: int, now: 
     this = (LogRow.job_id == job_id, LogRow.assignment == assignment, LogRow.worker_id == worker_id)
     log = session.scalar(select(LogRow).where(*this).with_for_update())
     if log is not None:
-        return log
+        return None if log.purged_at else log
     path = session.scalar(
         select(JobRow.log_path).where(
             JobRow.id == job_id, JobRow.assignment == assignment, JobRow.worker_id == worker_id
@@ -137,39 +167,58 @@ def _log(session: Session, worker_id: UUID, job_id: UUID, assignment: int, now: 
         assignment=assignment,
         worker_id=worker_id,
         created_at=now,
+        changed_at=now,
         size=0,
+        sha256_from=0,
         complete=False,
+        revision=0,
+        loose=0,
+        merged=0,
+        object_size=0,
     )
     session.add(log)
     session.flush()
     return log
 
 
-def _chunks(session: Session, log_id: UUID, offset: int) -> list[tuple[int, bytes]]:
-    query = (
-        select(LogChunkRow.offset, LogChunkRow.data)
-        .where(LogChunkRow.log_id == log_id, LogChunkRow.offset >= offset)
-        .order_by(LogChunkRow.offset)
-        .limit(CHUNKS_AT_ONCE)
+def _complete(session: Session, log: LogRow, end: LogEnd) -> None:
+    log.sha256 = end.sha256
+    log.sha256_from = min(end.start, end.size)
+    log.complete = True
+    session.execute(
+        update(JobRow).where(JobRow.id == log.job_id, JobRow.assignment == log.assignment).values(log_complete=True)
     )
-    return [(row.offset, row.data) for row in session.execute(query)]
 
 
-def _sha256(session: Session, log_id: UUID) -> str:
+def _part(log: LogRow, worker: WorkerRow | None, job_state: JobState | None) -> LogPart:
+    return LogPart(
+        id=log.id,
+        worker_name=str(log.worker_id) if worker is None else worker.name,
+        worker_state=None if worker is None else worker.state,
+        last_seen_at=None if worker is None else worker.last_seen_at,
+        revoked=worker is not None and worker.revoked_at is not None,
+        job_state=job_state,
+        created_at=log.created_at,
+        changed_at=log.changed_at,
+        size=log.size,
+        expected_size=log.expected_size,
+        complete=log.complete,
+        given_up_at=log.given_up_at,
+        purged_at=log.purged_at,
+    )
+
+
+def _sha256(plain: Iterable[bytes]) -> str:
     digest = hashlib.sha256()
-    offset = 0
-    while chunks := _chunks(session, log_id, offset):
-        for start, data in chunks:
-            piece = zstd.decompress(data)
-            offset = start + len(piece)
-            digest.update(piece)
+    for piece in plain:
+        digest.update(piece)
     return digest.hexdigest()
 
 
 def _plain(chunk: LogChunk) -> bytes:
     """Unpack a chunk; empty if it is not what it says it is. It never unpacks more than the chunk's size."""
     try:
-        plain = zstd.ZstdDecompressor().decompress(chunk.data, max_length=chunk.size + 1)
+        plain = zstd.ZstdDecompressor(options=_UNPACKING).decompress(chunk.data, max_length=chunk.size + 1)
     except zstd.ZstdError:
         return b""
     return plain if len(plain) == chunk.size and zlib.crc32(plain) == chunk.crc32 else b""

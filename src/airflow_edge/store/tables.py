@@ -153,21 +153,46 @@ class LogRow(Base):
     assignment: Mapped[int]
     worker_id: Mapped[UUID] = mapped_column(Uuid)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When the last of it arrived."""
     size: Mapped[int] = mapped_column(BigInteger)
     """Bytes received without a gap."""
+    expected_size: Mapped[int | None] = mapped_column(BigInteger)
+    """Bytes that the site has, if it has said so."""
     sha256: Mapped[str | None] = mapped_column(String(64))
+    """SHA-256 (hex) of the bytes from `sha256_from` on, verified."""
+    sha256_from: Mapped[int] = mapped_column(BigInteger)
     complete: Mapped[bool]
+    given_up_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revision: Mapped[int]
+    """Grows whenever bytes that are here are laid elsewhere, or dropped."""
+    loose: Mapped[int]
+    """Rows, from `merged` on, that may still be merged into larger ones."""
+    merged: Mapped[int] = mapped_column(BigInteger)
+    """Up to here the rows are as large as they get."""
+    store_url: Mapped[str | None] = mapped_column(LongText)
+    object_key: Mapped[str | None] = mapped_column(LongText)
+    """The object in that store that holds the first `object_size` bytes; the others are in rows."""
+    object_size: Mapped[int] = mapped_column(BigInteger)
+    upload_url: Mapped[str | None] = mapped_column(LongText)
+    upload_key: Mapped[str | None] = mapped_column(LongText)
+    """An object that is being written, or was when somebody crashed: nobody reads it."""
+    tidy_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    """When somebody should look after it; whoever does so puts it off first."""
 
     __table_args__ = (UniqueConstraint("job_id", "assignment"),)
 
 
+Index("ix_airflow_edge_log_age", LogRow.purged_at, LogRow.changed_at)
+
+
 class LogChunkRow(Base):
-    """A piece of a log; `offset`, `size` and `crc32` are of the plain bytes, `data` is zstd-compressed."""
+    """A piece of a log, as it arrived or merged; `offset` and `size` are of the plain bytes, `data` is a zstd frame."""
 
     __tablename__ = "airflow_edge_log_chunk"
 
     log_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     offset: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     size: Mapped[int]
-    crc32: Mapped[int] = mapped_column(BigInteger)
     data: Mapped[bytes] = mapped_column(Blob)

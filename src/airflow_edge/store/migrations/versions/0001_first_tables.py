@@ -113,19 +113,34 @@ def upgrade() -> None:
         sa.Column("assignment", sa.Integer(), nullable=False),
         sa.Column("worker_id", sa.Uuid(), nullable=False),
         sa.Column("created_at", TIMESTAMP, nullable=False),
+        sa.Column("changed_at", TIMESTAMP, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("expected_size", sa.BigInteger()),
         sa.Column("sha256", sa.String(64)),
+        sa.Column("sha256_from", sa.BigInteger(), nullable=False),
         sa.Column("complete", sa.Boolean(), nullable=False),
+        sa.Column("given_up_at", TIMESTAMP),
+        sa.Column("purged_at", TIMESTAMP),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("loose", sa.Integer(), nullable=False),
+        sa.Column("merged", sa.BigInteger(), nullable=False),
+        sa.Column("store_url", LONG_TEXT),
+        sa.Column("object_key", LONG_TEXT),
+        sa.Column("object_size", sa.BigInteger(), nullable=False),
+        sa.Column("upload_url", LONG_TEXT),
+        sa.Column("upload_key", LONG_TEXT),
+        sa.Column("tidy_at", TIMESTAMP),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_airflow_edge_log")),
         sa.UniqueConstraint("job_id", "assignment", name=op.f("uq_airflow_edge_log_job_id_assignment")),
     )
     op.create_index(op.f("ix_airflow_edge_log_path_hash"), "airflow_edge_log", ["path_hash"])
+    op.create_index(op.f("ix_airflow_edge_log_tidy_at"), "airflow_edge_log", ["tidy_at"])
+    op.create_index(op.f("ix_airflow_edge_log_age"), "airflow_edge_log", ["purged_at", "changed_at"])
     op.create_table(
         "airflow_edge_log_chunk",
         sa.Column("log_id", sa.Uuid(), nullable=False),
         sa.Column("offset", sa.BigInteger(), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
-        sa.Column("crc32", sa.BigInteger(), nullable=False),
         sa.Column("data", sa.LargeBinary(2**24 - 1), nullable=False),
         sa.PrimaryKeyConstraint("log_id", "offset", name=op.f("pk_airflow_edge_log_chunk")),
     )
