@@ -82,6 +82,9 @@ class WorkerRegistry(Protocol):
     def worker(self, worker_id: UUID) -> Worker | None:
         """Give a worker by its id."""
 
+    def worker_named(self, name: str) -> Worker | None:
+        """Give a worker by its name."""
+
     def workers(self) -> list[Worker]:
         """Give all workers, by name."""
 

@@ -13,10 +13,13 @@ from airflow import settings
 from airflow.configuration import conf
 from airflow.executors import workloads
 from airflow.executors.base_executor import BaseExecutor
+from airflow.logging_config import get_remote_task_log
 from airflow.utils.state import CallbackState
 from sqlalchemy.orm import Session, object_session
 
+from airflow_edge.dispatch.lines import lines
 from airflow_edge.dispatch.liveness import patience
+from airflow_edge.dispatch.missing import missing, origin
 from airflow_edge.dispatch.model import EndedJob
 from airflow_edge.dispatch.verdict import UNFINISHED, Verdict, callback_verdict, task_verdict
 from airflow_edge.executor.edge3 import UNINSTALL_EDGE3, edge3_is_installed
@@ -156,14 +159,22 @@ class EdgeExecutor(BaseExecutor):
         return [ti for ti in tis if ti.id not in known]
 
     def get_task_log(self, ti: TaskInstance, try_number: int) -> tuple[list[str], list[str]]:
-        """Give what has arrived so far of the log of a running task."""
+        """Give what has arrived so far of the log of a running task, unless Airflow has it from our remote log anyway.
+
+        Airflow counts lines, to know where to go on: one that is not ended yet is held back, and what is missing is
+        said above them.
+        """
         path = self._transactions.read(lambda session: outbox.log_path(session, ti.id, try_number))
         if path is None:
             return [], []
+        if getattr(get_remote_task_log(), "serves_edge_logs", False):
+            # Without a word from here, Airflow would try to reach the worker's machine.
+            return ["Runs at the edge"], []
         shelf = LogShelf(self._transactions)
-        workers = ", ".join(dict.fromkeys(part.worker_name for part in shelf.log_parts(path)))
-        log = b"".join(shelf.read_log(path)).decode("utf-8", "replace")
-        return [f"Sent by edge worker {workers}" if workers else "Nothing has arrived from the edge worker yet"], [log]
+        parts = shelf.log_parts(path)
+        sources = [text for part in parts for text in (origin(part), missing(part)) if text is not None]
+        texts = ["\n".join(lines(shelf.read_log_part(part.id), complete=part.complete)) for part in parts]
+        return sources or ["Nothing has arrived from the edge worker yet"], [text for text in texts if text]
 
     def end(self) -> None:
         """Nothing to wait for: the next scheduler adopts what runs."""

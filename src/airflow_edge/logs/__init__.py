@@ -8,14 +8,26 @@ goes on working, for the logs of tasks that other executors run.
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Final
+from typing import Any, Final
 
 from airflow.config_templates import airflow_local_settings as stock
 
 from airflow_edge.logs.task_log import EdgeTaskLog
 
-LOGGING_CONFIG: Final = deepcopy(stock.DEFAULT_LOGGING_CONFIG)
-"""Airflow's own."""
+_STOCK_HANDLER = "airflow.utils.log.file_task_handler.FileTaskHandler"
+
+
+def _logging_config() -> dict[str, Any]:
+    """Give Airflow's own, with our handler for task logs. One that another provider brings is left as it is."""
+    config = deepcopy(stock.DEFAULT_LOGGING_CONFIG)
+    task = config["handlers"]["task"]
+    if task["class"] == _STOCK_HANDLER:
+        task["class"] = "airflow_edge.logs.handler.EdgeTaskHandler"
+    return config
+
+
+LOGGING_CONFIG: Final = _logging_config()
+"""Airflow's own, with lazy reading of logs from the edge."""
 
 REMOTE_TASK_LOG: Final = EdgeTaskLog(stock.REMOTE_TASK_LOG)
 """What Airflow asks for a task's log before it looks anywhere else."""

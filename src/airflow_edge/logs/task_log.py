@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from airflow_edge.logs.lines import lines
+from airflow_edge.dispatch.lines import lines
+from airflow_edge.logs.finding import find_log, open_store, read_part
 
 if TYPE_CHECKING:
     from airflow_edge.dispatch.model import LogPart
@@ -22,79 +23,61 @@ class EdgeTaskLog:
     Nothing is imported or connected to before a log is asked for.
     """
 
+    serves_edge_logs: Final = True
+    """The executor looks for this, so as not to give the same lines again."""
+
     def __init__(self, inner: Any = None) -> None:
         """Set it up.
 
         :param inner: a `RemoteLogIO` of Airflow (S3, GCS, …), if one is configured
         """
-        self._inner = inner
+        self.inner = inner
 
     @property
     def processors(self) -> tuple[Any, ...]:
         """Give the steps that log lines go through while they are written; ours need none."""
-        return () if self._inner is None else tuple(self._inner.processors)
+        return () if self.inner is None else tuple(self.inner.processors)
 
     def upload(self, path: os.PathLike[str] | str, ti: Any = None) -> None:
         """Keep the log of a task that ran here."""
-        if self._inner is not None:
-            self._inner.upload(path, ti)
+        if self.inner is not None:
+            self.inner.upload(path, ti)
 
     def stream(self, relative_path: str, ti: Any) -> tuple[Sources, list[Stream]]:
-        """Give where the log is from, and its lines, read from the store as they are asked for.
+        """Give where the log is from, what is missing of it, and its lines, which are read as they are asked for.
 
-        For a task of an edge worker there is always a line of origin and a stream: without them Airflow would try to
-        reach the worker's machine, and wait for it in vain.
+        What is missing is not among the lines: Airflow counts those, to know where to go on. For a task of an edge
+        worker there is always a line of origin and a stream: without them Airflow would try to reach the worker's
+        machine, and wait for it in vain.
         """
-        store = _store()
-        parts = store.log_parts(relative_path)
-        if parts:
-            return [_origin(part) for part in parts], [_stream(store, part) for part in parts]
-        if _is_of_edge_worker(store, ti):
-            return [f"Nothing has arrived from edge worker '{ti.hostname}' yet"], [_nothing()]
-        return self._stream_inner(relative_path, ti)
+        store = open_store()
+        log = find_log(store, relative_path, ti)
+        if log is None or (log.is_purged and self.inner is not None):
+            return self.stream_inner(relative_path, ti)
+        return [*log.origins, *log.notices], [_stream(store, part) for part in log.parts] or [_nothing()]
 
     def read(self, relative_path: str, ti: Any) -> tuple[Sources, list[str] | None]:
         """Give the same at once; an old way, which Airflow only uses where there is no `stream`."""
         sources, streams = self.stream(relative_path, ti)
         return sources, ["\n".join(stream) for stream in streams]
 
-    def _stream_inner(self, relative_path: str, ti: Any) -> tuple[Sources, list[Stream]]:
-        if self._inner is None:
+    def stream_inner(self, relative_path: str, ti: Any) -> tuple[Sources, list[Stream]]:
+        """Give what the handler behind this one has of a log."""
+        if self.inner is None:
             return [], []
-        if hasattr(self._inner, "stream"):
-            sources, streams = self._inner.stream(relative_path, ti)
+        if hasattr(self.inner, "stream"):
+            sources, streams = self.inner.stream(relative_path, ti)
             return sources, streams
-        sources, logs = self._inner.read(relative_path, ti)
+        sources, logs = self.inner.read(relative_path, ti)
         return sources, [_split(log) for log in logs or ()]
 
 
-def _store() -> SqlStore:
-    from airflow import settings
-
-    from airflow_edge.store.sql import SqlStore
-
-    if settings.NonScopedSession is None:
-        raise RuntimeError("Airflow's database session is not set up in this process")
-    return SqlStore(settings.NonScopedSession)
-
-
-def _is_of_edge_worker(store: SqlStore, ti: Any) -> bool:
-    """Say whether the task ran on an edge worker, which it names as its host."""
-    hostname = getattr(ti, "hostname", None)
-    return bool(hostname) and any(worker.name == hostname for worker in store.workers())
-
-
-def _origin(part: LogPart) -> str:
-    state = "complete" if part.complete else "still arriving"
-    return f"From edge worker '{part.worker_name}': {part.size} bytes, {state}"
-
-
 def _stream(store: SqlStore, part: LogPart) -> Stream:
-    yield from lines(store.read_log_part(part.id), complete=part.complete)
+    yield from lines(read_part(store, part), complete=part.complete)
 
 
 def _split(log: str) -> Stream:
-    yield from log.splitlines()
+    yield from log.removesuffix("\n").split("\n")
 
 
 def _nothing() -> Stream:

@@ -30,6 +30,10 @@ class Workers:
         """Give a worker by its id."""
         return next(iter(self._workers(select(WorkerRow).where(WorkerRow.id == worker_id))), None)
 
+    def worker_named(self, name: str) -> Worker | None:
+        """Give a worker by its name."""
+        return next(iter(self._workers(select(WorkerRow).where(WorkerRow.name == name))), None)
+
     def workers(self) -> list[Worker]:
         """Give all workers, by name."""
         return self._workers(select(WorkerRow).order_by(WorkerRow.name))

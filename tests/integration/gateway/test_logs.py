@@ -7,13 +7,12 @@ import json
 import zlib
 from types import SimpleNamespace
 
-import httpx
 import msgspec
 import pytest
 from backports import zstd
 
 from airflow_edge.logs.task_log import EdgeTaskLog
-from airflow_edge.protocol.messages import Accepted, Ended, LogAck, LogChunk, LogEnd, Offer
+from airflow_edge.protocol.messages import Accepted, LogAck, LogChunk, LogEnd, Offer
 
 PATH = "dag_id={dag}/run_id=run/task_id=task/attempt=1.log"
 
@@ -38,20 +37,6 @@ def line(event):
     return json.dumps({"timestamp": "2026-01-01T00:00:00Z", "level": "info", "event": event}).encode() + b"\n"
 
 
-async def log_page(centre, dag_id):
-    """The log as Airflow's public API gives it, line by line."""
-    base = centre.gateway.removesuffix("/edge_worker")
-    async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=20) as client:
-        token = (await client.get("/auth/token")).json()["access_token"]
-        answer = await client.get(
-            f"/api/v2/dags/{dag_id}/dagRuns/run/taskInstances/task/logs/1",
-            params={"full_content": True},
-            headers={"Authorization": f"Bearer {token}", "Accept": "application/x-ndjson"},
-        )
-    assert answer.status_code == 200, answer.text
-    return [json.loads(text)["event"] for text in answer.text.splitlines()]
-
-
 @pytest.fixture
 async def task(centre):
     """A linked site with an accepted task: site, link, offer, the task's id and its Dag's."""
@@ -64,32 +49,6 @@ async def task(centre):
         offer = await link.get(Offer)
         await link.say(Accepted(job_id=offer.job_id, assignment=1))
         yield link, offer, task_id, dag_id
-
-
-async def test_airflow_shows_a_running_tasks_log_and_then_all_of_it(centre, task):
-    link, offer, task_id, dag_id = task
-    centre.set_task_state(task_id, "running")
-    first, second = line("erste Zeile ä"), line("second")
-    await link.say(chunk(offer, 0, first), chunk(offer, len(first), second[:9]))
-    assert [await link.get(LogAck), await link.get(LogAck)][-1].offset == len(first) + 9
-    page = await log_page(centre, dag_id)
-    assert "erste Zeile ä" in page
-    assert "second" not in page
-    assert any("still arriving" in text for text in page)
-    await link.say(chunk(offer, len(first) + 9, second[9:]), Ended(job_id=offer.job_id, assignment=1, exit_code=0))
-    await link.say(end_of(offer, first + second))
-    ack = await link.until(LogAck, lambda ack: ack.complete)
-    assert ack.offset == len(first + second)
-    centre.set_task_state(task_id, "success")
-    page = await log_page(centre, dag_id)
-    assert [text for text in page if text in {"erste Zeile ä", "second"}] == ["erste Zeile ä", "second"]
-    assert any("complete" in text for text in page)
-
-
-async def test_a_finished_task_without_a_log_is_not_looked_for_at_the_site(centre, task):
-    _, _, task_id, dag_id = task
-    centre.set_task_state(task_id, "success")
-    assert any("Nothing has arrived from edge worker" in text for text in await log_page(centre, dag_id))
 
 
 async def test_a_piece_sent_twice_is_kept_once(centre, task):

@@ -1,0 +1,87 @@
+"""Which of a task's logs are ours: what workers have sent, and those of tasks that name a worker as their host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+
+from airflow_edge.dispatch.lines import first_bytes
+from airflow_edge.dispatch.missing import missing, nothing_yet, origin
+from airflow_edge.dispatch.model import LogPart, Worker
+from airflow_edge.dispatch.ports import LogUnreadableError
+from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.transactions import SessionFactory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeLog:
+    """The log of a task at the edge, as far as it is known; there may be no part of it yet, but then there is a worker.
+
+    A part whose bytes were deleted is still one.
+    """
+
+    parts: tuple[LogPart, ...]
+    worker: Worker | None
+
+    @property
+    def origins(self) -> list[str]:
+        """Say where it is from. There is always a line: without one, Airflow tries to reach the worker's machine."""
+        return [origin(part) for part in self.parts] or ["From an edge worker"]
+
+    @property
+    def notices(self) -> list[str]:
+        """Say what is missing, and why."""
+        if self.worker is not None:
+            return [nothing_yet(self.worker)]
+        return [text for part in self.parts if (text := missing(part)) is not None]
+
+    @property
+    def is_purged(self) -> bool:
+        """Say whether all of it was deleted here because of its age."""
+        return bool(self.parts) and all(part.purged_at is not None for part in self.parts)
+
+
+def open_store() -> SqlStore:
+    """Give the store on Airflow's database."""
+    from airflow import settings
+
+    return SqlStore(lambda: cast("SessionFactory", settings.NonScopedSession)())
+
+
+def read_part(store: SqlStore, part: LogPart, offset: int = 0) -> Iterator[bytes]:
+    """Give the bytes of a part from there on; those that cannot be read are replaced by a line that says so."""
+    try:
+        yield from first_bytes(store.read_log_part(part.id, offset), part.size - offset)
+    except LogUnreadableError as error:
+        text = f"The rest of this log from worker '{part.worker_name}' cannot be read: {error}"
+        yield b"\n" + msgspec.json.encode({"level": "error", "event": text}) + b"\n"
+
+
+def find_log(store: SqlStore, relative_path: str, ti: Any) -> EdgeLog | None:
+    """Find the log with this path; None if it is not of an edge worker."""
+    if parts := store.log_parts(relative_path):
+        return EdgeLog(parts=tuple(parts), worker=None)
+    hostname = getattr(ti, "hostname", None)
+    # A worker may be called like the machine on which another executor runs tasks.
+    if not hostname or not _is_edge_executor(getattr(ti, "executor", None)):
+        return None
+    worker = store.worker_named(hostname)
+    return None if worker is None else EdgeLog(parts=(), worker=worker)
+
+
+def _is_edge_executor(executor: str | None) -> bool:
+    """Say whether a task that names this executor, or none, runs at the edge."""
+    from airflow.executors.executor_loader import ExecutorLoader
+
+    if executor is None:
+        named = [ExecutorLoader.get_default_executor_name()]
+    else:
+        named = [
+            name
+            for name in ExecutorLoader.get_executor_names(validate_teams=False)
+            if executor in {name.alias, name.module_path, name.module_path.rpartition(".")[2]}
+        ]
+    return any(name.module_path.startswith("airflow_edge.") for name in named)
