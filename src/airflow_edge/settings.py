@@ -166,6 +166,17 @@ SETTINGS: Final = (
             "worker is terminated."
         ),
     ),
+    Setting(
+        name="log_bandwidth",
+        side="site",
+        kind="string",
+        default=None,
+        example="64k",
+        description=(
+            "Bytes a second that task logs may take on the way to the centre, compressed and on the average; `k`, `M` "
+            "and `G` stand for powers of 1024. Default: no limit. Outcomes and heartbeats are never held back by it."
+        ),
+    ),
 )
 
 BY_NAME: Final = {setting.name: setting for setting in SETTINGS}

@@ -16,6 +16,8 @@ from airflow_edge.settings import BY_NAME, SECTION
 
 T = TypeVar("T")
 
+_UNITS = {"k": 2**10, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
@@ -34,6 +36,8 @@ class Config:
     ca_file: Path | None = None
     task_stop_grace: float = 3.0
     """Seconds between SIGTERM and SIGKILL."""
+    log_bandwidth: float | None = None
+    """Bytes a second that task logs may take, compressed; None for no limit."""
     daemon: bool = False
     umask: int = 0o077
     pid_file: Path | None = None
@@ -174,6 +178,7 @@ def load(
         concurrency=with_default("worker_concurrency", _slots),
         ca_file=setting("ca_file", _absolute),
         task_stop_grace=with_default("task_stop_grace", _seconds),
+        log_bandwidth=setting("log_bandwidth", _bandwidth),
         daemon=daemon,
         umask=with_default("worker_umask", _umask),
         pid_file=_optional_path(pid_file),
@@ -217,6 +222,17 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= 86_400:
         raise ValueError("not between 0 and 86400 seconds")
     return seconds
+
+
+def _bandwidth(text: str) -> float:
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "")
+    try:
+        rate = float(number) * _UNITS.get(unit, 1)
+    except ValueError:
+        raise ValueError("not a number of bytes a second such as 65536, 64k or 1M") from None
+    if not 1024 <= rate <= 2**40:
+        raise ValueError("not between 1k and 1T bytes a second")
+    return rate
 
 
 def _umask(text: str) -> int:

@@ -1,18 +1,24 @@
-"""Ships the logs of jobs to the centre while they grow: chunks by offset, resumed wherever the centre says it is."""
+"""Ships the logs of jobs to the centre while they grow: pieces by offset, resumed wherever the centre says it is."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import sys
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from airflow_edge.agent.events import Key
+from airflow_edge.agent.logfile import LogFile
+from airflow_edge.agent.logstream import Piece, Stream, next_segment
+from airflow_edge.agent.pace import Bucket, Window
+from airflow_edge.agent.watch import Watch
 from airflow_edge.protocol.messages import MAX_LOG_CHUNK_BYTES, LogAck, LogChunk, LogEnd
 
 if sys.version_info >= (3, 14):
@@ -22,35 +28,42 @@ else:
 
 log = logging.getLogger(__name__)
 
-POLL_INTERVAL = 0.25
-"""Seconds between two looks at the growing logs."""
-WINDOW = 1024 * 1024
-"""Unacknowledged bytes a job may have on the way."""
+GATHERING = 0.25
+"""Seconds that pass between a change and the look at it: what is written in that time goes as one piece."""
 LEVEL = 3
 STALLED_AFTER = 15.0
-"""Seconds without an acknowledgement, on a standing link, after which a log is sent again from where the centre is."""
+"""Seconds without an answer, on a standing link, after which the centre is asked how far it is."""
 GIVEN_UP_AFTER = 24 * 3600.0
 """Seconds of silence on a standing link after which an ended job's log is dropped."""
+MOST_ENDS = 10
+"""How often a log may differ from what was said at its end before it is dropped: something goes on changing it."""
+
+
+class _Sent(NamedTuple):
+    end: int
+    """Offset after it."""
+    size: int
+    """On the wire."""
+    at: float
 
 
 @dataclass(slots=True, kw_only=True)
 class _Log:
     key: Key
-    path: Path
-    size: int = 0
-    """Bytes in the file as of the last look."""
-    sent: int = 0
-    acknowledged: int = 0
-    closed: bool = False
-    """It will not grow any more."""
-    end_sent: bool = False
-    heard: float = 0.0
-    """When the centre last said something about it (or the link came up)."""
+    file: LogFile
+    stream: Stream
+    heard: float
+    """When the centre last said something about it, or the link came up."""
     last_sent: float = 0.0
+    under_way: deque[_Sent] = field(default_factory=deque)
+    refused_ends: int = 0
 
 
 class LogShipper:
-    """The logs of all jobs. The link asks for the next chunk when nothing more urgent is to be sent."""
+    """The logs of all jobs. The link asks for the next chunk when nothing more urgent is to be sent.
+
+    Nothing is kept in memory: a piece is read when it can be sent.
+    """
 
     def __init__(
         self,
@@ -58,140 +71,197 @@ class LogShipper:
         send: Callable[[LogEnd], None],
         more: Callable[[], None],
         done: Callable[[Key], None],
+        bandwidth: float | None = None,
+        gathering: float = GATHERING,
+        inotify: bool = True,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """:param send: sends a numbered message
-
         :param more: called when a chunk may be waiting
         :param done: called when the centre has a log completely, or it was given up
+        :param bandwidth: bytes a second, compressed, that the logs may take; None for no limit
         """
         self._send = send
         self._more = more
         self._done = done
         self._now = now
+        self._gathering = gathering
         self._logs: dict[Key, _Log] = {}
         self._linked = False
-        self._look = asyncio.Event()
+        self._watch = Watch(inotify=inotify)
+        self._window = Window()
+        self._bucket = Bucket(bandwidth)
 
-    def follow(self, key: Key, path: Path) -> None:
-        """Ship this log from now on."""
-        self._logs.setdefault(key, _Log(key=key, path=path, heard=self._now()))
-        self._look.set()
+    def follow(self, key: Key, path: Path, *, fresh: bool) -> None:
+        """Ship this log from now on.
+
+        :param fresh: the job is new; otherwise the centre may have some of its log
+        """
+        if key not in self._logs:
+            file = LogFile(path)
+            stream = Stream(file.load(), fresh=fresh)
+            self._logs[key] = _Log(key=key, file=file, stream=stream, heard=self._now())
+            self._watch.add(path.parent)
+        self._watch.poke()
 
     def close(self, key: Key) -> None:
         """This log will not grow any more."""
         if entry := self._logs.get(key):
-            entry.closed = True
+            entry.stream.closed = True
             entry.heard = self._now()
-        self._look.set()
+        self._watch.poke()
 
-    def linked(self, linked: bool) -> None:
-        """The link came up, or broke: whatever was on the way then is lost."""
-        self._linked = linked
-        if linked:
-            for entry in self._logs.values():
-                _rewind(entry)
-                entry.heard = self._now()
-            self._look.set()
+    def linked(self) -> None:
+        """A link came up: whatever was on the way over the last one may have arrived or not."""
+        self._linked = True
+        self._window = Window()
+        for entry in self._logs.values():
+            if entry.stream.sent or entry.stream.under_way:
+                self._ask(entry)
+            entry.heard = self._now()
+        self._watch.poke()
 
     def acknowledged(self, ack: LogAck) -> None:
         """The centre said how far it is."""
         entry = self._logs.get(Key(ack.job_id, ack.assignment))
         if entry is None:
             return
-        entry.heard = self._now()
+        now = entry.heard = self._now()
         if ack.complete:
-            del self._logs[entry.key]
-            self._done(entry.key)
+            self._drop(entry)
             return
-        behind = ack.offset < entry.acknowledged
-        entry.acknowledged = ack.offset
-        if behind or ack.offset > entry.sent:
-            # The centre has lost some of it, or had more than we knew after a restart.
-            _rewind(entry)
-        self._look.set()
+        while entry.under_way and entry.under_way[0].end <= ack.offset:
+            sent = entry.under_way.popleft()
+            self._window.answered(sent.size, sent.at, now)
+        if entry.stream.end_sent:
+            entry.refused_ends += 1
+        entry.stream.answered(ack.offset)
+        if entry.stream.sent == ack.offset:
+            entry.under_way.clear()
+        if entry.stream.damaged or entry.stream.can_end or entry.refused_ends > MOST_ENDS:
+            self._watch.poke()
+        self._more()
 
     def next_chunk(self) -> LogChunk | None:
         """Give the next piece to send. Jobs take turns."""
+        now = self._now()
+        sent = [sent.size for entry in self._logs.values() for sent in entry.under_way]
+        if not self._window.room(sum(sent), len(sent)):
+            return None
+        if wait := self._bucket.wait(now):
+            asyncio.get_running_loop().call_later(wait, self._more)
+            return None
         for entry in self._logs.values():
-            size = min(entry.size - entry.sent, entry.acknowledged + WINDOW - entry.sent, MAX_LOG_CHUNK_BYTES)
-            if size > 0 and (data := _read(entry.path, entry.sent, size)):
-                chunk = LogChunk(
-                    job_id=entry.key.job_id,
-                    assignment=entry.key.assignment,
-                    offset=entry.sent,
-                    size=len(data),
-                    crc32=zlib.crc32(data),
-                    data=zstd.compress(data, LEVEL),
-                )
-                entry.sent += len(data)
-                entry.last_sent = self._now()
-                self._logs[entry.key] = self._logs.pop(entry.key)
-                return chunk
+            match entry.stream.next(MAX_LOG_CHUNK_BYTES):
+                case None:
+                    continue
+                case Piece() as piece:
+                    chunk = self._chunk(entry, piece)
+                    if chunk is None:
+                        continue
+                    entry.stream.sent_up_to(chunk.offset + chunk.size)
+                case question:
+                    chunk = _packed(entry.key, question.offset, b"")
+                    entry.stream.asked()
+            size = len(chunk.data)
+            self._bucket.take(size)
+            entry.under_way.append(_Sent(chunk.offset + chunk.size, size, now))
+            entry.last_sent = now
+            self._logs[entry.key] = self._logs.pop(entry.key)
+            return chunk
         return None
 
     async def run(self) -> None:
-        """Look at the files every now and then, and at once when something has happened."""
-        while True:
-            self._look.clear()
-            for entry in list(self._logs.values()):
-                await self._tend(entry)
-            if not self._look.is_set():
-                pause = asyncio.ensure_future(self._look.wait())
-                await asyncio.wait({pause}, timeout=POLL_INTERVAL if self._logs else None)
-                pause.cancel()
+        """Look at the files when they change, and now and then."""
+        self._watch.start()
+        try:
+            while True:
+                await self._watch.wait()
+                # Changes go on to be noted meanwhile; the look comes after them.
+                await asyncio.sleep(self._gathering)
+                for entry in list(self._logs.values()):
+                    self._look(entry)
+                    await self._tend(entry)
+        finally:
+            self._watch.close()
+            for entry in self._logs.values():
+                entry.file.close()
+
+    def _look(self, entry: _Log) -> None:
+        stream = entry.stream
+        size, identity, damage = entry.file.look(stream.segment, stream.seen_of_file)
+        if damage is not None:
+            stream.damage(damage)
+        elif not stream.damaged:
+            stream.looked(size)
+            if identity != stream.segment.file:
+                stream.see(identity)
+                entry.file.save(stream.segment)
 
     async def _tend(self, entry: _Log) -> None:
-        entry.size = max(entry.size, _size(entry.path))
         if not self._linked:
             return
-        now = self._now()
+        stream, now = entry.stream, self._now()
         silence = now - entry.heard
-        waiting = entry.sent > entry.acknowledged or entry.end_sent
-        if entry.closed and silence > GIVEN_UP_AFTER:
+        if stream.closed and (silence > GIVEN_UP_AFTER or entry.refused_ends > MOST_ENDS):
             log.warning("the centre does not take the log of job %s; it is given up", entry.key)
-            del self._logs[entry.key]
-            self._done(entry.key)
-        elif waiting and now - max(entry.heard, entry.last_sent) > STALLED_AFTER:
-            _rewind(entry)
-        elif entry.closed and entry.sent >= entry.size and not entry.end_sent:
-            entry.end_sent = True
-            entry.last_sent = now
-            digest, size = await asyncio.to_thread(_digest, entry.path)
-            self._send(LogEnd(job_id=entry.key.job_id, assignment=entry.key.assignment, size=size, sha256=digest))
-        if entry.sent < entry.size:
-            self._more()
+            self._drop(entry)
+            return
+        if stream.under_way and now - max(entry.heard, entry.last_sent) > STALLED_AFTER:
+            self._ask(entry)
+        if damage := stream.segment_due():
+            log.warning("job %s: %s", entry.key, damage.value)
+            stream.begin(next_segment(stream, damage, datetime.now(UTC).isoformat()))
+            entry.file.save(stream.segment)
+            self._look(entry)
+        if stream.can_end:
+            if entry.file.switch():
+                # The deleted file is at the centre; the other one is the next segment.
+                self._look(entry)
+                self._watch.poke()
+            else:
+                await self._end(entry)
+        self._more()
+
+    async def _end(self, entry: _Log) -> None:
+        stream, segment, size = entry.stream, entry.stream.segment, entry.stream.size
+        digest = await asyncio.to_thread(entry.file.digest, segment, size)
+        if entry.key not in self._logs or not stream.can_end or stream.segment is not segment:
+            return
+        stream.end_sent = True
+        entry.last_sent = self._now()
+        key = entry.key
+        self._send(LogEnd(job_id=key.job_id, assignment=key.assignment, start=segment.start, size=size, sha256=digest))
+
+    def _ask(self, entry: _Log) -> None:
+        entry.stream.ask()
+        entry.under_way.clear()
+
+    def _drop(self, entry: _Log) -> None:
+        del self._logs[entry.key]
+        self._watch.remove(entry.file.path.parent)
+        entry.file.close()
+        self._done(entry.key)
+
+    def _chunk(self, entry: _Log, piece: Piece) -> LogChunk | None:
+        """Read and pack as much of a piece as may be one on the wire."""
+        data = piece.marker or entry.file.read(piece.in_file, piece.size)
+        while data:
+            chunk = _packed(entry.key, piece.offset, data)
+            if len(chunk.data) <= self._window.piece:
+                return chunk
+            data = data[: len(data) * self._window.piece // (len(chunk.data) + 1024)]
+        # It was truncated since the last look, or cannot be read.
+        self._watch.poke()
+        return None
 
 
-def _rewind(entry: _Log) -> None:
-    entry.sent = entry.acknowledged
-    entry.end_sent = False
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _read(path: Path, offset: int, size: int) -> bytes:
-    try:
-        with path.open("rb", buffering=0) as source:
-            source.seek(offset)
-            return source.read(size) or b""
-    except OSError as error:
-        log.warning("the log %s cannot be read: %s", path, error)
-        return b""
-
-
-def _digest(path: Path) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
-    try:
-        with path.open("rb", buffering=0) as source:
-            while data := source.read(1024 * 1024):
-                digest.update(data)
-                size += len(data)
-    except FileNotFoundError:
-        pass
-    return digest.hexdigest(), size
+def _packed(key: Key, offset: int, data: bytes) -> LogChunk:
+    return LogChunk(
+        job_id=key.job_id,
+        assignment=key.assignment,
+        offset=offset,
+        size=len(data),
+        crc32=zlib.crc32(data),
+        data=zstd.compress(data, LEVEL),
+    )

@@ -97,7 +97,10 @@ class Worker:
         self._http = HttpClient(self._gateway, identity, ca_file=config.ca_file)
         self._forwarder = Forwarder(self._http)
         self._shipper = LogShipper(
-            send=self._link.send, more=self._link.more_log, done=lambda key: self._driver.post(LogDone(key))
+            send=self._link.send,
+            more=self._link.more_log,
+            done=lambda key: self._driver.post(LogDone(key)),
+            bandwidth=config.log_bandwidth,
         )
         self._supervisors = Supervisors(config, self._folders, self._core.jobs, lambda event: self._driver.post(event))
         self._runtime = self._supervisors.runtime
@@ -226,7 +229,7 @@ class Worker:
     def welcomed(self, welcome: Welcome) -> None:
         """The link stands."""
         self._queues = welcome.queues
-        self._shipper.linked(True)
+        self._shipper.linked()
         self._forwarder.hurry()
 
     def received(self, receipt: Receipt, message: Offer | Stop | Void) -> None:
@@ -265,7 +268,7 @@ class Worker:
     def _admit(self, job: JobFile) -> None:
         key = Key(job.job_id, job.assignment)
         self._api.admit(key, job.secret)
-        self._shipper.follow(key, self._folders.log_file(key))
+        self._shipper.follow(key, self._folders.log_file(key), fresh=True)
 
     def _close_job(self, key: Key) -> None:
         log.info("job %s has ended", key)
@@ -294,7 +297,7 @@ class Worker:
                 self._folders.remove(key)
         for record in records:
             if not record.log_done:
-                self._shipper.follow(record.key, self._folders.log_file(record.key))
+                self._shipper.follow(record.key, self._folders.log_file(record.key), fresh=False)
             if job := self._folders.read(record.key):
                 self._api.admit(record.key, job.secret)
             if record.ended is not None:

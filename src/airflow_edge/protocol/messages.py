@@ -108,11 +108,11 @@ class Status(Message, frozen=True, kw_only=True):
 class LogChunk(JobMessage, frozen=True, kw_only=True):
     """Bytes of a job's log from `offset`, zstd-compressed.
 
-    `crc32` is of the plain bytes. Not numbered: `LogAck` answers it.
+    `crc32` is of the plain bytes. Not numbered: `LogAck` answers it. One without bytes asks how far the centre is.
     """
 
     offset: Count
-    size: Annotated[int, msgspec.Meta(ge=1, le=MAX_LOG_CHUNK_BYTES)]
+    size: Annotated[int, msgspec.Meta(ge=0, le=MAX_LOG_CHUNK_BYTES)]
     crc32: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
     data: Annotated[bytes, msgspec.Meta(max_length=2 * MAX_LOG_CHUNK_BYTES)]
 

@@ -76,6 +76,10 @@ def test_a_broken_file_is_named(home):
         ("task_stop_grace", "nan"),
         ("worker_umask", "0o888"),
         ("worker_umask", "0o1000"),
+        ("log_bandwidth", "fast"),
+        ("log_bandwidth", "k"),
+        ("log_bandwidth", "100"),
+        ("log_bandwidth", "nan"),
     ],
 )
 def test_nonsense_names_the_setting_and_where_it_came_from(home, name, text):
@@ -98,6 +102,11 @@ def test_a_umask_is_octal(home, text, mask):
     assert config(home, {"worker_umask": text}).umask == mask
 
 
+@pytest.mark.parametrize(("text", "rate"), [("65536", 65536), ("64k", 65536), ("1.5M", 1.5 * 2**20), ("1G", 2**30)])
+def test_a_bandwidth_may_have_a_suffix(home, text, rate):
+    assert config(home, {"log_bandwidth": text}).log_bandwidth == rate
+
+
 def test_queues_are_a_list_without_repetition(home):
     assert config(home, queues=" press, saw ,press,").queues == ("press", "saw")
     with pytest.raises(ConfigError, match="--queues"):
@@ -117,6 +126,7 @@ def test_every_default_of_a_site_makes_sense(home):
     assert {setting.name for setting in SETTINGS if setting.side != "centre"} == {
         "api_url",
         "ca_file",
+        "log_bandwidth",
         "state_dir",
         "task_stop_grace",
         "worker_concurrency",

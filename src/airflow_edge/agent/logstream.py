@@ -1,0 +1,204 @@
+"""A job's log as a stream of bytes to the centre: what of it is where, and what is to be sent next. No I/O.
+
+The stream is the log file, byte for byte, until a task damages that file. What the centre has acknowledged by then
+stays. At that offset a new *segment* begins: a line that says what has happened, and then the file as it is now.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import Enum
+
+import msgspec
+
+
+class Damage(Enum):
+    """What a task can do to its log file; the value is what its log says then."""
+
+    TRUNCATED = "The log file was truncated by the task; what follows is what was written to it since."
+    DELETED = "The log file was deleted by the task; what is still written to it follows."
+    REPLACED = "The log file was deleted or replaced by the task; what follows is what is in its place now."
+    FORGOTTEN = "The centre has lost an earlier part of this log, which is not at the site any more."
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the stream in which its bytes are those of a file."""
+
+    start: int = 0
+    """Offset in the stream at which it begins: with the marker."""
+    marker: bytes = b""
+    skip: int = 0
+    """Offset in the file of the byte after the marker."""
+    file: tuple[int, int] | None = None
+    """Device and inode of the file, once it was seen."""
+
+    @property
+    def body(self) -> int:
+        """Offset in the stream of the byte after the marker."""
+        return self.start + len(self.marker)
+
+    def in_file(self, offset: int) -> int:
+        """Give the place in the file of an offset in the stream."""
+        return self.skip + max(offset - self.body, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The centre is to be asked how far it is."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes of the stream that may be sent: part of the marker, else so many bytes of the file from `in_file` on."""
+
+    offset: int
+    size: int
+    marker: bytes = b""
+    in_file: int = 0
+
+
+class Stream:
+    """One log on its way."""
+
+    def __init__(self, segment: Segment, *, fresh: bool) -> None:
+        """:param segment: where the last agent was; :param fresh: nothing of it was ever sent"""
+        self.segment = segment
+        self.acknowledged = 0
+        self.sent = 0
+        self.closed = False
+        """It will not grow any more."""
+        self.end_sent = False
+        self._in_file = segment.skip
+        self._looked = False
+        self._asking = not fresh
+        self._asked = False
+        self._damage: Damage | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the stream that are there."""
+        return self.segment.body + self._in_file - self.segment.skip
+
+    @property
+    def seen_of_file(self) -> int:
+        """How long the file was; one that is shorter was truncated."""
+        return max(self.segment.in_file(self.sent), self._in_file)
+
+    @property
+    def kept_of_file(self) -> int:
+        """Up to where the centre has the file."""
+        return self.segment.in_file(self.acknowledged)
+
+    @property
+    def damaged(self) -> bool:
+        """Whether a new segment is to begin."""
+        return self._damage is not None
+
+    @property
+    def under_way(self) -> bool:
+        """Whether an answer of the centre is awaited."""
+        return self._asked or self.end_sent or self.sent > self.acknowledged
+
+    @property
+    def can_end(self) -> bool:
+        """Whether all of it is at the centre, and only its end is to be said."""
+        return (
+            self.closed
+            and self._looked
+            and not (self.end_sent or self._asking or self.damaged)
+            and self.acknowledged == self.sent == self.size
+        )
+
+    def ask(self) -> None:
+        """Nobody knows what became of what was under way."""
+        self.sent = self.acknowledged
+        self.end_sent = False
+        self._asking = True
+        self._asked = False
+
+    def looked(self, size: int) -> None:
+        """The file has so many bytes; what was sent of it is as it was."""
+        self._in_file = size
+        self._looked = True
+
+    def see(self, file: tuple[int, int] | None) -> None:
+        """This is the file of the segment."""
+        self.segment = msgspec.structs.replace(self.segment, file=file)
+
+    def damage(self, damage: Damage) -> None:
+        """The file is not what it was. Nothing more is sent before `segment_due`."""
+        if self._damage is None:
+            self._damage = damage
+
+    def segment_due(self) -> Damage | None:
+        """Say why the next segment is to begin now, when the centre has answered to all that was sent."""
+        return None if self._asking or self.sent > self.acknowledged else self._damage
+
+    def begin(self, segment: Segment) -> None:
+        """Go on with a new segment, which starts at what is acknowledged."""
+        self.segment = segment
+        self._in_file = segment.skip
+        self._damage = None
+
+    def answered(self, offset: int) -> None:
+        """The centre has it up to this offset, and wants what follows."""
+        if self._asking or self.end_sent or not self.acknowledged <= offset <= self.sent:
+            self.sent = offset
+        self.acknowledged = offset
+        self._asking = self._asked = self.end_sent = False
+        if offset < self.segment.start:
+            self.damage(Damage.FORGOTTEN)
+        elif offset > self.size:
+            # The last agent had read what is not there any more.
+            self.damage(Damage.TRUNCATED)
+
+    def next(self, most: int) -> Question | Piece | None:
+        """Give what to send now, of at most so many bytes. A piece that is sent is noted with `sent_up_to`."""
+        if self._asked:
+            return None
+        if self._asking:
+            due = self.damaged or (self._looked and (self.closed or self.size > 0))
+            return Question(self.acknowledged) if due else None
+        if self.damaged or self.sent >= self.size:
+            return None
+        segment = self.segment
+        if self.sent < segment.body:
+            begun = self.sent - segment.start
+            marker = segment.marker[begun : begun + most]
+            return Piece(self.sent, len(marker), marker=marker)
+        return Piece(self.sent, min(most, self.size - self.sent), in_file=segment.in_file(self.sent))
+
+    def asked(self) -> None:
+        """The question is on its way."""
+        self._asked = True
+
+    def sent_up_to(self, offset: int) -> None:
+        """These bytes are on their way."""
+        self.sent = offset
+
+
+def next_segment(stream: Stream, damage: Damage, timestamp: str) -> Segment:
+    """Give the segment that begins at what the centre has, in the form of Airflow's task logs.
+
+    :param timestamp: of the line, ISO 8601
+    """
+    start = stream.acknowledged
+    line = {
+        "timestamp": timestamp,
+        "level": "warning",
+        "event": damage.value,
+        "offset": start,
+        "logger": "airflow_edge",
+    }
+    text = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+    goes_on = damage is Damage.DELETED
+    return Segment(
+        start=start,
+        # What came before may have been cut off in the middle of a line.
+        marker=b"\n" + text if start else text,
+        skip=stream.segment.in_file(start) if goes_on else 0,
+        file=stream.segment.file if goes_on else None,
+    )

@@ -1,0 +1,104 @@
+"""Waits until something in the jobs' folders changes: with inotify where there is one, else by looking again soon."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+POLL_INTERVAL = 0.25
+"""Seconds between two looks where nothing tells of changes."""
+SAFETY_INTERVAL = 5.0
+"""Seconds between two looks where something does: file systems do not tell of everything that others write."""
+
+_IN_NONBLOCK = os.O_NONBLOCK
+_IN_CLOEXEC = os.O_CLOEXEC
+_EVENTS = 0x2 | 0x40 | 0x80 | 0x100 | 0x200
+"""IN_MODIFY, IN_MOVED_FROM, IN_MOVED_TO, IN_CREATE, IN_DELETE of inotify(7)."""
+_BUFFER = 64 * 1024
+
+
+class Watch:
+    """Folders that are watched."""
+
+    def __init__(self, *, inotify: bool = True) -> None:
+        """:param inotify: use it if there is one"""
+        self._changed = asyncio.Event()
+        self._watched: dict[Path, int | None] = {}
+        self._libc: Any = None
+        self._descriptor: int | None = None
+        if inotify and sys.platform == "linux":
+            self._open()
+
+    @property
+    def told(self) -> bool:
+        """Whether all changes are told of."""
+        return self._descriptor is not None and None not in self._watched.values()
+
+    def start(self) -> None:
+        """Listen, in the running event loop."""
+        if self._descriptor is not None:
+            asyncio.get_running_loop().add_reader(self._descriptor, self._told, self._descriptor)
+
+    def add(self, folder: Path) -> None:
+        """Watch the files directly in this folder."""
+        self._watched[folder] = None if self._descriptor is None else self._add(folder)
+
+    def remove(self, folder: Path) -> None:
+        """Watch it no longer."""
+        number = self._watched.pop(folder, None)
+        if number is not None:
+            # It is gone by itself where the folder is.
+            self._libc.inotify_rm_watch(self._descriptor, number)
+
+    def poke(self) -> None:
+        """End the waiting."""
+        self._changed.set()
+
+    async def wait(self) -> None:
+        """Wait until something may have changed since the last time; for ever, if there is nothing to watch."""
+        interval = SAFETY_INTERVAL if self.told else POLL_INTERVAL
+        waiting = asyncio.ensure_future(self._changed.wait())
+        await asyncio.wait({waiting}, timeout=interval if self._watched else None)
+        waiting.cancel()
+        self._changed.clear()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        if self._descriptor is not None:
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _open(self) -> None:
+        try:
+            import ctypes
+
+            self._libc = ctypes.CDLL(None, use_errno=True)
+            descriptor = self._libc.inotify_init1(_IN_NONBLOCK | _IN_CLOEXEC)
+        except (ImportError, OSError, AttributeError, MemoryError) as error:
+            log.info("there is no inotify (%s): logs are looked at every %s s", error, POLL_INTERVAL)
+            return
+        if descriptor < 0:
+            log.info("there is no inotify left for this user: logs are looked at every %s s", POLL_INTERVAL)
+            return
+        self._descriptor = descriptor
+
+    def _add(self, folder: Path) -> int | None:
+        number: int = self._libc.inotify_add_watch(self._descriptor, os.fsencode(folder), _EVENTS)
+        if number < 0:
+            log.info("%s cannot be watched: it is looked at every %s s", folder, POLL_INTERVAL)
+            return None
+        return number
+
+    def _told(self, descriptor: int) -> None:
+        try:
+            os.read(descriptor, _BUFFER)
+        except BlockingIOError:
+            return
+        self._changed.set()
