@@ -112,6 +112,19 @@ _COMMANDS = (
         func=lazy_load_command("airflow_edge.cli.centre.revoke_worker"),
         args=(_arg("name", metavar="NAME", help="The worker's name"), ARG_VERBOSE),
     ),
+    ActionCommand(
+        name="check",
+        help="Look at the centre's configuration and say what to set",
+        description=(
+            "Look at the centre's configuration, database and API server, and say line by line what is right and what "
+            "to set. The exit status is 0 only if nothing has to be changed."
+        ),
+        func=lazy_load_command("airflow_edge.cli.check.check"),
+        args=(
+            _arg("--api-url", help="The API server's URL as sites see it. Default: [api] base_url"),
+            ARG_VERBOSE,
+        ),
+    ),
     _at_the_site("enroll", "Make this machine a worker of an Airflow."),
     _at_the_site("worker", "Start the worker of this machine."),
     _at_the_site("status", "Show what the worker of this machine does."),

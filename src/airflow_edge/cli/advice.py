@@ -1,0 +1,204 @@
+"""What `airflow edge check` says about a centre: rules on what was found out, which look nothing up themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from airflow_edge.executor.edge3 import UNINSTALL_EDGE3
+
+EXECUTOR: Final = "airflow_edge.executor.EdgeExecutor"
+LOGGING_CONFIG: Final = "airflow_edge.logs.LOGGING_CONFIG"
+OLDEST_AIRFLOW: Final = (3, 2)
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - as written by people
+
+
+Tables: TypeAlias = Literal["current", "missing", "other"]
+
+
+class Mark(StrEnum):
+    """How good a finding is; only `WRONG` keeps the centre from being right."""
+
+    OK = "OK"
+    NOTE = "NOTE"
+    WRONG = "WRONG"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the answer."""
+
+    mark: Mark
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """What answered at the gateway's address."""
+
+    outcome: Literal["healthy", "not ready", "disabled", "something else", "nothing"]
+    detail: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What was found out about a centre. Nothing here is secret."""
+
+    edge_version: str
+    airflow_version: str
+    edge3_installed: bool
+    api_enabled: bool
+    executors: tuple[str, ...]
+    """Module paths, the default one first."""
+    logging_config_class: str
+    remote_log_is_ours: bool
+    handler_is_ours: bool
+    tables: Tables | None
+    """None: the database cannot be asked; `database_error` says why."""
+    database_error: str
+    base_url: str
+    gateway: Gateway | None
+    """None: there is no address to ask."""
+    workers: int
+    log_store: str | None
+    log_store_error: str
+
+
+def findings(facts: Facts) -> list[Finding]:
+    """Give everything there is to say, in the order in which a person would put it right."""
+    return [
+        *_versions(facts),
+        *_database(facts),
+        *_settings(facts),
+        *_logs(facts),
+        *_gateway(facts),
+    ]
+
+
+def is_right(found: list[Finding]) -> bool:
+    """Say whether nothing has to be changed."""
+    return all(finding.mark is not Mark.WRONG for finding in found)
+
+
+def _versions(facts: Facts) -> Iterator[Finding]:
+    supported = tuple(int(part) for part in facts.airflow_version.split(".")[:2]) >= OLDEST_AIRFLOW
+    versions = f"airflow-edge {facts.edge_version} on Airflow {facts.airflow_version}"
+    oldest = ".".join(map(str, OLDEST_AIRFLOW))
+    yield Finding(Mark.OK, versions) if supported else _wrong(versions, f"Airflow {oldest} is the oldest supported")
+    if facts.edge3_installed:
+        yield Finding(Mark.WRONG, UNINSTALL_EDGE3)
+
+
+def _database(facts: Facts) -> Iterator[Finding]:
+    match facts.tables:
+        case "current":
+            yield Finding(Mark.OK, "the tables are there and up to date")
+        case "missing":
+            yield _wrong("the tables are missing", "run: airflow db migrate")
+        case "other":
+            yield _wrong("the tables are of another version of airflow-edge", "run: airflow db migrate")
+        case None:
+            yield _wrong(
+                f"the database cannot be asked ({facts.database_error})", "look at [database] sql_alchemy_conn"
+            )
+
+
+def _settings(facts: Facts) -> Iterator[Finding]:
+    if facts.api_enabled:
+        yield Finding(Mark.OK, "[edge] api_enabled = True")
+    else:
+        yield _wrong(
+            "[edge] api_enabled = False: no worker is served", "set [edge] api_enabled = True for the API server"
+        )
+    executors = ", ".join(facts.executors)
+    if any(name.startswith("airflow_edge.") for name in facts.executors):
+        yield Finding(Mark.OK, f"[core] executor = {executors}")
+    else:
+        yield _wrong(
+            f"[core] executor = {executors}: no task can be run at the edge",
+            f'set [core] executor = {EXECUTOR}, or add it to the list and name it in tasks: executor="EdgeExecutor"',
+        )
+
+
+def _logs(facts: Facts) -> Iterator[Finding]:
+    text = f"[logging] logging_config_class = {facts.logging_config_class or '(unset)'}"
+    if not facts.remote_log_is_ours:
+        yield _wrong(
+            f"{text}: the logs of tasks at the edge cannot be read once the tasks have ended",
+            f"set [logging] logging_config_class = {LOGGING_CONFIG} for every component",
+        )
+    elif not facts.handler_is_ours:
+        yield Finding(
+            Mark.NOTE,
+            f"{text}: logs are read with another handler than airflow_edge.logs.handler.EdgeTaskHandler, which makes "
+            "long ones slow to open",
+        )
+    else:
+        yield Finding(Mark.OK, text)
+    if facts.log_store is not None:
+        store = f"[edge] log_store = {without_secrets(facts.log_store)}"
+        if facts.log_store_error:
+            yield _wrong(f"{store}: {facts.log_store_error}", "until it can be used, logs stay in the database")
+        else:
+            yield Finding(Mark.OK, f"{store} can be written, read and deleted from")
+
+
+def _gateway(facts: Facts) -> Iterator[Finding]:
+    if facts.gateway is None:
+        yield _wrong(
+            "[api] base_url is not set: sites cannot be told where to find the API server",
+            "set it to the URL that sites use, or check another: airflow edge check --api-url https://…",
+        )
+        return
+    host = (urlsplit(facts.base_url).hostname or "").lower()
+    url = without_secrets(facts.base_url)
+    if host in _LOOPBACK:
+        yield Finding(Mark.NOTE, f"{url} is this machine only: sites elsewhere need another address ([api] base_url)")
+    elif facts.base_url.startswith("http:"):
+        yield Finding(Mark.NOTE, f"{url} is not encrypted: let sites use https")
+    yield _answer(facts, facts.gateway, url)
+    if facts.tables == "current":
+        some = f"{facts.workers} worker{'' if facts.workers == 1 else 's'} enrolled"
+        none = "no worker is enrolled yet; make a token for one: airflow edge enroll-token create"
+        yield Finding(Mark.OK, some) if facts.workers else Finding(Mark.NOTE, none)
+
+
+def _answer(facts: Facts, gateway: Gateway, url: str) -> Finding:
+    match gateway.outcome:
+        case "healthy" if gateway.version != facts.edge_version:
+            return _wrong(
+                f"the API server at {url} runs airflow-edge {gateway.version}, here it is {facts.edge_version}",
+                "install one version everywhere, and restart the API server",
+            )
+        case "healthy":
+            return Finding(Mark.OK, f"the API server at {url} serves workers")
+        case "not ready":
+            return _wrong(f"the gateway at {url} says: {gateway.detail.rstrip('.')}", "look into the API server's log")
+        case "disabled":
+            return _wrong(
+                f"the API server at {url} serves no workers",
+                "set [edge] api_enabled = True in its configuration, and restart it",
+            )
+        case "something else":
+            return _wrong(
+                f"what answers at {url} is no edge gateway: {gateway.detail}",
+                "install 'airflow-edge[server]' where the API server runs and restart it; look at [api] base_url and "
+                "at the proxy before it",
+            )
+        case "nothing":
+            return Finding(Mark.NOTE, f"nothing answers at {url} (seen from here: {gateway.detail}); is it up?")
+
+
+def without_secrets(url: str) -> str:
+    """Give a URL without what may be a password: its login, its query and its fragment."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _wrong(what: str, to_do: str) -> Finding:
+    return Finding(Mark.WRONG, f"{what}; {to_do}")
