@@ -83,12 +83,25 @@ SETTINGS: Final = (
     Setting(
         name="disconnect_grace",
         side="centre",
-        kind="float",
+        kind="string",
         default="900",
+        example="12h",
         description=(
-            "Seconds for which the centre keeps the tasks of a worker alive that it cannot reach. After that they "
-            "are failed, so "
-            "that retries run, and the worker is told to stop them should it come back."
+            "How long the centre keeps the tasks of a worker alive that it cannot reach: seconds, or a number with a "
+            "unit (`90s`, `30m`, `12h`, `2d`). After that they are failed, so that retries run, and the worker is told "
+            "to stop them should it come back. `queue_disconnect_grace` and a worker's own grace "
+            "(`airflow edge set-disconnect-grace`) go before it."
+        ),
+    ),
+    Setting(
+        name="queue_disconnect_grace",
+        side="centre",
+        kind="string",
+        default="",
+        example="plc=2d, lab=12h",
+        description=(
+            "The same for the tasks of single queues, written like `plc=2d, lab=12h`. A worker's own grace goes "
+            "before it."
         ),
     ),
     Setting(

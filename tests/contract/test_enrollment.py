@@ -143,3 +143,21 @@ def test_many_at_once_that_want_one_name_get_it_once(store: SqlStore) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(enroll, range(8))) == [""] + ["name_taken"] * 7
+
+
+def test_a_worker_keeps_its_grace_until_a_token_or_a_new_key_says_otherwise(store: SqlStore) -> None:
+    hours = timedelta(hours=1)
+    for number, grace in enumerate((12 * hours, None, 2 * hours, None)):
+        store.create_token(token(disconnect_grace=grace), str(number) * 64)
+    assert {listed.disconnect_grace for listed in store.tokens()} == {12 * hours, 2 * hours, None}
+
+    def enrol(number: int, key: bytes = KEY) -> timedelta | None:
+        worker = store.enroll(str(number) * 64, "name", key, now=NOW).worker
+        assert worker is not None
+        return worker.disconnect_grace
+
+    assert enrol(0) == 12 * hours
+    assert enrol(1) == 12 * hours
+    assert enrol(2) == 2 * hours
+    store.revoke_worker("name", now=NOW)
+    assert enrol(3, OTHER_KEY) is None

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from airflow_edge.dispatch.liveness import Patience
+from airflow_edge.dispatch.model import ClaimedJob
 from airflow_edge.dispatch.reports import Reading
 from airflow_edge.protocol.messages import Ended, Refused, Released
 from airflow_edge.protocol.states import JobState, WorkerState
@@ -216,7 +217,42 @@ def test_the_running_jobs_of_a_worker_are_lost_after_the_grace(store: SqlStore, 
     assert store.lose_silent(patience, now=later) == 1
     states = [state(sessions, job.id) for job in (one, two, leased)]
     assert states == [JobState.LOST, JobState.SUCCEEDED, JobState.LEASED]
-    assert "[edge] disconnect_grace" in row(sessions, one.id).reason
+    assert "15m ([edge] disconnect_grace)" in row(sessions, one.id).reason
+
+
+def test_each_job_has_the_grace_of_its_worker_or_of_its_queue(store: SqlStore, sessions: Sessions) -> None:
+    patience = Patience(timedelta(seconds=15), timedelta(minutes=15), {"plc": timedelta(hours=12)})
+    plain, patient = enrolled(store), enrolled(store)
+    assert store.set_disconnect_grace([patient.name], timedelta(days=2)) == []
+    jobs: dict[str, ClaimedJob] = {}
+    for worker, queue_name in ((plain, "default"), (plain, "plc"), (patient, "plc")):
+        queue(sessions, new_job(queue=queue_name))
+        (job,) = claim(store, capacity(worker.id, queue_name))
+        store.settle(worker.id, [accepted(job)], now=NOW)
+        jobs[f"{queue_name} of {'plain' if worker is plain else 'patient'}"] = job
+    for worker in (plain, patient):
+        store.link(worker.id, facts(), now=NOW)
+
+    def running() -> set[str]:
+        return {name for name, job in jobs.items() if state(sessions, job.id) is JobState.RUNNING}
+
+    assert store.awaited(patience, now=NOW + timedelta(seconds=15)) == {}
+    waits = store.awaited(patience, now=NOW + timedelta(seconds=16))
+    assert (waits[plain.id].jobs, waits[patient.id].jobs) == (2, 1)
+    assert waits[plain.id].first_lost_after == NOW + timedelta(minutes=15)
+    assert waits[plain.id].last_lost_after == NOW + timedelta(hours=12)
+    assert waits[patient.id].last_lost_after == NOW + timedelta(days=2)
+    second = timedelta(seconds=1)
+    assert store.lose_silent(patience, now=NOW + timedelta(minutes=15) + second) == 1
+    assert running() == {"plc of plain", "plc of patient"}
+    assert store.lose_silent(patience, now=NOW + timedelta(hours=12)) == 0
+    assert store.lose_silent(patience, now=NOW + timedelta(hours=12) + second) == 1
+    assert running() == {"plc of patient"}
+    assert "12h ([edge] queue_disconnect_grace)" in row(sessions, jobs["plc of plain"].id).reason
+    # What an admin says meanwhile holds at once.
+    store.set_disconnect_grace([patient.name], timedelta(hours=13))
+    assert store.lose_silent(patience, now=NOW + timedelta(hours=13) + second) == 1
+    assert "13h (the worker's own grace)" in row(sessions, jobs["plc of patient"].id).reason
 
 
 def test_only_what_is_booked_and_has_its_log_is_purged_before_a_day_is_over(

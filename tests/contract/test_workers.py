@@ -70,3 +70,13 @@ def test_changes_are_seen_by_other_gateways(store: SqlStore) -> None:
     changed = {worker.id: worker.revoked_at for worker in store.changed_since(later)}
     assert changed == {linked.id: None, revoked.id: later}
     assert {worker.id for worker in store.changed_since(NOW)} == {linked.id, revoked.id, untouched.id}
+
+
+def test_a_grace_is_given_to_all_of_them_or_to_none(store: SqlStore) -> None:
+    one, two = enrolled(store, name="a"), enrolled(store, name="b")
+    assert store.set_disconnect_grace(["a", "nobody", "b"], timedelta(hours=1)) == ["nobody"]
+    assert [worker.disconnect_grace for worker in store.workers()] == [None, None]
+    assert store.set_disconnect_grace(["a", "b"], timedelta(hours=1)) == []
+    assert store.set_disconnect_grace([two.name], None) == []
+    graces = {worker.id: worker.disconnect_grace for worker in store.workers()}
+    assert graces == {one.id: timedelta(hours=1), two.id: None}

@@ -1,7 +1,7 @@
 """Takes a supervisor's call to the centre, and holds it for as long as the centre cannot be reached.
 
-A call whose answer was lost may have been carried out. Airflow takes most calls twice without harm; `_done_before`
-knows the others.
+A call whose answer was lost may have been carried out; the centre knows which of them must not be carried out twice
+(`gateway.repeats`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from airflow_edge.agent.backoff import Backoff
-from airflow_edge.agent.errors import AgentError, UnreachableError
+from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.events import Key
 from airflow_edge.agent.http import Response as CentreResponse
 from airflow_edge.agent.localserver import Request, Response
@@ -45,9 +45,6 @@ _KEPT_BACK = frozenset(
         "trailer",
     }
 )
-_LEFT_AGAIN = frozenset({"deferred", "up_for_reschedule", "up_for_retry"})
-"""States that a scheduler or a triggerer may have taken the task out of before we asked again."""
-_ON_THEIR_WAY = frozenset({"scheduled", "queued", "up_for_retry", "up_for_reschedule"})
 
 
 class Http(Protocol):
@@ -79,7 +76,7 @@ class Forwarder:
         headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
         headers[urls.JOB_HEADER] = f"{key.job_id}:{key.assignment}"
         backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
-        answer_lost = held = False
+        held = False
         while True:
             hurry = self._hurry
             waiting()
@@ -89,16 +86,12 @@ class Forwarder:
                 )
             except AgentError as error:
                 reason = str(error)
-                answer_lost |= isinstance(error, UnreachableError) and error.perhaps_delivered
             else:
                 if response.status in _AWAY:
                     reason = f"the centre answered {response.status}"
-                    answer_lost = True
                 elif not _token_spoiled(response):
                     if held:
                         log.info("%s %s of job %s was delivered", request.method, request.path, key)
-                    if answer_lost and _done_before(request, response):
-                        return Response(HTTPStatus.OK)
                     return _local(response)
                 else:
                     reason = _detail(response)
@@ -128,36 +121,3 @@ def _code(response: CentreResponse) -> str:
 
 def _detail(response: CentreResponse) -> str:
     return msgspec.json.decode(response.body, type=Problem).detail
-
-
-class _Wish(msgspec.Struct):
-    state: str = ""
-
-
-class _Conflict(msgspec.Struct):
-    reason: str = ""
-    previous_state: str | None = None
-
-
-class _ConflictBody(msgspec.Struct):
-    detail: _Conflict
-
-
-def _done_before(request: Request, response: CentreResponse) -> bool:
-    """Whether a conflict says that an earlier attempt, whose answer was lost, has done what was asked.
-
-    Airflow answers 409 to a state that is not `running` any more, and to a Dag run that exists
-    (`execution_api/routes/task_instances.py: ti_update_state`, `dag_runs.py: trigger_dag_run`).
-    """
-    if response.status != HTTPStatus.CONFLICT:
-        return False
-    try:
-        conflict = msgspec.json.decode(response.body, type=_ConflictBody).detail
-        if request.method == "POST" and request.path.startswith("/dag-runs/"):
-            return conflict.reason == "already_exists"
-        if request.method != "PATCH" or not request.path.endswith("/state"):
-            return False
-        wish = msgspec.json.decode(request.body, type=_Wish).state
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return False
-    return conflict.previous_state == wish or (wish in _LEFT_AGAIN and conflict.previous_state in _ON_THEIR_WAY)

@@ -19,7 +19,10 @@ from airflow.configuration import conf
 from airflow.utils.cli import action_cli
 from airflow.utils.platform import getuser
 
-from airflow_edge.dispatch.model import MAX_QUEUE_LENGTH, EnrollToken, Worker
+from airflow_edge.dispatch.durations import format_duration
+from airflow_edge.dispatch.model import MAX_QUEUE_LENGTH, AwaitedJobs, EnrollToken, Worker
+from airflow_edge.gateway.config import read_config
+from airflow_edge.protocol.states import WorkerState
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.transactions import SessionFactory
 
@@ -46,6 +49,7 @@ def create_enroll_token(args: argparse.Namespace) -> None:
         queues=_queues(args.queues),
         team_name=args.team,
         name_pattern=args.name_pattern,
+        disconnect_grace=args.disconnect_grace,
         uses_left=args.uses,
         created_at=now,
         expires_at=now + args.ttl,
@@ -85,7 +89,30 @@ def revoke_enroll_token(args: argparse.Namespace) -> None:
 @_audited
 def list_workers(args: argparse.Namespace) -> None:
     """List the enrolled workers."""
-    _print_as([_worker_fields(worker) for worker in _store().workers()], args.output)
+    try:
+        patience = read_config().patience
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+    store, now = _store(), datetime.now(UTC)
+    awaited = store.awaited(patience, now=now)
+    silent_before = patience.silent_before(now)
+    rows = [_worker_fields(worker, awaited.get(worker.id), silent_before) for worker in store.workers()]
+    _print_as(rows, args.output)
+
+
+@_audited
+def set_disconnect_grace(args: argparse.Namespace) -> None:
+    """Set, or take back, the grace of single workers."""
+    if unknown := _store().set_disconnect_grace(args.names, args.grace):
+        raise SystemExit(
+            f"There is no worker {' and none '.join(map(repr, unknown))}; nothing was changed; "
+            "see: airflow edge list-workers"
+        )
+    names = ", ".join(f"'{name}'" for name in args.names)
+    if args.grace is None:
+        print(f"Jobs of {names} are waited for as [edge] queue_disconnect_grace and disconnect_grace say.")
+    else:
+        print(f"Jobs of {names} are waited for {format_duration(args.grace)} while the worker is out of reach.")
 
 
 @_audited
@@ -159,6 +186,7 @@ def _token_fields(token: EnrollToken) -> dict[str, object]:
         "queues": list(token.queues),
         "team": token.team_name or "",
         "name_pattern": token.name_pattern or "",
+        "disconnect_grace": format_duration(token.disconnect_grace) if token.disconnect_grace is not None else "",
         "uses_left": token.uses_left,
         "expires_at": _time(token.expires_at),
         "created_at": _time(token.created_at),
@@ -174,7 +202,10 @@ def _token_state(token: EnrollToken) -> str:
     return "valid" if token.uses_left > 0 else "used up"
 
 
-def _worker_fields(worker: Worker) -> dict[str, object]:
+def _worker_fields(worker: Worker, awaited: AwaitedJobs | None, silent_before: datetime) -> dict[str, object]:
+    unreachable = (
+        worker.state is WorkerState.UNKNOWN and worker.last_seen_at is not None and worker.last_seen_at < silent_before
+    )
     return {
         "name": worker.name,
         "state": "revoked" if worker.revoked_at is not None else worker.state.value,
@@ -182,6 +213,9 @@ def _worker_fields(worker: Worker) -> dict[str, object]:
         "team": worker.team_name or "",
         "concurrency": worker.concurrency,
         "last_seen_at": _time(worker.last_seen_at),
+        "unreachable_since": _time(worker.last_seen_at) if unreachable or awaited else "",
+        "running_jobs_lost_after": _time(awaited.first_lost_after) if awaited else "",
+        "disconnect_grace": format_duration(worker.disconnect_grace) if worker.disconnect_grace is not None else "",
         "agent_version": worker.agent_version or "",
         "airflow_version": worker.airflow_version or "",
     }

@@ -26,6 +26,27 @@ def duration(text: str) -> timedelta:
     return length
 
 
+def grace(text: str) -> timedelta:
+    """Read how long jobs are waited for: seconds, or a number with a unit.
+
+    :raises argparse.ArgumentTypeError: it is none.
+    """
+    from airflow_edge.dispatch.durations import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def grace_or_default(text: str) -> timedelta | None:
+    """Read the same, or `default`, which stands for none of a worker's own.
+
+    :raises argparse.ArgumentTypeError: it is neither.
+    """
+    return None if text == "default" else grace(text)
+
+
 def positive(text: str) -> int:
     """Read a number of at least one.
 
@@ -73,6 +94,12 @@ _TOKEN_COMMANDS = (
             _arg("-n", "--name-pattern", help="A glob that the worker's name has to match, like 'factory-*'"),
             _arg("--ttl", help="How long it can be used: 30m, 1h, 7d … Default: 1h", type=duration, default="1h"),
             _arg("--uses", help="How many workers may enrol with it. Default: 1", type=positive, default=1),
+            _arg(
+                "--disconnect-grace",
+                help="How long the worker's jobs are waited for while it is out of reach: 90s, 30m, 12h, 2d … "
+                "Default: what [edge] queue_disconnect_grace or disconnect_grace says",
+                type=grace,
+            ),
             _arg("--api-url", help="The API server's URL as the site sees it. Default: [api] base_url"),
             _arg(
                 "-o",
@@ -105,6 +132,21 @@ _COMMANDS = (
         help="List the enrolled workers",
         func=lazy_load_command("airflow_edge.cli.centre.list_workers"),
         args=(ARG_OUTPUT, ARG_VERBOSE),
+    ),
+    ActionCommand(
+        name="set-disconnect-grace",
+        help="Say how long the jobs of single workers are waited for while those are out of reach; it holds at once",
+        func=lazy_load_command("airflow_edge.cli.centre.set_disconnect_grace"),
+        args=(
+            _arg("names", metavar="WORKER", nargs="+", help="A worker's name"),
+            _arg(
+                "grace",
+                metavar="DURATION",
+                type=grace_or_default,
+                help="90s, 30m, 12h, 2d …, or 'default' for what the settings say",
+            ),
+            ARG_VERBOSE,
+        ),
     ),
     ActionCommand(
         name="revoke-worker",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from airflow_edge.protocol.messages import JobKind
@@ -88,6 +88,23 @@ class HeldJob:
     state: JobState
     released: bool
     """Airflow holds the task's state; its slots are free."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswer:
+    """What Airflow's Execution API answered a call."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CallMemory:
+    """What is known of a call that was made before."""
+
+    answer: CallAnswer | None
+    """None where nobody lived to note it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +191,19 @@ class Worker:
     agent_version: str | None
     airflow_version: str | None
     system: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    disconnect_grace: timedelta | None = None
+    """How long its jobs are waited for while it is out of reach, where it has a grace of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitedJobs:
+    """The running jobs of a worker that is out of reach."""
+
+    worker_id: UUID
+    jobs: int
+    first_lost_after: datetime
+    last_lost_after: datetime
+    """When the grace of the first and of the last of them ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +228,8 @@ class EnrollToken:
     team_name: str | None
     name_pattern: str | None
     """A glob that the worker's name has to match."""
+    disconnect_grace: timedelta | None = None
+    """Its workers' own grace."""
     uses_left: int
     created_at: datetime
     expires_at: datetime

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
 from airflow_edge.dispatch.liveness import Patience
 from airflow_edge.dispatch.model import (
+    AwaitedJobs,
+    CallAnswer,
+    CallMemory,
     Capacity,
     ClaimedJob,
     EnrollToken,
@@ -75,6 +78,9 @@ class Tasks(Protocol):
         longer than the grace.
         """
 
+    def awaited(self, patience: Patience, *, now: datetime) -> dict[UUID, AwaitedJobs]:
+        """Give the running jobs of the workers that are out of reach, by worker."""
+
 
 class WorkerRegistry(Protocol):
     """Enrolled workers."""
@@ -98,6 +104,9 @@ class WorkerRegistry(Protocol):
         self, states: Mapping[UUID, WorkerState], systems: Mapping[UUID, Mapping[str, object]], *, now: datetime
     ) -> None:
         """Note in one transaction that these workers are linked and what they do."""
+
+    def set_disconnect_grace(self, names: Collection[str], grace: timedelta | None) -> list[str]:
+        """Give workers a grace of their own, or none; if some do not exist, change nothing and give their names."""
 
     def mark_silent(self, patience: Patience, *, now: datetime) -> list[UUID]:
         """Set workers that should be linked and were not seen to unknown; give their ids."""
@@ -155,6 +164,25 @@ class Nonces(Protocol):
 
 class LogUnreadableError(Exception):
     """Bytes of a log are not where they should be, or cannot be read there; says where, and what to do."""
+
+
+class TaskCalls(Protocol):
+    """Calls of Airflow's Execution API that must not be carried out twice."""
+
+    def superseded(self, job_id: UUID) -> bool:
+        """Say whether a newer job was queued for its task instance: this one has deferred it, or had it rescheduled."""
+
+    def begin_call(self, digest: str, job_id: UUID) -> CallMemory | None:
+        """Note that a job's call is about to be made; give what is known of it if it was made before."""
+
+    def remember_call(self, digest: str, answer: CallAnswer) -> None:
+        """Keep the answer of a call, for whoever repeats it."""
+
+    def forget_call(self, digest: str) -> None:
+        """Forget a call that changed nothing."""
+
+    def forget_calls(self) -> int:
+        """Forget the calls of jobs that are deleted; say how many."""
 
 
 class Logs(Protocol):

@@ -18,7 +18,7 @@ from airflow.utils.state import CallbackState
 from sqlalchemy.orm import Session, object_session
 
 from airflow_edge.dispatch.lines import lines
-from airflow_edge.dispatch.liveness import patience
+from airflow_edge.dispatch.liveness import Patience, patience, read_graces
 from airflow_edge.dispatch.missing import missing, origin
 from airflow_edge.dispatch.model import EndedJob
 from airflow_edge.dispatch.verdict import UNFINISHED, Verdict, callback_verdict, task_verdict
@@ -85,9 +85,14 @@ class EdgeExecutor(BaseExecutor):
         self._next_look_for_orphans = 0.0
 
     def start(self) -> None:
-        """Refuse to start where the settings and commands of `[edge]` are another provider's."""
+        """Refuse to start where the settings and commands of `[edge]` are another provider's.
+
+        :raises RuntimeError: they are.
+        :raises ValueError: a setting makes no sense.
+        """
         if edge3_is_installed():
             raise RuntimeError(UNINSTALL_EDGE3)
+        _patience()
 
     def queue_workload(self, workload: ExecutorWorkload, session: Session) -> None:
         """Put a workload into the outbox, within the scheduler's transaction."""
@@ -259,9 +264,7 @@ class EdgeExecutor(BaseExecutor):
         now = time.monotonic()
         if now < self._next_keep_alive or not self._ledger:
             return
-        interval, grace = (_number(name) for name in ("heartbeat_interval", "disconnect_grace"))
-        allowed = patience(heartbeat_interval=interval, disconnect_grace=grace)
-        Tasks(self._transactions).keep_alive((), allowed, now=_now())
+        Tasks(self._transactions).keep_alive((), _patience(), now=_now())
         self._next_keep_alive = now + KEEP_ALIVE_INTERVAL
 
     def _adopt_orphaned_callbacks(self) -> None:
@@ -282,8 +285,14 @@ def _is_of(key: WorkloadKey, ti: TaskInstance) -> bool:
     return getattr(key, "primary", None) == ti.key.primary
 
 
-def _number(name: str) -> float:
-    return float(conf.getfloat(SECTION, name, fallback=BY_NAME[name].default))
+def _patience() -> Patience:
+    grace, queues = read_graces(_setting)
+    interval = conf.getfloat(SECTION, "heartbeat_interval", fallback=BY_NAME["heartbeat_interval"].default)
+    return patience(heartbeat_interval=interval, disconnect_grace=grace, queue_disconnect_grace=queues)
+
+
+def _setting(name: str) -> str:
+    return str(conf.get(SECTION, name, fallback=BY_NAME[name].default))
 
 
 def _now() -> datetime:

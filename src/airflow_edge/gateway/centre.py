@@ -8,7 +8,7 @@ import socket
 from typing import Protocol
 from uuid import uuid4
 
-from airflow_edge.dispatch.ports import Enrollments, JobQueue, Logs, Nonces, Tasks, WorkerRegistry
+from airflow_edge.dispatch.ports import Enrollments, JobQueue, Logs, Nonces, TaskCalls, Tasks, WorkerRegistry
 from airflow_edge.gateway.authentication import Authenticator
 from airflow_edge.gateway.background import Background
 from airflow_edge.gateway.config import GatewayConfig
@@ -26,7 +26,7 @@ NOTIFIED_POLL_INTERVAL = 5.0
 """Seconds between two looks at the queue while the database notifies us: only to be safe."""
 
 
-class Store(JobQueue, Tasks, WorkerRegistry, Enrollments, Nonces, Logs, Protocol):
+class Store(JobQueue, Tasks, WorkerRegistry, Enrollments, Nonces, TaskCalls, Logs, Protocol):
     """Everything the gateway asks of a store."""
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from airflow.configuration import conf
 
-from airflow_edge.dispatch.liveness import Patience, patience
+from airflow_edge.dispatch.liveness import Patience, patience, read_graces
 from airflow_edge.settings import BY_NAME, SECTION
 
 SHORTEST_OFFER = 1.0
@@ -24,7 +25,8 @@ class GatewayConfig:
     allow_shared_secret_enrollment: bool
     offer_timeout: float
     heartbeat_interval: float
-    disconnect_grace: float
+    disconnect_grace: timedelta
+    queue_disconnect_grace: Mapping[str, timedelta] = field(default_factory=dict)
     dispatch_poll_interval: float
     job_success_purge: timedelta
     job_fail_purge: timedelta
@@ -37,20 +39,27 @@ class GatewayConfig:
     @property
     def patience(self) -> Patience:
         """How long a worker may be silent."""
-        return patience(heartbeat_interval=self.heartbeat_interval, disconnect_grace=self.disconnect_grace)
+        return patience(
+            heartbeat_interval=self.heartbeat_interval,
+            disconnect_grace=self.disconnect_grace,
+            queue_disconnect_grace=self.queue_disconnect_grace,
+        )
 
 
 def read_config() -> GatewayConfig:
     """Read the settings from Airflow's configuration.
 
     :raises airflow.exceptions.AirflowConfigException: one of them is not a number, or not true or false.
+    :raises ValueError: one of them is not a duration.
     """
+    disconnect_grace, queue_disconnect_grace = read_graces(_text)
     return GatewayConfig(
         api_enabled=_boolean("api_enabled"),
         allow_shared_secret_enrollment=_boolean("allow_shared_secret_enrollment"),
         offer_timeout=max(_number("offer_timeout"), SHORTEST_OFFER),
         heartbeat_interval=max(_number("heartbeat_interval"), SHORTEST_HEARTBEAT),
-        disconnect_grace=_number("disconnect_grace"),
+        disconnect_grace=disconnect_grace,
+        queue_disconnect_grace=queue_disconnect_grace,
         dispatch_poll_interval=max(_number("dispatch_poll_interval"), SHORTEST_POLL),
         job_success_purge=timedelta(minutes=_number("job_success_purge")),
         job_fail_purge=timedelta(minutes=_number("job_fail_purge")),
@@ -63,3 +72,7 @@ def _boolean(name: str) -> bool:
 
 def _number(name: str) -> float:
     return float(conf.getfloat(SECTION, name, fallback=BY_NAME[name].default))
+
+
+def _text(name: str) -> str:
+    return str(conf.get(SECTION, name, fallback=BY_NAME[name].default))

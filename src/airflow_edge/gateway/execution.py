@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from starlette.types import Message, Receive, Scope, Send
 from airflow_edge.dispatch.model import HeldJob, Worker
 from airflow_edge.gateway.answers import RefusedError, not_ready, problem_response
 from airflow_edge.gateway.centre import Centre
+from airflow_edge.gateway.repeats import ask_once, set_state
+from airflow_edge.gateway.routes import Repeat, repeat_of
 from airflow_edge.gateway.slots import Key
 from airflow_edge.gateway.store_calls import StoreUnavailableError
 from airflow_edge.gateway.task_api import TaskApi, request_scope
@@ -74,17 +77,28 @@ class ExecutionGate:
             job = await _confirm(centre, worker, headers)
             _check_path(job, scope["method"], path)
             _check_length(headers)
+            await self._serve(centre, task_api, job, scope, receive, send)
         except RefusedError as refusal:
             await problem_response(refusal.problem)(scope, receive, send)
-            return
         except StoreUnavailableError:
             unavailable = not_ready("The centre's database does not answer; try again.")
             await problem_response(unavailable.problem)(scope, receive, send)
-            return
+
+    async def _serve(
+        self, centre: Centre, task_api: TaskApi, job: HeldJob, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        path, _ = _paths(scope)
         passed = [(name, value) for name, value in scope["headers"] if name in PASSED_IN]
         passed.append((b"authorization", b"Bearer " + task_api.token(job.workload_id).encode()))
         inner = request_scope(scope["method"], path, scope["query_string"], passed)
-        await _call(task_api, inner, receive, send)
+        ask = functools.partial(_call, task_api)
+        match repeat_of(scope["method"], path):
+            case Repeat.STATE:
+                await set_state(centre, job, ask, inner, _bounded(receive), send)
+            case Repeat.REMEMBERED:
+                await ask_once(centre, job, ask, inner, _bounded(receive), send)
+            case _:
+                await ask(inner, _bounded(receive), send)
 
 
 async def _call(task_api: TaskApi, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,7 +113,7 @@ async def _call(task_api: TaskApi, scope: Scope, receive: Receive, send: Send) -
         await send(message)
 
     try:
-        await task_api.call(scope, _bounded(receive), send_on)
+        await task_api.call(scope, receive, send_on)
     # Airflow answers with 500 and raises what happened on top of that, for the server's log.
     except Exception:
         if not started:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from airflow_edge.dispatch.ports import JobQueue, Nonces, Tasks, WorkerRegistry
+from airflow_edge.dispatch.ports import JobQueue, Nonces, TaskCalls, Tasks, WorkerRegistry
 from airflow_edge.gateway import connection
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.directory import WorkerDirectory
@@ -35,7 +35,7 @@ SETTLING = 60.0
 """Seconds without trouble before jobs are declared lost: after an outage of the centre, workers have to come back."""
 
 
-class Store(JobQueue, Tasks, WorkerRegistry, Nonces, Protocol):
+class Store(JobQueue, Tasks, WorkerRegistry, Nonces, TaskCalls, Protocol):
     """The ports that the keeper needs."""
 
 
@@ -141,17 +141,13 @@ class Keeper:
         if not self._has_settled():
             return
         if lost := await self._calls.run(self._store.lose_silent, self._config.patience, now=now):
-            log.warning(
-                "%d jobs are lost: their workers were out of reach for more than %.0f s ([edge] disconnect_grace)",
-                lost,
-                self._config.disconnect_grace,
-            )
+            log.warning("%d jobs are lost: their workers were out of reach for longer than their grace", lost)
 
     def _has_settled(self) -> bool:
         now = asyncio.get_running_loop().time()
         if self._steady_since is None:
             self._steady_since = now
-        return now - self._steady_since >= min(SETTLING, self._config.disconnect_grace)
+        return now - self._steady_since >= min(SETTLING, self._config.patience.shortest.total_seconds())
 
     async def _delete_old(self) -> None:
         now = datetime.now(UTC)
@@ -168,3 +164,4 @@ class Keeper:
             == PURGE_AT_ONCE
         ):
             pass
+        await self._calls.run(self._store.forget_calls)

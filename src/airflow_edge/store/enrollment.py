@@ -17,7 +17,7 @@ from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_job_state
 from airflow_edge.store.tables import EnrollTokenRow, JobRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
-from airflow_edge.store.workers import to_worker
+from airflow_edge.store.workers import to_duration, to_seconds, to_worker
 
 _ASK_FOR_A_NEW_ONE = "ask for a new one: airflow edge enroll-token create"
 
@@ -45,6 +45,7 @@ class EnrollmentDesk:
             "queues": list(token.queues),
             "team_name": token.team_name,
             "name_pattern": token.name_pattern,
+            "disconnect_grace": to_seconds(token.disconnect_grace),
             "uses_left": token.uses_left,
             "created_at": token.created_at,
             "expires_at": token.expires_at,
@@ -88,7 +89,10 @@ class EnrollmentDesk:
                 return known
             _check(token, name, now)
             token.uses_left -= 1
-            return _register(session, known, name, public_key, token.queues, token.team_name, token.id, now)
+            row = _register(session, known, name, public_key, token.queues, token.team_name, token.id, now)
+            if token.disconnect_grace is not None:
+                row.disconnect_grace = token.disconnect_grace
+            return row
 
         return self._enroll(work)
 
@@ -193,7 +197,7 @@ def _register(
         row.public_key = public_key
         row.state = WorkerState.OFFLINE
         row.enrolled_at = now
-        row.last_seen_at = row.revoked_at = row.link_id = row.boot_id = None
+        row.last_seen_at = row.revoked_at = row.link_id = row.boot_id = row.disconnect_grace = None
     row.queues = list(queues)
     row.team_name = team_name
     row.enroll_token_id = token_id
@@ -221,6 +225,7 @@ def _to_token(row: EnrollTokenRow) -> EnrollToken:
         queues=tuple(row.queues),
         team_name=row.team_name,
         name_pattern=row.name_pattern,
+        disconnect_grace=to_duration(row.disconnect_grace),
         uses_left=row.uses_left,
         created_at=row.created_at,
         expires_at=row.expires_at,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -10,11 +11,12 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from airflow_edge.dispatch.liveness import Patience
+from airflow_edge.dispatch.liveness import Grace, Patience
 from airflow_edge.dispatch.model import HeldJob
 from airflow_edge.dispatch.reports import Reading, Report, event_of, read
 from airflow_edge.protocol.messages import Ended, Released
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobEvent, JobState, job_sources, next_job_state
+from airflow_edge.store.silent import silent_jobs
 from airflow_edge.store.tables import JobRow, WorkerRow
 from airflow_edge.store.transactions import Transactions, changed_rows
 
@@ -97,11 +99,19 @@ class Jobs:
 
     def lose_silent(self, patience: Patience, *, now: datetime) -> int:
         """Declare the running jobs of workers lost that were silent beyond the grace; say how many."""
-        gone = select(WorkerRow.id).where(WorkerRow.last_seen_at < patience.lost_before(now))
-        lost = (JobRow.state == JobState.RUNNING, JobRow.worker_id.in_(gone))
-        seconds = max(patience.grace, patience.silence).total_seconds()
-        reason = f"its worker was out of reach for more than {seconds:.0f} s ([edge] disconnect_grace)"
-        return self._change_some(lost, _lost(reason, now))
+        silent = self._transactions.read(lambda session: silent_jobs(session, patience, now=now))
+        lost: defaultdict[Grace, list[UUID]] = defaultdict(list)
+        for job in silent:
+            if now > job.lost_after:
+                lost[job.grace].append(job.id)
+        still_silent = select(WorkerRow.id).where(WorkerRow.last_seen_at < patience.silent_before(now))
+        return sum(
+            self._change_some(
+                (JobRow.id.in_(ids), JobRow.state == JobState.RUNNING, JobRow.worker_id.in_(still_silent)),
+                _lost(f"its worker was out of reach for longer than its grace, {grace}", now),
+            )
+            for grace, ids in lost.items()
+        )
 
     def purge(self, *, succeeded_before: datetime, failed_before: datetime, limit: int) -> int:
         """Delete jobs that ended before then, at most `limit`; say how many.

@@ -44,6 +44,8 @@ class WorkerRow(Base):
     queues: Mapped[list[str]] = mapped_column(JSON)
     team_name: Mapped[str | None] = mapped_column(String(AIRFLOW_TEAM_LENGTH))
     enroll_token_id: Mapped[UUID | None] = mapped_column(Uuid)
+    disconnect_grace: Mapped[int | None]
+    """Seconds for which its jobs are waited for; None where the settings say it."""
     state: Mapped[WorkerState] = mapped_column(choice(WorkerState))
     concurrency: Mapped[int]
     enrolled_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -124,6 +126,8 @@ class EnrollTokenRow(Base):
     queues: Mapped[list[str]] = mapped_column(JSON)
     team_name: Mapped[str | None] = mapped_column(String(AIRFLOW_TEAM_LENGTH))
     name_pattern: Mapped[str | None] = mapped_column(String(250))
+    disconnect_grace: Mapped[int | None]
+    """Seconds; its workers' own grace."""
     uses_left: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -138,6 +142,20 @@ class NonceRow(Base):
 
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class CallRow(Base):
+    """A call of Airflow's Execution API that must not be carried out twice, for as long as there is its job."""
+
+    __tablename__ = "airflow_edge_call"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """SHA-256 (hex) of what is asked, and for which assignment."""
+    job_id: Mapped[UUID] = mapped_column(Uuid, index=True)
+    status: Mapped[int | None]
+    """What Airflow answered; None while that is not known."""
+    content_type: Mapped[str] = mapped_column(String(100))
+    body: Mapped[bytes] = mapped_column(Blob)
 
 
 class LogRow(Base):

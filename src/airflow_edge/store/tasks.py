@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
@@ -10,10 +11,11 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from airflow_edge.dispatch.liveness import Patience
-from airflow_edge.dispatch.model import Unwanted
+from airflow_edge.dispatch.model import AwaitedJobs, Unwanted
 from airflow_edge.protocol.states import JobState
 from airflow_edge.store.airflow_tables import TASK_INSTANCE, WANTED, refresh_heartbeats
-from airflow_edge.store.tables import JobRow, WorkerRow
+from airflow_edge.store.silent import silent_jobs
+from airflow_edge.store.tables import JobRow
 from airflow_edge.store.transactions import Transactions
 
 
@@ -67,24 +69,30 @@ class Tasks:
         longer than the grace.
         """
         running = (JobRow.state == JobState.RUNNING, JobRow.released.is_(False), JobRow.kind == "task")
-        out_of_reach = and_(
-            WorkerRow.last_seen_at < patience.silent_before(now), WorkerRow.last_seen_at >= patience.lost_before(now)
-        )
 
         def find(session: Session) -> set[UUID]:
+            silent = silent_jobs(session, patience, now=now)
+            found = {job.workload_id for job in silent if job.needs_heartbeat and now <= job.lost_after}
             alive = select(JobRow.workload_id).where(*running, JobRow.id.in_(job_ids))
-            awaited = (
-                select(JobRow.workload_id)
-                .join(WorkerRow, WorkerRow.id == JobRow.worker_id)
-                .where(*running, out_of_reach)
-            )
-            found = set(session.scalars(awaited))
             return found | set(session.scalars(alive)) if job_ids else found
 
         ids = self._transactions.read(find)
         if not ids:
             return 0
         return self._transactions.write(lambda session: refresh_heartbeats(session, ids, now=now))
+
+    def awaited(self, patience: Patience, *, now: datetime) -> dict[UUID, AwaitedJobs]:
+        """Give the running jobs of the workers that are out of reach, by worker."""
+        silent = self._transactions.read(lambda session: silent_jobs(session, patience, now=now))
+        ends: defaultdict[UUID, list[datetime]] = defaultdict(list)
+        for job in silent:
+            ends[job.worker_id].append(job.lost_after)
+        return {
+            worker_id: AwaitedJobs(
+                worker_id=worker_id, jobs=len(some), first_lost_after=min(some), last_lost_after=max(some)
+            )
+            for worker_id, some in ends.items()
+        }
 
 
 def _reason(task_id: UUID | None, task_state: str | None) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -80,6 +80,20 @@ class Workers:
 
         self._transactions.write(work)
 
+    def set_disconnect_grace(self, names: Collection[str], grace: timedelta | None) -> list[str]:
+        """Give workers a grace of their own, or none; if some do not exist, change nothing and give their names."""
+
+        def work(session: Session) -> list[str]:
+            known = set(session.scalars(select(WorkerRow.name).where(WorkerRow.name.in_(names))))
+            unknown = [name for name in names if name not in known]
+            if not unknown:
+                session.execute(
+                    update(WorkerRow).where(WorkerRow.name.in_(names)).values(disconnect_grace=to_seconds(grace))
+                )
+            return unknown
+
+        return self._transactions.write(work)
+
     def mark_silent(self, patience: Patience, *, now: datetime) -> list[UUID]:
         """Set workers that should be linked and were not seen to unknown; give their ids."""
         silent = (
@@ -130,7 +144,18 @@ def to_worker(row: WorkerRow) -> Worker:
         agent_version=row.agent_version,
         airflow_version=row.airflow_version,
         system=row.system,
+        disconnect_grace=to_duration(row.disconnect_grace),
     )
+
+
+def to_duration(seconds: int | None) -> timedelta | None:
+    """Give the duration that a column holds."""
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+def to_seconds(duration: timedelta | None) -> int | None:
+    """Give what a column holds of a duration: whole seconds."""
+    return None if duration is None else round(duration.total_seconds())
 
 
 def _storable(system: Mapping[str, object]) -> dict[str, object]:

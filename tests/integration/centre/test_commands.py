@@ -8,14 +8,20 @@ import shlex
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from sqlalchemy.orm import Session
 
+from airflow_edge.dispatch.model import LinkFacts
+from airflow_edge.protocol.states import WorkerState
+from airflow_edge.store import outbox
 from airflow_edge.store.sql import SqlStore
 from harness import environments
 from harness.airflow import Airflow, MigratedDatabases
 from harness.database import SqliteFiles
 from harness.processes import ProcessFailedError
+from tests.contract.world import accepted, capacity, new_job
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +43,8 @@ def audit(airflow: Airflow) -> list[tuple[str, str]]:
 
 
 def test_a_token_is_made_shown_once_and_opens_what_it_says(airflow: Airflow, store: SqlStore) -> None:
-    words = ["-q", "gpu, größe", "--ttl", "7d", "--uses", "2", "-n", "factory-7", "-t", "team", "-o", "json"]
+    words = ["-q", "gpu, größe", "--ttl", "7d", "--uses", "2", "-n", "factory-7", "-t", "team"]
+    words += ["--disconnect-grace", "12h", "-o", "json"]
     made = json.loads(airflow.cli("edge", "enroll-token", "create", *words))
     assert re.fullmatch(r"edge_[A-Za-z0-9_-]{43}", made["token"])
     assert made["command"] == f"airflow-edge enroll {airflow.url} {made['token']} --name factory-7"
@@ -45,7 +52,9 @@ def test_a_token_is_made_shown_once_and_opens_what_it_says(airflow: Airflow, sto
     assert (token.queues, token.team_name, token.uses_left) == (("gpu", "größe"), "team", 2)
     assert abs(token.expires_at - datetime.now(UTC) - timedelta(days=7)) < timedelta(minutes=2)
     digest = hashlib.sha256(made["token"].encode()).hexdigest()
-    assert store.enroll(digest, "factory-7", b"k" * 32, now=datetime.now(UTC)).worker is not None
+    worker = store.enroll(digest, "factory-7", b"k" * 32, now=datetime.now(UTC)).worker
+    assert worker is not None
+    assert worker.disconnect_grace == timedelta(hours=12)
     assert made["token"] not in str(airflow.database.rows("SELECT * FROM airflow_edge_enroll_token"))
     assert made["token"] not in str(airflow.database.rows("SELECT * FROM log"))
     assert any("enroll" in event and "create" in event for event, _ in audit(airflow))
@@ -88,9 +97,46 @@ def test_workers_are_listed_and_revoked(airflow: Airflow, store: SqlStore) -> No
     assert any("revoke_worker" in event for event, _ in audit(airflow))
 
 
+def test_a_worker_out_of_reach_is_shown_with_its_grace(airflow: Airflow, store: SqlStore) -> None:
+    away = store.enroll_trusted("away", b"a" * 32, ["q"], now=datetime.now(UTC)).worker
+    assert away is not None
+    seen = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+    link = LinkFacts(
+        link_id=uuid4(),
+        gateway_id="",
+        boot_id="",
+        agent_version="",
+        airflow_version="",
+        concurrency=1,
+        state=WorkerState.UNKNOWN,
+    )
+    store.link(away.id, link, now=seen)
+    with Session(airflow.database.engine()) as session:
+        outbox.add_job(session, new_job(queue="q"), now=seen)
+        session.commit()
+    (job,) = store.claim([capacity(away.id, "q")], now=seen, lease_until=seen + timedelta(days=1))
+    store.settle(away.id, [accepted(job)], now=seen)
+
+    def shown() -> tuple[object, ...]:
+        (row,) = [row for row in json.loads(airflow.cli("edge", "list-workers", "-o", "json")) if row["name"] == "away"]
+        return row["unreachable_since"], row["running_jobs_lost_after"], row["disconnect_grace"]
+
+    def time(hours: float) -> str:
+        return (seen + timedelta(hours=hours)).isoformat(timespec="seconds")
+
+    said = airflow.cli("edge", "set-disconnect-grace", "away", "36h")
+    assert "'away' are waited for 36h" in said
+    assert shown() == (time(0), time(36), "36h")
+    airflow.cli("edge", "set-disconnect-grace", "away", "default")
+    assert shown() == (time(0), time(0.25), "")
+    assert any("set_disconnect_grace" in event for event, _ in audit(airflow))
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
+        (["set-disconnect-grace", "nobody", "12h"], "list-workers"),
+        (["set-disconnect-grace", "nobody", "soon"], "12h or 2d"),
         (["revoke-worker", "nobody"], "list-workers"),
         (["enroll-token", "revoke", "42"], "enroll-token list"),
         (["enroll-token", "create", "--ttl", "soon"], "7d"),

@@ -306,8 +306,21 @@ def test_heartbeats_are_kept_fresh_for_living_jobs_and_for_those_of_a_worker_out
     centre.set_task(centre.task(dag_id).id, last_heartbeat_at=now - timedelta(seconds=40))
     assert centre.store.keep_alive([], patience, now=now + timedelta(seconds=2)) == 0
     assert centre.store.keep_alive([], patience, now=now) == 1
+    for_longer = Patience(timedelta(seconds=15), timedelta(0), {job.queue: timedelta(seconds=931)})
+    assert centre.store.keep_alive([], for_longer, now=now + timedelta(seconds=33)) == 0
+    assert centre.store.keep_alive([], for_longer, now=now + timedelta(seconds=32)) == 1
     centre.end(job, "success")
     assert centre.store.keep_alive([job.id], patience, now=now + timedelta(seconds=99)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("disconnect_grace", "soon"), ("queue_disconnect_grace", "12h"), ("queue_disconnect_grace", "a=b")],
+)
+def test_a_grace_that_makes_no_sense_keeps_the_scheduler_from_starting(name, value, monkeypatch) -> None:
+    monkeypatch.setenv(f"AIRFLOW__EDGE__{name.upper()}", value)
+    with pytest.raises(ValueError, match=rf"\[edge\] {name}: '"):
+        EdgeExecutor().start()
 
 
 def test_a_task_out_of_reach_is_kept_alive_by_its_scheduler_while_no_api_server_runs(centre: Centre) -> None:

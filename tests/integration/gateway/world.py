@@ -52,7 +52,7 @@ def config(**changes: Any) -> GatewayConfig:
             "allow_shared_secret_enrollment": False,
             "offer_timeout": 10.0,
             "heartbeat_interval": 5.0,
-            "disconnect_grace": 900.0,
+            "disconnect_grace": timedelta(minutes=15),
             "dispatch_poll_interval": 0.05,
             "job_success_purge": timedelta(minutes=5),
             "job_fail_purge": timedelta(minutes=60),

@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("queues", sa.JSON(), nullable=False),
         sa.Column("team_name", sa.String(50)),
         sa.Column("enroll_token_id", sa.Uuid()),
+        sa.Column("disconnect_grace", sa.Integer()),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("concurrency", sa.Integer(), nullable=False),
         sa.Column("enrolled_at", TIMESTAMP, nullable=False),
@@ -89,6 +90,7 @@ def upgrade() -> None:
         sa.Column("queues", sa.JSON(), nullable=False),
         sa.Column("team_name", sa.String(50)),
         sa.Column("name_pattern", sa.String(250)),
+        sa.Column("disconnect_grace", sa.Integer()),
         sa.Column("uses_left", sa.Integer(), nullable=False),
         sa.Column("created_at", TIMESTAMP, nullable=False),
         sa.Column("expires_at", TIMESTAMP, nullable=False),
@@ -104,6 +106,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_airflow_edge_nonce")),
     )
     op.create_index(op.f("ix_airflow_edge_nonce_expires_at"), "airflow_edge_nonce", ["expires_at"])
+    op.create_table(
+        "airflow_edge_call",
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("status", sa.Integer()),
+        sa.Column("content_type", sa.String(100), nullable=False),
+        sa.Column("body", sa.LargeBinary(2**24 - 1), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_airflow_edge_call")),
+    )
+    op.create_index(op.f("ix_airflow_edge_call_job_id"), "airflow_edge_call", ["job_id"])
     op.create_table(
         "airflow_edge_log",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -147,5 +159,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("log_chunk", "log", "nonce", "enroll_token", "job", "worker"):
+    for table in ("log_chunk", "log", "call", "nonce", "enroll_token", "job", "worker"):
         op.drop_table(f"airflow_edge_{table}")

@@ -1,0 +1,51 @@
+"""Durations as people write them in settings and commands: `900`, `90s`, `30m`, `12h`, `2d`."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Final
+
+LONGEST: Final = timedelta(days=365)
+
+_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_FORM: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhd]?)", re.ASCII)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a number of seconds, or a number with one of the units s, m, h and d.
+
+    :raises ValueError: it is none, or longer than a year; the message shows how to write one.
+    """
+    found = _FORM.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(
+            f"'{text}' is not a duration; write seconds, or a number with a unit, like 90s, 30m, 12h or 2d"
+        )
+    seconds = float(found[1]) * _UNITS[found[2]]
+    if seconds > LONGEST.total_seconds():
+        raise ValueError(f"'{text}' is too long; {LONGEST.days}d is the most")
+    return timedelta(seconds=seconds)
+
+
+def parse_named_durations(text: str) -> dict[str, timedelta]:
+    """Read durations by name, like `plc=86400, lab=12h`; an empty text has none.
+
+    :raises ValueError: a part is not a name and a duration, or a name comes twice.
+    """
+    durations: dict[str, timedelta] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, duration = (piece.strip() for piece in part.rpartition("="))
+        if not equals or not name:
+            raise ValueError(f"'{part}' is not a name and a duration; write it like plc=86400, lab=12h")
+        if name in durations:
+            raise ValueError(f"'{name}' is there twice")
+        durations[name] = parse_duration(duration)
+    return durations
+
+
+def format_duration(duration: timedelta) -> str:
+    """Write a duration in the largest unit that gives a whole number: `12h`."""
+    seconds = duration.total_seconds()
+    unit = next((unit for unit in "dhm" if seconds and seconds % _UNITS[unit] == 0), "s")
+    return f"{seconds / _UNITS[unit]:.6f}".rstrip("0").rstrip(".") + unit

@@ -1,0 +1,61 @@
+"""The running jobs of workers that are out of reach, and how long they are waited for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from airflow_edge.dispatch.liveness import Grace, Patience
+from airflow_edge.protocol.states import JobState
+from airflow_edge.store.tables import JobRow, WorkerRow
+from airflow_edge.store.workers import to_duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SilentJob:
+    """A running job of a worker that is out of reach."""
+
+    id: UUID
+    worker_id: UUID
+    workload_id: UUID
+    needs_heartbeat: bool
+    """Airflow waits for signs of life of its task."""
+    grace: Grace
+    lost_after: datetime
+
+
+def silent_jobs(session: Session, patience: Patience, *, now: datetime) -> list[SilentJob]:
+    """Give all of them, in one query; which grace is whose is the rules' business, not the database's."""
+    job, worker = JobRow, WorkerRow
+    query = (
+        select(
+            job.id,
+            job.worker_id,
+            job.workload_id,
+            job.kind,
+            job.released,
+            job.queue,
+            worker.last_seen_at,
+            worker.disconnect_grace,
+        )
+        .join(worker, worker.id == job.worker_id)
+        .where(job.state == JobState.RUNNING, worker.last_seen_at < patience.silent_before(now))
+    )
+    found: list[SilentJob] = []
+    for row in session.execute(query):
+        own = to_duration(row.disconnect_grace)
+        found.append(
+            SilentJob(
+                id=row.id,
+                worker_id=row.worker_id,
+                workload_id=row.workload_id,
+                needs_heartbeat=row.kind == "task" and not row.released,
+                grace=patience.grace_of(row.queue, own),
+                lost_after=patience.lost_after(row.last_seen_at, row.queue, own),
+            )
+        )
+    return found
