@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy import func, insert, select, update
 from airflow_edge.store.tables import CallRow
 from tests.integration.gateway.test_execution import RUN, SUCCESS, held_job
 
-DEFERRED = {
+DEFERRED: dict[str, Any] = {
     "state": "deferred",
     "classpath": "x.Trigger",
     "trigger_kwargs": {},
