@@ -11,7 +11,15 @@ from typing import TypeVar
 import msgspec
 
 from airflow_edge.agent.events import Key
-from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, OUTCOME_FILE, JobFile, Outcome
+from airflow_edge.protocol.local import (
+    JOB_FILE,
+    LOG_FILE,
+    OUTCOME_FILE,
+    OUTCOME_RESERVE,
+    OUTCOME_RESERVE_FILE,
+    JobFile,
+    Outcome,
+)
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +49,9 @@ class JobFolders:
         folder = self.folder(Key(job.job_id, job.assignment))
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
+            _write(folder / OUTCOME_RESERVE_FILE, bytes(OUTCOME_RESERVE))
             temporary = folder / f".{JOB_FILE}"
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as output:
-                output.write(msgspec.json.encode(job))
+            _write(temporary, msgspec.json.encode(job))
             temporary.replace(folder / JOB_FILE)
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
@@ -68,6 +75,12 @@ class JobFolders:
     def present(self) -> list[Key]:
         """Give the keys of all folders that are there."""
         return [key for path in self.root.iterdir() if (key := _key(path.name))]
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as output:
+        output.write(content)
 
 
 def _key(name: str) -> Key | None:

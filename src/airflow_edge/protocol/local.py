@@ -16,6 +16,10 @@ from airflow_edge.protocol.messages import JobKind
 
 JOB_FILE = "job.json"
 OUTCOME_FILE = "outcome.json"
+OUTCOME_RESERVE_FILE = f"{OUTCOME_FILE}.new"
+"""Made with the folder, so that there is room for the outcome however full the disk is by then."""
+OUTCOME_RESERVE = 8192
+"""Bytes of it; no outcome is longer."""
 LOG_FILE = "task.log"
 SUPERVISOR_LOG_FILE = "supervisor.log"
 

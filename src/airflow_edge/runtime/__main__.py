@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from airflow_edge.runtime.environment import for_tasks
+from airflow_edge.runtime.lenient import make_output_lenient
 from airflow_edge.runtime.titles import set_title
 
 ALREADY_RUNNING = 4
@@ -46,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     # A socket that is there before this runtime is warm is a dead one's.
     path.unlink(missing_ok=True)
 
+    make_output_lenient()
     environment = for_tasks(os.environ)
     os.environ.clear()
     os.environ.update(environment)

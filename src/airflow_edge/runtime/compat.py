@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path, PosixPath
 from typing import Any
 
 from airflow.executors import workloads
+from airflow.sdk import log as sdk_log
 from airflow.sdk.api.client import Client
 from airflow.sdk.execution_time import supervisor
 
 from airflow_edge.protocol.messages import JobKind
+from airflow_edge.runtime.lenient import task_log
 
 _END_INTERVAL = 0.01
 
@@ -51,6 +54,24 @@ def notice_ends_at_once() -> None:
         return service(self, max_wait_time, *args, **options)
 
     watched._service_subprocess = service_impatiently  # type: ignore[method-assign]
+
+
+def bear_full_disks() -> None:
+    """Have a supervisor go on, and its task with it, when there is no room for a line of the task's log."""
+    make = sdk_log.init_log_file
+
+    def make_lenient(local_relative_path: str) -> Path:
+        return _LogPath(make(local_relative_path))
+
+    sdk_log.init_log_file = make_lenient
+
+
+class _LogPath(PosixPath):
+    """A task's log; whoever opens it to append to it gets a file that never raises."""
+
+    def open(self, mode: str = "r", *args: Any, **options: Any) -> Any:
+        """Open it."""
+        return task_log(Path(self)) if mode == "ab" else super().open(mode, *args, **options)
 
 
 def _run_callback(workload: workloads.ExecuteCallback, *, client: Client, log_path: str) -> int:

@@ -8,20 +8,23 @@ from pathlib import Path
 
 import msgspec
 
-from airflow_edge.protocol.local import OUTCOME_FILE, Outcome
+from airflow_edge.protocol.local import OUTCOME_FILE, OUTCOME_RESERVE_FILE, Outcome
 
 _SIGNAL_BASE = 128
 """A shell's way to give a signal as an exit status: 128 plus its number."""
 
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:
-    """Write `outcome.json`, all or nothing and durably."""
-    fresh = folder / f"{OUTCOME_FILE}.new"
-    with fresh.open("wb") as file:
-        file.write(msgspec.json.encode(outcome))
+    """Write `outcome.json`, all or nothing and durably, in the room that the agent has reserved for it."""
+    reserved = folder / OUTCOME_RESERVE_FILE
+    content = msgspec.json.encode(outcome)
+    descriptor = os.open(reserved, os.O_WRONLY | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
         file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(folder / OUTCOME_FILE)
+        file.truncate(len(content))
+        os.fsync(descriptor)
+    reserved.replace(folder / OUTCOME_FILE)
 
 
 def describe_exit(who: str, status: int) -> tuple[int, str]:

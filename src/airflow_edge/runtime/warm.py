@@ -70,9 +70,10 @@ def _providers() -> None:
 
 
 def _supervisor() -> None:
-    from airflow_edge.runtime.compat import notice_ends_at_once
+    from airflow_edge.runtime import compat
 
-    notice_ends_at_once()
+    compat.notice_ends_at_once()
+    compat.bear_full_disks()
 
 
 def _api_client() -> None:
@@ -88,5 +89,5 @@ _PREPARATIONS: Final[dict[str, Callable[[], None]]] = {
     "the log handler": _log_handler,
     "the providers' decorators": _providers,
     "the API client": _api_client,
-    "the supervisor's impatience": _supervisor,
+    "the supervisor": _supervisor,
 }

@@ -19,6 +19,8 @@ from airflow_edge.protocol.local import (
     JOB_FILE,
     LOG_FILE,
     OUTCOME_FILE,
+    OUTCOME_RESERVE,
+    OUTCOME_RESERVE_FILE,
     JobExited,
     JobFile,
     LocalMessage,
@@ -59,6 +61,7 @@ class Job:
             log_path=workload["log_path"],
         )
         (self.folder / JOB_FILE).write_bytes(msgspec.json.encode(file))
+        (self.folder / OUTCOME_RESERVE_FILE).write_bytes(bytes(OUTCOME_RESERVE))
 
     @property
     def start(self) -> StartJob:
@@ -167,8 +170,8 @@ class AgentSide:
         connection = Connection(self.runtime.socket)
         return connection, connection.expect(RuntimeHello)
 
-    def task(self, task_id: str, api_socket: Path) -> Job:
-        """Prepare a job that runs a task of `dags/sample.py`."""
+    def task(self, task_id: str, api_socket: Path, *, jobs: Path | None = None) -> Job:
+        """Prepare a job that runs a task of `dags/sample.py`; `jobs` is the folder of jobs, the usual by default."""
         workload = {
             "type": "ExecuteTask",
             "token": "",
@@ -189,7 +192,7 @@ class AgentSide:
             "bundle_info": {"name": "dags-folder", "version": None},
             "log_path": f"dag_id=sample/task_id={task_id}/attempt=1.log",
         }
-        return Job(self.runtime.state_dir / "jobs", workload, api_socket=api_socket)
+        return Job(jobs or self.runtime.state_dir / "jobs", workload, api_socket=api_socket)
 
     def callback(self, path: str, kwargs: dict, api_socket: Path) -> Job:
         """Prepare a job that runs a callback."""

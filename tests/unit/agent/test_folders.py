@@ -37,7 +37,7 @@ def test_a_job_is_for_this_user_only(folders: JobFolders) -> None:
     assert folders.read(KEY) == job_file()
     assert folders.present() == [KEY]
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folders.root.rglob("*")}
-    assert modes == {str(KEY): 0o700, "job.json": 0o600}
+    assert modes == {str(KEY): 0o700, "job.json": 0o600, "outcome.json.new": 0o600}
     assert stat.S_IMODE(folders.root.stat().st_mode) == 0o700
 
 

@@ -16,6 +16,11 @@ def _folder(run_id):
     return Path(os.environ["SAMPLE_FOLDER"], run_id)
 
 
+def _wait_for(file):
+    while not file.exists():
+        time.sleep(0.02)
+
+
 class Patient(BaseOperator):
     """Runs until it is told to stop."""
 
@@ -54,6 +59,19 @@ with DAG("sample", schedule=None):
             time.sleep(0.01)
 
     @task
+    def talk(into):
+        """Says something, then a lot when its disk is full, then something again if there is room."""
+        folder = _folder(into)
+        print("before")
+        (folder / "talks").touch()
+        _wait_for(folder / "full")
+        for number in range(100):
+            print(f"while it is full: {number}")
+        (folder / "talked").touch()
+        _wait_for(folder / "go on")
+        print("after")
+
+    @task
     def kill_itself():
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -66,6 +84,7 @@ with DAG("sample", schedule=None):
     succeed()
     fail()
     loop("{{ run_id }}")
+    talk("{{ run_id }}")
     kill_itself()
     look_around()
     Patient(task_id="patient")
