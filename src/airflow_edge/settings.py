@@ -169,6 +169,18 @@ SETTINGS: Final = (
         ),
     ),
     Setting(
+        name="min_free_disk",
+        side="site",
+        kind="integer",
+        default="100",
+        description=(
+            "MiB that have to be free on the disk of the worker's state folder for it to take new jobs. With less it "
+            "says so in its status and to the centre; its running jobs go on, and it takes new ones as soon as there "
+            "is room. 0 to "
+            "not look."
+        ),
+    ),
+    Setting(
         name="task_stop_grace",
         side="site",
         kind="float",

@@ -38,6 +38,8 @@ class Config:
     """Seconds between SIGTERM and SIGKILL."""
     log_bandwidth: float | None = None
     """Bytes a second that task logs may take, compressed; None for no limit."""
+    min_free_disk: int = 100
+    """MiB."""
     daemon: bool = False
     umask: int = 0o077
     pid_file: Path | None = None
@@ -179,6 +181,7 @@ def load(
         ca_file=setting("ca_file", _absolute),
         task_stop_grace=with_default("task_stop_grace", _seconds),
         log_bandwidth=setting("log_bandwidth", _bandwidth),
+        min_free_disk=with_default("min_free_disk", _mebibytes),
         daemon=daemon,
         umask=with_default("worker_umask", _umask),
         pid_file=_optional_path(pid_file),
@@ -212,6 +215,16 @@ def _slots(text: str) -> int:
     if not 1 <= slots <= 100_000:
         raise ValueError("not between 1 and 100000")
     return slots
+
+
+def _mebibytes(text: str) -> int:
+    try:
+        size = int(text)
+    except ValueError:
+        raise ValueError("not a whole number of MiB") from None
+    if size < 0:
+        raise ValueError("less than 0")
+    return size
 
 
 def _seconds(text: str) -> float:

@@ -13,6 +13,7 @@ from airflow_edge.agent.events import (
     Announce,
     Close,
     Command,
+    ConditionsFound,
     DrainAsked,
     Event,
     Exited,
@@ -52,6 +53,8 @@ class Core:
     def __init__(self, concurrency: int, records: Iterable[JobRecord] = ()) -> None:
         """:param records: the unfinished jobs of the journal"""
         self.concurrency = concurrency
+        self.conditions: tuple[str, ...] = ()
+        """Why no new job is taken now, besides that slots are taken."""
         self.state = WorkerState.STARTING
         self._runtime_ready = False
         self._leaving = False
@@ -117,6 +120,9 @@ class Core:
                     job.last_seen = now
             case StateCallEnded():
                 self._state_call_ended(event)
+            case ConditionsFound():
+                self.conditions = event.conditions
+                self._do(Announce())
             case DrainAsked():
                 self._leave()
             case TerminateAsked():
@@ -157,7 +163,7 @@ class Core:
             return "the worker is shutting down"
         if offer.slots > self.concurrency:
             return f"the job needs {offer.slots} slots, and this worker has {self.concurrency}"
-        return ""
+        return "; ".join(self.conditions)
 
     def _must_wait(self, key: Key) -> bool:
         """An offer is better answered late than refused: refused, it would come back at once."""

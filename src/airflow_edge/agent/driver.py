@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -34,6 +35,9 @@ from airflow_edge.protocol.local import JobFile
 from airflow_edge.protocol.messages import Offer, Refused
 
 log = logging.getLogger(__name__)
+
+RETRY_INTERVAL = 2.0
+"""Seconds between two attempts to write a journal that could not be written."""
 
 Posted: TypeAlias = Event | Offer
 
@@ -64,6 +68,10 @@ class Driver:
         self._hands = hands
         self._worker_name = worker_name
         self._api_socket = api_socket
+        self.fault = ""
+        """Why the journal cannot be written now, for a person."""
+        self._owed: dict[Key, JobRecord] = {}
+        """What the journal does not have yet, because it could not be written."""
         self._posted: list[tuple[Posted, Callable[[], None] | None]] = []
         self._wake = asyncio.Event()
         self._moved = asyncio.Condition()
@@ -81,7 +89,8 @@ class Driver:
     async def run(self) -> None:
         """Handle what is posted, round by round."""
         while True:
-            await self._wake.wait()
+            if not await self._woken():
+                await asyncio.to_thread(self._try_again)
             self._wake.clear()
             posted, self._posted = self._posted, []
             await self._round([event for event, _ in posted])
@@ -90,6 +99,15 @@ class Driver:
                     done()
             async with self._moved:
                 self._moved.notify_all()
+
+    async def _woken(self) -> bool:
+        """Wait for something to handle; False if it is time to try the journal again."""
+        try:
+            async with asyncio.timeout(RETRY_INTERVAL if self.fault else None):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _round(self, events: Sequence[Posted]) -> None:
         now = asyncio.get_running_loop().time()
@@ -110,7 +128,7 @@ class Driver:
             return posted
         key = Key(posted.job_id, posted.assignment)
         try:
-            return Offered(posted, None if key in self.core.jobs else self._journal.find(key))
+            return Offered(posted, None if key in self.core.jobs else self._owed.get(key) or self._journal.find(key))
         except sqlite3.Error as error:
             log.error("the journal cannot be read: %s; restart the worker to begin a new one", error)
             reason = f"the site cannot read its journal: {error}"
@@ -138,10 +156,9 @@ class Driver:
         """Write what is to be written before anything is done; give the events that follow from it."""
         stores = [(command.record, self._job_file(command.offer)) for command in commands if isinstance(command, Store)]
         records = {command.record.key: command.record for command in commands if isinstance(command, Save | Forget)}
-        gone = [command.record.key for command in commands if isinstance(command, Forget)]
         if not stores and not records:
             return []
-        refused = await asyncio.to_thread(self._write, stores, list(records.values()), gone)
+        refused = await asyncio.to_thread(self._write, stores, records)
         events: list[Event] = []
         for record, job in stores:
             if reason := refused.get(record.key):
@@ -151,9 +168,7 @@ class Driver:
                 events.append(Stored(record.key))
         return events
 
-    def _write(
-        self, stores: Sequence[tuple[JobRecord, JobFile]], records: Sequence[JobRecord], gone: Sequence[Key]
-    ) -> dict[Key, str]:
+    def _write(self, stores: Sequence[tuple[JobRecord, JobFile]], records: Mapping[Key, JobRecord]) -> dict[Key, str]:
         """Give what could not be stored, and why."""
         refused: dict[Key, str] = {}
         stored: list[JobRecord] = []
@@ -163,17 +178,46 @@ class Driver:
                 stored.append(record)
             except OSError as error:
                 refused[record.key] = f"the site cannot write the job's folder: {error}"
+        self._owed |= records
         try:
-            self._journal.write([*stored, *records])
+            self._journal.write([*stored, *self._owed.values()])
         except sqlite3.Error as error:
-            log.error("the journal cannot be written: %s; make room on the disk of the state folder", error)
+            self._note_fault(error)
             for record in stored:
                 self._folders.remove(record.key)
                 refused[record.key] = f"the site cannot write its journal: {error}"
+            with contextlib.suppress(sqlite3.Error):
+                # For a new job there is no room; for what happens to those that are here, there is a reserve.
+                self._journal.write_with_reserve(self._owed.values())
+                self._paid()
         else:
-            for key in gone:
-                self._folders.remove(key)
+            self._paid()
         return refused
+
+    def _paid(self) -> None:
+        for record in self._owed.values():
+            if record.finished:
+                self._folders.remove(record.key)
+        self._owed = {}
+
+    def _try_again(self) -> None:
+        try:
+            self._journal.write_with_reserve(self._owed.values())
+            self._paid()
+            self._journal.try_out()
+        except (sqlite3.Error, OSError) as error:
+            self._note_fault(error)
+        else:
+            self.fault = ""
+            log.info("the journal can be written again")
+
+    def _note_fault(self, error: Exception) -> None:
+        fault = (
+            f"the journal in the state folder cannot be written ({error}); make room on the disk of the state folder"
+        )
+        if fault != self.fault:
+            log.error("%s", fault)
+        self.fault = fault
 
     def _job_file(self, offer: Offer) -> JobFile:
         key = Key(offer.job_id, offer.assignment)

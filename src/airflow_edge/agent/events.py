@@ -164,6 +164,13 @@ class StateCallEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class ConditionsFound:
+    """Why no new job can be taken now; nothing if one can."""
+
+    conditions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DrainAsked:
     """Take no new job, and leave when the last one has ended."""
 
@@ -189,6 +196,7 @@ Event: TypeAlias = (
     | Seen
     | StateCallBegan
     | StateCallEnded
+    | ConditionsFound
     | DrainAsked
     | TerminateAsked
 )

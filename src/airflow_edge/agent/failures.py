@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import httpcore
 import msgspec
 from websockets.exceptions import InvalidMessage, InvalidProxyStatus, ProxyError
 
+from airflow_edge.agent.conditions import describe
 from airflow_edge.agent.errors import (
     AgentError,
     ApiNotEnabledError,
@@ -91,6 +93,8 @@ def _diagnose(error: BaseException, causes: list[BaseException], gateway: str) -
                 "this site needs a proxy (HTTPS_PROXY)"
             )
     for cause in causes:
+        if isinstance(cause, OSError) and cause.errno in {errno.EMFILE, errno.ENFILE}:
+            return UnreachableError(f"no connection to {gateway} can be made: {describe(cause)}")
         if isinstance(cause, ConnectionRefusedError):
             return UnreachableError(
                 f"nothing listens at {gateway} (connection refused); check host and port, and whether the API server "

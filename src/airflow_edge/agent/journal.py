@@ -18,7 +18,23 @@ log = logging.getLogger(__name__)
 KEPT = 10_000
 """Finished jobs that are remembered, so that a late offer of one is answered instead of started again."""
 
+RESERVE = 1024 * 1024
+"""Bytes of disk that are kept for what has to be noted of running jobs when the disk is full."""
+
 _PRUNE_EVERY = 500
+_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""Errors that say nothing of what is in the journal."""
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS job (
         job_id TEXT NOT NULL,
@@ -38,16 +54,19 @@ class Journal:
     def __init__(self, path: Path, *, kept: int = KEPT) -> None:
         """Open the journal, or begin one. One that cannot be read is moved aside; `damaged` says so.
 
-        :raises ConfigError: the folder cannot be written to.
+        :raises ConfigError: the folder cannot be written to, or its disk is full.
         """
         self.damaged = False
         self._kept = kept
         self._finished = 0
+        self._reserve = path.with_name("reserve")
         try:
-            self._database, self._unfinished = _open(path)
+            self._database, self._unfinished = self._open(path)
         except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
-            if isinstance(error, sqlite3.OperationalError) and not path.exists():
-                raise ConfigError(f"{path} cannot be made ({error}); give {path.parent} to this user") from error
+            if _is_passing(error):
+                raise ConfigError(
+                    f"{path} cannot be opened ({error}); give {path.parent} to this user, or make room on its disk"
+                ) from error
             aside = _move_aside(path)
             log.error(
                 "the journal %s cannot be read (%s); it was moved to %s, and jobs are recovered from their folders",
@@ -56,7 +75,7 @@ class Journal:
                 aside,
             )
             self.damaged = True
-            self._database, self._unfinished = _open(path)
+            self._database, self._unfinished = self._open(path)
 
     def unfinished(self) -> list[JobRecord]:
         """Give the jobs that were not finished when the journal was opened."""
@@ -83,6 +102,52 @@ class Journal:
             self._finished += sum(finished for _, _, finished, _ in rows)
             if self._finished >= _PRUNE_EVERY:
                 self._prune()
+
+    def write_with_reserve(self, records: Iterable[JobRecord]) -> None:
+        """Write records that have to be written though the disk is full; raises what `write` raises."""
+        try:
+            self.write(records)
+        except sqlite3.Error:
+            if not self.spend_reserve():
+                raise
+            self.write(records)
+
+    def try_out(self) -> None:
+        """Write what changes nothing, and see to it that there is a reserve.
+
+        :raises sqlite3.Error: nothing can be written.
+        :raises OSError: there is no room for a reserve.
+        """
+        with self._transaction():
+            self._database.execute("PRAGMA user_version = 1")
+        self._make_reserve()
+
+    def spend_reserve(self) -> bool:
+        """Make room on the disk; False if there is no reserve."""
+        try:
+            self._reserve.unlink()
+        except OSError:
+            return False
+        return True
+
+    def _make_reserve(self) -> None:
+        if not self._reserve.exists():
+            try:
+                self._reserve.write_bytes(bytes(RESERVE))
+            except OSError:
+                self.spend_reserve()
+                raise
+
+    def _open(self, path: Path) -> tuple[sqlite3.Connection, list[JobRecord]]:
+        try:
+            opened = _open(path)
+        except sqlite3.OperationalError as error:
+            if not _is_passing(error) or not self.spend_reserve():
+                raise
+            opened = _open(path)
+        with contextlib.suppress(OSError):
+            self._make_reserve()
+        return opened
 
     def close(self) -> None:
         """Close the file."""
@@ -119,6 +184,11 @@ def _open(path: Path) -> tuple[sqlite3.Connection, list[JobRecord]]:
     except BaseException:
         database.close()
         raise
+
+
+def _is_passing(error: Exception) -> bool:
+    # The lower byte is the kind, what is above it the details.
+    return (getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF) in _PASSING
 
 
 def _move_aside(path: Path) -> Path:

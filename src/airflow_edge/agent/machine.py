@@ -15,6 +15,14 @@ def boot_id() -> str:
         return "unknown"
 
 
+def load() -> float:
+    """Give the load average of the last minute; -1 where that cannot be known now."""
+    try:
+        return round(os.getloadavg()[0], 2)
+    except OSError:
+        return -1.0
+
+
 def installed_airflow() -> str:
     """Give the installed Airflow's version without importing anything of it."""
     for folder in sys.path:

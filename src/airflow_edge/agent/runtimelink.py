@@ -98,6 +98,10 @@ class RuntimeLink:
                 return await asyncio.open_unix_connection(os.fspath(self._socket))
             except (FileNotFoundError, ConnectionError):
                 pass
+            except OSError as error:
+                # It may be there; another one would find its place taken.
+                log.warning("the runtime cannot be reached: %s; trying again", error.strerror or error)
+                return None
             if self._process is None and not self._retiring:
                 self._start()
             elif not self._running():

@@ -8,11 +8,12 @@ import logging
 import os
 import platform
 import signal
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from typing import Any
 
 from airflow_edge import __version__
-from airflow_edge.agent import machine
+from airflow_edge.agent import conditions, machine
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.control import ControlServer
 from airflow_edge.agent.core import Core
@@ -21,6 +22,7 @@ from airflow_edge.agent.driver import Driver, Hands
 from airflow_edge.agent.errors import AgentError, ConfigError
 from airflow_edge.agent.events import (
     Acknowledged,
+    ConditionsFound,
     DrainAsked,
     JobRecord,
     Key,
@@ -54,6 +56,8 @@ DELIVERY_PATIENCE = 10.0
 HURRIED_DELIVERY_PATIENCE = 3.0
 """The same for a worker that was terminated."""
 GOODBYE_PATIENCE = 1.0
+LOOK_INTERVAL = 2.0
+"""Seconds between two looks at the machine's disk and limits."""
 RETIRE_PATIENCE = 3.0
 
 
@@ -84,6 +88,8 @@ class Worker:
         self._config = config
         self._identity = identity
         self._name = identity.name
+        # Read once: what cannot be read later must not look like another boot.
+        self._boot_id = machine.boot_id()
         self._queues: tuple[str, ...] = config.queues or identity.queues
         self._terminating = asyncio.Event()
         self._folders = JobFolders(config.jobs_dir)
@@ -139,13 +145,14 @@ class Worker:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     loops = [
-                        tasks.create_task(loop)
+                        tasks.create_task(_whatever_the_machine_does(loop))
                         for loop in (
-                            self._keep_linked(),
-                            self._driver.run(),
-                            self._shipper.run(),
-                            self._runtime.run(),
-                            self._supervisors.orphans.run(),
+                            self._keep_linked,
+                            self._driver.run,
+                            self._shipper.run,
+                            self._runtime.run,
+                            self._supervisors.orphans.run,
+                            self._watch_conditions,
                         )
                     ]
                     await self._until_over()
@@ -182,6 +189,7 @@ class Worker:
             "version": __version__,
             "concurrency": self._core.concurrency,
             "free_slots": self._core.free,
+            "conditions": self._core.conditions,
             "queues": self._queues,
             "link": {**asdict(self._link.state), "url": self._gateway},
             "runtime": {"pid": self._runtime.pid, "airflow_version": self._runtime.airflow_version},
@@ -201,7 +209,7 @@ class Worker:
             newest_protocol=version.NEWEST,
             session_id=session_id,
             received=received,
-            boot_id=machine.boot_id(),
+            boot_id=self._boot_id,
             agent_version=__version__,
             airflow_version=self._runtime.airflow_version or machine.installed_airflow(),
             python_version=platform.python_version(),
@@ -214,7 +222,6 @@ class Worker:
 
     def status(self) -> Status:
         """Say what this does."""
-        load, _, _ = os.getloadavg()
         return Status(
             state=self._core.state,
             alive=self._core.jobs.alive(asyncio.get_running_loop().time()),
@@ -222,8 +229,9 @@ class Worker:
                 "concurrency": self._core.concurrency,
                 "free_slots": self._core.free,
                 "cpus": os.cpu_count() or 0,
-                "load": round(load, 2),
+                "load": machine.load(),
             },
+            conditions=self._core.conditions,
         )
 
     def welcomed(self, welcome: Welcome) -> None:
@@ -280,6 +288,23 @@ class Worker:
             self._link.hurry()
 
     # Beginning and end
+
+    async def _watch_conditions(self) -> None:
+        state_dir, min_free_disk = self._config.state_dir, self._config.min_free_disk * conditions.MEBIBYTE
+        known: tuple[str, ...] = ()
+        while True:
+            found = conditions.look(state_dir, min_free_disk)
+            if self._driver.fault:
+                found += (self._driver.fault,)
+            for condition in found:
+                if condition not in known:
+                    log.warning("no new jobs: %s", condition)
+            if known and not found:
+                log.info("new jobs are taken again")
+            if found != known:
+                known = found
+                self._driver.post(ConditionsFound(found))
+            await asyncio.sleep(LOOK_INTERVAL)
 
     async def _keep_linked(self) -> None:
         try:
@@ -348,6 +373,16 @@ class Worker:
         await self._link.say_goodbye("the worker was shut down", GOODBYE_PATIENCE)
         await self._runtime.retire(RETIRE_PATIENCE)
         log.info("ended")
+
+
+async def _whatever_the_machine_does(loop: Callable[[], Coroutine[object, object, None]]) -> None:
+    """Go on with a loop of the worker when the machine has no descriptor for it, say, or its disk fails."""
+    while True:
+        try:
+            return await loop()
+        except OSError as error:
+            log.exception("the machine does not do its part: %s; trying again", error.strerror or error)
+            await asyncio.sleep(LOOK_INTERVAL)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -20,7 +20,7 @@ from airflow.utils.cli import action_cli
 from airflow.utils.platform import getuser
 
 from airflow_edge.dispatch.durations import format_duration
-from airflow_edge.dispatch.model import MAX_QUEUE_LENGTH, AwaitedJobs, EnrollToken, Worker
+from airflow_edge.dispatch.model import CONDITIONS, MAX_QUEUE_LENGTH, AwaitedJobs, EnrollToken, Worker
 from airflow_edge.gateway.config import read_config
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.store.sql import SqlStore
@@ -216,6 +216,7 @@ def _worker_fields(worker: Worker, awaited: AwaitedJobs | None, silent_before: d
         "unreachable_since": _time(worker.last_seen_at) if unreachable or awaited else "",
         "running_jobs_lost_after": _time(awaited.first_lost_after) if awaited else "",
         "disconnect_grace": format_duration(worker.disconnect_grace) if worker.disconnect_grace is not None else "",
+        "conditions": worker.system.get(CONDITIONS, ""),
         "agent_version": worker.agent_version or "",
         "airflow_version": worker.airflow_version or "",
     }

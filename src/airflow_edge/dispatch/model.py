@@ -10,6 +10,9 @@ from uuid import UUID
 from airflow_edge.protocol.messages import JobKind
 from airflow_edge.protocol.states import JobState, WorkerState
 
+CONDITIONS = "conditions"
+"""Among a worker's facts: why it takes no new job, in words; empty if it does."""
+
 MAX_QUEUE_LENGTH = 256
 """Characters of a queue's name, as in Airflow's own tables."""
 

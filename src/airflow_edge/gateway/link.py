@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from airflow_edge.dispatch.model import ClaimedJob, Worker
+from airflow_edge.dispatch.model import CONDITIONS, ClaimedJob, Worker
 from airflow_edge.dispatch.reports import Reading, Report
 from airflow_edge.gateway import connection as codes
 from airflow_edge.gateway.connection import Connection, ConnectionClosedError
@@ -91,6 +91,7 @@ class Link:
         self.asked_queues = hello.queues
         self.state = hello.state
         self.alive: Collection[str] = ()
+        self.conditions: Collection[str] = ()
         self.system: Mapping[str, str | int | float | bool] = {}
         self.slots = Slots(hello.concurrency)
         self.session = session
@@ -123,7 +124,11 @@ class Link:
 
     def free_slots(self, now: float) -> int:
         """Give how many slots the worker can be offered jobs for."""
-        return self.slots.available(now) if self.open and self.state in READY else 0
+        return self.slots.available(now) if self.open and self._ready else 0
+
+    @property
+    def _ready(self) -> bool:
+        return self.state in READY and not self.conditions
 
     # What the centre says
 
@@ -254,12 +259,14 @@ class Link:
                 raise RemoteProtocolError("a second Hello on one link")
 
     def _note_status(self, status: Status) -> None:
-        was_ready = self.state in READY
+        was_ready = self._ready
         if self._goodbye is None:
             self.state = status.state
         self.alive = status.alive
-        self.system = dict(list(_storable(status.system).items())[:MOST_SYSTEM_FACTS])
-        if not was_ready and self.state in READY:
+        self.conditions = status.conditions
+        facts = dict(list(status.system.items())[:MOST_SYSTEM_FACTS]) | {CONDITIONS: "; ".join(status.conditions)}
+        self.system = _storable(facts)
+        if not was_ready and self._ready:
             self._wake_dispatcher()
 
     def _settled(self, batch: list[tuple[int, Report, Reading]]) -> None:

@@ -98,11 +98,15 @@ class Ended(JobMessage, frozen=True, kw_only=True):
 
 
 class Status(Message, frozen=True, kw_only=True):
-    """The worker's heartbeat: what it does, and the jobs whose supervisors are alive. Not numbered, never repeated."""
+    """The worker's heartbeat: what it does, and the jobs whose supervisors are alive. Not numbered, never repeated.
+
+    `conditions` are why it takes no new job now though it has free slots, in words for a person; none if it does.
+    """
 
     state: WorkerState
     alive: Annotated[tuple[JobId, ...], msgspec.Meta(max_length=100_000)]
     system: dict[Name, str | int | float | bool] = {}
+    conditions: Annotated[tuple[Text, ...], msgspec.Meta(max_length=20)] = ()
 
 
 class LogChunk(JobMessage, frozen=True, kw_only=True):

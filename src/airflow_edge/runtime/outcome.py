@@ -27,18 +27,34 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
     reserved.replace(folder / OUTCOME_FILE)
 
 
-def describe_exit(who: str, status: int) -> tuple[int, str]:
-    """Give an exit status from 0 to 255 and a reason, for a process's status that is negative for a signal."""
+def count_oom_kills() -> int:
+    """Give how many processes the kernel of this machine has killed for want of memory since it booted; see proc(5)."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def describe_exit(who: str, status: int, *, oom_kills: int = 0) -> tuple[int, str]:
+    """Give an exit status from 0 to 255 and a reason, for a process's status that is negative for a signal.
+
+    :param oom_kills: processes that the kernel has killed for want of memory while this one ran
+    """
     if status == 0:
         return 0, ""
     if status > 0:
         return status, f"{who} exited with status {status}"
     number = -status
     try:
-        name = signal.Signals(number).name
+        reason = f"{who} was killed by signal {number} ({signal.Signals(number).name})"
     except ValueError:
-        name = f"signal {number}"
-    reason = f"{who} was ended by {name}"
-    if number == signal.SIGKILL:
-        reason += "; if nobody had it stopped, the machine may have run out of memory (see its kernel log)"
+        reason = f"{who} was killed by signal {number}"
+    if number == signal.SIGKILL and oom_kills > 0:
+        reason += (
+            "; meanwhile the kernel has killed for want of memory: give the machine or container more of it, or the "
+            "worker fewer slots ([edge] worker_concurrency)"
+        )
+    elif number == signal.SIGKILL:
+        reason += "; if nobody had it stopped, perhaps the memory ran out: see the machine's kernel log (dmesg)"
     return _SIGNAL_BASE + number, reason

@@ -51,6 +51,7 @@ TERMINATION_GRACE = 3.0
 
 _RETRY_TERMINATE = 0.05
 _LOOK_AROUND = 5.0
+_PAUSE = 1.0
 _MAX_BACKLOG = 16 * 1024 * 1024
 
 
@@ -105,9 +106,16 @@ class Server:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         look_around = time.monotonic() + _LOOK_AROUND
         while self._jobs or not self._retiring:
-            for key, _ in self._selector.select(self._timeout(look_around)):
-                key.data()
-            self._enforce_stops(time.monotonic())
+            try:
+                for key, _ in self._selector.select(self._timeout(look_around)):
+                    key.data()
+                self._enforce_stops(time.monotonic())
+            except OSError as error:
+                # No descriptor is to be had, most likely: for the agent that connects, or to look at processes.
+                log.error("%s; trying again in %g s", error, _PAUSE)
+                time.sleep(_PAUSE)
+                with contextlib.suppress(BlockingIOError):
+                    self._wakeup.send(bytes([signal.SIGCHLD]))
             if time.monotonic() >= look_around:
                 look_around = time.monotonic() + _LOOK_AROUND
                 self._retire_if_forgotten()

@@ -16,7 +16,7 @@ from airflow.sdk.api.client import Client
 from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, JobFile, Outcome
 from airflow_edge.runtime import compat
 from airflow_edge.runtime.hostname import WORKER_NAME_VARIABLE
-from airflow_edge.runtime.outcome import describe_exit, write_outcome
+from airflow_edge.runtime.outcome import count_oom_kills, describe_exit, write_outcome
 from airflow_edge.runtime.titles import set_title
 from airflow_edge.runtime.transport import AgentTransport
 
@@ -69,6 +69,7 @@ def _settle_in(output: int) -> None:
 
 def _run(job: JobFile, folder: Path) -> tuple[int, str]:
     os.environ[WORKER_NAME_VARIABLE] = job.worker_name
+    oom_kills = count_oom_kills()
     try:
         with api_client(job.api_socket, job.secret) as client:
             status = compat.run_workload(job.kind, job.workload, client=client, log_path=str(folder / LOG_FILE))
@@ -77,4 +78,4 @@ def _run(job: JobFile, folder: Path) -> tuple[int, str]:
         # An error of Airflow's client says only in its detail what the server has against the call.
         words = f"{type(error).__name__}: {error} {getattr(error, 'detail', '')}"
         return 1, " ".join(words.split())[:_LONGEST_REASON]
-    return describe_exit("the task's process", status)
+    return describe_exit("the task's process", status, oom_kills=count_oom_kills() - oom_kills)

@@ -16,7 +16,6 @@ import msgspec
 from airflow_edge.protocol.local import (
     JOB_FILE,
     LOG_FILE,
-    OUTCOME_FILE,
     JobExited,
     JobFile,
     JobStarted,
@@ -32,6 +31,7 @@ from airflow_edge.protocol.local import (
     encode_local,
     split_frames,
 )
+from airflow_edge.runtime.outcome import write_outcome
 
 M = TypeVar("M")
 Key = tuple[str, int]
@@ -84,7 +84,7 @@ class Runtime:
         """Let a job end as its supervisor would."""
         del self.jobs[job_id, assignment]
         outcome = Outcome(job_id=job_id, assignment=assignment, exit_code=code, reason=reason)
-        (self.folders[job_id, assignment] / OUTCOME_FILE).write_bytes(msgspec.json.encode(outcome))
+        write_outcome(self.folders[job_id, assignment], outcome)
         if tell:
             self.say(JobExited(job_id=job_id, assignment=assignment, exit_code=code))
 
