@@ -2,14 +2,61 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import logging
 import os
 import resource
+from collections.abc import Callable
 from pathlib import Path
 
+log = logging.getLogger(__name__)
+
+LOOK_INTERVAL = 2.0
+"""Seconds between two looks."""
 MEBIBYTE = 1024 * 1024
 FEWEST_FILES = 100
 """Files that a disk must have room for: a job makes a handful."""
+
+
+class ConditionsWatch:
+    """Looks again and again, and tells what has changed."""
+
+    def __init__(
+        self,
+        state_dir: Path,
+        min_free_disk: int,
+        *,
+        fault: Callable[[], str],
+        found: Callable[[tuple[str, ...]], None],
+    ) -> None:
+        """Look at nothing yet.
+
+        :param min_free_disk: MiB
+        :param fault: gives what is wrong with the journal, empty if nothing is
+        :param found: is told all that is wrong, whenever that has changed
+        """
+        self._state_dir = state_dir
+        self._min_free_disk = min_free_disk * MEBIBYTE
+        self._fault = fault
+        self._found = found
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        known: tuple[str, ...] = ()
+        while True:
+            found = look(self._state_dir, self._min_free_disk)
+            if fault := self._fault():
+                found += (fault,)
+            for condition in found:
+                if condition not in known:
+                    log.warning("no new jobs: %s", condition)
+            if known and not found:
+                log.info("new jobs are taken again")
+            if found != known:
+                known = found
+                self._found(found)
+            await asyncio.sleep(LOOK_INTERVAL)
 
 
 def look(state_dir: Path, min_free_disk: int) -> tuple[str, ...]:

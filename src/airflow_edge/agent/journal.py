@@ -43,6 +43,7 @@ _SCHEMA = """
         record TEXT NOT NULL,
         PRIMARY KEY (job_id, assignment)
     );
+    CREATE TABLE IF NOT EXISTS boot (id TEXT NOT NULL);
     CREATE INDEX IF NOT EXISTS job_unfinished ON job (job_id) WHERE NOT finished;
 """
 _decode = msgspec.json.Decoder(JobRecord).decode
@@ -87,6 +88,18 @@ class Journal:
             "SELECT record FROM job WHERE job_id = ? AND assignment = ?", (key.job_id, key.assignment)
         ).fetchone()
         return None if row is None else _decode(row[0])
+
+    def boot_id(self) -> str | None:
+        """Give the machine's boot that the journal was last used in."""
+        row = self._database.execute("SELECT id FROM boot").fetchone()
+        return None if row is None else row[0]
+
+    def note_boot(self, boot_id: str) -> None:
+        """Note the boot in which the journal is used from now on; raises what `write` raises."""
+        if boot_id != self.boot_id():
+            with self._transaction():
+                self._database.execute("DELETE FROM boot")
+                self._database.execute("INSERT INTO boot VALUES (?)", (boot_id,))
 
     def write(self, records: Iterable[JobRecord]) -> None:
         """Write records durably, all or none.

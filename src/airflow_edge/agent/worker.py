@@ -13,7 +13,8 @@ from dataclasses import asdict
 from typing import Any
 
 from airflow_edge import __version__
-from airflow_edge.agent import conditions, machine
+from airflow_edge.agent import machine
+from airflow_edge.agent.conditions import ConditionsWatch
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.control import ControlServer
 from airflow_edge.agent.core import Core
@@ -41,7 +42,7 @@ from airflow_edge.agent.journal import Journal
 from airflow_edge.agent.link import Link, Receipt
 from airflow_edge.agent.localserver import LocalServer
 from airflow_edge.agent.logship import LogShipper
-from airflow_edge.agent.recovery import records_of_folders
+from airflow_edge.agent.recovery import ended_by_reboot, records_of_folders
 from airflow_edge.agent.supervisors import Supervisors
 from airflow_edge.protocol import urls, version
 from airflow_edge.protocol.local import JobFile
@@ -56,8 +57,8 @@ DELIVERY_PATIENCE = 10.0
 HURRIED_DELIVERY_PATIENCE = 3.0
 """The same for a worker that was terminated."""
 GOODBYE_PATIENCE = 1.0
-LOOK_INTERVAL = 2.0
-"""Seconds between two looks at the machine's disk and limits."""
+MACHINE_PAUSE = 2.0
+"""Seconds before a loop goes on that the machine has let down."""
 RETIRE_PATIENCE = 3.0
 
 
@@ -94,10 +95,7 @@ class Worker:
         self._terminating = asyncio.Event()
         self._folders = JobFolders(config.jobs_dir)
         self._journal = Journal(config.journal_file)
-        records = self._journal.unfinished()
-        if self._journal.damaged:
-            records = records_of_folders(self._folders)
-            self._journal.write(records)
+        records = self._recovered()
         self._core = Core(config.concurrency, records)
         self._link = Link(self._gateway, identity, self, ca_file=config.ca_file)
         self._http = HttpClient(self._gateway, identity, ca_file=config.ca_file)
@@ -139,6 +137,12 @@ class Worker:
             self._config.control_socket,
             {"status": self.describe, "drain": self.drain, "terminate": self.terminate},
         )
+        watch = ConditionsWatch(
+            self._config.state_dir,
+            self._config.min_free_disk,
+            fault=lambda: self._driver.fault,
+            found=lambda conditions: self._driver.post(ConditionsFound(conditions)),
+        )
         with self._signals():
             await server.start()
             await control.start()
@@ -152,7 +156,7 @@ class Worker:
                             self._shipper.run,
                             self._runtime.run,
                             self._supervisors.orphans.run,
-                            self._watch_conditions,
+                            watch.run,
                         )
                     ]
                     await self._until_over()
@@ -289,23 +293,6 @@ class Worker:
 
     # Beginning and end
 
-    async def _watch_conditions(self) -> None:
-        state_dir, min_free_disk = self._config.state_dir, self._config.min_free_disk * conditions.MEBIBYTE
-        known: tuple[str, ...] = ()
-        while True:
-            found = conditions.look(state_dir, min_free_disk)
-            if self._driver.fault:
-                found += (self._driver.fault,)
-            for condition in found:
-                if condition not in known:
-                    log.warning("no new jobs: %s", condition)
-            if known and not found:
-                log.info("new jobs are taken again")
-            if found != known:
-                known = found
-                self._driver.post(ConditionsFound(found))
-            await asyncio.sleep(LOOK_INTERVAL)
-
     async def _keep_linked(self) -> None:
         try:
             await self._link.run()
@@ -313,6 +300,18 @@ class Worker:
             # No task is left for which the runtime would have to stay.
             await self._runtime.retire(RETIRE_PATIENCE)
             raise
+
+    def _recovered(self) -> list[JobRecord]:
+        """Give the jobs that the last agent had, as they are now."""
+        records = self._journal.unfinished()
+        if self._journal.damaged:
+            records = records_of_folders(self._folders)
+        if self._journal.boot_id() not in {None, self._boot_id}:
+            log.warning("the machine was rebooted; %d jobs of before are over", sum(not one.ended for one in records))
+            records = ended_by_reboot(records, self._folders)
+        self._journal.write_with_reserve(records)
+        self._journal.note_boot(self._boot_id)
+        return records
 
     def _take_over(self, records: list[JobRecord]) -> None:
         """Go on with what the last agent left."""
@@ -382,7 +381,7 @@ async def _whatever_the_machine_does(loop: Callable[[], Coroutine[object, object
             return await loop()
         except OSError as error:
             log.exception("the machine does not do its part: %s; trying again", error.strerror or error)
-            await asyncio.sleep(LOOK_INTERVAL)
+            await asyncio.sleep(MACHINE_PAUSE)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

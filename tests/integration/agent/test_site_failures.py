@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -121,6 +122,30 @@ async def test_a_state_folder_that_becomes_read_only_is_told_and_recovers(
     await centre.until(lambda: not conditions(centre))
     await centre.offer()
     await centre.message(Accepted)
+
+
+async def test_after_a_reboot_the_jobs_of_before_are_over_at_once(
+    agent: Agent, make_agent: Callable[[], Agent], centre: Centre, runtime: Runtime
+) -> None:
+    dies, ends = await centre.offer(), await centre.offer()
+    for offer in (dies, ends):
+        await runtime.started(offer.job_id)
+    await centre.message(Accepted, count=2)
+    runtime.exit(ends.job_id, code=3, reason="it failed", tell=False)
+    await agent.kill()
+    runtime.jobs.clear()
+    with sqlite3.connect(agent.config.journal_file) as journal:
+        journal.execute("UPDATE boot SET id = 'the boot before'")
+    await make_agent().start()
+    await centre.until(lambda: len(centre.hellos) == 2)
+    # It does not wait for the runtime to find out.
+    assert [job.phase for job in centre.hellos[1].jobs] == ["ended", "ended"]
+    await centre.message(Ended, count=2)
+    found = {message.job_id: message for message in centre.messages if isinstance(message, Ended)}
+    assert "rebooted" in found[dies.job_id].reason
+    assert found[dies.job_id].exit_code is None
+    assert (found[ends.job_id].exit_code, found[ends.job_id].reason) == (3, "it failed")
+    await centre.until(lambda: {(dies.job_id, 1), (ends.job_id, 1)} <= centre.ends.keys())
 
 
 async def test_an_agent_without_descriptors_lives_on_and_says_why(

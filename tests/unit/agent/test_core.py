@@ -10,6 +10,7 @@ from airflow_edge.agent.events import (
     Announce,
     Close,
     Command,
+    ConditionsFound,
     DrainAsked,
     Event,
     Exited,
@@ -94,6 +95,16 @@ class Site:
 
 def did(commands: list[Command], *kinds: type) -> list[Command]:
     return [command for command in commands if isinstance(command, kinds)]
+
+
+def test_what_is_wrong_with_the_machine_is_told_and_costs_new_jobs_only() -> None:
+    site = Site()
+    site.running()
+    assert did(site.let(ConditionsFound(("the disk is full", "and more"))), Announce, Halt) == [Announce()]
+    (refused,) = site.said(offered(OTHER))
+    assert refused == Refused(job_id=OTHER, assignment=1, reason="the disk is full; and more")
+    site.let(ConditionsFound(()))
+    assert did(site.let(offered(OTHER, 2)), Start) == [Start(Key(OTHER, 2))]
 
 
 # The way of a job

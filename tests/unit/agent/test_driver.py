@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
 
+from airflow_edge.agent import driver
 from airflow_edge.agent.core import Core
 from airflow_edge.agent.driver import Driver, Hands
-from airflow_edge.agent.events import Exited, Key, RuntimeReady
+from airflow_edge.agent.events import Acknowledged, Exited, JobRecord, Key, LogDone, RuntimeReady
 from airflow_edge.agent.folders import JobFolders
 from airflow_edge.agent.journal import Journal
 from airflow_edge.protocol.local import JobFile
@@ -110,6 +111,36 @@ async def test_an_end_is_told_though_it_cannot_be_written(site: Site) -> None:
     site.journal.close()
     did = await site.let(Exited(key(1), 0, None, None))
     assert did == [("close", key(1)), Ended(job_id=JOB.format(1), assignment=1, exit_code=0)]
+
+
+async def test_what_the_journal_could_not_take_is_written_when_it_can(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.let(offer(1))
+    write = site.journal.write
+    full = True
+
+    def write_if_there_is_room(records: Iterable[JobRecord]) -> None:
+        if full:
+            raise sqlite3.OperationalError("database or disk is full")
+        write(records)
+
+    monkeypatch.setattr(site.journal, "write", write_if_there_is_room)
+    monkeypatch.setattr(driver, "RETRY_INTERVAL", 0.01)
+    await site.let(Exited(key(1), 3, None, None), LogDone(key(1)), Acknowledged(key(1)))
+    assert "database or disk is full" in site.driver.fault
+    assert site.folders.present() == [key(1)]
+    # Offered again, the job is answered with what the journal does not know yet.
+    await site.let(offer(1))
+    assert [message.exit_code for message in site.did if isinstance(message, Ended)] == [3]
+    full = False
+    async with asyncio.timeout(10):
+        while site.driver.fault:  # noqa: ASYNC110 - it tries every now and then
+            await asyncio.sleep(0.01)
+    kept = site.journal.find(key(1))
+    assert kept is not None
+    assert kept.finished
+    assert site.folders.present() == []
 
 
 async def test_a_condition_is_waited_for(site: Site) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 
 from airflow_edge.agent.events import JobRecord, Key
 from airflow_edge.agent.folders import JobFolders
-from airflow_edge.agent.recovery import records_of_folders
+from airflow_edge.agent.recovery import ended_by_reboot, records_of_folders
 from airflow_edge.protocol.local import JobFile, Outcome
 
 KEY = Key("00000000-0000-4000-8000-000000000001", 7)
@@ -71,6 +72,17 @@ def test_other_files_are_no_jobs(folders: JobFolders) -> None:
     (folders.root / "notes").mkdir()
     (folders.root / "a.b").mkdir()
     assert folders.present() == []
+
+
+def test_no_job_of_before_outlives_a_reboot(folders: JobFolders) -> None:
+    running = JobRecord(key=KEY, kind="task", slots=1, phase="running")
+    (after,) = ended_by_reboot([running], folders)
+    assert after.ended is not None
+    assert (after.phase, after.ended.exit_code, after.acknowledged) == ("ended", None, False)
+    assert "rebooted" in after.ended.reason
+    assert ended_by_reboot([after], folders) == [after]
+    (void,) = ended_by_reboot([replace(running, void=True)], folders)
+    assert void.acknowledged
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import os
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from airflow_edge.agent.errors import ConfigError
 from airflow_edge.agent.events import JobRecord, Key
-from airflow_edge.agent.journal import Journal
+from airflow_edge.agent.journal import RESERVE, Journal
 from airflow_edge.protocol.messages import Ended
 
 
@@ -85,6 +87,47 @@ def test_a_record_that_makes_no_sense_is_damage_too(path: Path) -> None:
     path.write_bytes(b"again")
     assert Journal(path).damaged
     assert path.with_name("journal.sqlite.damaged-2").exists()
+
+
+def test_a_reserve_is_spent_where_nothing_else_helps_and_made_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(path)
+    reserve = path.with_name("reserve")
+    assert reserve.stat().st_size == RESERVE
+    write = journal.write
+
+    def write_without_reserve(records: Iterable[JobRecord]) -> None:
+        if reserve.exists():
+            raise sqlite3.OperationalError("database or disk is full")
+        write(records)
+
+    monkeypatch.setattr(journal, "write", write_without_reserve)
+    journal.write_with_reserve([record()])
+    assert journal.find(record().key) == record()
+    assert not reserve.exists()
+    journal.try_out()
+    assert reserve.stat().st_size == RESERVE
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_journal_that_cannot_be_written_is_not_taken_for_a_damaged_one(path: Path) -> None:
+    Journal(path).write([record()])
+    path.parent.chmod(0o500)
+    path.chmod(0o400)
+    try:
+        with pytest.raises(ConfigError, match=r"give .* to this user"):
+            Journal(path)
+    finally:
+        path.parent.chmod(0o700)
+    path.chmod(0o600)
+    assert Journal(path).unfinished() == [record()]
+
+
+def test_the_last_boot_is_remembered(path: Path) -> None:
+    journal = Journal(path)
+    assert journal.boot_id() is None
+    for boot_id in ("first", "second", "second"):
+        journal.note_boot(boot_id)
+        assert Journal(path).boot_id() == boot_id
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from starlette.websockets import WebSocket
 
-from airflow_edge.dispatch.model import Worker
+from airflow_edge.dispatch.model import CONDITIONS, Worker
 from airflow_edge.dispatch.reports import Reading
 from airflow_edge.gateway.link import Link
 from airflow_edge.gateway.logs import LogLane
@@ -192,6 +192,16 @@ async def test_a_worker_has_free_slots_only_while_it_is_ready(world):
         assert world.link.free_slots(0) == free
     world.link.close(1000, "")
     assert world.link.free_slots(0) == 0
+
+
+async def test_a_worker_that_says_why_it_takes_no_job_is_offered_none_until_it_does(world):
+    said = "less than 100 MiB are free"
+    for conditions, free, woken in (((said, "and more"), 0, 0), ((), 4, 1)):
+        world.wire.say(world.site.send(Status(state=WorkerState.IDLE, alive=(), conditions=conditions)))
+        await until(lambda conditions=conditions: world.link.conditions == conditions)
+        assert world.link.free_slots(0) == free
+        assert world.link.system[CONDITIONS] == "; ".join(conditions)
+        assert world.woken == woken
 
 
 @pytest.mark.parametrize(("asked", "served"), [(None, {"a", "b"}), (("b", "c"), {"b"}), ((), set())])

@@ -72,6 +72,16 @@ with DAG("sample", schedule=None):
         print("after")
 
     @task
+    def eat(into):
+        """Takes all the memory there is, once it may."""
+        folder = _folder(into)
+        (folder / "eat.pid").write_text(str(os.getpid()))
+        _wait_for(folder / "go on")
+        eaten = []
+        while True:
+            eaten.append(bytearray(b"x" * 1_000_000))
+
+    @task
     def kill_itself():
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -85,6 +95,7 @@ with DAG("sample", schedule=None):
     fail()
     loop("{{ run_id }}")
     talk("{{ run_id }}")
+    eat("{{ run_id }}")
     kill_itself()
     look_around()
     Patient(task_id="patient")
