@@ -40,6 +40,11 @@ class _Conditions:
     def clear(self) -> None:
         self.blocked = Direction(0)
         self.delays = dict.fromkeys((Direction.UP, Direction.DOWN), 0.0)
+        self.rates = dict.fromkeys((Direction.UP, Direction.DOWN), float("inf"))
+
+    def throttle(self, rate: float, direction: Direction) -> None:
+        for way in direction:
+            self.rates[way] = rate
 
     def delay(self, seconds: float, direction: Direction) -> None:
         for way in direction:
@@ -159,6 +164,7 @@ class Connection:
                 return
             writer.write(data)
             await writer.drain()
+            await asyncio.sleep(len(data) / self._common.rates[way])
         await self._passage(way)
         writer.write_eof()
 
@@ -223,6 +229,10 @@ class FaultProxy:
     def delay(self, seconds: float, direction: Direction = Direction.BOTH) -> None:
         """Hold each piece back for so long; their order stays."""
         _call(self._loop, self._conditions.delay, seconds, direction)
+
+    def throttle(self, rate: float, direction: Direction = Direction.BOTH) -> None:
+        """Let only so many bytes a second pass on each connection; what more is sent fills the sender's buffers."""
+        _call(self._loop, self._conditions.throttle, rate, direction)
 
     def refuse(self) -> None:
         """Refuse new connections; those there are stay."""

@@ -66,8 +66,8 @@ class Measured:
 
 
 @contextlib.asynccontextmanager
-async def site(folder: Path) -> AsyncIterator[tuple[Centre, dict[str, str]]]:
-    """Give a centre, and the environment of an agent that is enrolled there."""
+async def site(folder: Path) -> AsyncIterator[tuple[Centre, Runtime, dict[str, str]]]:
+    """Give a centre, a runtime, and the environment of an agent that is enrolled there."""
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost")
     trusted, chain, private = folder / "ca.pem", folder / "chain.pem", folder / "private.pem"
@@ -93,7 +93,7 @@ async def site(folder: Path) -> AsyncIterator[tuple[Centre, dict[str, str]]]:
         "REPORT": str(folder / "modules.json"),
     }
     try:
-        yield centre, environment
+        yield centre, runtime, environment
     finally:
         await runtime.stop()
         await centre.stop()
@@ -103,7 +103,7 @@ async def measure(python: str) -> Measured:
     """Start an agent, wait until it is linked and idle, and end it."""
     with tempfile.TemporaryDirectory(prefix="measure-") as name:
         folder = Path(name)
-        async with site(folder) as (centre, environment):
+        async with site(folder) as (centre, _, environment):
             began = time.monotonic()
             with (folder / "agent.log").open("wb") as log:
                 agent = await asyncio.create_subprocess_exec(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
-import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,18 +17,13 @@ from airflow_edge.agent.logfile import LogFile
 from airflow_edge.agent.logstream import Piece, Stream, next_segment
 from airflow_edge.agent.pace import Bucket, Window
 from airflow_edge.agent.watch import Watch
+from airflow_edge.protocol import logdata
 from airflow_edge.protocol.messages import MAX_LOG_CHUNK_BYTES, LogAck, LogChunk, LogEnd
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 log = logging.getLogger(__name__)
 
-GATHERING = 0.25
+GATHERING = 0.4
 """Seconds that pass between a change and the look at it: what is written in that time goes as one piece."""
-LEVEL = 3
 STALLED_AFTER = 15.0
 """Seconds without an answer, on a standing link, after which the centre is asked how far it is."""
 GIVEN_UP_AFTER = 24 * 3600.0
@@ -88,6 +81,7 @@ class LogShipper:
         self._gathering = gathering
         self._logs: dict[Key, _Log] = {}
         self._linked = False
+        self._dictionary = logdata.NO_DICTIONARY
         self._watch = Watch(inotify=inotify)
         self._window = Window()
         self._bucket = Bucket(bandwidth)
@@ -111,9 +105,13 @@ class LogShipper:
             entry.heard = self._now()
         self._watch.poke()
 
-    def linked(self) -> None:
-        """A link came up: whatever was on the way over the last one may have arrived or not."""
+    def linked(self, dictionaries: Collection[int]) -> None:
+        """A link came up: whatever was on the way over the last one may have arrived or not.
+
+        :param dictionaries: those that the centre knows
+        """
         self._linked = True
+        self._dictionary = logdata.best(dictionaries)
         self._window = Window()
         for entry in self._logs.values():
             if entry.stream.sent or entry.stream.under_way:
@@ -161,7 +159,7 @@ class LogShipper:
                         continue
                     entry.stream.sent_up_to(chunk.offset + chunk.size)
                 case question:
-                    chunk = _packed(entry.key, question.offset, b"")
+                    chunk = self._packed(entry, question.offset, b"")
                     entry.stream.asked()
             size = len(chunk.data)
             self._bucket.take(size)
@@ -247,7 +245,7 @@ class LogShipper:
         """Read and pack as much of a piece as may be one on the wire."""
         data = piece.marker or entry.file.read(piece.in_file, piece.size)
         while data:
-            chunk = _packed(entry.key, piece.offset, data)
+            chunk = self._packed(entry, piece.offset, data)
             if len(chunk.data) <= self._window.piece:
                 return chunk
             data = data[: len(data) * self._window.piece // (len(chunk.data) + 1024)]
@@ -255,13 +253,5 @@ class LogShipper:
         self._watch.poke()
         return None
 
-
-def _packed(key: Key, offset: int, data: bytes) -> LogChunk:
-    return LogChunk(
-        job_id=key.job_id,
-        assignment=key.assignment,
-        offset=offset,
-        size=len(data),
-        crc32=zlib.crc32(data),
-        data=zstd.compress(data, LEVEL),
-    )
+    def _packed(self, entry: _Log, offset: int, data: bytes) -> LogChunk:
+        return logdata.pack(entry.key.job_id, entry.key.assignment, offset, data, self._dictionary)

@@ -241,7 +241,7 @@ class Worker:
     def welcomed(self, welcome: Welcome) -> None:
         """The link stands."""
         self._queues = welcome.queues
-        self._shipper.linked()
+        self._shipper.linked(welcome.log_dictionaries)
         self._forwarder.hurry()
 
     def received(self, receipt: Receipt, message: Offer | Stop | Void) -> None:

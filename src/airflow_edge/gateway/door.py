@@ -23,7 +23,7 @@ from airflow_edge.gateway.logs import LogLane
 from airflow_edge.gateway.slots import Key
 from airflow_edge.gateway.store_calls import StoreUnavailableError
 from airflow_edge.gateway.websocket import WebSocketConnection
-from airflow_edge.protocol import version
+from airflow_edge.protocol import logdata, version
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.messages import CentreFrame, Hello, Offer, Rejected, SiteFrame, Welcome, encode
 from airflow_edge.protocol.problems import Code
@@ -119,6 +119,7 @@ async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None
             queues=serving(worker, hello.queues),
             heartbeat_interval=centre.config.heartbeat_interval,
             centre_version=__version__,
+            log_dictionaries=logdata.DICTIONARIES,
         )
         await connection.send(encode(session.send(welcome)))
         centre.links.add(link)

@@ -109,8 +109,12 @@ class Status(Message, frozen=True, kw_only=True):
     conditions: Annotated[tuple[Text, ...], msgspec.Meta(max_length=20)] = ()
 
 
-class LogChunk(JobMessage, frozen=True, kw_only=True):
-    """Bytes of a job's log from `offset`, zstd-compressed.
+_SHORT = {"offset": "o", "size": "n", "crc32": "c", "data": "d", "dictionary": "z"}
+"""Names on the wire where a message is often shorter than the usual ones."""
+
+
+class LogChunk(JobMessage, frozen=True, kw_only=True, rename=_SHORT, omit_defaults=True):
+    """Bytes of a job's log from `offset`, zstd-compressed as `logdata` says.
 
     `crc32` is of the plain bytes. Not numbered: `LogAck` answers it. One without bytes asks how far the centre is.
     """
@@ -119,6 +123,8 @@ class LogChunk(JobMessage, frozen=True, kw_only=True):
     size: Annotated[int, msgspec.Meta(ge=0, le=MAX_LOG_CHUNK_BYTES)]
     crc32: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
     data: Annotated[bytes, msgspec.Meta(max_length=2 * MAX_LOG_CHUNK_BYTES)]
+    dictionary: Count = 0
+    """Number of the dictionary that it was compressed with; 0 for none."""
 
 
 class LogEnd(JobMessage, frozen=True, kw_only=True):
@@ -157,6 +163,8 @@ class Welcome(Message, frozen=True, kw_only=True):
     heartbeat_interval: float
     """Seconds between two `Status` messages."""
     centre_version: Text
+    log_dictionaries: tuple[Count, ...] = ()
+    """Those that a `LogChunk` may have been compressed with."""
 
 
 class Rejected(Message, frozen=True, kw_only=True):

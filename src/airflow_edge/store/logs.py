@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
-import zlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
@@ -15,6 +13,7 @@ from sqlalchemy import and_, select, update
 from sqlalchemy.orm import Session
 
 from airflow_edge.dispatch.model import LogPart, LogProgress
+from airflow_edge.protocol import logdata
 from airflow_edge.protocol.messages import LogChunk, LogEnd
 from airflow_edge.protocol.states import JobState
 from airflow_edge.store.log_reading import look, read
@@ -22,16 +21,8 @@ from airflow_edge.store.log_rows import Row, add_frame, add_row, shorten
 from airflow_edge.store.tables import JobRow, LogRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 SHORT = 512 * 1024
 """Bytes of a log that is checked at once, while it is locked; a longer one is read without a lock."""
-
-_UNPACKING = {int(zstd.DecompressionParameter.window_log_max): 23}
-"""A frame that wants more than 8 MiB to be unpacked is no honest one."""
 
 
 class _State(NamedTuple):
@@ -62,7 +53,7 @@ class LogShelf:
 
         None if this worker never had the job under this assignment, or if the log is forgotten or was deleted.
         """
-        plain = _plain(chunk)
+        plain = logdata.unpack(chunk)
 
         def work(session: Session) -> LogProgress | None:
             log = _log(session, worker_id, UUID(chunk.job_id), chunk.assignment, now)
@@ -70,7 +61,7 @@ class LogShelf:
                 return None
             new = plain[log.size - chunk.offset :] if chunk.offset <= log.size else b""
             if new and not log.complete:
-                if len(new) == chunk.size:
+                if len(new) == chunk.size and chunk.dictionary == logdata.NO_DICTIONARY:
                     add_frame(session, log.id, Row(log.size, chunk.size, chunk.data))
                 else:
                     add_row(session, log.id, log.size, new)
@@ -213,15 +204,6 @@ def _sha256(plain: Iterable[bytes]) -> str:
     for piece in plain:
         digest.update(piece)
     return digest.hexdigest()
-
-
-def _plain(chunk: LogChunk) -> bytes:
-    """Unpack a chunk; empty if it is not what it says it is. It never unpacks more than the chunk's size."""
-    try:
-        plain = zstd.ZstdDecompressor(options=_UNPACKING).decompress(chunk.data, max_length=chunk.size + 1)
-    except zstd.ZstdError:
-        return b""
-    return plain if len(plain) == chunk.size and zlib.crc32(plain) == chunk.crc32 else b""
 
 
 def _path_hash(path: str) -> str:

@@ -7,17 +7,15 @@ import contextlib
 import json
 import time
 import uuid
-import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import uvicorn
-from backports import zstd
 from nacl.signing import VerifyKey
 
-from airflow_edge.protocol import tokens, urls
+from airflow_edge.protocol import logdata, tokens, urls
 from airflow_edge.protocol.messages import (
     CentreMessage,
     Hello,
@@ -215,6 +213,7 @@ class Centre:
             queues=("default",),
             heartbeat_interval=self.heartbeat_interval,
             centre_version="0",
+            log_dictionaries=logdata.DICTIONARIES,
         )
         for frame in [session.send(welcome), *again]:
             await send({"type": "websocket.send", "bytes": encode(frame)})
@@ -254,8 +253,8 @@ class Centre:
 
     async def _take_chunk(self, chunk: LogChunk) -> None:
         kept = self.logs.setdefault((chunk.job_id, chunk.assignment), bytearray())
-        data = zstd.decompress(chunk.data)
-        assert (len(data), zlib.crc32(data)) == (chunk.size, chunk.crc32)
+        data = logdata.unpack(chunk)
+        assert len(data) == chunk.size
         if chunk.offset == len(kept):
             kept += data
         await self.say(LogAck(job_id=chunk.job_id, assignment=chunk.assignment, offset=len(kept)))

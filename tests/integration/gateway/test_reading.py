@@ -64,7 +64,7 @@ class Page:
 
     async def all(self) -> list[str]:
         answer = await self._get("application/x-ndjson")
-        return [json.loads(text)["event"] for text in answer.text.splitlines()]
+        return [json.loads(text)["event"] for text in answer.text.split("\n") if text]
 
     async def new(self) -> list[str]:
         answer = (await self._get("application/json", **({"token": self.token} if self.token else {}))).json()

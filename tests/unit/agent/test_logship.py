@@ -99,7 +99,7 @@ class Line:
 async def shipping(**options: Any) -> AsyncIterator[Line]:
     line = Line(**options)
     running = asyncio.create_task(line.shipper.run())
-    line.shipper.linked()
+    line.shipper.linked(())
     yield line
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -194,7 +194,7 @@ async def test_after_a_link_broke_the_centre_is_asked_how_far_it_is(line: Line, 
     write(log, b"one\ntwo\n")
     line.shipper.follow(KEY, log, fresh=True)
     await line.all_chunks()
-    line.shipper.linked()
+    line.shipper.linked(())
     (question,) = await line.all_chunks()
     assert (question.offset, question.size) == (0, 0)
     line.acknowledge(4)
@@ -243,7 +243,7 @@ async def test_a_log_that_nobody_takes_is_given_up_but_not_without_a_link(line: 
     line.shipper.close(KEY)
     await line.all_chunks()
     line.now += GIVEN_UP_AFTER + 1
-    line.shipper.linked()
+    line.shipper.linked(())
     await line.all_chunks()
     assert line.done == []
     line.now += GIVEN_UP_AFTER + 1

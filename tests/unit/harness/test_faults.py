@@ -262,6 +262,18 @@ def test_a_delay_holds_every_piece_back_and_keeps_the_order(proxy, connect):
     assert heard.replace(b"a:", b"") == b"12"
 
 
+def test_a_throttled_way_takes_its_time_and_loses_nothing(proxy, server, connect):
+    client = connect(proxy)
+    proxy.throttle(100_000, Direction.UP)
+    began = time.monotonic()
+    client.sendall(b"x" * 50_000)
+    wait_for(lambda: len(server.received) == 50_000, "the first bytes", timeout=PROMPTLY)
+    client.sendall(b"later")
+    wait_for(lambda: len(server.received) == 50_005, "the last bytes", timeout=PROMPTLY)
+    assert time.monotonic() - began >= 0.4
+    assert server.received == b"x" * 50_000 + b"later"
+
+
 def test_half_a_message_passes_before_the_cut(proxy, server, connect):
     client = connect(proxy)
     say(client, b"hello")

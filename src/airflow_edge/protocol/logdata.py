@@ -1,0 +1,76 @@
+"""The bytes of a log as they are in a `LogChunk`: compressed with zstd, on their own, so that any of them may be lost.
+
+A piece of a log is often a few lines. Alone they compress badly, so both sides have a dictionary of such lines. Each
+dictionary is a file here, and is never changed once it was released: its number says for ever what it is.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from airflow_edge.protocol.messages import JobId, LogChunk
+
+# The standard library's, which Python has only since then.
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+NO_DICTIONARY: Final = 0
+DICTIONARIES: Final = (1,)
+"""Numbers of the dictionaries there are; the last is the best."""
+
+SMALL = 32 * 1024
+"""Bytes that are compressed better, because it takes no time anyway."""
+LEVEL = 3
+LEVEL_FOR_SMALL = 9
+
+_UNPACKING = {int(zstd.DecompressionParameter.window_log_max): 23}
+"""A frame that wants more than 8 MiB to be unpacked is no honest one."""
+
+
+def best(known: Collection[int]) -> int:
+    """Give the best dictionary that the other side knows, too."""
+    return max((number for number in DICTIONARIES if number in known), default=NO_DICTIONARY)
+
+
+def pack(job_id: JobId, assignment: int, offset: int, plain: bytes, dictionary: int) -> LogChunk:
+    """Make a chunk of these bytes."""
+    level = LEVEL_FOR_SMALL if len(plain) <= SMALL else LEVEL
+    return LogChunk(
+        job_id=job_id,
+        assignment=assignment,
+        offset=offset,
+        size=len(plain),
+        crc32=zlib.crc32(plain),
+        dictionary=dictionary,
+        data=zstd.compress(plain, level, zstd_dict=_dictionary(dictionary)),
+    )
+
+
+def unpack(chunk: LogChunk) -> bytes:
+    """Give the plain bytes; none if the chunk is not what it says it is.
+
+    It never unpacks more than the chunk's size.
+    """
+    if chunk.dictionary != NO_DICTIONARY and chunk.dictionary not in DICTIONARIES:
+        return b""
+    decompressor = zstd.ZstdDecompressor(zstd_dict=_dictionary(chunk.dictionary), options=_UNPACKING)
+    try:
+        plain = decompressor.decompress(chunk.data, max_length=chunk.size + 1)
+    except zstd.ZstdError:
+        return b""
+    return plain if len(plain) == chunk.size and zlib.crc32(plain) == chunk.crc32 else b""
+
+
+@cache
+def _dictionary(number: int) -> zstd.ZstdDict | None:
+    if number == NO_DICTIONARY:
+        return None
+    path = Path(__file__).with_name(f"log_dictionary_{number}.jsonl")
+    return zstd.ZstdDict(path.read_bytes(), is_raw=True)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from backports import zstd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_edge.protocol import logdata
+from airflow_edge.protocol.messages import LogChunk
+
+JOB = "00000000-0000-4000-8000-000000000001"
+
+
+def pack(plain: bytes, dictionary: int = logdata.NO_DICTIONARY) -> LogChunk:
+    return logdata.pack(JOB, 1, 5, plain, dictionary)
+
+
+@given(st.binary(max_size=2_000), st.sampled_from([logdata.NO_DICTIONARY, *logdata.DICTIONARIES]))
+def test_what_was_packed_is_unpacked(plain: bytes, dictionary: int) -> None:
+    chunk = pack(plain, dictionary)
+    assert (chunk.offset, chunk.size, chunk.dictionary) == (5, len(plain), dictionary)
+    assert logdata.unpack(chunk) == plain
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"crc32": 1},
+        {"data": b"no zstd"},
+        {"data": zstd.compress(bytes(64 * 1024 * 1024))},
+        {"size": 3},
+        {"dictionary": 0},
+        {"dictionary": 4711},
+    ],
+    ids=["checksum", "compression", "bomb", "size", "other dictionary", "unknown dictionary"],
+)
+def test_a_damaged_chunk_is_empty(damage: dict[str, object]) -> None:
+    chunk = pack(b'{"timestamp":"2026-01-01T00:00:00Z","level":"info"}\n', 1)
+    assert logdata.unpack(msgspec.structs.replace(chunk, **damage)) == b""
+
+
+def test_the_best_dictionary_that_both_know() -> None:
+    assert logdata.best([1, 4711]) == 1
+    assert logdata.best([]) == logdata.best([4711]) == logdata.NO_DICTIONARY
+
+
+def test_a_line_of_a_task_is_short_with_it() -> None:
+    line = b'{"timestamp":"2026-07-08T09:10:11.123456Z","level":"info","event":"some words","logger":"task.stdout"}'
+    assert len(pack(line, 1).data) < 0.6 * len(pack(line).data)
+
+
+@pytest.mark.parametrize("number", logdata.DICTIONARIES)
+def test_a_dictionary_holds_lines_like_airflows(number: int) -> None:
+    path = Path(logdata.__file__).with_name(f"log_dictionary_{number}.jsonl")
+    for line in path.read_text().splitlines():
+        assert {"timestamp", "level", "event", "logger"} <= json.loads(line).keys()
