@@ -15,12 +15,14 @@ def test_a_link_replaces_the_one_before_and_only_the_newest_is_ended(store: SqlS
     worker = enrolled(store)
     assert (worker.state, worker.last_seen_at, worker.link_id) == (WorkerState.OFFLINE, None, None)
     old, new = facts(), facts(boot_id="boot\0id", agent_version="9" * 500)
-    store.link(worker.id, old, now=NOW)
-    store.link(worker.id, new, now=NOW)
+    assert store.link(worker.id, old, now=NOW) is None
+    assert store.link(worker.id, new, now=NOW) == old.link_id
+    assert [found.id for found in store.workers_with([worker.id, uuid4()])] == [worker.id]
     store.unlink(worker.id, old.link_id, WorkerState.OFFLINE, now=NOW)
     linked = store.worker(worker.id)
     assert linked is not None
     assert (linked.link_id, linked.state, linked.last_seen_at) == (new.link_id, WorkerState.IDLE, NOW)
+    assert linked.transport == "long polling"
     assert linked.boot_id == "boot\N{REPLACEMENT CHARACTER}id"
     store.unlink(worker.id, new.link_id, WorkerState.UNKNOWN, now=NOW)
     unlinked = store.worker(worker.id)

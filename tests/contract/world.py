@@ -95,6 +95,7 @@ def facts(**fields) -> LinkFacts:
         **{
             "link_id": uuid4(),
             "gateway_id": "gateway",
+            "transport": "long polling",
             "boot_id": "boot",
             "agent_version": "1",
             "airflow_version": "3.3.2",

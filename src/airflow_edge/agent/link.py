@@ -45,8 +45,9 @@ from airflow_edge.protocol.session import site_session
 
 log = logging.getLogger(__name__)
 
-FIRST_WAIT = 0.2
-LONGEST_WAIT = 8.0
+FIRST_WAIT = 1.0
+LONGEST_WAIT = 6.0
+"""Seconds. All sites lose a gateway in the same moment, and each is to be back 10 s after it is."""
 STEADY_AFTER = 10.0
 """Seconds after which a link counts as good, so that the next attempts begin with the shortest wait again."""
 REFUSED_WAIT = 30.0
@@ -244,7 +245,7 @@ class Link:
             self._acknowledge(welcome.received)
             frames = session.resume(welcome.received)
         else:
-            frames = self._begin_anew(session.session_id)
+            frames = self._begin_anew(welcome.session_id or session.session_id)
         self._interval = welcome.heartbeat_interval
         self._outbox = deque(frames)
         self._wake.set()

@@ -212,6 +212,7 @@ def _worker_fields(worker: Worker, awaited: AwaitedJobs | None, silent_before: d
         "queues": list(worker.queues),
         "team": worker.team_name or "",
         "concurrency": worker.concurrency,
+        "transport": worker.transport or "",
         "last_seen_at": _time(worker.last_seen_at),
         "unreachable_since": _time(worker.last_seen_at) if unreachable or awaited else "",
         "running_jobs_lost_after": _time(awaited.first_lost_after) if awaited else "",

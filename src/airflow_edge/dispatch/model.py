@@ -191,6 +191,8 @@ class Worker:
     boot_id: str | None
     link_id: UUID | None
     """The link that counts now; an older one of the same worker is closed."""
+    transport: str | None
+    """What carries that link, or carried the last one, for people."""
     agent_version: str | None
     airflow_version: str | None
     system: Mapping[str, str | int | float | bool] = field(default_factory=dict)
@@ -215,6 +217,7 @@ class LinkFacts:
 
     link_id: UUID
     gateway_id: str
+    transport: str
     boot_id: str
     agent_version: str
     airflow_version: str

@@ -88,14 +88,17 @@ class WorkerRegistry(Protocol):
     def worker(self, worker_id: UUID) -> Worker | None:
         """Give a worker by its id."""
 
+    def workers_with(self, worker_ids: Collection[UUID]) -> list[Worker]:
+        """Give the workers with these ids, those there are."""
+
     def worker_named(self, name: str) -> Worker | None:
         """Give a worker by its name."""
 
     def workers(self) -> list[Worker]:
         """Give all workers, by name."""
 
-    def link(self, worker_id: UUID, facts: LinkFacts, *, now: datetime) -> None:
-        """Note a new link; it replaces any other of the same worker."""
+    def link(self, worker_id: UUID, facts: LinkFacts, *, now: datetime) -> UUID | None:
+        """Note a new link; it replaces any other of the same worker. Gives the link that was noted before it."""
 
     def unlink(self, worker_id: UUID, link_id: UUID, state: WorkerState, *, now: datetime) -> None:
         """Note that this link is over, unless a newer one has replaced it."""

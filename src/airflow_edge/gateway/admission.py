@@ -58,9 +58,8 @@ def admit(
 
     :param jobs: all the jobs that the site answers for
     """
-    last = store.worker(worker_id)
-    resumed = previous is not None and last is not None and last.link_id == previous.link_id
-    store.link(worker_id, facts, now=now)
+    last = store.link(worker_id, facts, now=now)
+    resumed = previous is not None and previous.link_id == last
     there = {Key(job.job_id, job.assignment): job.phase for job in jobs}
     coming = set(previous.offered) if resumed and previous else set()
     held = {Key(str(job.id), job.assignment): job for job in store.held_by(worker_id)}

@@ -104,7 +104,7 @@ async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None
             centre.store,
             worker.id,
             hello.jobs,
-            _facts(link_id, centre.id, hello),
+            _facts(link_id, centre.id, connection.transport, hello),
             _previous(parked),
             now=datetime.now(UTC),
         )
@@ -115,6 +115,7 @@ async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None
             protocol=protocol,
             resumed=admission.resumed,
             received=session.handled,
+            session_id=session.session_id,
             name=worker.name,
             queues=serving(worker, hello.queues),
             heartbeat_interval=centre.config.heartbeat_interval,
@@ -172,10 +173,11 @@ def _check(worker: Worker, hello: Hello) -> int:
     return protocol
 
 
-def _facts(link_id: UUID, gateway_id: str, hello: Hello) -> LinkFacts:
+def _facts(link_id: UUID, gateway_id: str, transport: str, hello: Hello) -> LinkFacts:
     return LinkFacts(
         link_id=link_id,
         gateway_id=gateway_id,
+        transport=transport,
         boot_id=hello.boot_id,
         agent_version=hello.agent_version,
         airflow_version=hello.airflow_version,
@@ -198,7 +200,7 @@ def _previous(parked: Parked | None) -> Previous | None:
 def _go_on(hello: Hello, parked: Parked | None) -> tuple[Session[CentreFrame, SiteFrame], list[CentreFrame]]:
     """Give the conversation and what has to be sent in it again."""
     if parked is None:
-        return centre_session(hello.session_id), []
+        return centre_session(uuid4().hex), []
     return parked.session, parked.session.resume(hello.received)
 
 

@@ -118,6 +118,11 @@ class Link:
         return self._goodbye is not None
 
     @property
+    def resumable(self) -> bool:
+        """Whether the conversation may go on over another connection. One that went wrong goes wrong again."""
+        return not self.said_goodbye and not (self.ended.done() and self.ended.result().code == codes.PROTOCOL_ERROR)
+
+    @property
     def queues(self) -> frozenset[str]:
         """The queues it serves: those asked for that the centre allows."""
         return frozenset(serving(self.worker, self.asked_queues))
@@ -240,7 +245,11 @@ class Link:
         if (seq == 0) != isinstance(message, Hello | Status | LogChunk | Ping):
             raise RemoteProtocolError(f"a {type(message).__name__} with the number {seq}")
         match message:
-            case Accepted() | Refused() | Released() | Ended():
+            case Refused():
+                # Before anybody hands the job out anew.
+                self.slots.refuse(Key(message.job_id, message.assignment), now=asyncio.get_running_loop().time())
+                await self._reports.put(seq, message)
+            case Accepted() | Released() | Ended():
                 await self._reports.put(seq, message)
             case Status():
                 self._note_status(message)
@@ -273,7 +282,6 @@ class Link:
         for seq, report, reading in batch:
             key = Key(report.job_id, report.assignment)
             if isinstance(report, Refused):
-                self.slots.refuse(key, now=asyncio.get_running_loop().time())
                 log.info("Worker '%s' refused job %s: %s", self.worker.name, report.job_id, report.reason)
             elif reading is Reading.VOID:
                 self.void_job(key, "the job was given to another worker, or has ended at the centre")

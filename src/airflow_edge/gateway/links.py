@@ -83,7 +83,7 @@ class Links:
         """Forget a link that has ended, but not its conversation, unless it was closed for good."""
         if self._links.get(link.worker.id) is link:
             del self._links[link.worker.id]
-            if not link.said_goodbye:
+            if link.resumable:
                 self._parked[link.worker.id] = Parked(link.id, link.session, now + PARKED_FOR)
 
     def forget_parked(self, now: float) -> None:

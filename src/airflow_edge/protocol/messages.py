@@ -152,12 +152,14 @@ class Welcome(Message, frozen=True, kw_only=True):
     """The answer to `Hello`.
 
     `resumed` says that the centre still knows the session; then `received` is the last number it has dealt with.
-    Otherwise the site begins a new session and sends again what was not acknowledged.
+    Otherwise the site begins a new session, called `session_id`, and sends again what was not acknowledged. The centre
+    names it, so that a site that never hears of it comes back with the old name, and is not taken to be in the new one.
     """
 
     protocol: Count
     resumed: bool
     received: Count
+    session_id: Annotated[str, msgspec.Meta(max_length=128)] = ""
     name: Name
     queues: tuple[str, ...]
     heartbeat_interval: float

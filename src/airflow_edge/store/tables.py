@@ -56,6 +56,7 @@ class WorkerRow(Base):
     boot_id: Mapped[str | None] = mapped_column(ForeignText())
     link_id: Mapped[UUID | None] = mapped_column(Uuid)
     gateway_id: Mapped[str | None] = mapped_column(String(250))
+    transport: Mapped[str | None] = mapped_column(String(32))
     agent_version: Mapped[str | None] = mapped_column(ForeignText(100))
     airflow_version: Mapped[str | None] = mapped_column(ForeignText(100))
     system: Mapped[dict[str, Any]] = mapped_column(JSON)

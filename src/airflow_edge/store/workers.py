@@ -38,14 +38,20 @@ class Workers:
         """Give all workers, by name."""
         return self._workers(select(WorkerRow).order_by(WorkerRow.name))
 
-    def link(self, worker_id: UUID, facts: LinkFacts, *, now: datetime) -> None:
-        """Note a new link; it replaces any other of the same worker."""
-        self._update(
+    def workers_with(self, worker_ids: Collection[UUID]) -> list[Worker]:
+        """Give the workers with these ids, those there are."""
+        return self._workers(select(WorkerRow).where(WorkerRow.id.in_(worker_ids)))
+
+    def link(self, worker_id: UUID, facts: LinkFacts, *, now: datetime) -> UUID | None:
+        """Note a new link; it replaces any other of the same worker. Gives the link that was noted before it."""
+        this = WorkerRow.id == worker_id
+        statement = (
             update(WorkerRow)
-            .where(WorkerRow.id == worker_id)
+            .where(this)
             .values(
                 link_id=facts.link_id,
                 gateway_id=facts.gateway_id,
+                transport=facts.transport,
                 boot_id=facts.boot_id,
                 agent_version=facts.agent_version,
                 airflow_version=facts.airflow_version,
@@ -55,6 +61,13 @@ class Workers:
                 changed_at=now,
             )
         )
+
+        def work(session: Session) -> UUID | None:
+            before = session.scalar(select(WorkerRow.link_id).where(this).with_for_update())
+            session.execute(statement)
+            return before
+
+        return self._transactions.write(work)
 
     def unlink(self, worker_id: UUID, link_id: UUID, state: WorkerState, *, now: datetime) -> None:
         """Note that this link is over, unless a newer one has replaced it."""
@@ -141,6 +154,7 @@ def to_worker(row: WorkerRow) -> Worker:
         revoked_at=row.revoked_at,
         boot_id=row.boot_id,
         link_id=row.link_id,
+        transport=row.transport,
         agent_version=row.agent_version,
         airflow_version=row.airflow_version,
         system=row.system,

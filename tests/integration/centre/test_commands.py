@@ -104,6 +104,7 @@ def test_a_worker_out_of_reach_is_shown_with_its_grace(airflow: Airflow, store: 
     link = LinkFacts(
         link_id=uuid4(),
         gateway_id="",
+        transport="",
         boot_id="",
         agent_version="",
         airflow_version="",

@@ -148,10 +148,8 @@ class Site:
             link.send_now(self.hello(session, **hello))
             await link.flush()
             link.welcome = await link.get(Welcome)
-            again = (
-                session.resume(link.welcome.received) if link.welcome.resumed else session.restart(session.session_id)
-            )
-            for frame in again:
+            resumed, received, name = link.welcome.resumed, link.welcome.received, link.welcome.session_id
+            for frame in session.resume(received) if resumed else session.restart(name):
                 await connection.send(messages.encode(frame))
             yield link
 

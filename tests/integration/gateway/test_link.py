@@ -83,8 +83,11 @@ async def test_a_worker_that_is_not_ready_is_offered_nothing(centre):
     async with site.link(centre.gateway, state=WorkerState.STARTING) as link:
         await link.say(Status(state=WorkerState.STARTING, alive=()))
         other = await centre.site(queue)
-        async with other.link(centre.gateway) as ready:
-            assert (await ready.get(Offer)).job_id == str(job.id)
+        async with other.link(centre.gateway, concurrency=1) as ready:
+            offer = await ready.get(Offer)
+            assert offer.job_id == str(job.id)
+            await ready.say(Accepted(**key(offer)))
+            await ready.acknowledged()
         second = centre.queue(queue)
         await link.say(Status(state=WorkerState.IDLE, alive=()))
         assert (await link.get(Offer)).job_id == str(second.id)

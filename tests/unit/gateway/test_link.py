@@ -85,6 +85,7 @@ class World:
             revoked_at=None,
             boot_id=None,
             link_id=None,
+            transport=None,
             agent_version=None,
             airflow_version=None,
         )

@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("boot_id", sa.Text()),
         sa.Column("link_id", sa.Uuid()),
         sa.Column("gateway_id", sa.String(250)),
+        sa.Column("transport", sa.String(32)),
         sa.Column("agent_version", sa.String(100)),
         sa.Column("airflow_version", sa.String(100)),
         sa.Column("system", sa.JSON(), nullable=False),

@@ -1,0 +1,257 @@
+"""A centre's database, its gateways' links and a site, as far as they need no I/O: the rules are the real ones."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from airflow_edge.agent.core import Core
+from airflow_edge.agent.events import (
+    Acknowledged,
+    Event,
+    Exited,
+    Forget,
+    Halt,
+    JobRecord,
+    Key,
+    LogDone,
+    Offered,
+    RuntimeReady,
+    Save,
+    Send,
+    Start,
+    Started,
+    Store,
+    Stored,
+    Voided,
+)
+from airflow_edge.dispatch.model import HeldJob, LinkFacts
+from airflow_edge.dispatch.reports import Reading, Report, event_of, read
+from airflow_edge.gateway.admission import Previous
+from airflow_edge.gateway.progress import Progress
+from airflow_edge.gateway.slots import Key as SlotKey
+from airflow_edge.gateway.slots import Slots
+from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.local import Outcome
+from airflow_edge.protocol.messages import (
+    CentreFrame,
+    Ended,
+    Offer,
+    Ping,
+    SiteFrame,
+    SiteMessage,
+    Void,
+    Welcome,
+    decode_centre_frame,
+    encode,
+)
+from airflow_edge.protocol.session import Session, site_session
+from airflow_edge.protocol.states import JOB_HELD, JobEvent, JobState, next_job_state
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+CONCURRENCY = 2
+LEASE = 10.0
+JOBS = [f"00000000-0000-4000-8000-00000000000{number}" for number in range(3)]
+WORKERS = [UUID(int=1), UUID(int=2)]
+
+
+@dataclass
+class Row:
+    """A job in the database."""
+
+    state: JobState = JobState.QUEUED
+    assignment: int = 0
+    worker: UUID | None = None
+
+
+class Database:
+    """The store, as far as linking and reports need it."""
+
+    def __init__(self) -> None:
+        self.rows = {job_id: Row() for job_id in JOBS}
+        self.links: dict[UUID, UUID] = {}
+
+    def link(self, worker_id: UUID, facts: LinkFacts, *, now: datetime) -> UUID | None:
+        before, self.links[worker_id] = self.links.get(worker_id), facts.link_id
+        return before
+
+    def held_by(self, worker_id: UUID) -> list[HeldJob]:
+        return [
+            HeldJob(
+                id=UUID(job_id),
+                assignment=row.assignment,
+                worker_id=worker_id,
+                kind="task",
+                workload_id=UUID(job_id),
+                slots=1,
+                state=row.state,
+                released=False,
+            )
+            for job_id, row in self.rows.items()
+            if row.worker == worker_id and row.state in JOB_HELD
+        ]
+
+    def settle(self, worker_id: UUID, reports: Collection[Report], *, now: datetime) -> list[Reading]:
+        readings = []
+        for report in reports:
+            row = self.rows[report.job_id]
+            reading = read(report, state=row.state, assignment=row.assignment, same_worker=row.worker == worker_id)
+            if reading is Reading.APPLY:
+                row.state = next_job_state(row.state, event_of(report))
+            readings.append(reading)
+        return readings
+
+    def lose(self, worker_id: UUID, job_ids: Collection[UUID], reason: str, *, now: datetime) -> None:
+        raise AssertionError(f"{job_ids} were declared lost, though no journal was")
+
+    def confirm(self, worker_id: UUID, key: Key) -> bool:
+        row = self.rows[key.job_id]
+        if (row.worker, row.assignment) != (worker_id, key.assignment) or row.state not in JOB_HELD:
+            return False
+        row.state = next_job_state(row.state, JobEvent.ACCEPT)
+        return True
+
+
+@dataclass
+class GatewayLink:
+    """The centre's end of a connection."""
+
+    id: UUID
+    worker: UUID
+    gateway: int
+    session: Session[CentreFrame, SiteFrame]
+    slots: Slots = field(default_factory=lambda: Slots(CONCURRENCY))
+    up: deque[bytes] = field(default_factory=deque)
+    down: deque[bytes] = field(default_factory=deque)
+    waiting: list[tuple[int, Report]] = field(default_factory=list)
+    open: bool = True
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(self.session.handled)
+
+    def send(self, message: Offer | Void | Ping | Welcome) -> None:
+        if self.open:
+            self.down.append(encode(self.session.send(message)))
+
+
+class SiteEnd:
+    """A machine: the agent, which may crash, and what outlives it."""
+
+    def __init__(self, worker_id: UUID) -> None:
+        self.id = worker_id
+        self.journal: dict[Key, JobRecord] = {}
+        self.orders: Counter[Key] = Counter()
+        self.alive: set[Key] = set()
+        self.outcomes: dict[Key, Outcome] = {}
+        self.lives = 0
+        self.boot()
+
+    def boot(self) -> None:
+        """Start the agent, anew after a crash."""
+        self.lives += 1
+        self.sessions = 0
+        self.link: GatewayLink | None = None
+        self.welcomed = False
+        self.unheard: deque[tuple[int, Key]] = deque()
+        self.session = site_session(self.new_id())
+        self.core = Core(CONCURRENCY, [record for record in self.journal.values() if not record.finished])
+        for message in self.core.jobs.reports():
+            self.say(message)
+        live = {job.key for job in self.core.jobs.live()}
+        self.let(RuntimeReady(frozenset(self.alive), {key: end for key, end in self.outcomes.items() if key in live}))
+
+    def new_id(self) -> str:
+        self.sessions += 1
+        return f"{self.id}-{self.lives}-{self.sessions}"
+
+    # What the agent's driver does
+
+    def let(self, event: Event) -> None:
+        events = [event]
+        while events:
+            commands = self.core.handle(events.pop(0), 0.0)
+            for command in commands:
+                if isinstance(command, Store | Save | Forget):
+                    self.journal[command.record.key] = command.record
+                if isinstance(command, Store):
+                    events.append(Stored(command.record.key))
+            for command in commands:
+                match command:
+                    case Send(message):
+                        self.say(message)
+                    case Start(key):
+                        self.orders[key] += 1
+                        self.alive.add(key)
+                        events.append(Started(key))
+                    case Halt(key, _) if key in self.alive:
+                        self.alive.discard(key)
+                        events.append(Exited(key, None, 9, None))
+
+    # What the agent's link does
+
+    def say(self, message: SiteMessage) -> None:
+        frame = self.session.send(message)
+        if isinstance(message, Ended):
+            self.unheard.append((frame.seq, Key(message.job_id, message.assignment)))
+        if self.link is not None and self.welcomed:
+            self.link.up.append(encode(frame))
+
+    def hear(self, data: bytes) -> None:
+        frame = decode_centre_frame(data)
+        if not self.welcomed:
+            assert isinstance(frame.body, Welcome)
+            self.greeted(frame.body)
+            return
+        try:
+            is_new = self.session.receive(frame)
+        except RemoteProtocolError:
+            self.link = None
+            self.begin_anew(self.new_id())
+            return
+        self.acknowledge(frame.ack)
+        if is_new and frame.seq:
+            match frame.body:
+                case Offer() as offer:
+                    key = Key(offer.job_id, offer.assignment)
+                    self.let(Offered(offer, None if self.core.jobs.get(key) else self.journal.get(key)))
+                case Void() as void:
+                    self.let(Voided(Key(void.job_id, void.assignment), void.reason))
+            self.session.handle(frame.seq)
+
+    def greeted(self, welcome: Welcome) -> None:
+        assert self.link is not None
+        if welcome.resumed:
+            self.acknowledge(welcome.received)
+            frames = self.session.resume(welcome.received)
+        else:
+            frames = self.begin_anew(welcome.session_id)
+        self.welcomed = True
+        self.link.up.extend(encode(frame) for frame in frames)
+
+    def begin_anew(self, session_id: str) -> list[SiteFrame]:
+        frames = self.session.restart(session_id)
+        self.unheard = deque(
+            (frame.seq, Key(frame.body.job_id, frame.body.assignment))
+            for frame in frames
+            if isinstance(frame.body, Ended)
+        )
+        return frames
+
+    def acknowledge(self, seq: int) -> None:
+        while self.unheard and self.unheard[0][0] <= seq:
+            _, key = self.unheard.popleft()
+            self.let(Acknowledged(key))
+            self.let(LogDone(key))
+
+
+def previous(parked: GatewayLink) -> Previous:
+    """Give what the gateway remembers of a conversation."""
+    offered = [
+        SlotKey(frame.body.job_id, frame.body.assignment)
+        for frame in parked.session.pending()
+        if isinstance(frame.body, Offer)
+    ]
+    return Previous(link_id=parked.id, offered=offered)
