@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from airflow_edge.gateway.answers import not_ready
 from airflow_edge.gateway.centre import Centre
 from airflow_edge.gateway.config import GatewayConfig
+from airflow_edge.gateway.files import allow_many_files
 from airflow_edge.gateway.notify import Listener, dsn_of
 from airflow_edge.gateway.store_calls import StoreCalls, StoreUnavailableError
 from airflow_edge.gateway.task_api import TaskApi
@@ -74,6 +75,7 @@ class Gateway:
 
         Nothing that goes wrong here reaches the API server.
         """
+        allow_many_files()
         calls = StoreCalls()
         async with AsyncExitStack() as stack:
             task_api = await self._start_task_api(stack)
@@ -105,9 +107,13 @@ class Gateway:
         pause = FIRST_PAUSE
         while True:
             try:
-                url = await self._look_at(calls, factory)
-                if url is not None:
-                    await self._begin(task_api, calls, factory, url)
+                if self._centre is None and (url := await self._look_at(calls, factory)):
+                    self._begin(calls, factory, url)
+                if self._centre is not None:
+                    # Workers come back meanwhile; the calls of their tasks wait for this, which takes seconds.
+                    await task_api.warm_up()
+                    self._task_api = task_api
+                    log.info("The edge gateway is ready (%s)", self._centre.id)
                     return
             # The reasons are many, and none must end the attempts.
             except Exception as error:
@@ -129,13 +135,11 @@ class Gateway:
             return None
         return url
 
-    async def _begin(self, task_api: TaskApi, calls: StoreCalls, factory: SessionFactory, url: URL) -> None:
-        await task_api.warm_up()
+    def _begin(self, calls: StoreCalls, factory: SessionFactory, url: URL) -> None:
         dsn = dsn_of(url)
-        centre = Centre(self._config, SqlStore(factory), calls, Listener(dsn) if dsn else None)
-        centre.start()
-        self._centre, self._task_api = centre, task_api
-        log.info("The edge gateway is ready (%s)", centre.id)
+        self._centre = Centre(self._config, SqlStore(factory), calls, Listener(dsn) if dsn else None)
+        self._centre.start()
+        self._obstacle = "The gateway is loading Airflow's Execution API; try again."
 
 
 def _airflow_session() -> Session:
