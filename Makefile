@@ -84,7 +84,7 @@ env-edge3: $(EDGE3)/done.stamp ## .build/edge3: the peer that the benchmark runs
 
 # ---- what people run
 
-.PHONY: test lint format demo bench chaos scenarios docs docs-check lock clean
+.PHONY: test lint format demo bench bench-reconnect chaos scenarios docs docs-check lock clean
 test: setup env-worker env-airflow-3.2 env-edge3 ## all tests (make test ARGS='tests/unit -x' for some)
 	$(BIN)/python -m pytest $(ARGS)
 
@@ -104,6 +104,9 @@ demo: setup env-worker ## a whole Airflow and one worker; ONCE=1 ends after the 
 
 bench: setup env-worker env-edge3 ## side by side with LocalExecutor and edge3
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-reconnect: setup ## how soon 1,000 workers are back after their API server (ARGS='--workers 200 --outage 10')
+	$(BIN)/python -m benchmarks.reconnect $(ARGS)
 
 chaos: setup env-worker ## break everything on purpose, then look for what is lost (ARGS='--minutes 30 --seed 7')
 	$(BIN)/python -m tests.chaos $(ARGS)

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,6 +38,17 @@ def table(figures: Mapping[str, Figures]) -> str:
 
 def write(figures: Mapping[str, Figures], *, what: str, command: str, settings: Mapping[str, object]) -> Path:
     """Write everything that was measured, and on what, to `results/<date>-<what>.json`."""
+    seconds = {name: peer.as_json() for name, peer in figures.items()}
+    return save(what, command=command, settings=settings, peers=list(figures), seconds=seconds)
+
+
+def save(
+    what: str, *, command: str, settings: Mapping[str, object], peers: Sequence[str], seconds: Mapping[str, object]
+) -> Path:
+    """Write the record of a run to `results/<date>-<what>.json`.
+
+    :param peers: those that were measured
+    """
     now = datetime.now(UTC)
     record = {
         "what": what,
@@ -45,8 +56,8 @@ def write(figures: Mapping[str, Figures], *, what: str, command: str, settings: 
         "command": command,
         "settings": dict(settings),
         "machine": machine(),
-        "versions": {name: versions(name) for name in figures},
-        "seconds": {name: peer.as_json() for name, peer in figures.items()},
+        "versions": {name: versions(name) for name in peers},
+        "seconds": seconds,
     }
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{now:%Y-%m-%d}-{what}.json"
@@ -75,5 +86,5 @@ def versions(peer: str) -> dict[str, str]:
         " | {'python': platform.python_version()}))"
     )
     answer = subprocess.run([venv / "bin" / "python", "-c", program], capture_output=True, text=True, check=True)
-    versions: dict[str, str] = json.loads(answer.stdout)
-    return versions
+    found: dict[str, str] = json.loads(answer.stdout)
+    return found

@@ -8,7 +8,7 @@ from airflow_edge.agent.backoff import Backoff
 
 SEVERAL = 3
 """Attempts that have to fail as if WebSockets did not get through, before that is believed."""
-FIRST_PAUSE = 60.0
+FIRST_PAUSE = 20.0
 LONGEST_PAUSE = 300.0
 """Seconds from one attempt at a WebSocket to the next while the link goes by long polling."""
 

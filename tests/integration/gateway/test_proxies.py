@@ -4,92 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 from airflow_edge.agent import fallback
-from airflow_edge.agent.identity import Identity
-from airflow_edge.agent.link import Link
-from airflow_edge.protocol.messages import Accepted, Ended, Hello, Offer, Released, Status
-from airflow_edge.protocol.states import WorkerState
 from airflow_edge.protocol.urls import PREFIX
 from harness.nginx import HOW_TO_INSTALL, WITH_UPGRADES, Nginx, find_nginx
-from tests.integration.gateway.world import wait_until
+from tests.integration.gateway.worker import at_work
 
 pytestmark = pytest.mark.skipif(find_nginx() is None, reason=HOW_TO_INSTALL)
-
-
-class Worker:
-    """The least that a link needs of its owner: every job it is offered is done at once."""
-
-    def __init__(self, gateway: str, site) -> None:
-        private_key = site.key.private_bytes_raw().hex()
-        identity = Identity(
-            worker_id=site.worker_id, name=site.name, api_url=gateway, queues=(), private_key=private_key
-        )
-        self.site = site
-        self.offers: list[tuple[str, int]] = []
-        self.welcomes = 0
-        self.link = Link(gateway, identity, self)
-
-    def hello(self, session_id: str, received: int) -> Hello:
-        return Hello(
-            oldest_protocol=1,
-            newest_protocol=1,
-            session_id=session_id,
-            received=received,
-            boot_id="boot",
-            agent_version="0",
-            airflow_version="3",
-            python_version="3",
-            platform="linux",
-            concurrency=4,
-            queues=None,
-            state=WorkerState.IDLE,
-            jobs=(),
-        )
-
-    def status(self) -> Status:
-        return Status(state=WorkerState.IDLE, alive=())
-
-    def welcomed(self, welcome) -> None:
-        self.welcomes += 1
-
-    def received(self, receipt, message) -> None:
-        if isinstance(message, Offer):
-            self.offers.append((message.job_id, message.assignment))
-            job_id, assignment = message.job_id, message.assignment
-            self.link.send(Accepted(job_id=job_id, assignment=assignment))
-            self.link.send(Released(job_id=job_id, assignment=assignment))
-            self.link.send(Ended(job_id=job_id, assignment=assignment, exit_code=0))
-        self.link.handled(receipt)
-
-    def acknowledged(self, key) -> None: ...
-
-    def log_acknowledged(self, ack) -> None: ...
-
-    def next_chunk(self) -> None: ...
-
-    def has_tasks(self) -> bool:
-        return False
-
-    async def linked_by(self, transport: str) -> None:
-        await wait_until(lambda: self.link.state, lambda state: (state.state, state.transport) == ("linked", transport))
-
-
-@asynccontextmanager
-async def at_work(gateway: str, site):
-    worker = Worker(gateway, site)
-    running = asyncio.create_task(worker.link.run())
-    try:
-        yield worker
-        assert not running.done(), running
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 def address(gateway: str) -> str:

@@ -162,11 +162,14 @@ class GatewayServer:
         self._thread.start()
         deadline = threading.Event()
         for _ in range(int(START_PATIENCE / 0.02)):
-            if self._server.started and not (self._wait and httpx.get(self.url + HEALTH, trust_env=False).is_error):
+            if self._server.started and not (self._wait and self._unready()):
                 return
             assert self._thread.is_alive(), "the server has died"
             deadline.wait(0.02)
         raise TimeoutError("the server did not start")
+
+    def _unready(self) -> bool:
+        return httpx.get(self.url + HEALTH, trust_env=False, timeout=START_PATIENCE).is_error
 
     def stop(self) -> None:
         self._server.should_exit = True

@@ -1,0 +1,155 @@
+"""Many linked workers in one process: the agent's own link with a real key each, and nothing behind it.
+
+`python -m harness.fleet GATEWAY WORKERS EVENTS` keeps them linked until it is told to end. `WORKERS` is a file made by
+`save`; what happens is appended to the file `EVENTS` at once, one JSON object a line, times by the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import resource
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from airflow_edge.agent.events import Key
+from airflow_edge.agent.identity import Identity
+from airflow_edge.agent.link import Link, Receipt
+from airflow_edge.protocol import version
+from airflow_edge.protocol.messages import Hello, LogAck, LogChunk, Offer, Status, Stop, Void, Welcome
+from airflow_edge.protocol.states import WorkerState
+
+
+class WorkerKey(NamedTuple):
+    """An enrolled worker's id, its name, and its private key (32 bytes, hex)."""
+
+    worker_id: str
+    name: str
+    private_key: str
+
+
+class IdleWorker:
+    """The least that a link needs of its owner: it has no jobs, and takes none."""
+
+    def __init__(self, gateway: str, key: WorkerKey) -> None:
+        """:param gateway: the gateway's base URL"""
+        identity = Identity(
+            worker_id=key.worker_id, name=key.name, api_url=gateway, queues=(), private_key=key.private_key
+        )
+        self.name = key.name
+        self.hellos = 0
+        self.welcomes = 0
+        self.link = Link(gateway, identity, self)
+
+    def hello(self, session_id: str, received: int) -> Hello:
+        self.hellos += 1
+        return Hello(
+            oldest_protocol=version.OLDEST,
+            newest_protocol=version.NEWEST,
+            session_id=session_id,
+            received=received,
+            boot_id="boot",
+            agent_version="0",
+            airflow_version="3",
+            python_version="3",
+            platform="linux",
+            concurrency=4,
+            queues=None,
+            state=WorkerState.IDLE,
+            jobs=(),
+        )
+
+    def status(self) -> Status:
+        return Status(state=WorkerState.IDLE, alive=())
+
+    def welcomed(self, welcome: Welcome) -> None:
+        self.welcomes += 1
+
+    def received(self, receipt: Receipt, message: Offer | Stop | Void) -> None:
+        self.link.handled(receipt)
+
+    def acknowledged(self, key: Key) -> None: ...
+
+    def log_acknowledged(self, ack: LogAck) -> None: ...
+
+    def next_chunk(self) -> LogChunk | None:
+        return None
+
+    def has_tasks(self) -> bool:
+        return False
+
+
+class _Observed(IdleWorker):
+    def __init__(self, gateway: str, key: WorkerKey, note: Callable[..., None]) -> None:
+        super().__init__(gateway, key)
+        self._note = note
+
+    def hello(self, session_id: str, received: int) -> Hello:
+        self._note("hello", self.name)
+        return super().hello(session_id, received)
+
+    def welcomed(self, welcome: Welcome) -> None:
+        self._note("linked", self.name)
+
+
+class _Notes(logging.Handler):
+    def __init__(self, note: Callable[..., None]) -> None:
+        super().__init__(logging.WARNING)
+        self._note = note
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._note("trouble", record.getMessage())
+
+
+def save(keys: Sequence[WorkerKey], file: Path) -> None:
+    """Write the file that the program reads."""
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(keys))
+
+
+def new_private_key() -> str:
+    """Make a worker's private key."""
+    return secrets.token_hex(32)
+
+
+async def _run(gateway: str, keys: Sequence[WorkerKey], note: Callable[..., None]) -> None:
+    logging.getLogger("airflow_edge.agent.link").addHandler(_Notes(note))
+    logging.getLogger("airflow_edge.agent.link").propagate = False
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+
+    async def serve(key: WorkerKey) -> None:
+        try:
+            await _Observed(gateway, key, note).link.run()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the measurement is about it
+            note("gave up", f"{key.name}: {error}")
+
+    running = [asyncio.create_task(serve(key)) for key in keys]
+    await ended.wait()
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+def main() -> None:
+    gateway, workers, events = sys.argv[1:]
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    keys = [WorkerKey(*fields) for fields in json.loads(Path(workers).read_text())]
+    with Path(events).open("a", buffering=1) as file:
+
+        def note(what: str, about: str) -> None:
+            file.write(json.dumps({"at": time.monotonic(), "what": what, "about": about}) + "\n")
+
+        asyncio.run(_run(gateway, keys, note))
+
+
+if __name__ == "__main__":
+    main()

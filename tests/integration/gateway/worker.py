@@ -1,0 +1,54 @@
+"""Workers that link as the agent does, and whose jobs take no time."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+from airflow_edge.protocol.messages import Accepted, Ended, Offer, Released, Void
+from harness.fleet import IdleWorker, WorkerKey
+from tests.integration.gateway.world import wait_until
+
+
+class Worker(IdleWorker):
+    """Every job it is offered is done at once."""
+
+    def __init__(self, gateway: str, site) -> None:
+        super().__init__(gateway, WorkerKey(site.worker_id, site.name, site.key.private_bytes_raw().hex()))
+        self.offers: list[tuple[str, int]] = []
+        self.void: list[tuple[str, int]] = []
+
+    def received(self, receipt, message) -> None:
+        if isinstance(message, Offer):
+            self.offers.append((message.job_id, message.assignment))
+            job_id, assignment = message.job_id, message.assignment
+            self.link.send(Accepted(job_id=job_id, assignment=assignment))
+            self.link.send(Released(job_id=job_id, assignment=assignment))
+            self.link.send(Ended(job_id=job_id, assignment=assignment, exit_code=0))
+        if isinstance(message, Void):
+            self.void.append((message.job_id, message.assignment))
+        super().received(receipt, message)
+
+    async def attempts(self, count: int) -> None:
+        """Wait until a connection was made so often."""
+        await wait_until(lambda: self.hellos, lambda made: made >= count, patience=60)
+
+    async def linked_by(self, transport: str, *, patience: float = 20.0) -> None:
+        await wait_until(
+            lambda: self.link.state,
+            lambda state: (state.state, state.transport) == ("linked", transport),
+            patience=patience,
+        )
+
+
+@asynccontextmanager
+async def at_work(gateway: str, site):
+    """A worker that is linked, or tries to be, all the time."""
+    worker = Worker(gateway, site)
+    running = asyncio.create_task(worker.link.run())
+    try:
+        yield worker
+        assert not running.done(), running
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
