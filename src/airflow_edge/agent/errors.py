@@ -96,9 +96,16 @@ class RefusedError(AgentError):
 
 
 class ClockError(AgentError):
-    """The clocks of site and centre differ by more than a token allows."""
+    """The clocks of site and centre differ by more than a token allows.
+
+    `centre_time` is what the centre's clock shows, in seconds since the epoch, if it has said so.
+    """
 
     exit_status = 9
+
+    def __init__(self, message: str, centre_time: float | None = None) -> None:
+        super().__init__(message)
+        self.centre_time = centre_time
 
 
 class NotRunningError(AgentError):

@@ -67,7 +67,7 @@ def refusal(status: int, body: bytes, gateway: str) -> AgentError:
         case Code.API_NOT_ENABLED:
             return ApiNotEnabledError(problem.detail)
         case Code.CLOCK_SKEW:
-            return ClockError(problem.detail)
+            return ClockError(problem.detail, problem.centre_time)
         case Code.NOT_READY:
             return NotReadyError(f"{gateway} is not ready: {problem.detail}", perhaps_delivered=False)
         case _:

@@ -6,13 +6,13 @@ import os
 import secrets
 import stat
 import tempfile
-import time
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import msgspec
 from nacl.signing import SigningKey
 
+from airflow_edge.agent.clock import Clock
 from airflow_edge.agent.errors import NotEnrolledError
 from airflow_edge.protocol import tokens
 
@@ -40,6 +40,7 @@ class Signer:
 
     def __init__(self, subject: str, private_key: str) -> None:
         """:param private_key: 32 bytes, hex"""
+        self.clock = Clock()
         self._subject = subject
         self._private_key = private_key
         self._key = SigningKey(bytes.fromhex(private_key))
@@ -52,7 +53,7 @@ class Signer:
     def token(self, method: str, path: str) -> str:
         """Sign a token for one request; `path` is that below the gateway, without query (`/v1/link` for example)."""
         claims = tokens.new_claims(
-            sub=self._subject, now=time.time(), jti=secrets.token_urlsafe(16), method=method, path=path
+            sub=self._subject, now=self.clock.now(), jti=secrets.token_urlsafe(16), method=method, path=path
         )
         signed = tokens.signing_input(claims)
         return tokens.assemble(signed, self._key.sign(signed).signature)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from airflow_edge.agent.backoff import Backoff
-from airflow_edge.agent.errors import AddressError, AgentError, RefusedError, UnreachableError
+from airflow_edge.agent.errors import AddressError, AgentError, ClockError, RefusedError, UnreachableError
 from airflow_edge.agent.events import Key
 from airflow_edge.agent.identity import Signer
 from airflow_edge.agent.transport import CUT, LinkClosedError, Transport
@@ -112,6 +112,7 @@ class Link:
         self.state = LinkState()
         self.linked = asyncio.Event()
         self._gateway = gateway
+        self._clock = signer.clock
         self._owner = owner
         self._transports = Transports(gateway, signer, ca_file=ca_file)
         self._session = site_session(_new_id())
@@ -327,10 +328,24 @@ class Link:
         """Note why there is no link, and give up where nothing would come of going on."""
         refused = isinstance(error, RefusedError)
         for_good = isinstance(error, RefusedError) and error.code not in _PASSING
-        hopeless = for_good or not (self._ever_linked or isinstance(error, UnreachableError) or refused)
+        reset = isinstance(error, ClockError) and self._set_clock(error)
+        hopeless = for_good or not (self._ever_linked or isinstance(error, UnreachableError) or refused or reset)
         if hopeless and not self._owner.has_tasks():
             raise error
         self._set_state("refused" if refused else "connecting", str(error))
+
+    def _set_clock(self, error: ClockError) -> bool:
+        """Sign by the centre's clock, if it was certainly the centre that has told its time."""
+        # Over plain HTTP anybody could have tokens signed for a time of his liking.
+        reset = self._clock.refused(error.centre_time if self._gateway.startswith("https:") else None)
+        if off := self._clock.machine_ahead:
+            log.warning(
+                "this machine's clock is %d s %s the centre's, by which the worker goes from now on; set it right, for "
+                "example with NTP: tasks go by it",
+                abs(off),
+                "ahead of" if off > 0 else "behind",
+            )
+        return reset
 
     def _set_state(
         self,

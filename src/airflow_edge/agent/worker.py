@@ -194,6 +194,7 @@ class Worker:
             "concurrency": self._core.concurrency,
             "free_slots": self._core.free,
             "conditions": self._core.conditions,
+            "clock_ahead": self._identity.clock.machine_ahead,
             "queues": self._queues,
             "link": {**asdict(self._link.state), "url": self._gateway},
             "runtime": {"pid": self._runtime.pid, "airflow_version": self._runtime.airflow_version},

@@ -16,9 +16,11 @@ PROBLEM_TYPE = "application/problem+json"
 class RefusedError(Exception):
     """A request that cannot be served; carries the whole answer."""
 
-    def __init__(self, status: HTTPStatus, code: Code, detail: str) -> None:
+    def __init__(self, status: HTTPStatus, code: Code, detail: str, *, centre_time: float | None = None) -> None:
         super().__init__(detail)
-        self.problem = Problem(status=status.value, code=code.value, detail=detail, title=status.phrase)
+        self.problem = Problem(
+            status=status.value, code=code.value, detail=detail, title=status.phrase, centre_time=centre_time
+        )
 
 
 def problem_response(problem: Problem) -> Response:

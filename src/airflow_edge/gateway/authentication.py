@@ -97,7 +97,7 @@ class Authenticator:
         try:
             check_claims(claims, now=now, method=method, path=path)
         except ClockSkewError as error:
-            raise RefusedError(UNAUTHORIZED, Code.CLOCK_SKEW, _sentence(error)) from error
+            raise RefusedError(UNAUTHORIZED, Code.CLOCK_SKEW, _sentence(error), centre_time=now) from error
         except TokenError as error:
             raise RefusedError(UNAUTHORIZED, Code.BAD_TOKEN, _sentence(error)) from error
         expires_at = float(min(claims.exp, claims.iat + LIFETIME) + MAX_SKEW)

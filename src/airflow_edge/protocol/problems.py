@@ -35,6 +35,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     detail: str
     title: str = ""
+    centre_time: float | None = None
+    """Seconds since the epoch, by the centre's clock; given where that is what the request failed of."""
 
 
 class EnrollRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -17,10 +18,11 @@ from airflow_edge.protocol.local import (
     JobStarted,
     LocalJob,
     Retire,
+    RuntimeHello,
     StopJob,
 )
 from harness.waiting import wait_for
-from tests.integration.runtime.agent import SECRET, WORKER, is_alive
+from tests.integration.runtime.agent import SECRET, WORKER, Connection, is_alive
 from tests.integration.runtime.execution_api import Call, ExecutionApi
 
 
@@ -180,6 +182,31 @@ def test_a_job_without_a_folder_is_not_started(agent, api):
     agent.connection.send(job.start)
 
     assert "No such file" in agent.connection.expect(JobNotStarted, job=job).reason
+
+
+def test_a_runtime_without_descriptors_keeps_its_jobs_and_does_not_spin(last_agent, api):
+    job = last_agent.task("patient", api.path)
+    last_agent.connection.send(job.start)
+    (task,) = last_agent.read("patient.pid")
+    runtime = psutil.Process(last_agent.runtime.process.pid)
+    soft, hard = resource.prlimit(runtime.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(runtime.pid, resource.RLIMIT_NOFILE, (3, hard))
+    refused = last_agent.task("succeed", api.path)
+    last_agent.connection.send(refused.start)
+    assert "Too many open files" in last_agent.connection.expect(JobNotStarted, job=refused).reason
+    last_agent.connection.close()
+    waiting = Connection(last_agent.runtime.socket)
+    began = sum(runtime.cpu_times()[:2])
+    log = last_agent.runtime.process.log
+    wait_for(lambda: log.read_text().count("Too many open files; trying again") >= 2, "two attempts", timeout=20)
+    assert sum(runtime.cpu_times()[:2]) - began < 1
+    assert is_alive(task)
+
+    resource.prlimit(runtime.pid, resource.RLIMIT_NOFILE, (soft, hard))
+    assert [listed.job_id for listed in waiting.expect(RuntimeHello).jobs] == [job.job_id]
+    waiting.send(StopJob(job_id=job.job_id, assignment=1, grace=30))
+    waiting.expect(JobExited, job=job)
+    waiting.close()
 
 
 def test_a_retiring_runtime_takes_nothing_new_and_ends_with_its_last_job(last_agent, api):

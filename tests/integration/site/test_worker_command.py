@@ -181,6 +181,16 @@ def test_a_wrong_clock_ends_it(enrolled):
     assert "clock" in line
 
 
+@pytest.mark.parametrize("seconds", [-7200, 7200], ids=["behind", "ahead"])
+def test_over_tls_a_worker_with_a_wrong_clock_goes_by_the_centres_and_says_so(centre, enrolled, seconds):
+    worker = enrolled.start_worker(
+        AIRFLOW__EDGE__API_URL=centre.https, AIRFLOW__EDGE__CA_FILE=str(centre.ca_file), **enrolled.wrong_clock(seconds)
+    )
+    enrolled.wait_linked()
+    assert abs(enrolled.status()["clock_ahead"] - seconds) <= 2
+    assert "set it right" in worker.log.read_text()
+
+
 def test_a_centre_that_is_away_is_waited_for(centre, enrolled):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
