@@ -96,14 +96,12 @@ class RefusedError(AgentError):
 
 
 class ClockError(AgentError):
-    """The clocks of site and centre differ by more than a token allows.
-
-    `centre_time` is what the centre's clock shows, in seconds since the epoch, if it has said so.
-    """
+    """The clocks of site and centre differ by more than a token allows."""
 
     exit_status = 9
 
     def __init__(self, message: str, centre_time: float | None = None) -> None:
+        """:param centre_time: what the centre's clock shows, in seconds since the epoch, if it has said so"""
         super().__init__(message)
         self.centre_time = centre_time
 
