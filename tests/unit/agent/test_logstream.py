@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from airflow_edge.agent.logstream import Damage, Piece, Question, Segment, Stream, next_segment
 
 SIZES = st.integers(1, 40)
+RARELY = st.integers(0, 4)
 
 
 class World(RuleBasedStateMachine):
@@ -70,8 +71,21 @@ class World(RuleBasedStateMachine):
                     self.up.append((piece.offset, data))
                     self.stream.sent_up_to(piece.offset + len(data))
 
-    @rule()
-    def restart(self) -> None:
+    @rule(count=st.integers(1, 5), most=SIZES, acknowledged=st.booleans())
+    def go_on(self, count: int, most: int, acknowledged: bool) -> None:
+        """All goes well for a while."""
+        for _ in range(count):
+            self.look()
+            self.send(most)
+            if self.up:
+                self.arrive()
+            if self.down and acknowledged:
+                self.acknowledge()
+
+    @rule(really=RARELY)
+    def restart(self, really: int) -> None:
+        if really:
+            return
         self.up.clear()
         self.down.clear()
         closed = self.stream.closed
@@ -80,8 +94,10 @@ class World(RuleBasedStateMachine):
 
     # The link and the centre
 
-    @rule()
-    def lose_the_link(self) -> None:
+    @rule(really=RARELY)
+    def lose_the_link(self, really: int) -> None:
+        if really:
+            return
         self.up.clear()
         self.down.clear()
         self.stream.ask()
@@ -113,7 +129,7 @@ class World(RuleBasedStateMachine):
         """The task ends, and nothing else goes wrong."""
         stream = self.stream
         stream.closed = True
-        for _ in range(20_000):
+        for _ in range(2_000):
             self.look()
             self.send(40)
             if self.up:
