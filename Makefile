@@ -124,7 +124,7 @@ docs-check: setup ## fail if a generated page is stale
 
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
-ALL_EXTRAS := pyproject.toml --extra server --extra worker --group dev
+ALL_EXTRAS := pyproject.toml --extra server --extra s3 --extra worker --group dev
 
 lock: $(BUILD)/uv/done.stamp ## resolve the locks in requirements/ (UPGRADE=1 takes the newest releases)
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt

@@ -132,6 +132,31 @@ SETTINGS: Final = (
         ),
     ),
     Setting(
+        name="log_store",
+        side="centre",
+        kind="string",
+        default=None,
+        example="s3://airflow-logs/edge",
+        description=(
+            "Where the logs of ended tasks are kept: a URL that fsspec knows (`s3://`, `gs://`, `abfs://`, `file://`). "
+            "Default: Airflow's "
+            "database. Logs that are somewhere already stay there and are read from there. The library, and "
+            "credentials where "
+            "it looks for them, belong wherever an API server runs: `pip install 'airflow-edge[s3]'`."
+        ),
+    ),
+    Setting(
+        name="log_retention",
+        side="centre",
+        kind="float",
+        default="90",
+        description=(
+            "Days after which a task's log is deleted, from the database or the log store, counted from its last "
+            "line. 0 keeps all "
+            "logs for ever: then the database grows until it is full."
+        ),
+    ),
+    Setting(
         name="worker_concurrency",
         side="site",
         kind="integer",

@@ -1,58 +1,27 @@
 from __future__ import annotations
 
-import hashlib
 import random
-import sys
-import zlib
 from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy.orm import Session, sessionmaker
 
 from airflow_edge.dispatch.model import ClaimedJob, LogProgress
-from airflow_edge.protocol.messages import LogChunk, LogEnd
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.store.sql import SqlStore
-from tests.contract.world import NOW, accepted, capacity, claim, enrolled, new_job, queue, row
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-Sessions = sessionmaker[Session]
-PATH = "dag_id=dag/" + "ü" * 900 + "/attempt=1.log"
+from tests.contract.log_world import PATH, Place, Sessions, TidiedStore, chunk, end, running_job, send
+from tests.contract.world import NOW, capacity, claim, enrolled, new_job, queue, row
 
 
-def chunk(job: ClaimedJob, offset: int, plain: bytes, **fields) -> LogChunk:
-    return LogChunk(
-        **{
-            "job_id": str(job.id),
-            "assignment": job.assignment,
-            "offset": offset,
-            "size": len(plain),
-            "crc32": zlib.crc32(plain),
-            "data": zstd.compress(plain),
-            **fields,
-        }
-    )
+@pytest.fixture
+def sessions(log_place: Place) -> Sessions:
+    return log_place.sessions
 
 
-def end(job: ClaimedJob, plain: bytes, start: int = 0) -> LogEnd:
-    return LogEnd(
-        job_id=str(job.id),
-        assignment=job.assignment,
-        size=len(plain),
-        sha256=hashlib.sha256(plain[start:]).hexdigest(),
-        start=start,
-    )
-
-
-def send(store: SqlStore, worker: UUID, job: ClaimedJob, plain: bytes, pieces: int = 200_000) -> None:
-    for offset in range(0, len(plain), pieces):
-        store.append_log(worker, chunk(job, offset, plain[offset : offset + pieces]), now=NOW)
+@pytest.fixture
+def store(log_place: Place) -> SqlStore:
+    return log_place.store if log_place.url is None else TidiedStore(log_place)
 
 
 @pytest.fixture
@@ -62,10 +31,7 @@ def worker(store: SqlStore) -> UUID:
 
 @pytest.fixture
 def job(store: SqlStore, sessions: Sessions, worker: UUID) -> ClaimedJob:
-    queue(sessions, new_job(log_path=PATH))
-    (job,) = claim(store, capacity(worker))
-    store.settle(worker, [accepted(job)], now=NOW)
-    return job
+    return running_job(store, sessions, worker)
 
 
 def test_a_log_arrives_byte_for_byte_whatever_comes_twice_or_late(
@@ -199,8 +165,11 @@ def test_a_part_is_read_from_any_offset(store: SqlStore, worker: UUID, job: Clai
         assert b"".join(store.read_log_part(part.id, offset)) == whole[offset:]
 
 
-def test_an_empty_log_is_complete(store: SqlStore, worker: UUID, job: ClaimedJob) -> None:
-    assert store.finish_log(worker, end(job, b""), now=NOW) == LogProgress(0, complete=True)
+@pytest.mark.parametrize("whole", [b"", b"\0\0\0", "ü".encode()[:1], b"\n", b"\r\n\r", b"\xff" * 300_000])
+def test_odd_bytes_are_bytes(store: SqlStore, worker: UUID, job: ClaimedJob, whole: bytes) -> None:
+    send(store, worker, job, whole)
+    assert store.finish_log(worker, end(job, whole), now=NOW) == LogProgress(len(whole), complete=True)
+    assert b"".join(store.read_log(PATH)) == whole
 
 
 def test_only_the_worker_that_had_the_job_writes_its_log(store: SqlStore, worker: UUID, job: ClaimedJob) -> None:

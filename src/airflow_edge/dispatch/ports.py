@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -188,6 +188,10 @@ class TaskCalls(Protocol):
         """Forget the calls of jobs that are deleted; say how many."""
 
 
+class LogStoreError(Exception):
+    """A log store cannot be used, or did not do what it was asked; names the setting, and says what to do."""
+
+
 class Logs(Protocol):
     """Task logs."""
 
@@ -214,4 +218,35 @@ class Logs(Protocol):
         """Give the bytes of one part from this offset on, piece by piece.
 
         :raises LogUnreadableError: some of them are not where they should be.
+        """
+
+
+class LogUpkeep(Protocol):
+    """Task logs at rest."""
+
+    def tidy_logs(
+        self, store_url: str | None, *, clock: Callable[[], datetime], stopping: Callable[[], bool] = ...
+    ) -> int:
+        """Do what is due for some logs; say for how many. May take minutes, each transaction of it a moment.
+
+        The rows of a log are merged into few; one that is complete or given up is moved to the log store, if there is
+        one; one that was marked as deleted loses its bytes.
+
+        :param store_url: the log store (`[edge] log_store`); None for the database
+        :param clock: gives the time, aware
+        :param stopping: is asked now and then, and ends the work
+        :raises LogStoreError: the log store failed; that log is tried again later.
+        :raises LogUnreadableError: the bytes of a log are not those that were verified once; it stays where it is.
+        """
+
+    def expire_logs(self, *, before: datetime, now: datetime, limit: int) -> int:
+        """Mark logs that did not change since then as deleted, at most `limit`; say how many. `tidy_logs` deletes them.
+
+        The log of a job that is not over stays, however old.
+        """
+
+    def check_log_store(self, store_url: str) -> None:
+        """Write, read and delete something in a log store.
+
+        :raises LogStoreError: it cannot be used; says why, and what to do.
         """

@@ -8,7 +8,7 @@ import socket
 from typing import Protocol
 from uuid import uuid4
 
-from airflow_edge.dispatch.ports import Enrollments, JobQueue, Logs, Nonces, TaskCalls, Tasks, WorkerRegistry
+from airflow_edge.dispatch.ports import Enrollments, JobQueue, Logs, LogUpkeep, Nonces, TaskCalls, Tasks, WorkerRegistry
 from airflow_edge.gateway.authentication import Authenticator
 from airflow_edge.gateway.background import Background
 from airflow_edge.gateway.config import GatewayConfig
@@ -16,6 +16,7 @@ from airflow_edge.gateway.directory import WorkerDirectory
 from airflow_edge.gateway.dispatcher import Dispatcher
 from airflow_edge.gateway.keeper import Keeper
 from airflow_edge.gateway.links import Links
+from airflow_edge.gateway.logkeeper import LogKeeper
 from airflow_edge.gateway.notify import Listener
 from airflow_edge.gateway.polling import Polls
 from airflow_edge.gateway.store_calls import StoreCalls
@@ -26,7 +27,7 @@ NOTIFIED_POLL_INTERVAL = 5.0
 """Seconds between two looks at the queue while the database notifies us: only to be safe."""
 
 
-class Store(JobQueue, Tasks, WorkerRegistry, Enrollments, Nonces, TaskCalls, Logs, Protocol):
+class Store(JobQueue, Tasks, WorkerRegistry, Enrollments, Nonces, TaskCalls, Logs, LogUpkeep, Protocol):
     """Everything the gateway asks of a store."""
 
 
@@ -51,6 +52,7 @@ class Centre:
         )
         self._listener = listener
         self._keeper = Keeper(store, calls, self.links, self.directory, self.authenticator.seen, self.requeued, config)
+        self._log_keeper = LogKeeper(store, config)
         self._background = Background()
 
     def start(self) -> None:
@@ -60,6 +62,8 @@ class Centre:
         self._background.start("watch over offers", self._keeper.expire)
         self._background.start("watch over presence", self._keeper.beat)
         self._background.start("purge", self._keeper.purge)
+        self._background.start("care of logs", self._log_keeper.tidy)
+        self._background.start("retention of logs", self._log_keeper.expire)
         if self._listener is not None:
             listener = self._listener
             self._background.start("listener", lambda: listener.run(self.dispatcher.wake))
@@ -67,6 +71,7 @@ class Centre:
     async def stop(self) -> None:
         """Stop the loops and let go of the links."""
         await self._background.stop()
+        await self._log_keeper.stop()
         for link in self.links:
             link.close(1012, "the API server is shutting down")
         await self.polls.stop()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from airflow.configuration import conf
+from airflow.exceptions import AirflowConfigException
 
 from airflow_edge.dispatch.liveness import Patience, patience, read_graces
 from airflow_edge.settings import BY_NAME, SECTION
@@ -30,6 +31,9 @@ class GatewayConfig:
     dispatch_poll_interval: float
     job_success_purge: timedelta
     job_fail_purge: timedelta
+    log_store: str | None = None
+    log_retention: timedelta | None = None
+    """None: for ever."""
 
     @property
     def silence(self) -> float:
@@ -49,7 +53,7 @@ class GatewayConfig:
 def read_config() -> GatewayConfig:
     """Read the settings from Airflow's configuration.
 
-    :raises airflow.exceptions.AirflowConfigException: one of them is not a number, or not true or false.
+    :raises airflow.exceptions.AirflowConfigException: one of them is not a number, not true or false, or no URL.
     :raises ValueError: one of them is not a duration.
     """
     disconnect_grace, queue_disconnect_grace = read_graces(_text)
@@ -63,11 +67,20 @@ def read_config() -> GatewayConfig:
         dispatch_poll_interval=max(_number("dispatch_poll_interval"), SHORTEST_POLL),
         job_success_purge=timedelta(minutes=_number("job_success_purge")),
         job_fail_purge=timedelta(minutes=_number("job_fail_purge")),
+        log_store=_url("log_store"),
+        log_retention=timedelta(days=days) if (days := _number("log_retention")) > 0 else None,
     )
 
 
 def _boolean(name: str) -> bool:
     return bool(conf.getboolean(SECTION, name, fallback=BY_NAME[name].default))
+
+
+def _url(name: str) -> str | None:
+    url = str(conf.get(SECTION, name, fallback="") or "").strip()
+    if url and "://" not in url:
+        raise AirflowConfigException(f"[{SECTION}] {name} = {url} is not a URL; a folder is file:///path/to/it")
+    return url or None
 
 
 def _number(name: str) -> float:

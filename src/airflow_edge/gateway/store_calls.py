@@ -32,8 +32,8 @@ class StoreUnavailableError(Exception):
 class StoreCalls:
     """The gateway's threads for the database; they start with the first call."""
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="edge-gateway-store")
+    def __init__(self, threads: int = THREADS) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="edge-gateway-store")
         self._outage_since: float | None = None
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from airflow_edge.store.frames import cut, pieces
 from airflow_edge.store.tables import LogChunkRow, LogRow
 
 if sys.version_info >= (3, 14):
@@ -21,8 +22,6 @@ else:
 LARGEST_ROW: Final = 4 * 1024 * 1024
 """Plain bytes: a driver holds a whole row, some of them twice, and MySQL takes no more than 16 MiB in a packet."""
 ROWS_AT_ONCE: Final = 1_000
-PIECE: Final = 256 * 1024
-"""Plain bytes that are unpacked at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +64,6 @@ def unpack(rows: list[Row], position: int) -> Iterator[bytes]:
             position += len(piece)
 
 
-def pieces(frame: bytes) -> Iterator[bytes]:
-    """Unpack a zstd frame, at most `PIECE` bytes at once."""
-    decompressor = zstd.ZstdDecompressor()
-    piece = decompressor.decompress(frame, max_length=PIECE)
-    while piece:
-        yield piece
-        piece = b"" if decompressor.eof else decompressor.decompress(b"", max_length=PIECE)
-
-
-def cut(parts: Iterable[bytes], begin: int, end: int | None = None) -> Iterator[bytes]:
-    """Give those bytes of the parts that are in this range, counted from the first part's begin."""
-    position = 0
-    for part in parts:
-        wanted = part[max(0, begin - position) : None if end is None else max(0, end - position)]
-        if wanted:
-            yield wanted
-        position += len(part)
-        if end is not None and position >= end:
-            return
-
-
 def add_row(session: Session, log_id: UUID, offset: int, plain: bytes) -> None:
     """Add a row with these bytes."""
     add_frame(session, log_id, Row(offset, len(plain), zstd.compress(plain)))
@@ -120,3 +98,9 @@ def shorten(session: Session, log: LogRow, size: int) -> None:
         session.scalar(select(func.count()).where(LogChunkRow.log_id == log.id, LogChunkRow.offset >= log.merged)) or 0
     )
     log.revision += 1
+
+
+def first_offsets(session: Session, log_id: UUID, end: int, limit: int) -> list[int]:
+    """Give the offsets of the first rows that begin before `end`, at most `limit`, in order."""
+    query = select(LogChunkRow.offset).where(LogChunkRow.log_id == log_id, LogChunkRow.offset < end)
+    return list(session.scalars(query.order_by(LogChunkRow.offset).limit(limit)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -16,11 +16,15 @@ from airflow_edge.dispatch.model import LogPart, LogProgress
 from airflow_edge.protocol import logdata
 from airflow_edge.protocol.messages import LogChunk, LogEnd
 from airflow_edge.protocol.states import JobState
-from airflow_edge.store.log_reading import look, read
+from airflow_edge.store.log_reading import Whereabouts, look, read
 from airflow_edge.store.log_rows import Row, add_frame, add_row, shorten
 from airflow_edge.store.tables import JobRow, LogRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
 
+MERGE_AT = 256
+"""Rows of a growing log after which some are merged: whoever follows it reads all of them again and again."""
+RECHECK = timedelta(hours=1)
+"""How often a log that is not complete is looked after."""
 SHORT = 512 * 1024
 """Bytes of a log that is checked at once, while it is locked; a longer one is read without a lock."""
 
@@ -69,6 +73,10 @@ class LogShelf:
                 log.loose += 1
                 log.changed_at = now
                 log.given_up_at = None
+                if log.loose == MERGE_AT:
+                    log.tidy_at = now
+                elif log.tidy_at is None:
+                    log.tidy_at = now + RECHECK
             return LogProgress(log.size, log.complete)
 
         return self._transactions.write(work)
@@ -100,7 +108,7 @@ class LogShelf:
             else:
                 return state
             if found == end.sha256:
-                _complete(session, log, end)
+                _complete(session, log, end, now)
             else:
                 shorten(session, log, begin)
             return LogProgress(log.size, log.complete)
@@ -133,7 +141,7 @@ class LogShelf:
         """
         return read(partial(self._look, part_id), offset)
 
-    def _look(self, part_id: UUID, position: int) -> list[Row]:
+    def _look(self, part_id: UUID, position: int) -> Whereabouts | None:
         return self._transactions.read(lambda session: look(session, part_id, position))
 
 
@@ -166,16 +174,18 @@ def _log(session: Session, worker_id: UUID, job_id: UUID, assignment: int, now: 
         loose=0,
         merged=0,
         object_size=0,
+        tidy_at=now + RECHECK,
     )
     session.add(log)
     session.flush()
     return log
 
 
-def _complete(session: Session, log: LogRow, end: LogEnd) -> None:
+def _complete(session: Session, log: LogRow, end: LogEnd, now: datetime) -> None:
     log.sha256 = end.sha256
     log.sha256_from = min(end.start, end.size)
     log.complete = True
+    log.tidy_at = now
     session.execute(
         update(JobRow).where(JobRow.id == log.job_id, JobRow.assignment == log.assignment).values(log_complete=True)
     )

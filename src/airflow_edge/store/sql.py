@@ -6,6 +6,7 @@ from airflow_edge.store.calls import CallBook
 from airflow_edge.store.claims import Claims
 from airflow_edge.store.enrollment import EnrollmentDesk
 from airflow_edge.store.jobs import Jobs
+from airflow_edge.store.log_upkeep import LogUpkeep
 from airflow_edge.store.logs import LogShelf
 from airflow_edge.store.nonces import NonceBook
 from airflow_edge.store.tasks import Tasks
@@ -13,7 +14,7 @@ from airflow_edge.store.transactions import SessionFactory, Transactions
 from airflow_edge.store.workers import Workers
 
 
-class SqlStore(Claims, Jobs, Tasks, Workers, EnrollmentDesk, NonceBook, CallBook, LogShelf):
+class SqlStore(Claims, Jobs, Tasks, Workers, EnrollmentDesk, NonceBook, CallBook, LogShelf, LogUpkeep):
     """All nouns of the store on one database; each call is one transaction and may be made from any thread.
 
     :param session_factory: makes a session of its own at each call, Airflow's `settings.NonScopedSession` for example

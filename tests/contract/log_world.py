@@ -1,0 +1,123 @@
+"""What the contract's tests of logs send, and the places where logs are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import zlib
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session, sessionmaker
+
+from airflow_edge.dispatch.model import ClaimedJob, LogProgress
+from airflow_edge.protocol.messages import LogChunk, LogEnd
+from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.tables import LogChunkRow, LogRow
+from tests.contract.world import NOW, accepted, capacity, claim, new_job, queue
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+Sessions = sessionmaker[Session]
+PATH = "dag_id=dag/" + "ü" * 900 + "/attempt=1.log"
+BUCKET = "s3://logs/edge"
+PLACES = ("sqlite", "postgresql", "sqlite+folder", "postgresql+s3")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A database, and the log store beside it (None if there is none)."""
+
+    sessions: Sessions
+    url: str | None
+
+    @property
+    def store(self) -> SqlStore:
+        return SqlStore(self.sessions)
+
+    def tidy(self, store: SqlStore | None = None, *, now: datetime = NOW) -> None:
+        """Do everything that can be done for the logs, as if it were due."""
+        with self.sessions() as session:
+            session.execute(update(LogRow).where(LogRow.tidy_at.is_not(None)).values(tidy_at=now))
+            session.commit()
+        while (store or self.store).tidy_logs(self.url, clock=lambda: now):
+            pass
+
+    def rows(self) -> int:
+        """How many rows hold bytes of logs."""
+        with self.sessions() as session:
+            return session.scalar(select(func.count()).select_from(LogChunkRow)) or 0
+
+
+class TidiedStore(SqlStore):
+    """A store whose logs are tidied after each step: nobody may notice."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place.sessions)
+        self._place = place
+
+    def append_log(self, worker_id: UUID, chunk: LogChunk, *, now: datetime) -> LogProgress | None:
+        progress = super().append_log(worker_id, chunk, now=now)
+        self._place.tidy()
+        return progress
+
+    def finish_log(self, worker_id: UUID, end: LogEnd, *, now: datetime) -> LogProgress | None:
+        progress = super().finish_log(worker_id, end, now=now)
+        self._place.tidy()
+        return progress
+
+
+def running_job(store: SqlStore, sessions: Sessions, worker: UUID, path: str = PATH) -> ClaimedJob:
+    queue(sessions, new_job(log_path=path))
+    (job,) = claim(store, capacity(worker))
+    store.settle(worker, [accepted(job)], now=NOW)
+    return job
+
+
+def chunk(job: ClaimedJob, offset: int, plain: bytes, **fields) -> LogChunk:
+    return LogChunk(
+        **{
+            "job_id": str(job.id),
+            "assignment": job.assignment,
+            "offset": offset,
+            "size": len(plain),
+            "crc32": zlib.crc32(plain),
+            "data": zstd.compress(plain),
+            **fields,
+        }
+    )
+
+
+def end(job: ClaimedJob, plain: bytes, start: int = 0) -> LogEnd:
+    return LogEnd(
+        job_id=str(job.id),
+        assignment=job.assignment,
+        size=len(plain),
+        sha256=hashlib.sha256(plain[start:]).hexdigest(),
+        start=start,
+    )
+
+
+def send(
+    store: SqlStore,
+    worker: UUID,
+    job: ClaimedJob,
+    plain: bytes,
+    *,
+    begin: int = 0,
+    pieces: int = 200_000,
+    now: datetime = NOW,
+) -> None:
+    """Send the bytes from `begin` on."""
+    for offset in range(begin, len(plain), pieces):
+        store.append_log(worker, chunk(job, offset, plain[offset : offset + pieces]), now=now)
+
+
+def finish(store: SqlStore, worker: UUID, job: ClaimedJob, plain: bytes, *, now: datetime = NOW) -> None:
+    """Send the end of a log, which has to be complete then."""
+    assert store.finish_log(worker, end(job, plain), now=now) == LogProgress(len(plain), complete=True)
