@@ -82,9 +82,7 @@ async def test_a_call_is_held_while_the_centre_is_away_and_heartbeats_go_on(
 @pytest.mark.parametrize(
     ("first", "second", "seen"),
     [
-        # The answer was lost, though the state had passed.
-        (None, (409, {"detail": {"reason": "invalid_state", "previous_state": "success"}}), 200),
-        # It was lost, and the task has another state: somebody marked it.
+        # The answer was lost, and the task has another state: somebody marked it.
         (None, (409, {"detail": {"reason": "invalid_state", "previous_state": "failed"}}), 409),
         # A proxy in between, or a gateway that is starting.
         ((502, {}), (200, {}), 200),
