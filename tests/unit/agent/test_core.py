@@ -25,7 +25,6 @@ from airflow_edge.agent.events import (
     RuntimeGone,
     RuntimeReady,
     Save,
-    Seen,
     Send,
     Start,
     Started,
@@ -37,9 +36,8 @@ from airflow_edge.agent.events import (
     TerminateAsked,
     Voided,
 )
-from airflow_edge.agent.jobs import ALIVE_FOR
 from airflow_edge.protocol.local import Outcome
-from airflow_edge.protocol.messages import Accepted, Ended, HeldJob, Offer, Refused, Released, SiteMessage
+from airflow_edge.protocol.messages import Accepted, Ended, Offer, Refused, Released, SiteMessage
 from airflow_edge.protocol.states import WorkerState
 
 JOB = "00000000-0000-4000-8000-000000000001"
@@ -341,41 +339,6 @@ def test_a_process_that_should_not_be_is_stopped() -> None:
 
 
 # What others ask
-
-
-def test_held_jobs_are_told_with_their_phase() -> None:
-    site = Site()
-    site.running()
-    assert site.core.jobs.held() == (HeldJob(job_id=JOB, assignment=1, phase="running"),)
-    site.let(Exited(KEY, 0, None, None))
-    assert site.core.jobs.held() == (HeldJob(job_id=JOB, assignment=1, phase="ended"),)
-    site.let(Acknowledged(KEY))
-    assert site.core.jobs.held() == ()
-
-
-def test_a_job_is_alive_for_a_while_after_its_supervisor_was_seen() -> None:
-    site = Site()
-    site.running()
-    assert site.core.jobs.alive(0.0) == ()
-    site.let(Seen(KEY))
-    assert site.core.jobs.alive(ALIVE_FOR) == (JOB,)
-    assert site.core.jobs.alive(ALIVE_FOR + 1) == ()
-
-
-def test_the_next_agent_tells_what_may_not_have_been_heard() -> None:
-    records = [
-        JobRecord(key=KEY, kind="task", slots=1, phase="released"),
-        JobRecord(key=Key(OTHER, 2), kind="task", slots=1, phase="ended", ended=ended(Key(OTHER, 2), exit_code=0)),
-    ]
-    assert Core(4, records).jobs.reports() == [
-        accepted(),
-        Released(job_id=JOB, assignment=1),
-        accepted(Key(OTHER, 2)),
-        ended(Key(OTHER, 2), exit_code=0),
-    ]
-
-
-# The worker's own state
 
 
 def test_the_worker_goes_from_starting_to_idle_to_running_and_back() -> None:
