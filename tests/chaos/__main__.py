@@ -28,6 +28,7 @@ def main() -> int:
         type=lambda text: Path(text).absolute(),
         help="what is installed at the sites (default: the wheel)",
     )
+    parser.add_argument("--record", action="store_true", help="write the result to benchmarks/results")
     options = parser.parse_args()
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     command = f"python -m tests.chaos {shlex.join(sys.argv[1:])}".strip()
@@ -46,8 +47,8 @@ def main() -> int:
         print(finding)
     if len(outcome.findings) > _SHOWN:
         print(f"… and {len(outcome.findings) - _SHOWN} more")
-    record = _write(outcome, command=command, minutes=options.minutes, seed=seed)
-    print(f"written to {record}")
+    if options.record:
+        print(f"written to {_write(outcome, command=command, options=options, seed=seed)}")
     if outcome.findings:
         print(f"everything is kept in {folder}")
     else:
@@ -57,7 +58,7 @@ def main() -> int:
     return 1 if outcome.findings else 0
 
 
-def _write(outcome: Outcome, *, command: str, minutes: float, seed: int) -> Path:
+def _write(outcome: Outcome, *, command: str, options: argparse.Namespace, seed: int) -> Path:
     now = datetime.now(UTC)
     record = {
         "what": "chaos",
@@ -65,8 +66,9 @@ def _write(outcome: Outcome, *, command: str, minutes: float, seed: int) -> Path
         "command": command,
         "seed": seed,
         "settings": {
-            "minutes": minutes,
+            "minutes": options.minutes,
             "sites": len(PLACES),
+            "installed_at_the_sites": str(options.worker_venv or "the wheel"),
             "concurrency": CONCURRENCY,
             "schedulers": SCHEDULERS,
             "api_servers": 2,
@@ -79,6 +81,7 @@ def _write(outcome: Outcome, *, command: str, minutes: float, seed: int) -> Path
         "jobs": outcome.jobs,
         "faults": dict(sorted(outcome.faults.items())),
         "seconds_to_drain": round(outcome.drained_after, 1),
+        "logs_compared": outcome.logs,
         "tries_killed_on_purpose": outcome.killed,
         "processes_that_ended_by_themselves": dict(
             Counter(f"{ended.name}, status {ended.status}" for ended in outcome.exits)

@@ -9,9 +9,6 @@ from enum import StrEnum
 
 from tests.chaos.evidence import Entry, Evidence, Job, Kill, TaskTry, Try
 
-SLACK = 3.0
-"""Seconds by which a death may be noted after the kill that caused it."""
-
 ENDED_STATES = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 JOB_ENDED_STATES = frozenset({"succeeded", "failed", "lost", "cancelled"})
 RUN_ENDED_STATES = frozenset({"success", "failed"})
@@ -48,7 +45,8 @@ class _Story:
     starts: tuple[Entry, ...]
     ends: tuple[Entry, ...]
     airflow: TaskTry | None
-    job: Job | None
+    jobs: tuple[Job, ...]
+    """Oldest first. More than one if Airflow has queued the try again."""
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -56,6 +54,7 @@ def check(evidence: Evidence) -> list[Finding]:
     findings: list[Finding] = []
     for story in _stories(evidence):
         findings += _of_try(story, evidence.kills)
+        findings += _of_its_jobs(story, evidence.kills)
     findings += _overlaps(evidence)
     findings += _of_runs(evidence)
     findings += _of_jobs(evidence)
@@ -78,9 +77,11 @@ def _stories(evidence: Evidence) -> list[_Story]:
     for entry in evidence.entries:
         (starts if entry.what == "start" else ends)[entry.of].append(entry)
     airflow = {held.of: held for held in evidence.tries if held.of.number > 0}
-    jobs = {job.of: job for job in evidence.jobs}
+    jobs = defaultdict[Try, list[Job]](list)
+    for job in evidence.jobs:
+        jobs[job.of].append(job)
     return [
-        _Story(of, tuple(starts[of]), tuple(ends[of]), airflow.get(of), jobs.get(of))
+        _Story(of, tuple(starts[of]), tuple(ends[of]), airflow.get(of), tuple(jobs[of]))
         for of in sorted({*starts, *ends, *airflow, *jobs})
     ]
 
@@ -101,29 +102,41 @@ def _of_try(story: _Story, kills: tuple[Kill, ...]) -> Iterator[Finding]:
     elif state not in ENDED_STATES:
         yield Finding(Kind.STUCK, subject, f"still {state}")
     elif not _was_killed(story, kills):
-        why = f" ({story.job.state}: {story.job.reason or 'no reason given'})" if story.job else " (no job of ours)"
+        why = "; ".join(f"{job.state}: {job.reason or 'no reason given'}" for job in story.jobs) or "no job of ours"
         if story.ends:
-            yield Finding(Kind.LOST, subject, f"succeeded at its site, and is {state} to Airflow{why}")
+            yield Finding(Kind.LOST, subject, f"succeeded at its site, and is {state} to Airflow ({why})")
         elif story.starts:
-            yield Finding(Kind.LOST, subject, f"began, and is {state} to Airflow, though nobody killed it{why}")
-        elif state != "skipped":
-            yield Finding(Kind.LOST, subject, f"{state} before it began, though nobody killed it{why}")
+            yield Finding(Kind.LOST, subject, f"began, and is {state} to Airflow, though nobody killed it ({why})")
+        else:
+            yield Finding(Kind.LOST, subject, f"{state} before it began, though nobody killed it ({why})")
     if story.airflow and story.airflow.latest and state in {"failed", "upstream_failed", "removed"}:
         yield Finding(Kind.LOST, subject, f"the task was given up: {state}")
 
 
+def _of_its_jobs(story: _Story, kills: tuple[Kill, ...]) -> Iterator[Finding]:
+    """Whether our table says of a try what Airflow and the ledgers say."""
+    subject = str(story.of)
+    succeeded = [job for job in story.jobs if job.state == "succeeded"]
+    if len(succeeded) > 1:
+        yield Finding(Kind.DOUBLED, subject, f"{len(succeeded)} of our jobs have succeeded with it")
+    if not story.jobs:
+        yield Finding(Kind.LOST, subject, "there is no job of it in our table")
+    elif story.airflow and story.airflow.state == "success" and not _was_killed(story, kills):
+        # What was killed may have told Airflow, and nobody how it ended. What has not ended is a finding of its own.
+        states = ", ".join(job.state for job in story.jobs)
+        if not {job.state for job in story.jobs} <= JOB_ENDED_STATES - {"succeeded"}:
+            return
+        yield Finding(Kind.LOST, subject, f"a success to Airflow, and {states} in our table")
+
+
 def _was_killed(story: _Story, kills: tuple[Kill, ...]) -> bool:
-    """Whether something that ran this try was killed on purpose while it did."""
-    job = story.job
-    worker = story.starts[0].worker if story.starts else job.worker if job else None
-    moments = [entry.time for entry in story.starts[:1]]
-    if job and job.started is not None:
-        moments.append(job.started)
-    if worker is None or not moments:
-        return False
-    began = min(moments)
-    ended = job.ended if job and job.ended is not None else float("inf")
-    return any(kill.worker == worker and began - SLACK <= kill.time <= ended + SLACK for kill in kills)
+    """Whether a process of its own was killed on purpose: its supervisor or its task, not an agent or a runtime.
+
+    Only the last assignment counts: if the centre has handed the job out anew, what happened to the one before is no
+    excuse.
+    """
+    last = story.jobs[-1].assignment if story.jobs else None
+    return any(last in kill.assignments for kill in kills)
 
 
 def _overlaps(evidence: Evidence) -> Iterator[Finding]:
@@ -140,9 +153,16 @@ def _overlaps(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _of_runs(evidence: Evidence) -> Iterator[Finding]:
+    for run_id in evidence.asked_for:
+        if run_id not in evidence.runs:
+            yield Finding(Kind.LOST, run_id, "Airflow has begun this Dag run, and does not know of it")
     for run_id, state in sorted(evidence.runs.items()):
         if state not in RUN_ENDED_STATES:
             yield Finding(Kind.STUCK, run_id, f"the Dag run is still {state}")
+    for held in evidence.tries:
+        # Number 0 was never queued. A run that succeeds leaves nothing like that behind.
+        if held.of.number == 0 and held.latest and evidence.runs.get(held.of.run_id) in RUN_ENDED_STATES:
+            yield Finding(Kind.LOST, str(held.of), f"never queued ({held.state}), and its Dag run has ended")
 
 
 def _of_jobs(evidence: Evidence) -> Iterator[Finding]:
@@ -151,16 +171,23 @@ def _of_jobs(evidence: Evidence) -> Iterator[Finding]:
         if job.state not in JOB_ENDED_STATES:
             yield Finding(Kind.STUCK, subject, f"still {job.state} at {job.worker}")
         elif job.owned and not job.booked:
+            # Without an owner nobody waits for it: its scheduler has died, and whoever took over found that Airflow
+            # has the task's end already. That Airflow really has it is checked with its try.
             yield Finding(Kind.STUCK, subject, f"{job.state}, and no scheduler has booked it")
         if job.to_stop:
             yield Finding(Kind.STUCK, subject, f"{job.worker} has not said that it stopped it")
 
 
 def _of_logs(evidence: Evidence) -> Iterator[Finding]:
+    for job in evidence.jobs:
+        if job.started is not None and job.state in JOB_ENDED_STATES and not job.log_complete:
+            yield Finding(Kind.LOST, str(job.of), f"its log at the centre is not complete ({job.state})")
     for log in evidence.logs:
         times = Counter(log.lines)
-        if missing := [number for number in range(log.expected) if number not in times]:
-            yield Finding(Kind.LOST, str(log.of), f"{len(missing)} of {log.expected} lines are not in its log")
+        # One that was killed has printed some of its lines, from the first one on.
+        expected = log.expected if log.whole else max(log.lines, default=-1) + 1
+        if missing := [number for number in range(expected) if number not in times]:
+            yield Finding(Kind.LOST, str(log.of), f"{len(missing)} of {expected} lines are not in its log")
         if doubled := [number for number, count in times.items() if count > 1]:
             yield Finding(Kind.DOUBLED, str(log.of), f"{len(doubled)} lines are in its log more than once")
         if not missing and not doubled and list(log.lines) != sorted(log.lines):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,6 +15,7 @@ import httpx
 import psutil
 from sqlalchemy.exc import DBAPIError
 
+from airflow_edge.protocol.local import OUTCOME_FILE, SUPERVISOR_LOG_FILE
 from harness import environments
 from harness.airflow import Airflow, Config, MigratedDatabases
 from harness.client import ApiError, Client
@@ -22,7 +24,7 @@ from harness.faults import FaultProxy
 from harness.processes import Process, kill_processes
 from harness.site import Site
 from harness.waiting import wait_for
-from tests.chaos.evidence import Entry, Kill
+from tests.chaos.evidence import Assignment, Entry, Kill
 from tests.chaos.reading import read_ledger
 
 DAGS = Path(__file__).parent / "dags"
@@ -57,26 +59,61 @@ class Place:
 
     def runtimes(self) -> list[psutil.Process]:
         """The warm process; for a moment there may be two, or none."""
-        return [process for process in self.site.processes() if _title(process).startswith("airflow-edge runtime")]
+        found = self._titled("airflow-edge runtime")
+        # What a runtime has forked just now is called like itself for a moment.
+        return [process for process in found if _parent(process) not in {other.pid for other in found}]
 
     def supervisors(self) -> list[psutil.Process]:
         """One process for each task that runs here, whoever its parent is by now."""
-        return [process for process in self.site.processes() if _title(process).startswith("airflow-edge supervisor")]
+        return self._titled("airflow-edge supervisor")
 
     def kill_runtime(self) -> None:
-        """SIGKILL for the warm process alone."""
-        self.kills.append(Kill(self.name, time.time()))
+        """SIGKILL for the warm process alone: it excuses no task's death."""
         kill_processes(self.runtimes())
+
+    def kill_a_task(self, share: float) -> bool:
+        """SIGKILL for a task or, every other time, for its supervisor, as out of memory; False if there is none.
+
+        :param share: between 0 and 1, to choose by
+        """
+        supervisors = sorted(self.supervisors(), key=lambda process: process.pid)
+        if not supervisors:
+            return False
+        chosen, rest = divmod(share * len(supervisors), 1.0)
+        supervisor = supervisors[int(chosen)]
+        job_id = _title(supervisor).split()[-1]
+        mine = {assignment for assignment in self._at_work() if assignment.job_id == job_id}
+        try:
+            victims = [supervisor] if rest < 0.5 else supervisor.children()
+        except psutil.NoSuchProcess:
+            return False
+        if not mine or not victims:
+            return False
+        self.kills.append(Kill(self.name, time.time(), frozenset(mine)))
+        kill_processes(victims)
+        return True
 
     def cut_power(self) -> None:
         """SIGKILL for everything at the site at once."""
-        self.kills.append(Kill(self.name, time.time()))
-        everything = self.site.processes()
-        for process in everything:
-            # Stopped first, so that nobody sees another one die and reports it.
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.suspend()
-        kill_processes(everything)
+        everything: dict[int, psutil.Process] = {}
+        # Stopped first, so that nobody sees another one die and reports it; and until nobody is left who forks.
+        while fresh := [process for process in self.site.processes() if process.pid not in everything]:
+            for process in fresh:
+                everything[process.pid] = process
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.suspend()
+        self.kills.append(Kill(self.name, time.time(), frozenset(self._at_work())))
+        kill_processes(everything.values())
+
+    def _at_work(self) -> Iterator[Assignment]:
+        """What has been started here and has not left an outcome yet."""
+        for folder in (self.site.state_dir / "jobs").iterdir():
+            if (folder / SUPERVISOR_LOG_FILE).exists() and not (folder / OUTCOME_FILE).exists():
+                job_id, _, number = folder.name.rpartition(".")
+                yield Assignment(job_id, int(number))
+
+    def _titled(self, title: str) -> list[psutil.Process]:
+        return [process for process in self.site.processes() if _title(process).startswith(title)]
 
 
 class Deployment:
@@ -90,6 +127,15 @@ class Deployment:
     def components(self, kind: str) -> list[Process]:
         """The centre's processes of one kind: `api-server`, `scheduler`, `dag-processor`."""
         return [process for process in self.airflow.components if process.name.startswith(kind)]
+
+    def all_listen(self) -> bool:
+        """Whether every API server has come up."""
+        for url in self.airflow.urls:
+            address = httpx.URL(url)
+            with socket.socket() as probe:
+                if probe.connect_ex((address.host, address.port or 80)) != 0:
+                    return False
+        return True
 
     def client(self) -> Client | None:
         """A client of whichever API server answers, if one does."""
@@ -176,3 +222,10 @@ def _title(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.Error:
         return ""
+
+
+def _parent(process: psutil.Process) -> int | None:
+    try:
+        return process.ppid()
+    except psutil.Error:
+        return None

@@ -46,11 +46,19 @@ class TaskTry:
     latest: bool = True
 
 
+class Assignment(NamedTuple):
+    """Names one handing-out of a job."""
+
+    job_id: str
+    number: int
+
+
 @dataclass(frozen=True)
 class Job:
-    """A job as our table holds it."""
+    """A job as our table holds it, with its last assignment."""
 
     of: Try
+    assignment: Assignment
     state: str
     worker: str | None = None
     reason: str = ""
@@ -60,14 +68,17 @@ class Job:
     owned: bool = True
     """Its owner is a scheduler that runs. Nobody books a job that ended after its scheduler had."""
     to_stop: bool = False
+    log_complete: bool = True
+    """The centre has the log as long, and with the digest, as the site says that it is."""
 
 
 @dataclass(frozen=True)
 class Kill:
-    """Everything that ran a task at a worker was killed on purpose."""
+    """Processes that ran these assignments, their supervisors or tasks, were killed on purpose."""
 
     worker: str
     time: float
+    assignments: frozenset[Assignment]
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,8 @@ class Log:
     of: Try
     lines: tuple[int, ...]
     expected: int
+    whole: bool = True
+    """It has printed all of them: it came to its end."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +107,8 @@ class Evidence:
     entries: tuple[Entry, ...] = ()
     tries: tuple[TaskTry, ...] = ()
     jobs: tuple[Job, ...] = ()
+    asked_for: tuple[str, ...] = ()
+    """The ids of the Dag runs that Airflow has said to have begun."""
     runs: dict[str, str] = field(default_factory=dict)
     """The state of each Dag run, by its id."""
     kills: tuple[Kill, ...] = ()

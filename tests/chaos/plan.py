@@ -27,7 +27,9 @@ class Fault(StrEnum):
 
     AGENT_KILLED = "agent killed"
     AGENT_FROZEN = "agent frozen"
+    AGENT_REPLACED = "agent replaced"
     RUNTIME_KILLED = "runtime killed"
+    TASK_KILLED = "task killed"
     POWER_CUT = "power cut"
 
     API_SERVER_KILLED = "API server killed"
@@ -52,7 +54,9 @@ _WEIGHTS = {
     Fault.ALL_SITES_CUT_OFF: 2,
     Fault.AGENT_KILLED: 10,
     Fault.AGENT_FROZEN: 4,
+    Fault.AGENT_REPLACED: 3,
     Fault.RUNTIME_KILLED: 3,
+    Fault.TASK_KILLED: 3,
     Fault.POWER_CUT: 2,
     Fault.API_SERVER_KILLED: 3,
     Fault.API_SERVERS_KILLED: 1,

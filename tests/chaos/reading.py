@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from harness.client import Client, DagRun
 from harness.database import Database
-from tests.chaos.evidence import Entry, Job, Log, TaskTry, Try
+from tests.chaos.evidence import Assignment, Entry, Job, Log, TaskTry, Try
 
 _LOG_LINE = re.compile(r"^chaos line (\d+) of (\d+)$")
 
@@ -48,18 +49,20 @@ def read_tries(database: Database, dag_ids: Iterable[str]) -> list[TaskTry]:
 
 
 def read_jobs(database: Database, dag_ids: Iterable[str]) -> list[Job]:
-    """Read our jobs of these Dags."""
+    """Read our jobs of these Dags, oldest first."""
     columns = (
-        "job.dag_id, run_id, task_id, map_index, try_number, job.state, worker.name, reason, started_at, ended_at,"
-        " booked_at, to_stop, owner.id IS NOT NULL AS owned"
+        "job.dag_id, run_id, task_id, map_index, try_number, job.id, assignment, job.state, worker.name, reason,"
+        " started_at, ended_at, booked_at, to_stop, log_complete, owner.id IS NOT NULL AS owned"
     )
     tables = (
         "airflow_edge_job AS job LEFT JOIN airflow_edge_worker AS worker ON worker.id = job.worker_id"
         " LEFT JOIN job AS owner ON owner.id = job.owner AND owner.state = 'running'"
     )
+    rows = _rows_of_dags(database, f"SELECT job.queued_at, {columns} FROM {tables}", dag_ids, "job.dag_id")
     return [
         Job(
             Try(row["dag_id"], row["run_id"], row["task_id"], row["map_index"], row["try_number"]),
+            Assignment(str(row["id"]), row["assignment"]),
             row["state"],
             row["name"],
             row["reason"] or "",
@@ -68,8 +71,9 @@ def read_jobs(database: Database, dag_ids: Iterable[str]) -> list[Job]:
             row["booked_at"] is not None,
             bool(row["owned"]),
             bool(row["to_stop"]),
+            bool(row["log_complete"]),
         )
-        for row in _rows_of_dags(database, f"SELECT {columns} FROM {tables}", dag_ids, "job.dag_id")
+        for row in sorted(rows, key=itemgetter("queued_at"))
     ]
 
 
@@ -81,18 +85,19 @@ def read_runs(database: Database, dag_ids: Iterable[str]) -> dict[str, str]:
 
 
 def read_logs(client: Client, entries: Iterable[Entry]) -> list[Log]:
-    """Read the logs of all tries that ended well, as a person sees them who asks this API server."""
-    talkative = [entry for entry in entries if entry.what == "end" and entry.lines]
+    """Read the logs of all tries that began and had something to say, as a person sees who asks this API server."""
+    entries = list(entries)
+    lines = {entry.of: entry.lines for entry in entries if entry.lines}
+    ended = {entry.of for entry in entries if entry.what == "end"}
     with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(lambda entry: _read_log(client, entry), talkative))
+        return list(pool.map(lambda of: _read_log(client, of, lines[of], whole=of in ended), lines))
 
 
-def _read_log(client: Client, entry: Entry) -> Log:
-    of = entry.of
+def _read_log(client: Client, of: Try, expected: int, *, whole: bool) -> Log:
     run = DagRun(of.dag_id, of.run_id, "", None, None)
     messages = client.log(run, of.task_id, try_number=of.number, map_index=of.map_index)
     found = (_LOG_LINE.match(message) for message in messages)
-    return Log(of, tuple(int(match[1]) for match in found if match), entry.lines)
+    return Log(of, tuple(int(match[1]) for match in found if match), expected, whole)
 
 
 def _rows_of_dags(

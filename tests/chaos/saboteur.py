@@ -85,8 +85,10 @@ class Saboteur:
         match blow.fault:
             case Fault.ALL_SITES_CUT_OFF:
                 return self._cut_everybody_off(blow)
-            case Fault.AGENT_KILLED | Fault.AGENT_FROZEN | Fault.RUNTIME_KILLED | Fault.POWER_CUT:
+            case Fault.AGENT_KILLED | Fault.AGENT_FROZEN | Fault.AGENT_REPLACED | Fault.POWER_CUT:
                 return self._strike_site(blow)
+            case Fault.RUNTIME_KILLED | Fault.TASK_KILLED:
+                return self._strike_tasks(blow)
             case Fault.API_SERVER_KILLED | Fault.API_SERVERS_KILLED | Fault.API_SERVER_FROZEN | Fault.SCHEDULER_KILLED:
                 return self._strike_centre(blow)
             case Fault.DATABASE_RESTARTED | Fault.DATABASE_CRASHED:
@@ -155,11 +157,22 @@ class Saboteur:
                 self._start_later(place.agent, blow)
             case Fault.AGENT_FROZEN:
                 self._freeze(place.agent, blow)
-            case Fault.RUNTIME_KILLED:
-                place.kill_runtime()
+            case Fault.AGENT_REPLACED:
+                # As a service manager does it that restarts the worker after an upgrade.
+                place.agent.send_signal(signal.SIGHUP)
+                self._start_later(place.agent, blow)
             case Fault.POWER_CUT:
                 place.cut_power()
                 self._start_later(place.agent, blow)
+        return place.name
+
+    def _strike_tasks(self, blow: Blow) -> str | None:
+        """What the agent is doing meanwhile does not matter: it may be gone."""
+        place = self._places()[blow.target % len(self._places())]
+        if blow.fault is Fault.RUNTIME_KILLED:
+            place.kill_runtime()
+        elif not place.kill_a_task(blow.share):
+            return None
         return place.name
 
     def _strike_centre(self, blow: Blow) -> str | None:
@@ -167,7 +180,7 @@ class Saboteur:
         components = self.deployment.components(kind)
         running = [process for process in components if process.exit_status is None and process not in self._busy]
         # Coming up takes them long on a busy machine: one of them at a time, but for the one fault that says all.
-        if len(running) < len(components):
+        if len(running) < len(components) or not self.deployment.all_listen():
             return None
         victims = running if blow.fault is Fault.API_SERVERS_KILLED else [running[blow.target % len(running)]]
         for process in victims:

@@ -27,7 +27,7 @@ DAG = "chaos"
 PLACES = tuple(f"site-{number}" for number in range(1, 6))
 CONCURRENCY = 4
 TASKS_PER_RUN = 20
-RUNS_AT_ONCE = 4
+RUNS_AT_ONCE = 8
 SCHEDULERS = 2
 
 DRAIN_TIMEOUT = 420.0
@@ -45,6 +45,8 @@ class Outcome:
     findings: list[Finding]
     drained_after: float
     """Seconds from the end of all faults until nothing was left to do."""
+    logs: int
+    """Logs of which every line was looked at."""
     killed: int
     """Tries that died because what ran them was killed on purpose."""
     exits: list[Exit]
@@ -89,13 +91,14 @@ def storm(
         saboteur.rest()
         note(f"{seconds:7.1f} s  no more faults; {feeder.triggered} runs were started")
         drained_after = _drain(deployment, saboteur, note)
-        evidence = _evidence(deployment)
+        evidence = _evidence(deployment, feeder)
         findings = [*check(evidence), *_exits_of_agents(saboteur.exits)]
         outcome = Outcome(
             len([held for held in evidence.tries if held.of.number > 0]),
             saboteur.done,
             findings,
             drained_after,
+            len(evidence.logs),
             killed(evidence),
             saboteur.exits,
             report,
@@ -110,6 +113,8 @@ class _Feeder:
 
     def __init__(self, deployment: Deployment, seed: int) -> None:
         self.triggered = 0
+        self.begun: list[str] = []
+        """The ids of the runs of which Airflow has said that they have begun."""
         self._deployment = deployment
         self._seed = seed
         self._next_look = 0.0
@@ -125,9 +130,11 @@ class _Feeder:
             return
         if client := self._deployment.client():
             conf = {"tasks": TASKS_PER_RUN, "seed": self._seed * 100_000 + self.triggered}
+            run_id = f"storm-{self.triggered}"
             try:
                 with client:
-                    client.trigger(DAG, run_id=f"storm-{self.triggered}", conf=conf)
+                    client.trigger(DAG, run_id=run_id, conf=conf)
+                self.begun.append(run_id)
             except (httpx.HTTPError, ApiError):
                 # Perhaps it was started all the same: under the next name there is no conflict.
                 pass
@@ -177,7 +184,7 @@ def _leftovers(deployment: Deployment) -> Iterator[Leftover]:
             yield Leftover(place.name, f"{status['undelivered']} jobs of which something was not delivered")
 
 
-def _evidence(deployment: Deployment) -> Evidence:
+def _evidence(deployment: Deployment, feeder: _Feeder) -> Evidence:
     database = deployment.airflow.database
     entries = deployment.entries()
     with wait_for(deployment.client, "an API server", timeout=60) as client:
@@ -186,6 +193,7 @@ def _evidence(deployment: Deployment) -> Evidence:
         entries=tuple(entries),
         tries=tuple(reading.read_tries(database, [DAG])),
         jobs=tuple(reading.read_jobs(database, [DAG])),
+        asked_for=tuple(feeder.begun),
         runs=reading.read_runs(database, [DAG]),
         kills=tuple(deployment.kills()),
         logs=tuple(logs),

@@ -10,19 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.chaos.checker import Kind, check, killed
-from tests.chaos.evidence import Entry, Evidence, Job, Kill, Leftover, Log, TaskTry, Try
+from tests.chaos.evidence import Assignment, Entry, Evidence, Job, Kill, Leftover, Log, TaskTry, Try
 from tests.chaos.reading import read_ledger
 
 TRY = Try("chaos", "run-1", "work", 3, 1)
 SECOND = TRY._replace(number=2)
+ASSIGNMENT = Assignment("the-job", 1)
 
 
 def entry(what, time, of=TRY, worker="a"):
     return Entry(of, what, worker, time, pid=100)
 
 
-def job(of=TRY, state="succeeded", worker="a", started=99.5, ended=105.5, **fields):
-    return Job(of, state, worker, started=started, ended=ended, **fields)
+def job(of=TRY, state="succeeded", worker="a", started=99.5, ended=105.5, assignment=ASSIGNMENT, **fields):
+    return Job(of, assignment, state, worker, started=started, ended=ended, **fields)
+
+
+def kill(*assignments, worker="a", time=102.0):
+    return Kill(worker, time, frozenset(assignments))
 
 
 GOOD = Evidence(
@@ -36,9 +41,12 @@ GOOD = Evidence(
 KILLED_AND_TRIED_AGAIN = Evidence(
     entries=(entry("start", 100.0), entry("start", 110.0, SECOND), entry("end", 115.0, SECOND)),
     tries=(TaskTry(TRY, "failed", latest=False), TaskTry(SECOND, "success")),
-    jobs=(job(state="failed", ended=103.0), job(SECOND, started=109.5, ended=115.5)),
+    jobs=(
+        job(state="failed", ended=103.0),
+        job(SECOND, started=109.5, ended=115.5, assignment=Assignment("the-next-job", 1)),
+    ),
     runs={"run-1": "success"},
-    kills=(Kill("a", 102.0),),
+    kills=(kill(ASSIGNMENT),),
 )
 
 
@@ -82,10 +90,22 @@ def test_lost_a_task_that_died_and_nobody_killed():
 
 
 @pytest.mark.parametrize(
-    "kill", [Kill("b", 102.0), Kill("a", 90.0), Kill("a", 112.0)], ids=["elsewhere", "before", "afterwards"]
+    "killed",
+    [Assignment("another-job", 1), ASSIGNMENT._replace(number=2)],
+    ids=["of another job", "of another assignment"],
 )
-def test_only_a_kill_at_that_worker_at_that_time_explains_a_death(kill):
-    the_finding(replace(KILLED_AND_TRIED_AGAIN, kills=(kill,)), Kind.LOST, "though nobody killed it")
+def test_only_the_death_of_its_own_process_explains_that_of_a_try(killed):
+    the_finding(replace(KILLED_AND_TRIED_AGAIN, kills=(kill(killed),)), Kind.LOST, "though nobody killed it")
+
+
+def test_a_kill_at_its_site_that_did_not_concern_it_explains_nothing():
+    # A runtime's death, for example: tasks outlive it.
+    the_finding(replace(KILLED_AND_TRIED_AGAIN, kills=(kill(),)), Kind.LOST, "though nobody killed it")
+
+
+def test_what_happened_to_an_earlier_assignment_explains_nothing():
+    jobs = (job(state="failed", ended=103.0, assignment=ASSIGNMENT._replace(number=2)), KILLED_AND_TRIED_AGAIN.jobs[1])
+    the_finding(replace(KILLED_AND_TRIED_AGAIN, jobs=jobs), Kind.LOST, "though nobody killed it")
 
 
 def test_lost_a_try_that_failed_before_it_began():
@@ -94,9 +114,43 @@ def test_lost_a_try_that_failed_before_it_began():
     the_finding(replace(KILLED_AND_TRIED_AGAIN, entries=entries, kills=()), Kind.LOST, "before it began")
 
 
+def test_lost_a_task_that_was_skipped():
+    evidence = replace(GOOD, entries=(), tries=(TaskTry(TRY, "skipped"),), jobs=(job(state="failed"),), logs=())
+    the_finding(evidence, Kind.LOST, "skipped before it began")
+
+
 def test_lost_a_task_that_was_given_up():
-    evidence = replace(GOOD, tries=(TaskTry(TRY, "failed"),), kills=(Kill("a", 102.0),), logs=())
+    evidence = replace(GOOD, tries=(TaskTry(TRY, "failed"),), kills=(kill(ASSIGNMENT),), logs=())
     the_finding(evidence, Kind.LOST, "given up")
+
+
+def test_lost_a_task_that_was_never_queued():
+    never = TaskTry(TRY._replace(map_index=4, number=0), None)
+    the_finding(replace(GOOD, tries=(*GOOD.tries, never)), Kind.LOST, "never queued")
+
+
+def test_lost_a_run_that_airflow_had_begun():
+    assert check(replace(GOOD, asked_for=("run-1",))) == []
+    the_finding(replace(GOOD, asked_for=("run-1", "run-2")), Kind.LOST, "run-2: Airflow has begun this Dag run")
+
+
+def test_lost_a_try_that_our_table_does_not_know():
+    the_finding(replace(GOOD, jobs=()), Kind.LOST, "no job of it")
+
+
+@pytest.mark.parametrize("state", ["failed", "lost", "cancelled"])
+def test_lost_a_success_that_our_table_takes_for_something_else(state):
+    evidence = replace(GOOD, jobs=(job(state=state),))
+    the_finding(evidence, Kind.LOST, f"a success to Airflow, and {state} in our table")
+    assert check(replace(evidence, kills=(kill(ASSIGNMENT),))) == []
+
+
+def test_doubled_two_jobs_of_one_try():
+    the_finding(replace(GOOD, jobs=(*GOOD.jobs, *GOOD.jobs)), Kind.DOUBLED, "2 of our jobs")
+
+
+def test_a_try_that_was_queued_again_has_two_jobs():
+    assert check(replace(GOOD, jobs=(job(state="cancelled", started=None), *GOOD.jobs))) == []
 
 
 def test_doubled_the_same_try_at_two_sites():
@@ -136,8 +190,21 @@ def test_stuck_what_is_still_at_a_site():
     the_finding(replace(GOOD, leftovers=(Leftover("a", "process 7"),)), Kind.STUCK, "process 7")
 
 
-def test_lost_lines_of_a_log():
-    the_finding(replace(GOOD, logs=(Log(TRY, (0, 2), 3),)), Kind.LOST, "1 of 3 lines")
+def test_lost_a_log_that_is_not_complete():
+    the_finding(replace(GOOD, jobs=(job(log_complete=False),)), Kind.LOST, "its log at the centre is not complete")
+    jobs = (job(state="cancelled", started=None, log_complete=False), *GOOD.jobs)
+    assert check(replace(GOOD, jobs=jobs)) == []
+
+
+@pytest.mark.parametrize("lines", [(0, 2), (1, 2), (0, 1)])
+def test_lost_lines_of_a_log(lines):
+    the_finding(replace(GOOD, logs=(Log(TRY, lines, 3),)), Kind.LOST, "1 of 3 lines")
+
+
+def test_lost_lines_of_a_log_whose_task_was_killed():
+    logs = (Log(TRY, (0, 1), 3, whole=False),)
+    assert check(replace(KILLED_AND_TRIED_AGAIN, logs=logs)) == []
+    the_finding(replace(KILLED_AND_TRIED_AGAIN, logs=(Log(TRY, (0, 2), 4, whole=False),)), Kind.LOST, "1 of 3 lines")
 
 
 def test_doubled_lines_of_a_log():
@@ -146,11 +213,6 @@ def test_doubled_lines_of_a_log():
 
 def test_lines_of_a_log_that_changed_places():
     the_finding(replace(GOOD, logs=(Log(TRY, (0, 2, 1), 3),)), Kind.LOST, "out of order")
-
-
-def test_a_task_that_was_never_scheduled_is_no_try():
-    never = TaskTry(TRY._replace(map_index=4, number=0), None)
-    assert check(replace(GOOD, tries=(*GOOD.tries, never))) == []
 
 
 @given(st.data())
