@@ -265,7 +265,8 @@ class Core:
             if job.key in event.alive:
                 job.phase = "running" if job.phase == "accepted" else job.phase
                 self._pursue_stop(job)
-            elif not job.start_sent:
+            elif not job.start_sent or job.key in event.unstarted:
+                job.start_sent = False
                 self._start_or_stop(job)
             elif outcome := event.outcomes.get(job.key):
                 self._ended(job.key, now, exit_code=outcome.exit_code, reason=outcome.reason)

@@ -104,11 +104,13 @@ class LogDone:
 class RuntimeReady:
     """The connection to a warm runtime stands.
 
-    `alive` are the supervisors it has, `outcomes` what lies in the folders of other jobs.
+    `alive` are the supervisors it has, `outcomes` what lies in the folders of other jobs, and `unstarted` the jobs
+    which no runtime has ever begun.
     """
 
     alive: frozenset[Key]
     outcomes: Mapping[Key, Outcome]
+    unstarted: frozenset[Key] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

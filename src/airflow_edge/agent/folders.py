@@ -17,6 +17,7 @@ from airflow_edge.protocol.local import (
     OUTCOME_FILE,
     OUTCOME_RESERVE,
     OUTCOME_RESERVE_FILE,
+    SUPERVISOR_LOG_FILE,
     JobFile,
     Outcome,
 )
@@ -41,6 +42,10 @@ class JobFolders:
         """Give the file that the task's log is written to."""
         return self.folder(key) / LOG_FILE
 
+    def supervisor_log(self, key: Key) -> Path:
+        """Give the file for what the job's supervisor itself says: its standard output."""
+        return self.folder(key) / SUPERVISOR_LOG_FILE
+
     def write(self, job: JobFile) -> None:
         """Make the job's folder with its `job.json`, all or nothing.
 
@@ -60,6 +65,10 @@ class JobFolders:
     def read(self, key: Key) -> JobFile | None:
         """Give what the supervisor is told, or None if that cannot be read."""
         return _read(self.folder(key) / JOB_FILE, JobFile)
+
+    def was_started(self, key: Key) -> bool:
+        """Whether a runtime has begun with the job, or may have: only its own file says that none has."""
+        return self.supervisor_log(key).exists() or not self.folder(key).exists()
 
     def outcome(self, key: Key) -> Outcome | None:
         """Give what the supervisor left behind, or None if it left nothing that can be read."""

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +54,21 @@ class Orphans:
         if pid > 1:
             self._known[key] = _Supervisor(pid, _began(pid))
 
+    def discover(self, outputs: Mapping[Path, Key]) -> None:
+        """Find the supervisors of jobs that the runtime does not know: both it and the last agent may have died.
+
+        :param outputs: the file that is the standard output of the job's supervisor
+        """
+        wanted = {}
+        for path, key in outputs.items():
+            with contextlib.suppress(OSError):
+                wanted[_file(path)] = key
+        for pid in _pids() if wanted else ():
+            with contextlib.suppress(OSError):
+                # The task may have the same output; only the supervisor leads a session.
+                if os.getsid(pid) == pid and (found := wanted.get(_file(Path(f"/proc/{pid}/fd/1")))):
+                    self.remember(found, pid)
+
     def forget(self, key: Key) -> None:
         """The job has ended."""
         self._known.pop(key, None)
@@ -98,6 +113,7 @@ class Orphans:
             self._wake.clear()
             for key in list(self._adopted):
                 if not self._known[key].lives():
+                    _end_session(self._known[key])
                     self.forget(key)
                     self._exited(key)
             if self._adopted:
@@ -123,6 +139,25 @@ def _children(supervisor: _Supervisor, *, recursive: bool = False) -> list[psuti
         return psutil.Process(supervisor.pid).children(recursive=recursive)
     except psutil.NoSuchProcess:
         return []
+
+
+def _file(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _pids() -> list[int]:
+    """Every process of this machine, where the kernel shows them as files."""
+    return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
+
+
+def _end_session(supervisor: _Supervisor) -> None:
+    """End what a supervisor that was killed has left behind: for all we know its job is over."""
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            # As long as there is one of its session left, its pid is not given to another process.
+            if os.getsid(pid) == supervisor.pid != pid:
+                _kill(pid)
 
 
 def _kill_supervisor(supervisor: _Supervisor) -> None:

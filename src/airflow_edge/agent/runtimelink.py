@@ -14,8 +14,10 @@ from pathlib import Path
 import msgspec
 
 from airflow_edge.agent.backoff import Backoff
+from airflow_edge.agent.generation import current
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.local import (
+    GENERATION_VARIABLE,
     Retire,
     RuntimeHello,
     ToAgent,
@@ -40,10 +42,18 @@ class RuntimeLink:
     """Keeps the agent connected to a runtime."""
 
     def __init__(
-        self, state_dir: Path, socket: Path, *, heard: Callable[[ToAgent], None], gone: Callable[[], None]
+        self,
+        state_dir: Path,
+        socket: Path,
+        *,
+        heard: Callable[[ToAgent], None],
+        outdated: Callable[[RuntimeHello], None],
+        gone: Callable[[], None],
     ) -> None:
         """:param heard: is told what the runtime says, beginning with its `RuntimeHello`
 
+        :param outdated: is told of a runtime that only ends its jobs, because it has read what is not installed or
+            configured any more; another one takes its place
         :param gone: is told when the connection broke
         """
         self.pid: int | None = None
@@ -51,6 +61,7 @@ class RuntimeLink:
         self._state_dir = state_dir
         self._socket = socket
         self._heard = heard
+        self._outdated = outdated
         self._gone = gone
         self._process: subprocess.Popen[bytes] | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -122,6 +133,7 @@ class RuntimeLink:
                     "--socket",
                     self._socket,
                 ],
+                env={**os.environ, GENERATION_VARIABLE: current()},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -159,6 +171,10 @@ class RuntimeLink:
                 for frame in split_frames(buffer):
                     message = decode_for_agent(frame)
                     if isinstance(message, RuntimeHello):
+                        # One that was started by hand does not know its own.
+                        if message.generation not in {"", current()}:
+                            self._replace(message, writer)
+                            continue
                         self._welcome(message, writer)
                     self._heard(message)
         except ConnectionError:
@@ -174,6 +190,17 @@ class RuntimeLink:
             self._gone()
         self._running()
         return warm
+
+    def _replace(self, hello: RuntimeHello, writer: asyncio.StreamWriter) -> None:
+        log.info(
+            "the installation or the configuration has changed: the runtime (pid %d) ends with its %d jobs, and a new "
+            "one is started",
+            hello.pid,
+            len(hello.jobs),
+        )
+        self._outdated(hello)
+        self._process = None
+        writer.write(encode_local(Retire()))
 
     def _welcome(self, hello: RuntimeHello, writer: asyncio.StreamWriter) -> None:
         self._writer = writer

@@ -30,7 +30,11 @@ class Supervisors:
     def __init__(self, config: Config, folders: JobFolders, jobs: Jobs, post: Callable[[Event], None]) -> None:
         """:param post: tells the core"""
         self.runtime = RuntimeLink(
-            config.state_dir, config.runtime_socket, heard=self._heard, gone=lambda: post(RuntimeGone())
+            config.state_dir,
+            config.runtime_socket,
+            heard=self._heard,
+            outdated=self._remember,
+            gone=lambda: post(RuntimeGone()),
         )
         self.orphans = Orphans(lambda key: post(Exited(key, None, None, folders.outcome(key))))
         self._grace = config.task_stop_grace
@@ -64,11 +68,17 @@ class Supervisors:
                 key = Key(message.job_id, message.assignment)
                 self._post(Exited(key, message.exit_code, message.signal, self._folders.outcome(key)))
 
-    def _take_stock(self, hello: RuntimeHello) -> None:
+    def _remember(self, hello: RuntimeHello) -> None:
         for job in hello.jobs:
             self.orphans.remember(Key(job.job_id, job.assignment), job.pid)
+
+    def _take_stock(self, hello: RuntimeHello) -> None:
+        self._remember(hello)
         alive = frozenset(Key(job.job_id, job.assignment) for job in hello.jobs)
-        alive |= self.orphans.adopt(job.key for job in self._jobs.live() if job.key not in alive)
-        missing = [job.key for job in self._jobs.live() if job.key not in alive]
+        others = [job.key for job in self._jobs.live() if job.key not in alive]
+        self.orphans.discover({self._folders.supervisor_log(key): key for key in others})
+        alive |= self.orphans.adopt(others)
+        missing = [key for key in others if key not in alive]
         outcomes = {key: outcome for key in missing if (outcome := self._folders.outcome(key))}
-        self._post(RuntimeReady(alive, outcomes))
+        unstarted = frozenset(key for key in missing if not self._folders.was_started(key))
+        self._post(RuntimeReady(alive, outcomes, unstarted))

@@ -93,6 +93,7 @@ class Worker:
         self._boot_id = machine.boot_id()
         self._queues: tuple[str, ...] = config.queues or identity.queues
         self._terminating = asyncio.Event()
+        self._handing_over = asyncio.Event()
         self._folders = JobFolders(config.jobs_dir)
         self._journal = Journal(config.journal_file)
         records = self._recovered()
@@ -160,7 +161,8 @@ class Worker:
                         )
                     ]
                     await self._until_over()
-                    await self._leave()
+                    if not self._handing_over.is_set():
+                        await self._leave()
                     for task in loops:
                         task.cancel()
             finally:
@@ -183,6 +185,11 @@ class Worker:
             log.info("terminating, with %d jobs", len(self._core.jobs.live()))
             self._terminating.set()
             self._driver.post(TerminateAsked())
+
+    def hand_over(self) -> None:
+        """End at once and leave everything as it is, runtime and tasks included: the next agent goes on with it."""
+        log.info("leaving %d jobs to the next agent", len(self._core.jobs.live()))
+        self._handing_over.set()
 
     def describe(self) -> dict[str, Any]:
         """Give what `airflow-edge status` shows."""
@@ -337,12 +344,22 @@ class Worker:
     def _signals(self) -> Any:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._interrupted)
-        loop.add_signal_handler(signal.SIGTERM, self.terminate)
+        handlers = {
+            signal.SIGINT: self._interrupted,
+            signal.SIGTERM: self.terminate,
+            # Also what a terminal sends that is closed.
+            signal.SIGHUP: self.hand_over,
+        }
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+            # Whoever started it with nohup wants it to stay.
+            del handlers[signal.SIGHUP]
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
         try:
             yield
         finally:
-            loop.remove_signal_handler(signal.SIGINT)
-            loop.remove_signal_handler(signal.SIGTERM)
+            for number in handlers:
+                loop.remove_signal_handler(number)
 
     def _interrupted(self) -> None:
         if self._core.leaving:
@@ -354,14 +371,17 @@ class Worker:
         """Wait until the worker was told to end and no job is left; once terminated, not longer than killing takes."""
         over = asyncio.ensure_future(self._driver.wait_until(lambda core: core.over))
         terminating = asyncio.ensure_future(self._terminating.wait())
+        handing_over = asyncio.ensure_future(self._handing_over.wait())
+        ends = {over, handing_over}
         try:
-            await asyncio.wait({over, terminating}, return_when=asyncio.FIRST_COMPLETED)
-            done, _ = await asyncio.wait({over}, timeout=self._config.task_stop_grace + SUPERVISOR_GRACE)
+            await asyncio.wait({*ends, terminating}, return_when=asyncio.FIRST_COMPLETED)
+            patience = self._config.task_stop_grace + SUPERVISOR_GRACE
+            done, _ = await asyncio.wait(ends, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             if not done:
                 log.error("%d jobs did not end; the runtime goes on trying", len(self._core.jobs.live()))
         finally:
-            over.cancel()
-            terminating.cancel()
+            for waiting in (*ends, terminating):
+                waiting.cancel()
 
     async def _leave(self) -> None:
         """Deliver what can be delivered now; the rest is in the journal for the next time."""

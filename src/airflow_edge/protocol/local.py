@@ -23,6 +23,9 @@ OUTCOME_RESERVE = 8192
 LOG_FILE = "task.log"
 SUPERVISOR_LOG_FILE = "supervisor.log"
 
+GENERATION_VARIABLE = "AIRFLOW_EDGE_GENERATION"
+"""The environment variable that tells a runtime its generation: a command line could be read by everybody."""
+
 MAX_LOCAL_FRAME = 1024 * 1024
 _LENGTH = struct.Struct(">I")
 
@@ -78,7 +81,7 @@ class StopJob(LocalMessage, frozen=True, kw_only=True):
 
 
 class Retire(LocalMessage, frozen=True, kw_only=True):
-    """Take no new job and exit when the last one has ended."""
+    """Leave the socket to another runtime at once, and exit when the last job has ended."""
 
 
 class LocalJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +98,8 @@ class RuntimeHello(LocalMessage, frozen=True, kw_only=True):
     pid: int
     airflow_version: str
     jobs: tuple[LocalJob, ...]
+    generation: str = ""
+    """What it was told when it was started: it stands for the installation and configuration that it has read."""
 
 
 class JobStarted(LocalMessage, frozen=True, kw_only=True):

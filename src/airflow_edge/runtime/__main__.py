@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from airflow_edge.protocol.local import GENERATION_VARIABLE
 from airflow_edge.runtime.environment import for_tasks
 from airflow_edge.runtime.lenient import make_output_lenient
 from airflow_edge.runtime.titles import set_title
@@ -48,13 +49,14 @@ def main(argv: list[str] | None = None) -> int:
     path.unlink(missing_ok=True)
 
     make_output_lenient()
+    generation = os.environ.pop(GENERATION_VARIABLE, "")
     environment = for_tasks(os.environ)
     os.environ.clear()
     os.environ.update(environment)
-    return _serve(path, lock)
+    return _serve(path, lock, generation)
 
 
-def _serve(path: Path, lock: int) -> int:
+def _serve(path: Path, lock: int, generation: str) -> int:
     began = time.monotonic()
     # Airflow reads the environment when it is imported: not before this.
     from airflow_edge.runtime.warm import warm_up
@@ -76,11 +78,15 @@ def _serve(path: Path, lock: int) -> int:
         listener.bind(os.fspath(path))
         path.chmod(0o600)
         listener.listen()
-        server = Server(listener, airflow_version=airflow_version, supervise=supervise)
+        server = Server(
+            listener,
+            airflow_version=airflow_version,
+            supervise=supervise,
+            release=lambda: os.close(lock),
+            generation=generation,
+        )
         log.info("ready for tasks of Airflow %s after %.1f s", airflow_version, time.monotonic() - began)
         server.run()
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
     log.info("ended")
     return 0
 

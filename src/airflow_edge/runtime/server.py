@@ -77,14 +77,25 @@ class Server:
     """Forks supervisors for the agent. `run` it in the main thread."""
 
     def __init__(
-        self, listener: socket.socket, *, airflow_version: str, supervise: Callable[[Path, int], NoReturn]
+        self,
+        listener: socket.socket,
+        *,
+        airflow_version: str,
+        supervise: Callable[[Path, int], NoReturn],
+        release: Callable[[], None],
+        generation: str = "",
     ) -> None:
-        """:param supervise: what a forked process does, given the job's folder and a descriptor for its own output"""
+        """:param supervise: what a forked process does, given the job's folder and a descriptor for its own output
+
+        :param release: called once, when another runtime may serve at this socket
+        """
         self._listener = listener
         self._path = Path(listener.getsockname())
         self._inode = self._path.stat().st_ino
         self._airflow_version = airflow_version
+        self._generation = generation
         self._supervise = supervise
+        self._release = release
         self._selector = selectors.DefaultSelector()
         self._signals, self._wakeup = socket.socketpair()
         self._agent: socket.socket | None = None
@@ -119,7 +130,7 @@ class Server:
             if time.monotonic() >= look_around:
                 look_around = time.monotonic() + _LOOK_AROUND
                 self._retire_if_forgotten()
-        self._drop_agent()
+        self._leave_socket()
 
     def _timeout(self, look_around: float) -> float:
         deadlines = [at for job in self._jobs.values() for at in job.deadlines()]
@@ -128,6 +139,9 @@ class Server:
     # The agent
 
     def _accept(self) -> None:
+        if self._listener.fileno() < 0:
+            # It was left to another runtime a moment ago, in the same round.
+            return
         connection, _ = self._listener.accept()
         self._drop_agent()
         connection.setblocking(False)
@@ -140,6 +154,7 @@ class Server:
                 jobs=tuple(
                     LocalJob(job_id=job.job_id, assignment=job.assignment, pid=job.pid) for job in self._jobs.values()
                 ),
+                generation=self._generation,
             )
         )
 
@@ -176,6 +191,7 @@ class Server:
             case Retire():
                 log.info("retiring with %d jobs", len(self._jobs))
                 self._retiring = True
+                self._leave_socket()
 
     def _send(self, message: ToAgent) -> None:
         if self._agent is None:
@@ -204,6 +220,16 @@ class Server:
             self._agent = None
             self._incoming.clear()
             self._outgoing.clear()
+
+    def _leave_socket(self) -> None:
+        """Let another runtime have the socket; the agent takes the end of the connection as the sign that it may."""
+        if self._listener.fileno() >= 0:
+            self._selector.unregister(self._listener)
+            self._listener.close()
+            if not self._forgotten():
+                self._path.unlink(missing_ok=True)
+            self._release()
+        self._drop_agent()
 
     # Jobs
 
@@ -329,10 +355,12 @@ class Server:
             log.error("the outcome of job %s cannot be written: %s", job.job_id, error)
 
     def _retire_if_forgotten(self) -> None:
-        try:
-            forgotten = self._path.stat().st_ino != self._inode
-        except FileNotFoundError:
-            forgotten = True
-        if forgotten and not self._retiring:
+        if not self._retiring and self._forgotten():
             log.info("retiring, because %s is not this runtime's any more", self._path)
             self._retiring = True
+
+    def _forgotten(self) -> bool:
+        try:
+            return self._path.stat().st_ino != self._inode
+        except FileNotFoundError:
+            return True

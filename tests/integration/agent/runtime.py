@@ -16,6 +16,7 @@ import msgspec
 from airflow_edge.protocol.local import (
     JOB_FILE,
     LOG_FILE,
+    SUPERVISOR_LOG_FILE,
     JobExited,
     JobFile,
     JobStarted,
@@ -125,6 +126,7 @@ class Runtime:
                 folder = Path(order.folder)
                 key = (order.job_id, order.assignment)
                 self.folders[key] = folder
+                (folder / SUPERVISOR_LOG_FILE).touch()
                 self.jobs[key] = msgspec.json.decode((folder / JOB_FILE).read_bytes(), type=JobFile)
                 self.say(JobStarted(job_id=order.job_id, assignment=order.assignment, pid=1))
             case Retire():

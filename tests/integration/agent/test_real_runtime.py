@@ -11,6 +11,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from airflow_edge.agent.config import Config
@@ -138,12 +139,6 @@ async def test_a_task_outlives_agent_and_runtime(
         await successor.start()
         await centre.until(lambda: len(centre.hellos) == 2)
         assert [held.job_id for held in centre.hellos[1].jobs] == [job.job_id]
-    if dies.startswith("both"):
-        # Nobody knows its process any more: it is told to end when it next shows that it is alive.
-        ended = await centre.message(Ended)
-        assert ended.exit_code is None
-        await gone([task])
-        return
     statuses = len(centre.statuses)
     await centre.until(
         lambda: any(s.state == "running" and job.job_id in s.alive for s in centre.statuses[statuses:]),
@@ -156,4 +151,48 @@ async def test_a_task_outlives_agent_and_runtime(
     await centre.say(Stop(job_id=job.job_id, assignment=1, reason="enough"))
     ended = await centre.message(Ended)
     assert (ended.job_id, ended.reason) == (job.job_id, "enough") or ended.exit_code is not None
+    await gone([task])
+
+
+async def test_after_a_change_of_the_configuration_new_tasks_have_a_new_runtime(
+    centre: Centre, site: Agent, config: Config, make_agent: Callable[[], Agent]
+) -> None:
+    old = await offer(centre, "patient")
+    task = int(await file(config.state_dir.parent / "run" / "patient.pid"))
+    runtime = (await site.status())["runtime"]["pid"]
+    site.signal(signal.SIGHUP)
+    assert await site.ended() == 0
+    assert is_alive(task)
+    assert not [m for m in centre.messages if isinstance(m, Goodbye)]
+
+    successor = make_agent()
+    successor.environment = site.environment | {"AIRFLOW__EDGE_TEST__NEWS": "there are some"}
+    await successor.start()
+    await centre.until(lambda: len(centre.hellos) == 2)
+    statuses = len(centre.statuses)
+    # Offered earlier, it would wait for the new runtime, but not longer than its lease.
+    await centre.until(lambda: any(s.state == "running" for s in centre.statuses[statuses:]), patience=WARM_UP)
+    new = await offer(centre, "succeed")
+    await centre.until(lambda: [m for m in centre.messages if isinstance(m, Ended)], patience=WARM_UP)
+    ended = await centre.message(Ended)
+    assert (ended.job_id, ended.exit_code) == (new.job_id, 0)
+    assert (await successor.status())["runtime"]["pid"] != runtime
+    assert is_alive(runtime)
+    assert is_alive(task)
+
+    await centre.say(Stop(job_id=old.job_id, assignment=1, reason="enough"))
+    await centre.until(lambda: [m for m in centre.messages if isinstance(m, Ended) and m.job_id == old.job_id])
+    await gone([task, runtime])
+
+
+async def test_a_task_whose_runtime_and_then_supervisor_died_ends_too(
+    centre: Centre, site: Agent, config: Config
+) -> None:
+    await offer(centre, "patient")
+    task = int(await file(config.state_dir.parent / "run" / "patient.pid"))
+    supervisor = psutil.Process(task).ppid()
+    os.kill((await site.status())["runtime"]["pid"], signal.SIGKILL)
+    await centre.until(lambda: "outlived their runtime" in site.log.read_text(), patience=WARM_UP)
+    os.kill(supervisor, signal.SIGKILL)
+    await centre.message(Ended)
     await gone([task])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import shutil
@@ -209,18 +210,26 @@ def test_a_runtime_without_descriptors_keeps_its_jobs_and_does_not_spin(last_age
     waiting.close()
 
 
-def test_a_retiring_runtime_takes_nothing_new_and_ends_with_its_last_job(last_agent, api):
+def test_a_retiring_runtime_makes_room_for_the_next_and_ends_with_its_last_job(last_agent, api):
     job, late = last_agent.task("patient", api.path), last_agent.task("succeed", api.path)
     last_agent.connection.send(job.start)
-    last_agent.read("patient.pid")
+    (task,) = last_agent.read("patient.pid")
     last_agent.connection.send(Retire())
     last_agent.connection.send(late.start)
-    assert "retires" in last_agent.connection.expect(JobNotStarted, job=late).reason
-    last_agent.connection.send(StopJob(job_id=job.job_id, assignment=1, grace=30))
-    last_agent.connection.expect(JobExited, job=job)
+    wait_for(last_agent.connection.is_closed, "the runtime to let go", timeout=10)
+    assert not last_agent.runtime.socket.exists()
+    # Another one may serve there now, though this one still sees to its task.
+    lock = os.open(last_agent.runtime.socket.with_suffix(".pid"), os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    last_agent.runtime.socket.touch()
+    assert is_alive(task)
+    os.kill(task, signal.SIGKILL)
 
     assert last_agent.runtime.process.wait(10) == 0
-    assert not last_agent.runtime.socket.exists()
+    assert job.outcome.exit_code == 128 + signal.SIGKILL
+    assert not (late.folder / "supervisor.log").exists()
+    assert last_agent.runtime.socket.exists()
+    os.close(lock)
 
 
 def test_a_terminated_runtime_ends_its_jobs_first(last_agent, api):

@@ -208,6 +208,17 @@ def test_an_offer_of_a_finished_job_is_answered_from_the_journal() -> None:
     assert did(commands, Send, Start, Store) == [Send(accepted()), Send(ended(exit_code=7))]
 
 
+def test_a_job_that_no_runtime_has_begun_is_given_to_the_next_one() -> None:
+    site = Site()
+    site.let(offered(), RuntimeGone())
+    assert did(site.let(RuntimeReady(frozenset(), {}, frozenset({KEY}))), Start, Send) == [Start(KEY)]
+    # Also by the next agent; and what has been stopped meanwhile ends without a start.
+    again = Site(records=[JobRecord(key=KEY, kind="task", slots=1)], warm=False)
+    again.let(StopAsked(KEY, "enough"))
+    said = again.said(RuntimeReady(frozenset(), {}, frozenset({KEY})))
+    assert ended(reason="enough") in said
+
+
 def test_a_newer_assignment_waits_until_the_older_one_is_gone() -> None:
     site = Site(concurrency=1)
     site.running()

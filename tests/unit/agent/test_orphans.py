@@ -9,11 +9,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import IO
 
+import psutil
 import pytest
 
 from airflow_edge.agent.events import Key
 from airflow_edge.agent.orphans import Orphans
+from harness.waiting import wait_for
 
 KEY = Key("00000000-0000-4000-8000-000000000001", 1)
 
@@ -51,11 +55,11 @@ async def orphans(exits: Exits) -> AsyncIterator[Orphans]:
 
 
 @contextlib.contextmanager
-def supervisor(code: str):
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+def supervisor(code: str, stdout: IO[bytes] | int = subprocess.PIPE):
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=stdout, start_new_session=True)
     try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"there\n"
+        if process.stdout is not None:
+            assert process.stdout.readline() == b"there\n"
         yield process
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -96,3 +100,29 @@ async def test_another_process_of_the_same_number_is_no_orphan(orphans: Orphans,
         orphans.remember(KEY, process.pid)
         monkeypatch.setattr("airflow_edge.agent.orphans._began", lambda pid: "2")
         assert orphans.adopt([KEY]) == frozenset()
+
+
+async def test_a_supervisor_that_nobody_remembers_is_found_by_its_output(
+    orphans: Orphans, exits: Exits, tmp_path: Path
+) -> None:
+    output = tmp_path / "supervisor.log"
+    with output.open("wb") as file, supervisor(OBEDIENT, stdout=file) as process:
+        wait_for(output.read_bytes, "the task to be there", timeout=10)
+        orphans.discover({output: KEY, tmp_path / "none": Key(KEY.job_id, 2)})
+        assert orphans.adopt([KEY, Key(KEY.job_id, 2)]) == {KEY}
+        assert orphans.halt(KEY, 10)
+        async with asyncio.timeout(10):
+            await exits.first.wait()
+        assert process.wait(10) == 1
+
+
+async def test_the_task_of_a_killed_supervisor_is_ended(orphans: Orphans, exits: Exits) -> None:
+    with supervisor(STUBBORN) as process:
+        (task,) = psutil.Process(process.pid).children()
+        orphans.remember(KEY, process.pid)
+        orphans.adopt([KEY])
+        process.kill()
+        async with asyncio.timeout(10):
+            await exits.first.wait()
+        psutil.wait_procs([task], timeout=10)
+        assert not task.is_running()
