@@ -131,11 +131,14 @@ def links_only(sessions: SessionFactory, **settings: Any) -> FastAPI:
 class GatewayServer:
     """One API server: uvicorn, in a thread with a loop of its own."""
 
-    def __init__(self, app: FastAPI, *, wait: bool = True, websocket_ping: float | None = 20.0) -> None:
+    def __init__(
+        self, app: FastAPI, *, wait: bool = True, websocket_ping: float | None = 20.0, loop: str = "auto"
+    ) -> None:
         """Set it up.
 
         :param wait: until the gateway is ready, not only until the server is up
         :param websocket_ping: seconds between the server's own pings
+        :param loop: whose event loop, as uvicorn calls it
         """
         self._wait = wait
         # As `airflow api-server` sets it, but for the port.
@@ -148,6 +151,7 @@ class GatewayServer:
                 log_config=None,
                 timeout_keep_alive=60,
                 ws_ping_interval=websocket_ping,
+                loop=loop,
             )
         )
         self._thread = threading.Thread(target=self._server.run, daemon=True)
