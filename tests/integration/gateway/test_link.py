@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from uuid import uuid4
 
 import httpx
@@ -218,6 +219,25 @@ async def test_what_the_two_sides_disagree_about_is_settled_when_linking(centre)
         offer = await link.get(Offer)
         assert (offer.job_id, offer.assignment) == (str(leased.id), 2)
         assert not link.passed or all(isinstance(message, Ping) for message in link.passed)
+
+
+async def test_a_worker_that_returns_after_the_grace_of_its_queue_is_told_to_stop(centre):
+    queues = centre.queue_name(), centre.queue_name()
+    site = await centre.site(*queues)
+    graces = {queues[0]: timedelta(seconds=1)}
+    with centre.gateway_for_links(heartbeat_interval=0.2, queue_disconnect_grace=graces) as gateway:
+        async with site.link(gateway.url) as link:
+            given_up, awaited = (centre.queue(queue) for queue in queues)
+            offers = [await link.get(Offer), await link.get(Offer)]
+            await link.say(*(Accepted(**key(offer)) for offer in offers))
+            await link.acknowledged()
+        lost = await centre.wait_for_state(given_up.id, "lost", patience=60)
+        assert "1s ([edge] queue_disconnect_grace)" in lost.reason
+        here = tuple(HeldJob(**key(offer), phase="running") for offer in offers)
+        async with site.link(gateway.url, jobs=here) as link:
+            assert (await link.get(Void)).job_id == str(given_up.id)
+            assert centre.job(awaited.id).state == "running"
+            assert centre.job(given_up.id).state == "lost"
 
 
 async def test_a_task_that_is_not_wanted_any_more_is_stopped_once(centre):
