@@ -23,6 +23,7 @@ import time_machine
 from airflow.configuration import conf
 from sqlalchemy import select
 
+from airflow_edge.agent.clock import Clock as SigningClock
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.identity import Identity
 from airflow_edge.agent.worker import Worker
@@ -51,10 +52,14 @@ class Clock:
         self._ahead = 0.0
         self._loops: list[asyncio.AbstractEventLoop] = []
 
+    def steady(self) -> float:
+        """Seconds that nobody sets."""
+        return time.monotonic() + self._ahead
+
     def govern(self) -> None:
         """Be the clock of the running event loop."""
         loop = asyncio.get_running_loop()
-        loop.time = lambda: time.monotonic() + self._ahead  # type: ignore[method-assign]
+        loop.time = self.steady  # type: ignore[method-assign]
         self._loops.append(loop)
 
     def advance(self, by: timedelta) -> None:
@@ -175,6 +180,7 @@ async def test_tasks_outlive_half_a_day_and_report_on_return(far_centre: Centre,
         identity = Identity(
             worker_id=site.worker_id, name=site.name, api_url=proxy.url, queues=(queue,), private_key=key
         )
+        identity.clock = SigningClock(steady=clock.steady)
         with running_worker(config, identity) as worker:
             supervisors: list[Supervisor] = []
             for _ in range(2):
