@@ -22,7 +22,7 @@ from airflow_edge.agent.events import Key
 from airflow_edge.agent.identity import Identity
 from airflow_edge.agent.link import Link, Receipt
 from airflow_edge.protocol import version
-from airflow_edge.protocol.messages import Hello, LogAck, LogChunk, Offer, Status, Stop, Void, Welcome
+from airflow_edge.protocol.messages import Hello, LogAck, LogChunk, Offer, Status, Stop, Void, WantWorkerLog, Welcome
 from airflow_edge.protocol.states import WorkerState
 
 
@@ -77,6 +77,8 @@ class IdleWorker:
     def acknowledged(self, key: Key) -> None: ...
 
     def log_acknowledged(self, ack: LogAck) -> None: ...
+
+    def worker_log_wanted(self, message: WantWorkerLog) -> None: ...
 
     def next_chunk(self) -> LogChunk | None:
         return None

@@ -206,6 +206,75 @@ SETTINGS: Final = (
         ),
     ),
     Setting(
+        name="local_log_max_age",
+        side="site",
+        kind="float",
+        default="7",
+        description=(
+            "Days for which the logs of finished jobs are kept at the site, where `airflow-edge logs` reads them. 0 "
+            "keeps none."
+        ),
+    ),
+    Setting(
+        name="local_log_max_size",
+        side="site",
+        kind="float",
+        default="512",
+        description="MiB that the kept logs may take together; the oldest go first. 0 keeps none.",
+    ),
+    Setting(
+        name="local_log_min_free",
+        side="site",
+        kind="float",
+        default="1024",
+        description="MiB that have to stay free on the disk of the state folder; while less is free, kept logs go.",
+    ),
+    Setting(
+        name="worker_log_max_size",
+        side="site",
+        kind="float",
+        default="10",
+        description=(
+            "MiB after which the files of the worker's own log, `agent.log` and `runtime.log` in the state folder, are "
+            "begun anew."
+        ),
+    ),
+    Setting(
+        name="worker_log_backups",
+        side="site",
+        kind="integer",
+        default="3",
+        description="How many older files of each of the two are kept.",
+    ),
+    Setting(
+        name="worker_log_level",
+        side="site",
+        kind="string",
+        default="off",
+        example="warning",
+        description=(
+            "From which level on the worker always sends its own log to the centre: `debug`, `info`, `warning`, "
+            "`error`, `critical`, or `off`. On request, by `airflow edge worker-logs`, it is sent whatever this says."
+        ),
+    ),
+    Setting(
+        name="worker_log_quota",
+        side="centre",
+        kind="float",
+        default="1",
+        description=(
+            "MiB of a worker's own log that the centre keeps, compressed; the oldest goes first. The logs of tasks do "
+            "not count."
+        ),
+    ),
+    Setting(
+        name="worker_log_purge",
+        side="centre",
+        kind="float",
+        default="7",
+        description="Days after which the centre deletes what it has of the workers' own logs.",
+    ),
+    Setting(
         name="task_stop_grace",
         side="site",
         kind="float",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,12 +12,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from airflow_edge.agent.errors import ConfigError
+from airflow_edge.agent.rotation import Limits
 from airflow_edge.agent.sockets import socket_path
+from airflow_edge.protocol.worker_log import LEVELS
 from airflow_edge.settings import BY_NAME, SECTION
 
 T = TypeVar("T")
 
 _UNITS = {"k": 2**10, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+MEBIBYTE = 1024 * 1024
+DAY = 86_400
+DEFAULT_LIMITS = Limits(max_age=7 * DAY, max_size=512 * MEBIBYTE, min_free=1024 * MEBIBYTE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +46,13 @@ class Config:
     """Bytes a second that task logs may take, compressed; None for no limit."""
     min_free_disk: int = 100
     """MiB."""
+    kept_logs: Limits = DEFAULT_LIMITS
+    """What is kept of the logs of finished jobs."""
+    worker_log_max_size: int = 10 * MEBIBYTE
+    """Bytes after which the worker's own log begins a new file."""
+    worker_log_backups: int = 3
+    worker_log_level: int | None = None
+    """From which of `logging`'s levels on the worker always sends its own log to the centre; None for never."""
     daemon: bool = False
     umask: int = 0o077
     pid_file: Path | None = None
@@ -65,6 +78,20 @@ class Config:
     @property
     def jobs_dir(self) -> Path:
         return self.state_dir / "jobs"
+
+    @property
+    def kept_logs_dir(self) -> Path:
+        return self.state_dir / "logs"
+
+    @property
+    def agent_log(self) -> Path:
+        """The agent's own log."""
+        return self.state_dir / "agent.log"
+
+    @property
+    def runtime_log(self) -> Path:
+        """What the runtime says."""
+        return self.state_dir / "runtime.log"
 
     @property
     def api_socket(self) -> Path:
@@ -182,6 +209,14 @@ def load(
         task_stop_grace=with_default("task_stop_grace", _seconds),
         log_bandwidth=setting("log_bandwidth", _bandwidth),
         min_free_disk=with_default("min_free_disk", _mebibytes),
+        kept_logs=Limits(
+            max_age=with_default("local_log_max_age", _number) * DAY,
+            max_size=int(with_default("local_log_max_size", _number) * MEBIBYTE),
+            min_free=int(with_default("local_log_min_free", _number) * MEBIBYTE),
+        ),
+        worker_log_max_size=int(with_default("worker_log_max_size", _more_than_nothing) * MEBIBYTE),
+        worker_log_backups=with_default("worker_log_backups", _backups),
+        worker_log_level=setting("worker_log_level", _level),
         daemon=daemon,
         umask=with_default("worker_umask", _umask),
         pid_file=_optional_path(pid_file),
@@ -246,6 +281,37 @@ def _bandwidth(text: str) -> float:
     if not 1024 <= rate <= 2**40:
         raise ValueError("not between 1k and 1T bytes a second")
     return rate
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError("not a number") from None
+    if not 0 <= number <= 1e9:
+        raise ValueError("not between 0 and 1000000000")
+    return number
+
+
+def _more_than_nothing(text: str) -> float:
+    number = _number(text)
+    if number < 0.001:
+        raise ValueError("too little; 0.001 is the least")
+    return number
+
+
+def _backups(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,3}", text):
+        raise ValueError("not a whole number between 0 and 999")
+    return int(text)
+
+
+def _level(text: str) -> int | None:
+    if text.lower() == "off":
+        return None
+    if text.upper() not in LEVELS:
+        raise ValueError(f"none of off, {', '.join(LEVELS).lower()}")
+    return LEVELS[text.upper()]
 
 
 def _umask(text: str) -> int:

@@ -197,7 +197,7 @@ class Driver:
     def _paid(self) -> None:
         for record in self._owed.values():
             if record.finished:
-                self._folders.remove(record.key)
+                self._folders.put_away(record.key)
         self._owed = {}
 
     def _try_again(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,8 +31,10 @@ T = TypeVar("T")
 class JobFolders:
     """All job folders of a worker; only this user may look into them."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, keep: Callable[[Path], bool] = lambda folder: False) -> None:
+        """:param keep: takes a finished job's folder away to keep its log; False if it did not"""
         self.root = root
+        self._keep = keep
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def folder(self, key: Key) -> Path:
@@ -73,6 +76,11 @@ class JobFolders:
     def outcome(self, key: Key) -> Outcome | None:
         """Give what the supervisor left behind, or None if it left nothing that can be read."""
         return _read(self.folder(key) / OUTCOME_FILE, Outcome)
+
+    def put_away(self, key: Key) -> None:
+        """Let go of a finished job's folder: its log may be kept, the rest is deleted."""
+        if not self._keep(self.folder(key)):
+            self.remove(key)
 
     def remove(self, key: Key) -> None:
         """Delete the job's folder."""

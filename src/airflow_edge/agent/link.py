@@ -35,7 +35,9 @@ from airflow_edge.protocol.messages import (
     Status,
     Stop,
     Void,
+    WantWorkerLog,
     Welcome,
+    WorkerLog,
     decode_centre_frame,
     encode,
 )
@@ -97,7 +99,9 @@ class Owner(Protocol):
 
     def log_acknowledged(self, ack: LogAck) -> None: ...
 
-    def next_chunk(self) -> LogChunk | None:
+    def worker_log_wanted(self, message: WantWorkerLog) -> None: ...
+
+    def next_chunk(self) -> LogChunk | WorkerLog | None:
         """Give the next piece of a log; asked for when nothing more urgent is to be sent."""
 
     def has_tasks(self) -> bool:
@@ -301,6 +305,8 @@ class Link:
                 case LogAck() as ack:
                     self._owner.log_acknowledged(ack)
                     self._wake.set()
+                case WantWorkerLog() as wanted:
+                    self._owner.worker_log_wanted(wanted)
                 case Ping():
                     pass
                 case Offer() | Stop() | Void() as message if is_new:

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -35,7 +36,16 @@ FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
 ANOTHER_RUNS = 4
 """The exit status of a runtime that found another one at its socket."""
-LOG_FILE = "runtime.log"
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeLog:
+    """Where the runtime's stdout and stderr go. It begins a new file at a size, and keeps so many older ones."""
+
+    path: Path
+    max_size: int
+    """Bytes."""
+    backups: int
 
 
 class RuntimeLink:
@@ -46,6 +56,7 @@ class RuntimeLink:
         state_dir: Path,
         socket: Path,
         *,
+        log: RuntimeLog,
         heard: Callable[[ToAgent], None],
         outdated: Callable[[RuntimeHello], None],
         gone: Callable[[], None],
@@ -60,6 +71,7 @@ class RuntimeLink:
         self.airflow_version = ""
         self._state_dir = state_dir
         self._socket = socket
+        self._log = log
         self._heard = heard
         self._outdated = outdated
         self._gone = gone
@@ -121,7 +133,7 @@ class RuntimeLink:
 
     def _start(self) -> None:
         log.info("starting the runtime")
-        output = os.open(self._state_dir / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        output = os.open(self._log.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             self._process = subprocess.Popen(
                 [
@@ -132,6 +144,12 @@ class RuntimeLink:
                     self._state_dir,
                     "--socket",
                     self._socket,
+                    "--log-file",
+                    self._log.path,
+                    "--log-max-size",
+                    str(self._log.max_size),
+                    "--log-backups",
+                    str(self._log.backups),
                 ],
                 env={**os.environ, GENERATION_VARIABLE: current()},
                 stdin=subprocess.DEVNULL,
@@ -157,8 +175,8 @@ class RuntimeLink:
             log.error(
                 "the runtime ended with status %d; the end of %s says why:\n%s",
                 status,
-                self._state_dir / LOG_FILE,
-                _tail(self._state_dir / LOG_FILE),
+                self._log.path,
+                _tail(self._log.path),
             )
         return False
 

@@ -10,7 +10,7 @@ from airflow_edge.agent.events import Event, Exited, Key, NotStarted, RuntimeGon
 from airflow_edge.agent.folders import JobFolders
 from airflow_edge.agent.jobs import Jobs
 from airflow_edge.agent.orphans import Orphans
-from airflow_edge.agent.runtimelink import RuntimeLink
+from airflow_edge.agent.runtimelink import RuntimeLink, RuntimeLog
 from airflow_edge.protocol.local import (
     JobExited,
     JobNotStarted,
@@ -32,6 +32,7 @@ class Supervisors:
         self.runtime = RuntimeLink(
             config.state_dir,
             config.runtime_socket,
+            log=RuntimeLog(config.runtime_log, config.worker_log_max_size, config.worker_log_backups),
             heard=self._heard,
             outdated=self._remember,
             gone=lambda: post(RuntimeGone()),

@@ -17,6 +17,7 @@ from airflow_edge.agent import machine
 from airflow_edge.agent.conditions import ConditionsWatch
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.control import ControlServer
+from airflow_edge.agent.copies import Copies
 from airflow_edge.agent.core import Core
 from airflow_edge.agent.daemon import PidFile
 from airflow_edge.agent.driver import Driver, Hands
@@ -44,9 +45,21 @@ from airflow_edge.agent.localserver import LocalServer
 from airflow_edge.agent.logship import LogShipper
 from airflow_edge.agent.recovery import ended_by_reboot, records_of_folders
 from airflow_edge.agent.supervisors import Supervisors
+from airflow_edge.agent.worker_log import WorkerLogShipper
 from airflow_edge.protocol import urls, version
 from airflow_edge.protocol.local import JobFile
-from airflow_edge.protocol.messages import Hello, LogAck, LogChunk, Offer, Status, Stop, Void, Welcome
+from airflow_edge.protocol.messages import (
+    Hello,
+    LogAck,
+    LogChunk,
+    Offer,
+    Status,
+    Stop,
+    Void,
+    WantWorkerLog,
+    Welcome,
+    WorkerLog,
+)
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +107,8 @@ class Worker:
         self._queues: tuple[str, ...] = config.queues or identity.queues
         self._terminating = asyncio.Event()
         self._handing_over = asyncio.Event()
-        self._folders = JobFolders(config.jobs_dir)
+        self._copies = Copies(config.kept_logs_dir, config.kept_logs)
+        self._folders = JobFolders(config.jobs_dir, self._copies.keep)
         self._journal = Journal(config.journal_file)
         records = self._recovered()
         self._core = Core(config.concurrency, records)
@@ -106,6 +120,12 @@ class Worker:
             more=self._link.more_log,
             done=lambda key: self._driver.post(LogDone(key)),
             bandwidth=config.log_bandwidth,
+        )
+        self._own_log = WorkerLogShipper(
+            {"agent": config.agent_log, "runtime": config.runtime_log},
+            config.worker_log_level,
+            linked=self._link.linked.is_set,
+            more=self._link.more_log,
         )
         self._supervisors = Supervisors(config, self._folders, self._core.jobs, lambda event: self._driver.post(event))
         self._runtime = self._supervisors.runtime
@@ -158,6 +178,8 @@ class Worker:
                             self._runtime.run,
                             self._supervisors.orphans.run,
                             watch.run,
+                            self._own_log.run,
+                            self._copies.run,
                         )
                     ]
                     await self._until_over()
@@ -250,6 +272,7 @@ class Worker:
         """The link stands."""
         self._queues = welcome.queues
         self._shipper.linked(welcome.log_dictionaries)
+        self._own_log.welcomed(welcome.protocol)
         self._forwarder.hurry()
 
     def received(self, receipt: Receipt, message: Offer | Stop | Void) -> None:
@@ -272,9 +295,13 @@ class Worker:
         """The centre has some of a log."""
         self._shipper.acknowledged(ack)
 
-    def next_chunk(self) -> LogChunk | None:
-        """Give the next piece of log."""
-        return self._shipper.next_chunk()
+    def worker_log_wanted(self, message: WantWorkerLog) -> None:
+        """Somebody at the centre wants to see the worker's own log."""
+        self._own_log.want(message)
+
+    def next_chunk(self) -> LogChunk | WorkerLog | None:
+        """Give the next piece of log. The worker's own, which is little, tells what is wrong with the others'."""
+        return self._own_log.next_batch() or self._shipper.next_chunk()
 
     def has_tasks(self) -> bool:
         """Whether a job's process is still there."""
@@ -326,7 +353,7 @@ class Worker:
         wanted = {record.key for record in records}
         for key in self._folders.present():
             if key not in wanted:
-                self._folders.remove(key)
+                self._folders.put_away(key)
         for record in records:
             if not record.log_done:
                 self._shipper.follow(record.key, self._folders.log_file(record.key), fresh=False)

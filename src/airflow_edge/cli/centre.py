@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import secrets
@@ -19,10 +20,12 @@ from airflow.configuration import conf
 from airflow.utils.cli import action_cli
 from airflow.utils.platform import getuser
 
+from airflow_edge.cli.worker_logs import WorkerLogView
 from airflow_edge.dispatch.durations import format_duration
 from airflow_edge.dispatch.model import CONDITIONS, MAX_QUEUE_LENGTH, AwaitedJobs, EnrollToken, Worker
 from airflow_edge.gateway.config import read_config
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.protocol.worker_log import LEVELS
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.transactions import SessionFactory
 
@@ -121,6 +124,27 @@ def revoke_worker(args: argparse.Namespace) -> None:
     if not _store().revoke_worker(args.name, now=datetime.now(UTC)):
         raise SystemExit(f"There is no worker '{args.name}'; see: airflow edge list-workers")
     print(f"Worker '{args.name}' is revoked.")
+
+
+@_audited
+def worker_logs(args: argparse.Namespace) -> None:
+    """Show a worker's own log."""
+    store = _store()
+    worker = next((worker for worker in store.workers() if worker.name == args.name), None)
+    if worker is None:
+        raise SystemExit(f"There is no worker '{args.name}'; see: airflow edge list-workers")
+    view = WorkerLogView(
+        store,
+        worker,
+        level=LEVELS[args.level.upper()],
+        say=lambda text: print(text, flush=True),
+        note=lambda text: print(f"[{text}]", file=sys.stderr, flush=True),
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        if args.follow:
+            view.follow(args.lines)
+        else:
+            view.show(args.lines)
 
 
 def enroll(args: argparse.Namespace) -> None:

@@ -167,6 +167,23 @@ _COMMANDS = (
             ARG_VERBOSE,
         ),
     ),
+    ActionCommand(
+        name="worker-logs",
+        help="Show a worker's own log, which it is asked for, or what the centre has of it",
+        func=lazy_load_command("airflow_edge.cli.centre.worker_logs"),
+        args=(
+            _arg("name", metavar="NAME", help="The worker's name"),
+            _arg("-f", "--follow", help="Go on with what is added, until Ctrl-C", action="store_true"),
+            _arg("-n", "--lines", help="How many past lines to begin with. Default: 100", type=positive, default=100),
+            _arg(
+                "--level",
+                help="The least level. Default: info",
+                choices=("debug", "info", "warning", "error", "critical"),
+                default="info",
+            ),
+            ARG_VERBOSE,
+        ),
+    ),
     _at_the_site("enroll", "Make this machine a worker of an Airflow."),
     _at_the_site("worker", "Start the worker of this machine."),
     _at_the_site("status", "Show what the worker of this machine does."),

@@ -71,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("worker", "airflow_edge.cli.worker:work", add_worker_arguments, "run the worker"),
         ("stop", "airflow_edge.cli.worker:stop", add_stop_arguments, "have the worker finish its tasks and end"),
         ("status", "airflow_edge.cli.worker:status", add_status_arguments, "print what the worker does, as JSON"),
+        ("logs", "airflow_edge.cli.logs:logs", add_logs_arguments, "list the logs of jobs that are here, or print one"),
     ):
         command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         add_arguments(command)
@@ -107,7 +108,7 @@ def add_worker_arguments(parser: argparse.ArgumentParser) -> None:
         "-l",
         "--log-file",
         metavar="FILE",
-        help="the log (default: stderr; in the background agent.log in the state folder)",
+        help="the log in place of stderr (agent.log in the state folder is written too)",
     )
     parser.add_argument("-u", "--umask", help="in the background: the umask, octal (default: [edge] worker_umask)")
     parser.add_argument("-v", "--verbose", action="store_true", help="log more")
@@ -123,6 +124,16 @@ def add_stop_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_status_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the flags of `status`."""
+    _add_state_dir(parser)
+
+
+def add_logs_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the flags of `logs`."""
+    parser.add_argument(
+        "job", metavar="JOB", nargs="?", help="its id, the beginning of that, or DAG/RUN/TASK with * for whatever"
+    )
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
+    parser.add_argument("--raw", action="store_true", help="print the bytes as the task wrote them")
     _add_state_dir(parser)
 
 

@@ -8,18 +8,17 @@ import json
 import logging
 import sys
 import time
-from pathlib import Path
 
 from airflow_edge.agent.config import Config, load
 from airflow_edge.agent.control import ask
 from airflow_edge.agent.daemon import PidFile, detach
 from airflow_edge.agent.errors import AgentError, ConfigError
 from airflow_edge.agent.identity import Identity, make_private_folder
+from airflow_edge.agent.own_log import open_log
 from airflow_edge.cli.enroll import ensure_enrolled
 
 log = logging.getLogger(__name__)
 
-BACKGROUND_LOG = "agent.log"
 _LOOK_INTERVAL = 0.1
 
 
@@ -48,16 +47,16 @@ def work(arguments: argparse.Namespace) -> int:
     if config.identity_file.exists():
         _check_name(config, Identity.load(config.identity_file))
     if not config.daemon:
-        _log_to(config.log_file, verbose=config.verbose)
+        _open_logs(config)
         return _run(config)
     with PidFile(config.lock_file):
         """Only to see, while a person is there to be told, that no worker runs here."""
-    log_file = config.log_file or config.state_dir / BACKGROUND_LOG
+    log_file = config.log_file or config.agent_log
     pid = detach(umask=config.umask, stdout=config.stdout or log_file, stderr=config.stderr or log_file)
     if pid:
         print(f"the worker runs in the background (pid {pid}), its log is {log_file}")
         return 0
-    _log_to(log_file, verbose=config.verbose)
+    _open_logs(config)
     try:
         return _run(config)
     except AgentError as error:
@@ -111,20 +110,28 @@ def _check_name(config: Config, identity: Identity) -> None:
         )
 
 
-def _log_to(file: Path | None, *, verbose: bool) -> None:
-    handler: logging.Handler
-    if file is None:
-        handler = logging.StreamHandler(sys.stderr)
-    else:
-        from logging import handlers
+def _open_logs(config: Config) -> None:
+    """Log to the worker's own file, and to stderr or to what was asked for in its place.
 
-        try:
-            handler = handlers.WatchedFileHandler(file, encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(
-                f"the log file {file} cannot be written ({error.strerror}); choose another one"
-            ) from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
-    logging.getLogger().addHandler(handler)
+    :raises ConfigError: a file cannot be written.
+    """
+    if handler := _second_log(config):
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+        logging.getLogger().addHandler(handler)
+    open_log(config.agent_log, max_size=config.worker_log_max_size, backups=config.worker_log_backups)
     # Only ours: the libraries' debug messages show headers, and those hold tokens.
-    logging.getLogger("airflow_edge").setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("airflow_edge").setLevel(logging.DEBUG if config.verbose else logging.INFO)
+
+
+def _second_log(config: Config) -> logging.Handler | None:
+    if config.log_file in {None, config.agent_log}:
+        # In the background stderr is the worker's own file, unless it was sent elsewhere: no line twice.
+        return None if config.daemon else logging.StreamHandler(sys.stderr)
+    from logging import handlers
+
+    try:
+        return handlers.WatchedFileHandler(config.log_file, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"the log file {config.log_file} cannot be written ({error.strerror}); choose another one"
+        ) from error

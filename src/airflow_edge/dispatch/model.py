@@ -9,6 +9,7 @@ from uuid import UUID
 
 from airflow_edge.protocol.messages import JobKind
 from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.protocol.worker_log import Record
 
 CONDITIONS = "conditions"
 """Among a worker's facts: why it takes no new job, in words; empty if it does."""
@@ -173,6 +174,33 @@ class LogPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogRequest:
+    """Somebody at the centre wants to see a worker's own log."""
+
+    id: str
+    until: datetime
+    level: int
+    """The least level; the numbers are those of `logging`."""
+    lines: int
+    """How many past records to begin with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLogBatch:
+    """Records of a worker's own log that came together."""
+
+    number: int
+    """Rises with each batch of a worker."""
+    run: str
+    """Names the agent's process."""
+    first: int
+    """How many records that process had sent, or could have, before these."""
+    answers: str
+    """The request whose past records end here."""
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
     """An enrolled worker."""
 
@@ -196,6 +224,8 @@ class Worker:
     agent_version: str | None
     airflow_version: str | None
     system: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    log_request: LogRequest | None = None
+    """The last request for its own log, over or not."""
     disconnect_grace: timedelta | None = None
     """How long its jobs are waited for while it is out of reach, where it has a grace of its own."""
 

@@ -23,11 +23,13 @@ from airflow_edge.dispatch.model import (
     LinkFacts,
     LogPart,
     LogProgress,
+    LogRequest,
     Unwanted,
     Worker,
+    WorkerLogBatch,
 )
 from airflow_edge.dispatch.reports import Reading, Report
-from airflow_edge.protocol.messages import LogChunk, LogEnd
+from airflow_edge.protocol.messages import LogChunk, LogEnd, WorkerLog
 from airflow_edge.protocol.states import WorkerState
 
 
@@ -250,3 +252,25 @@ class LogUpkeep(Protocol):
 
         :raises LogStoreError: it cannot be used; says why, and what to do.
         """
+
+
+class WorkerLogs(Protocol):
+    """The workers' own logs. `dispatch.worker_log` makes of the batches what a person reads."""
+
+    def append_worker_log(self, worker_id: UUID, batch: WorkerLog, *, quota: int, now: datetime) -> bool:
+        """Keep a batch, and delete the worker's oldest ones where that is more than `quota` bytes.
+
+        False if it is none, is more than the quota by itself, or if this worker is not known.
+        """
+
+    def read_worker_log(self, worker_id: UUID, *, after: int = 0) -> list[WorkerLogBatch]:
+        """Give the batches with higher numbers than `after`, oldest first, at most some at once."""
+
+    def last_worker_log(self, worker_id: UUID) -> int:
+        """Give the number of the newest batch, 0 if there is none."""
+
+    def want_worker_log(self, worker_id: UUID, request: LogRequest, *, now: datetime) -> LogRequest:
+        """Ask a worker for its own log; give what it is asked for with the requests of others that last."""
+
+    def purge_worker_logs(self, *, before: datetime, limit: int) -> int:
+        """Delete batches that came before then, at most `limit`; say how many."""

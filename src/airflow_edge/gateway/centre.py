@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
+from datetime import UTC, datetime
 from typing import Protocol
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from airflow_edge.dispatch.ports import Enrollments, JobQueue, Logs, LogUpkeep, Nonces, TaskCalls, Tasks, WorkerRegistry
+from airflow_edge.dispatch.ports import (
+    Enrollments,
+    JobQueue,
+    Logs,
+    LogUpkeep,
+    Nonces,
+    TaskCalls,
+    Tasks,
+    WorkerLogs,
+    WorkerRegistry,
+)
 from airflow_edge.gateway.authentication import Authenticator
 from airflow_edge.gateway.background import Background
 from airflow_edge.gateway.config import GatewayConfig
@@ -20,6 +32,7 @@ from airflow_edge.gateway.logkeeper import LogKeeper
 from airflow_edge.gateway.notify import Listener
 from airflow_edge.gateway.polling import Polls
 from airflow_edge.gateway.store_calls import StoreCalls
+from airflow_edge.protocol.messages import WorkerLog
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +40,11 @@ NOTIFIED_POLL_INTERVAL = 5.0
 """Seconds between two looks at the queue while the database notifies us: only to be safe."""
 
 
-class Store(JobQueue, Tasks, WorkerRegistry, Enrollments, Nonces, TaskCalls, Logs, LogUpkeep, Protocol):
+WORKER_LOGS_AT_ONCE = 2
+"""How many of the database's threads the workers' own logs may take: the others are for jobs."""
+
+
+class Store(JobQueue, Tasks, WorkerRegistry, Enrollments, Nonces, TaskCalls, Logs, LogUpkeep, WorkerLogs, Protocol):
     """Everything the gateway asks of a store."""
 
 
@@ -50,6 +67,7 @@ class Centre:
         self.dispatcher = Dispatcher(
             store, calls, self.links, offer_timeout=config.offer_timeout, poll_interval=self._poll_interval
         )
+        self._worker_log_turns = asyncio.Semaphore(WORKER_LOGS_AT_ONCE)
         self._listener = listener
         self._keeper = Keeper(store, calls, self.links, self.directory, self.authenticator.seen, self.requeued, config)
         self._log_keeper = LogKeeper(store, config)
@@ -81,6 +99,20 @@ class Centre:
         self.dispatcher.wake()
         if self._listener is not None:
             self._listener.tell()
+
+    async def keep_worker_log(self, worker_id: UUID, batch: WorkerLog) -> None:
+        """Store a batch of a worker's own log.
+
+        :raises StoreUnavailableError: the database failed.
+        """
+        async with self._worker_log_turns:
+            await self.calls.run(
+                self.store.append_worker_log,
+                worker_id,
+                batch,
+                quota=self.config.worker_log_quota,
+                now=datetime.now(UTC),
+            )
 
     def _poll_interval(self) -> float:
         if self._listener is not None and self._listener.connected:

@@ -34,6 +34,9 @@ class GatewayConfig:
     log_store: str | None = None
     log_retention: timedelta | None = None
     """None: for ever."""
+    worker_log_quota: int = 1024 * 1024
+    """Bytes of each worker's own log that are kept."""
+    worker_log_purge: timedelta = timedelta(days=7)
 
     @property
     def silence(self) -> float:
@@ -69,6 +72,8 @@ def read_config() -> GatewayConfig:
         job_fail_purge=timedelta(minutes=_number("job_fail_purge")),
         log_store=_url("log_store"),
         log_retention=timedelta(days=days) if (days := _number("log_retention")) > 0 else None,
+        worker_log_quota=int(_number("worker_log_quota") * 1024 * 1024),
+        worker_log_purge=timedelta(days=_number("worker_log_purge")),
     )
 
 

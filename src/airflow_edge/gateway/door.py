@@ -23,6 +23,7 @@ from airflow_edge.gateway.logs import LogLane
 from airflow_edge.gateway.slots import Key
 from airflow_edge.gateway.store_calls import StoreUnavailableError
 from airflow_edge.gateway.websocket import WebSocketConnection
+from airflow_edge.gateway.worker_logs import WorkerLogLane
 from airflow_edge.protocol import logdata, version
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.messages import CentreFrame, Hello, Offer, Rejected, SiteFrame, Welcome, encode
@@ -109,7 +110,7 @@ async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None
             now=datetime.now(UTC),
         )
         session, again = _go_on(hello, parked if admission.resumed else None)
-        link = _make_link(centre, link_id, worker, hello, session)
+        link = _make_link(centre, link_id, worker, hello, session, protocol)
         _count(link, admission, lease=centre.config.offer_timeout, now=clock())
         welcome = Welcome(
             protocol=protocol,
@@ -205,7 +206,12 @@ def _go_on(hello: Hello, parked: Parked | None) -> tuple[Session[CentreFrame, Si
 
 
 def _make_link(
-    centre: Centre, link_id: UUID, worker: Worker, hello: Hello, session: Session[CentreFrame, SiteFrame]
+    centre: Centre,
+    link_id: UUID,
+    worker: Worker,
+    hello: Hello,
+    session: Session[CentreFrame, SiteFrame],
+    protocol: int,
 ) -> Link:
     run, store = centre.calls.run, centre.store
     lane = LogLane(
@@ -218,6 +224,8 @@ def _make_link(
         hello,
         session,
         lane,
+        WorkerLogLane(lambda batch: centre.keep_worker_log(worker.id, batch)),
+        protocol=protocol,
         settle=lambda reports: run(store.settle, worker.id, reports, now=datetime.now(UTC)),
         wake_dispatcher=centre.dispatcher.wake,
         requeued=centre.requeued,

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from airflow_edge.dispatch.ports import JobQueue, Nonces, TaskCalls, Tasks, WorkerRegistry
+from airflow_edge.dispatch.ports import JobQueue, Nonces, TaskCalls, Tasks, WorkerLogs, WorkerRegistry
 from airflow_edge.gateway import connection
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.directory import WorkerDirectory
@@ -35,7 +35,7 @@ SETTLING = 60.0
 """Seconds without trouble before jobs are declared lost: after an outage of the centre, workers have to come back."""
 
 
-class Store(JobQueue, Tasks, WorkerRegistry, Nonces, TaskCalls, Protocol):
+class Store(JobQueue, Tasks, WorkerRegistry, Nonces, TaskCalls, WorkerLogs, Protocol):
     """The ports that the keeper needs."""
 
 
@@ -112,6 +112,7 @@ class Keeper:
                 link.close(connection.REPLACED, "a newer link of this worker has replaced it")
             else:
                 link.worker = worker
+                link.ask_for_log(worker.log_request, now=asked_at)
 
     async def _stop_unwanted(self) -> None:
         links: dict[UUID, Link] = {link.worker.id: link for link in self._links if link.open}
@@ -165,3 +166,10 @@ class Keeper:
         ):
             pass
         await self._calls.run(self._store.forget_calls)
+        while (
+            await self._calls.run(
+                self._store.purge_worker_logs, before=now - self._config.worker_log_purge, limit=PURGE_AT_ONCE
+            )
+            == PURGE_AT_ONCE
+        ):
+            pass

@@ -7,10 +7,11 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from airflow_edge.dispatch.model import CONDITIONS, ClaimedJob, Worker
+from airflow_edge.dispatch.model import CONDITIONS, ClaimedJob, LogRequest, Worker
 from airflow_edge.dispatch.reports import Reading, Report
 from airflow_edge.gateway import connection as codes
 from airflow_edge.gateway.connection import Connection, ConnectionClosedError
@@ -19,6 +20,7 @@ from airflow_edge.gateway.outbox import Outbox
 from airflow_edge.gateway.progress import Progress
 from airflow_edge.gateway.reports import ReportLane
 from airflow_edge.gateway.slots import Key, Slots
+from airflow_edge.gateway.worker_logs import WorkerLogLane
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.messages import (
     Accepted,
@@ -39,10 +41,13 @@ from airflow_edge.protocol.messages import (
     Status,
     Stop,
     Void,
+    WantWorkerLog,
+    WorkerLog,
     encode,
 )
 from airflow_edge.protocol.session import Session
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.protocol.version import WORKER_LOG
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +78,9 @@ class Link:
         hello: Hello,
         session: Session[CentreFrame, SiteFrame],
         log_lane: LogLane,
+        worker_log_lane: WorkerLogLane,
         *,
+        protocol: int,
         settle: Callable[[list[Report]], Awaitable[list[Reading]]],
         wake_dispatcher: Callable[[], None],
         requeued: Callable[[], None],
@@ -81,6 +88,7 @@ class Link:
     ) -> None:
         """Take over a connection whose `Hello` was answered.
 
+        :param protocol: the version that both sides speak
         :param settle: applies reports of this worker in one transaction
         :param wake_dispatcher: is called when the worker could take more
         :param requeued: is called when a job of this worker is back in the queue
@@ -105,6 +113,9 @@ class Link:
         self._silence = silence
         self._reports = ReportLane(settle, self._settled)
         self._logs = log_lane
+        self._worker_log = worker_log_lane
+        self._protocol = protocol
+        self._asked_for: LogRequest | None = None
         self._goodbye: int | None = None
 
     @property
@@ -172,6 +183,14 @@ class Link:
         self.slots.free(key)
         self.send(Void(**key._asdict(), reason=reason))
 
+    def ask_for_log(self, request: LogRequest | None, *, now: datetime) -> None:
+        """Ask the worker, once, for its own log, if it knows such requests and this one is not over."""
+        if request is None or request == self._asked_for or self._protocol < WORKER_LOG:
+            return
+        self._asked_for = request
+        if (left := (request.until - now).total_seconds()) > 0:
+            self.send(WantWorkerLog(request=request.id, seconds=left, level=request.level, lines=request.lines))
+
     def close(self, code: int, reason: str) -> None:
         """End the link; nothing is sent or acknowledged on it from here on."""
         if self.open:
@@ -199,6 +218,7 @@ class Link:
                 ("sending", self._send(connection)),
                 ("reports", self._reports.run()),
                 ("logs", self._logs.run(self._log_acknowledged, self._log_finished)),
+                ("worker's log", self._worker_log.run()),
             )
         ]
         try:
@@ -242,7 +262,7 @@ class Link:
                 await self._take(frame.seq, frame.body)
 
     async def _take(self, seq: int, message: SiteMessage) -> None:
-        if (seq == 0) != isinstance(message, Hello | Status | LogChunk | Ping):
+        if (seq == 0) != isinstance(message, Hello | Status | LogChunk | WorkerLog | Ping):
             raise RemoteProtocolError(f"a {type(message).__name__} with the number {seq}")
         match message:
             case Refused():
@@ -257,6 +277,8 @@ class Link:
                 await self._logs.put_chunk(message)
             case LogEnd():
                 await self._logs.put_end(seq, message)
+            case WorkerLog():
+                self._worker_log.put(message, now=asyncio.get_running_loop().time())
             case Goodbye():
                 self.state = WorkerState.OFFLINE
                 self._goodbye = seq

@@ -20,9 +20,13 @@ MAX_FRAME_BYTES = 8 * 1024 * 1024
 MAX_LOG_CHUNK_BYTES = 256 * 1024
 """Uncompressed bytes of a task's log in one message."""
 
+MAX_WORKER_LOG_BYTES = 128 * 1024
+"""Uncompressed bytes of a worker's own log in one message."""
+
 JobId: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 Assignment: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+RequestId: TypeAlias = Annotated[str, msgspec.Meta(max_length=64)]
 Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=4096)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 JobKind: TypeAlias = Literal["task", "callback"]
@@ -139,6 +143,22 @@ class LogEnd(JobMessage, frozen=True, kw_only=True):
     start: Count = 0
 
 
+class WorkerLog(Message, frozen=True, kw_only=True):
+    """Records of the worker's own log, in the order of their times: `worker_log.pack`, zstd-compressed.
+
+    Not numbered and not acknowledged: what is lost is lost. `first` counts the records that the agent process `run` has
+    sent, or could have sent, before these, so that a gap is seen. Since version 2.
+    """
+
+    run: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    first: Count
+    size: Annotated[int, msgspec.Meta(ge=1, le=MAX_WORKER_LOG_BYTES)]
+    """Of the plain bytes."""
+    data: Annotated[bytes, msgspec.Meta(max_length=2 * MAX_WORKER_LOG_BYTES)]
+    answers: RequestId = ""
+    """The request whose past records end with this batch."""
+
+
 class Goodbye(Message, frozen=True, kw_only=True):
     """The worker shuts down in good order and holds no job."""
 
@@ -208,13 +228,28 @@ class LogAck(JobMessage, frozen=True, kw_only=True):
     complete: bool = False
 
 
+class WantWorkerLog(Message, frozen=True, kw_only=True):
+    """Send the worker's own log for so many seconds from now, beginning with the last `lines` records of its files.
+
+    A `request` that was heard already is only prolonged. Not numbered: a newer one replaces it. Since version 2.
+    """
+
+    request: RequestId
+    seconds: float
+    level: Annotated[int, msgspec.Meta(ge=0, le=100)]
+    """The least level; the numbers are those of `logging`."""
+    lines: Annotated[int, msgspec.Meta(ge=0, le=100_000)]
+
+
 class Ping(Message, frozen=True, kw_only=True):
     """Carries an acknowledgement when there is nothing else to say, in both directions."""
 
 
-SiteMessage: TypeAlias = Hello | Accepted | Refused | Released | Ended | Status | LogChunk | LogEnd | Goodbye | Ping
-CentreMessage: TypeAlias = Welcome | Rejected | Offer | Stop | Void | LogAck | Ping
-UNNUMBERED = (Hello, Welcome, Rejected, Status, LogChunk, LogAck, Ping)
+SiteMessage: TypeAlias = (
+    Hello | Accepted | Refused | Released | Ended | Status | LogChunk | LogEnd | WorkerLog | Goodbye | Ping
+)
+CentreMessage: TypeAlias = Welcome | Rejected | Offer | Stop | Void | LogAck | WantWorkerLog | Ping
+UNNUMBERED = (Hello, Welcome, Rejected, Status, LogChunk, LogAck, WorkerLog, WantWorkerLog, Ping)
 """Messages that are never sent again: they are answered otherwise, or a newer one replaces them."""
 
 

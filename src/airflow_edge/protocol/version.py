@@ -1,9 +1,18 @@
-"""Which versions of the protocol this release speaks."""
+"""Which versions of the protocol this release speaks.
+
+1. The beginning.
+2. The worker's own log: `WorkerLog`, `WantWorkerLog`.
+
+A message that the other side does not know ends the link, so none is sent that came after the negotiated version.
+"""
 
 from __future__ import annotations
 
 OLDEST = 1
-NEWEST = 1
+NEWEST = 2
+
+WORKER_LOG = 2
+"""The first version with the worker's own log."""
 
 
 def negotiate(peer_oldest: int, peer_newest: int) -> int | None:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from airflow_edge.protocol.local import GENERATION_VARIABLE
+from airflow_edge.protocol.worker_log import Formatter
 from airflow_edge.runtime.environment import for_tasks
 from airflow_edge.runtime.lenient import make_output_lenient
+from airflow_edge.runtime.own_log import OwnLog
 from airflow_edge.runtime.titles import set_title
 
 ALREADY_RUNNING = 4
@@ -29,6 +31,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m airflow_edge.runtime", description="Fork an edge worker's tasks.")
     parser.add_argument("--state-dir", type=Path, required=True, help="the worker's own folder")
     parser.add_argument("--socket", type=Path, help="where to listen (default: runtime.sock in the state folder)")
+    parser.add_argument("--log-file", type=Path, help="where stdout and stderr go, begun anew at a size")
+    parser.add_argument("--log-max-size", type=int, default=10_000_000, help="bytes after which that is done")
+    parser.add_argument("--log-backups", type=int, default=3, help="how many older ones are kept")
     arguments = parser.parse_args(argv)
     path: Path = arguments.socket or arguments.state_dir / "runtime.sock"
 
@@ -53,10 +58,16 @@ def main(argv: list[str] | None = None) -> int:
     environment = for_tasks(os.environ)
     os.environ.clear()
     os.environ.update(environment)
-    return _serve(path, lock, generation)
+    return _serve(path, lock, generation, _own_log(arguments))
 
 
-def _serve(path: Path, lock: int, generation: str) -> int:
+def _own_log(arguments: argparse.Namespace) -> OwnLog | None:
+    if arguments.log_file is None:
+        return None
+    return OwnLog(arguments.log_file, max_size=arguments.log_max_size, backups=arguments.log_backups)
+
+
+def _serve(path: Path, lock: int, generation: str, own_log: OwnLog | None) -> int:
     began = time.monotonic()
     # Airflow reads the environment when it is imported: not before this.
     from airflow_edge.runtime.warm import warm_up
@@ -84,6 +95,7 @@ def _serve(path: Path, lock: int, generation: str) -> int:
             supervise=supervise,
             release=lambda: os.close(lock),
             generation=generation,
+            tidy=own_log.rotate if own_log else None,
         )
         log.info("ready for tasks of Airflow %s after %.1f s", airflow_version, time.monotonic() - began)
         server.run()
@@ -94,7 +106,7 @@ def _serve(path: Path, lock: int, generation: str) -> int:
 def _log_to_stderr() -> None:
     # After Airflow, which arranges the root logger to its own liking.
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(Formatter())
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False

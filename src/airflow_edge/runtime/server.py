@@ -84,10 +84,12 @@ class Server:
         supervise: Callable[[Path, int], NoReturn],
         release: Callable[[], None],
         generation: str = "",
+        tidy: Callable[[], None] | None = None,
     ) -> None:
         """:param supervise: what a forked process does, given the job's folder and a descriptor for its own output
 
         :param release: called once, when another runtime may serve at this socket
+        :param tidy: is called every few seconds
         """
         self._listener = listener
         self._path = Path(listener.getsockname())
@@ -96,6 +98,7 @@ class Server:
         self._generation = generation
         self._supervise = supervise
         self._release = release
+        self._tidy = tidy
         self._selector = selectors.DefaultSelector()
         self._signals, self._wakeup = socket.socketpair()
         self._agent: socket.socket | None = None
@@ -130,6 +133,8 @@ class Server:
             if time.monotonic() >= look_around:
                 look_around = time.monotonic() + _LOOK_AROUND
                 self._retire_if_forgotten()
+                if self._tidy is not None:
+                    self._tidy()
         self._leave_socket()
 
     def _timeout(self, look_around: float) -> float:

@@ -11,10 +11,11 @@ from airflow_edge.store.logs import LogShelf
 from airflow_edge.store.nonces import NonceBook
 from airflow_edge.store.tasks import Tasks
 from airflow_edge.store.transactions import SessionFactory, Transactions
+from airflow_edge.store.worker_logs import WorkerLogShelf
 from airflow_edge.store.workers import Workers
 
 
-class SqlStore(Claims, Jobs, Tasks, Workers, EnrollmentDesk, NonceBook, CallBook, LogShelf, LogUpkeep):
+class SqlStore(Claims, Jobs, Tasks, Workers, EnrollmentDesk, NonceBook, CallBook, LogShelf, LogUpkeep, WorkerLogShelf):
     """All nouns of the store on one database; each call is one transaction and may be made from any thread.
 
     :param session_factory: makes a session of its own at each call, Airflow's `settings.NonScopedSession` for example

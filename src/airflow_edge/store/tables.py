@@ -60,6 +60,8 @@ class WorkerRow(Base):
     agent_version: Mapped[str | None] = mapped_column(ForeignText(100))
     airflow_version: Mapped[str | None] = mapped_column(ForeignText(100))
     system: Mapped[dict[str, Any]] = mapped_column(JSON)
+    log_request: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """The last request for its own log."""
 
 
 class JobRow(Base):
@@ -214,4 +216,20 @@ class LogChunkRow(Base):
     log_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     offset: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     size: Mapped[int]
+    data: Mapped[bytes] = mapped_column(Blob)
+
+
+class WorkerLogRow(Base):
+    """Records of a worker's own log that came together; `data` is as in `messages.WorkerLog`."""
+
+    __tablename__ = "airflow_edge_worker_log"
+
+    worker_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    run: Mapped[str] = mapped_column(ForeignText(64))
+    first: Mapped[int] = mapped_column(BigInteger)
+    answers: Mapped[str] = mapped_column(ForeignText(64))
+    size: Mapped[int]
+    """Bytes that it counts for: its data, and something for the row."""
     data: Mapped[bytes] = mapped_column(Blob)

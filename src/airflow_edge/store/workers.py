@@ -16,6 +16,7 @@ from airflow_edge.dispatch.model import LinkFacts, Worker
 from airflow_edge.protocol.states import WORKER_TRANSITIONS, WorkerEvent, WorkerState
 from airflow_edge.store.tables import WorkerRow
 from airflow_edge.store.transactions import Transactions
+from airflow_edge.store.worker_logs import to_request
 
 _MAY_FALL_SILENT = frozenset(state for state, steps in WORKER_TRANSITIONS.items() if WorkerEvent.SILENT in steps)
 
@@ -159,6 +160,7 @@ def to_worker(row: WorkerRow) -> Worker:
         airflow_version=row.airflow_version,
         system=row.system,
         disconnect_grace=to_duration(row.disconnect_grace),
+        log_request=None if row.log_request is None else to_request(row.log_request),
     )
 
 

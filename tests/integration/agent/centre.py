@@ -61,6 +61,7 @@ class Centre:
     """What has come is in the lists; what is to come is said with the methods."""
 
     public_key: str
+    protocol: int = 1
     heartbeat_interval: float = 0.3
     acknowledge: bool = True
     take_logs: bool = True
@@ -206,7 +207,7 @@ class Centre:
             session = self._sessions[hello.session_id] = centre_session(hello.session_id)
         again = session.resume(hello.received) if resumed else []
         welcome = Welcome(
-            protocol=1,
+            protocol=self.protocol,
             resumed=resumed,
             received=session.handled,
             name="site-1",

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 from airflow_edge.agent.config import load
 from airflow_edge.agent.errors import AgentError
+from airflow_edge.agent.identity import make_private_folder
+from airflow_edge.agent.own_log import open_log
 from airflow_edge.agent.worker import run_worker
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if os.environ.get("VERBOSE"):
+        logging.getLogger("airflow_edge").setLevel(logging.DEBUG)
+    config = load()
+    make_private_folder(config.state_dir)
+    open_log(config.agent_log, max_size=config.worker_log_max_size, backups=config.worker_log_backups)
     try:
-        sys.exit(run_worker(load()))
+        sys.exit(run_worker(config))
     except AgentError as error:
         sys.stderr.write(f"airflow-edge: {error}\n")
         sys.exit(error.exit_status)

@@ -161,7 +161,7 @@ def encoded(value):
         return msgspec.msgpack.encode(repr(value))
 
 
-UNNUMBERED = {"Hello", "Status", "LogChunk", "Ping"}
+UNNUMBERED = {"Hello", "Status", "LogChunk", "WorkerLog", "Ping"}
 
 
 def generated(strategy, count):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -22,6 +23,16 @@ def machine(tmp_path):
     machine = Machine(tmp_path / "machine")
     yield machine
     machine.close()
+
+
+@pytest.fixture
+def enrolled(centre, machine, request):
+    """A machine that is a worker, named after its test."""
+    name = re.sub("[^a-z0-9_]+", "-", request.node.name)[:100]
+    said = machine.type("enroll", centre.http, centre.token(), "--name", name)
+    assert said.status == 0, said.err
+    machine.name = name
+    return machine
 
 
 @pytest.fixture(params=["HTTP/1.0", "HTTP/1.1"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import socket
 
@@ -14,16 +13,6 @@ import pytest
 from harness.waiting import wait_for
 from tests.integration.runtime.agent import is_alive
 from tests.integration.site.centre import JWT_SECRET
-
-
-@pytest.fixture
-def enrolled(centre, machine, request):
-    """A machine that is a worker, named after its test."""
-    name = re.sub("[^a-z0-9_]+", "-", request.node.name)[:100]
-    said = machine.type("enroll", centre.http, centre.token(), "--name", name)
-    assert said.status == 0, said.err
-    machine.name = name
-    return machine
 
 
 def ended(worker) -> tuple[int, str]:

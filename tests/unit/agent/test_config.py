@@ -130,9 +130,15 @@ def test_every_default_of_a_site_makes_sense(home):
         "ca_file",
         "log_bandwidth",
         "min_free_disk",
+        "local_log_max_age",
+        "local_log_max_size",
+        "local_log_min_free",
         "state_dir",
         "task_stop_grace",
         "worker_concurrency",
+        "worker_log_backups",
+        "worker_log_level",
+        "worker_log_max_size",
         "worker_umask",
     }
     config(home)

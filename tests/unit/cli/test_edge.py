@@ -8,7 +8,7 @@ import pytest
 from airflow_edge import __version__
 from airflow_edge.cli.edge import build_parser, main
 
-COMMANDS = ("enroll", "worker", "stop", "status")
+COMMANDS = ("enroll", "worker", "stop", "status", "logs")
 
 
 def test_the_version_is_printed(capsys):

@@ -1,19 +1,21 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from starlette.websockets import WebSocket
 
-from airflow_edge.dispatch.model import CONDITIONS, Worker
+from airflow_edge.dispatch.model import CONDITIONS, LogRequest, Worker
 from airflow_edge.dispatch.reports import Reading
 from airflow_edge.gateway.link import Link
 from airflow_edge.gateway.logs import LogLane
 from airflow_edge.gateway.slots import Key
 from airflow_edge.gateway.websocket import WebSocketConnection
+from airflow_edge.gateway.worker_logs import WorkerLogLane
 from airflow_edge.protocol.messages import (
     Accepted,
     Ended,
@@ -22,11 +24,14 @@ from airflow_edge.protocol.messages import (
     Refused,
     Status,
     Stop,
+    WantWorkerLog,
+    WorkerLog,
     decode_centre_frame,
     encode,
 )
 from airflow_edge.protocol.session import centre_session, site_session
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.protocol.version import NEWEST, WORKER_LOG
 
 JOB: dict[str, Any] = {"job_id": str(uuid4()), "assignment": 1}
 KEY = Key(JOB["job_id"], 1)
@@ -66,7 +71,9 @@ class Wire:
 class World:
     """A link whose store answers when the test lets it."""
 
-    def __init__(self, **hello):
+    def __init__(self, protocol=NEWEST, **hello):
+        self.protocol = protocol
+        self.worker_log: list[WorkerLog] = []
         self.wire = Wire()
         self.site = site_session("s")
         self.settled: list[list] = []
@@ -110,6 +117,8 @@ class World:
             Hello(**{**fields, **hello}),
             centre_session("s"),
             LogLane(self.no_log, self.no_log),
+            WorkerLogLane(self.keep_worker_log),
+            protocol=self.protocol,
             settle=self.settle,
             wake_dispatcher=lambda: setattr(self, "woken", self.woken + 1),
             requeued=lambda: setattr(self, "requeued", self.requeued + 1),
@@ -120,6 +129,9 @@ class World:
         await self.may_settle.wait()
         self.settled.append(reports)
         return [Reading.APPLY] * len(reports)
+
+    async def keep_worker_log(self, batch):
+        self.worker_log.append(batch)
 
     async def no_log(self, _):
         return None
@@ -208,3 +220,39 @@ async def test_a_worker_that_says_why_it_takes_no_job_is_offered_none_until_it_d
 @pytest.mark.parametrize(("asked", "served"), [(None, {"a", "b"}), (("b", "c"), {"b"}), ((), set())])
 async def test_it_serves_what_it_asks_for_and_may(asked, served):
     assert World(queues=asked).link.queues == served
+
+
+NOW = datetime(2026, 3, 4, tzinfo=UTC)
+REQUEST = LogRequest(id="r", until=NOW + timedelta(seconds=30), level=20, lines=5)
+
+
+async def test_a_worker_is_asked_for_its_own_log_once_until_the_request_changes(world):
+    for _ in range(3):
+        world.link.ask_for_log(REQUEST, now=NOW)
+    longer = replace(REQUEST, until=NOW + timedelta(seconds=60))
+    world.link.ask_for_log(longer, now=NOW)
+    world.link.ask_for_log(replace(REQUEST, id="over", until=NOW), now=NOW)
+    world.link.send(Ping())
+    heard = [(await world.wire.hear()).body for _ in range(3)]
+    assert heard == [
+        WantWorkerLog(request="r", seconds=30, level=20, lines=5),
+        WantWorkerLog(request="r", seconds=60, level=20, lines=5),
+        Ping(),
+    ]
+
+
+async def test_a_worker_too_old_for_it_is_not_asked():
+    world = World(protocol=WORKER_LOG - 1)
+    world.link.ask_for_log(REQUEST, now=NOW)
+    world.link.send(Ping())
+    running = asyncio.create_task(world.link.run(await world.wire.accepted()))
+    assert (await world.wire.hear()).body == Ping()
+    running.cancel()
+
+
+async def test_a_workers_own_log_is_kept_beside_everything_else(world):
+    batch = WorkerLog(run="r", first=0, size=1, data=b"x")
+    world.wire.say(world.site.send(Accepted(**JOB)))
+    world.wire.say(world.site.send(batch))
+    await until(lambda: world.worker_log == [batch])
+    assert world.settled == []

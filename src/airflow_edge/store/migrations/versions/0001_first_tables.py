@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("agent_version", sa.String(100)),
         sa.Column("airflow_version", sa.String(100)),
         sa.Column("system", sa.JSON(), nullable=False),
+        sa.Column("log_request", sa.JSON()),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_airflow_edge_worker")),
         sa.UniqueConstraint("name", name=op.f("uq_airflow_edge_worker_name")),
     )
@@ -157,8 +158,21 @@ def upgrade() -> None:
         sa.Column("data", sa.LargeBinary(2**24 - 1), nullable=False),
         sa.PrimaryKeyConstraint("log_id", "offset", name=op.f("pk_airflow_edge_log_chunk")),
     )
+    op.create_table(
+        "airflow_edge_worker_log",
+        sa.Column("worker_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("received_at", TIMESTAMP, nullable=False),
+        sa.Column("run", sa.String(64), nullable=False),
+        sa.Column("first", sa.BigInteger(), nullable=False),
+        sa.Column("answers", sa.String(64), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("data", sa.LargeBinary(2**24 - 1), nullable=False),
+        sa.PrimaryKeyConstraint("worker_id", "number", name=op.f("pk_airflow_edge_worker_log")),
+    )
+    op.create_index(op.f("ix_airflow_edge_worker_log_received_at"), "airflow_edge_worker_log", ["received_at"])
 
 
 def downgrade() -> None:
-    for table in ("log_chunk", "log", "call", "nonce", "enroll_token", "job", "worker"):
+    for table in ("worker_log", "log_chunk", "log", "call", "nonce", "enroll_token", "job", "worker"):
         op.drop_table(f"airflow_edge_{table}")
