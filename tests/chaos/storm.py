@@ -25,9 +25,9 @@ from tests.chaos.saboteur import Exit, Saboteur
 
 DAG = "chaos"
 PLACES = tuple(f"site-{number}" for number in range(1, 6))
-CONCURRENCY = 4
+CONCURRENCY = 5
 TASKS_PER_RUN = 20
-RUNS_AT_ONCE = 8
+RUNS_AT_ONCE = 12
 SCHEDULERS = 2
 
 DRAIN_TIMEOUT = 420.0
