@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +22,11 @@ from airflow_edge.dispatch.ports import LogStoreError, LogUnreadableError
 from airflow_edge.store.log_rows import LARGEST_ROW
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import LogChunkRow, LogRow
+from tests.contract.dying import KILLED
 from tests.contract.log_world import BUCKET, PATH, Place, Sessions, chunk, end, finish, running_job, send
 from tests.contract.world import NOW, ended, enrolled
 
+ROOT = Path(__file__).parents[2]
 WEEK = timedelta(days=7, seconds=1)
 LONG = random.Random(7).randbytes(2 * LARGEST_ROW + 1_000_000)
 
@@ -158,6 +162,31 @@ def test_two_that_tidy_at_once_do_no_harm(
     log_place.tidy()
     assert {path: whole(store, path) for path in texts} == texts
     assert (log_place.rows(), len(objects())) == ((4, 0) if log_place.url is None else (0, 4))
+
+
+def test_wherever_a_process_dies_the_log_is_whole_and_the_next_one_goes_on(
+    store: SqlStore, log_place: Place, worker: UUID, job: ClaimedJob, objects: Callable[[], list[str]]
+) -> None:
+    engine = log_place.sessions.kw["bind"]
+    if engine.dialect.name != "sqlite":
+        pytest.skip("it is about the order of the steps, which is the same everywhere")
+    text = random.Random(12).randbytes(300_000)
+    send(store, worker, job, text, pieces=9_000)
+    finish(store, worker, job, text)
+    ends, now = [], NOW
+    for lives in range(20):
+        # The one before has put the log off before it died.
+        now += timedelta(minutes=11)
+        command = [sys.executable, "-m", "tests.contract.dying"]
+        arguments = [engine.url.render_as_string(), log_place.url or "", str(lives), now.isoformat()]
+        ends.append(subprocess.run(command + arguments, cwd=ROOT, timeout=120, check=False).returncode)
+        assert whole(store) == text
+        assert len(objects()) <= 2
+        if ends[-1] == 0:
+            break
+    assert ends == [*[KILLED] * (len(ends) - 1), 0]
+    assert len(ends) > 3
+    assert (log_place.rows(), len(objects())) == ((1, 0) if log_place.url is None else (0, 1))
 
 
 def test_the_rest_of_a_log_is_given_up_after_a_week_and_taken_if_it_comes_all_the_same(

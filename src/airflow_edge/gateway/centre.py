@@ -40,6 +40,8 @@ NOTIFIED_POLL_INTERVAL = 5.0
 """Seconds between two looks at the queue while the database notifies us: only to be safe."""
 
 
+MOST_LOG_CHECKS = 3
+"""Ends of logs that are checked at once: a long one keeps a thread busy for seconds, and others need threads, too."""
 WORKER_LOGS_AT_ONCE = 2
 """How many of the database's threads the workers' own logs may take: the others are for jobs."""
 
@@ -70,6 +72,7 @@ class Centre:
         self._worker_log_turns = asyncio.Semaphore(WORKER_LOGS_AT_ONCE)
         self._listener = listener
         self._keeper = Keeper(store, calls, self.links, self.directory, self.authenticator.seen, self.requeued, config)
+        self.log_checks = asyncio.Semaphore(MOST_LOG_CHECKS)
         self._log_keeper = LogKeeper(store, config)
         self._background = Background()
 

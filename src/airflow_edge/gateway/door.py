@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from airflow_edge import __version__
-from airflow_edge.dispatch.model import LinkFacts, Worker
+from airflow_edge.dispatch.model import LinkFacts, LogProgress, Worker
 from airflow_edge.gateway.admission import Admission, Previous, admit
 from airflow_edge.gateway.answers import RefusedError, not_ready, problem_response
 from airflow_edge.gateway.centre import Centre
@@ -26,7 +26,7 @@ from airflow_edge.gateway.websocket import WebSocketConnection
 from airflow_edge.gateway.worker_logs import WorkerLogLane
 from airflow_edge.protocol import logdata, version
 from airflow_edge.protocol.errors import RemoteProtocolError
-from airflow_edge.protocol.messages import CentreFrame, Hello, Offer, Rejected, SiteFrame, Welcome, encode
+from airflow_edge.protocol.messages import CentreFrame, Hello, LogEnd, Offer, Rejected, SiteFrame, Welcome, encode
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.session import Session, centre_session
 from airflow_edge.protocol.states import JobState, WorkerState
@@ -214,10 +214,12 @@ def _make_link(
     protocol: int,
 ) -> Link:
     run, store = centre.calls.run, centre.store
-    lane = LogLane(
-        lambda chunk: run(store.append_log, worker.id, chunk, now=datetime.now(UTC)),
-        lambda end: run(store.finish_log, worker.id, end, now=datetime.now(UTC)),
-    )
+
+    async def finish(end: LogEnd) -> LogProgress | None:
+        async with centre.log_checks:
+            return await run(store.finish_log, worker.id, end, now=datetime.now(UTC))
+
+    lane = LogLane(lambda chunk: run(store.append_log, worker.id, chunk, now=datetime.now(UTC)), finish)
     return Link(
         link_id,
         worker,

@@ -26,6 +26,7 @@ class LogLane:
         self._append = append
         self._finish = finish
         self._waiting: asyncio.Queue[tuple[int, LogChunk | LogEnd]] = asyncio.Queue(MOST_WAITING)
+        self._ends: asyncio.Queue[tuple[int, LogEnd]] = asyncio.Queue(MOST_WAITING)
 
     async def put_chunk(self, chunk: LogChunk) -> None:
         """Add a piece, as soon as there is room."""
@@ -45,15 +46,24 @@ class LogLane:
         :param acknowledge: is told up to which offset a log is stored
         :param finished: is told of each end: its number, the job, the offset, and whether the log is complete
         """
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._keep_pieces(acknowledge))
+            loops.create_task(self._check_ends(finished))
+
+    async def _keep_pieces(self, acknowledge: Callable[[Key, int], None]) -> None:
         while True:
             seq, message = await self._waiting.get()
-            key = Key(message.job_id, message.assignment)
             if isinstance(message, LogChunk):
                 progress = await persist(lambda chunk=message: self._append(chunk))  # type: ignore[misc]
-                acknowledge(key, message.offset + message.size if progress is None else progress.offset)
+                offset = message.offset + message.size if progress is None else progress.offset
+                acknowledge(Key(message.job_id, message.assignment), offset)
             else:
-                progress = await persist(lambda end=message: self._finish(end))  # type: ignore[misc]
-                if progress is None:
-                    finished(seq, key, message.size, True)
-                else:
-                    finished(seq, key, progress.offset, progress.complete)
+                # All of its pieces are stored; to check a long log takes seconds, which other logs need not wait for.
+                await self._ends.put((seq, message))
+
+    async def _check_ends(self, finished: Callable[[int, Key, int, bool], None]) -> None:
+        while True:
+            seq, end = await self._ends.get()
+            progress = await persist(lambda end=end: self._finish(end))  # type: ignore[misc]
+            offset, complete = (end.size, True) if progress is None else (progress.offset, progress.complete)
+            finished(seq, Key(end.job_id, end.assignment), offset, complete)

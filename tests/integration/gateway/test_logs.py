@@ -13,6 +13,7 @@ from backports import zstd
 
 from airflow_edge.logs.task_log import EdgeTaskLog
 from airflow_edge.protocol.messages import Accepted, LogAck, LogChunk, LogEnd, Offer
+from tests.integration.gateway.world import wait_until
 
 PATH = "dag_id={dag}/run_id=run/task_id=task/attempt=1.log"
 
@@ -129,3 +130,13 @@ async def test_other_tasks_logs_come_from_where_they_came_before(centre, tmp_pat
     log.upload("here", ti)
     assert (tmp_path / "uploaded").read_text() == "here"
     assert EdgeTaskLog().stream("dag_id=other/attempt=1.log", ti) == ([], [])
+
+
+async def test_the_gateway_compacts_a_log_that_is_complete(centre, task):
+    link, offer, _, _ = task
+    data = b"".join(line(f"line {number}") for number in range(40))
+    third = len(data) // 3
+    await link.say(*(chunk(offer, at, data[at : at + third]) for at in range(0, len(data), third)), end_of(offer, data))
+    await link.until(LogAck, lambda ack: ack.complete)
+    await wait_until(lambda: centre.log_rows(offer.job_id), lambda rows: rows == 1, patience=60)
+    assert b"".join(centre.store.read_log(centre.job(offer.job_id).log_path)) == data

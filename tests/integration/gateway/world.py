@@ -35,7 +35,7 @@ from airflow_edge.gateway.store_calls import StoreCalls
 from airflow_edge.protocol.urls import ENROLL, HEALTH, LINK, PREFIX
 from airflow_edge.store import outbox
 from airflow_edge.store.sql import SqlStore
-from airflow_edge.store.tables import Base, JobRow
+from airflow_edge.store.tables import Base, JobRow, LogChunkRow, LogRow
 from airflow_edge.store.transactions import SessionFactory
 from tests.integration.gateway.site import Site
 
@@ -282,6 +282,13 @@ class Centre:
     def job(self, job_id: UUID | str) -> JobRow:
         with self.sessions() as session:
             return session.scalars(select(JobRow).where(JobRow.id == UUID(str(job_id)))).one()
+
+    def log_rows(self, job_id: UUID | str) -> int:
+        """How many rows hold the log of this job."""
+        with self.sessions() as session:
+            logs = select(LogRow.id).where(LogRow.job_id == UUID(str(job_id)))
+            rows = select(func.count()).select_from(LogChunkRow).where(LogChunkRow.log_id.in_(logs))
+            return session.scalar(rows) or 0
 
     async def wait_for_state(self, job_id: UUID, *states: str, patience: float = 20.0) -> JobRow:
         """Wait until the job is in one of these states."""
