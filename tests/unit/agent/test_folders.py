@@ -53,6 +53,14 @@ def test_an_outcome_is_read_where_there_is_one(folders: JobFolders) -> None:
     assert folders.outcome(KEY) is None
 
 
+def test_only_its_own_folder_says_that_a_job_was_never_begun(folders: JobFolders) -> None:
+    assert folders.was_started(KEY)
+    folders.write(job_file())
+    assert not folders.was_started(KEY)
+    folders.supervisor_log(KEY).touch()
+    assert folders.was_started(KEY)
+
+
 def test_nothing_is_left_of_a_job_that_could_not_be_written(folders: JobFolders) -> None:
     # Something is in the way of the file.
     (folders.folder(KEY) / "job.json" / "x").mkdir(parents=True)
