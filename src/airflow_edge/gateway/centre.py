@@ -38,8 +38,6 @@ log = logging.getLogger(__name__)
 
 NOTIFIED_POLL_INTERVAL = 5.0
 """Seconds between two looks at the queue while the database notifies us: only to be safe."""
-
-
 MOST_LOG_CHECKS = 3
 """Ends of logs that are checked at once: a long one keeps a thread busy for seconds, and others need threads, too."""
 WORKER_LOGS_AT_ONCE = 2
