@@ -65,7 +65,9 @@ def unpack(chunk: LogChunk) -> bytes:
         plain = decompressor.decompress(chunk.data, max_length=chunk.size + 1)
     except zstd.ZstdError:
         return b""
-    return plain if len(plain) == chunk.size and zlib.crc32(plain) == chunk.crc32 else b""
+    # What comes after the one frame would be unpacked by whoever reads the stored bytes.
+    whole = decompressor.eof and not decompressor.unused_data
+    return plain if whole and len(plain) == chunk.size and zlib.crc32(plain) == chunk.crc32 else b""
 
 
 @cache

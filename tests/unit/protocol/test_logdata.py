@@ -43,6 +43,14 @@ def test_a_damaged_chunk_is_empty(damage: dict[str, object]) -> None:
     assert logdata.unpack(msgspec.structs.replace(chunk, **damage)) == b""
 
 
+@pytest.mark.parametrize("after", [b"x", zstd.compress(bytes(64 * 1024 * 1024))], ids=["garbage", "another frame"])
+def test_nothing_may_follow_the_one_frame(after: bytes) -> None:
+    for dictionary in (logdata.NO_DICTIONARY, *logdata.DICTIONARIES):
+        chunk = pack(b"a line\n", dictionary)
+        assert logdata.unpack(msgspec.structs.replace(chunk, data=chunk.data + after)) == b""
+        assert logdata.unpack(msgspec.structs.replace(chunk, data=chunk.data[:-1])) == b""
+
+
 def test_the_best_dictionary_that_both_know() -> None:
     assert logdata.best([1, 4711]) == 1
     assert logdata.best([]) == logdata.best([4711]) == logdata.NO_DICTIONARY
