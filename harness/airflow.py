@@ -136,6 +136,11 @@ class Airflow:
         """A client of the public REST API, as an administrator."""
         return Client(url or self.url, username=_ADMIN, password=self.password)
 
+    @property
+    def login(self) -> tuple[str, str]:
+        """Name and password of the administrator."""
+        return _ADMIN, self.password
+
     def enroll_token(self, *, queues: Sequence[str] = ("default",), uses: int = 1) -> str:
         """A fresh token with which a site can enrol a worker for these queues."""
         options = ["--queues", ",".join(queues), "--ttl", "1h", "--uses", str(uses), "--output", "json"]

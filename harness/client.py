@@ -148,17 +148,22 @@ class Client:
 
     def log(self, run: DagRun, task_id: str, *, try_number: int = 1, map_index: int = -1) -> list[str]:
         """The messages of a task's log in order: a line that was written each, and one for each exception logged."""
+        messages: list[str] = []
+        for entry in self.log_entries(run, task_id, try_number=try_number, map_index=map_index):
+            messages.append(entry["event"])
+            messages += [f"{error['exc_type']}: {error['exc_value']}" for error in entry.get("error_detail") or ()]
+        return messages
+
+    def log_entries(
+        self, run: DagRun, task_id: str, *, try_number: int = 1, map_index: int = -1
+    ) -> list[dict[str, Any]]:
+        """The lines of a task's log with all that is known of each: event, timestamp, level, logger, …"""
         answer = self._http.get(
             f"/api/v2{_task_path(run, task_id)}/logs/{try_number}",
             params={"full_content": True, "map_index": map_index},
             headers={"Accept": "application/x-ndjson"},
         )
-        messages: list[str] = []
-        for line in _checked(answer).text.splitlines():
-            entry = json.loads(line)
-            messages.append(entry["event"])
-            messages += [f"{error['exc_type']}: {error['exc_value']}" for error in entry.get("error_detail") or ()]
-        return messages
+        return [json.loads(line) for line in _checked(answer).text.splitlines()]
 
     def xcom(self, run: DagRun, task_id: str, key: str = "return_value", *, map_index: int = -1) -> Any:
         """The value of one XCom, as JSON has it."""

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_edge import __version__
 from airflow_edge.cli.advice import Facts, Gateway, Tables, findings, is_right
+from airflow_edge.dispatch.ports import LogStoreError
 from airflow_edge.executor.edge3 import edge3_is_installed
 from airflow_edge.logs.finding import open_store
 from airflow_edge.protocol.urls import HEALTH, gateway_url
@@ -43,6 +44,7 @@ def check(args: argparse.Namespace) -> None:
 def _look(api_url: str | None) -> Facts:
     remote = get_remote_task_log()
     tables, database_error = _tables()
+    log_store = conf.get(SECTION, "log_store", fallback=None) or None
     base_url = api_url or conf.get("api", "base_url", fallback="") or ""
     return Facts(
         edge_version=__version__,
@@ -58,8 +60,8 @@ def _look(api_url: str | None) -> Facts:
         base_url=base_url,
         gateway=_ask(base_url) if base_url else None,
         workers=len(open_store().workers()) if tables == "current" else 0,
-        log_store=None,
-        log_store_error="",
+        log_store=log_store,
+        log_store_error=_try_log_store(log_store) if log_store else "",
     )
 
 
@@ -81,6 +83,14 @@ def _tables() -> tuple[Tables | None, str]:
             return "missing" if manager.get_current_revision() is None else "other", ""
     except SQLAlchemyError as error:
         return None, type(getattr(error, "orig", None) or error).__name__
+
+
+def _try_log_store(url: str) -> str:
+    try:
+        open_store().check_log_store(url)
+    except LogStoreError as error:
+        return str(error)
+    return ""
 
 
 def _ask(base_url: str) -> Gateway:

@@ -201,6 +201,16 @@ class WorkerLogBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedLog:
+    """What one assignment wrote, to be handed over to a remote log as well."""
+
+    id: UUID
+    path: str
+    again: bool
+    """Somebody has begun with it before: the remote log may have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
     """An enrolled worker."""
 

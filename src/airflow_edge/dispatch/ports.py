@@ -19,6 +19,7 @@ from airflow_edge.dispatch.model import (
     Capacity,
     ClaimedJob,
     EnrollToken,
+    FinishedLog,
     HeldJob,
     LinkFacts,
     LogPart,
@@ -274,3 +275,16 @@ class WorkerLogs(Protocol):
 
     def purge_worker_logs(self, *, before: datetime, limit: int) -> int:
         """Delete batches that came before then, at most `limit`; say how many."""
+
+
+class LogHandovers(Protocol):
+    """Finished logs, complete or given up, on their way to a remote log."""
+
+    def claim_finished_log(self, *, now: datetime, until: datetime) -> FinishedLog | None:
+        """Give the oldest log that is due to be handed over, and leave it to the caller until then."""
+
+    def note_handed_over(self, log_id: UUID, *, now: datetime) -> None:
+        """Note that the remote log has it."""
+
+    def put_off_handover(self, log_id: UUID, *, until: datetime) -> None:
+        """Have it handed over later."""

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from airflow_edge.dispatch.ports import (
     Enrollments,
     JobQueue,
+    LogHandovers,
     Logs,
     LogUpkeep,
     Nonces,
@@ -26,6 +27,7 @@ from airflow_edge.gateway.background import Background
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.directory import WorkerDirectory
 from airflow_edge.gateway.dispatcher import Dispatcher
+from airflow_edge.gateway.handover import Handover
 from airflow_edge.gateway.keeper import Keeper
 from airflow_edge.gateway.links import Links
 from airflow_edge.gateway.logkeeper import LogKeeper
@@ -44,7 +46,9 @@ WORKER_LOGS_AT_ONCE = 2
 """How many of the database's threads the workers' own logs may take: the others are for jobs."""
 
 
-class Store(JobQueue, Tasks, WorkerRegistry, Enrollments, Nonces, TaskCalls, Logs, LogUpkeep, WorkerLogs, Protocol):
+class Store(
+    JobQueue, Tasks, WorkerRegistry, Enrollments, Nonces, TaskCalls, Logs, LogUpkeep, LogHandovers, WorkerLogs, Protocol
+):
     """Everything the gateway asks of a store."""
 
 
@@ -72,6 +76,7 @@ class Centre:
         self._keeper = Keeper(store, calls, self.links, self.directory, self.authenticator.seen, self.requeued, config)
         self.log_checks = asyncio.Semaphore(MOST_LOG_CHECKS)
         self._log_keeper = LogKeeper(store, config)
+        self._handover = Handover(store)
         self._background = Background()
 
     def start(self) -> None:
@@ -83,6 +88,7 @@ class Centre:
         self._background.start("purge", self._keeper.purge)
         self._background.start("care of logs", self._log_keeper.tidy)
         self._background.start("retention of logs", self._log_keeper.expire)
+        self._background.start("handing over of logs", self._handover.run)
         if self._listener is not None:
             listener = self._listener
             self._background.start("listener", lambda: listener.run(self.dispatcher.wake))
@@ -91,6 +97,7 @@ class Centre:
         """Stop the loops and let go of the links."""
         await self._background.stop()
         await self._log_keeper.stop()
+        await self._handover.stop()
         for link in self.links:
             link.close(1012, "the API server is shutting down")
         await self.polls.stop()

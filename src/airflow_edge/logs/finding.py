@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from airflow_edge.dispatch.lines import first_bytes
 from airflow_edge.dispatch.missing import missing, nothing_yet, origin
@@ -14,6 +16,8 @@ from airflow_edge.dispatch.model import LogPart, Worker
 from airflow_edge.dispatch.ports import LogUnreadableError
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.transactions import SessionFactory
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +65,16 @@ def read_part(store: SqlStore, part: LogPart, offset: int = 0) -> Iterator[bytes
 
 
 def find_log(store: SqlStore, relative_path: str, ti: Any) -> EdgeLog | None:
-    """Find the log with this path; None if it is not of an edge worker."""
-    if parts := store.log_parts(relative_path):
+    """Find the log with this path; None if it is not of an edge worker, or if our tables are not those of this version.
+
+    Then the logs of other executors' tasks are read all the same.
+    """
+    try:
+        parts = store.log_parts(relative_path)
+    except (OperationalError, ProgrammingError):
+        log.exception("The logs of tasks at the edge cannot be read; `airflow edge check` may say why")
+        return None
+    if parts:
         return EdgeLog(parts=tuple(parts), worker=None)
     hostname = getattr(ti, "hostname", None)
     # A worker may be called like the machine on which another executor runs tasks.

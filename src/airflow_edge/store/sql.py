@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow_edge.store.calls import CallBook
 from airflow_edge.store.claims import Claims
 from airflow_edge.store.enrollment import EnrollmentDesk
+from airflow_edge.store.handover import Handovers
 from airflow_edge.store.jobs import Jobs
 from airflow_edge.store.log_upkeep import LogUpkeep
 from airflow_edge.store.logs import LogShelf
@@ -15,7 +16,9 @@ from airflow_edge.store.worker_logs import WorkerLogShelf
 from airflow_edge.store.workers import Workers
 
 
-class SqlStore(Claims, Jobs, Tasks, Workers, EnrollmentDesk, NonceBook, CallBook, LogShelf, LogUpkeep, WorkerLogShelf):
+class SqlStore(
+    Claims, Jobs, Tasks, Workers, EnrollmentDesk, NonceBook, CallBook, LogShelf, LogUpkeep, WorkerLogShelf, Handovers
+):
     """All nouns of the store on one database; each call is one transaction and may be made from any thread.
 
     :param session_factory: makes a session of its own at each call, Airflow's `settings.NonScopedSession` for example

@@ -201,11 +201,16 @@ class LogRow(Base):
     """An object that is being written, or was when somebody crashed: nobody reads it."""
     tidy_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
     """When somebody should look after it; whoever does so puts it off first."""
+    handover_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When it may be handed over to a remote log again; whoever does so puts it off first."""
+    handed_over_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When the remote log had it."""
 
     __table_args__ = (UniqueConstraint("job_id", "assignment"),)
 
 
 Index("ix_airflow_edge_log_age", LogRow.purged_at, LogRow.changed_at)
+Index("ix_airflow_edge_log_handover", LogRow.handed_over_at, LogRow.created_at)
 
 
 class LogChunkRow(Base):

@@ -11,12 +11,13 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import event, text, update
 
 from airflow_edge.logs.handler import EdgeTaskHandler
 from airflow_edge.logs.task_log import EdgeTaskLog
 from airflow_edge.protocol.messages import Accepted, Ended, LogAck, Offer
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.store.logs import LogShelf
 from airflow_edge.store.tables import WorkerRow
 from tests.integration.gateway.test_logs import PATH, chunk, end_of, line
 
@@ -255,6 +256,19 @@ async def test_a_task_of_another_executor_on_a_machine_called_like_a_worker_is_a
     page = await task.page.all()
     assert written(page) == ["line 1"]
     assert not any("edge" in text or "arrived" in text for text in page)
+
+
+@pytest.mark.parametrize("reader", ENDED, indirect=True)
+async def test_other_tasks_logs_are_read_while_our_tables_are_not_up_to_date(task, reader, monkeypatch):
+    def fail(store, path):
+        return store._transactions.read(lambda session: session.execute(text("SELECT * FROM of_another_version")))
+
+    monkeypatch.setattr(LogShelf, "log_parts", fail)
+    own = reader / PATH.format(dag=task.page.dag_id)
+    own.parent.mkdir(parents=True)
+    own.write_bytes(line("line 1"))
+    task.centre.set_task_state(task.task_id, "success")
+    assert written(await task.page.all()) == ["line 1"]
 
 
 async def test_the_triggerers_lines_are_among_the_tasks_also_after_its_end(task, reader):

@@ -141,6 +141,7 @@ def test_a_log_of_which_nothing_has_arrived(fields, text):
             "revoked_at": None,
             "boot_id": None,
             "link_id": None,
+            "transport": None,
             "agent_version": None,
             "airflow_version": None,
             **fields,

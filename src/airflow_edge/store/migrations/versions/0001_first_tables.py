@@ -144,12 +144,15 @@ def upgrade() -> None:
         sa.Column("upload_url", LONG_TEXT),
         sa.Column("upload_key", LONG_TEXT),
         sa.Column("tidy_at", TIMESTAMP),
+        sa.Column("handover_at", TIMESTAMP),
+        sa.Column("handed_over_at", TIMESTAMP),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_airflow_edge_log")),
         sa.UniqueConstraint("job_id", "assignment", name=op.f("uq_airflow_edge_log_job_id_assignment")),
     )
     op.create_index(op.f("ix_airflow_edge_log_path_hash"), "airflow_edge_log", ["path_hash"])
     op.create_index(op.f("ix_airflow_edge_log_tidy_at"), "airflow_edge_log", ["tidy_at"])
     op.create_index(op.f("ix_airflow_edge_log_age"), "airflow_edge_log", ["purged_at", "changed_at"])
+    op.create_index(op.f("ix_airflow_edge_log_handover"), "airflow_edge_log", ["handed_over_at", "created_at"])
     op.create_table(
         "airflow_edge_log_chunk",
         sa.Column("log_id", sa.Uuid(), nullable=False),
