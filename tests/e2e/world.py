@@ -101,15 +101,20 @@ def open_world(
     schedulers: int = 1,
     api_servers: int = 1,
     triggerer: bool = True,
+    beside: str | None = None,
 ) -> Iterator[World]:
-    """Boot a centre, and for the EdgeExecutor as many enrolled and linked workers as asked for."""
+    """Boot a centre, and for the EdgeExecutor as many enrolled and linked workers as asked for.
+
+    :param beside: another executor beside the one under test, which stays the default one
+    """
     global _made
     _made += 1
     config = EDGE_CONFIG if EXECUTOR == EDGE_EXECUTOR else {}
     database = migrated.create(f"world_{_made}")
+    executor = EXECUTOR if beside is None else f"{EXECUTOR},{beside}"
     with ExitStack() as stack:
         airflow = stack.enter_context(
-            Airflow(folder / "centre", database, venv=migrated.venv, dags=DAGS, executor=EXECUTOR, config=config)
+            Airflow(folder / "centre", database, venv=migrated.venv, dags=DAGS, executor=executor, config=config)
         )
         airflow.boot(schedulers=schedulers, api_servers=api_servers, triggerer=triggerer)
         client = stack.enter_context(airflow.client())
