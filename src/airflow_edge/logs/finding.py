@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from sqlalchemy.exc import OperationalError, ProgrammingError
@@ -14,8 +14,10 @@ from airflow_edge.dispatch.lines import first_bytes
 from airflow_edge.dispatch.missing import missing, nothing_yet, origin
 from airflow_edge.dispatch.model import LogPart, Worker
 from airflow_edge.dispatch.ports import LogUnreadableError
-from airflow_edge.store.sql import SqlStore
-from airflow_edge.store.transactions import SessionFactory
+
+if TYPE_CHECKING:
+    from airflow_edge.store.sql import SqlStore
+    from airflow_edge.store.transactions import SessionFactory
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,8 @@ class EdgeLog:
 def open_store() -> SqlStore:
     """Give the store on Airflow's database."""
     from airflow import settings
+
+    from airflow_edge.store.sql import SqlStore
 
     return SqlStore(lambda: cast("SessionFactory", settings.NonScopedSession)())
 
