@@ -14,6 +14,9 @@ WORKER := $(BUILD)/worker
 AIRFLOW_3_2 := $(BUILD)/airflow-3.2
 EDGE3 := $(BUILD)/edge3
 
+# Tests wait more than they compute: two at a time, each folder in one of them. PROCESSES=0 is one after the other.
+PROCESSES ?= 2
+
 SOURCES := $(shell find src -type f ! -path '*/__pycache__/*')
 CHECKED := src $(wildcard harness demo benchmarks tools)
 
@@ -86,7 +89,7 @@ env-edge3: $(EDGE3)/done.stamp ## .build/edge3: the peer that the benchmark runs
 
 .PHONY: test lint format demo bench bench-reconnect chaos scenarios docs docs-check lock clean
 test: setup env-worker env-airflow-3.2 env-edge3 ## all tests (make test ARGS='tests/unit -x' for some)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadgroup $(ARGS)
 
 lint: setup ## formatting, lint, types, import rules, generated pages
 	$(BIN)/ruff check .
