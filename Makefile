@@ -87,7 +87,7 @@ env-edge3: $(EDGE3)/done.stamp ## .build/edge3: the peer that the benchmark runs
 
 # ---- what people run
 
-.PHONY: test lint format demo bench bench-reconnect chaos scenarios docs docs-check lock clean
+.PHONY: test lint format demo bench bench-reconnect bench-logs bench-large-log chaos scenarios docs docs-check lock clean
 test: setup env-worker env-airflow-3.2 env-edge3 ## all tests (make test ARGS='tests/unit -x' for some)
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadgroup $(ARGS)
 
@@ -110,6 +110,12 @@ bench: setup env-worker env-edge3 ## side by side with LocalExecutor and edge3
 
 bench-reconnect: setup ## how soon 1,000 workers are back after their API server (ARGS='--workers 200 --outage 10')
 	$(BIN)/python -m benchmarks.reconnect $(ARGS)
+
+bench-logs: setup env-worker env-edge3 ## written → visible, side by side with LocalExecutor and edge3 (ARGS=--record)
+	$(BIN)/python -m benchmarks.logs $(ARGS)
+
+bench-large-log: setup env-worker ## 200 MB from one task: memory, and how soon it can be read (ARGS=--record)
+	$(BIN)/python -m benchmarks.large_log $(ARGS)
 
 chaos: setup env-worker ## break everything on purpose, then look for what is lost (ARGS='--minutes 30 --seed 7')
 	$(BIN)/python -m tests.chaos $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 import time
@@ -24,9 +25,20 @@ class Series:
     def median(self) -> float:
         return statistics.median(self.samples)
 
+    @property
+    def p95(self) -> float:
+        """What 95 % of them do not exceed: one of the samples (nearest rank)."""
+        return sorted(self.samples)[math.ceil(0.95 * len(self.samples)) - 1]
+
     def as_json(self) -> dict[str, object]:
         rounded = [round(sample, 4) for sample in self.samples]
-        return {"median": round(self.median, 4), "min": min(rounded), "max": max(rounded), "samples": rounded}
+        return {
+            "median": round(self.median, 4),
+            "p95": round(self.p95, 4),
+            "min": min(rounded),
+            "max": max(rounded),
+            "samples": rounded,
+        }
 
 
 @dataclass(frozen=True)

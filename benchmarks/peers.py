@@ -8,6 +8,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+import psutil
+
 from harness import environments
 from harness.airflow import EDGE_CONFIG, EDGE_EXECUTOR, JWT_ISSUER, Airflow, Config, MigratedDatabases
 from harness.database import PostgresServer
@@ -53,14 +56,25 @@ def local(ground: Ground) -> Iterator[Airflow]:
 @contextmanager
 def edge(ground: Ground) -> Iterator[Airflow]:
     """airflow-edge, with one enrolled worker in the environment a site has."""
+    with edge_and_site(ground) as (airflow, _):
+        yield airflow
+
+
+@contextmanager
+def edge_and_site(ground: Ground, *, api_servers: int = 1) -> Iterator[tuple[Airflow, Site]]:
+    """The same with its site, whose worker is linked to the first API server and, as is verified, to no other."""
     with (
         ground.airflow("edge", venv=environments.centre(), executor=EDGE_EXECUTOR, config=EDGE_CONFIG) as airflow,
         Site(ground.folder / _WORKER, venv=environments.worker(), dags=DAGS) as site,
     ):
-        airflow.boot(triggerer=False)
+        airflow.boot(api_servers=api_servers, triggerer=False)
         site.enroll(airflow.url, airflow.enroll_token(), name=_WORKER)
-        site.start_worker(concurrency=CONCURRENCY)
-        yield airflow
+        worker = site.start_worker(concurrency=CONCURRENCY)
+        ends = psutil.Process(worker.pid).net_connections("tcp")
+        ports = {end.raddr[1] for end in ends if end.status == psutil.CONN_ESTABLISHED}
+        assert httpx.URL(airflow.url).port in ports
+        assert not ports & {httpx.URL(url).port for url in airflow.urls[1:]}
+        yield airflow, site
 
 
 @contextmanager

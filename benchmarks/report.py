@@ -32,6 +32,11 @@ def table(figures: Mapping[str, Figures]) -> str:
                 f"{peer.fan_out.median / base.fan_out.median:.2f}",
             )
         )
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of as many cells each, one below the other."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
@@ -43,11 +48,17 @@ def write(figures: Mapping[str, Figures], *, what: str, command: str, settings: 
 
 
 def save(
-    what: str, *, command: str, settings: Mapping[str, object], peers: Sequence[str], seconds: Mapping[str, object]
+    what: str,
+    *,
+    command: str,
+    settings: Mapping[str, object],
+    peers: Sequence[str],
+    **figures: Mapping[str, object],
 ) -> Path:
     """Write the record of a run to `results/<date>-<what>.json`.
 
     :param peers: those that were measured
+    :param figures: what was measured, under the name of its unit
     """
     now = datetime.now(UTC)
     record = {
@@ -57,7 +68,7 @@ def save(
         "settings": dict(settings),
         "machine": machine(),
         "versions": {name: versions(name) for name in peers},
-        "seconds": seconds,
+        **figures,
     }
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{now:%Y-%m-%d}-{what}.json"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -164,6 +165,27 @@ class Client:
             headers={"Accept": "application/x-ndjson"},
         )
         return [json.loads(line) for line in _checked(answer).text.splitlines()]
+
+    def log_after(
+        self, run: DagRun, task_id: str, token: str | None = None, *, try_number: int = 1
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """The lines of a task's log beyond the place `token` stands for, and the token to go on with.
+
+        It is None once nothing more is expected; without one, a log is given from its beginning.
+        """
+        query = {} if token is None else {"token": token}
+        answer = self.call("GET", f"{_task_path(run, task_id)}/logs/{try_number}", **query)
+        return answer["content"], answer.get("continuation_token")
+
+    @contextmanager
+    def log_stream(self, run: DagRun, task_id: str, *, try_number: int = 1) -> Iterator[Iterator[bytes]]:
+        """The bytes of a task's log as they come, JSON lines, asked for as Airflow's log page does."""
+        path = f"/api/v2{_task_path(run, task_id)}/logs/{try_number}"
+        headers = {"Accept": "application/x-ndjson"}
+        with self._http.stream("GET", path, params={"map_index": -1}, headers=headers) as answer:
+            if answer.is_error:
+                answer.read()
+            yield _checked(answer).iter_bytes()
 
     def xcom(self, run: DagRun, task_id: str, key: str = "return_value", *, map_index: int = -1) -> Any:
         """The value of one XCom, as JSON has it."""
