@@ -89,7 +89,7 @@ env-edge3: $(EDGE3)/done.stamp ## .build/edge3: the peer that the benchmark runs
 
 .PHONY: test lint format demo bench bench-reconnect bench-logs bench-large-log chaos scenarios docs docs-check lock clean
 test: setup env-worker env-airflow-3.2 env-edge3 ## all tests (make test ARGS='tests/unit -x' for some)
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) $(ARGS)
 
 lint: setup ## formatting, lint, types, import rules, generated pages
 	$(BIN)/ruff check .

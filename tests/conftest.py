@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-HERE = Path(__file__).parent
+
+class FolderScheduling(LoadScopeScheduling):
+    """Keeps the tests of a folder in one process: they share an Airflow, a database, or both."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Give what must not be torn apart: `tests/e2e`, `tests/integration/gateway` …"""
+        file = nodeid.partition("::")[0]
+        return "/".join(file.split("/")[:-1][:3])
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a folder in one process: they share an Airflow, a database, or both. Before xdist looks."""
-    for item in items:
-        folder = item.path.relative_to(HERE).parent
-        item.add_marker(pytest.mark.xdist_group("/".join(folder.parts[:2])))
+@pytest.hookimpl
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """Hand tests out folder by folder."""
+    return FolderScheduling(config, log)
