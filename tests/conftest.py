@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 
 class FolderScheduling(LoadScopeScheduling):

@@ -21,7 +21,7 @@ pytestmark = [
 ]
 
 JWT = re.compile(rb"eyJ[A-Za-z0-9_-]{5,}\.(eyJ[A-Za-z0-9_-]{5,})\.[A-Za-z0-9_-]{8,}")
-"""Header and payload are JSON objects, which begin with `{"`: looked for so, a log of one long word takes no minutes."""
+"""Header and payload are JSON objects and begin with `{"`: looked for so, a log of one long word takes no minutes."""
 
 AIRFLOW_SCOPES = {"execution", "workload"}
 

@@ -33,11 +33,16 @@ def airflow_database(database, tmp_path_factory) -> Iterator[None]:
         for name, value in environment.items():
             patch.setenv(name, value)
         from airflow import settings
+        from airflow.logging_config import _ActiveLoggingConfig
         from airflow.models import import_all_models
         from airflow.models.base import Base as AirflowBase
 
         from airflow_edge.store.tables import Base
 
+        # Airflow remembers for the whole process which remote log it has found.
+        patch.setattr(_ActiveLoggingConfig, "logging_config_loaded", False)
+        patch.setattr(_ActiveLoggingConfig, "remote_task_log", None)
+        patch.setattr(_ActiveLoggingConfig, "default_remote_conn_id", None)
         settings.configure_vars()
         settings.dispose_orm(do_log=False)
         settings.configure_orm()

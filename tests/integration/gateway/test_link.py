@@ -287,7 +287,9 @@ async def test_a_link_is_alive_while_there_are_heartbeats(centre):
                 await asyncio.sleep(0.3)
                 seen.append(centre.store.worker(site.id).last_seen_at)
             assert seen[0] < seen[-1]
-            await wait_until(lambda: centre.store.worker(site.id).system, lambda system: system == {"load": 7})
+            await wait_until(
+                lambda: centre.store.worker(site.id).system, lambda system: system == {"load": 7, "conditions": ""}
+            )
 
 
 @pytest.mark.parametrize(
