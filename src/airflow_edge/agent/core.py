@@ -114,10 +114,13 @@ class Core:
             case Seen():
                 if job := self.jobs.get(event.key):
                     job.last_seen = now
+                    job.silent = False
+                    self._pursue_stop(job)
             case StateCallBegan():
                 if job := self.jobs.get(event.key):
                     job.state_calls += 1
                     job.last_seen = now
+                    job.silent = False
             case StateCallEnded():
                 self._state_call_ended(event)
             case ConditionsFound():
@@ -235,7 +238,7 @@ class Core:
             return
         if not job.start_sent:
             self._end(job, Ended(job_id=job.key.job_id, assignment=job.key.assignment, reason=job.stop_reason))
-        elif self._runtime_ready and not job.halt_sent:
+        elif self._runtime_ready and not job.halt_sent and (job.urgent or not job.silent):
             job.halt_sent = True
             self._do(Halt(job.key, job.stop_reason))
 

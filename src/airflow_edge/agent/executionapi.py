@@ -44,11 +44,12 @@ class ExecutionApi:
         if key is None:
             # A supervisor that nobody answers for any more ends its task when a heartbeat is answered so.
             return _GONE if heartbeat else _UNKNOWN
+        # Not `Seen` as well: a stop that waits for a sign of life must not come before the state that is on its way.
+        if request.method == "PATCH" and _STATE.fullmatch(request.path):
+            return await self._change_state(key, request)
         self._post(Seen(key))
         if heartbeat:
             return Response(HTTPStatus.NO_CONTENT)
-        if request.method == "PATCH" and _STATE.fullmatch(request.path):
-            return await self._change_state(key, request)
         return await self._forward(key, request)
 
     async def _change_state(self, key: Key, request: Request) -> Response:

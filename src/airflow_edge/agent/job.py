@@ -30,6 +30,9 @@ class Job:
     """It is to be ended whatever it is doing."""
     state_calls: int = 0
     """How many calls with the task's new state are on their way."""
+    silent: bool = False
+    """It was taken over, and its supervisor was not heard of since: it may be about to ask again for an answer that the
+    last agent did not live to give it, that the task's state is taken for example."""
     last_seen: float | None = None
     """When its supervisor last showed that it is alive."""
 
@@ -47,6 +50,7 @@ class Job:
             ended=record.ended,
             acknowledged=record.acknowledged,
             log_done=record.log_done,
+            silent=record.kind == "task",
         )
 
     @property

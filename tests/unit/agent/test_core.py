@@ -25,6 +25,7 @@ from airflow_edge.agent.events import (
     RuntimeGone,
     RuntimeReady,
     Save,
+    Seen,
     Send,
     Start,
     Started,
@@ -291,6 +292,27 @@ def test_a_stop_is_remembered_and_repeated_to_a_runtime_that_was_away() -> None:
     site.running()
     site.let(RuntimeGone())
     (save,) = site.let(StopAsked(KEY, "cleared"))
+    assert isinstance(save, Save)
+    taken_over = Site(records=[save.record], warm=False)
+    taken_over.let(ready(KEY))
+    assert did(taken_over.let(Seen(KEY)), Halt) != []
+
+
+def test_a_task_taken_over_is_not_stopped_before_its_supervisor_has_asked_again_for_the_answer_it_missed() -> None:
+    site = Site()
+    site.running()
+    (save,) = site.let(StopAsked(KEY, "the task was set to success"))[:1]
+    assert isinstance(save, Save)
+    taken_over = Site(records=[save.record], warm=False)
+    assert did(taken_over.let(ready(KEY), StateCallBegan(KEY)), Halt) == []
+    assert did(taken_over.let(StateCallEnded(KEY, passed=True)), Halt) == []
+    assert taken_over.said(Exited(KEY, 0, None, None))[-1].exit_code == 0
+
+
+def test_one_that_is_not_wanted_at_all_is_stopped_though_nothing_was_heard_of_it() -> None:
+    site = Site()
+    site.running()
+    (save, *_) = site.let(Voided(KEY, "it runs elsewhere"))
     assert isinstance(save, Save)
     taken_over = Site(records=[save.record], warm=False)
     assert did(taken_over.let(ready(KEY)), Halt) != []
