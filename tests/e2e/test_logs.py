@@ -20,6 +20,7 @@ pytestmark = [
     pytest.mark.skipif(EXECUTOR != EDGE_EXECUTOR, reason="compares the edge with LocalExecutor"),
 ]
 
+ATTEMPTS = [("talk", 1), ("talk", 2), ("shout", 1)]
 SECRETS = ("pa55-of-warehouse", "t0ken-of-the-api", "registered-by-the-task")
 OWN = re.compile(r"[^\"' ]*/(?=(site-packages|dags)/)|manual__[0-9T:.+-]+|[0-9a-f]{8}-[0-9a-f-]{27}|logs_(edge|local)")
 """What is each run's own: folders, ids, names of the Dags."""
@@ -67,10 +68,18 @@ def both(world):
     assert (edge.state, local.state) == ("success", "success")
     assert {task.hostname for task in client.tasks(edge)} == set(world.sites)
     assert not {task.hostname for task in client.tasks(local)} & set(world.sites)
+    for task_id, try_number in ATTEMPTS:
+        wait_for(
+            lambda task_id=task_id, try_number=try_number: any(
+                "complete" in line for line in client.log(edge, task_id, try_number=try_number)
+            ),
+            "the whole log at the centre",
+            timeout=60,
+        )
     return Both(world, world.airflow.urls[-1], edge, local)
 
 
-@pytest.mark.parametrize(("task_id", "try_number"), [("talk", 1), ("talk", 2), ("shout", 1)])
+@pytest.mark.parametrize(("task_id", "try_number"), ATTEMPTS)
 def test_every_message_is_the_same_as_with_local_executor(both, task_id, try_number):
     edge = both.messages(both.edge, task_id, try_number)
     local = both.messages(both.local, task_id, try_number)
@@ -84,7 +93,7 @@ def test_every_message_is_the_same_as_with_local_executor(both, task_id, try_num
     assert any("timestamp" in entry for entry in edge)
 
 
-@pytest.mark.parametrize(("task_id", "try_number"), [("talk", 1), ("talk", 2), ("shout", 1)])
+@pytest.mark.parametrize(("task_id", "try_number"), ATTEMPTS)
 def test_secrets_are_masked_as_with_local_executor(both, task_id, try_number):
     events = [entry["event"] for entry in both.messages(both.edge, task_id, try_number)]
     for line in ("password: ***", "variable: ***", "registered: ***", "harmless: Würzburg"):

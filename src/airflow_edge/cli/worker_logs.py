@@ -65,7 +65,9 @@ class WorkerLogView:
             return
         self._begin(lines)
         deadline = time.monotonic() + patience
-        while not self._take_news():
+        # Somebody else may be looking at the same log, and what is new be sent while the answer is on its way.
+        found: list[Record | Lost] = []
+        while not self._take_news(found.append):
             if time.monotonic() > deadline:
                 self._note(
                     f"worker '{self._worker.name}' has not answered within {patience:.0f} s: its link may be gone, or "
@@ -74,6 +76,8 @@ class WorkerLogView:
                 self._show_kept()
                 return
             self._pause(LOOK_INTERVAL)
+        for record in found[-lines:]:
+            self._show(record)
 
     def follow(self, lines: int) -> None:
         """Show the last lines, and what is added, until interrupted."""
@@ -85,7 +89,7 @@ class WorkerLogView:
         while True:
             due = time.monotonic() + PROLONG_INTERVAL
             while time.monotonic() < due:
-                self._take_news()
+                self._take_news(self._show)
                 self._pause(LOOK_INTERVAL)
             self._ask(0)
             before, away = away, self._is_away()
@@ -115,8 +119,8 @@ class WorkerLogView:
         request = LogRequest(id=self._request, until=now + REQUEST_LASTS, level=self._level, lines=lines)
         self._store.want_worker_log(self._worker.id, request, now=now)
 
-    def _take_news(self) -> bool:
-        """Show what has come; say whether the past that was asked for is complete."""
+    def _take_news(self, take: Callable[[Record | Lost], None]) -> bool:
+        """Take what has come; say whether the past that was asked for is complete."""
         answered = False
 
         def noted(batches: Iterable[WorkerLogBatch]) -> Iterator[WorkerLogBatch]:
@@ -127,7 +131,7 @@ class WorkerLogView:
 
         while batches := self._store.read_worker_log(self._worker.id, after=self._reader.after):
             for found in self._reader.read(noted(batches)):
-                self._show(found)
+                take(found)
         return answered
 
     def _show_kept(self) -> None:

@@ -82,9 +82,10 @@ class Dispatcher:
             if len(job.workload.encode()) > MAX_WORKLOAD_BYTES:
                 await self._settle(job, Ended(**_name(job), reason=TOO_LONG))
                 log.error("Job %s fails: %s", job.id, TOO_LONG)
-            elif not link.open:
-                await self._settle(job, Refused(**_name(job), reason="the worker was not linked any more"))
-                log.info("Job %s is back in the queue: worker '%s' is not linked any more", job.id, link.worker.name)
+            elif link.free_slots(clock()) < job.slots:
+                # It has refused a job, or is gone, since it was looked at.
+                await self._settle(job, Refused(**_name(job), reason="the worker was not ready any more"))
+                log.info("Job %s is back in the queue: worker '%s' is not ready any more", job.id, link.worker.name)
                 self.wake()
             else:
                 link.offer(job, lease=self._offer_timeout, now=clock())

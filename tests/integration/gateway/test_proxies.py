@@ -72,7 +72,8 @@ async def test_the_websocket_is_taken_again_and_nothing_is_lost_on_the_way(centr
             jobs.append(centre.queue(queue))
             for job in jobs:
                 await centre.wait_for_state(job.id, "succeeded", patience=40)
-            assert sorted(set(worker.offers)) == sorted((str(job.id), 1) for job in jobs)
+            # What was claimed for the link while it was being replaced has a later assignment.
+            assert {job_id for job_id, _ in worker.offers} == {str(job.id) for job in jobs}
             assert worker.welcomes == 2
 
 
