@@ -68,14 +68,12 @@ def both(world):
     assert (edge.state, local.state) == ("success", "success")
     assert {task.hostname for task in client.tasks(edge)} == set(world.sites)
     assert not {task.hostname for task in client.tasks(local)} & set(world.sites)
-    for task_id, try_number in ATTEMPTS:
-        wait_for(
-            lambda task_id=task_id, try_number=try_number: any(
-                "complete" in line for line in client.log(edge, task_id, try_number=try_number)
-            ),
-            "the whole log at the centre",
-            timeout=60,
-        )
+
+    def all_complete() -> bool:
+        logs = [client.log(edge, task_id, try_number=try_number) for task_id, try_number in ATTEMPTS]
+        return all(any("complete" in line for line in log) for log in logs)
+
+    wait_for(all_complete, "the whole logs at the centre", timeout=60)
     return Both(world, world.airflow.urls[-1], edge, local)
 
 

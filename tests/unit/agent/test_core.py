@@ -306,7 +306,9 @@ def test_a_task_taken_over_is_not_stopped_before_its_supervisor_has_asked_again_
     taken_over = Site(records=[save.record], warm=False)
     assert did(taken_over.let(ready(KEY), StateCallBegan(KEY)), Halt) == []
     assert did(taken_over.let(StateCallEnded(KEY, passed=True)), Halt) == []
-    assert taken_over.said(Exited(KEY, 0, None, None))[-1].exit_code == 0
+    ended = taken_over.said(Exited(KEY, 0, None, None))[-1]
+    assert isinstance(ended, Ended)
+    assert ended.exit_code == 0
 
 
 def test_one_that_is_not_wanted_at_all_is_stopped_though_nothing_was_heard_of_it() -> None:
