@@ -18,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from airflow_edge.dispatch.model import HeldJob, Worker
 from airflow_edge.gateway.answers import RefusedError, not_ready, problem_response
 from airflow_edge.gateway.centre import Centre
-from airflow_edge.gateway.repeats import ask_once, set_state
+from airflow_edge.gateway.repeats import ask_once, set_state, set_value
 from airflow_edge.gateway.routes import Repeat, repeat_of
 from airflow_edge.gateway.slots import Key
 from airflow_edge.gateway.store_calls import StoreUnavailableError
@@ -93,6 +93,8 @@ class ExecutionGate:
         inner = request_scope(scope["method"], path, scope["query_string"], passed)
         ask = functools.partial(_call, task_api)
         match repeat_of(scope["method"], path):
+            case Repeat.SET:
+                await set_value(ask, inner, _bounded(receive), send)
             case Repeat.STATE:
                 await set_state(centre, job, ask, inner, _bounded(receive), send)
             case Repeat.REMEMBERED:

@@ -1,4 +1,5 @@
-"""Calls that would do harm if they were carried out twice: a task's state, and what is remembered.
+"""Calls that would do harm if they were carried out twice, or twice at once: a task's state, values, and what is
+remembered.
 
 A call whose answer was lost is repeated by the agent, or, after the agent itself has died, by the supervisor: nobody
 but the centre can know that it is the same one.
@@ -31,6 +32,9 @@ Ask = Callable[[Scope, Receive, Send], Awaitable[None]]
 PARTING: Final = frozenset({"deferred", "up_for_reschedule", "up_for_retry", "awaiting_input"})
 """States with which a process leaves its task to others, who may have taken it on before the process asks again."""
 
+MOST_COLLISIONS: Final = 5
+"""How often a value is set anew because another call has set it at the same time."""
+
 _DONE: Final = CallAnswer(HTTPStatus.NO_CONTENT, "", b"")
 _GONE_ON: Final = CallAnswer(
     HTTPStatus.CONFLICT,
@@ -55,6 +59,23 @@ async def set_state(centre: Centre, job: HeldJob, ask: Ask, scope: Scope, receiv
         return
     said = await _listen(ask, scope, body)
     await _send(send, _DONE if _done_before(wish, said) else said.answer, said.correlation)
+
+
+async def set_value(ask: Ask, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve a call that sets a value.
+
+    Its connection may have broken while Airflow was still at it, here or in another API server: of two that insert the
+    same row at once, Airflow refuses the later one with 409. By then the earlier one has ended.
+    """
+    try:
+        body = await Request(scope, receive).body()
+    except ClientDisconnect:
+        return
+    for _ in range(MOST_COLLISIONS):
+        said = await _listen(ask, scope, body)
+        if not _has_collided(said.answer):
+            break
+    await _send(send, said.answer, said.correlation)
 
 
 async def ask_once(centre: Centre, job: HeldJob, ask: Ask, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,6 +113,7 @@ class _Wish(msgspec.Struct):
 
 class _Detail(msgspec.Struct):
     previous_state: str | None = None
+    reason: str = ""
 
 
 class _Conflict(msgspec.Struct):
@@ -118,6 +140,15 @@ def _done_before(wish: str, said: _Said) -> bool:
     if said.answer.status != HTTPStatus.CONFLICT:
         return False
     return bool(wish) and _decoded(said.answer.body, _Conflict).detail.previous_state == wish
+
+
+def _has_collided(answer: CallAnswer) -> bool:
+    """Whether a row that was to be inserted was there all of a sudden.
+
+    Airflow says so in words only (`api_fastapi/common/exceptions.py: _UniqueConstraintErrorHandler`).
+    """
+    reason = _decoded(answer.body, _Conflict).detail.reason
+    return answer.status == HTTPStatus.CONFLICT and reason == "Unique constraint violation"
 
 
 def _decoded(data: bytes, kind: type[T]) -> T:

@@ -17,6 +17,8 @@ class Repeat(StrEnum):
 
     HARMLESS = "harmless"
     """Airflow does the same once more, and all is as before."""
+    SET = "set"
+    """The same value is set once more, after the first call has ended: it may be under way still."""
     RECOGNISED = "recognised"
     """Airflow knows the caller again, and gives the same answer."""
     STATE = "state"
@@ -43,30 +45,30 @@ ROUTES: Final = (
     Route("PATCH", "/task-instances/{task_instance_id}/state", Repeat.STATE),
     Route("PATCH", "/task-instances/{task_instance_id}/skip-downstream", Repeat.HARMLESS),
     Route("PUT", "/task-instances/{task_instance_id}/heartbeat", Repeat.HARMLESS),
-    Route("PUT", "/task-instances/{task_instance_id}/rtif", Repeat.HARMLESS),
+    Route("PUT", "/task-instances/{task_instance_id}/rtif", Repeat.SET),
     Route("PATCH", "/task-instances/{task_instance_id}/rendered-map-index", Repeat.HARMLESS),
     Route("POST", "/dag-runs/{dag_id}/{run_id}", Repeat.REMEMBERED),
     Route("POST", "/dag-runs/{dag_id}/{run_id}/clear", Repeat.REMEMBERED),
     Route("POST", "/hitlDetails/{task_instance_id}", Repeat.REMEMBERED),
     Route("PATCH", "/hitlDetails/{task_instance_id}", Repeat.REMEMBERED),
-    Route("POST", "/xcoms/{dag_id}/{run_id}/{task_id}/{key:path}", Repeat.HARMLESS),
+    Route("POST", "/xcoms/{dag_id}/{run_id}/{task_id}/{key:path}", Repeat.SET),
     Route("DELETE", "/xcoms/{dag_id}/{run_id}/{task_id}/{key:path}", Repeat.HARMLESS),
-    Route("PUT", "/variables/{variable_key:path}", Repeat.HARMLESS),
+    Route("PUT", "/variables/{variable_key:path}", Repeat.SET),
     Route("DELETE", "/variables/{variable_key:path}", Repeat.HARMLESS),
-    Route("PUT", "/store/ti/{task_instance_id}/{key:path}", Repeat.HARMLESS),
+    Route("PUT", "/store/ti/{task_instance_id}/{key:path}", Repeat.SET),
     Route("DELETE", "/store/ti/{task_instance_id}/{key:path}", Repeat.HARMLESS),
     Route("DELETE", "/store/ti/{task_instance_id}", Repeat.HARMLESS),
-    Route("PUT", "/store/asset/by-name/value", Repeat.HARMLESS),
+    Route("PUT", "/store/asset/by-name/value", Repeat.SET),
     Route("DELETE", "/store/asset/by-name/value", Repeat.HARMLESS),
     Route("DELETE", "/store/asset/by-name/clear", Repeat.HARMLESS),
-    Route("PUT", "/store/asset/by-uri/value", Repeat.HARMLESS),
+    Route("PUT", "/store/asset/by-uri/value", Repeat.SET),
     Route("DELETE", "/store/asset/by-uri/value", Repeat.HARMLESS),
     Route("DELETE", "/store/asset/by-uri/clear", Repeat.HARMLESS),
     # No executor of ours tests connections; the gateway refuses it.
     Route("PATCH", "/connection-tests/{connection_test_id}", Repeat.REMEMBERED),
 )
 
-_GUARDED: Final = tuple(route for route in ROUTES if route.repeat in {Repeat.STATE, Repeat.REMEMBERED})
+_GUARDED: Final = tuple(route for route in ROUTES if route.repeat in {Repeat.SET, Repeat.STATE, Repeat.REMEMBERED})
 
 
 def repeat_of(method: str, path: str) -> Repeat:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, text, update
 
 from airflow_edge.store.tables import CallRow
 from tests.integration.gateway.test_execution import RUN, SUCCESS, held_job
+from tests.integration.gateway.world import wait_until
 
 DEFERRED: dict[str, Any] = {
     "state": "deferred",
@@ -222,3 +224,27 @@ async def test_the_other_calls_leave_the_same_behind_however_often_they_come(tas
         assert await task.call("DELETE", f"/xcoms/{dag_id}/run/task/return_value") == 200
         assert await task.call("DELETE", f"/variables/{dag_id}") == 204
     assert task.count(XComModel.dag_run_id, XComModel.dag_id == dag_id) == 0
+
+
+async def test_a_value_is_set_though_the_call_before_is_still_setting_it(task):
+    from airflow.models.dagrun import DagRun
+    from airflow.models.xcom import XComModel
+
+    if task.centre.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    dag_id = task.centre.dag_of(task.ti_id)
+    with task.centre.engine.connect() as first:
+        run_id = first.scalar(select(DagRun.id).where(DagRun.dag_id == dag_id))
+        row = {"dag_run_id": run_id, "dag_id": dag_id, "run_id": "run", "task_id": "task", "key": "return_value"}
+        first.execute(insert(XComModel.__table__).values(**row, map_index=-1, value=[1], timestamp=datetime.now(UTC)))
+        again = asyncio.create_task(task.call("POST", f"/xcoms/{dag_id}/run/task/return_value", [1]))
+
+        def waiting() -> int:
+            with task.centre.engine.connect() as connection:
+                query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%xcom%'"
+                return connection.scalar(text(query)) or 0
+
+        await wait_until(waiting, bool)
+        first.commit()
+    assert await again == 201
+    assert task.count(XComModel.dag_run_id, XComModel.dag_id == dag_id) == 1

@@ -37,7 +37,7 @@ def test_every_route_of_airflow_that_changes_something_is_in_the_table() -> None
         ("POST", "/dag-runs/dag/run/clear", Repeat.REMEMBERED),
         ("POST", "/dag-runs/dag/run/clear/x", Repeat.HARMLESS),
         ("POST", "/hitlDetails/1", Repeat.REMEMBERED),
-        ("POST", "/xcoms/dag/run/task/dag-runs/a/b", Repeat.HARMLESS),
+        ("POST", "/xcoms/dag/run/task/dag-runs/a/b", Repeat.SET),
         ("POST", "/nothing/known", Repeat.HARMLESS),
     ],
 )
