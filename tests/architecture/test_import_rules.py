@@ -20,7 +20,7 @@ KEPT_OUT = ("airflow", "sqlalchemy", "fastapi")
 THIRD_PARTY = {
     # zstd is in the standard library from Python 3.14 on (`compression`); before, `backports.zstd` is the same code.
     "protocol": {"backports", "compression", "msgspec"},
-    "dispatch": {"msgspec"},
+    "dispatch": {"msgspec", "packaging"},
     # What the wheel installs without an extra; a package that only comes along with one of these may vanish.
     "agent": {"backports", "compression", "h11", "httpcore", "msgspec", "nacl", "psutil", "websockets"},
 }

@@ -81,6 +81,15 @@ def test_big_jobs_that_fit_nowhere_do_not_hold_up_the_small_ones_behind(store: S
     assert Counter(job.slots for job in claim(store, capacity(uuid4(), free_slots=4))) == {3: 1, 1: 1}
 
 
+def test_a_job_larger_than_any_worker_waits_and_holds_nobody_up(store: SqlStore, sessions) -> None:
+    large, small = new_job(slots=9, priority_weight=9), new_job()
+    queue(sessions, large, small)
+    workers = [capacity(uuid4(), free_slots=slots) for slots in (8, 4)]
+    assert [job.id for job in claim(store, *workers)] == [small.id]
+    assert claim(store, *workers) == []
+    assert (row(sessions, large.id).state, row(sessions, large.id).assignment) == (JobState.QUEUED, 0)
+
+
 def test_what_is_claimed_at_once_by_many_is_claimed_once(store: SqlStore, sessions: Sessions) -> None:
     jobs = [new_job(queue=f"q{number % 3}") for number in range(120)]
     queue(sessions, *jobs)

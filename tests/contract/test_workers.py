@@ -82,3 +82,37 @@ def test_a_grace_is_given_to_all_of_them_or_to_none(store: SqlStore) -> None:
     assert store.set_disconnect_grace([two.name], None) == []
     graces = {worker.id: worker.disconnect_grace for worker in store.workers()}
     assert graces == {one.id: timedelta(hours=1), two.id: None}
+
+
+def test_what_is_added_is_served_and_what_is_removed_is_not(store: SqlStore) -> None:
+    worker = enrolled(store, queues=("a", "b"))
+    store.link(worker.id, facts(asked_queues=("a",)), now=NOW)
+
+    def served() -> tuple[str, ...]:
+        found = store.worker(worker.id)
+        assert found is not None
+        return found.served_queues
+
+    assert served() == ("a",)
+    changed = store.change_queues(worker.id, add=["c", "b", "c"], now=NOW)
+    assert changed is not None
+    assert changed.queues == ("a", "b", "c")
+    assert served() == changed.served_queues == ("a", "b", "c")
+    # It was started for other queues the next time: what an administrator has added stays.
+    store.link(worker.id, facts(asked_queues=("x",)), now=NOW)
+    assert served() == ("b", "c")
+    store.change_queues(worker.id, remove=["c", "unheard of"], now=NOW)
+    assert served() == ("b",)
+    store.link(worker.id, facts(asked_queues=None), now=NOW)
+    assert served() == ("a", "b")
+
+
+def test_a_worker_keeps_one_queue_at_least(store: SqlStore) -> None:
+    worker = enrolled(store, queues=("a", "b"))
+    refused = store.change_queues(worker.id, remove=["a", "b"], now=NOW)
+    assert refused is not None
+    assert refused.queues == ()
+    found = store.worker(worker.id)
+    assert found is not None
+    assert found.queues == ("a", "b")
+    assert store.change_queues(uuid4(), add=["a"], now=NOW) is None

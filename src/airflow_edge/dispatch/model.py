@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from uuid import UUID
 
-from airflow_edge.protocol.messages import JobKind
+from airflow_edge.protocol.messages import JobKind, MaintenanceCause, OrderKind
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.protocol.worker_log import Record
 
@@ -220,6 +221,10 @@ class Worker:
     """32 bytes, Ed25519."""
     queues: tuple[str, ...]
     """The queues it may serve: the centre's word, not the worker's wish."""
+    asked_queues: tuple[str, ...] | None = None
+    """Those that it was started for; None for all that it may serve."""
+    added_queues: tuple[str, ...] = ()
+    """Those that an administrator has added since it was enrolled: it serves them whatever it was started for."""
     team_name: str | None
     state: WorkerState
     concurrency: int
@@ -233,11 +238,26 @@ class Worker:
     """What carries that link, or carried the last one, for people."""
     agent_version: str | None
     airflow_version: str | None
+    asked_state: WorkerState | None = None
+    """What the centre has asked of it and it has not obeyed yet: one of `protocol.states.REQUESTS`."""
+    maintenance_comment: str = ""
+    maintenance_cause: MaintenanceCause | None = None
+    """Who put it into the maintenance that it is in."""
+    version_refused: str = ""
+    """Why its versions get no jobs; empty if they do."""
+    version_warning: str = ""
+    """What is odd about its versions; empty for nothing."""
     system: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     log_request: LogRequest | None = None
     """The last request for its own log, over or not."""
     disconnect_grace: timedelta | None = None
     """How long its jobs are waited for while it is out of reach, where it has a grace of its own."""
+
+    @property
+    def served_queues(self) -> tuple[str, ...]:
+        """The queues whose jobs it is given."""
+        asked = self.asked_queues
+        return tuple(name for name in self.queues if asked is None or name in asked or name in self.added_queues)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +269,34 @@ class AwaitedJobs:
     first_lost_after: datetime
     last_lost_after: datetime
     """When the grace of the first and of the last of them ends."""
+
+
+class OrderState(StrEnum):
+    """What became of an order to a worker."""
+
+    WAITING = "waiting"
+    """For the worker, linked or not."""
+    DONE = "done"
+    REFUSED = "refused"
+    SUPERSEDED = "superseded"
+    """A later one of its kind took its place before the worker got it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Something a person wants of a worker, and what became of it."""
+
+    id: UUID
+    worker_id: UUID
+    kind: OrderKind
+    text: str
+    number: int | None
+    asked_by: str
+    asked_at: datetime
+    state: OrderState
+    detail: str = ""
+    """Why it was refused, or what there is to say of it."""
+    finished_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,6 +311,10 @@ class LinkFacts:
     airflow_version: str
     concurrency: int
     state: WorkerState
+    version_refused: str = ""
+    """What the centre thinks of these versions: see `dispatch.versions`."""
+    version_warning: str = ""
+    asked_queues: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

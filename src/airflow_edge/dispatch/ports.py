@@ -12,6 +12,7 @@ from typing import Protocol
 from uuid import UUID
 
 from airflow_edge.dispatch.liveness import Patience
+from airflow_edge.dispatch.metrics import Chunk
 from airflow_edge.dispatch.model import (
     AwaitedJobs,
     CallAnswer,
@@ -25,12 +26,15 @@ from airflow_edge.dispatch.model import (
     LogPart,
     LogProgress,
     LogRequest,
+    Order,
     Unwanted,
     Worker,
     WorkerLogBatch,
 )
+from airflow_edge.dispatch.orders import Wish
+from airflow_edge.dispatch.overview import JobFilter, JobView, Page, QueueDemand, WorkerFilter, WorkerView
 from airflow_edge.dispatch.reports import Reading, Report
-from airflow_edge.protocol.messages import LogChunk, LogEnd, WorkerLog
+from airflow_edge.protocol.messages import LogChunk, LogEnd, MaintenanceCause, WorkerLog
 from airflow_edge.protocol.states import WorkerState
 
 
@@ -107,9 +111,19 @@ class WorkerRegistry(Protocol):
         """Note that this link is over, unless a newer one has replaced it."""
 
     def seen(
-        self, states: Mapping[UUID, WorkerState], systems: Mapping[UUID, Mapping[str, object]], *, now: datetime
+        self,
+        states: Mapping[UUID, WorkerState],
+        systems: Mapping[UUID, Mapping[str, object]],
+        comments: Mapping[UUID, str] | None = None,
+        causes: Mapping[UUID, MaintenanceCause] | None = None,
+        *,
+        now: datetime,
     ) -> None:
-        """Note in one transaction that these workers are linked and what they do."""
+        """Note in one transaction that these workers are linked and what they do.
+
+        :param comments: on the maintenance of those that are in one; None leaves comments and causes as they are
+        :param causes: of their maintenance
+        """
 
     def set_disconnect_grace(self, names: Collection[str], grace: timedelta | None) -> list[str]:
         """Give workers a grace of their own, or none; if some do not exist, change nothing and give their names."""
@@ -122,6 +136,94 @@ class WorkerRegistry(Protocol):
 
         The times are those of the processes that made the changes: ask with an overlap.
         """
+
+
+class WorkerOrders(Protocol):
+    """What people want of workers."""
+
+    def give_order(self, worker_id: UUID, wish: Wish, *, by: str, now: datetime) -> Order | None:
+        """Write an order down, and what it makes of the worker's state; None if there is no such worker.
+
+        :raises IllegalTransitionError: it is not possible in the worker's state; nothing is changed.
+        """
+
+    def waiting_orders(self, worker_ids: Collection[UUID]) -> list[Order]:
+        """Give the orders that these workers have not answered, in the order in which they were given."""
+
+    def obeyed(
+        self, worker_id: UUID, order_id: UUID, state: WorkerState, *, done: bool, detail: str, now: datetime
+    ) -> bool:
+        """Note a worker's answer and its state from then on; False if nobody waits for it any more."""
+
+    def order(self, order_id: UUID) -> Order | None:
+        """Give an order by its id."""
+
+    def orders(self, worker_id: UUID, *, limit: int) -> list[Order]:
+        """Give the orders to a worker, newest first, at most `limit`."""
+
+    def purge_orders(self, *, before: datetime, limit: int) -> int:
+        """Delete answered orders that were given before then, at most `limit`; say how many."""
+
+
+class WorkerMetrics(Protocol):
+    """Measurements of workers over time."""
+
+    def write_metrics(self, chunks: Sequence[Chunk]) -> None:
+        """Keep chunks, each in the place of one of the same worker that began in the same minute."""
+
+    def metrics(self, worker_id: UUID, *, since: int, until: int) -> list[Chunk]:
+        """Give the chunks of a worker that know something of this time, in minutes since 1970, oldest first."""
+
+    def purge_metrics(self, *, before: int) -> int:
+        """Delete, in several transactions, the chunks that begin before this minute; say how many."""
+
+
+class WorkerAdministration(Protocol):
+    """What the centre decides about workers by itself."""
+
+    def change_queues(
+        self, worker_id: UUID, *, add: Collection[str] = (), remove: Collection[str] = (), now: datetime
+    ) -> Worker | None:
+        """Let a worker serve more queues, or not serve some any more; None if there is no such worker.
+
+        It keeps at least one: if none would be left, nothing is changed, and the worker given has no queues.
+        """
+
+    def remove_worker(self, worker_id: UUID, *, now: datetime) -> str:
+        """Forget a worker that is offline or revoked; give the reason why not, if there is one."""
+
+
+class Overview(Protocol):
+    """Workers, jobs and queues as people look at them."""
+
+    def find_workers(
+        self, wanted: WorkerFilter, *, order: str = "name", limit: int, offset: int = 0
+    ) -> Page[WorkerView]:
+        """Give a page of the workers that fit, and how many fit in all.
+
+        :param order: what to sort by, with `-` before it for the reverse
+        """
+
+    def find_jobs(self, wanted: JobFilter, *, order: str = "-queued_at", limit: int, offset: int = 0) -> Page[JobView]:
+        """Give a page of the jobs that fit, and how many fit in all.
+
+        :param order: what to sort by, with `-` before it for the reverse
+        """
+
+    def queue_demands(self) -> list[QueueDemand]:
+        """Give, per team and queue, what waits and what runs."""
+
+    def all_workers(self) -> list[WorkerView]:
+        """Give every worker that is not revoked, with what it has taken."""
+
+    def newest_job(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> JobView | None:
+        """Give the job of a task instance that was queued last."""
+
+    def ahead_of(self, job: JobView) -> tuple[int, int]:
+        """Give how many queued jobs of its queue and team are due before a job, and how many of them weigh more."""
+
+    def oldest_start(self, worker_ids: Collection[UUID]) -> dict[UUID, datetime]:
+        """Give, for each of these workers that has a job, when the one that runs longest began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,8 @@ class StopJob(LocalMessage, frozen=True, kw_only=True):
     job_id: str
     assignment: int
     grace: float
+    reason: str = ""
+    """For the task's log."""
 
 
 class Retire(LocalMessage, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ assignment that is not the current one ignores it or answers `Void`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias, TypeVar
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -27,10 +27,18 @@ JobId: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{
 Assignment: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 RequestId: TypeAlias = Annotated[str, msgspec.Meta(max_length=64)]
-Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=4096)]
+MAX_TEXT: Final = 4096
+"""Characters of a text for people."""
+Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 JobKind: TypeAlias = Literal["task", "callback"]
 Phase: TypeAlias = Literal["accepted", "running", "released", "ended"]
+OrderId: TypeAlias = JobId
+MaintenanceCause: TypeAlias = Literal["admin", "site", "system"]
+"""Who put a worker into maintenance: a person at the centre, one at the site, or the worker itself."""
+OrderKind: TypeAlias = Literal[
+    "maintenance", "maintenance comment", "exit maintenance", "shutdown", "restart", "rename", "concurrency"
+]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -101,6 +109,26 @@ class Ended(JobMessage, frozen=True, kw_only=True):
     reason: Text = ""
 
 
+class Metrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the machine and the link are doing. None for what is not known."""
+
+    cpu_percent: float | None = None
+    """Of all processors together, since the message before."""
+    load: float | None = None
+    """Load average of the last minute."""
+    memory_percent: float | None = None
+    """Of the machine's memory, what is not available."""
+    disk_free: float | None = None
+    """Bytes, where tasks write."""
+    bytes_received: float | None = None
+    """A second, on all network interfaces, since the message before."""
+    bytes_sent: float | None = None
+    round_trip: float | None = None
+    """Seconds, of the link."""
+    reconnects: float | None = None
+    """How often the link was made again since the message before."""
+
+
 class Status(Message, frozen=True, kw_only=True):
     """The worker's heartbeat: what it does, and the jobs whose supervisors are alive. Not numbered, never repeated.
 
@@ -111,6 +139,11 @@ class Status(Message, frozen=True, kw_only=True):
     alive: Annotated[tuple[JobId, ...], msgspec.Meta(max_length=100_000)]
     system: dict[Name, str | int | float | bool] = {}
     conditions: Annotated[tuple[Text, ...], msgspec.Meta(max_length=20)] = ()
+    comment: Text = ""
+    """On the maintenance that it is in."""
+    cause: MaintenanceCause | None = None
+    """Of the maintenance that it is in."""
+    metrics: Metrics | None = None
 
 
 _SHORT = {"offset": "o", "size": "n", "crc32": "c", "data": "d", "dictionary": "z"}
@@ -159,6 +192,15 @@ class WorkerLog(Message, frozen=True, kw_only=True):
     """The request whose past records end with this batch."""
 
 
+class Obeyed(Message, frozen=True, kw_only=True):
+    """What became of an `Order`: done, or refused and why; `state` is the worker's from then on. Since version 3."""
+
+    order_id: OrderId
+    done: bool
+    detail: Text = ""
+    state: WorkerState
+
+
 class Goodbye(Message, frozen=True, kw_only=True):
     """The worker shuts down in good order and holds no job."""
 
@@ -187,6 +229,10 @@ class Welcome(Message, frozen=True, kw_only=True):
     centre_version: Text
     log_dictionaries: tuple[Count, ...] = ()
     """Those that a `LogChunk` may have been compressed with."""
+    version_refused: Text = ""
+    """Why the worker's versions get no jobs, and what to install; empty if they do."""
+    version_warning: Text = ""
+    """What is odd about the worker's versions; empty for nothing."""
 
 
 class Rejected(Message, frozen=True, kw_only=True):
@@ -221,6 +267,24 @@ class Void(JobMessage, frozen=True, kw_only=True):
     reason: Text
 
 
+class Order(Message, frozen=True, kw_only=True):
+    """A person wants something of the worker itself; `Obeyed` answers it. Since version 3.
+
+    `text` is the comment of a maintenance, or the new name; `number` the new concurrency.
+    """
+
+    order_id: OrderId
+    kind: OrderKind
+    text: Text = ""
+    number: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
+
+
+class Serves(Message, frozen=True, kw_only=True):
+    """The queues that the worker serves from now on. Since version 3; older sites hear it in `Welcome`."""
+
+    queues: tuple[str, ...]
+
+
 class LogAck(JobMessage, frozen=True, kw_only=True):
     """The centre has the log up to `offset`; send from there on. `complete` says that the whole of it was verified."""
 
@@ -246,10 +310,10 @@ class Ping(Message, frozen=True, kw_only=True):
 
 
 SiteMessage: TypeAlias = (
-    Hello | Accepted | Refused | Released | Ended | Status | LogChunk | LogEnd | WorkerLog | Goodbye | Ping
+    Hello | Accepted | Refused | Released | Ended | Status | LogChunk | LogEnd | WorkerLog | Obeyed | Goodbye | Ping
 )
-CentreMessage: TypeAlias = Welcome | Rejected | Offer | Stop | Void | LogAck | WantWorkerLog | Ping
-UNNUMBERED = (Hello, Welcome, Rejected, Status, LogChunk, LogAck, WorkerLog, WantWorkerLog, Ping)
+CentreMessage: TypeAlias = Welcome | Rejected | Offer | Stop | Void | Order | Serves | LogAck | WantWorkerLog | Ping
+UNNUMBERED = (Hello, Welcome, Rejected, Status, Serves, LogChunk, LogAck, WorkerLog, WantWorkerLog, Ping)
 """Messages that are never sent again: they are answered otherwise, or a newer one replaces them."""
 
 

@@ -57,12 +57,24 @@ class WorkerState(StrEnum):
     """Ready, no job."""
     RUNNING = "running"
     """At least one job."""
+    SHUTDOWN_REQUEST = "shutdown request"
+    """Asked to shut down; the worker has not obeyed yet."""
     TERMINATING = "terminating"
     """Takes no new job and ends when its jobs have."""
     OFFLINE = "offline"
     """Enrolled, and shut down in good order or never started."""
     UNKNOWN = "unknown"
     """Expected, but not heard from."""
+    MAINTENANCE_REQUEST = "maintenance request"
+    """Asked to go into maintenance; the worker has not obeyed yet."""
+    MAINTENANCE_PENDING = "maintenance pending"
+    """Takes no new job; its last ones still run."""
+    MAINTENANCE_MODE = "maintenance mode"
+    """Takes no new job and has none."""
+    MAINTENANCE_EXIT = "maintenance exit"
+    """Asked to leave maintenance; the worker has not obeyed yet."""
+    OFFLINE_MAINTENANCE = "offline maintenance"
+    """Shut down in maintenance, and back in maintenance when it starts again."""
 
 
 class WorkerEvent(StrEnum):
@@ -70,12 +82,22 @@ class WorkerEvent(StrEnum):
 
     START = "start"
     INITIALISED = "initialised"
+    INITIALISED_IN_MAINTENANCE = "initialised, in maintenance"
     TASK_IN = "task in"
     TASKS_DONE = "all tasks done"
+    TASKS_DONE_IN_MAINTENANCE = "all tasks done, in maintenance"
+    MAINTENANCE_ASKED = "maintenance asked for"
+    TASKS_LEFT = "tasks still running"
+    NO_TASK_LEFT = "no task running"
+    EXIT_ASKED = "exit from maintenance asked for"
+    SHUTDOWN_ASKED = "shutdown asked for"
     SHUT_DOWN = "shut down"
     SILENT = "no heartbeat"
     BACK_IDLE = "reachable again, no task"
     BACK_RUNNING = "reachable again, with tasks"
+    BACK_TERMINATING = "reachable again, terminating"
+    BACK_PENDING = "reachable again, in maintenance with tasks"
+    BACK_IN_MAINTENANCE = "reachable again, in maintenance"
 
 
 JOB_OPEN: Final = frozenset({JobState.QUEUED, JobState.LEASED, JobState.RUNNING})
@@ -114,31 +136,102 @@ JOB_TRANSITIONS: Final[Mapping[JobState, Mapping[JobEvent, JobState]]] = {
 WORKER_TRANSITIONS: Final[Mapping[WorkerState, Mapping[WorkerEvent, WorkerState]]] = {
     WorkerState.STARTING: {
         WorkerEvent.INITIALISED: WorkerState.IDLE,
+        WorkerEvent.INITIALISED_IN_MAINTENANCE: WorkerState.MAINTENANCE_REQUEST,
+        WorkerEvent.SHUTDOWN_ASKED: WorkerState.SHUTDOWN_REQUEST,
         WorkerEvent.SHUT_DOWN: WorkerState.OFFLINE,
         WorkerEvent.SILENT: WorkerState.UNKNOWN,
     },
     WorkerState.IDLE: {
         WorkerEvent.TASK_IN: WorkerState.RUNNING,
+        WorkerEvent.MAINTENANCE_ASKED: WorkerState.MAINTENANCE_REQUEST,
+        WorkerEvent.SHUTDOWN_ASKED: WorkerState.SHUTDOWN_REQUEST,
         WorkerEvent.SHUT_DOWN: WorkerState.OFFLINE,
         WorkerEvent.SILENT: WorkerState.UNKNOWN,
     },
     WorkerState.RUNNING: {
         WorkerEvent.TASKS_DONE: WorkerState.IDLE,
+        WorkerEvent.MAINTENANCE_ASKED: WorkerState.MAINTENANCE_REQUEST,
+        WorkerEvent.SHUTDOWN_ASKED: WorkerState.SHUTDOWN_REQUEST,
         WorkerEvent.SHUT_DOWN: WorkerState.TERMINATING,
         WorkerEvent.SILENT: WorkerState.UNKNOWN,
     },
+    WorkerState.SHUTDOWN_REQUEST: {
+        WorkerEvent.TASKS_LEFT: WorkerState.TERMINATING,
+        WorkerEvent.TASKS_DONE: WorkerState.OFFLINE,
+        WorkerEvent.TASKS_DONE_IN_MAINTENANCE: WorkerState.OFFLINE_MAINTENANCE,
+    },
     WorkerState.TERMINATING: {
         WorkerEvent.TASKS_DONE: WorkerState.OFFLINE,
+        WorkerEvent.TASKS_DONE_IN_MAINTENANCE: WorkerState.OFFLINE_MAINTENANCE,
         WorkerEvent.SILENT: WorkerState.UNKNOWN,
     },
-    WorkerState.OFFLINE: {WorkerEvent.START: WorkerState.STARTING},
+    WorkerState.OFFLINE: {
+        WorkerEvent.START: WorkerState.STARTING,
+        WorkerEvent.MAINTENANCE_ASKED: WorkerState.OFFLINE_MAINTENANCE,
+    },
     WorkerState.UNKNOWN: {
         WorkerEvent.START: WorkerState.STARTING,
+        WorkerEvent.MAINTENANCE_ASKED: WorkerState.MAINTENANCE_REQUEST,
+        WorkerEvent.EXIT_ASKED: WorkerState.MAINTENANCE_EXIT,
+        WorkerEvent.SHUTDOWN_ASKED: WorkerState.SHUTDOWN_REQUEST,
         WorkerEvent.BACK_IDLE: WorkerState.IDLE,
         WorkerEvent.BACK_RUNNING: WorkerState.RUNNING,
+        WorkerEvent.BACK_TERMINATING: WorkerState.TERMINATING,
+        WorkerEvent.BACK_PENDING: WorkerState.MAINTENANCE_PENDING,
+        WorkerEvent.BACK_IN_MAINTENANCE: WorkerState.MAINTENANCE_MODE,
         WorkerEvent.SHUT_DOWN: WorkerState.OFFLINE,
     },
+    WorkerState.MAINTENANCE_REQUEST: {
+        WorkerEvent.TASKS_LEFT: WorkerState.MAINTENANCE_PENDING,
+        WorkerEvent.NO_TASK_LEFT: WorkerState.MAINTENANCE_MODE,
+        WorkerEvent.EXIT_ASKED: WorkerState.MAINTENANCE_EXIT,
+        WorkerEvent.SHUTDOWN_ASKED: WorkerState.SHUTDOWN_REQUEST,
+        WorkerEvent.SHUT_DOWN: WorkerState.OFFLINE_MAINTENANCE,
+    },
+    WorkerState.MAINTENANCE_PENDING: {
+        WorkerEvent.TASKS_DONE: WorkerState.MAINTENANCE_MODE,
+        WorkerEvent.EXIT_ASKED: WorkerState.MAINTENANCE_EXIT,
+        WorkerEvent.SHUTDOWN_ASKED: WorkerState.SHUTDOWN_REQUEST,
+        WorkerEvent.SHUT_DOWN: WorkerState.TERMINATING,
+        WorkerEvent.SILENT: WorkerState.UNKNOWN,
+    },
+    WorkerState.MAINTENANCE_MODE: {
+        WorkerEvent.EXIT_ASKED: WorkerState.MAINTENANCE_EXIT,
+        WorkerEvent.SHUTDOWN_ASKED: WorkerState.SHUTDOWN_REQUEST,
+        WorkerEvent.SHUT_DOWN: WorkerState.OFFLINE_MAINTENANCE,
+        WorkerEvent.SILENT: WorkerState.UNKNOWN,
+    },
+    WorkerState.MAINTENANCE_EXIT: {
+        WorkerEvent.TASKS_LEFT: WorkerState.RUNNING,
+        WorkerEvent.NO_TASK_LEFT: WorkerState.IDLE,
+        WorkerEvent.MAINTENANCE_ASKED: WorkerState.MAINTENANCE_REQUEST,
+        WorkerEvent.SHUTDOWN_ASKED: WorkerState.SHUTDOWN_REQUEST,
+        WorkerEvent.SHUT_DOWN: WorkerState.OFFLINE,
+    },
+    WorkerState.OFFLINE_MAINTENANCE: {
+        WorkerEvent.START: WorkerState.STARTING,
+        WorkerEvent.EXIT_ASKED: WorkerState.OFFLINE,
+    },
 }
+
+MAINTENANCE: Final = frozenset(
+    {
+        WorkerState.MAINTENANCE_REQUEST,
+        WorkerState.MAINTENANCE_PENDING,
+        WorkerState.MAINTENANCE_MODE,
+        WorkerState.OFFLINE_MAINTENANCE,
+    }
+)
+"""States of a worker that takes no job because somebody works on it."""
+OFFLINE_AS: Final[Mapping[WorkerState, WorkerState]] = {
+    **dict.fromkeys(WorkerState, WorkerState.OFFLINE),
+    **dict.fromkeys(MAINTENANCE, WorkerState.OFFLINE_MAINTENANCE),
+}
+"""What a worker is after it has shut down in this state."""
+REQUESTS: Final = frozenset(
+    {WorkerState.MAINTENANCE_REQUEST, WorkerState.MAINTENANCE_EXIT, WorkerState.SHUTDOWN_REQUEST}
+)
+"""States that the centre gives to a worker that has not obeyed yet. They wait for it, however long it is silent."""
 
 
 def _next(table: Mapping[State, Mapping[Event, State]], state: State, event: Event) -> State:

@@ -2,6 +2,7 @@
 
 1. The beginning.
 2. The worker's own log: `WorkerLog`, `WantWorkerLog`.
+3. What people want of a worker: `Order`, `Obeyed`, `Serves`, and the states of maintenance in `Status`.
 
 A message that the other side does not know ends the link, so none is sent that came after the negotiated version.
 """
@@ -9,10 +10,12 @@ A message that the other side does not know ends the link, so none is sent that 
 from __future__ import annotations
 
 OLDEST = 1
-NEWEST = 2
+NEWEST = 3
 
 WORKER_LOG = 2
 """The first version with the worker's own log."""
+ORDERS = 3
+"""The first version with orders."""
 
 
 def negotiate(peer_oldest: int, peer_newest: int) -> int | None:

@@ -14,9 +14,11 @@ from sqlalchemy.orm import Session
 
 from airflow_edge.dispatch.matching import match
 from airflow_edge.dispatch.model import Capacity, ClaimedJob, QueuedJob
-from airflow_edge.protocol.states import JobEvent, JobState, next_job_state
-from airflow_edge.store.tables import JobRow
+from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_job_state
+from airflow_edge.store.tables import JobRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
+
+_TAKES_NONE: Final = frozenset({WorkerState.MAINTENANCE_REQUEST, WorkerState.SHUTDOWN_REQUEST})
 
 MAX_PER_QUEUE: Final = 500
 """Jobs of one queue that are looked at together."""
@@ -47,6 +49,7 @@ class _Candidates:
 
 def _claim(session: Session, capacities: Sequence[Capacity], lease_until: datetime) -> list[ClaimedJob]:
     claimed: list[ClaimedJob] = []
+    capacities = _willing(session, capacities)
     while True:
         candidates = _candidates(session, capacities)
         matches = match([_queued(row) for row in candidates.jobs.values()], capacities)
@@ -62,6 +65,15 @@ def _claim(session: Session, capacities: Sequence[Capacity], lease_until: dateti
         capacities = [
             replace(capacity, free_slots=capacity.free_slots - taken[capacity.worker_id]) for capacity in capacities
         ]
+
+
+def _willing(session: Session, capacities: Sequence[Capacity]) -> list[Capacity]:
+    """Leave out workers that were just told to take no job, of which their gateways may not know yet."""
+    ids = [capacity.worker_id for capacity in capacities if capacity.free_slots > 0]
+    asked = set(
+        session.scalars(select(WorkerRow.id).where(WorkerRow.id.in_(ids), WorkerRow.asked_state.in_(_TAKES_NONE)))
+    )
+    return [capacity for capacity in capacities if capacity.worker_id not in asked]
 
 
 def _candidates(session: Session, capacities: Sequence[Capacity]) -> _Candidates:

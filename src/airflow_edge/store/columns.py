@@ -19,13 +19,13 @@ Blob = LargeBinary(length=2**24 - 1)
 """Bytes that may be longer than MySQL's 64 KiB BLOB; other databases ignore the length."""
 
 
-def choice(kind: type[Choice]) -> Enum:
-    """Give a column type that holds one of these words as plain text."""
+def choice(kind: type[Choice], length: int = 16) -> Enum:
+    """Give a column type that holds one of these words, of at most `length` characters, as plain text."""
     return Enum(
         kind,
         native_enum=False,
         create_constraint=False,
-        length=16,
+        length=length,
         values_callable=lambda members: [member.value for member in members],
     )
 

@@ -199,6 +199,7 @@ def _register(
         row.enrolled_at = now
         row.last_seen_at = row.revoked_at = row.link_id = row.boot_id = row.disconnect_grace = None
     row.queues = list(queues)
+    row.added_queues = None
     row.team_name = team_name
     row.enroll_token_id = token_id
     row.changed_at = now

@@ -9,7 +9,10 @@ from airflow_edge.store.handover import Handovers
 from airflow_edge.store.jobs import Jobs
 from airflow_edge.store.log_upkeep import LogUpkeep
 from airflow_edge.store.logs import LogShelf
+from airflow_edge.store.metrics import MetricBook
 from airflow_edge.store.nonces import NonceBook
+from airflow_edge.store.orders import OrderBook
+from airflow_edge.store.overview import Overlook
 from airflow_edge.store.tasks import Tasks
 from airflow_edge.store.transactions import SessionFactory, Transactions
 from airflow_edge.store.worker_logs import WorkerLogShelf
@@ -17,7 +20,20 @@ from airflow_edge.store.workers import Workers
 
 
 class SqlStore(
-    Claims, Jobs, Tasks, Workers, EnrollmentDesk, NonceBook, CallBook, LogShelf, LogUpkeep, WorkerLogShelf, Handovers
+    Claims,
+    Jobs,
+    Tasks,
+    Workers,
+    OrderBook,
+    MetricBook,
+    Overlook,
+    EnrollmentDesk,
+    NonceBook,
+    CallBook,
+    LogShelf,
+    LogUpkeep,
+    WorkerLogShelf,
+    Handovers,
 ):
     """All nouns of the store on one database; each call is one transaction and may be made from any thread.
 

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, Index, LargeBinary, MetaData, String, UniqueConstraint, Uuid
+from sqlalchemy import JSON, BigInteger, Index, LargeBinary, MetaData, SmallInteger, String, UniqueConstraint, Uuid
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from airflow_edge.dispatch.model import MAX_QUEUE_LENGTH
-from airflow_edge.protocol.messages import JobKind
+from airflow_edge.dispatch.model import MAX_QUEUE_LENGTH, OrderState
+from airflow_edge.protocol.messages import JobKind, MaintenanceCause, OrderKind
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.store.columns import Blob, ForeignText, LongText, UtcDateTime, choice
 
@@ -42,11 +42,15 @@ class WorkerRow(Base):
     name: Mapped[str] = mapped_column(String(200), unique=True)
     public_key: Mapped[bytes] = mapped_column(LargeBinary(32))
     queues: Mapped[list[str]] = mapped_column(JSON)
+    asked_queues: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """Those that it was last started for; none for all."""
+    added_queues: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """Those that an administrator has added, which it serves whatever it was started for."""
     team_name: Mapped[str | None] = mapped_column(String(AIRFLOW_TEAM_LENGTH))
     enroll_token_id: Mapped[UUID | None] = mapped_column(Uuid)
     disconnect_grace: Mapped[int | None]
     """Seconds for which its jobs are waited for; None where the settings say it."""
-    state: Mapped[WorkerState] = mapped_column(choice(WorkerState))
+    state: Mapped[WorkerState] = mapped_column(choice(WorkerState, 32))
     concurrency: Mapped[int]
     enrolled_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -59,9 +63,48 @@ class WorkerRow(Base):
     transport: Mapped[str | None] = mapped_column(String(32))
     agent_version: Mapped[str | None] = mapped_column(ForeignText(100))
     airflow_version: Mapped[str | None] = mapped_column(ForeignText(100))
+    version_refused: Mapped[str] = mapped_column(ForeignText(), default="")
+    version_warning: Mapped[str] = mapped_column(ForeignText(), default="")
+    asked_state: Mapped[WorkerState | None] = mapped_column(choice(WorkerState, 32))
+    """What an order that the worker has not obeyed yet has made of its state."""
+    maintenance_comment: Mapped[str] = mapped_column(ForeignText(), default="")
+    maintenance_cause: Mapped[MaintenanceCause | None] = mapped_column(String(16))
     system: Mapped[dict[str, Any]] = mapped_column(JSON)
     log_request: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """The last request for its own log."""
+
+
+class WorkerOrderRow(Base):
+    """What a person wanted of a worker, until it is old."""
+
+    __tablename__ = "airflow_edge_worker_order"
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    worker_id: Mapped[UUID] = mapped_column(Uuid)
+    kind: Mapped[OrderKind] = mapped_column(String(32))
+    text: Mapped[str] = mapped_column(ForeignText())
+    number: Mapped[int | None]
+    asked_by: Mapped[str] = mapped_column(ForeignText(250))
+    asked_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    state: Mapped[OrderState] = mapped_column(choice(OrderState))
+    detail: Mapped[str] = mapped_column(ForeignText())
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+Index("ix_airflow_edge_worker_order_waiting", WorkerOrderRow.state, WorkerOrderRow.worker_id)
+
+
+class WorkerMetricRow(Base):
+    """Some minutes of a worker's measurements; see `dispatch.metrics`."""
+
+    __tablename__ = "airflow_edge_worker_metric"
+
+    worker_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    minute: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """The first of them, since 1970."""
+    size: Mapped[int] = mapped_column(SmallInteger)
+    """How many there are."""
+    data: Mapped[bytes] = mapped_column(Blob)
 
 
 class JobRow(Base):

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import ColumnElement, Select, case, delete, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from airflow_edge.dispatch.liveness import Patience
-from airflow_edge.dispatch.model import LinkFacts, Worker
-from airflow_edge.protocol.states import WORKER_TRANSITIONS, WorkerEvent, WorkerState
-from airflow_edge.store.tables import WorkerRow
+from airflow_edge.dispatch.model import LinkFacts, OrderState, Worker
+from airflow_edge.protocol.messages import MaintenanceCause
+from airflow_edge.protocol.states import OFFLINE_AS, WORKER_TRANSITIONS, WorkerEvent, WorkerState
+from airflow_edge.store.tables import WorkerMetricRow, WorkerOrderRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
 from airflow_edge.store.worker_logs import to_request
 
+_REMOVABLE: Final = frozenset({WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE})
 _MAY_FALL_SILENT = frozenset(state for state, steps in WORKER_TRANSITIONS.items() if WorkerEvent.SILENT in steps)
 
 
@@ -56,8 +59,11 @@ class Workers:
                 boot_id=facts.boot_id,
                 agent_version=facts.agent_version,
                 airflow_version=facts.airflow_version,
+                version_refused=facts.version_refused,
+                version_warning=facts.version_warning,
                 concurrency=facts.concurrency,
-                state=facts.state,
+                asked_queues=None if facts.asked_queues is None else list(facts.asked_queues),
+                state=_reported(facts.state),
                 last_seen_at=now,
                 changed_at=now,
             )
@@ -71,15 +77,46 @@ class Workers:
         return self._transactions.write(work)
 
     def unlink(self, worker_id: UUID, link_id: UUID, state: WorkerState, *, now: datetime) -> None:
-        """Note that this link is over, unless a newer one has replaced it."""
-        self._update(
-            update(WorkerRow)
-            .where(WorkerRow.id == worker_id, WorkerRow.link_id == link_id)
-            .values(link_id=None, state=state, changed_at=now)
-        )
+        """Note that this link is over, unless a newer one has replaced it.
+
+        A worker that has gone in good order has done what a shutdown asks for, and will be in maintenance when it
+        comes back if it was asked to.
+        """
+
+        def work(session: Session) -> None:
+            row = session.scalar(
+                select(WorkerRow).where(WorkerRow.id == worker_id, WorkerRow.link_id == link_id).with_for_update()
+            )
+            if row is None:
+                return
+            row.link_id = None
+            row.changed_at = now
+            if state is WorkerState.UNKNOWN:
+                row.state = row.asked_state or state
+                return
+            row.state = OFFLINE_AS[row.asked_state or state]
+            if row.asked_state is WorkerState.SHUTDOWN_REQUEST:
+                row.asked_state = None
+                session.execute(
+                    update(WorkerOrderRow)
+                    .where(
+                        WorkerOrderRow.worker_id == worker_id,
+                        WorkerOrderRow.kind == "shutdown",
+                        WorkerOrderRow.state == OrderState.WAITING,
+                    )
+                    .values(state=OrderState.DONE, finished_at=now)
+                )
+
+        self._transactions.write(work)
 
     def seen(
-        self, states: Mapping[UUID, WorkerState], systems: Mapping[UUID, Mapping[str, object]], *, now: datetime
+        self,
+        states: Mapping[UUID, WorkerState],
+        systems: Mapping[UUID, Mapping[str, object]],
+        comments: Mapping[UUID, str] | None = None,
+        causes: Mapping[UUID, MaintenanceCause] | None = None,
+        *,
+        now: datetime,
     ) -> None:
         """Note in one transaction that these workers are linked and what they do."""
         if not states:
@@ -87,7 +124,16 @@ class Workers:
 
         def work(session: Session) -> None:
             for worker_id in sorted(states):
-                values: dict[str, Any] = {"state": states[worker_id], "last_seen_at": now}
+                values: dict[str, Any] = {"state": _reported(states[worker_id]), "last_seen_at": now}
+                if comments is not None:
+                    values["maintenance_comment"] = case(
+                        (WorkerRow.asked_state.is_(None), comments.get(worker_id, "")),
+                        else_=WorkerRow.maintenance_comment,
+                    )
+                    values["maintenance_cause"] = case(
+                        (WorkerRow.asked_state.is_(None), (causes or {}).get(worker_id)),
+                        else_=WorkerRow.maintenance_cause,
+                    )
                 if worker_id in systems:
                     values["system"] = _storable(systems[worker_id])
                 session.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(values))
@@ -133,11 +179,49 @@ class Workers:
         """
         return self._workers(select(WorkerRow).where(WorkerRow.changed_at >= since))
 
+    def change_queues(
+        self, worker_id: UUID, *, add: Collection[str] = (), remove: Collection[str] = (), now: datetime
+    ) -> Worker | None:
+        """Let a worker serve more queues, or not serve some any more; None if there is no such worker.
+
+        It keeps at least one: if none would be left, nothing is changed, and the worker given has no queues.
+        """
+
+        def work(session: Session) -> Worker | None:
+            row = session.scalar(select(WorkerRow).where(WorkerRow.id == worker_id).with_for_update())
+            if row is None:
+                return None
+            queues = _changed(row.queues, add, remove)
+            if queues:
+                row.queues = queues
+                row.added_queues = _changed(row.added_queues or [], add, remove)
+                row.changed_at = now
+            return replace(to_worker(row), queues=tuple(queues))
+
+        return self._transactions.write(work)
+
+    def remove_worker(self, worker_id: UUID, *, now: datetime) -> str:
+        """Forget a worker that is offline or revoked; give the reason why not, if there is one."""
+
+        def work(session: Session) -> str:
+            row = session.scalar(select(WorkerRow).where(WorkerRow.id == worker_id).with_for_update())
+            if row is None:
+                return ""
+            if row.revoked_at is None and row.state not in _REMOVABLE:
+                return f"it is {row.state}; shut it down first, or revoke it: airflow edge revoke-worker {row.name}"
+            session.execute(delete(WorkerOrderRow).where(WorkerOrderRow.worker_id == worker_id))
+            session.execute(delete(WorkerMetricRow).where(WorkerMetricRow.worker_id == worker_id))
+            session.delete(row)
+            return ""
+
+        return self._transactions.write(work)
+
     def _workers(self, query: Select[WorkerRow]) -> list[Worker]:
         return self._transactions.read(lambda session: [to_worker(row) for row in session.scalars(query)])
 
-    def _update(self, statement: Any) -> None:
-        self._transactions.write(lambda session: session.execute(statement))
+
+def _changed(queues: Iterable[str], add: Iterable[str], remove: Collection[str]) -> list[str]:
+    return [queue for queue in dict.fromkeys([*queues, *add]) if queue not in remove]
 
 
 def to_worker(row: WorkerRow) -> Worker:
@@ -147,6 +231,8 @@ def to_worker(row: WorkerRow) -> Worker:
         name=row.name,
         public_key=row.public_key,
         queues=tuple(row.queues),
+        asked_queues=None if row.asked_queues is None else tuple(row.asked_queues),
+        added_queues=tuple(row.added_queues or ()),
         team_name=row.team_name,
         state=row.state,
         concurrency=row.concurrency,
@@ -158,6 +244,11 @@ def to_worker(row: WorkerRow) -> Worker:
         transport=row.transport,
         agent_version=row.agent_version,
         airflow_version=row.airflow_version,
+        asked_state=row.asked_state,
+        maintenance_comment=row.maintenance_comment,
+        maintenance_cause=row.maintenance_cause,
+        version_refused=row.version_refused,
+        version_warning=row.version_warning,
         system=row.system,
         disconnect_grace=to_duration(row.disconnect_grace),
         log_request=None if row.log_request is None else to_request(row.log_request),
@@ -172,6 +263,11 @@ def to_duration(seconds: int | None) -> timedelta | None:
 def to_seconds(duration: timedelta | None) -> int | None:
     """Give what a column holds of a duration: whole seconds."""
     return None if duration is None else round(duration.total_seconds())
+
+
+def _reported(state: WorkerState) -> ColumnElement[WorkerState]:
+    """Give what a worker says of its state, unless something was asked of it that it has not obeyed yet."""
+    return func.coalesce(WorkerRow.asked_state, literal(state, WorkerRow.state.type))
 
 
 def _storable(system: Mapping[str, object]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from airflow_edge.protocol import messages
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.messages import CentreFrame, SiteFrame, decode_centre_frame, decode_site_frame, encode
+from airflow_edge.protocol.states import WorkerState
 
 JOB = "12345678-1234-1234-1234-123456789abc"
 
@@ -43,6 +44,14 @@ def test_any_message_pack_is_a_frame_or_the_other_sides_fault(value: object) -> 
 )
 def test_what_a_site_says_arrives_as_it_was(body: messages.SiteMessage) -> None:
     assert decode_site_frame(encode(SiteFrame(4, 2, body))) == SiteFrame(4, 2, body)
+
+
+def test_a_status_arrives_with_what_was_measured_and_takes_few_bytes() -> None:
+    metrics = messages.Metrics(cpu_percent=12.5, load=0.5, disk_free=1e12, round_trip=0.02, reconnects=0.0)
+    status = messages.Status(state=WorkerState.MAINTENANCE_MODE, alive=(), cause="system", metrics=metrics)
+    frame = encode(SiteFrame(0, 2, status))
+    assert decode_site_frame(frame).body == status
+    assert len(frame) < 250
 
 
 def test_a_site_cannot_speak_for_the_centre() -> None:

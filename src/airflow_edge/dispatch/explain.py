@@ -1,0 +1,405 @@
+"""Why a task is not running: one sentence, from the facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import Final
+
+from airflow_edge.protocol.states import MAINTENANCE, JobState, WorkerState
+
+EDGE_EXECUTOR: Final = "EdgeExecutor"
+
+
+class Cause(StrEnum):
+    """What keeps a task from running, or what it does instead; stable, for scripts."""
+
+    NO_TASK = "no-such-task"
+    DAG_PAUSED = "dag-paused"
+    NOT_SCHEDULED = "not-scheduled"
+    PARALLELISM = "parallelism-used-up"
+    POOL = "pool-full"
+    SCHEDULED = "scheduled"
+    DEFERRED = "deferred"
+    RETRY_WAITS = "retry-waits"
+    RESCHEDULED = "rescheduled"
+    FINISHED = "finished"
+    OTHER_EXECUTOR = "other-executor"
+    NOT_HANDED_OVER = "not-handed-over"
+    NO_WORKERS = "no-workers"
+    NO_WORKER_FOR_QUEUE = "no-worker-for-queue"
+    OTHER_TEAM = "other-team"
+    TOO_LARGE = "too-large"
+    NO_WORKER_READY = "no-worker-ready"
+    WORKERS_FULL = "workers-full"
+    BEHIND_OTHERS = "behind-others"
+    DUE = "due"
+    OFFERED = "offered"
+    STARTING = "starting"
+    RUNNING = "running"
+    UNREACHABLE = "worker-unreachable"
+    ENDED_AT_SITE = "ended-at-site"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFacts:
+    """What Airflow knows of the task."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    state: str | None
+    """Airflow's, None before it is scheduled."""
+    try_number: int
+    executor: str
+    """The name of the executor that is to run it."""
+    queue: str
+    team_name: str | None
+    dag_paused: bool
+    run_state: str
+    due_at: datetime | None
+    """When a retry or a rescheduled sensor is due."""
+    upstream_waiting: int
+    """Tasks upstream that have not ended."""
+    pool: str
+    pool_slots: int
+    pool_free: int
+    """Free slots of its pool; below its `pool_slots`, Airflow does not queue it."""
+    executor_free: int
+    """What `[core] parallelism` leaves this executor to queue."""
+    parallelism: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFacts:
+    """What we know of the task's newest job."""
+
+    state: JobState
+    queue: str
+    team_name: str | None
+    slots: int
+    priority_weight: int
+    queued_at: datetime
+    worker: str
+    """The name of the worker that has or last had it; empty if none ever had."""
+    lease_until: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    reason: str
+    refusals: int = 0
+    """How often it was handed out before."""
+    ahead: int = 0
+    """Queued jobs of the same queue and team that are due before it."""
+    ahead_weightier: int = 0
+    """Those of them with a higher priority weight."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFacts:
+    """A worker, as far as it matters to a job."""
+
+    name: str
+    state: WorkerState
+    revoked: bool
+    queues: frozenset[str]
+    team_name: str | None
+    slots: int
+    free_slots: int
+    seen_at: datetime | None
+    grace_until: datetime | None = None
+    """When the jobs of an unreachable worker are lost."""
+    full_since: datetime | None = None
+    """When the job that has run there longest began."""
+    version_refused: str = ""
+    """Why its version gets no jobs."""
+    obstacle: str = ""
+    """What the worker itself says keeps it from taking jobs, like a full disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """An answer: a stable cause and a sentence for a person."""
+
+    cause: Cause
+    sentence: str
+
+
+def explain(
+    task: TaskFacts | None, job: JobFacts | None, workers: Sequence[WorkerFacts], *, now: datetime
+) -> Explanation:
+    """Say why a task is not running, or what it does.
+
+    :param task: None if Airflow has no such task instance
+    :param job: its newest job, None if it was never handed to the edge executor, or was purged since
+    :param workers: all enrolled workers
+    """
+    if task is None:
+        return Explanation(
+            Cause.NO_TASK,
+            "Airflow has no such task instance: check the ids of the Dag, run and task, and the map index.",
+        )
+    if job is not None and job.state is JobState.RUNNING:
+        return _running(task, job, workers, now)
+    if task.state == "queued":
+        return _queued(task, job, workers, now)
+    return _not_queued(task, job)
+
+
+# What Airflow decides
+
+
+def _not_queued(task: TaskFacts, job: JobFacts | None) -> Explanation:
+    match task.state:
+        case None:
+            return _not_scheduled(task)
+        case "scheduled":
+            return _scheduled(task)
+        case "deferred":
+            return Explanation(
+                Cause.DEFERRED, "It is deferred: it waits for its trigger, which Airflow's triggerer runs."
+            )
+        case "up_for_retry":
+            due = f" at {_clock(task.due_at)}" if task.due_at else ""
+            return Explanation(Cause.RETRY_WAITS, f"Try {task.try_number} failed; Airflow will try again{due}.")
+        case "up_for_reschedule":
+            due = f" at {_clock(task.due_at)}" if task.due_at else ""
+            return Explanation(Cause.RESCHEDULED, f"It is a sensor that looks again{due}.")
+        case "running" | "restarting" if job is not None and job.ended_at is not None:
+            return Explanation(
+                Cause.ENDED_AT_SITE,
+                f"Its process on worker '{job.worker}' has ended ({job.reason or job.state}) and Airflow knows; "
+                "the scheduler will set its state.",
+            )
+        case "running" | "restarting":
+            return Explanation(Cause.RUNNING, f"It is {task.state}, on an executor that is not the edge executor.")
+        case _:
+            why = f" Its last job: {job.reason}." if job is not None and job.reason else ""
+            return Explanation(Cause.FINISHED, f"It does not wait for anything: its state is {task.state}.{why}")
+
+
+def _not_scheduled(task: TaskFacts) -> Explanation:
+    if task.dag_paused:
+        return Explanation(
+            Cause.DAG_PAUSED, f"Its Dag is paused: airflow dags unpause {task.dag_id}, or the switch in the UI."
+        )
+    if task.upstream_waiting:
+        return Explanation(
+            Cause.NOT_SCHEDULED, f"It waits for {_count(task.upstream_waiting, 'task')} upstream in the same run."
+        )
+    if task.run_state == "queued":
+        return Explanation(
+            Cause.NOT_SCHEDULED, "Its run has not started: the Dag has as many active runs as `max_active_runs` allows."
+        )
+    if task.run_state != "running":
+        return Explanation(
+            Cause.NOT_SCHEDULED, f"Its run is over (state {task.run_state}), and it was never scheduled."
+        )
+    return Explanation(
+        Cause.NOT_SCHEDULED,
+        "Nothing upstream holds it: the scheduler schedules it on its next round, if one is running.",
+    )
+
+
+def _scheduled(task: TaskFacts) -> Explanation:
+    if task.dag_paused:
+        return Explanation(
+            Cause.DAG_PAUSED, f"Its Dag is paused: airflow dags unpause {task.dag_id}, or the switch in the UI."
+        )
+    if task.pool_free < task.pool_slots:
+        return Explanation(
+            Cause.POOL,
+            f"Pool '{task.pool}' has {task.pool_free} free slots, it needs {task.pool_slots}: enlarge it, or wait.",
+        )
+    if task.executor_free <= 0:
+        return Explanation(
+            Cause.PARALLELISM,
+            f"The executor's parallelism is used up: {task.parallelism} tasks are queued or running per scheduler "
+            "([core] parallelism).",
+        )
+    return Explanation(
+        Cause.SCHEDULED,
+        "It is scheduled and will be queued on the scheduler's next round, unless a limit of its Dag or task on active "
+        "tasks holds it (max_active_tasks, max_active_tis_per_dag).",
+    )
+
+
+# What we decide
+
+
+def _queued(task: TaskFacts, job: JobFacts | None, workers: Sequence[WorkerFacts], now: datetime) -> Explanation:
+    if task.executor != EDGE_EXECUTOR:
+        return Explanation(
+            Cause.OTHER_EXECUTOR,
+            f'It is queued for {task.executor}, not for an edge worker: set executor="EdgeExecutor" on the task.',
+        )
+    if job is None:
+        return Explanation(
+            Cause.NOT_HANDED_OVER,
+            "Airflow has queued it and no job of it is left: its scheduler is about to hand it over or died before it "
+            "could; the next one does it after [scheduler] task_queued_timeout.",
+        )
+    if job.state is JobState.LEASED:
+        return Explanation(
+            Cause.OFFERED,
+            f"It was just handed to worker '{job.worker}', which has until {_clock(job.lease_until)} to answer; "
+            "unanswered, it goes back into the queue.",
+        )
+    if job.state is not JobState.QUEUED:
+        return Explanation(
+            Cause.ENDED_AT_SITE,
+            f"Its last job has ended ({job.state}{': ' + job.reason if job.reason else ''}); "
+            "the scheduler will set its state.",
+        )
+    return _waiting(job, workers, now)
+
+
+def _waiting(job: JobFacts, workers: Sequence[WorkerFacts], now: datetime) -> Explanation:
+    enrolled = [worker for worker in workers if not worker.revoked]
+    if not enrolled:
+        return Explanation(
+            Cause.NO_WORKERS, "No worker is enrolled: airflow edge enroll-token create prints the command for a site."
+        )
+    serving = [worker for worker in enrolled if job.queue in worker.queues]
+    if not serving:
+        return _no_worker_for_queue(job, enrolled)
+    own = [worker for worker in serving if worker.team_name == job.team_name]
+    if not own:
+        teams = ", ".join(sorted({worker.team_name or "no team" for worker in serving}))
+        return Explanation(
+            Cause.OTHER_TEAM,
+            f"The workers that serve queue '{job.queue}' belong to {teams}, the task to {job.team_name or 'no team'}.",
+        )
+    largest = max(own, key=lambda worker: worker.slots)
+    if largest.slots < job.slots:
+        return Explanation(
+            Cause.TOO_LARGE,
+            f"It needs {_count(job.slots, 'slot')}, and '{largest.name}', the largest worker of queue '{job.queue}', "
+            f"has {largest.slots}: lower the task's pool_slots or raise the worker's concurrency.",
+        )
+    ready = [worker for worker in own if not _hindrance(worker, job)]
+    if not ready:
+        return _none_ready(job, own)
+    if all(worker.free_slots < job.slots for worker in ready):
+        return _all_full(job, own, ready)
+    if job.ahead:
+        weightier = f", {job.ahead_weightier} of them of higher priority" if job.ahead_weightier else ""
+        return Explanation(
+            Cause.BEHIND_OTHERS,
+            f"It waits behind {_count(job.ahead, 'job')} of queue '{job.queue}'{weightier}; they are handed out first.",
+        )
+    return _due(job, ready, now)
+
+
+def _no_worker_for_queue(job: JobFacts, enrolled: Sequence[WorkerFacts]) -> Explanation:
+    known = sorted(set().union(*(worker.queues for worker in enrolled)))
+    nearest = get_close_matches(job.queue, known, n=1)
+    hint = f" (nearest: '{nearest[0]}')" if nearest else f" (served: {', '.join(known[:5])})" if known else ""
+    return Explanation(Cause.NO_WORKER_FOR_QUEUE, f"No worker serves queue '{job.queue}'{hint}.")
+
+
+def _none_ready(job: JobFacts, own: Sequence[WorkerFacts]) -> Explanation:
+    return Explanation(
+        Cause.NO_WORKER_READY,
+        f"{_count(len(own), 'worker serves', 'workers serve')} queue '{job.queue}', and none can take it: "
+        f"{_tally(job, own)}.",
+    )
+
+
+def _all_full(job: JobFacts, own: Sequence[WorkerFacts], ready: Sequence[WorkerFacts]) -> Explanation:
+    others = [worker for worker in own if worker not in ready]
+    busiest = max(ready, key=lambda worker: worker.free_slots)
+    if busiest.free_slots:
+        fullness = (
+            f"it needs {job.slots} slots at once and '{busiest.name}' has the most free, {busiest.free_slots} of "
+            f"{busiest.slots}"
+        )
+    else:
+        since = min((worker.full_since for worker in ready if worker.full_since), default=None)
+        running = f" (the longest job there runs since {_clock(since)})" if since else ""
+        fullness = f"{len(ready)} {'is' if len(ready) == 1 else 'are'} full{running}"
+    tally = f", {_tally(job, others)}" if others else ""
+    queue = f", behind {_count(job.ahead, 'job')} before it" if job.ahead else ""
+    return Explanation(
+        Cause.WORKERS_FULL,
+        f"{_count(len(own), 'worker serves', 'workers serve')} queue '{job.queue}': {fullness}{tally}. "
+        f"It gets the next free slot{'s' if job.slots > 1 else ''}{queue}.",
+    )
+
+
+def _due(job: JobFacts, ready: Sequence[WorkerFacts], now: datetime) -> Explanation:
+    free = max(ready, key=lambda worker: worker.free_slots)
+    waited = (now - job.queued_at).total_seconds()
+    again = f" It came back {_count(job.refusals, 'time')} unanswered or refused." if job.refusals else ""
+    return Explanation(
+        Cause.DUE,
+        f"Worker '{free.name}' has {_count(free.free_slots, 'free slot')} for it: it is handed out at any moment "
+        f"(it waits since {waited:.0f} s; if that grows, look whether the API server that the worker is linked to "
+        f"reaches the database).{again}",
+    )
+
+
+def _running(task: TaskFacts, job: JobFacts, workers: Sequence[WorkerFacts], now: datetime) -> Explanation:
+    worker = next((worker for worker in workers if worker.name == job.worker), None)
+    if worker is not None and worker.state is WorkerState.UNKNOWN:
+        until = (
+            f"if it is not back by {_clock(worker.grace_until)}, the task is failed so that a retry can run"
+            if worker.grace_until is not None and worker.grace_until > now
+            else "its grace is over and the task will be failed at any moment"
+        )
+        return Explanation(
+            Cause.UNREACHABLE,
+            f"It runs on worker '{worker.name}', which is unreachable since {_clock(worker.seen_at)}; {until}.",
+        )
+    if task.state == "queued":
+        return Explanation(
+            Cause.STARTING,
+            f"Worker '{job.worker}' accepted it at {_clock(job.started_at)} and is starting it.",
+        )
+    return Explanation(Cause.RUNNING, f"It runs on worker '{job.worker}' since {_clock(job.started_at)}.")
+
+
+def _hindrance(worker: WorkerFacts, job: JobFacts) -> str:
+    """Say in a few words why this worker cannot take any job now, or not this one ever; empty if it can."""
+    if worker.state is WorkerState.UNKNOWN:
+        return "unreachable"
+    if worker.state in {WorkerState.OFFLINE, WorkerState.STARTING, WorkerState.TERMINATING}:
+        return worker.state.value
+    if worker.state is WorkerState.SHUTDOWN_REQUEST:
+        return "shutting down"
+    if worker.state in MAINTENANCE:
+        return "in maintenance"
+    if worker.state is WorkerState.MAINTENANCE_EXIT:
+        return "leaving maintenance"
+    if worker.version_refused:
+        return f"refused for its version ({worker.version_refused})"
+    if worker.obstacle:
+        return f"unable ({worker.obstacle})"
+    if worker.slots < job.slots:
+        return f"too small ({_count(worker.slots, 'slot')})"
+    return ""
+
+
+def _tally(job: JobFacts, workers: Sequence[WorkerFacts]) -> str:
+    """Count workers by what hinders them, the most frequent first, with a name where there is one only."""
+    groups: dict[str, list[WorkerFacts]] = {}
+    for worker in workers:
+        groups.setdefault(_hindrance(worker, job), []).append(worker)
+    parts = []
+    for hindrance, group in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
+        who = f"'{group[0].name}' is" if len(group) == 1 else f"{len(group)} are"
+        seen = max((worker.seen_at for worker in group if worker.seen_at), default=None)
+        since = f" since {_clock(seen)}" if hindrance == "unreachable" and seen else ""
+        parts.append(f"{who} {hindrance}{since}")
+    return ", ".join(parts)
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _clock(moment: datetime | None) -> str:
+    return "a time that was not recorded" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,67 @@
+"""What may be asked of a worker in which state, and what it makes of it before the worker has obeyed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from airflow_edge.protocol.errors import IllegalTransitionError
+from airflow_edge.protocol.messages import OrderKind
+from airflow_edge.protocol.states import MAINTENANCE, WorkerEvent, WorkerState, next_worker_state
+
+_EVENTS: Final[Mapping[OrderKind, WorkerEvent]] = {
+    "maintenance": WorkerEvent.MAINTENANCE_ASKED,
+    "exit maintenance": WorkerEvent.EXIT_ASKED,
+    "shutdown": WorkerEvent.SHUTDOWN_ASKED,
+}
+_REQUESTS: Final[Mapping[OrderKind, WorkerState]] = {
+    "maintenance": WorkerState.MAINTENANCE_REQUEST,
+    "exit maintenance": WorkerState.MAINTENANCE_EXIT,
+    "shutdown": WorkerState.SHUTDOWN_REQUEST,
+}
+RIVALS: Final[Mapping[OrderKind, frozenset[OrderKind]]] = {
+    "maintenance": frozenset({"maintenance", "exit maintenance", "maintenance comment"}),
+    "exit maintenance": frozenset({"maintenance", "exit maintenance", "maintenance comment"}),
+    "maintenance comment": frozenset({"maintenance comment"}),
+    "shutdown": frozenset({"shutdown", "restart"}),
+    "restart": frozenset({"restart"}),
+    "rename": frozenset({"rename"}),
+    "concurrency": frozenset({"concurrency"}),
+}
+"""Orders that wait for the worker and that a later one makes pointless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person wants of a worker; `text` is a comment or a name, `number` a number of slots."""
+
+    kind: OrderKind
+    text: str = ""
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """The worker's state once the order is given, and what it is asked to become; None if that is not its state."""
+
+    state: WorkerState
+    asked_state: WorkerState | None
+
+
+def effect(state: WorkerState, kind: OrderKind, *, revoked: bool) -> Effect:
+    """Say what an order makes of a worker in this state.
+
+    A worker that is offline obeys when it comes back; until then it has the state that it will have then.
+
+    :raises IllegalTransitionError: the order makes no sense in this state, or the worker is revoked.
+    """
+    if revoked:
+        raise IllegalTransitionError(f"'{kind}' is not possible: the worker is revoked")
+    if kind in _EVENTS:
+        return Effect(next_worker_state(state, _EVENTS[kind]), _REQUESTS[kind])
+    if kind == "maintenance comment" and state not in MAINTENANCE:
+        raise IllegalTransitionError(f"'{kind}' is not possible in state '{state}': the worker is not in maintenance")
+    if kind == "restart" and state in {WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE}:
+        raise IllegalTransitionError(f"'{kind}' is not possible in state '{state}': start the worker at its site")
+    return Effect(state, None)

@@ -1,0 +1,291 @@
+"""What people look at: workers, jobs and queues, filtered, sorted and in pages; `dispatch.ports.Overview`."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from airflow_edge.dispatch.overview import JobFilter, JobView, Page, QueueDemand, WorkerFilter, WorkerView
+from airflow_edge.protocol.states import JOB_HELD, JobState
+from airflow_edge.store.tables import JobRow, WorkerRow
+from airflow_edge.store.transactions import Transactions
+from airflow_edge.store.workers import to_worker
+
+_WORKER_ORDERS: Final[dict[str, InstrumentedAttribute[Any]]] = {
+    "name": WorkerRow.name,
+    "state": WorkerRow.state,
+    "last_seen_at": WorkerRow.last_seen_at,
+    "enrolled_at": WorkerRow.enrolled_at,
+    "concurrency": WorkerRow.concurrency,
+    "agent_version": WorkerRow.agent_version,
+    "airflow_version": WorkerRow.airflow_version,
+}
+_JOB_ORDERS: Final[dict[str, InstrumentedAttribute[Any]]] = {
+    "queued_at": JobRow.queued_at,
+    "started_at": JobRow.started_at,
+    "ended_at": JobRow.ended_at,
+    "state": JobRow.state,
+    "queue": JobRow.queue,
+    "priority_weight": JobRow.priority_weight,
+}
+WORKER_ORDERS: Final = frozenset(_WORKER_ORDERS)
+"""By what workers can be sorted."""
+JOB_ORDERS: Final = frozenset(_JOB_ORDERS)
+"""By what jobs can be sorted."""
+MOST_NAMED: Final = 1_000
+"""Workers that a query names one by one; databases take only so many parameters."""
+
+
+class Overlook:
+    """Workers, jobs and queues as people look at them."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def find_workers(
+        self, wanted: WorkerFilter, *, order: str = "name", limit: int, offset: int = 0
+    ) -> Page[WorkerView]:
+        """Give a page of the workers that fit, and how many fit in all.
+
+        :param order: one of `WORKER_ORDERS`, with `-` before it for the reverse
+        """
+        conditions = _worker_conditions(wanted)
+
+        def work(session: Session) -> Page[WorkerView]:
+            rows, total = _page(session, select(WorkerRow).where(*conditions), _WORKER_ORDERS, order, limit, offset)
+            taken = _taken(session, [row.id for row in rows] if len(rows) <= MOST_NAMED else None)
+            return Page(tuple(_to_worker_view(row, taken) for row in rows), total)
+
+        return self._transactions.read(work)
+
+    def find_jobs(self, wanted: JobFilter, *, order: str = "-queued_at", limit: int, offset: int = 0) -> Page[JobView]:
+        """Give a page of the jobs that fit, and how many fit in all.
+
+        :param order: one of `JOB_ORDERS`, with `-` before it for the reverse
+        """
+        query = select(JobRow).where(*_job_conditions(wanted))
+
+        def work(session: Session) -> Page[JobView]:
+            rows, total = _page(session, query, _JOB_ORDERS, order, limit, offset)
+            ids = {row.worker_id for row in rows if row.worker_id is not None}
+            named = session.execute(select(WorkerRow.id, WorkerRow.name).where(WorkerRow.id.in_(ids)))
+            names = {row.id: row.name for row in named}
+            return Page(tuple(_to_view(row, names) for row in rows), total)
+
+        return self._transactions.read(work)
+
+    def queue_demands(self) -> list[QueueDemand]:
+        """Give, per team and queue, what waits and what runs."""
+        waits, held = JobRow.state == JobState.QUEUED, JobRow.state.in_(JOB_HELD)
+        query = (
+            select(
+                JobRow.team_name,
+                JobRow.queue,
+                _number(waits),
+                _number(held),
+                func.min(case((waits, JobRow.queued_at))),
+            )
+            .where(or_(waits, held))
+            .group_by(JobRow.team_name, JobRow.queue)
+        )
+        return self._transactions.read(
+            lambda session: [
+                QueueDemand(
+                    team_name=team, queue=queue, queued=int(queued), running=int(running), oldest_queued_at=oldest
+                )
+                for team, queue, queued, running, oldest in session.execute(query)
+            ]
+        )
+
+    def all_workers(self) -> list[WorkerView]:
+        """Give every worker that is not revoked, with what it has taken."""
+
+        def work(session: Session) -> list[WorkerView]:
+            rows = session.scalars(select(WorkerRow).where(WorkerRow.revoked_at.is_(None))).all()
+            taken = _taken(session)
+            return [_to_worker_view(row, taken) for row in rows]
+
+        return self._transactions.read(work)
+
+    def newest_job(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> JobView | None:
+        """Give the job of a task instance that was queued last."""
+        query = (
+            select(JobRow)
+            .where(
+                JobRow.kind == "task",
+                JobRow.dag_id == dag_id,
+                JobRow.run_id == run_id,
+                JobRow.task_id == task_id,
+                JobRow.map_index == map_index,
+            )
+            .order_by(JobRow.queued_at.desc())
+            .limit(1)
+        )
+
+        def work(session: Session) -> JobView | None:
+            row = session.scalar(query)
+            if row is None:
+                return None
+            name = session.scalar(select(WorkerRow.name).where(WorkerRow.id == row.worker_id))
+            return _to_view(row, {} if name is None or row.worker_id is None else {row.worker_id: name})
+
+        return self._transactions.read(work)
+
+    def ahead_of(self, job: JobView) -> tuple[int, int]:
+        """Give how many queued jobs of its queue and team are due before a job, and how many of them weigh more."""
+        same = and_(
+            JobRow.state == JobState.QUEUED,
+            JobRow.queue == job.queue,
+            JobRow.team_name == job.team_name if job.team_name is not None else JobRow.team_name.is_(None),
+        )
+        weightier = JobRow.priority_weight > job.priority_weight
+        earlier = and_(
+            JobRow.priority_weight == job.priority_weight,
+            or_(JobRow.queued_at < job.queued_at, and_(JobRow.queued_at == job.queued_at, JobRow.id < job.id)),
+        )
+        query = select(func.count(), func.coalesce(_number(weightier), 0)).where(same, or_(weightier, earlier))
+
+        def work(session: Session) -> tuple[int, int]:
+            before, heavier = session.execute(query).one()
+            return int(before), int(heavier)
+
+        return self._transactions.read(work)
+
+    def oldest_start(self, worker_ids: Collection[UUID]) -> dict[UUID, datetime]:
+        """Give, for each of these workers that has a job, when the one that runs longest began."""
+        query = (
+            select(JobRow.worker_id, func.min(JobRow.started_at))
+            .where(JobRow.worker_id.in_(worker_ids), JobRow.state == JobState.RUNNING)
+            .group_by(JobRow.worker_id)
+        )
+        return self._transactions.read(
+            lambda session: {worker_id: start for worker_id, start in session.execute(query) if worker_id and start}
+        )
+
+
+def _page(
+    session: Session,
+    query: Select[Any],
+    orders: dict[str, InstrumentedAttribute[Any]],
+    order: str,
+    limit: int,
+    offset: int,
+) -> tuple[Sequence[Any], int]:
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    attribute = orders[order.removeprefix("-")]
+    entity = attribute.class_
+    by = attribute.desc() if order.startswith("-") else attribute.asc()
+    return session.scalars(query.order_by(by, entity.id).limit(limit).offset(offset)).all(), total
+
+
+def _worker_conditions(wanted: WorkerFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.name_pattern is not None:
+        conditions.append(WorkerRow.name.like(_like(wanted.name_pattern), escape="\\"))
+    if wanted.states:
+        conditions.append(WorkerRow.state.in_(wanted.states))
+    if not wanted.revoked:
+        conditions.append(WorkerRow.revoked_at.is_(None))
+    if wanted.team_name is not None:
+        conditions.append(WorkerRow.team_name == wanted.team_name)
+    if wanted.queue is not None:
+        conditions.append(_serves(wanted.queue))
+    return conditions
+
+
+def _serves(queue: str) -> ColumnElement[bool]:
+    """Say of a worker what its `served_queues` say."""
+    asked, added = _lists(WorkerRow.asked_queues, queue), _lists(WorkerRow.added_queues, queue)
+    return and_(_lists(WorkerRow.queues, queue), or_(WorkerRow.asked_queues.is_(None), asked, added))
+
+
+def _lists(names: InstrumentedAttribute[Any], queue: str) -> ColumnElement[bool]:
+    """Look for a queue in the text of the JSON list: first in it, or after a comma that no name can hold like that."""
+    text, quoted = cast(names, Text), _escape(json.dumps(queue))
+    return or_(text.like(f"[{quoted}%", escape="\\"), text.like(f"%, {quoted}%", escape="\\"))
+
+
+def _job_conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
+    equal = {
+        JobRow.dag_id: wanted.dag_id,
+        JobRow.run_id: wanted.run_id,
+        JobRow.task_id: wanted.task_id,
+        JobRow.queue: wanted.queue,
+        JobRow.team_name: wanted.team_name,
+    }
+    conditions: list[ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
+    if wanted.states:
+        conditions.append(JobRow.state.in_(wanted.states))
+    if wanted.worker is not None:
+        conditions.append(JobRow.worker_id.in_(select(WorkerRow.id).where(WorkerRow.name == wanted.worker)))
+    return conditions
+
+
+def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """Count rows that fulfil a condition, on databases without FILTER too."""
+    return func.sum(case((condition, 1), else_=0))
+
+
+def _like(glob: str) -> str:
+    """Turn a pattern with `*` and `?` into one for LIKE."""
+    return _escape(glob).replace("*", "%").replace("?", "_")
+
+
+def _escape(text: str) -> str:
+    for special in ("\\", "%", "_"):
+        text = text.replace(special, f"\\{special}")
+    return text
+
+
+def _taken(session: Session, worker_ids: Collection[UUID] | None = None) -> dict[UUID, tuple[int, int]]:
+    """Give the slots that each worker's jobs take, and how many jobs these are."""
+    query = (
+        select(JobRow.worker_id, func.sum(JobRow.slots), func.count())
+        .where(JobRow.state.in_(JOB_HELD), JobRow.released.is_(False))
+        .group_by(JobRow.worker_id)
+    )
+    if worker_ids is not None:
+        query = query.where(JobRow.worker_id.in_(worker_ids))
+    found: defaultdict[UUID, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for worker_id, slots, jobs in session.execute(query):
+        if worker_id is not None:
+            found[worker_id] = (int(slots), jobs)
+    return found
+
+
+def _to_worker_view(row: WorkerRow, taken: Mapping[UUID, tuple[int, int]]) -> WorkerView:
+    slots, jobs = taken[row.id]
+    return WorkerView(worker=to_worker(row), taken_slots=slots, jobs=jobs)
+
+
+def _to_view(row: JobRow, names: Mapping[UUID, str]) -> JobView:
+    return JobView(
+        id=row.id,
+        kind=row.kind,
+        dag_id=row.dag_id,
+        run_id=row.run_id,
+        task_id=row.task_id,
+        map_index=row.map_index,
+        try_number=row.try_number,
+        state=row.state,
+        queue=row.queue,
+        team_name=row.team_name,
+        slots=row.slots,
+        priority_weight=row.priority_weight,
+        assignment=row.assignment,
+        worker="" if row.worker_id is None else names.get(row.worker_id, str(row.worker_id)),
+        queued_at=row.queued_at,
+        lease_until=row.lease_until,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        exit_code=row.exit_code,
+        signal=row.signal,
+        reason=row.reason,
+    )
