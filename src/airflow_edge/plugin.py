@@ -24,6 +24,11 @@ class EdgePlugin(AirflowPlugin):
         if edge3_is_installed():
             logging.getLogger(__name__).error(UNINSTALL_EDGE3)
             return []
+        from airflow_edge.admin.app import create_app as create_api
         from airflow_edge.gateway.app import create_app
 
-        return [{"app": create_app(), "url_prefix": PREFIX, "name": "Edge gateway"}]
+        # The longer prefix first: the gateway answers whatever comes below its own.
+        return [
+            {"app": create_api(), "url_prefix": f"{PREFIX}/api", "name": "Edge API"},
+            {"app": create_app(), "url_prefix": PREFIX, "name": "Edge gateway"},
+        ]

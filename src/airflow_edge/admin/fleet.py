@@ -1,0 +1,203 @@
+"""What can be done with workers: one place for the command line and the REST API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Final, Literal, Protocol
+from uuid import UUID
+
+from airflow_edge.dispatch.explain import Explanation, JobFacts, TaskFacts, WorkerFacts, explain
+from airflow_edge.dispatch.liveness import Patience
+from airflow_edge.dispatch.model import Order, OrderState, Worker
+from airflow_edge.dispatch.orders import Wish
+from airflow_edge.dispatch.overview import JobView, QueueView, WorkerView, queues
+from airflow_edge.dispatch.ports import Enrollments, Overview, WorkerAdministration, WorkerOrders, WorkerRegistry
+from airflow_edge.protocol.errors import IllegalTransitionError
+
+Result = Literal["done", "waiting", "refused"]
+
+REMOVED: Final = "it was removed meanwhile"
+
+
+class Store(WorkerRegistry, WorkerOrders, Overview, Enrollments, WorkerAdministration, Protocol):
+    """The ports that the fleet needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a wish for one worker."""
+
+    worker: str
+    result: Result
+    detail: str = ""
+    order_id: UUID | None = None
+    """The order to ask about while it waits for the worker."""
+
+
+class UnknownWorkerError(LookupError):
+    """No worker has this name, or none fits the pattern."""
+
+
+class Fleet:
+    """All workers of a centre."""
+
+    def __init__(self, store: Store, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._store = store
+        self._now = now
+
+    def select(self, patterns: Sequence[str]) -> list[Worker]:
+        """Give the workers with these names; `*`, `?` and `[…]` stand for what they stand for in file names.
+
+        :raises UnknownWorkerError: a name or pattern meets none.
+        """
+        workers = self._store.workers()
+        chosen: dict[UUID, Worker] = {}
+        for pattern in patterns:
+            found = [worker for worker in workers if worker.name == pattern or fnmatchcase(worker.name, pattern)]
+            if not found:
+                raise UnknownWorkerError(f"There is no worker '{pattern}'; see: airflow edge list-workers")
+            chosen.update((worker.id, worker) for worker in found)
+        return list(chosen.values())
+
+    def linked(self) -> list[Worker]:
+        """Give the workers that can be told something now."""
+        return [worker for worker in self._store.workers() if worker.link_id is not None and worker.revoked_at is None]
+
+    def give_order(self, workers: Iterable[Worker], wish: Wish, *, by: str) -> list[Outcome]:
+        """Ask something of each of these workers. It is obeyed by those that are linked within a second."""
+        return [self._give_one(worker, wish, by) for worker in workers]
+
+    def outcome(self, order_id: UUID) -> Outcome | None:
+        """Say what has become of an order."""
+        order = self._store.order(order_id)
+        if order is None:
+            return None
+        worker = self._store.worker(order.worker_id)
+        return _outcome(worker.name if worker else str(order.worker_id), order)
+
+    def add_queues(self, workers: Iterable[Worker], names: Sequence[str]) -> list[Outcome]:
+        """Have workers serve more queues, from now on, whatever they were started for."""
+        return [
+            _queues_outcome(worker, self._store.change_queues(worker.id, add=names, now=self._now()))
+            for worker in workers
+        ]
+
+    def remove_queues(self, workers: Iterable[Worker], names: Sequence[str]) -> list[Outcome]:
+        """Have workers serve these queues no more; jobs that they have go on."""
+        return [
+            _queues_outcome(worker, self._store.change_queues(worker.id, remove=names, now=self._now()))
+            for worker in workers
+        ]
+
+    def revoke(self, workers: Iterable[Worker]) -> list[Outcome]:
+        """Revoke keys: the workers are cut off at once, and what they run is lost."""
+        for worker in workers:
+            self._store.revoke_worker(worker.name, now=self._now())
+        return [Outcome(worker=worker.name, result="done") for worker in workers]
+
+    def remove(self, workers: Iterable[Worker]) -> list[Outcome]:
+        """Forget workers that are offline or revoked."""
+        outcomes = []
+        for worker in workers:
+            obstacle = self._store.remove_worker(worker.id, now=self._now())
+            outcomes.append(Outcome(worker=worker.name, result="refused" if obstacle else "done", detail=obstacle))
+        return outcomes
+
+    def queues(self) -> list[QueueView]:
+        """Give every queue, with what waits in it and who serves it."""
+        return queues(self._store.queue_demands(), self._store.all_workers())
+
+    def explain(
+        self,
+        task: TaskFacts | None,
+        job: JobView | None,
+        *,
+        patience: Patience,
+    ) -> Explanation:
+        """Say why a task does not run.
+
+        :param job: its newest job
+        """
+        now = self._now()
+        views = self._store.all_workers()
+        starts = self._store.oldest_start([view.worker.id for view in views if not view.free_slots])
+        workers = [_worker_facts(view, starts.get(view.worker.id), job, patience) for view in views]
+        return explain(task, self._job_facts(job), workers, now=now)
+
+    def newest_job(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> JobView | None:
+        """Give the newest job of a task instance."""
+        return self._store.newest_job(dag_id, run_id, task_id, map_index)
+
+    def _give_one(self, worker: Worker, wish: Wish, by: str) -> Outcome:
+        try:
+            order = self._store.give_order(worker.id, wish, by=by, now=self._now())
+        except IllegalTransitionError as refusal:
+            return Outcome(worker=worker.name, result="refused", detail=str(refusal))
+        if order is None:
+            return Outcome(worker=worker.name, result="refused", detail=REMOVED)
+        return _outcome(worker.name, order)
+
+    def _job_facts(self, job: JobView | None) -> JobFacts | None:
+        if job is None:
+            return None
+        ahead, weightier = self._store.ahead_of(job)
+        return JobFacts(
+            state=job.state,
+            queue=job.queue,
+            team_name=job.team_name,
+            slots=job.slots,
+            priority_weight=job.priority_weight,
+            queued_at=job.queued_at,
+            worker=job.worker,
+            lease_until=job.lease_until,
+            started_at=job.started_at,
+            ended_at=job.ended_at,
+            reason=job.reason,
+            refusals=job.assignment,
+            ahead=ahead,
+            ahead_weightier=weightier,
+        )
+
+
+def _worker_facts(
+    view: WorkerView, full_since: datetime | None, job: JobView | None, patience: Patience
+) -> WorkerFacts:
+    worker = view.worker
+    seen, queue = worker.last_seen_at, job.queue if job else ""
+    return WorkerFacts(
+        name=worker.name,
+        state=worker.state,
+        revoked=worker.revoked_at is not None,
+        queues=frozenset(worker.served_queues),
+        team_name=worker.team_name,
+        slots=worker.concurrency,
+        free_slots=view.free_slots,
+        seen_at=worker.last_seen_at,
+        grace_until=patience.lost_after(seen, queue, worker.disconnect_grace) if seen else None,
+        full_since=full_since,
+        version_refused=worker.version_refused,
+        obstacle=view.obstacle,
+    )
+
+
+def _queues_outcome(worker: Worker, changed: Worker | None) -> Outcome:
+    if changed is None:
+        return Outcome(worker=worker.name, result="refused", detail=REMOVED)
+    if not changed.queues:
+        detail = "a worker has to serve at least one queue; add another one first, or shut it down"
+        return Outcome(worker=worker.name, result="refused", detail=detail)
+    served = ", ".join(changed.served_queues)
+    return Outcome(worker=worker.name, result="done", detail=f"serves {served or 'no queue that it was started for'}")
+
+
+def _outcome(worker: str, order: Order) -> Outcome:
+    results: dict[OrderState, Result] = {
+        OrderState.WAITING: "waiting",
+        OrderState.DONE: "done",
+        OrderState.REFUSED: "refused",
+        OrderState.SUPERSEDED: "refused",
+    }
+    return Outcome(worker=worker, result=results[order.state], detail=order.detail, order_id=order.id)

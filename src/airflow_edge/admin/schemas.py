@@ -1,0 +1,210 @@
+"""The documents of the REST API."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Generic, Literal, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from airflow_edge.dispatch.model import MAX_QUEUE_LENGTH, Order, OrderState, Worker
+from airflow_edge.dispatch.overview import WorkerView
+from airflow_edge.protocol.messages import MaintenanceCause
+from airflow_edge.protocol.states import JobState, WorkerState
+
+T = TypeVar("T")
+
+Patterns = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=1, max_length=5000)]
+Queue = Annotated[str, Field(min_length=1, max_length=MAX_QUEUE_LENGTH)]
+Comment = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class Document(BaseModel):
+    """Base of all documents; made from what the services give, too."""
+
+    model_config = ConfigDict(from_attributes=True, extra="forbid")
+
+
+class PageOf(Document, Generic[T]):
+    """Some of what was found, and how many were found in all."""
+
+    items: list[T]
+    total: int
+
+
+class WorkerDocument(Document):
+    """A worker."""
+
+    id: UUID
+    name: str
+    state: WorkerState
+    revoked: bool
+    queues: list[str]
+    team: str | None
+    concurrency: int
+    taken_slots: int
+    free_slots: int
+    jobs: int
+    maintenance_comment: str
+    maintenance_cause: MaintenanceCause | None
+    last_seen_at: datetime | None
+    enrolled_at: datetime
+    agent_version: str | None
+    airflow_version: str | None
+    version_refused: str
+    version_warning: str
+    system: dict[str, str | int | float | bool]
+
+    @classmethod
+    def of(cls, view: WorkerView) -> WorkerDocument:
+        """Make it of what the store gives."""
+        worker: Worker = view.worker
+        return cls(
+            id=worker.id,
+            name=worker.name,
+            state=worker.state,
+            revoked=worker.revoked_at is not None,
+            queues=list(worker.served_queues),
+            team=worker.team_name,
+            concurrency=worker.concurrency,
+            taken_slots=view.taken_slots,
+            free_slots=view.free_slots,
+            jobs=view.jobs,
+            maintenance_comment=worker.maintenance_comment,
+            maintenance_cause=worker.maintenance_cause,
+            last_seen_at=worker.last_seen_at,
+            enrolled_at=worker.enrolled_at,
+            agent_version=worker.agent_version,
+            airflow_version=worker.airflow_version,
+            version_refused=worker.version_refused,
+            version_warning=worker.version_warning,
+            system=dict(worker.system),
+        )
+
+
+class JobDocument(Document):
+    """A job: a task's try or a callback on its way to a worker and back."""
+
+    id: UUID
+    kind: str
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    try_number: int
+    state: JobState
+    queue: str
+    team_name: str | None
+    slots: int
+    priority_weight: int
+    assignment: int
+    worker: str
+    queued_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    exit_code: int | None
+    signal: int | None
+    reason: str
+
+
+class QueueDocument(Document):
+    """A queue: what is wanted of it, and what there is to do it."""
+
+    team_name: str | None
+    queue: str
+    queued: int
+    running: int
+    oldest_queued_at: datetime | None
+    workers: int
+    ready_workers: int
+    free_slots: int
+
+
+class MetricsDocument(Document):
+    """A worker's measurements: for each time, in seconds since 1970, a value of every series, or null.
+
+    `cpu_percent` and `memory_percent` are of the whole machine, `disk_free` is bytes where tasks write,
+    `bytes_received` and `bytes_sent` are a second, `round_trip` is seconds, `reconnects` a number within `resolution`
+    seconds; the others are means.
+    """
+
+    worker: str
+    resolution: int
+    times: tuple[int, ...]
+    series: dict[str, tuple[float | None, ...]]
+
+
+class OrderDocument(Document):
+    """What a person wanted of a worker, and what became of it."""
+
+    id: UUID
+    kind: str
+    text: str
+    number: int | None
+    asked_by: str
+    asked_at: datetime
+    state: OrderState
+    detail: str
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, order: Order) -> OrderDocument:
+        """Make it of what the store gives."""
+        return cls.model_validate(order, from_attributes=True)
+
+
+class OutcomeDocument(Document):
+    """What came of a wish for one worker; while it waits for the worker, `order_id` is to be asked about."""
+
+    worker: str
+    result: Literal["done", "waiting", "refused"]
+    detail: str
+    order_id: UUID | None
+
+
+class ExplanationDocument(Document):
+    """Why a task is not running: a stable cause, and a sentence for a person."""
+
+    cause: str
+    sentence: str
+
+
+class ProblemDocument(Document):
+    """The body of every error (RFC 9457 with a code); `detail` tells a person what to do."""
+
+    status: int
+    code: Literal["unauthenticated", "forbidden", "not_found", "malformed", "not_ready"]
+    title: str
+    detail: str
+
+
+class Selection(Document):
+    """Workers by name; `*`, `?` and `[…]` stand for what they stand for in file names."""
+
+    workers: Patterns
+
+
+class WithComment(Selection):
+    """Workers, and a comment on their maintenance."""
+
+    comment: Comment
+
+
+class WithConcurrency(Selection):
+    """Workers, and their number of slots."""
+
+    concurrency: Annotated[int, Field(ge=1, le=100_000)]
+
+
+class WithQueues(Selection):
+    """Workers and queues."""
+
+    queues: Annotated[list[Queue], Field(min_length=1, max_length=1000)]
+
+
+class WithName(Document):
+    """A worker, and its new name."""
+
+    worker: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$")]

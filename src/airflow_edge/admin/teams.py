@@ -1,0 +1,34 @@
+"""Airflow's teams (`[core] multi_team`): which there are, and whose workers a user may change."""
+
+from __future__ import annotations
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from airflow.api_fastapi.auth.managers.models.resource_details import PoolDetails
+from airflow.configuration import conf
+from airflow.models.team import Team
+
+
+def may_change(user: BaseUser, team_name: str | None) -> bool:
+    """Say whether the user may change this team's workers, as its pools; everybody may who may change any without one.
+
+    Airflow's auth manager knows who belongs to which team.
+    """
+    if team_name is None or not _in_use():
+        return True
+    return get_auth_manager().is_authorized_pool(method="PUT", user=user, details=PoolDetails(team_name=team_name))
+
+
+def check_team(name: str) -> None:
+    """Check that workers of this team could ever be given a job.
+
+    :raises ValueError: they could not; says what to do.
+    """
+    if not _in_use():
+        raise ValueError("This Airflow has no teams: leave --team out, or set [core] multi_team = True.")
+    if Team.get_name_if_exists(name) is None:
+        raise ValueError(f"There is no team '{name}'; see: airflow teams list")
+
+
+def _in_use() -> bool:
+    return bool(conf.getboolean("core", "multi_team", fallback=False))

@@ -1,0 +1,135 @@
+"""A task of a real Dag in Airflow's database, brought into one situation after the other, and the explanation of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from airflow.models import DagModel, DagRun, Pool, TaskInstance
+from airflow.models.dagbundle import DagBundleModel
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.models.taskreschedule import TaskReschedule
+from airflow.sdk import DAG, BaseOperator
+from airflow.serialization.definitions.dag import SerializedDAG
+from airflow.serialization.serialized_objects import DagSerialization, LazyDeserializedDAG
+from airflow.utils.db import synchronize_log_template
+from airflow.utils.state import DagRunState
+from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from sqlalchemy import delete, update
+
+from airflow_edge.admin.airflow_facts import task_facts
+from airflow_edge.admin.app import read_patience
+from airflow_edge.admin.fleet import Fleet
+from airflow_edge.dispatch.explain import Explanation
+from airflow_edge.dispatch.model import Capacity, Worker
+from airflow_edge.protocol.messages import Accepted, Ended
+from tests.integration.admin.world import Api
+
+DAG_ID, RUN_ID, TASK_ID = "explained", "run", "task"
+NEIGHBOUR = "first"
+"""The task upstream of it."""
+SMALL_POOL = "small"
+LEASE = timedelta(minutes=1)
+
+
+class Explained:
+    """The task, the API's store beside it, and what can be made of both."""
+
+    def __init__(self, api: Api, patch: pytest.MonkeyPatch) -> None:
+        """Write the Dag and one run of it, as a Dag processor and a scheduler would."""
+        self.api = api
+        self._patch = patch
+        self.began = datetime.now(UTC)
+        with DAG(DAG_ID, schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+            task = BaseOperator(task_id=TASK_ID, executor="EdgeExecutor", retries=2, retry_delay=timedelta(minutes=5))
+            BaseOperator(task_id=NEIGHBOUR, executor="EdgeExecutor") >> task
+        synchronize_log_template()
+        lazy = LazyDeserializedDAG.from_dag(dag)
+        with api.sessions() as session:
+            session.merge(DagBundleModel(name="bundle"))
+            for pool, slots in (("default_pool", 128), (SMALL_POOL, 1)):
+                if session.query(Pool).filter_by(pool=pool).one_or_none() is None:
+                    session.add(Pool(pool=pool, slots=slots, include_deferred=False))
+            session.commit()
+            SerializedDAG.bulk_write_to_db("bundle", None, [lazy], session=session)
+            SerializedDagModel.write_dag(lazy, bundle_name="bundle", session=session)
+            session.commit()
+            DagSerialization.from_dict(DagSerialization.to_dict(dag)).create_dagrun(
+                run_id=RUN_ID,
+                run_after=self.began,
+                run_type=DagRunType.MANUAL,
+                triggered_by=DagRunTriggeredByType.TEST,
+                state=DagRunState.RUNNING,
+                logical_date=self.began,
+                data_interval=(self.began, self.began),
+                session=session,
+            )
+            session.commit()
+        self.dag(is_paused=False)
+
+    def why(self, task_id: str = TASK_ID) -> Explanation:
+        """Explain the task, as the command and the API do."""
+        fleet = Fleet(self.api.store)
+        with self.api.sessions() as session:
+            facts = task_facts(session, DAG_ID, RUN_ID, task_id, -1)
+        return fleet.explain(facts, fleet.newest_job(DAG_ID, RUN_ID, task_id, -1), patience=read_patience())
+
+    # What Airflow holds
+
+    def dag(self, **fields: Any) -> None:
+        self._write(update(DagModel).where(DagModel.dag_id == DAG_ID).values(**fields))
+
+    def run(self, state: str) -> None:
+        self._write(update(DagRun).where(DagRun.dag_id == DAG_ID).values(state=state))
+
+    def task(self, state: str | None, task_id: str = TASK_ID, **fields: Any) -> None:
+        of_it = TaskInstance.dag_id == DAG_ID, TaskInstance.task_id == task_id
+        self._write(update(TaskInstance).where(*of_it).values(state=state, **fields))
+
+    def limit_parallelism(self, tasks: int) -> None:
+        self._patch.setenv("AIRFLOW__CORE__PARALLELISM", str(tasks))
+
+    def reschedule(self, due: datetime) -> None:
+        """Have it look again then, as a sensor does."""
+        with self.api.sessions() as session:
+            instance = session.query(TaskInstance).filter_by(dag_id=DAG_ID, task_id=TASK_ID).one()
+            session.add(TaskReschedule(instance.id, self.began, self.began, due))
+            session.commit()
+        self.task("up_for_reschedule")
+
+    # What we hold
+
+    def hand_over(self, **fields: Any) -> UUID:
+        """Queue the task, and its job."""
+        self.task("queued")
+        return self.api.queue(dag_id=DAG_ID, run_id=RUN_ID, task_id=TASK_ID, **fields)
+
+    def offer(self, worker: Worker, queue: str = "default") -> UUID:
+        """Hand the job that is due first in this queue to a worker."""
+        capacity = Capacity(worker_id=worker.id, queues=frozenset([queue]), team_name=None, free_slots=8)
+        now = datetime.now(UTC)
+        (job,) = self.api.store.claim([capacity], now=now, lease_until=now + LEASE)
+        return job.id
+
+    def accept(self, worker: Worker, queue: str = "default") -> UUID:
+        """The same, and the worker accepts it."""
+        job_id = self.offer(worker, queue)
+        accepted = Accepted(job_id=str(job_id), assignment=1)
+        self.api.store.settle(worker.id, [accepted], now=datetime.now(UTC))
+        return job_id
+
+    def end(self, worker: Worker, job_id: UUID, reason: str) -> None:
+        ended = Ended(job_id=str(job_id), assignment=1, exit_code=1, reason=reason)
+        self.api.store.settle(worker.id, [ended], now=datetime.now(UTC))
+
+    def clear(self) -> None:
+        """Take the run away."""
+        for model in (TaskReschedule, TaskInstance, DagRun):
+            self._write(delete(model))
+
+    def _write(self, statement: Any) -> None:
+        with self.api.sessions() as session:
+            session.execute(statement)
+            session.commit()

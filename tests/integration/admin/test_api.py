@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from airflow_edge.dispatch.metrics import Recorder
+from airflow_edge.protocol.messages import Metrics
+from airflow_edge.protocol.states import WorkerState
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "/workers/maintenance": {"workers": ["w"], "comment": "new disk"},
+    "/workers/maintenance/comment": {"workers": ["w"], "comment": "new disk"},
+    "/workers/maintenance/exit": {"workers": ["w"]},
+    "/workers/shutdown": {"workers": ["w"]},
+    "/workers/restart": {"workers": ["w"]},
+    "/workers/concurrency": {"workers": ["w"], "concurrency": 3},
+    "/workers/rename": {"worker": "w", "name": "x"},
+    "/workers/queues/add": {"workers": ["w"], "queues": ["plc"]},
+    "/workers/queues/remove": {"workers": ["w"], "queues": ["plc"]},
+    "/workers/revoke": {"workers": ["w"]},
+    "/workers/remove": {"workers": ["w"]},
+}
+READS = {
+    "/workers": {},
+    "/workers/{name}/orders": {},
+    "/workers/{name}/metrics": {},
+    "/orders/{order_id}": {},
+    "/jobs": {},
+    "/queues": {},
+    "/explanation": {"dag_id": "d", "run_id": "r", "task_id": "t"},
+}
+
+
+def endpoints(api):
+    from airflow_edge.admin.app import create_app
+
+    paths = create_app().openapi()["paths"]
+    return [(method.upper(), path) for path, methods in paths.items() for method in methods]
+
+
+def call(api, method, path, role):
+    filled = path.format(name="w", order_id=uuid4())
+    return api.call(method, filled, role=role, json=CHANGES.get(path), params=READS.get(path))
+
+
+def test_nobody_without_a_token_gets_anything(api):
+    api.worker("w")
+    for method, path in endpoints(api):
+        answer = call(api, method, path, None)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), path
+
+
+def test_a_viewer_reads_everything_and_changes_nothing(api):
+    worker = api.worker("w")
+    for method, path in endpoints(api):
+        answer = call(api, method, path, "viewer")
+        if method == "GET":
+            assert answer.status_code == (404 if path == "/orders/{order_id}" else 200), path
+        else:
+            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), path
+    assert api.store.orders(worker.id, limit=1) == []
+    assert api.audit() == []
+
+
+def test_every_change_is_known_to_these_tests(api):
+    assert {path for method, path in endpoints(api) if method == "POST"} == set(CHANGES)
+    assert {path for method, path in endpoints(api) if method == "GET"} == set(READS)
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_each_change_leaves_an_entry_in_the_audit_log(api, path):
+    state = WorkerState.MAINTENANCE_MODE if path.startswith("/workers/maintenance/") else WorkerState.IDLE
+    api.worker("w", state, queues=("default", "plc"))
+    [outcome] = api.post(path, CHANGES[path])
+    [(event, owner, extra)] = api.audit()
+    assert owner == "op"
+    assert event.startswith("edge_worker.")
+    assert json.loads(extra)["workers"]["w"].startswith(outcome["result"])
+
+
+def test_maintenance_from_the_wish_to_the_answer(api):
+    api.worker("a1")
+    api.worker("a2", WorkerState.OFFLINE)
+    api.worker("b")
+    first, second = api.post("/workers/maintenance", {"workers": ["a*"], "comment": "new disk"})
+    assert (first["worker"], first["result"], second["worker"], second["result"]) == ("a1", "waiting", "a2", "waiting")
+    shown = {item["name"]: (item["state"], item["maintenance_comment"]) for item in api.get("/workers")["items"]}
+    assert shown == {
+        "a1": ("maintenance request", "new disk"),
+        "a2": ("offline maintenance", "new disk"),
+        "b": ("idle", ""),
+    }
+    worker = api.store.orders(api.store.workers()[0].id, limit=1)[0]
+    api.store.obeyed(
+        worker.worker_id, UUID(first["order_id"]), WorkerState.MAINTENANCE_MODE, done=True, detail="", now=now()
+    )
+    assert api.get(f"/orders/{first['order_id']}")["result"] == "done"
+    [order] = api.get("/workers/a1/orders")
+    assert (order["state"], order["asked_by"], order["text"]) == ("done", "op", "new disk")
+    [again] = api.post("/workers/maintenance", {"workers": ["a1"], "comment": "again"})
+    assert (again["result"], "'maintenance mode'" in again["detail"]) == ("refused", True)
+
+
+@pytest.mark.parametrize("path", [path for path in CHANGES if "workers" in CHANGES[path]])
+def test_a_user_of_one_team_changes_nothing_of_another(api, monkeypatch, path):
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+    state = WorkerState.MAINTENANCE_MODE if path.startswith("/workers/maintenance/") else WorkerState.IDLE
+    red = api.worker("of-red", state, queues=("default", "plc"), team="red")
+    api.worker("of-blue", state, queues=("default", "plc"), team="blue")
+    before = api.store.worker(red.id)
+    outcomes = {one["worker"]: one for one in api.post(path, {**CHANGES[path], "workers": ["*"]}, role="blue")}
+    assert outcomes["of-red"] == {
+        "worker": "of-red",
+        "result": "refused",
+        "detail": "it belongs to team 'red', you do not",
+        "order_id": None,
+    }
+    assert outcomes["of-blue"]["detail"] != outcomes["of-red"]["detail"]
+    assert (api.store.worker(red.id), api.store.orders(red.id, limit=1)) == (before, [])
+    [(_, owner, extra)] = api.audit()
+    assert owner == "blue"
+    assert json.loads(extra)["workers"]["of-red"].startswith("refused")
+
+
+def test_what_belongs_to_one_team(api):
+    api.worker("of-red", team="red")
+    api.worker("nobodys")
+    api.queue(team_name="red", dag_id="reds")
+    api.queue()
+    assert [worker["name"] for worker in api.get("/workers", team="red")["items"]] == ["of-red"]
+    assert [job["dag_id"] for job in api.get("/jobs", team="red")["items"]] == ["reds"]
+
+
+def test_measurements_for_a_chart(api):
+    worker = api.worker("w")
+    minute = 29_000_000
+    recorder = Recorder(worker.id)
+    for number in range(3):
+        recorder.add(Metrics(cpu_percent=10.0 * number, reconnects=1), 2, minute + number)
+        chunk = recorder.due(minute + number + 1)
+        assert chunk is not None
+        api.store.write_metrics([chunk])
+    since = datetime.fromtimestamp(minute * 60, UTC)
+    asked = {"since": since.isoformat(), "until": (since + timedelta(minutes=4)).isoformat()}
+    shown = api.get("/workers/w/metrics", **asked)
+    assert (shown["resolution"], shown["times"]) == (60, [(minute + number) * 60 for number in range(4)])
+    assert shown["series"]["cpu_percent"] == [0, 10, 20, None]
+    coarse = api.get("/workers/w/metrics", resolution=120, **asked)["series"]
+    assert (coarse["cpu_percent"], coarse["reconnects"], coarse["jobs"]) == ([5, 20], [2, 1], [2, 2])
+    assert set(api.get("/workers/w/metrics")["series"]["load"]) == {None}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"resolution": "90"},
+        {"since": "2026-01-01T00:00:00"},
+        {"since": "2026-01-01T00:00:00Z"},
+        {"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"},
+        {"until": "0001-01-01T00:00:00Z"},
+    ],
+)
+def test_a_time_that_makes_no_chart_is_a_problem(api, query):
+    api.worker("w")
+    answer = api.call("GET", "/workers/w/metrics", params=query)
+    assert (answer.status_code, answer.json()["code"]) == (422, "malformed")
+
+
+def test_queues_take_effect_at_once(api):
+    api.worker("w", queues=("default",))
+    api.post("/workers/queues/add", {"workers": ["w"], "queues": ["plc", "default"]})
+    assert api.get("/workers", queue="plc")["items"][0]["queues"] == ["default", "plc"]
+    api.post("/workers/queues/remove", {"workers": ["w"], "queues": ["default"]})
+    [outcome] = api.post("/workers/queues/remove", {"workers": ["w"], "queues": ["plc"]})
+    assert outcome["result"] == "refused"
+    assert api.get("/workers")["items"][0]["queues"] == ["plc"]
+
+
+def test_only_one_that_is_gone_is_removed(api):
+    api.worker("here")
+    api.worker("gone", WorkerState.OFFLINE)
+    outcomes = {one["worker"]: one for one in api.post("/workers/remove", {"workers": ["*"]})}
+    assert (outcomes["here"]["result"], outcomes["gone"]["result"]) == ("refused", "done")
+    assert "revoke-worker" in outcomes["here"]["detail"]
+    assert [item["name"] for item in api.get("/workers")["items"]] == ["here"]
+
+
+def test_jobs_and_queues(api):
+    api.worker("w", queues=("default",))
+    api.queue(dag_id="etl")
+    api.queue(dag_id="ml", queue="gpu")
+    jobs = api.get("/jobs", dag_id="etl", state="queued")
+    assert (jobs["total"], jobs["items"][0]["queue"], jobs["items"][0]["state"]) == (1, "default", "queued")
+    queues = {one["queue"]: (one["queued"], one["workers"], one["free_slots"]) for one in api.get("/queues")}
+    assert queues == {"default": (1, 1, 8), "gpu": (1, 0, 0)}
+
+
+def test_what_makes_no_sense_is_a_problem_that_says_where(api):
+    for method, path, options in (
+        ("POST", "/workers/maintenance", {"json": {"workers": [], "comment": "x"}}),
+        ("POST", "/workers/maintenance", {"json": {"workers": ["w"]}}),
+        ("POST", "/workers/concurrency", {"json": {"workers": ["w"], "concurrency": 0}}),
+        ("POST", "/workers/rename", {"json": {"worker": "w", "name": "../x"}}),
+        ("POST", "/workers/shutdown", {"content": b"{"}),
+        ("GET", "/workers", {"params": {"limit": "0"}}),
+        ("GET", "/workers", {"params": {"order_by": "public_key"}}),
+        ("GET", "/orders/none", {}),
+    ):
+        answer = api.call(method, path, **options)
+        assert answer.status_code == 422, (path, answer.text)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["code"] == "malformed"
+    answer = api.call("POST", "/workers/shutdown", json={"workers": ["nobody"]})
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert "list-workers" in answer.json()["detail"]
+    assert api.call("GET", "/nothing").status_code == 404
+
+
+def test_a_task_that_airflow_does_not_know_is_explained_too(api):
+    explanation = api.get("/explanation", dag_id="d", run_id="r", task_id="t")
+    assert explanation["cause"] == "no-such-task"
+
+
+def now():
+    return datetime.now(UTC)

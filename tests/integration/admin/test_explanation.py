@@ -1,0 +1,244 @@
+"""Why a task is not running, from Airflow's own tables and ours, in every situation that has a cause of its own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from airflow_edge.dispatch.explain import Cause
+from airflow_edge.protocol.states import WorkerState
+
+SITUATIONS: list[Any] = []
+DUE = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def task(api, monkeypatch):
+    from tests.integration.admin.explained import Explained
+
+    explained = Explained(api, monkeypatch)
+    yield explained
+    explained.clear()
+
+
+def situation(cause, *words):
+    """Mark a function that brings the task into a situation with this cause, explained with these words."""
+
+    def mark(arrange):
+        SITUATIONS.append(pytest.param(arrange, cause, words, id=arrange.__name__))
+        return arrange
+
+    return mark
+
+
+# What Airflow decides
+
+
+@situation(Cause.DAG_PAUSED, "airflow dags unpause explained")
+def a_paused_dag(task):
+    task.dag(is_paused=True)
+
+
+@situation(Cause.NOT_SCHEDULED, "1 task upstream")
+def a_task_upstream_that_runs(task):
+    task.task("running", "first")
+
+
+@situation(Cause.NOT_SCHEDULED, "next round")
+def nothing_upstream_that_holds_it(task):
+    task.task("success", "first")
+
+
+@situation(Cause.NOT_SCHEDULED, "max_active_runs")
+def a_run_that_has_not_started(task):
+    task.task("success", "first")
+    task.run("queued")
+
+
+@situation(Cause.NOT_SCHEDULED, "Its run is over (state failed)")
+def a_run_that_is_over(task):
+    task.task("failed", "first")
+    task.run("failed")
+
+
+@situation(Cause.SCHEDULED, "next round")
+def a_scheduled_task(task):
+    task.task("scheduled")
+
+
+@situation(Cause.POOL, "Pool 'small' has 0 free slots, it needs 1")
+def a_pool_that_is_full(task):
+    task.task("running", "first", pool="small")
+    task.task("scheduled", pool="small")
+
+
+@situation(Cause.POOL, "Pool 'gone' has 0 free slots")
+def a_pool_that_is_gone(task):
+    task.task("scheduled", pool="gone")
+
+
+@situation(Cause.PARALLELISM, "1 tasks are queued or running per scheduler")
+def parallelism_that_is_used_up(task):
+    task.limit_parallelism(1)
+    task.task("running", "first")
+    task.task("scheduled")
+
+
+@situation(Cause.SCHEDULED, "next round")
+def parallelism_that_another_executor_has_used_up(task):
+    task.limit_parallelism(1)
+    task.task("running", "first", executor=None)
+    task.task("scheduled")
+
+
+@situation(Cause.DEFERRED, "triggerer")
+def a_deferred_task(task):
+    task.task("deferred")
+
+
+@situation(Cause.RETRY_WAITS, "Try 1 failed", "again at 2030-01-02 03:09:05 UTC")
+def a_retry_that_is_not_due(task):
+    task.task("up_for_retry", try_number=1, end_date=DUE)
+
+
+@situation(Cause.RESCHEDULED, "looks again at 2030-01-02 03:04:05 UTC")
+def a_sensor_between_two_looks(task):
+    task.reschedule(DUE)
+
+
+@situation(Cause.FINISHED, "its state is success")
+def a_task_that_is_done(task):
+    task.task("success")
+
+
+@situation(Cause.OTHER_EXECUTOR, "LocalExecutor")
+def a_task_of_another_executor(task):
+    task.task("queued", executor=None)
+
+
+@situation(Cause.NOT_HANDED_OVER, "task_queued_timeout")
+def a_queued_task_without_a_job(task):
+    task.task("queued")
+
+
+# What we decide
+
+
+@situation(Cause.NO_WORKERS, "enroll-token create")
+def no_worker_at_all(task):
+    task.hand_over()
+
+
+@situation(Cause.NO_WORKER_FOR_QUEUE, "No worker serves queue 'plc' (nearest: 'plc2')")
+def a_queue_that_is_misspelt(task):
+    task.api.worker(queues=("plc2", "gpu"))
+    task.hand_over(queue="plc")
+
+
+@situation(Cause.OTHER_TEAM, "belong to red", "no team")
+def workers_of_another_team(task):
+    task.api.worker(team="red")
+    task.hand_over()
+
+
+@situation(Cause.TOO_LARGE, "It needs 4 slots", "'small', the largest worker", "has 2")
+def a_task_that_is_too_large(task):
+    task.api.worker("small", concurrency=2)
+    task.hand_over(slots=4)
+
+
+@situation(Cause.NO_WORKER_READY, "3 workers serve queue 'default'", "2 are in maintenance", "unreachable since")
+def workers_that_are_all_hindered(task):
+    task.api.worker(state=WorkerState.MAINTENANCE_MODE)
+    task.api.worker(state=WorkerState.MAINTENANCE_PENDING)
+    task.api.worker("away", state=WorkerState.UNKNOWN)
+    task.hand_over()
+
+
+@situation(Cause.WORKERS_FULL, "1 is full (the longest job there runs since", "It gets the next free slot")
+def workers_that_are_full(task):
+    worker = task.api.worker(concurrency=1)
+    task.api.queue()
+    task.accept(worker)
+    task.hand_over()
+
+
+@situation(Cause.BEHIND_OTHERS, "behind 2 jobs of queue 'default', 1 of them of higher priority")
+def jobs_that_are_due_before_it(task):
+    task.api.worker()
+    task.api.queue()
+    task.hand_over()
+    task.api.queue(priority_weight=5)
+
+
+@situation(Cause.DUE, "'free' has 8 free slots")
+def nothing_that_holds_it(task):
+    task.api.worker("free")
+    task.hand_over()
+
+
+@situation(Cause.OFFERED, "just handed to worker 'asked'")
+def a_job_that_is_offered(task):
+    worker = task.api.worker("asked")
+    task.hand_over()
+    task.offer(worker)
+
+
+@situation(Cause.STARTING, "Worker 'ready' accepted it at")
+def a_job_that_was_accepted(task):
+    worker = task.api.worker("ready")
+    task.hand_over()
+    task.accept(worker)
+
+
+@situation(Cause.RUNNING, "It runs on worker 'busy' since")
+def a_job_that_runs(task):
+    worker = task.api.worker("busy")
+    task.hand_over()
+    task.accept(worker)
+    task.task("running")
+
+
+@situation(Cause.UNREACHABLE, "'away', which is unreachable since", "the task is failed so that a retry can run")
+def a_job_whose_worker_is_unreachable(task):
+    worker = task.api.worker("away", state=WorkerState.UNKNOWN)
+    task.hand_over()
+    task.accept(worker)
+    task.task("running")
+
+
+@situation(Cause.ENDED_AT_SITE, "Its process on worker 'done' has ended (out of memory)")
+def a_job_that_has_just_ended(task):
+    worker = task.api.worker("done")
+    task.hand_over()
+    task.end(worker, task.accept(worker), "out of memory")
+    task.task("running")
+
+
+@pytest.mark.parametrize(("arrange", "cause", "words"), SITUATIONS)
+def test_it_is_explained(task, arrange, cause, words):
+    arrange(task)
+    explanation = task.why()
+    assert explanation.cause is cause, explanation.sentence
+    for part in words:
+        assert part in explanation.sentence
+    assert "unknown" not in explanation.sentence.lower()
+
+
+def test_a_task_of_the_run_that_there_is_not(task):
+    assert task.why("another").cause is Cause.NO_TASK
+
+
+def test_every_cause_is_shown():
+    shown = {parameters.values[1] for parameters in SITUATIONS} | {Cause.NO_TASK}
+    assert shown == set(Cause)
+
+
+def test_the_api_says_the_same(task, api):
+    began = datetime.now(UTC)
+    task.reschedule(began + timedelta(minutes=1))
+    said = api.get("/explanation", dag_id="explained", run_id="run", task_id="task")
+    explanation = task.why()
+    assert said == {"cause": explanation.cause.value, "sentence": explanation.sentence}
