@@ -20,9 +20,21 @@ from typing import NamedTuple
 
 from airflow_edge.agent.events import Key
 from airflow_edge.agent.identity import Identity
-from airflow_edge.agent.link import Link, Receipt
+from airflow_edge.agent.link import Link
+from airflow_edge.agent.link_owner import Receipt
 from airflow_edge.protocol import version
-from airflow_edge.protocol.messages import Hello, LogAck, LogChunk, Offer, Status, Stop, Void, WantWorkerLog, Welcome
+from airflow_edge.protocol.messages import (
+    Hello,
+    LogAck,
+    LogChunk,
+    Offer,
+    Order,
+    Status,
+    Stop,
+    Void,
+    WantWorkerLog,
+    Welcome,
+)
 from airflow_edge.protocol.states import WorkerState
 
 
@@ -71,7 +83,9 @@ class IdleWorker:
     def welcomed(self, welcome: Welcome) -> None:
         self.welcomes += 1
 
-    def received(self, receipt: Receipt, message: Offer | Stop | Void) -> None:
+    def serves(self, queues: tuple[str, ...]) -> None: ...
+
+    def received(self, receipt: Receipt, message: Offer | Stop | Void | Order) -> None:
         self.link.handled(receipt)
 
     def acknowledged(self, key: Key) -> None: ...

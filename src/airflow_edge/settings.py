@@ -157,6 +157,37 @@ SETTINGS: Final = (
         ),
     ),
     Setting(
+        name="minimum_worker_version",
+        side="centre",
+        kind="string",
+        default=None,
+        example="0.2.0",
+        description=(
+            "The lowest version of airflow-edge that a worker may have. One with a lower version is given no new "
+            "jobs, finishes those it has, and says what to install. Default: any that speaks a version of the "
+            "protocol that the centre speaks too."
+        ),
+    ),
+    Setting(
+        name="minimum_airflow_version",
+        side="centre",
+        kind="string",
+        default=None,
+        example="3.2.0",
+        description="The same for the version of Airflow that a worker runs tasks with. Default: any.",
+    ),
+    Setting(
+        name="metrics_retention",
+        side="centre",
+        kind="string",
+        default="7d",
+        example="36h",
+        description=(
+            "How long the measurements of workers (processor, memory, disk, network, link) are kept for the charts, "
+            "one a minute: seconds, or a number with a unit (`90s`, `30m`, `12h`, `2d`). 0 to keep none."
+        ),
+    ),
+    Setting(
         name="worker_concurrency",
         side="site",
         kind="integer",
@@ -273,6 +304,45 @@ SETTINGS: Final = (
         kind="float",
         default="7",
         description="Days after which the centre deletes what it has of the workers' own logs.",
+    ),
+    Setting(
+        name="extended_system_info_function",
+        side="site",
+        kind="string",
+        default=None,
+        example="factory.health.system_info",
+        description=(
+            "A function of your own, as a dotted path, that says more about the machine: `async def system_info() -> "
+            "dict[str, str | int | float | datetime]`, without arguments. What it gives is shown with the worker. Its "
+            "`status`, a level of Python's logging (20 info, 30 warning, 40 error), drives "
+            "`automatic_maintenance_on`, and `status_text` says why. It runs within the worker, in a thread of its "
+            "own, every 5 seconds, and has 10 seconds to answer. Import what is light: Airflow takes seconds and 100 "
+            "MB."
+        ),
+    ),
+    Setting(
+        name="automatic_maintenance_on",
+        side="site",
+        kind="string",
+        default="Off",
+        example="Error",
+        description=(
+            "Whether the worker goes into maintenance by itself: `Error` when `extended_system_info_function` gives "
+            "the status error, `Warning` when it gives warning or error, `Off` never. It does so while the centre is "
+            "out of reach, too."
+        ),
+    ),
+    Setting(
+        name="automatic_maintenance_exit",
+        side="site",
+        kind="string",
+        default="Off",
+        example="Info",
+        description=(
+            "Whether a worker that went into maintenance by itself leaves it by itself: `Info` when the status is "
+            "info again, `Warning` when it is info or warning, `Off` never. A maintenance that a person asked for, or "
+            "has commented on, stays until a person ends it."
+        ),
     ),
     Setting(
         name="task_stop_grace",

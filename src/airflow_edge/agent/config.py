@@ -7,10 +7,11 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
+from airflow_edge.agent.automatic import ENTER_AT, LEAVE_BELOW, Automatic
 from airflow_edge.agent.errors import ConfigError
 from airflow_edge.agent.rotation import Limits
 from airflow_edge.agent.sockets import socket_path
@@ -53,6 +54,10 @@ class Config:
     worker_log_backups: int = 3
     worker_log_level: int | None = None
     """From which of `logging`'s levels on the worker always sends its own log to the centre; None for never."""
+    extended_system_info_function: str | None = None
+    """The dotted path of the user's own function that says more about the machine."""
+    automatic: Automatic = field(default_factory=Automatic)
+    """When the worker goes into maintenance by itself."""
     daemon: bool = False
     umask: int = 0o077
     pid_file: Path | None = None
@@ -107,6 +112,12 @@ class Config:
     def control_socket(self) -> Path:
         """Where the agent answers `airflow-edge status` and `airflow-edge stop`."""
         return socket_path(self.state_dir, "control.sock")
+
+
+class _Choice(NamedTuple):
+    """A level of logging that was chosen, or none: not to be taken for a setting that is not there."""
+
+    level: int | None
 
 
 class Sources:
@@ -217,6 +228,11 @@ def load(
         worker_log_max_size=int(with_default("worker_log_max_size", _more_than_nothing) * MEBIBYTE),
         worker_log_backups=with_default("worker_log_backups", _backups),
         worker_log_level=setting("worker_log_level", _level),
+        extended_system_info_function=setting("extended_system_info_function", str),
+        automatic=Automatic(
+            enter_at=with_default("automatic_maintenance_on", _one_of(ENTER_AT)).level,
+            leave_below=with_default("automatic_maintenance_exit", _one_of(LEAVE_BELOW)).level,
+        ),
         daemon=daemon,
         umask=with_default("worker_umask", _umask),
         pid_file=_optional_path(pid_file),
@@ -240,6 +256,15 @@ def _queues(text: str) -> tuple[str, ...]:
     if not queues:
         raise ConfigError("--queues names no queue; give a comma-separated list, or leave it out to serve all")
     return queues
+
+
+def _one_of(levels: Mapping[str, int | None]) -> Callable[[str], _Choice]:
+    def read(text: str) -> _Choice:
+        if (word := text.strip().lower()) not in levels:
+            raise ValueError(f"none of {', '.join(level.capitalize() for level in levels)}")
+        return _Choice(levels[word])
+
+    return read
 
 
 def _slots(text: str) -> int:

@@ -1,6 +1,7 @@
 """How `airflow-edge status` and `stop` speak to the running worker: a JSON object a line, over a Unix socket.
 
-A request is `{"command": "status"}`; its answer is `{"ok": true, "result": …}` or `{"ok": false, "error": "…"}`.
+A request is `{"command": "status", "text": ""}`. Its answer is `{"ok": true, "result": …}`, or with an error
+`{"ok": false, "error": "…"}`.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from airflow_edge.agent.errors import AgentError, NotRunningError
 
 log = logging.getLogger(__name__)
 
-Command = Callable[[], object]
-"""Does what it is called for at once, and gives an answer that can be written as JSON."""
+Command = Callable[[str], object]
+"""Does what it is called for at once, given the request's text, and gives an answer that can be written as JSON."""
 
 _MAX_LINE = 64 * 1024
 
 
 class _Request(msgspec.Struct, frozen=True):
     command: str
+    text: str = ""
 
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -72,19 +74,20 @@ class ControlServer:
 
     def _answer(self, line: bytes) -> _Answer:
         try:
-            command = msgspec.json.decode(line, type=_Request).command
+            request = msgspec.json.decode(line, type=_Request)
         except msgspec.MsgspecError as error:
             return _Answer(ok=False, error=f"not a request: {error}")
-        if command not in self._commands:
-            return _Answer(ok=False, error=f"'{command}' is none of {', '.join(sorted(self._commands))}")
+        command = self._commands.get(request.command)
+        if command is None:
+            return _Answer(ok=False, error=f"'{request.command}' is none of {', '.join(sorted(self._commands))}")
         try:
-            return _Answer(ok=True, result=msgspec.to_builtins(self._commands[command]()))
+            return _Answer(ok=True, result=msgspec.to_builtins(command(request.text)))
         except Exception as error:
-            log.exception("the command %r failed", command)
+            log.exception("the command %r failed", request.command)
             return _Answer(ok=False, error=f"{type(error).__name__}: {error}")
 
 
-def ask(path: Path, command: str, *, patience: float = 10.0) -> Any:
+def ask(path: Path, command: str, text: str = "", *, patience: float = 10.0) -> Any:
     """Send a command to the running worker and give its answer. Blocks.
 
     :param patience: seconds to wait for the answer
@@ -95,7 +98,7 @@ def ask(path: Path, command: str, *, patience: float = 10.0) -> Any:
         connection.settimeout(patience)
         try:
             connection.connect(os.fspath(path))
-            connection.sendall(msgspec.json.encode(_Request(command)) + b"\n")
+            connection.sendall(msgspec.json.encode(_Request(command, text)) + b"\n")
             with connection.makefile("rb") as answers:
                 line = answers.readline()
         except (FileNotFoundError, ConnectionError) as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from airflow_edge.agent.automatic import Automatic
 from airflow_edge.agent.events import (
     Acknowledged,
     Announce,
@@ -16,24 +17,33 @@ from airflow_edge.agent.events import (
     ConditionsFound,
     DrainAsked,
     Event,
+    ExitAsked,
     Exited,
     Forget,
     Halt,
     JobRecord,
     Key,
     LogDone,
+    MaintenanceAsked,
+    Named,
     NotStarted,
     NotStored,
     Offered,
+    Ordered,
+    Rename,
+    Restart,
     RuntimeGone,
     RuntimeReady,
     Save,
     Seen,
     Send,
+    Stand,
+    Standing,
     Start,
     Started,
     StateCallBegan,
     StateCallEnded,
+    StatusFound,
     StopAsked,
     Store,
     Stored,
@@ -42,39 +52,60 @@ from airflow_edge.agent.events import (
 )
 from airflow_edge.agent.job import Job, accepted, story
 from airflow_edge.agent.jobs import Jobs
+from airflow_edge.agent.stance import Stance
+from airflow_edge.agent.waiting import WaitingOffers, key_of
 from airflow_edge.protocol.local import Outcome
-from airflow_edge.protocol.messages import Ended, Offer, Refused, Released, SiteMessage
-from airflow_edge.protocol.states import WorkerEvent, WorkerState, next_worker_state
+from airflow_edge.protocol.messages import Ended, Obeyed, Offer, Order, Refused, Released, SiteMessage
+from airflow_edge.protocol.states import WorkerState
 
 
 class Core:
     """The jobs of one worker."""
 
-    def __init__(self, concurrency: int, records: Iterable[JobRecord] = ()) -> None:
-        """:param records: the unfinished jobs of the journal"""
-        self.concurrency = concurrency
+    def __init__(
+        self,
+        concurrency: int,
+        records: Iterable[JobRecord] = (),
+        standing: Standing | None = None,
+        automatic: Automatic | None = None,
+    ) -> None:
+        """Make it.
+
+        :param concurrency: slots, unless the standing says otherwise
+        :param records: the unfinished jobs of the journal
+        :param standing: what people have made of the worker before
+        :param automatic: when it goes into maintenance by itself; never by default
+        """
+        self.stance = Stance(standing or Standing(), automatic or Automatic())
+        self._concurrency = concurrency
         self.conditions: tuple[str, ...] = ()
         """Why no new job is taken now, besides that slots are taken."""
-        self.state = WorkerState.STARTING
         self._runtime_ready = False
-        self._leaving = False
-        self._terminating = False
-        self._waiting: dict[str, tuple[Offer, float]] = {}
-        """Offers not answered yet, with the time when their lease runs out."""
+        self._waiting = WaitingOffers()
         self.jobs = Jobs(records)
         self._commands: list[Command] = []
 
     # What others may ask
 
     @property
+    def state(self) -> WorkerState:
+        """The worker's state."""
+        return self.stance.state
+
+    @property
     def leaving(self) -> bool:
         """Whether the worker was told to go."""
-        return self._leaving
+        return self.stance.leaving
 
     @property
     def over(self) -> bool:
         """Whether the worker was told to go and no job's process is left."""
-        return self.state is WorkerState.OFFLINE
+        return self.stance.over
+
+    @property
+    def concurrency(self) -> int:
+        """Slots in all."""
+        return self.stance.standing.concurrency or self._concurrency
 
     @property
     def free(self) -> int:
@@ -86,6 +117,7 @@ class Core:
     def handle(self, event: Event, now: float) -> list[Command]:
         """Take an event in and give what is to be done, in this order; `now` is monotonic, in seconds."""
         self._commands = []
+        refused = ""
         match event:
             case Offered():
                 self._offered(event, now)
@@ -126,18 +158,30 @@ class Core:
             case ConditionsFound():
                 self.conditions = event.conditions
                 self._do(Announce())
+            case StatusFound():
+                self.stance.note_status(event.status, event.text)
+            case Ordered():
+                refused = self._obey(event.order)
+            case Named():
+                self._do(Rename(event.name))
+            case MaintenanceAsked():
+                self.stance.maintain(event.comment, "site")
+            case ExitAsked():
+                self.stance.exit_maintenance()
             case DrainAsked():
-                self._leave()
+                self.stance.leave()
             case TerminateAsked():
-                self._terminate()
-        self._follow_state()
+                self._terminate(event.reason)
+        self._follow()
+        if isinstance(event, Ordered):
+            self._say(Obeyed(order_id=event.order.order_id, done=not refused, detail=refused, state=self.state))
         return self._commands
 
     # Offers
 
     def _offered(self, event: Offered, now: float) -> None:
         offer = event.offer
-        key = _key(offer)
+        key = key_of(offer)
         if job := self.jobs.get(key):
             # One that is being stored is answered when it is.
             if job.stored and not job.void:
@@ -153,17 +197,17 @@ class Core:
             for older in self.jobs.others(key):
                 self._voided(older.key, "the centre has handed the job out anew")
             if self._must_wait(key):
-                self._waiting[key.job_id] = (offer, now + offer.lease)
+                self._waiting.add(offer, now)
             else:
                 self._take(offer)
 
     def _is_stale(self, key: Key) -> bool:
-        waiting = self._waiting.get(key.job_id)
-        return key.assignment < max(self.jobs.newest_assignment(key.job_id), waiting[0].assignment if waiting else 0)
+        newest = max(self.jobs.newest_assignment(key.job_id), self._waiting.newest_assignment(key.job_id))
+        return key.assignment < newest
 
     def _objection(self, offer: Offer) -> str:
-        if self._leaving:
-            return "the worker is shutting down"
+        if self.stance.objection:
+            return self.stance.objection
         if offer.slots > self.concurrency:
             return f"the job needs {offer.slots} slots, and this worker has {self.concurrency}"
         return "; ".join(self.conditions)
@@ -173,8 +217,8 @@ class Core:
         return not self._runtime_ready or bool(self.jobs.others(key))
 
     def _take(self, offer: Offer) -> None:
-        key = _key(offer)
-        self._waiting.pop(key.job_id, None)
+        key = key_of(offer)
+        self._waiting.drop(key.job_id)
         if offer.slots > self.free:
             self._refuse(key, f"{self.free} of {self.concurrency} slots are free")
             return
@@ -183,11 +227,8 @@ class Core:
         self._do(Store(job.record(), offer))
 
     def _take_waiting(self, now: float) -> None:
-        for offer, deadline in list(self._waiting.values()):
-            if deadline <= now:
-                del self._waiting[offer.job_id]
-            elif not self._must_wait(_key(offer)):
-                self._take(offer)
+        for offer in self._waiting.take(lambda key: not self._must_wait(key), now):
+            self._take(offer)
 
     def _stored(self, key: Key) -> None:
         job = self.jobs[key]
@@ -204,9 +245,7 @@ class Core:
     # Stopping
 
     def _stop_asked(self, key: Key, reason: str) -> None:
-        waiting = self._waiting.get(key.job_id)
-        if waiting and waiting[0].assignment == key.assignment:
-            del self._waiting[key.job_id]
+        if self._waiting.withdraw(key):
             self._refuse(key, reason)
             return
         job = self.jobs.get(key)
@@ -218,9 +257,7 @@ class Core:
         self._pursue_stop(job)
 
     def _voided(self, key: Key, reason: str) -> None:
-        waiting = self._waiting.get(key.job_id)
-        if waiting and waiting[0].assignment == key.assignment:
-            del self._waiting[key.job_id]
+        self._waiting.withdraw(key)
         job = self.jobs.get(key)
         if job is None or job.void:
             return
@@ -260,9 +297,7 @@ class Core:
 
     def _on_runtime_ready(self, event: RuntimeReady, now: float) -> None:
         self._runtime_ready = True
-        if self.state is WorkerState.STARTING:
-            self.state = next_worker_state(self.state, WorkerEvent.INITIALISED)
-            self._do(Announce())
+        self.stance.initialise()
         for job in [job for job in self.jobs.live() if job.stored]:
             job.halt_sent = False
             if job.key in event.alive:
@@ -349,42 +384,36 @@ class Core:
             del self.jobs[job.key]
             self._do(Forget(job.record()))
 
-    # Leaving
+    # What people want
 
-    def _leave(self) -> None:
-        self._leaving = True
-        for offer, _ in list(self._waiting.values()):
-            self._refuse(_key(offer), "the worker is shutting down")
-        self._waiting.clear()
+    def _obey(self, order: Order) -> str:
+        match order.kind:
+            case "restart" if self.stance.standing.restarted != order.order_id:
+                self._do(Restart())
+            case "rename":
+                self._do(Rename(order.text))
+        return self.stance.obey(order)
 
-    def _terminate(self) -> None:
-        self._leave()
+    def _terminate(self, reason: str) -> None:
+        self.stance.leave()
         for job in self.jobs.live():
             job.urgent = True
             if job.stop_reason is None:
-                job.stop_reason = "the worker was terminated"
+                job.stop_reason = reason
             self._pursue_stop(job)
 
-    def _follow_state(self) -> None:
-        """Bring the worker's state up to the jobs that are there."""
-        while event := self._due():
-            self.state = next_worker_state(self.state, event)
+    def _follow(self) -> None:
+        """Bring the worker's state up to the jobs, and say what has changed."""
+        stance = self.stance
+        stance.follow(bool(self.jobs.live()))
+        if stance.objection:
+            for key in self._waiting.withdraw_all():
+                self._refuse(key, stance.objection)
+        if stance.standing_changed:
+            self._do(Stand(stance.standing))
+        if stance.changed or stance.standing_changed:
             self._do(Announce())
-
-    def _due(self) -> WorkerEvent | None:
-        live = bool(self.jobs.live())
-        match self.state:
-            case WorkerState.STARTING if self._leaving and not live:
-                return WorkerEvent.SHUT_DOWN
-            case WorkerState.IDLE if live:
-                return WorkerEvent.TASK_IN
-            case WorkerState.IDLE if self._leaving:
-                return WorkerEvent.SHUT_DOWN
-            case WorkerState.RUNNING | WorkerState.TERMINATING if not live:
-                return WorkerEvent.TASKS_DONE
-            case WorkerState.RUNNING if self._leaving:
-                return WorkerEvent.SHUT_DOWN
-        return None
+        stance.changed = stance.standing_changed = False
 
     # Commands
 
@@ -401,7 +430,3 @@ class Core:
         # Before it is stored there is nothing to replace; `Stored` sees to the rest.
         if job.stored:
             self._do(Save(job.record()))
-
-
-def _key(offer: Offer) -> Key:
-    return Key(offer.job_id, offer.assignment)

@@ -23,8 +23,12 @@ from airflow_edge.agent.events import (
     Key,
     NotStored,
     Offered,
+    Rename,
+    Restart,
     Save,
     Send,
+    Stand,
+    Standing,
     Start,
     Store,
     Stored,
@@ -53,6 +57,8 @@ class Hands:
     """The job is stored: let its supervisor in, follow its log."""
     close: Callable[[Key], None]
     announce: Callable[[], None]
+    rename: Callable[[str], None]
+    restart: Callable[[], None]
 
 
 class Driver:
@@ -72,6 +78,7 @@ class Driver:
         """Why the journal cannot be written now, for a person."""
         self._owed: dict[Key, JobRecord] = {}
         """What the journal does not have yet, because it could not be written."""
+        self._owed_standing: Standing | None = None
         self._posted: list[tuple[Posted, Callable[[], None] | None]] = []
         self._wake = asyncio.Event()
         self._moved = asyncio.Condition()
@@ -147,7 +154,12 @@ class Driver:
                 self._hands.close(key)
             case Announce():
                 self._hands.announce()
-            case Store() | Save() | Forget():
+            case Rename(name):
+                self._worker_name = name
+                self._hands.rename(name)
+            case Restart():
+                self._hands.restart()
+            case Store() | Save() | Forget() | Stand():
                 pass
 
     # Writing
@@ -156,8 +168,10 @@ class Driver:
         """Write what is to be written before anything is done; give the events that follow from it."""
         stores = [(command.record, self._job_file(command.offer)) for command in commands if isinstance(command, Store)]
         records = {command.record.key: command.record for command in commands if isinstance(command, Save | Forget)}
-        if not stores and not records:
+        standings = [command.standing for command in commands if isinstance(command, Stand)]
+        if not stores and not records and not standings:
             return []
+        self._owed_standing = standings[-1] if standings else self._owed_standing
         refused = await asyncio.to_thread(self._write, stores, records)
         events: list[Event] = []
         for record, job in stores:
@@ -180,7 +194,7 @@ class Driver:
                 refused[record.key] = f"the site cannot write the job's folder: {error}"
         self._owed |= records
         try:
-            self._journal.write([*stored, *self._owed.values()])
+            self._journal.write([*stored, *self._owed.values()], self._owed_standing)
         except sqlite3.Error as error:
             self._note_fault(error)
             for record in stored:
@@ -188,7 +202,7 @@ class Driver:
                 refused[record.key] = f"the site cannot write its journal: {error}"
             with contextlib.suppress(sqlite3.Error):
                 # For a new job there is no room; for what happens to those that are here, there is a reserve.
-                self._journal.write_with_reserve(self._owed.values())
+                self._journal.write_with_reserve(self._owed.values(), self._owed_standing)
                 self._paid()
         else:
             self._paid()
@@ -199,10 +213,11 @@ class Driver:
             if record.finished:
                 self._folders.put_away(record.key)
         self._owed = {}
+        self._owed_standing = None
 
     def _try_again(self) -> None:
         try:
-            self._journal.write_with_reserve(self._owed.values())
+            self._journal.write_with_reserve(self._owed.values(), self._owed_standing)
             self._paid()
             self._journal.try_out()
         except (sqlite3.Error, OSError) as error:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+import msgspec
+
 from airflow_edge.protocol.local import Outcome
-from airflow_edge.protocol.messages import Ended, JobKind, Offer, Phase, SiteMessage
+from airflow_edge.protocol.messages import Ended, JobKind, MaintenanceCause, Offer, Order, Phase, SiteMessage
 
 
 class Key(NamedTuple):
@@ -42,6 +44,21 @@ class JobRecord:
     @property
     def finished(self) -> bool:
         return self.acknowledged and self.log_done
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person has made of the worker; it outlives the agent."""
+
+    maintenance: str | None = None
+    """The comment of the maintenance that the worker is in; None if it is in none."""
+    cause: MaintenanceCause | None = None
+    """Who put it there."""
+    overruled: bool = False
+    """A person has taken it out of maintenance though its status was a reason for one, and still is."""
+    concurrency: int | None = None
+    """Slots, in place of those of the configuration."""
+    restarted: str = ""
+    """The id of the last order to restart: one that comes again is not obeyed again."""
 
 
 # Events
@@ -173,6 +190,40 @@ class ConditionsFound:
 
 
 @dataclass(frozen=True, slots=True)
+class StatusFound:
+    """The status of the machine has changed: a level of Python's logging, and what there is to say of it."""
+
+    status: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """The centre passes on what a person wants of the worker."""
+
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The centre calls the worker so."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceAsked:
+    """Somebody at the site wants the worker in maintenance."""
+
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExitAsked:
+    """Somebody at the site wants the worker out of maintenance."""
+
+
+@dataclass(frozen=True, slots=True)
 class DrainAsked:
     """Take no new job, and leave when the last one has ended."""
 
@@ -180,6 +231,8 @@ class DrainAsked:
 @dataclass(frozen=True, slots=True)
 class TerminateAsked:
     """End the jobs and leave."""
+
+    reason: str = "the worker was terminated"
 
 
 Event: TypeAlias = (
@@ -199,6 +252,11 @@ Event: TypeAlias = (
     | StateCallBegan
     | StateCallEnded
     | ConditionsFound
+    | StatusFound
+    | Ordered
+    | Named
+    | MaintenanceAsked
+    | ExitAsked
     | DrainAsked
     | TerminateAsked
 )
@@ -263,4 +321,23 @@ class Announce:
     """The worker's state has changed: tell the centre now."""
 
 
-Command: TypeAlias = Store | Save | Forget | Send | Start | Halt | Close | Announce
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Keep this durably, in place of what was kept before."""
+
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """The worker has a new name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Replace the agent by a new one; jobs go on."""
+
+
+Command: TypeAlias = Store | Save | Forget | Send | Start | Halt | Close | Announce | Stand | Rename | Restart

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,6 +70,22 @@ class JobFolders:
     def read(self, key: Key) -> JobFile | None:
         """Give what the supervisor is told, or None if that cannot be read."""
         return _read(self.folder(key) / JOB_FILE, JobFile)
+
+    def stored_at(self, key: Key) -> datetime | None:
+        """Give when the job was taken, or None if its folder is gone."""
+        try:
+            return datetime.fromtimestamp((self.folder(key) / JOB_FILE).stat().st_mtime, UTC)
+        except OSError:
+            return None
+
+    def note(self, key: Key, line: bytes) -> None:
+        """Add a line to the task's log, if there is one yet."""
+        try:
+            descriptor = os.open(self.log_file(key), os.O_WRONLY | os.O_APPEND)
+        except OSError:
+            return
+        with os.fdopen(descriptor, "wb", buffering=0) as output, contextlib.suppress(OSError):
+            output.write(line)
 
     def was_started(self, key: Key) -> bool:
         """Whether a runtime has begun with the job, or may have: only its own file says that none has."""

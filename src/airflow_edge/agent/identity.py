@@ -25,6 +25,7 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True):
     api_url: str
     queues: tuple[str, ...]
     private_key: PrivateKey
+    first_name: str | None = None
 
 
 class _PendingStored(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,10 +63,24 @@ class Signer:
 class Identity(Signer):
     """An enrolled worker, as the centre knows it."""
 
-    def __init__(self, *, worker_id: str, name: str, api_url: str, queues: tuple[str, ...], private_key: str) -> None:
+    def __init__(
+        self,
+        *,
+        worker_id: str,
+        name: str,
+        api_url: str,
+        queues: tuple[str, ...],
+        private_key: str,
+        first_name: str | None = None,
+    ) -> None:
+        """Know it.
+
+        :param first_name: what it was called when it enrolled, if it was renamed since
+        """
         super().__init__(worker_id, private_key)
         self.worker_id = worker_id
         self.name = name
+        self.first_name = first_name or name
         self.api_url = api_url
         self.queues = queues
 
@@ -87,6 +102,7 @@ class Identity(Signer):
             api_url=stored.api_url,
             queues=stored.queues,
             private_key=stored.private_key,
+            first_name=stored.first_name,
         )
 
     def save(self, file: Path) -> None:
@@ -97,6 +113,7 @@ class Identity(Signer):
             api_url=self.api_url,
             queues=self.queues,
             private_key=self._private_key,
+            first_name=self.first_name,
         )
         write_private(file, msgspec.json.format(msgspec.json.encode(stored), indent=2) + b"\n")
 

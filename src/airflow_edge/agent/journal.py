@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from airflow_edge.agent.errors import ConfigError
-from airflow_edge.agent.events import JobRecord, Key
+from airflow_edge.agent.events import JobRecord, Key, Standing
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +44,11 @@ _SCHEMA = """
         PRIMARY KEY (job_id, assignment)
     );
     CREATE TABLE IF NOT EXISTS boot (id TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS standing (value TEXT NOT NULL);
     CREATE INDEX IF NOT EXISTS job_unfinished ON job (job_id) WHERE NOT finished;
 """
 _decode = msgspec.json.Decoder(JobRecord).decode
+_decode_standing = msgspec.json.Decoder(Standing).decode
 
 
 class Journal:
@@ -101,8 +103,13 @@ class Journal:
                 self._database.execute("DELETE FROM boot")
                 self._database.execute("INSERT INTO boot VALUES (?)", (boot_id,))
 
-    def write(self, records: Iterable[JobRecord]) -> None:
-        """Write records durably, all or none.
+    def standing(self) -> Standing:
+        """Give what people have made of the worker."""
+        row = self._database.execute("SELECT value FROM standing").fetchone()
+        return Standing() if row is None else _decode_standing(row[0])
+
+    def write(self, records: Iterable[JobRecord], standing: Standing | None = None) -> None:
+        """Write records durably, and what people have made of the worker if that has changed: all or nothing.
 
         :raises sqlite3.Error: the disk is full or damaged.
         """
@@ -112,18 +119,21 @@ class Journal:
         ]
         with self._transaction():
             self._database.executemany("INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?)", rows)
+            if standing is not None:
+                self._database.execute("DELETE FROM standing")
+                self._database.execute("INSERT INTO standing VALUES (?)", (msgspec.json.encode(standing).decode(),))
             self._finished += sum(finished for _, _, finished, _ in rows)
             if self._finished >= _PRUNE_EVERY:
                 self._prune()
 
-    def write_with_reserve(self, records: Iterable[JobRecord]) -> None:
+    def write_with_reserve(self, records: Iterable[JobRecord], standing: Standing | None = None) -> None:
         """Write records that have to be written though the disk is full; raises what `write` raises."""
         try:
-            self.write(records)
+            self.write(records, standing)
         except sqlite3.Error:
             if not self.spend_reserve():
                 raise
-            self.write(records)
+            self.write(records, standing)
 
     def try_out(self) -> None:
         """Write what changes nothing, and see to it that there is a reserve.

@@ -10,12 +10,13 @@ from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from airflow_edge.agent.backoff import Backoff
 from airflow_edge.agent.errors import AddressError, AgentError, ClockError, RefusedError, UnreachableError
 from airflow_edge.agent.events import Key
 from airflow_edge.agent.identity import Signer
+from airflow_edge.agent.link_owner import Owner, Receipt
 from airflow_edge.agent.transport import CUT, LinkClosedError, Transport
 from airflow_edge.agent.transports import Transports
 from airflow_edge.protocol import version
@@ -24,20 +25,18 @@ from airflow_edge.protocol.messages import (
     CentreFrame,
     Ended,
     Goodbye,
-    Hello,
     LogAck,
-    LogChunk,
     Offer,
+    Order,
     Ping,
     Rejected,
+    Serves,
     SiteFrame,
     SiteMessage,
-    Status,
     Stop,
     Void,
     WantWorkerLog,
     Welcome,
-    WorkerLog,
     decode_centre_frame,
     encode,
 )
@@ -74,40 +73,6 @@ class LinkState:
     """What carries it while it is there; if that is not a WebSocket, `reason` says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """Names a message of the centre; `epoch` counts the times that the conversation began anew."""
-
-    epoch: int
-    seq: int
-
-
-class Owner(Protocol):
-    """What the link needs to know from the worker it belongs to, and tells it."""
-
-    def hello(self, session_id: str, received: int) -> Hello: ...
-
-    def status(self) -> Status: ...
-
-    def welcomed(self, welcome: Welcome) -> None: ...
-
-    def received(self, receipt: Receipt, message: Offer | Stop | Void) -> None:
-        """Take a message. `Link.handled` has to be called with its receipt when it is dealt with for good."""
-
-    def acknowledged(self, key: Key) -> None:
-        """The centre has dealt with a job's `Ended`."""
-
-    def log_acknowledged(self, ack: LogAck) -> None: ...
-
-    def worker_log_wanted(self, message: WantWorkerLog) -> None: ...
-
-    def next_chunk(self) -> LogChunk | WorkerLog | None:
-        """Give the next piece of a log; asked for when nothing more urgent is to be sent."""
-
-    def has_tasks(self) -> bool:
-        """Whether a task's process is still there."""
-
-
 class Link:
     """Keeps the worker linked."""
 
@@ -129,12 +94,21 @@ class Link:
         self._wake = asyncio.Event()
         self._all_sent = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._heard = asyncio.Event()
         self._backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
         self._interval = 0.0
         """Seconds between two statuses, as the centre wants it."""
         self._ever_linked = False
+        self.times_linked = 0
+        """How often the link was made."""
+        self._transport: Transport | None = None
         self._said_goodbye = asyncio.Event()
         self._last_reason = ""
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds that a word to the centre and back last took; None while that is not known."""
+        return self._transport.round_trip if self._transport is not None and self.linked.is_set() else None
 
     # What the worker calls
 
@@ -158,6 +132,14 @@ class Link:
     def more_log(self) -> None:
         """There may be a log chunk to send."""
         self._wake.set()
+
+    async def flush(self, patience: float) -> None:
+        """Wait until the centre has dealt with all that was sent, but at most `patience` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while self.linked.is_set() and self._session.outstanding:
+                    self._heard.clear()
+                    await self._heard.wait()
 
     def hurry(self) -> None:
         """Don't wait any longer for the next attempt."""
@@ -207,6 +189,8 @@ class Link:
         try:
             await self._greet(transport)
             greeted = clock()
+            self.times_linked += 1
+            self._transport = transport
             await _until_one_ends(
                 self._send_all(transport),
                 self._send_status(),
@@ -301,15 +285,18 @@ class Link:
             frame = await _receive(transport)
             is_new = self._session.receive(frame)
             self._acknowledge(frame.ack)
+            self._heard.set()
             match frame.body:
                 case LogAck() as ack:
                     self._owner.log_acknowledged(ack)
                     self._wake.set()
                 case WantWorkerLog() as wanted:
                     self._owner.worker_log_wanted(wanted)
+                case Serves(queues=queues):
+                    self._owner.serves(queues)
                 case Ping():
                     pass
-                case Offer() | Stop() | Void() as message if is_new:
+                case Offer() | Stop() | Void() | Order() as message if is_new:
                     self._settled.clear()
                     self._owner.received(Receipt(self._epoch, frame.seq), message)
                 case Welcome() | Rejected() as unexpected:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_edge.agent.events import Key
+from airflow_edge.protocol import stopping
 
 if TYPE_CHECKING:
     import psutil
@@ -41,9 +42,14 @@ class _Supervisor:
 class Orphans:
     """Knows the supervisors of all jobs, and looks after those whose runtime is gone."""
 
-    def __init__(self, exited: Callable[[Key], None]) -> None:
-        """:param exited: is told when an orphan's supervisor is gone"""
+    def __init__(self, exited: Callable[[Key], None], *, note: Callable[[Key, str], None]) -> None:
+        """Know none yet.
+
+        :param exited: is told when an orphan's supervisor is gone
+        :param note: writes into a task's log what is done to it
+        """
         self._exited = exited
+        self._note = note
         self._known: dict[Key, _Supervisor] = {}
         self._adopted: set[Key] = set()
         self._kills: dict[Key, asyncio.TimerHandle] = {}
@@ -85,7 +91,7 @@ class Orphans:
         self._wake.set()
         return frozenset(found)
 
-    def halt(self, key: Key, grace: float) -> bool:
+    def halt(self, key: Key, grace: float, reason: str) -> bool:
         """End an orphan: SIGTERM to its task, after `grace` seconds SIGKILL to all of it. False if it is none."""
         supervisor = self._known.get(key)
         if key not in self._adopted or supervisor is None:
@@ -97,11 +103,13 @@ class Orphans:
                         os.killpg(task.pid, signal.SIGTERM)
                     else:
                         os.kill(task.pid, signal.SIGTERM)
-            self._kills[key] = asyncio.get_running_loop().call_later(grace, self._kill_task, key, supervisor)
+            self._note(key, stopping.terminated(reason, grace))
+            self._kills[key] = asyncio.get_running_loop().call_later(grace, self._kill_task, key, supervisor, grace)
         return True
 
-    def _kill_task(self, key: Key, supervisor: _Supervisor) -> None:
+    def _kill_task(self, key: Key, supervisor: _Supervisor, grace: float) -> None:
         if supervisor.lives():
+            self._note(key, stopping.killed(grace))
             for process in _children(supervisor, recursive=True):
                 _kill(process.pid)
             loop = asyncio.get_running_loop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -41,11 +42,15 @@ class PollingTransport:
         self._path = ""
         self._frames: deque[bytes] = deque()
         self._end: End | None = None
+        self.round_trip: float | None = None
+        """Seconds that the last frames took that were sent; see `Transport`."""
 
     async def send(self, frames: Sequence[bytes]) -> None:
         """Send encoded frames; see `Transport`. Afterwards the centre has taken them in."""
         if self._path:
+            began = time.monotonic()
             self._note(await self._speaking.post(self._path, encode_frames(frames), PATIENCE))
+            self.round_trip = time.monotonic() - began
         else:
             # Whom the Hello reaches has the link, and over the same connection it is reached again.
             reply = await self._listening.post(urls.POLL, encode_frames(frames), WAIT + PATIENCE)

@@ -1,7 +1,8 @@
-"""What the next agent makes of jobs when more than the last agent is gone: the journal, or the machine's last boot."""
+"""What the next agent makes of the last one's jobs, also when the journal, or the machine's last boot, is gone."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -9,8 +10,27 @@ import msgspec
 
 from airflow_edge.agent.events import JobRecord
 from airflow_edge.agent.folders import JobFolders
+from airflow_edge.agent.journal import Journal
 from airflow_edge.protocol.local import Outcome
 from airflow_edge.protocol.messages import Ended
+
+log = logging.getLogger(__name__)
+
+
+def recover(journal: Journal, folders: JobFolders, boot_id: str) -> list[JobRecord]:
+    """Give the jobs that the last agent had, as they are now, and begin the journal anew with them.
+
+    :param boot_id: names the boot of the machine that this is
+    """
+    records = journal.unfinished()
+    if journal.damaged:
+        records = records_of_folders(folders)
+    if journal.boot_id() not in {None, boot_id}:
+        log.warning("the machine was rebooted; %d jobs of before are over", sum(not one.ended for one in records))
+        records = ended_by_reboot(records, folders)
+    journal.write_with_reserve(records)
+    journal.note_boot(boot_id)
+    return records
 
 
 def records_of_folders(folders: JobFolders) -> list[JobRecord]:

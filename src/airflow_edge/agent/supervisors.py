@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.events import Event, Exited, Key, NotStarted, RuntimeGone, RuntimeReady, Started
@@ -11,6 +12,7 @@ from airflow_edge.agent.folders import JobFolders
 from airflow_edge.agent.jobs import Jobs
 from airflow_edge.agent.orphans import Orphans
 from airflow_edge.agent.runtimelink import RuntimeLink, RuntimeLog
+from airflow_edge.protocol import stopping
 from airflow_edge.protocol.local import (
     JobExited,
     JobNotStarted,
@@ -37,7 +39,10 @@ class Supervisors:
             outdated=self._remember,
             gone=lambda: post(RuntimeGone()),
         )
-        self.orphans = Orphans(lambda key: post(Exited(key, None, None, folders.outcome(key))))
+        self.orphans = Orphans(
+            lambda key: post(Exited(key, None, None, folders.outcome(key))),
+            note=lambda key, event: folders.note(key, stopping.line(event, datetime.now(UTC))),
+        )
         self._grace = config.task_stop_grace
         self._folders = folders
         self._jobs = jobs
@@ -52,8 +57,8 @@ class Supervisors:
     def halt(self, key: Key, reason: str) -> None:
         """End a job."""
         log.info("stopping job %s: %s", key, reason)
-        if not self.orphans.halt(key, self._grace):
-            self.runtime.send(StopJob(job_id=key.job_id, assignment=key.assignment, grace=self._grace))
+        if not self.orphans.halt(key, self._grace, reason):
+            self.runtime.send(StopJob(job_id=key.job_id, assignment=key.assignment, grace=self._grace, reason=reason))
 
     def _heard(self, message: ToAgent) -> None:
         match message:

@@ -25,6 +25,10 @@ class Transport(Protocol):
     def name(self) -> str:
         """What it is, for people."""
 
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds that a word to the centre and back last took; None while that is not known."""
+
     async def send(self, frames: Sequence[bytes]) -> None:
         """Send encoded frames.
 

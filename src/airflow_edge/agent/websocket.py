@@ -67,6 +67,11 @@ class WebSocketTransport:
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
 
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds between the last ping and its answer; see `Transport`."""
+        return self._connection.latency or None
+
     async def send(self, frames: Sequence[bytes]) -> None:
         """Send encoded frames; see `Transport`."""
         try:

@@ -6,14 +6,11 @@ import asyncio
 import contextlib
 import logging
 import os
-import platform
-import signal
+import sys
 from collections.abc import Callable, Coroutine
-from dataclasses import asdict
 from typing import Any
 
-from airflow_edge import __version__
-from airflow_edge.agent import machine
+from airflow_edge.agent import machine, signals
 from airflow_edge.agent.conditions import ConditionsWatch
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.control import ControlServer
@@ -26,9 +23,13 @@ from airflow_edge.agent.events import (
     Acknowledged,
     ConditionsFound,
     DrainAsked,
+    ExitAsked,
     JobRecord,
     Key,
     LogDone,
+    MaintenanceAsked,
+    Named,
+    Ordered,
     Send,
     StopAsked,
     TerminateAsked,
@@ -40,19 +41,23 @@ from airflow_edge.agent.forward import Forwarder
 from airflow_edge.agent.http import HttpClient
 from airflow_edge.agent.identity import Identity, make_private_folder
 from airflow_edge.agent.journal import Journal
-from airflow_edge.agent.link import Link, Receipt
+from airflow_edge.agent.link import Link
+from airflow_edge.agent.link_owner import Receipt
 from airflow_edge.agent.localserver import LocalServer
 from airflow_edge.agent.logship import LogShipper
-from airflow_edge.agent.recovery import ended_by_reboot, records_of_folders
+from airflow_edge.agent.profile import Profile
+from airflow_edge.agent.recovery import recover
+from airflow_edge.agent.senses import Senses
 from airflow_edge.agent.supervisors import Supervisors
 from airflow_edge.agent.worker_log import WorkerLogShipper
-from airflow_edge.protocol import urls, version
+from airflow_edge.protocol import urls
 from airflow_edge.protocol.local import JobFile
 from airflow_edge.protocol.messages import (
     Hello,
     LogAck,
     LogChunk,
     Offer,
+    Order,
     Status,
     Stop,
     Void,
@@ -84,9 +89,13 @@ def run_worker(config: Config) -> int:
     make_private_folder(config.state_dir)
     with PidFile(config.lock_file):
         try:
-            asyncio.run(Worker(config, identity).run())
+            again = asyncio.run(Worker(config, identity).run())
         except BaseExceptionGroup as group:
             raise _first(group) from None
+    if again:
+        # In the background it is already: the new one stays the same process, whoever watches it.
+        arguments = [argument for argument in sys.orig_argv[1:] if argument not in {"-D", "--daemon"}]
+        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - our own command line
     return 0
 
 
@@ -101,18 +110,19 @@ class Worker:
             raise ConfigError(f"{error}; set AIRFLOW__EDGE__API_URL") from error
         self._config = config
         self._identity = identity
-        self._name = identity.name
         # Read once: what cannot be read later must not look like another boot.
-        self._boot_id = machine.boot_id()
-        self._queues: tuple[str, ...] = config.queues or identity.queues
+        boot_id = machine.boot_id()
         self._terminating = asyncio.Event()
         self._handing_over = asyncio.Event()
+        self._again = False
+        """Whether the next agent is to begin at once, in this process."""
         self._copies = Copies(config.kept_logs_dir, config.kept_logs)
         self._folders = JobFolders(config.jobs_dir, self._copies.keep)
         self._journal = Journal(config.journal_file)
-        records = self._recovered()
-        self._core = Core(config.concurrency, records)
+        records = recover(self._journal, self._folders, boot_id)
+        self._core = Core(config.concurrency, records, self._journal.standing(), config.automatic)
         self._link = Link(self._gateway, identity, self, ca_file=config.ca_file)
+        self._senses = Senses(config, self._link, lambda event: self._driver.post(event))
         self._http = HttpClient(self._gateway, identity, ca_file=config.ca_file)
         self._forwarder = Forwarder(self._http)
         self._shipper = LogShipper(
@@ -129,6 +139,9 @@ class Worker:
         )
         self._supervisors = Supervisors(config, self._folders, self._core.jobs, lambda event: self._driver.post(event))
         self._runtime = self._supervisors.runtime
+        self._profile = Profile(
+            config, identity, self._core, self._senses, self._runtime, self._folders, boot_id=boot_id
+        )
         hands = Hands(
             send=self._send,
             start=self._supervisors.start,
@@ -136,27 +149,35 @@ class Worker:
             admit=self._admit,
             close=self._close_job,
             announce=lambda: self._link.send(self.status()),
+            rename=self._rename,
+            restart=self._restart,
         )
         self._driver = Driver(
             self._core,
             self._journal,
             self._folders,
             hands,
-            worker_name=self._name,
+            worker_name=identity.name,
             api_socket=str(config.api_socket),
         )
         self._api = ExecutionApi(self._forwarder, self._driver.post)
         self._take_over(records)
 
-    async def run(self) -> None:
-        """Work until told to end.
+    async def run(self) -> bool:
+        """Work until told to end; say whether a new agent is to go on at once.
 
         :raises AgentError: there is no going on; perhaps within an exception group.
         """
         server = LocalServer(self._config.api_socket, self._api)
         control = ControlServer(
             self._config.control_socket,
-            {"status": self.describe, "drain": self.drain, "terminate": self.terminate},
+            {
+                "status": lambda _: self.describe(),
+                "drain": self.drain,
+                "terminate": lambda _: self.terminate(),
+                "maintenance": lambda comment: self._driver.post(MaintenanceAsked(comment)),
+                "exit maintenance": lambda _: self._driver.post(ExitAsked()),
+            },
         )
         watch = ConditionsWatch(
             self._config.state_dir,
@@ -164,13 +185,13 @@ class Worker:
             fault=lambda: self._driver.fault,
             found=lambda conditions: self._driver.post(ConditionsFound(conditions)),
         )
-        with self._signals():
+        with signals.handled(interrupt=self._interrupted, terminate=self.terminate, hang_up=self.hand_over):
             await server.start()
             await control.start()
             try:
-                async with asyncio.TaskGroup() as tasks:
+                async with asyncio.TaskGroup() as group:
                     loops = [
-                        tasks.create_task(_whatever_the_machine_does(loop))
+                        group.create_task(_whatever_the_machine_does(loop))
                         for loop in (
                             self._keep_linked,
                             self._driver.run,
@@ -180,33 +201,43 @@ class Worker:
                             watch.run,
                             self._own_log.run,
                             self._copies.run,
+                            *self._senses.loops,
                         )
                     ]
                     await self._until_over()
                     if not self._handing_over.is_set():
                         await self._leave()
-                    for task in loops:
-                        task.cancel()
+                    elif self._again:
+                        await self._link.flush(DELIVERY_PATIENCE)
+                    for running in loops:
+                        running.cancel()
             finally:
                 server.close()
                 await control.close()
                 await self._http.aclose()
                 self._journal.close()
+        return self._again
 
     # What a person may ask
 
-    def drain(self) -> None:
-        """Take no new job, and end when the last one has."""
+    def drain(self, timeout: str = "") -> None:
+        """Take no new job, and end when the last one has.
+
+        :param timeout: seconds after which the jobs that are left are ended; empty for never
+        """
         if not self._core.leaving:
             log.info("draining: no new jobs; %d are left", len(self._core.jobs.live()))
             self._driver.post(DrainAsked())
+        if timeout:
+            reason = f"the worker was stopped, and the {float(timeout):g} s that it had for its tasks are over"
+            asyncio.get_running_loop().call_later(float(timeout), self.terminate, reason)
 
-    def terminate(self) -> None:
+    def terminate(self, reason: str = "the worker was terminated") -> None:
         """End the jobs, then the worker."""
         if not self._terminating.is_set():
-            log.info("terminating, with %d jobs", len(self._core.jobs.live()))
+            log.info("terminating, with %d jobs: %s", len(self._core.jobs.live()), reason)
             self._terminating.set()
-            self._driver.post(TerminateAsked())
+            self._driver.post(TerminateAsked(reason))
 
     def hand_over(self) -> None:
         """End at once and leave everything as it is, runtime and tasks included: the next agent goes on with it."""
@@ -215,76 +246,42 @@ class Worker:
 
     def describe(self) -> dict[str, Any]:
         """Give what `airflow-edge status` shows."""
-        return {
-            "name": self._name,
-            "state": self._core.state,
-            "pid": os.getpid(),
-            "version": __version__,
-            "concurrency": self._core.concurrency,
-            "free_slots": self._core.free,
-            "conditions": self._core.conditions,
-            "clock_ahead": self._identity.clock.machine_ahead,
-            "queues": self._queues,
-            "link": {**asdict(self._link.state), "url": self._gateway},
-            "runtime": {"pid": self._runtime.pid, "airflow_version": self._runtime.airflow_version},
-            "jobs": [
-                {"job_id": job.key.job_id, "assignment": job.key.assignment, "phase": job.phase}
-                for job in self._core.jobs.live()
-            ],
-            "undelivered": len(self._core.jobs) - len(self._core.jobs.live()),
-        }
+        return self._profile.describe(self._link.state, self._gateway)
 
     # For the link
 
     def hello(self, session_id: str, received: int) -> Hello:
         """Say who this is."""
-        return Hello(
-            oldest_protocol=version.OLDEST,
-            newest_protocol=version.NEWEST,
-            session_id=session_id,
-            received=received,
-            boot_id=self._boot_id,
-            agent_version=__version__,
-            airflow_version=self._runtime.airflow_version or machine.installed_airflow(),
-            python_version=platform.python_version(),
-            platform=machine.system(),
-            concurrency=self._core.concurrency,
-            queues=self._config.queues,
-            state=self._core.state,
-            jobs=self._core.jobs.held(),
-        )
+        return self._profile.hello(session_id, received)
 
     def status(self) -> Status:
         """Say what this does."""
-        return Status(
-            state=self._core.state,
-            alive=self._core.jobs.alive(asyncio.get_running_loop().time()),
-            system={
-                "concurrency": self._core.concurrency,
-                "free_slots": self._core.free,
-                "cpus": os.cpu_count() or 0,
-                "load": machine.load(),
-            },
-            conditions=self._core.conditions,
-        )
+        return self._profile.status()
 
     def welcomed(self, welcome: Welcome) -> None:
         """The link stands."""
-        self._queues = welcome.queues
+        self._profile.welcomed(welcome)
+        self._driver.post(Named(welcome.name))
         self._shipper.linked(welcome.log_dictionaries)
         self._own_log.welcomed(welcome.protocol)
         self._forwarder.hurry()
 
-    def received(self, receipt: Receipt, message: Offer | Stop | Void) -> None:
+    def serves(self, queues: tuple[str, ...]) -> None:
+        """The centre has changed the worker's queues."""
+        self._profile.serves(queues)
+
+    def received(self, receipt: Receipt, message: Offer | Stop | Void | Order) -> None:
         """The centre wants something."""
-        key = Key(message.job_id, message.assignment)
         match message:
             case Offer():
-                event: Offer | StopAsked | Voided = message
+                event: Offer | StopAsked | Voided | Ordered = message
+            case Order():
+                log.info("the centre passes on: %s %s", message.kind, message.text or message.number or "")
+                event = Ordered(message)
             case Stop():
-                event = StopAsked(key, message.reason)
+                event = StopAsked(Key(message.job_id, message.assignment), message.reason)
             case Void():
-                event = Voided(key, message.reason)
+                event = Voided(Key(message.job_id, message.assignment), message.reason)
         self._driver.post(event, lambda: self._link.handled(receipt))
 
     def acknowledged(self, key: Key) -> None:
@@ -326,6 +323,21 @@ class Worker:
             # Perhaps it was the last one for whose sake the worker still tries.
             self._link.hurry()
 
+    def _rename(self, name: str) -> None:
+        if name == self._identity.name:
+            return
+        self._identity.name = name
+        log.info("this worker is called '%s' from now on", name)
+        try:
+            self._identity.save(self._config.identity_file)
+        except (OSError, AgentError) as error:
+            # The centre says it again with each link.
+            log.warning("the new name cannot be written to %s: %s", self._config.identity_file, error)
+
+    def _restart(self) -> None:
+        self._again = True
+        self.hand_over()
+
     # Beginning and end
 
     async def _keep_linked(self) -> None:
@@ -335,18 +347,6 @@ class Worker:
             # No task is left for which the runtime would have to stay.
             await self._runtime.retire(RETIRE_PATIENCE)
             raise
-
-    def _recovered(self) -> list[JobRecord]:
-        """Give the jobs that the last agent had, as they are now."""
-        records = self._journal.unfinished()
-        if self._journal.damaged:
-            records = records_of_folders(self._folders)
-        if self._journal.boot_id() not in {None, self._boot_id}:
-            log.warning("the machine was rebooted; %d jobs of before are over", sum(not one.ended for one in records))
-            records = ended_by_reboot(records, self._folders)
-        self._journal.write_with_reserve(records)
-        self._journal.note_boot(self._boot_id)
-        return records
 
     def _take_over(self, records: list[JobRecord]) -> None:
         """Go on with what the last agent left."""
@@ -366,27 +366,6 @@ class Worker:
             self._link.send(message)
         if records:
             log.info("going on with %d jobs of the last agent", len(records))
-
-    @contextlib.contextmanager
-    def _signals(self) -> Any:
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, self._interrupted)
-        handlers = {
-            signal.SIGINT: self._interrupted,
-            signal.SIGTERM: self.terminate,
-            # Also what a terminal sends that is closed.
-            signal.SIGHUP: self.hand_over,
-        }
-        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-            # Whoever started it with nohup wants it to stay.
-            del handlers[signal.SIGHUP]
-        for number, handler in handlers.items():
-            loop.add_signal_handler(number, handler)
-        try:
-            yield
-        finally:
-            for number in handlers:
-                loop.remove_signal_handler(number)
 
     def _interrupted(self) -> None:
         if self._core.leaving:
@@ -417,6 +396,8 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(patience):
                     await self._driver.wait_until(lambda core: not core.jobs)
+        # The centre drops what it has not dealt with when the link ends: the answers to orders, say.
+        await self._link.flush(patience)
         await self._link.say_goodbye("the worker was shut down", GOODBYE_PATIENCE)
         await self._runtime.retire(RETIRE_PATIENCE)
         log.info("ended")

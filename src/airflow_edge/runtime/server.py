@@ -14,13 +14,16 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 
+from airflow_edge.protocol import stopping
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.local import (
+    LOG_FILE,
     OUTCOME_FILE,
     SUPERVISOR_LOG_FILE,
     JobExited,
@@ -61,6 +64,9 @@ class _Job:
     assignment: int
     folder: Path
     pid: int
+    grace: float = 0.0
+    """Seconds between SIGTERM and SIGKILL, once it is being stopped."""
+    stop_reason: str = ""
     terminate_at: float | None = None
     kill_task_at: float | None = None
     kill_supervisor_at: float | None = None
@@ -71,6 +77,15 @@ class _Job:
 
     def deadlines(self) -> list[float]:
         return [at for at in (self.terminate_at, self.kill_task_at, self.kill_supervisor_at) if at is not None]
+
+    def note(self, event: str) -> None:
+        """Write into the task's log what is done to it, if there is a log yet."""
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self.folder / LOG_FILE, os.O_WRONLY | os.O_APPEND)
+            try:
+                os.write(descriptor, stopping.line(event, datetime.now(UTC)))
+            finally:
+                os.close(descriptor)
 
 
 class Server:
@@ -288,27 +303,35 @@ class Server:
     def _stop(self, order: StopJob) -> None:
         job = self._jobs.get((order.job_id, order.assignment))
         if job is not None:
-            self._begin_stop(job, order.grace)
+            self._begin_stop(job, order.grace, order.reason)
 
-    def _begin_stop(self, job: _Job, grace: float) -> None:
+    def _begin_stop(self, job: _Job, grace: float, reason: str) -> None:
         now = time.monotonic()
         if job.kill_supervisor_at is not None:
             return
         if job.kill_task_at is None:
             job.terminate_at = now
-        job.kill_task_at = min(job.kill_task_at or now + grace, now + grace)
+            job.stop_reason = reason
+        elif now + grace >= job.kill_task_at:
+            return
+        job.grace, job.kill_task_at = grace, now + grace
 
     def _enforce_stops(self, now: float) -> None:
         for job in self._jobs.values():
             if job.terminate_at is not None and now >= job.terminate_at:
                 # A supervisor that was forked just now has no task yet.
-                job.terminate_at = None if terminate_task(job.pid) else now + _RETRY_TERMINATE
+                reached = terminate_task(job.pid)
+                job.terminate_at = None if reached else now + _RETRY_TERMINATE
+                if reached:
+                    job.note(stopping.terminated(job.stop_reason, job.grace))
             if job.kill_task_at is not None and now >= job.kill_task_at:
                 job.terminate_at = job.kill_task_at = None
                 job.kill_supervisor_at = now + SUPERVISOR_GRACE
+                job.note(stopping.killed(job.grace))
                 kill_session(job.pid)
             if job.kill_supervisor_at is not None and now >= job.kill_supervisor_at:
                 job.kill_supervisor_at = now + SUPERVISOR_GRACE
+                job.note(stopping.SUPERVISOR_KILLED)
                 kill_session(job.pid)
                 os.kill(job.pid, signal.SIGKILL)
 
@@ -318,7 +341,7 @@ class Server:
             log.info("terminated, with %d jobs", len(self._jobs))
             self._retiring = True
             for job in self._jobs.values():
-                self._begin_stop(job, TERMINATION_GRACE)
+                self._begin_stop(job, TERMINATION_GRACE, "the runtime was terminated")
         if signal.SIGCHLD in numbers:
             for job in tuple(self._jobs.values()):
                 self._reap(job)

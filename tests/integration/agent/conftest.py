@@ -28,12 +28,18 @@ class Agent:
         self.config = config
         self.log = config.state_dir.parent / "agent.log"
         self.environment = environment
+        self.arguments: tuple[str, ...] = ()
+        """Of `run_agent`."""
         self._process: asyncio.subprocess.Process | None = None
 
     @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def was_started(self) -> bool:
+        return self._process is not None
 
     async def start(self, **environment: str) -> None:
         """Start it in its own folder: that is by what its tasks are found afterwards, whoever is their parent then."""
@@ -44,6 +50,7 @@ class Agent:
                 sys.executable,
                 "-m",
                 "tests.integration.agent.run_agent",
+                *self.arguments,
                 cwd=self.config.state_dir.parent,
                 env=variables | {"PYTHONPATH": os.pathsep.join(paths)},
                 stderr=log,

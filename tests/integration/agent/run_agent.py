@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import sys
@@ -11,12 +12,18 @@ from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.identity import make_private_folder
 from airflow_edge.agent.own_log import open_log
 from airflow_edge.agent.worker import run_worker
+from airflow_edge.protocol import version
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-q", "--queues")
+    parser.add_argument("--newest-protocol", type=int, default=version.NEWEST, help="be as old as that")
+    arguments = parser.parse_args()
+    version.NEWEST = arguments.newest_protocol
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if os.environ.get("VERBOSE"):
         logging.getLogger("airflow_edge").setLevel(logging.DEBUG)
-    config = load()
+    config = load(queues=arguments.queues)
     make_private_folder(config.state_dir)
     open_log(config.agent_log, max_size=config.worker_log_max_size, backups=config.worker_log_backups)
     try:

@@ -46,6 +46,9 @@ class Runtime:
         self.jobs: dict[Key, JobFile] = {}
         self.folders: dict[Key, Path] = {}
         self.retired = False
+        self.ready = asyncio.Event()
+        """Until it is set, nothing is said to an agent that connects."""
+        self.ready.set()
         self._socket = socket
         self._changed = asyncio.Condition()
         self._writer: asyncio.StreamWriter | None = None
@@ -107,6 +110,7 @@ class Runtime:
         self._writer.write(encode_local(message))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self.ready.wait()
         self._writer = writer
         jobs = tuple(LocalJob(job_id=job_id, assignment=number, pid=1) for job_id, number in self.jobs)
         self.say(RuntimeHello(pid=os.getpid(), airflow_version="3.3.2", jobs=jobs))

@@ -13,6 +13,7 @@ import time
 import psutil
 import pytest
 
+from airflow_edge.protocol import stopping
 from airflow_edge.protocol.local import (
     JobExited,
     JobNotStarted,
@@ -94,11 +95,14 @@ def test_plain_python_is_killed_after_the_grace_with_all_its_children(agent, api
     agent.connection.send(job.start)
     pids = agent.read("loop.pids")
     began = time.monotonic()
-    agent.connection.send(StopJob(job_id=job.job_id, assignment=1, grace=0.5))
+    agent.connection.send(StopJob(job_id=job.job_id, assignment=1, grace=0.5, reason="it was cleared"))
 
     wait_for(lambda: not any(is_alive(pid) for pid in pids), "the loop and its child to end", timeout=5)
     assert time.monotonic() - began >= 0.5
     assert agent.connection.expect(JobExited, job=job).exit_code == 128 + signal.SIGKILL
+    said = [line for line in job.log if line.get("logger") == "airflow_edge"]
+    assert [line["event"] for line in said] == [stopping.terminated("it was cleared", 0.5), stopping.killed(0.5)]
+    assert {line["level"] for line in said} == {"warning"}
 
 
 def test_a_second_stop_can_only_shorten_the_grace(agent, api):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
 
+from airflow_edge.agent.automatic import Automatic
 from airflow_edge.agent.config import Config, Sources, load
 from airflow_edge.agent.errors import ConfigError
 from airflow_edge.settings import SETTINGS, environment_variable
@@ -127,7 +129,10 @@ def test_paths_are_absolute(home, monkeypatch, tmp_path):
 def test_every_default_of_a_site_makes_sense(home):
     assert {setting.name for setting in SETTINGS if setting.side != "centre"} == {
         "api_url",
+        "automatic_maintenance_exit",
+        "automatic_maintenance_on",
         "ca_file",
+        "extended_system_info_function",
         "log_bandwidth",
         "min_free_disk",
         "local_log_max_age",
@@ -142,6 +147,14 @@ def test_every_default_of_a_site_makes_sense(home):
         "worker_umask",
     }
     config(home)
+
+
+def test_automatic_maintenance_is_chosen_by_a_word(home):
+    assert config(home).automatic == Automatic()
+    found = config(home, {"automatic_maintenance_on": "Error", "automatic_maintenance_exit": "warning "})
+    assert found.automatic == Automatic(enter_at=logging.ERROR, leave_below=logging.ERROR)
+    with pytest.raises(ConfigError, match=r"automatic_maintenance_exit is 'Error'.*none of Off, Info, Warning"):
+        config(home, {"automatic_maintenance_exit": "Error"})
 
 
 def test_a_secret_can_come_from_a_command(home):

@@ -12,7 +12,7 @@ from airflow_edge.agent.control import ControlServer, ask
 from airflow_edge.agent.errors import AgentError, NotRunningError
 
 
-def broken():
+def broken(_):
     raise ValueError("out of order")
 
 
@@ -20,8 +20,8 @@ def broken():
 async def server(tmp_path):
     asked = []
     commands = {
-        "status": lambda: {"state": "idle", "queues": ("grün",)},
-        "drain": lambda: asked.append("drain"),
+        "status": lambda _: {"state": "idle", "queues": ("grün",)},
+        "drain": lambda text: asked.append(text),
         "break": broken,
     }
     control = ControlServer(tmp_path / "control.sock", commands)
@@ -34,8 +34,8 @@ async def server(tmp_path):
 async def test_a_command_is_answered(server, tmp_path):
     path = tmp_path / "control.sock"
     assert await asyncio.to_thread(ask, path, "status") == {"state": "idle", "queues": ["grün"]}
-    assert await asyncio.to_thread(ask, path, "drain") is None
-    assert server.asked == ["drain"]
+    assert await asyncio.to_thread(ask, path, "drain", "grün") is None
+    assert server.asked == ["grün"]
 
 
 async def test_an_unknown_command_is_refused(server, tmp_path):
@@ -76,7 +76,7 @@ async def test_a_dead_workers_socket_is_replaced(tmp_path):
         dead.bind(str(path))
     with pytest.raises(NotRunningError):
         await asyncio.to_thread(ask, path, "status")
-    control = ControlServer(path, {"status": lambda: 1})
+    control = ControlServer(path, {"status": lambda _: 1})
     await control.start()
     assert await asyncio.to_thread(ask, path, "status") == 1
     await control.close()

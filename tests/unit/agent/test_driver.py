@@ -6,17 +6,19 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from airflow_edge.agent import driver
 from airflow_edge.agent.core import Core
 from airflow_edge.agent.driver import Driver, Hands
-from airflow_edge.agent.events import Acknowledged, Exited, JobRecord, Key, LogDone, RuntimeReady
+from airflow_edge.agent.events import Acknowledged, Exited, JobRecord, Key, LogDone, Ordered, RuntimeReady, Standing
 from airflow_edge.agent.folders import JobFolders
 from airflow_edge.agent.journal import Journal
 from airflow_edge.protocol.local import JobFile
-from airflow_edge.protocol.messages import Accepted, Ended, Offer, Refused
+from airflow_edge.protocol.messages import Accepted, Ended, Offer, Order, Refused
+from airflow_edge.protocol.states import WorkerState
 
 JOB = "00000000-0000-4000-8000-00000000000{}"
 
@@ -34,6 +36,8 @@ class Site:
             admit=self.jobs.append,
             close=lambda key: self.did.append(("close", key)),
             announce=lambda: None,
+            rename=lambda name: self.did.append(("rename", name)),
+            restart=lambda: self.did.append("restart"),
         )
         self.driver = Driver(
             Core(8), self.journal, self.folders, hands, worker_name="press-7", api_socket="/run/agent.sock"
@@ -120,10 +124,10 @@ async def test_what_the_journal_could_not_take_is_written_when_it_can(
     write = site.journal.write
     full = True
 
-    def write_if_there_is_room(records: Iterable[JobRecord]) -> None:
+    def write_if_there_is_room(records: Iterable[JobRecord], standing: Standing | None = None) -> None:
         if full:
             raise sqlite3.OperationalError("database or disk is full")
-        write(records)
+        write(records, standing)
 
     monkeypatch.setattr(site.journal, "write", write_if_there_is_room)
     monkeypatch.setattr(driver, "RETRY_INTERVAL", 0.01)
@@ -155,7 +159,7 @@ async def test_a_condition_is_waited_for(site: Site) -> None:
 async def test_what_the_journal_does_not_take_is_refused(
     site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_: object) -> None:
+    def full(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(site.journal, "write", full)
@@ -164,3 +168,40 @@ async def test_what_the_journal_does_not_take_is_refused(
     assert "disk is full" in refused.reason
     assert site.folders.present() == []
     assert "make room on the disk" in caplog.text
+
+
+def order(kind, text="", number=None):
+    return Ordered(Order(order_id=str(uuid4()), kind=kind, text=text, number=number))
+
+
+async def test_what_a_person_wants_is_kept_before_it_is_answered(site, tmp_path):
+    asked = order("maintenance", "new disk")
+    [answer] = await site.let(asked)
+    assert (answer.order_id, answer.done, answer.state) == (
+        asked.order.order_id,
+        True,
+        WorkerState.MAINTENANCE_MODE,
+    )
+    assert Journal(tmp_path / "journal.sqlite").standing() == Standing(maintenance="new disk", cause="admin")
+    await site.let(order("concurrency", number=3))
+    assert site.driver.core.concurrency == 3
+    assert Core(8, (), Journal(tmp_path / "journal.sqlite").standing()).concurrency == 3
+
+
+async def test_an_order_that_comes_again_does_not_restart_the_agent_again(site):
+    asked = order("restart")
+    did = await site.let(asked)
+    assert did[0] == "restart"
+    assert did[1].done
+    [answer] = await site.let(asked)
+    assert answer.done
+    assert ("rename", "press-8") in await site.let(order("rename", "press-8"))
+
+
+async def test_in_maintenance_no_job_is_taken(site):
+    await site.let(order("maintenance", "x"))
+    [refused] = await site.let(offer(1))
+    assert refused.reason == "the worker is in maintenance"
+    await site.let(order("exit maintenance"))
+    did = await site.let(offer(2))
+    assert ("start", Key(JOB.format(2), 1)) in did

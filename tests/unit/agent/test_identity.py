@@ -34,6 +34,14 @@ def test_it_is_the_same_when_read_again(identity, file):
     )
 
 
+def test_one_that_was_renamed_knows_what_it_was_called_first(identity, file):
+    for name in ("press-8", "press-9"):
+        identity.name = name
+        identity.save(file)
+        identity = Identity.load(file)
+        assert (identity.name, identity.first_name) == (name, "press-7")
+
+
 def test_its_token_holds_for_one_request_and_is_signed_with_its_key(identity):
     parsed = tokens.parse(identity.token("GET", "/v1/link"))
     VerifyKey(bytes.fromhex(identity.public_key)).verify(parsed.signed, parsed.signature)

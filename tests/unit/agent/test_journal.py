@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_edge.agent.errors import ConfigError
-from airflow_edge.agent.events import JobRecord, Key
+from airflow_edge.agent.events import JobRecord, Key, Standing
 from airflow_edge.agent.journal import RESERVE, Journal
 from airflow_edge.protocol.messages import Ended
 
@@ -95,10 +95,10 @@ def test_a_reserve_is_spent_where_nothing_else_helps_and_made_anew(path: Path, m
     assert reserve.stat().st_size == RESERVE
     write = journal.write
 
-    def write_without_reserve(records: Iterable[JobRecord]) -> None:
+    def write_without_reserve(records: Iterable[JobRecord], standing: Standing | None = None) -> None:
         if reserve.exists():
             raise sqlite3.OperationalError("database or disk is full")
-        write(records)
+        write(records, standing)
 
     monkeypatch.setattr(journal, "write", write_without_reserve)
     journal.write_with_reserve([record()])

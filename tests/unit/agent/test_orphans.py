@@ -17,6 +17,7 @@ import pytest
 
 from airflow_edge.agent.events import Key
 from airflow_edge.agent.orphans import Orphans
+from airflow_edge.protocol import stopping
 from harness.waiting import wait_for
 
 KEY = Key("00000000-0000-4000-8000-000000000001", 1)
@@ -34,6 +35,7 @@ STUBBORN = SUPERVISOR.format("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
 class Exits:
     def __init__(self) -> None:
         self.keys: list[Key] = []
+        self.notes: list[str] = []
         self.first = asyncio.Event()
 
     def __call__(self, key: Key) -> None:
@@ -48,7 +50,7 @@ async def exits() -> Exits:
 
 @pytest.fixture
 async def orphans(exits: Exits) -> AsyncIterator[Orphans]:
-    orphans = Orphans(exits)
+    orphans = Orphans(exits, note=lambda key, event: exits.notes.append(event))
     running = asyncio.create_task(orphans.run())
     yield orphans
     running.cancel()
@@ -72,13 +74,15 @@ async def test_an_orphan_is_ended_and_its_end_noticed(orphans: Orphans, exits: E
     with supervisor(code) as process:
         orphans.remember(KEY, process.pid)
         assert orphans.adopt([KEY]) == {KEY}
-        assert orphans.halt(KEY, 0.2)
+        assert orphans.halt(KEY, 0.2, "cleared")
         # Nobody reaps it before its end is noticed: a zombie counts as gone.
         async with asyncio.timeout(10):
             await exits.first.wait()
         assert process.wait(10) == 1
     assert exits.keys == [KEY]
-    assert not orphans.halt(KEY, 0.2)
+    assert exits.notes == [stopping.terminated("cleared", 0.2), stopping.killed(0.2)][: len(exits.notes)]
+    assert len(exits.notes) == (2 if code == STUBBORN else 1)
+    assert not orphans.halt(KEY, 0.2, "")
 
 
 async def test_what_is_gone_or_unknown_is_no_orphan(orphans: Orphans) -> None:
@@ -90,7 +94,7 @@ async def test_what_is_gone_or_unknown_is_no_orphan(orphans: Orphans) -> None:
 async def test_a_job_of_a_living_runtime_is_not_ours_to_end(orphans: Orphans) -> None:
     with supervisor(OBEDIENT) as process:
         orphans.remember(KEY, process.pid)
-        assert not orphans.halt(KEY, 0)
+        assert not orphans.halt(KEY, 0, "")
         assert process.poll() is None
 
 
@@ -110,7 +114,7 @@ async def test_a_supervisor_that_nobody_remembers_is_found_by_its_output(
         wait_for(output.read_bytes, "the task to be there", timeout=10)
         orphans.discover({output: KEY, tmp_path / "none": Key(KEY.job_id, 2)})
         assert orphans.adopt([KEY, Key(KEY.job_id, 2)]) == {KEY}
-        assert orphans.halt(KEY, 10)
+        assert orphans.halt(KEY, 10, "")
         async with asyncio.timeout(10):
             await exits.first.wait()
         assert process.wait(10) == 1

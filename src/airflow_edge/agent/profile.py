@@ -1,0 +1,132 @@
+"""What the worker says of itself: to the centre as it links and every few seconds after, and to people at the site."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+from dataclasses import asdict
+from typing import Any
+
+from airflow_edge import __version__
+from airflow_edge.agent import machine, tasks
+from airflow_edge.agent.config import Config
+from airflow_edge.agent.core import Core
+from airflow_edge.agent.folders import JobFolders
+from airflow_edge.agent.identity import Identity
+from airflow_edge.agent.link import LinkState
+from airflow_edge.agent.runtimelink import RuntimeLink
+from airflow_edge.agent.senses import Senses
+from airflow_edge.protocol import version
+from airflow_edge.protocol.messages import Hello, Status, Welcome
+from airflow_edge.protocol.states import WorkerState
+
+log = logging.getLogger(__name__)
+
+
+class Profile:
+    """One worker's facts, from where each of them is known."""
+
+    def __init__(
+        self,
+        config: Config,
+        identity: Identity,
+        core: Core,
+        senses: Senses,
+        runtime: RuntimeLink,
+        folders: JobFolders,
+        *,
+        boot_id: str,
+    ) -> None:
+        self._config = config
+        self._identity = identity
+        self._core = core
+        self._senses = senses
+        self._runtime = runtime
+        self._folders = folders
+        self._boot_id = boot_id
+        self._protocol = version.OLDEST
+        self._queues: tuple[str, ...] = config.queues or identity.queues
+        self._versions = {"refused": "", "warning": ""}
+        """What the centre thinks of this worker's versions."""
+
+    def welcomed(self, welcome: Welcome) -> None:
+        """Note what the centre says of the worker."""
+        self._queues = welcome.queues
+        self._protocol = welcome.protocol
+        versions = {"refused": welcome.version_refused, "warning": welcome.version_warning}
+        if versions != self._versions:
+            self._versions = versions
+            if versions["refused"]:
+                log.error("the centre gives this worker no new tasks: %s", versions["refused"])
+            elif versions["warning"]:
+                log.warning("the versions differ: %s", versions["warning"])
+
+    def serves(self, queues: tuple[str, ...]) -> None:
+        """Note that the centre has changed the worker's queues."""
+        log.info("this worker serves the queues %s from now on", ", ".join(queues))
+        self._queues = queues
+
+    def hello(self, session_id: str, received: int) -> Hello:
+        """Say who this is."""
+        return Hello(
+            oldest_protocol=version.OLDEST,
+            newest_protocol=version.NEWEST,
+            session_id=session_id,
+            received=received,
+            boot_id=self._boot_id,
+            agent_version=__version__,
+            airflow_version=self._runtime.airflow_version or machine.installed_airflow(),
+            python_version=platform.python_version(),
+            platform=machine.system(),
+            concurrency=self._core.concurrency,
+            queues=self._config.queues,
+            # Which protocol the centre speaks is not known yet; the first status says more.
+            state=WorkerState.STARTING if self._core.stance.in_maintenance else self._core.state,
+            jobs=self._core.jobs.held(),
+        )
+
+    def status(self) -> Status:
+        """Say what this does, in words that the centre knows: before `version.ORDERS` there is no maintenance."""
+        understood = self._protocol >= version.ORDERS
+        stance = self._core.stance
+        return Status(
+            state=stance.state if understood or not stance.in_maintenance else WorkerState.TERMINATING,
+            alive=self._core.jobs.alive(asyncio.get_running_loop().time()),
+            system={
+                **self._senses.facts,
+                "concurrency": self._core.concurrency,
+                "free_slots": self._core.free,
+                "cpus": os.cpu_count() or 0,
+                "load": machine.load(),
+            },
+            conditions=self._core.conditions,
+            comment=(stance.standing.maintenance or "") if understood else "",
+            cause=stance.standing.cause if understood else None,
+            metrics=self._senses.take_metrics(),
+        )
+
+    def describe(self, link: LinkState, gateway: str) -> dict[str, Any]:
+        """Give what `airflow-edge status` shows."""
+        standing = self._core.stance.standing
+        return {
+            "name": self._identity.name,
+            "state": self._core.state,
+            "pid": os.getpid(),
+            "version": __version__,
+            "concurrency": self._core.concurrency,
+            "free_slots": self._core.free,
+            "conditions": self._core.conditions,
+            "clock_ahead": self._identity.clock.machine_ahead,
+            "maintenance_comment": standing.maintenance,
+            "maintenance_cause": standing.cause,
+            "version_refused": self._versions["refused"],
+            "version_warning": self._versions["warning"],
+            "system": dict(self._senses.facts),
+            "queues": self._queues,
+            "link": {**asdict(link), "url": gateway},
+            "runtime": {"pid": self._runtime.pid, "airflow_version": self._runtime.airflow_version},
+            "jobs": [tasks.describe(job, self._folders) for job in self._core.jobs.live()],
+            "undelivered": len(self._core.jobs) - len(self._core.jobs.live()),
+        }
