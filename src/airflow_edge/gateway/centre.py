@@ -20,6 +20,8 @@ from airflow_edge.dispatch.ports import (
     TaskCalls,
     Tasks,
     WorkerLogs,
+    WorkerMetrics,
+    WorkerOrders,
     WorkerRegistry,
 )
 from airflow_edge.gateway.authentication import Authenticator
@@ -47,7 +49,19 @@ WORKER_LOGS_AT_ONCE = 2
 
 
 class Store(
-    JobQueue, Tasks, WorkerRegistry, Enrollments, Nonces, TaskCalls, Logs, LogUpkeep, LogHandovers, WorkerLogs, Protocol
+    JobQueue,
+    Tasks,
+    WorkerRegistry,
+    WorkerOrders,
+    WorkerMetrics,
+    Enrollments,
+    Nonces,
+    TaskCalls,
+    Logs,
+    LogUpkeep,
+    LogHandovers,
+    WorkerLogs,
+    Protocol,
 ):
     """Everything the gateway asks of a store."""
 
@@ -83,9 +97,11 @@ class Centre:
         """Start the loops."""
         self._background.start("dispatcher", self.dispatcher.run)
         self._background.start("watch over links and tasks", self._keeper.watch)
+        self._background.start("orders to workers", self._keeper.pass_orders)
         self._background.start("watch over offers", self._keeper.expire)
         self._background.start("watch over presence", self._keeper.beat)
         self._background.start("purge", self._keeper.purge)
+        self._background.start("retention of measurements", self._keeper.purge_metrics)
         self._background.start("care of logs", self._log_keeper.tidy)
         self._background.start("retention of logs", self._log_keeper.expire)
         self._background.start("handing over of logs", self._handover.run)

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from airflow import __version__ as airflow_version
 from airflow.configuration import conf
 from airflow.exceptions import AirflowConfigException
 
+from airflow_edge import __version__
+from airflow_edge.dispatch.durations import parse_duration
 from airflow_edge.dispatch.liveness import Patience, patience, read_graces
+from airflow_edge.dispatch.versions import Rules, read_rules
 from airflow_edge.settings import BY_NAME, SECTION
 
 SHORTEST_OFFER = 1.0
@@ -37,6 +41,9 @@ class GatewayConfig:
     worker_log_quota: int = 1024 * 1024
     """Bytes of each worker's own log that are kept."""
     worker_log_purge: timedelta = timedelta(days=7)
+    metrics_retention: timedelta = timedelta()
+    """Zero: none are kept."""
+    versions: Rules = field(default_factory=lambda: Rules(worker=__version__, airflow=airflow_version))
 
     @property
     def silence(self) -> float:
@@ -57,7 +64,7 @@ def read_config() -> GatewayConfig:
     """Read the settings from Airflow's configuration.
 
     :raises airflow.exceptions.AirflowConfigException: one of them is not a number, not true or false, or no URL.
-    :raises ValueError: one of them is not a duration.
+    :raises ValueError: one of them is not a duration, or not a version.
     """
     disconnect_grace, queue_disconnect_grace = read_graces(_text)
     return GatewayConfig(
@@ -74,6 +81,10 @@ def read_config() -> GatewayConfig:
         log_retention=timedelta(days=days) if (days := _number("log_retention")) > 0 else None,
         worker_log_quota=int(_number("worker_log_quota") * 1024 * 1024),
         worker_log_purge=timedelta(days=_number("worker_log_purge")),
+        metrics_retention=_duration("metrics_retention"),
+        versions=read_rules(
+            lambda name: conf.get(SECTION, name, fallback=None), worker=__version__, airflow=airflow_version
+        ),
     )
 
 
@@ -86,6 +97,13 @@ def _url(name: str) -> str | None:
     if url and "://" not in url:
         raise AirflowConfigException(f"[{SECTION}] {name} = {url} is not a URL; a folder is file:///path/to/it")
     return url or None
+
+
+def _duration(name: str) -> timedelta:
+    try:
+        return parse_duration(_text(name))
+    except ValueError as error:
+        raise ValueError(f"[{SECTION}] {name}: {error}") from None
 
 
 def _number(name: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -13,13 +14,15 @@ from starlette.websockets import WebSocket
 
 from airflow_edge import __version__
 from airflow_edge.dispatch.model import LinkFacts, LogProgress, Worker
+from airflow_edge.dispatch.versions import Verdict, judge
 from airflow_edge.gateway.admission import Admission, Previous, admit
 from airflow_edge.gateway.answers import RefusedError, not_ready, problem_response
 from airflow_edge.gateway.centre import Centre
 from airflow_edge.gateway.connection import PROTOCOL_ERROR, REPLACED, SILENT, UNREADY, Connection, ConnectionClosedError
-from airflow_edge.gateway.link import Link, serving
+from airflow_edge.gateway.link import Link
 from airflow_edge.gateway.links import Parked
 from airflow_edge.gateway.logs import LogLane
+from airflow_edge.gateway.orders import OrderLane
 from airflow_edge.gateway.slots import Key
 from airflow_edge.gateway.store_calls import StoreUnavailableError
 from airflow_edge.gateway.websocket import WebSocketConnection
@@ -96,7 +99,9 @@ async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None
     hello = frame.body
     if not isinstance(hello, Hello) or frame.seq != 0:
         raise RemoteProtocolError("the first message has to be a Hello")
+    worker = replace(worker, asked_queues=hello.queues)
     protocol = _check(worker, hello)
+    verdict = judge(hello.agent_version, hello.airflow_version, centre.config.versions)
     async with centre.links.entering(worker.id):
         parked = centre.links.take_over(worker.id, hello.session_id, code=REPLACED, now=clock())
         link_id = uuid4()
@@ -105,12 +110,14 @@ async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None
             centre.store,
             worker.id,
             hello.jobs,
-            _facts(link_id, centre.id, connection.transport, hello),
+            _facts(link_id, centre.id, connection.transport, hello, verdict),
             _previous(parked),
             now=datetime.now(UTC),
         )
+        # Before the first offer: one that comes back may have been told to take none.
+        orders = await centre.calls.run(centre.store.waiting_orders, [worker.id])
         session, again = _go_on(hello, parked if admission.resumed else None)
-        link = _make_link(centre, link_id, worker, hello, session, protocol)
+        link = _make_link(centre, link_id, worker, hello, session, protocol, verdict)
         _count(link, admission, lease=centre.config.offer_timeout, now=clock())
         welcome = Welcome(
             protocol=protocol,
@@ -118,10 +125,12 @@ async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None
             received=session.handled,
             session_id=session.session_id,
             name=worker.name,
-            queues=serving(worker, hello.queues),
+            queues=worker.served_queues,
             heartbeat_interval=centre.config.heartbeat_interval,
             centre_version=__version__,
             log_dictionaries=logdata.DICTIONARIES,
+            version_refused=verdict.refused,
+            version_warning=verdict.warning,
         )
         await connection.send(encode(session.send(welcome)))
         centre.links.add(link)
@@ -135,7 +144,10 @@ async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None
         admission.requeued,
         admission.lost,
     )
+    if verdict.refused:
+        log.warning("Worker '%s' is given no new jobs: %s", worker.name, verdict.refused)
     link.resend(again)
+    link.pass_orders(orders)
     for key in admission.void:
         link.void_job(key, "the centre does not know this job here: it was given to another worker, or has ended")
     if admission.requeued:
@@ -148,7 +160,7 @@ async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None
         centre.links.remove(link, now=clock())
     log.info("The link of worker '%s' has ended (%d): %s", worker.name, end.code, end.reason)
     if link.said_goodbye:
-        await centre.calls.run(centre.store.unlink, worker.id, link.id, WorkerState.OFFLINE, now=datetime.now(UTC))
+        await centre.calls.run(centre.store.unlink, worker.id, link.id, link.state, now=datetime.now(UTC))
     elif end.code == SILENT:
         # While the link stood it counted as seen; the truth is older. A link that it has elsewhere puts it right.
         heard = datetime.now(UTC) - centre.config.patience.silence
@@ -165,7 +177,7 @@ def _check(worker: Worker, hello: Hello) -> int:
             f"{hello.newest_protocol}, the centre (airflow-edge {__version__}) {version.OLDEST} to {version.NEWEST}: "
             "install matching versions of airflow-edge",
         )
-    if not serving(worker, hello.queues):
+    if not worker.served_queues:
         raise TurnedAwayError(
             Code.NO_QUEUES,
             f"worker '{worker.name}' may serve the queues {', '.join(worker.queues)}, and asks for none of them "
@@ -174,7 +186,7 @@ def _check(worker: Worker, hello: Hello) -> int:
     return protocol
 
 
-def _facts(link_id: UUID, gateway_id: str, transport: str, hello: Hello) -> LinkFacts:
+def _facts(link_id: UUID, gateway_id: str, transport: str, hello: Hello, verdict: Verdict) -> LinkFacts:
     return LinkFacts(
         link_id=link_id,
         gateway_id=gateway_id,
@@ -184,6 +196,9 @@ def _facts(link_id: UUID, gateway_id: str, transport: str, hello: Hello) -> Link
         airflow_version=hello.airflow_version,
         concurrency=hello.concurrency,
         state=hello.state,
+        version_refused=verdict.refused,
+        version_warning=verdict.warning,
+        asked_queues=hello.queues,
     )
 
 
@@ -212,6 +227,7 @@ def _make_link(
     hello: Hello,
     session: Session[CentreFrame, SiteFrame],
     protocol: int,
+    verdict: Verdict,
 ) -> Link:
     run, store = centre.calls.run, centre.store
 
@@ -220,6 +236,19 @@ def _make_link(
             return await run(store.finish_log, worker.id, end, now=datetime.now(UTC))
 
     lane = LogLane(lambda chunk: run(store.append_log, worker.id, chunk, now=datetime.now(UTC)), finish)
+    orders = OrderLane(
+        protocol,
+        lambda answer: run(
+            store.obeyed,
+            worker.id,
+            UUID(answer.order_id),
+            answer.state,
+            done=answer.done,
+            detail=answer.detail,
+            now=datetime.now(UTC),
+        ),
+        session.pending(),
+    )
     return Link(
         link_id,
         worker,
@@ -227,11 +256,13 @@ def _make_link(
         session,
         lane,
         WorkerLogLane(lambda batch: centre.keep_worker_log(worker.id, batch)),
+        orders,
         protocol=protocol,
         settle=lambda reports: run(store.settle, worker.id, reports, now=datetime.now(UTC)),
         wake_dispatcher=centre.dispatcher.wake,
         requeued=centre.requeued,
         silence=centre.config.silence,
+        refused=bool(verdict.refused),
     )
 
 

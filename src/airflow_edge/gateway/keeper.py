@@ -7,35 +7,52 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from airflow_edge.dispatch.ports import JobQueue, Nonces, TaskCalls, Tasks, WorkerLogs, WorkerRegistry
+from airflow_edge.dispatch.model import Order
+from airflow_edge.dispatch.overview import READY
+from airflow_edge.dispatch.ports import (
+    JobQueue,
+    Nonces,
+    TaskCalls,
+    Tasks,
+    WorkerLogs,
+    WorkerMetrics,
+    WorkerOrders,
+    WorkerRegistry,
+)
 from airflow_edge.gateway import connection
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.directory import WorkerDirectory
-from airflow_edge.gateway.link import Link
+from airflow_edge.gateway.link import Link, minute_of
 from airflow_edge.gateway.links import Links
 from airflow_edge.gateway.replay import SeenTokens
 from airflow_edge.gateway.slots import Key
 from airflow_edge.gateway.store_calls import StoreCalls, StoreUnavailableError
+from airflow_edge.protocol.states import WorkerState
 
 log = logging.getLogger(__name__)
 
 WATCH_INTERVAL = 1.0
+ORDER_INTERVAL = 0.5
 EXPIRE_INTERVAL = 2.0
 PURGE_INTERVAL = 60.0
 PURGE_AT_ONCE = 1_000
+METRICS_PURGE_INTERVAL = 900.0
 OVERLAP = timedelta(seconds=30)
 """By how much the clocks of those who change workers may lag behind this process's."""
+ORDERS_KEPT = timedelta(days=30)
+"""How long answered orders can be asked about."""
 SETTLING = 60.0
 """Seconds without trouble before jobs are declared lost: after an outage of the centre, workers have to come back."""
 
 
-class Store(JobQueue, Tasks, WorkerRegistry, Nonces, TaskCalls, WorkerLogs, Protocol):
+class Store(JobQueue, Tasks, WorkerRegistry, WorkerOrders, WorkerMetrics, Nonces, TaskCalls, WorkerLogs, Protocol):
     """The ports that the keeper needs."""
 
 
@@ -67,8 +84,12 @@ class Keeper:
         self._steady_since: float | None = None
 
     async def watch(self) -> None:
-        """Obey what the centre has decided: about workers, and about their tasks."""
-        await self._repeat(WATCH_INTERVAL, self._follow_workers, self._stop_unwanted)
+        """Obey what the centre has decided about tasks."""
+        await self._repeat(WATCH_INTERVAL, self._stop_unwanted)
+
+    async def pass_orders(self) -> None:
+        """Obey what the centre has decided about workers, pass on what people want of them, note what they do."""
+        await self._repeat(ORDER_INTERVAL, self._follow_workers, self._pass_orders, self._note_changes)
 
     async def expire(self) -> None:
         """Put unanswered offers back into the queue."""
@@ -111,7 +132,7 @@ class Keeper:
             elif worker.link_id != link.id:
                 link.close(connection.REPLACED, "a newer link of this worker has replaced it")
             else:
-                link.worker = worker
+                link.follow(worker)
                 link.ask_for_log(worker.log_request, now=asked_at)
 
     async def _stop_unwanted(self) -> None:
@@ -124,6 +145,31 @@ class Keeper:
         for worker_id, link in links.items():
             link.stop_jobs(unwanted[worker_id])
 
+    async def _pass_orders(self) -> None:
+        links = {link.worker.id: link for link in self._links if link.open}
+        if not links:
+            return
+        waiting: defaultdict[UUID, list[Order]] = defaultdict(list)
+        for order in await self._calls.run(self._store.waiting_orders, list(links)):
+            waiting[order.worker_id].append(order)
+        for worker_id, orders in waiting.items():
+            links[worker_id].pass_orders(orders)
+
+    async def _note_changes(self) -> None:
+        """Note what people look at while it happens; that tasks come and go can wait for the next heartbeat."""
+        changed = {
+            link: (link.state, link.comment)
+            for link in self._links
+            if link.open and not _alike(link.noted, (link.state, link.comment))
+        }
+        if changed:
+            states = {link.worker.id: state for link, (state, _) in changed.items()}
+            comments = {link.worker.id: comment for link, (_, comment) in changed.items()}
+            causes = {link.worker.id: link.cause for link in changed if link.cause is not None}
+            await self._calls.run(self._store.seen, states, {}, comments, causes, now=datetime.now(UTC))
+            for link, noted in changed.items():
+                link.noted = noted
+
     async def _expire_leases(self) -> None:
         if await self._calls.run(self._store.expire_leases, now=datetime.now(UTC)):
             self._requeued()
@@ -135,7 +181,12 @@ class Keeper:
         systems = {link.worker.id: link.system for link in links}
         alive = [UUID(job_id) for link in links for job_id in link.slots.job_ids().intersection(link.alive)]
         if states:
-            await self._calls.run(self._store.seen, states, systems, now=now)
+            comments = {link.worker.id: link.comment for link in links if link.comment}
+            causes = {link.worker.id: link.cause for link in links if link.cause is not None}
+            await self._calls.run(self._store.seen, states, systems, comments, causes, now=now)
+            for link in links:
+                link.noted = (states[link.worker.id], comments.get(link.worker.id, ""))
+        await self._keep_metrics(links)
         await self._calls.run(self._store.keep_alive, alive, self._config.patience, now=now)
         if silent := await self._calls.run(self._store.mark_silent, self._config.patience, now=now):
             log.warning("%d workers were not heard from for %.0f s", len(silent), self._config.silence)
@@ -143,6 +194,12 @@ class Keeper:
             return
         if lost := await self._calls.run(self._store.lose_silent, self._config.patience, now=now):
             log.warning("%d jobs are lost: their workers were out of reach for longer than their grace", lost)
+
+    async def _keep_metrics(self, links: list[Link]) -> None:
+        now = time.time()
+        chunks = [chunk for link in links if (chunk := link.measured(now)) is not None]
+        if chunks and self._config.metrics_retention:
+            await self._calls.run(self._store.write_metrics, chunks)
 
     def _has_settled(self) -> bool:
         now = asyncio.get_running_loop().time()
@@ -155,6 +212,7 @@ class Keeper:
         self._links.forget_parked(asyncio.get_running_loop().time())
         self._seen.forget_expired(now.timestamp())
         await self._calls.run(self._store.forget_nonces, now=now)
+        await self._calls.run(self._store.purge_orders, before=now - ORDERS_KEPT, limit=PURGE_AT_ONCE)
         while (
             await self._calls.run(
                 self._store.purge,
@@ -173,3 +231,15 @@ class Keeper:
             == PURGE_AT_ONCE
         ):
             pass
+
+    async def purge_metrics(self) -> None:
+        """Delete measurements that are old enough."""
+        await self._repeat(METRICS_PURGE_INTERVAL, self._delete_old_metrics)
+
+    async def _delete_old_metrics(self) -> None:
+        oldest = datetime.now(UTC) - self._config.metrics_retention
+        await self._calls.run(self._store.purge_metrics, before=minute_of(oldest.timestamp()))
+
+
+def _alike(noted: tuple[WorkerState, str], now: tuple[WorkerState, str]) -> bool:
+    return noted == now or (noted[0] in READY and now[0] in READY)

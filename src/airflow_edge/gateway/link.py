@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from airflow_edge.dispatch.metrics import RESOLUTION, Chunk, Recorder
 from airflow_edge.dispatch.model import CONDITIONS, ClaimedJob, LogRequest, Worker
+from airflow_edge.dispatch.model import Order as GivenOrder
+from airflow_edge.dispatch.overview import READY
 from airflow_edge.dispatch.reports import Reading, Report
 from airflow_edge.gateway import connection as codes
 from airflow_edge.gateway.connection import Connection, ConnectionClosedError
 from airflow_edge.gateway.logs import LogLane
+from airflow_edge.gateway.orders import OrderLane
 from airflow_edge.gateway.outbox import Outbox
 from airflow_edge.gateway.progress import Progress
 from airflow_edge.gateway.reports import ReportLane
@@ -32,10 +37,14 @@ from airflow_edge.protocol.messages import (
     LogAck,
     LogChunk,
     LogEnd,
+    MaintenanceCause,
+    Obeyed,
     Offer,
+    Order,
     Ping,
     Refused,
     Released,
+    Serves,
     SiteFrame,
     SiteMessage,
     Status,
@@ -46,7 +55,7 @@ from airflow_edge.protocol.messages import (
     encode,
 )
 from airflow_edge.protocol.session import Session
-from airflow_edge.protocol.states import WorkerState
+from airflow_edge.protocol.states import OFFLINE_AS
 from airflow_edge.protocol.version import WORKER_LOG
 
 log = logging.getLogger(__name__)
@@ -55,9 +64,6 @@ MOST_UNACKNOWLEDGED = 10_000
 """Messages that a site may leave unacknowledged before its link is given up."""
 MOST_SYSTEM_FACTS = 50
 LONGEST_SYSTEM_TEXT = 500
-
-READY = frozenset({WorkerState.IDLE, WorkerState.RUNNING})
-"""States in which a worker is offered jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +85,14 @@ class Link:
         session: Session[CentreFrame, SiteFrame],
         log_lane: LogLane,
         worker_log_lane: WorkerLogLane,
+        order_lane: OrderLane,
         *,
         protocol: int,
         settle: Callable[[list[Report]], Awaitable[list[Reading]]],
         wake_dispatcher: Callable[[], None],
         requeued: Callable[[], None],
         silence: float,
+        refused: bool = False,
     ) -> None:
         """Take over a connection whose `Hello` was answered.
 
@@ -93,13 +101,17 @@ class Link:
         :param wake_dispatcher: is called when the worker could take more
         :param requeued: is called when a job of this worker is back in the queue
         :param silence: seconds without a word after which the link is given up
+        :param refused: the worker is to get no jobs, because of its versions
         """
         self.id = link_id
         self.worker = worker
-        self.asked_queues = hello.queues
         self.state = hello.state
         self.alive: Collection[str] = ()
         self.conditions: Collection[str] = ()
+        self.comment = ""
+        self.cause: MaintenanceCause | None = None
+        self.noted = (hello.state, "")
+        """The state and comment that the store has."""
         self.system: Mapping[str, str | int | float | bool] = {}
         self.slots = Slots(hello.concurrency)
         self.session = session
@@ -111,11 +123,14 @@ class Link:
         self._wake_dispatcher = wake_dispatcher
         self._requeued = requeued
         self._silence = silence
+        self._refused = refused
+        self._recorder = Recorder(worker.id)
         self._reports = ReportLane(settle, self._settled)
         self._logs = log_lane
         self._worker_log = worker_log_lane
         self._protocol = protocol
         self._asked_for: LogRequest | None = None
+        self._orders = order_lane
         self._goodbye: int | None = None
 
     @property
@@ -135,8 +150,8 @@ class Link:
 
     @property
     def queues(self) -> frozenset[str]:
-        """The queues it serves: those asked for that the centre allows."""
-        return frozenset(serving(self.worker, self.asked_queues))
+        """The queues it serves."""
+        return frozenset(self.worker.served_queues)
 
     def free_slots(self, now: float) -> int:
         """Give how many slots the worker can be offered jobs for."""
@@ -144,7 +159,14 @@ class Link:
 
     @property
     def _ready(self) -> bool:
-        return self.state in READY and not self.conditions
+        return self.state in READY and not (self._refused or self.conditions or self._orders.pauses)
+
+    def measured(self, now: float) -> Chunk | None:
+        """Give the worker's measurements that have not been kept yet.
+
+        :param now: seconds since 1970
+        """
+        return self._recorder.due(minute_of(now))
 
     # What the centre says
 
@@ -177,6 +199,22 @@ class Link:
         for key in unwanted.keys() - self._stopped:
             self.send(Stop(**key._asdict(), reason=unwanted[key]))
         self._stopped = set(unwanted)
+
+    def pass_orders(self, waiting: Collection[GivenOrder]) -> None:
+        """Tell the worker what people want of it, each of it once.
+
+        :param waiting: everything that it has not answered
+        """
+        for order in self._orders.new(waiting, self.state):
+            self.send(order)
+
+    def follow(self, worker: Worker) -> None:
+        """Go by what the centre says of the worker now; it is told if that changes its queues."""
+        before, self.worker = self.worker.served_queues, worker
+        if worker.served_queues != before:
+            if self._orders.understood:
+                self.send(Serves(queues=worker.served_queues))
+            self._wake_dispatcher()
 
     def void_job(self, key: Key, reason: str) -> None:
         """Tell the worker that an assignment does not count any more."""
@@ -219,6 +257,7 @@ class Link:
                 ("reports", self._reports.run()),
                 ("logs", self._logs.run(self._log_acknowledged, self._log_finished)),
                 ("worker's log", self._worker_log.run()),
+                ("orders", self._orders.run(self._obeyed)),
             )
         ]
         try:
@@ -279,8 +318,10 @@ class Link:
                 await self._logs.put_end(seq, message)
             case WorkerLog():
                 self._worker_log.put(message, now=asyncio.get_running_loop().time())
+            case Obeyed():
+                await self._orders.put(seq, message)
             case Goodbye():
-                self.state = WorkerState.OFFLINE
+                self.state = OFFLINE_AS[self.state]
                 self._goodbye = seq
                 self._finish(seq)
                 self._acknowledge()
@@ -295,6 +336,9 @@ class Link:
             self.state = status.state
         self.alive = status.alive
         self.conditions = status.conditions
+        self.comment, self.cause = status.comment, status.cause
+        if status.metrics is not None:
+            self._recorder.add(status.metrics, len(status.alive), minute_of(time.time()))
         facts = dict(list(status.system.items())[:MOST_SYSTEM_FACTS]) | {CONDITIONS: "; ".join(status.conditions)}
         self.system = _storable(facts)
         if not was_ready and self._ready:
@@ -325,6 +369,14 @@ class Link:
         self._finish(seq)
         self.send(LogAck(**key._asdict(), offset=offset, complete=complete))
 
+    def _obeyed(self, seq: int, order: Order | None) -> None:
+        if order is not None and order.kind == "concurrency" and order.number:
+            self.slots.concurrency = order.number
+            self._wake_dispatcher()
+        if seq:
+            self._finish(seq)
+            self._acknowledge()
+
     def _finish(self, seq: int) -> None:
         if self.open:
             self._progress.finish(seq)
@@ -335,9 +387,9 @@ class Link:
             self.send(Ping())
 
 
-def serving(worker: Worker, asked: Collection[str] | None) -> tuple[str, ...]:
-    """Give the queues that a worker serves: what it was enrolled for, narrowed to what it asks for."""
-    return tuple(queue for queue in worker.queues if asked is None or queue in asked)
+def minute_of(now: float) -> int:
+    """Give the minute since 1970 in which this second is."""
+    return int(now // RESOLUTION)
 
 
 def _storable(system: Mapping[str, str | int | float | bool]) -> dict[str, str | int | float | bool]:

@@ -290,7 +290,7 @@ class Centre:
             rows = select(func.count()).select_from(LogChunkRow).where(LogChunkRow.log_id.in_(logs))
             return session.scalar(rows) or 0
 
-    async def wait_for_state(self, job_id: UUID, *states: str, patience: float = 20.0) -> JobRow:
+    async def wait_for_state(self, job_id: UUID | str, *states: str, patience: float = 20.0) -> JobRow:
         """Wait until the job is in one of these states."""
         return await wait_until(lambda: self.job(job_id), lambda job: job.state in states, patience=patience)
 

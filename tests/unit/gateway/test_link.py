@@ -9,10 +9,12 @@ from uuid import uuid4
 import pytest
 from starlette.websockets import WebSocket
 
-from airflow_edge.dispatch.model import CONDITIONS, LogRequest, Worker
+from airflow_edge.dispatch.model import CONDITIONS, LogRequest, OrderState, Worker
+from airflow_edge.dispatch.model import Order as GivenOrder
 from airflow_edge.dispatch.reports import Reading
 from airflow_edge.gateway.link import Link
 from airflow_edge.gateway.logs import LogLane
+from airflow_edge.gateway.orders import OrderLane
 from airflow_edge.gateway.slots import Key
 from airflow_edge.gateway.websocket import WebSocketConnection
 from airflow_edge.gateway.worker_logs import WorkerLogLane
@@ -20,8 +22,11 @@ from airflow_edge.protocol.messages import (
     Accepted,
     Ended,
     Hello,
+    Obeyed,
+    Order,
     Ping,
     Refused,
+    Serves,
     Status,
     Stop,
     WantWorkerLog,
@@ -31,7 +36,7 @@ from airflow_edge.protocol.messages import (
 )
 from airflow_edge.protocol.session import centre_session, site_session
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.protocol.version import NEWEST, WORKER_LOG
+from airflow_edge.protocol.version import NEWEST, ORDERS, WORKER_LOG
 
 JOB: dict[str, Any] = {"job_id": str(uuid4()), "assignment": 1}
 KEY = Key(JOB["job_id"], 1)
@@ -79,6 +84,7 @@ class World:
         self.settled: list[list] = []
         self.may_settle = asyncio.Event()
         self.woken = self.requeued = 0
+        self.answers: list[Obeyed] = []
         worker = Worker(
             id=uuid4(),
             name="worker",
@@ -118,12 +124,17 @@ class World:
             centre_session("s"),
             LogLane(self.no_log, self.no_log),
             WorkerLogLane(self.keep_worker_log),
+            OrderLane(self.protocol, self.note_answer),
             protocol=self.protocol,
             settle=self.settle,
             wake_dispatcher=lambda: setattr(self, "woken", self.woken + 1),
             requeued=lambda: setattr(self, "requeued", self.requeued + 1),
             silence=60,
         )
+
+    async def note_answer(self, answer):
+        self.answers.append(answer)
+        return True
 
     async def settle(self, reports):
         await self.may_settle.wait()
@@ -217,11 +228,6 @@ async def test_a_worker_that_says_why_it_takes_no_job_is_offered_none_until_it_d
         assert world.woken == woken
 
 
-@pytest.mark.parametrize(("asked", "served"), [(None, {"a", "b"}), (("b", "c"), {"b"}), ((), set())])
-async def test_it_serves_what_it_asks_for_and_may(asked, served):
-    assert World(queues=asked).link.queues == served
-
-
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
 REQUEST = LogRequest(id="r", until=NOW + timedelta(seconds=30), level=20, lines=5)
 
@@ -256,3 +262,78 @@ async def test_a_workers_own_log_is_kept_beside_everything_else(world):
     world.wire.say(world.site.send(batch))
     await until(lambda: world.worker_log == [batch])
     assert world.settled == []
+
+
+def given(kind, number=None):
+    return GivenOrder(
+        id=uuid4(),
+        worker_id=uuid4(),
+        kind=kind,
+        text="why",
+        number=number,
+        asked_by="ada",
+        asked_at=datetime.now(UTC),
+        state=OrderState.WAITING,
+    )
+
+
+async def test_an_order_is_passed_on_once_and_no_job_is_offered_until_it_is_answered(world):
+    order = given("maintenance")
+    assert world.link.free_slots(0.0) == 4
+    world.link.pass_orders([order])
+    world.link.pass_orders([order])
+    assert world.link.free_slots(0.0) == 0
+    frame = await world.wire.hear()
+    assert frame.body == Order(order_id=str(order.id), kind="maintenance", text="why")
+    answer = Obeyed(order_id=str(order.id), done=False, detail="no", state=WorkerState.IDLE)
+    world.wire.say(world.site.send(answer))
+    assert (await world.wire.hear()).ack == 1
+    assert world.answers == [answer]
+    assert world.link.free_slots(0.0) == 4
+
+
+async def test_one_that_is_too_old_for_orders_refuses_them_without_being_asked():
+    world = World(protocol=ORDERS - 1)
+    connection = await world.wire.accepted()
+    running = asyncio.create_task(world.link.run(connection))
+    order = given("restart")
+    world.link.pass_orders([order])
+    await until(lambda: world.answers)
+    assert (world.answers[0].done, world.answers[0].order_id) == (False, str(order.id))
+    assert "update airflow-edge" in world.answers[0].detail
+    assert world.wire.outgoing.empty()
+    world.link.close(1000, "")
+    await running
+
+
+async def test_slots_change_when_the_worker_has_changed_them(world):
+    order = given("concurrency", number=7)
+    world.link.pass_orders([order])
+    await world.wire.hear()
+    assert world.link.free_slots(0.0) == 4
+    woken = world.woken
+    world.wire.say(world.site.send(Obeyed(order_id=str(order.id), done=True, state=WorkerState.IDLE)))
+    await world.wire.hear()
+    assert (world.link.free_slots(0.0), world.woken) == (7, woken + 1)
+
+
+async def test_a_worker_hears_of_its_new_queues_once(world):
+    woken = world.woken
+    changed = replace(world.link.worker, queues=("a", "c"))
+    world.link.follow(changed)
+    world.link.follow(replace(changed, team_name="another"))
+    assert (await world.wire.hear()).body == Serves(queues=("a", "c"))
+    assert world.wire.outgoing.empty()
+    assert (world.link.queues, world.link.worker.team_name) == (frozenset({"a", "c"}), "another")
+    assert world.woken == woken + 1
+
+
+async def test_one_that_is_too_old_is_not_told_of_its_queues_and_serves_them():
+    world = World(protocol=ORDERS - 1)
+    running = asyncio.create_task(world.link.run(await world.wire.accepted()))
+    world.link.follow(replace(world.link.worker, queues=("c",)))
+    await asyncio.sleep(0)
+    assert world.wire.outgoing.empty()
+    assert world.link.queues == {"c"}
+    world.link.close(1000, "")
+    await running
