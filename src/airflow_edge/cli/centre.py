@@ -9,47 +9,46 @@ import json
 import secrets
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, cast
 from uuid import UUID, uuid4
 
 from airflow import settings
-from airflow.cli.simple_table import AirflowConsole
 from airflow.configuration import conf
-from airflow.utils.cli import action_cli
 from airflow.utils.platform import getuser
 
+from airflow_edge.admin.teams import check_team
+from airflow_edge.cli.fleet import one_of, queue_names
+from airflow_edge.cli.printing import as_text, audited, print_as
 from airflow_edge.cli.worker_logs import WorkerLogView
 from airflow_edge.dispatch.durations import format_duration
-from airflow_edge.dispatch.model import CONDITIONS, MAX_QUEUE_LENGTH, AwaitedJobs, EnrollToken, Worker
+from airflow_edge.dispatch.model import CONDITIONS, AwaitedJobs, EnrollToken
+from airflow_edge.dispatch.overview import WorkerFilter, WorkerView
 from airflow_edge.gateway.config import read_config
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.protocol.worker_log import LEVELS
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.transactions import SessionFactory
 
-Command = Callable[[argparse.Namespace], None]
-
+MOST_WORKERS: Final = 100_000
 _SECRET_BYTES: Final = 32
-_FOR_PEOPLE: Final = frozenset({"table", "plain"})
 _GLOB: Final = frozenset("*?[")
 
 
-def _audited(command: Command) -> Command:
-    """Have Airflow check its database before the command, and note who called it."""
-    audited: Command = action_cli(command)  # type: ignore[no-untyped-call]
-    return audited
-
-
-@_audited
+@audited
 def create_enroll_token(args: argparse.Namespace) -> None:
     """Create an enrolment token, show it this once, and print the command for the site."""
+    if args.team is not None:
+        try:
+            check_team(args.team)
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
     now = datetime.now(UTC)
     secret = f"edge_{secrets.token_urlsafe(_SECRET_BYTES)}"
     token = EnrollToken(
         id=uuid4(),
-        queues=_queues(args.queues),
+        queues=tuple(queue_names(args.queues or conf.get_mandatory_value("operators", "default_queue"))),
         team_name=args.team,
         name_pattern=args.name_pattern,
         disconnect_grace=args.disconnect_grace,
@@ -71,13 +70,13 @@ def create_enroll_token(args: argparse.Namespace) -> None:
     )
 
 
-@_audited
+@audited
 def list_enroll_tokens(args: argparse.Namespace) -> None:
     """List the enrolment tokens."""
-    _print_as([_token_fields(token) for token in _store().tokens()], args.output)
+    print_as([_token_fields(token) for token in _store().tokens()], args.output)
 
 
-@_audited
+@audited
 def revoke_enroll_token(args: argparse.Namespace) -> None:
     """Revoke an enrolment token."""
     try:
@@ -89,7 +88,7 @@ def revoke_enroll_token(args: argparse.Namespace) -> None:
     print(f"Enrolment token {token_id} is revoked.")
 
 
-@_audited
+@audited
 def list_workers(args: argparse.Namespace) -> None:
     """List the enrolled workers."""
     try:
@@ -99,11 +98,17 @@ def list_workers(args: argparse.Namespace) -> None:
     store, now = _store(), datetime.now(UTC)
     awaited = store.awaited(patience, now=now)
     silent_before = patience.silent_before(now)
-    rows = [_worker_fields(worker, awaited.get(worker.id), silent_before) for worker in store.workers()]
-    _print_as(rows, args.output)
+    wanted = WorkerFilter(
+        name_pattern=args.worker_name_pattern,
+        states=frozenset(one_of(WorkerState, args.state)),
+        queue=args.queue,
+        team_name=args.team,
+    )
+    views = store.find_workers(wanted, limit=MOST_WORKERS).items
+    print_as([_worker_fields(view, awaited.get(view.worker.id), silent_before) for view in views], args.output)
 
 
-@_audited
+@audited
 def set_disconnect_grace(args: argparse.Namespace) -> None:
     """Set, or take back, the grace of single workers."""
     if unknown := _store().set_disconnect_grace(args.names, args.grace):
@@ -118,15 +123,7 @@ def set_disconnect_grace(args: argparse.Namespace) -> None:
         print(f"Jobs of {names} are waited for {format_duration(args.grace)} while the worker is out of reach.")
 
 
-@_audited
-def revoke_worker(args: argparse.Namespace) -> None:
-    """Revoke a worker's key."""
-    if not _store().revoke_worker(args.name, now=datetime.now(UTC)):
-        raise SystemExit(f"There is no worker '{args.name}'; see: airflow edge list-workers")
-    print(f"Worker '{args.name}' is revoked.")
-
-
-@_audited
+@audited
 def worker_logs(args: argparse.Namespace) -> None:
     """Show a worker's own log."""
     store = _store()
@@ -167,6 +164,11 @@ def stop(args: argparse.Namespace) -> None:
     _at_the_site("stop", args.arguments)
 
 
+def maintenance(args: argparse.Namespace) -> None:
+    """Run `airflow-edge maintenance`."""
+    _at_the_site("maintenance", args.arguments)
+
+
 def _at_the_site(command: str, arguments: Sequence[str]) -> None:
     from airflow_edge.cli.edge import main
 
@@ -175,16 +177,6 @@ def _at_the_site(command: str, arguments: Sequence[str]) -> None:
 
 def _store() -> SqlStore:
     return SqlStore(lambda: cast("SessionFactory", settings.NonScopedSession)())
-
-
-def _queues(text: str | None) -> tuple[str, ...]:
-    names = (text or conf.get_mandatory_value("operators", "default_queue")).split(",")
-    queues = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
-    if not queues:
-        raise SystemExit("Name at least one queue: --queues default,gpu")
-    if too_long := next((queue for queue in queues if len(queue) > MAX_QUEUE_LENGTH), None):
-        raise SystemExit(f"A queue's name has at most {MAX_QUEUE_LENGTH} characters, not {len(too_long)}.")
-    return queues
 
 
 def _api_url(given: str | None) -> str:
@@ -212,8 +204,8 @@ def _token_fields(token: EnrollToken) -> dict[str, object]:
         "name_pattern": token.name_pattern or "",
         "disconnect_grace": format_duration(token.disconnect_grace) if token.disconnect_grace is not None else "",
         "uses_left": token.uses_left,
-        "expires_at": _time(token.expires_at),
-        "created_at": _time(token.created_at),
+        "expires_at": as_text(token.expires_at),
+        "created_at": as_text(token.created_at),
         "created_by": token.created_by,
     }
 
@@ -226,7 +218,8 @@ def _token_state(token: EnrollToken) -> str:
     return "valid" if token.uses_left > 0 else "used up"
 
 
-def _worker_fields(worker: Worker, awaited: AwaitedJobs | None, silent_before: datetime) -> dict[str, object]:
+def _worker_fields(view: WorkerView, awaited: AwaitedJobs | None, silent_before: datetime) -> dict[str, object]:
+    worker = view.worker
     unreachable = (
         worker.state is WorkerState.UNKNOWN and worker.last_seen_at is not None and worker.last_seen_at < silent_before
     )
@@ -237,23 +230,17 @@ def _worker_fields(worker: Worker, awaited: AwaitedJobs | None, silent_before: d
         "team": worker.team_name or "",
         "concurrency": worker.concurrency,
         "transport": worker.transport or "",
-        "last_seen_at": _time(worker.last_seen_at),
-        "unreachable_since": _time(worker.last_seen_at) if unreachable or awaited else "",
-        "running_jobs_lost_after": _time(awaited.first_lost_after) if awaited else "",
+        "free_slots": view.free_slots,
+        "jobs": view.jobs,
+        "maintenance_comment": worker.maintenance_comment,
+        "maintenance_cause": worker.maintenance_cause or "",
+        "last_seen_at": as_text(worker.last_seen_at),
+        "unreachable_since": as_text(worker.last_seen_at) if unreachable or awaited else "",
+        "running_jobs_lost_after": as_text(awaited.first_lost_after) if awaited else "",
         "disconnect_grace": format_duration(worker.disconnect_grace) if worker.disconnect_grace is not None else "",
         "conditions": worker.system.get(CONDITIONS, ""),
         "agent_version": worker.agent_version or "",
         "airflow_version": worker.airflow_version or "",
+        "version_refused": worker.version_refused,
+        "version_warning": worker.version_warning,
     }
-
-
-def _time(moment: datetime | None) -> str:
-    return "" if moment is None else moment.isoformat(timespec="seconds")
-
-
-def _print_as(rows: Sequence[Mapping[str, object]], output: str) -> None:
-    AirflowConsole().print_as(data=rows, output=output, mapper=_as_text if output in _FOR_PEOPLE else None)
-
-
-def _as_text(row: Mapping[str, object]) -> dict[str, str]:
-    return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in row.items()}

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from airflow.cli.cli_config import ARG_OUTPUT, ARG_VERBOSE, ActionCommand, Arg, GroupCommand, lazy_load_command
 
+from airflow_edge.cli.fleet_definition import FLEET_COMMANDS
+
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -90,7 +92,7 @@ _TOKEN_COMMANDS = (
         func=lazy_load_command("airflow_edge.cli.centre.create_enroll_token"),
         args=(
             _arg("-q", "--queues", help="Comma-separated queues to serve. Default: [operators] default_queue"),
-            _arg("-t", "--team", help="The team whose tasks the worker runs"),
+            _arg("-t", "--team", help="The team whose tasks the worker runs ([core] multi_team)"),
             _arg("-n", "--name-pattern", help="A glob that the worker's name has to match, like 'factory-*'"),
             _arg("--ttl", help="How long it can be used: 30m, 1h, 7d … Default: 1h", type=duration, default="1h"),
             _arg("--uses", help="How many workers may enrol with it. Default: 1", type=positive, default=1),
@@ -131,7 +133,14 @@ _COMMANDS = (
         name="list-workers",
         help="List the enrolled workers",
         func=lazy_load_command("airflow_edge.cli.centre.list_workers"),
-        args=(ARG_OUTPUT, ARG_VERBOSE),
+        args=(
+            _arg("-s", "--state", nargs="+", help="Only in these states, like 'maintenance mode'"),
+            _arg("--worker-name-pattern", metavar="PATTERN", help="Only with names like this, as in 'factory-*'"),
+            _arg("-q", "--queue", help="Only those that serve this queue"),
+            _arg("-t", "--team", help="Only those of this team"),
+            ARG_OUTPUT,
+            ARG_VERBOSE,
+        ),
     ),
     ActionCommand(
         name="set-disconnect-grace",
@@ -148,12 +157,7 @@ _COMMANDS = (
             ARG_VERBOSE,
         ),
     ),
-    ActionCommand(
-        name="revoke-worker",
-        help="Revoke a worker's key: it is cut off at once, and what it ran is lost",
-        func=lazy_load_command("airflow_edge.cli.centre.revoke_worker"),
-        args=(_arg("name", metavar="NAME", help="The worker's name"), ARG_VERBOSE),
-    ),
+    *FLEET_COMMANDS,
     ActionCommand(
         name="check",
         help="Look at the centre's configuration and say what to set",
@@ -188,6 +192,7 @@ _COMMANDS = (
     _at_the_site("worker", "Start the worker of this machine."),
     _at_the_site("status", "Show what the worker of this machine does."),
     _at_the_site("stop", "Stop the worker of this machine."),
+    _at_the_site("maintenance", "Have the worker of this machine take no new task, or take tasks again."),
 )
 
 

@@ -25,6 +25,8 @@ exit statuses:
   10  no worker runs in this state folder
 """
 
+LONGEST_TIMEOUT: Final = 7 * 86_400
+
 INTERRUPTED: Final = 130
 """The exit status of a program that was ended by Ctrl-C, as shells give it."""
 
@@ -70,6 +72,12 @@ def build_parser() -> argparse.ArgumentParser:
         ("enroll", "airflow_edge.cli.enroll:enroll", add_enroll_arguments, "make this machine a worker of an Airflow"),
         ("worker", "airflow_edge.cli.worker:work", add_worker_arguments, "run the worker"),
         ("stop", "airflow_edge.cli.worker:stop", add_stop_arguments, "have the worker finish its tasks and end"),
+        (
+            "maintenance",
+            "airflow_edge.cli.worker:maintenance",
+            add_maintenance_arguments,
+            "have the worker take no new task, or take tasks again",
+        ),
         ("status", "airflow_edge.cli.worker:status", add_status_arguments, "print what the worker does, as JSON"),
         ("logs", "airflow_edge.cli.logs:logs", add_logs_arguments, "list the logs of jobs that are here, or print one"),
     ):
@@ -98,7 +106,11 @@ def add_enroll_arguments(parser: argparse.ArgumentParser) -> None:
 def add_worker_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the flags of `worker`."""
     parser.add_argument("-c", "--concurrency", help="slots (default: [edge] worker_concurrency)")
-    parser.add_argument("-q", "--queues", help="only these of the worker's queues, separated by commas")
+    parser.add_argument(
+        "-q",
+        "--queues",
+        help="only these of the worker's queues, separated by commas, besides those that the centre adds later",
+    )
     parser.add_argument("-H", "--edge-hostname", metavar="NAME", help="the worker's name, where it enrols itself")
     parser.add_argument("--pid", metavar="FILE", help="where to write the pid too")
     parser.add_argument("-D", "--daemon", action="store_true", help="go on in the background")
@@ -118,7 +130,22 @@ def add_worker_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_stop_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the flags of `stop`."""
-    parser.add_argument("--wait", action="store_true", help="return only when the worker has ended")
+    parser.add_argument("-w", "--wait", action="store_true", help="return only when the worker has ended")
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        help="end the tasks that are still there after so long: SIGTERM, [edge] task_stop_grace, SIGKILL "
+        "(default: wait for them for ever)",
+    )
+    _add_state_dir(parser)
+
+
+def add_maintenance_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the flags of `maintenance`."""
+    parser.add_argument("maintenance", choices=("on", "off"), help="into maintenance, or out of it")
+    parser.add_argument("-c", "--comments", help="why, for those who look at the worker; needed with `on`")
+    parser.add_argument("-w", "--wait", action="store_true", help="return only when the last task has ended")
     _add_state_dir(parser)
 
 
@@ -135,6 +162,16 @@ def add_logs_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
     parser.add_argument("--raw", action="store_true", help="print the bytes as the task wrote them")
     _add_state_dir(parser)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_TIMEOUT:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds between 0 and {LONGEST_TIMEOUT}")
+    return seconds
 
 
 def _add_ca_file(parser: argparse.ArgumentParser) -> None:

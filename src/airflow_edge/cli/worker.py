@@ -16,10 +16,13 @@ from airflow_edge.agent.errors import AgentError, ConfigError
 from airflow_edge.agent.identity import Identity, make_private_folder
 from airflow_edge.agent.own_log import open_log
 from airflow_edge.cli.enroll import ensure_enrolled
+from airflow_edge.protocol.messages import MAX_TEXT
 
 log = logging.getLogger(__name__)
 
 _LOOK_INTERVAL = 0.1
+_MAINTAINED = frozenset({"maintenance mode", "offline maintenance"})
+_AT_WORK = frozenset({"idle", "running"})
 
 
 def work(arguments: argparse.Namespace) -> int:
@@ -65,14 +68,15 @@ def work(arguments: argparse.Namespace) -> int:
 
 
 def stop(arguments: argparse.Namespace) -> int:
-    """Have the running worker take no new task and end with its last one.
+    """Have the running worker take no new task and end with its last one, or when its time is over.
 
     :raises NotRunningError: there is none.
     """
     socket = load({"state_dir": arguments.state_dir}).control_socket
     running = ask(socket, "status")
-    ask(socket, "drain")
-    print(f"the worker '{running['name']}' (pid {running['pid']}) ends, after {len(running['jobs'])} tasks")
+    ask(socket, "drain", "" if arguments.timeout is None else str(arguments.timeout))
+    until = "" if arguments.timeout is None else f"; those that are left in {arguments.timeout:g} s are ended"
+    print(f"the worker '{running['name']}' (pid {running['pid']}) ends, after {len(running['jobs'])} tasks{until}")
     if arguments.wait:
         import psutil
 
@@ -81,6 +85,29 @@ def stop(arguments: argparse.Namespace) -> int:
             # A process whose parent does not ask for its exit status (PID 1 of a container, say) stays as a zombie.
             while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
                 time.sleep(_LOOK_INTERVAL)
+    return 0
+
+
+def maintenance(arguments: argparse.Namespace) -> int:
+    """Have the running worker go into maintenance, or leave it.
+
+    :raises NotRunningError: there is none.
+    :raises ConfigError: there is no comment.
+    """
+    socket = load({"state_dir": arguments.state_dir}).control_socket
+    wanted = arguments.maintenance == "on"
+    if wanted and not arguments.comments:
+        raise ConfigError("say why, for those who look at the worker meanwhile: --comments 'new disk'")
+    if wanted and len(arguments.comments) > MAX_TEXT:
+        raise ConfigError(f"--comments has {len(arguments.comments)} characters; say it in at most {MAX_TEXT}")
+    if ask(socket, "status")["state"] == "terminating":
+        raise AgentError("the worker is shutting down; it takes no new task anyway")
+    ask(socket, "maintenance" if wanted else "exit maintenance", arguments.comments or "")
+    reached = _MAINTAINED if wanted else _AT_WORK
+    while arguments.wait and ask(socket, "status")["state"] not in reached:
+        time.sleep(_LOOK_INTERVAL)
+    running = ask(socket, "status")
+    print(f"the worker '{running['name']}' is in state '{running['state']}', with {len(running['jobs'])} tasks")
     return 0
 
 
@@ -103,7 +130,7 @@ def _run(config: Config) -> int:
 
 
 def _check_name(config: Config, identity: Identity) -> None:
-    if config.name not in {None, identity.name}:
+    if config.name not in {None, identity.name, identity.first_name}:
         raise ConfigError(
             f"this worker is enrolled as '{identity.name}', and -H asks for '{config.name}'; leave -H out, or enrol "
             f"anew under that name: airflow-edge enroll URL TOKEN --name {config.name} --force"

@@ -43,13 +43,13 @@ def audit(airflow: Airflow) -> list[tuple[str, str]]:
 
 
 def test_a_token_is_made_shown_once_and_opens_what_it_says(airflow: Airflow, store: SqlStore) -> None:
-    words = ["-q", "gpu, größe", "--ttl", "7d", "--uses", "2", "-n", "factory-7", "-t", "team"]
+    words = ["-q", "gpu, größe", "--ttl", "7d", "--uses", "2", "-n", "factory-7"]
     words += ["--disconnect-grace", "12h", "-o", "json"]
     made = json.loads(airflow.cli("edge", "enroll-token", "create", *words))
     assert re.fullmatch(r"edge_[A-Za-z0-9_-]{43}", made["token"])
     assert made["command"] == f"airflow-edge enroll {airflow.url} {made['token']} --name factory-7"
     (token,) = [token for token in store.tokens() if str(token.id) == made["id"]]
-    assert (token.queues, token.team_name, token.uses_left) == (("gpu", "größe"), "team", 2)
+    assert (token.queues, token.team_name, token.uses_left) == (("gpu", "größe"), None, 2)
     assert abs(token.expires_at - datetime.now(UTC) - timedelta(days=7)) < timedelta(minutes=2)
     digest = hashlib.sha256(made["token"].encode()).hexdigest()
     worker = store.enroll(digest, "factory-7", b"k" * 32, now=datetime.now(UTC)).worker
@@ -58,6 +58,13 @@ def test_a_token_is_made_shown_once_and_opens_what_it_says(airflow: Airflow, sto
     assert made["token"] not in str(airflow.database.rows("SELECT * FROM airflow_edge_enroll_token"))
     assert made["token"] not in str(airflow.database.rows("SELECT * FROM log"))
     assert any("enroll" in event and "create" in event for event, _ in audit(airflow))
+
+
+def test_a_team_that_no_task_can_belong_to_is_refused(airflow: Airflow, store: SqlStore) -> None:
+    before = len(store.tokens())
+    with pytest.raises(ProcessFailedError, match="multi_team"):
+        airflow.cli("edge", "enroll-token", "create", "--team", "red")
+    assert len(store.tokens()) == before
 
 
 def test_the_command_for_the_site_can_be_pasted(airflow: Airflow) -> None:

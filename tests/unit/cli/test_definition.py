@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 
 from airflow_edge.cli.definition import duration, positive
+from airflow_edge.cli.fleet_definition import LONGEST_COMMENT, comment, worker_name
+from airflow_edge.protocol.messages import MAX_TEXT
 
 
 @pytest.mark.parametrize(
@@ -31,10 +33,26 @@ def test_a_number_of_uses_is_at_least_one(text: str) -> None:
         positive(text)
 
 
+@pytest.mark.parametrize("text", ["", "  ", "x" * (MAX_TEXT + 1)])
+def test_a_comment_says_something_and_fits_into_a_message(text: str) -> None:
+    assert LONGEST_COMMENT == MAX_TEXT
+    assert comment("x" * MAX_TEXT) == "x" * MAX_TEXT
+    with pytest.raises(argparse.ArgumentTypeError, match=f"between 1 and {MAX_TEXT}"):
+        comment(text)
+
+
+@pytest.mark.parametrize("text", ["", "-x", "a b", "a/b", "ä", "x" * 201])
+def test_what_cannot_be_a_workers_name_is_refused(text: str) -> None:
+    assert worker_name("press-7.hall@site") == "press-7.hall@site"
+    with pytest.raises(argparse.ArgumentTypeError, match="cannot be a worker's name"):
+        worker_name(text)
+
+
 def test_the_definition_is_cheap_to_read() -> None:
     script = (
         "import sys; import airflow.cli.cli_config; before = set(sys.modules);"
         "from airflow_edge.cli.definition import get_edge_commands; get_edge_commands();"
-        "print(sorted(set(sys.modules) - before - {'airflow_edge', 'airflow_edge.cli', 'airflow_edge.cli.definition'}))"
+        "ours = {f'airflow_edge{rest}' for rest in ('', '.cli', '.cli.definition', '.cli.fleet_definition')};"
+        "print(sorted(set(sys.modules) - before - ours))"
     )
     assert subprocess.check_output([sys.executable, "-c", script], text=True).splitlines()[-1] == "[]"

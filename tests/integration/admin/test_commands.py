@@ -1,0 +1,272 @@
+"""The commands of `airflow edge` about many workers, called as Airflow calls them, on a real database.
+
+The worker's part, to obey and to answer, is played by a thread; `tests/integration/fleet` has real agents do it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_edge.dispatch.overview import JobFilter
+from airflow_edge.protocol.states import WorkerState
+
+PATIENT = ("--wait", "30")
+
+
+@pytest.fixture
+def command(api, monkeypatch, capsys):
+    """Call a command; gives its exit status, what it printed as JSON (or as text), and what it said to people."""
+    from airflow.cli.cli_parser import get_parser
+
+    # The tables were made without migrations.
+    monkeypatch.setenv("AIRFLOW__DATABASE__CHECK_MIGRATIONS", "False")
+
+    def call(*words, typed=None, output="json"):
+        monkeypatch.setattr("sys.stdin", io.StringIO("" if typed is None else f"{typed}\n"))
+        arguments = get_parser().parse_args(["edge", *words, *(["-o", output] if output else [])])
+        capsys.readouterr()
+        status, problem = 0, ""
+        try:
+            arguments.func(arguments)
+        except SystemExit as end:
+            status, problem = (end.code, "") if isinstance(end.code, int) else (1, str(end.code))
+        printed = capsys.readouterr()
+        shown = json.loads(printed.out) if output == "json" and printed.out.strip() else printed.out
+        return status, shown, printed.err + problem
+
+    return call
+
+
+@contextmanager
+def obedient(api, *workers, state=WorkerState.IDLE, refusing="") -> Iterator[list]:
+    """Workers that do what they are asked within a moment; gives the orders that they have had."""
+    over, had = threading.Event(), []
+
+    def obey():
+        while not over.wait(0.02):
+            for order in api.store.waiting_orders([worker.id for worker in workers]):
+                had.append(order)
+                api.store.obeyed(
+                    order.worker_id, order.id, state, done=not refusing, detail=refusing, now=datetime.now(UTC)
+                )
+
+    thread = threading.Thread(target=obey)
+    thread.start()
+    try:
+        yield had
+    finally:
+        over.set()
+        thread.join()
+
+
+def results(rows):
+    return {row["worker"]: (row["result"], row["detail"]) for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("words", "before", "after", "asked"),
+    [
+        (
+            ("remote-edge-worker-request-maintenance", "-c", "new disk"),
+            WorkerState.RUNNING,
+            WorkerState.MAINTENANCE_PENDING,
+            ("maintenance", "new disk", None),
+        ),
+        (
+            ("remote-edge-worker-update-maintenance-comment", "-c", "still at it"),
+            WorkerState.MAINTENANCE_MODE,
+            WorkerState.MAINTENANCE_MODE,
+            ("maintenance comment", "still at it", None),
+        ),
+        (
+            ("remote-edge-worker-exit-maintenance",),
+            WorkerState.MAINTENANCE_MODE,
+            WorkerState.IDLE,
+            ("exit maintenance", "", None),
+        ),
+        (
+            ("shutdown-remote-edge-worker",),
+            WorkerState.RUNNING,
+            WorkerState.TERMINATING,
+            ("shutdown", "", None),
+        ),
+        (("restart-worker",), WorkerState.IDLE, WorkerState.IDLE, ("restart", "", None)),
+        (("set-worker-concurrency", "-c", "3"), WorkerState.IDLE, WorkerState.IDLE, ("concurrency", "", 3)),
+    ],
+)
+def test_an_order_to_several_workers_and_their_answers(api, command, words, before, after, asked):
+    first, second, other = (api.worker(name, state=before) for name in ("plant-1", "plant-2", "office"))
+    with obedient(api, first, second, other, state=after) as had:
+        status, rows, said = command(words[0], "plant-*", *words[1:], *PATIENT)
+    assert status == 0
+    assert results(rows) == {"plant-1": ("done", ""), "plant-2": ("done", "")}
+    assert "2 workers (plant-1, plant-2)" in said
+    assert {order.worker_id for order in had} == {first.id, second.id}
+    assert {(order.kind, order.text, order.number) for order in had} == {asked}
+    assert api.store.worker(first.id).state is after
+    ((event, _, extra),) = api.audit()
+    assert event == f"edge_worker.{asked[0]}"
+    assert json.loads(extra)["workers"] == {"plant-1": "done", "plant-2": "done"}
+
+
+def test_a_worker_is_renamed(api, command):
+    worker = api.worker("plant-1")
+    with obedient(api, worker) as had:
+        status, rows, _ = command("rename-worker", "plant-1", "press-1", *PATIENT)
+    assert (status, [row["result"] for row in rows]) == (0, ["done"])
+    assert [(order.kind, order.text) for order in had] == [("rename", "press-1")]
+
+
+def test_an_unlinked_worker_is_told_when_it_comes_back(api, command):
+    api.store.enroll_trusted("away", b"a" * 32, ["default"], now=datetime.now(UTC))
+    status, rows, _ = command("set-worker-concurrency", "away", "-c", "3", "--wait", "0.1")
+    assert status == 0
+    assert results(rows) == {"away": ("waiting", "it will be told as soon as it is linked")}
+    assert rows[0]["order"]
+
+
+def test_what_a_worker_refuses_makes_the_command_fail(api, command):
+    worker = api.worker("plant-1")
+    with obedient(api, worker, refusing="the disk is being checked"):
+        status, rows, _ = command("restart-worker", "-H", "plant-1", *PATIENT)
+    assert status == 1
+    assert results(rows) == {"plant-1": ("refused", "the disk is being checked")}
+
+
+def test_what_makes_no_sense_in_a_workers_state_names_both(api, command):
+    api.worker("idle")
+    resting = api.worker("resting", state=WorkerState.MAINTENANCE_MODE)
+    with obedient(api, resting):
+        status, rows, _ = command("remote-edge-worker-exit-maintenance", "idle", "resting", *PATIENT)
+    assert status == 1
+    said = results(rows)
+    assert said["resting"] == ("done", "")
+    assert said["idle"][0] == "refused"
+    assert "exit" in said["idle"][1]
+    assert "idle" in said["idle"][1]
+
+
+@pytest.mark.parametrize("workers", [(), ("nobody",), ("plant-*",)])
+def test_without_a_worker_nothing_is_done(api, command, workers):
+    api.worker("office")
+    status, _, said = command("restart-worker", *workers)
+    assert status == 1
+    assert "airflow edge list-workers" in said
+    assert api.audit() == []
+
+
+def test_queues_are_added_and_removed_but_the_last(api, command):
+    api.worker("plant-1", queues=("default",))
+    assert command("add-worker-queues", "plant-1", "-q", "plc, gpu")[0] == 0
+    status, (row,), _ = command("remove-worker-queues", "plant-1", "-q", "default")
+    assert (status, row["result"]) == (0, "done")
+    assert set(row["detail"].removeprefix("serves ").split(", ")) == {"plc", "gpu"}
+    status, (row,), _ = command("remove-worker-queues", "plant-1", "-q", "plc,gpu")
+    assert (status, row["result"]) == (1, "refused")
+    assert "at least one queue" in row["detail"]
+    events = [event for event, _, _ in api.audit()]
+    assert events == ["edge_worker.add queues", "edge_worker.remove queues", "edge_worker.remove queues"]
+
+
+def test_a_worker_is_revoked_and_removed(api, command):
+    worker = api.worker("stolen")
+    status, (row,), _ = command("remove-remote-edge-worker", "stolen")
+    assert (status, row["result"]) == (1, "refused")
+    assert command("revoke-worker", "stolen")[0] == 0
+    assert api.store.worker(worker.id).revoked_at is not None
+    assert command("remove-remote-edge-worker", "stolen")[0] == 0
+    assert api.store.worker(worker.id) is None
+
+
+# All of them
+
+
+def test_shutting_down_all_workers_asks_first(api, command):
+    linked = api.worker("plant-1")
+    api.store.enroll_trusted("away", b"a" * 32, ["default"], now=datetime.now(UTC))
+    for typed in ("", "n", "maybe"):
+        status, shown, said = command("shutdown-all-workers", typed=typed)
+        assert (status, shown) == (1, "")
+        assert "1 worker (plant-1)" in said
+        assert "Nothing was done." in said
+    assert api.store.waiting_orders([linked.id]) == []
+    with obedient(api, linked, state=WorkerState.TERMINATING) as had:
+        status, rows, said = command("shutdown-all-workers", *PATIENT, typed="y")
+    assert (status, results(rows)) == (0, {"plant-1": ("done", "")})
+    assert "?" in said
+    assert [order.kind for order in had] == ["shutdown"]
+
+
+def test_with_yes_it_does_not_ask(api, command):
+    workers = [api.worker("plant-1"), api.worker("plant-2", state=WorkerState.RUNNING)]
+    with obedient(api, *workers, state=WorkerState.TERMINATING) as had:
+        status, rows, said = command("shutdown-all-workers", "--yes", *PATIENT)
+    assert status == 0
+    assert "?" not in said
+    assert {row["result"] for row in rows} == {"done"}
+    assert {order.worker_id for order in had} == {worker.id for worker in workers}
+
+
+def test_where_nobody_can_be_asked_nothing_is_shut_down(api, command):
+    worker = api.worker("plant-1")
+    status, _, said = command("shutdown-all-workers")
+    assert status == 1
+    assert "--yes" in said
+    assert api.store.waiting_orders([worker.id]) == []
+
+
+def test_where_no_worker_is_linked_there_is_nothing_to_ask(api, command):
+    status, _, said = command("shutdown-all-workers", "--yes")
+    assert (status, said.strip()) == (1, "No worker is linked.")
+
+
+# What they show
+
+
+def test_lists_say_what_fits(api, command):
+    api.worker("plant-1", queues=("plc",))
+    api.worker("plant-2", queues=("plc",), state=WorkerState.MAINTENANCE_MODE)
+    api.worker("office", queues=("default",))
+    for _ in range(3):
+        api.queue(queue="plc")
+    api.queue(queue="default", dag_id="other")
+
+    _, rows, _ = command("list-workers", "-q", "plc", "-s", "idle")
+    assert [row["name"] for row in rows] == ["plant-1"]
+    _, rows, _ = command("list-queues")
+    found = {row["queue"]: (row["queued"], row["running"], row["workers"], row["ready_workers"]) for row in rows}
+    assert found == {"plc": ("3", "0", "2", "1"), "default": ("1", "0", "1", "1")}
+    _, rows, said = command("list-jobs", "-q", "plc", "--limit", "2")
+    assert {(row["queue"], row["state"]) for row in rows} == {("plc", "queued")}
+    assert "newest 2 of 3" in said
+    _, rows, _ = command("list-jobs", "--dag-id", "other")
+    assert [row["dag_id"] for row in rows] == ["other"]
+    for output in ("table", "plain", "yaml"):
+        _, text, _ = command("list-workers", output=output)
+        assert "plant-2" in text
+    status, _, said = command("list-workers", "-s", "asleep")
+    assert status == 1
+    assert "maintenance mode" in said
+
+
+def test_the_oldest_of_a_queue_is_shown(api, command):
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    api.queue(queue="plc")
+    ((row,),) = (command("list-queues")[1],)
+    (job,) = api.store.find_jobs(JobFilter(), limit=1).items
+    assert row["oldest_queued_at"] == job.queued_at.isoformat(timespec="seconds")
+    assert datetime.fromisoformat(row["oldest_queued_at"]) >= before.replace(microsecond=0)
+
+
+def test_a_task_is_explained_in_one_sentence(api, command):
+    status, text, _ = command("explain-job", "no-dag", "run", "task", output=None)
+    assert status == 0
+    assert text.strip().startswith("Airflow has no such task instance")
+    assert len(text.strip().splitlines()) == 1
