@@ -1,27 +1,74 @@
-"""The page that says what happens when something fails names the tests that show it. They exist."""
+"""The pages that name the tests which show what they say: the tests exist, and nothing is left out."""
 
 from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "what-happens-when.md"
+from airflow_edge.cli.fleet_definition import FLEET_COMMANDS
+from airflow_edge.protocol.states import WORKER_TRANSITIONS
+
+DOCS = Path(__file__).parents[2] / "docs"
+FAILURES = DOCS / "explanation" / "what-happens-when.md"
+FLEET = DOCS / "how-to" / "run-a-fleet.md"
 LINK = re.compile(r"\[(?P<name>test_\w+)\]\((?P<file>[^)]+)\)")
+CELL = re.compile(r"(?<!\\)\|")
 
 
+@cache
 def functions(file: Path) -> set[str]:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
+def tables(page: Path, first: str) -> list[list[str]]:
+    """The rows of the page's tables whose first column is called so; each has to name tests that exist."""
+    rows: list[list[str]] = []
+    inside = False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in CELL.split(line)[1:-1]]
+        if not line.startswith("|"):
+            inside = False
+        elif cells[0] == first:
+            inside, width = True, len(cells)
+        elif inside and not cells[0].startswith("---"):
+            assert len(cells) == width, line
+            rows.append(cells)
+            check_links(page, cells[-1])
+    return rows
+
+
+def check_links(page: Path, text: str) -> None:
+    links = LINK.findall(text)
+    assert links, f"no test shows this: {text}"
+    for name, file in links:
+        assert name in functions((page.parent / file).resolve()), f"{file} has no {name}"
+
+
 def test_every_failure_is_shown_by_a_test_that_is_there() -> None:
-    rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
-    failures = [row for row in rows if not row.startswith("| what fails |")]
-    assert len(failures) > 20
-    for row in failures:
-        assert len(re.findall(r"(?<!\\)\|", row)) == 5, row
-        links = LINK.findall(row)
-        assert links, f"no test shows this: {row}"
-        for name, file in links:
-            assert name in functions(PAGE.parent / file), f"{file} has no {name}"
+    rows = tables(FAILURES, "what fails")
+    assert len(rows) > 20
+    assert {len(row) for row in rows} == {4}
+
+
+def test_every_step_of_a_worker_is_shown_by_a_test_that_is_there() -> None:
+    steps = [
+        (state.value, event.value, after.value)
+        for state, events in WORKER_TRANSITIONS.items()
+        for event, after in events.items()
+    ]
+    assert sorted((before, event, after) for before, event, after, _ in tables(FLEET, "from")) == sorted(steps)
+
+
+def test_every_command_about_workers_is_shown_by_a_test_that_is_there() -> None:
+    shown = {command.strip("`") for command, _ in tables(FLEET, "command")}
+    assert {f"airflow edge {command.name}" for command in FLEET_COMMANDS} <= shown
+    assert {f"airflow-edge {command}" for command in ("maintenance", "status", "stop")} <= shown
+
+
+def test_what_is_said_of_versions_is_shown_by_tests_that_are_there() -> None:
+    for line in FLEET.read_text(encoding="utf-8").split("## Which test shows what")[0].splitlines():
+        for name, file in LINK.findall(line):
+            check_links(FLEET, f"[{name}]({file})")
