@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -179,7 +180,16 @@ def pages() -> dict[Path, str]:
         REFERENCE / "states.md": states_page(),
         REFERENCE / "commands.md": commands_page(),
         REFERENCE / "gateway-openapi.json": document(),
+        REFERENCE / "rest-api-openapi.json": rest_api_document(),
     }
+
+
+def rest_api_document() -> str:
+    """Give the OpenAPI document of the API for people and scripts."""
+    from airflow_edge.admin.app import create_app
+
+    made = {**create_app().openapi(), "servers": [{"url": "/edge_worker/api"}]}
+    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
 
 
 def main() -> int:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,6 +12,7 @@ from airflow_edge.dispatch.metrics import Recorder
 from airflow_edge.protocol.messages import Metrics
 from airflow_edge.protocol.states import WorkerState
 
+DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "rest-api-openapi.json"
 CHANGES: dict[str, dict[str, Any]] = {
     "/workers/maintenance": {"workers": ["w"], "comment": "new disk"},
     "/workers/maintenance/comment": {"workers": ["w"], "comment": "new disk"},
@@ -35,10 +37,14 @@ READS = {
 }
 
 
-def endpoints(api):
+def document():
     from airflow_edge.admin.app import create_app
 
-    paths = create_app().openapi()["paths"]
+    return create_app().openapi()
+
+
+def endpoints(api):
+    paths = document()["paths"]
     return [(method.upper(), path) for path, methods in paths.items() for method in methods]
 
 
@@ -64,6 +70,13 @@ def test_a_viewer_reads_everything_and_changes_nothing(api):
             assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), path
     assert api.store.orders(worker.id, limit=1) == []
     assert api.audit() == []
+
+
+def test_the_document_in_the_docs_is_current(api):
+    kept = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+    made = document()
+    assert kept["servers"] == [{"url": "/edge_worker/api"}]
+    assert (kept["paths"], kept["components"]) == (made["paths"], made["components"]), "run: make docs"
 
 
 def test_every_change_is_known_to_these_tests(api):
