@@ -47,6 +47,11 @@ def check_links(page: Path, text: str) -> None:
         assert name in functions((page.parent / file).resolve()), f"{file} has no {name}"
 
 
+def check_for_real_agents(rows: list[list[str]]) -> None:
+    for row in rows:
+        assert "/tests/integration/fleet/" in row[-1], f"no real agent shows this: {row}"
+
+
 def test_every_failure_is_shown_by_a_test_that_is_there() -> None:
     rows = tables(FAILURES, "what fails")
     assert len(rows) > 20
@@ -59,11 +64,15 @@ def test_every_step_of_a_worker_is_shown_by_a_test_that_is_there() -> None:
         for state, events in WORKER_TRANSITIONS.items()
         for event, after in events.items()
     ]
-    assert sorted((before, event, after) for before, event, after, _ in tables(FLEET, "from")) == sorted(steps)
+    rows = tables(FLEET, "from")
+    assert sorted((before, event, after) for before, event, after, _ in rows) == sorted(steps)
+    check_for_real_agents(rows)
 
 
 def test_every_command_about_workers_is_shown_by_a_test_that_is_there() -> None:
-    shown = {command.strip("`") for command, _ in tables(FLEET, "command")}
+    rows = tables(FLEET, "command")
+    check_for_real_agents(rows)
+    shown = {command.strip("`") for command, _ in rows}
     assert {f"airflow edge {command.name}" for command in FLEET_COMMANDS} <= shown
     assert {f"airflow-edge {command}" for command in ("maintenance", "status", "stop")} <= shown
 

@@ -8,7 +8,7 @@ import pytest
 from airflow_edge.dispatch.model import OrderState
 from airflow_edge.dispatch.orders import Wish
 from airflow_edge.protocol.errors import IllegalTransitionError
-from airflow_edge.protocol.states import WorkerState
+from airflow_edge.protocol.states import MAINTENANCE, OFFLINE_AS, REQUESTS, WorkerState
 from airflow_edge.store.sql import SqlStore
 from tests.contract.world import NOW, capacity, claim, enrolled, facts, new_job, queue
 
@@ -213,16 +213,26 @@ def test_what_is_taken_back_from_an_offline_worker_takes_its_comment_along(store
 
 
 @pytest.mark.parametrize(
-    ("before", "kind", "gone"),
+    ("before", "kinds", "gone"),
     [
-        (WorkerState.IDLE, "maintenance", WorkerState.OFFLINE_MAINTENANCE),
-        (WorkerState.MAINTENANCE_MODE, "exit maintenance", WorkerState.OFFLINE),
-        (WorkerState.UNKNOWN, None, WorkerState.OFFLINE),
+        (WorkerState.IDLE, ["maintenance"], WorkerState.OFFLINE_MAINTENANCE),
+        (WorkerState.MAINTENANCE_MODE, ["exit maintenance"], WorkerState.OFFLINE),
+        (WorkerState.MAINTENANCE_MODE, ["shutdown"], WorkerState.OFFLINE_MAINTENANCE),
+        (WorkerState.IDLE, ["maintenance", "shutdown"], WorkerState.OFFLINE_MAINTENANCE),
+        (WorkerState.MAINTENANCE_MODE, ["exit maintenance", "shutdown"], WorkerState.OFFLINE),
+        (WorkerState.UNKNOWN, [], WorkerState.OFFLINE),
     ],
 )
-def test_one_that_goes_before_it_has_heard_is_what_it_was_asked_to_be(store: SqlStore, before, kind, gone) -> None:
+def test_one_that_goes_before_it_has_heard_is_what_it_was_asked_to_be(store: SqlStore, before, kinds, gone) -> None:
     worker, link = linked(store, state=before)
-    if kind:
+    for kind in kinds:
         give(store, worker, kind)
-    store.unlink(worker.id, link.link_id, WorkerState.OFFLINE, now=LATER)
+    store.seen({worker.id: before}, {}, {worker.id: "moved"} if before in MAINTENANCE else {}, now=NOW)
+    store.unlink(worker.id, link.link_id, OFFLINE_AS[before], now=LATER)
     assert seen(store, worker)[0] is gone
+    found = store.worker(worker.id)
+    assert found is not None
+    assert found.asked_state in {None, *REQUESTS} - {WorkerState.SHUTDOWN_REQUEST}
+    assert {order.kind for order in store.waiting_orders([worker.id])} == set(kinds) - {"shutdown"}
+    if gone is WorkerState.OFFLINE:
+        assert (found.maintenance_comment, found.maintenance_cause) == ("", None)

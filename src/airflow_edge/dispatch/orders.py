@@ -15,11 +15,12 @@ _EVENTS: Final[Mapping[OrderKind, WorkerEvent]] = {
     "exit maintenance": WorkerEvent.EXIT_ASKED,
     "shutdown": WorkerEvent.SHUTDOWN_ASKED,
 }
-_REQUESTS: Final[Mapping[OrderKind, WorkerState]] = {
+ASKED_STATES: Final[Mapping[OrderKind, WorkerState]] = {
     "maintenance": WorkerState.MAINTENANCE_REQUEST,
     "exit maintenance": WorkerState.MAINTENANCE_EXIT,
     "shutdown": WorkerState.SHUTDOWN_REQUEST,
 }
+"""The state that an order gives a worker which has not answered it; of the first two at most one waits."""
 RIVALS: Final[Mapping[OrderKind, frozenset[OrderKind]]] = {
     "maintenance": frozenset({"maintenance", "exit maintenance", "maintenance comment"}),
     "exit maintenance": frozenset({"maintenance", "exit maintenance", "maintenance comment"}),
@@ -59,7 +60,7 @@ def effect(state: WorkerState, kind: OrderKind, *, revoked: bool) -> Effect:
     if revoked:
         raise IllegalTransitionError(f"'{kind}' is not possible: the worker is revoked")
     if kind in _EVENTS:
-        return Effect(next_worker_state(state, _EVENTS[kind]), _REQUESTS[kind])
+        return Effect(next_worker_state(state, _EVENTS[kind]), ASKED_STATES[kind])
     if kind == "maintenance comment" and state not in MAINTENANCE:
         raise IllegalTransitionError(f"'{kind}' is not possible in state '{state}': the worker is not in maintenance")
     if kind == "restart" and state in {WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE}:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from airflow_edge.dispatch.liveness import Patience
 from airflow_edge.dispatch.model import LinkFacts, OrderState, Worker
+from airflow_edge.dispatch.orders import ASKED_STATES
 from airflow_edge.protocol.messages import MaintenanceCause
 from airflow_edge.protocol.states import OFFLINE_AS, WORKER_TRANSITIONS, WorkerEvent, WorkerState
 from airflow_edge.store.tables import WorkerMetricRow, WorkerOrderRow, WorkerRow
@@ -94,18 +95,11 @@ class Workers:
             if state is WorkerState.UNKNOWN:
                 row.state = row.asked_state or state
                 return
-            row.state = OFFLINE_AS[row.asked_state or state]
             if row.asked_state is WorkerState.SHUTDOWN_REQUEST:
-                row.asked_state = None
-                session.execute(
-                    update(WorkerOrderRow)
-                    .where(
-                        WorkerOrderRow.worker_id == worker_id,
-                        WorkerOrderRow.kind == "shutdown",
-                        WorkerOrderRow.state == OrderState.WAITING,
-                    )
-                    .values(state=OrderState.DONE, finished_at=now)
-                )
+                _note_shutdown(session, row, now)
+            row.state = OFFLINE_AS[row.asked_state or state]
+            if row.state is WorkerState.OFFLINE:
+                row.maintenance_comment, row.maintenance_cause = "", None
 
         self._transactions.write(work)
 
@@ -263,6 +257,18 @@ def to_duration(seconds: int | None) -> timedelta | None:
 def to_seconds(duration: timedelta | None) -> int | None:
     """Give what a column holds of a duration: whole seconds."""
     return None if duration is None else round(duration.total_seconds())
+
+
+def _note_shutdown(session: Session, row: WorkerRow, now: datetime) -> None:
+    """Count an order to shut down as done; what was asked before it goes on waiting."""
+    waiting = (WorkerOrderRow.worker_id == row.id, WorkerOrderRow.state == OrderState.WAITING)
+    session.execute(
+        update(WorkerOrderRow)
+        .where(*waiting, WorkerOrderRow.kind == "shutdown")
+        .values(state=OrderState.DONE, finished_at=now)
+    )
+    left = session.scalar(select(WorkerOrderRow.kind).where(*waiting, WorkerOrderRow.kind.in_(ASKED_STATES)))
+    row.asked_state = ASKED_STATES[left] if left else None
 
 
 def _reported(state: WorkerState) -> ColumnElement[WorkerState]:

@@ -32,7 +32,7 @@ HEARTBEAT = 0.25
 class FleetWorker:
     """One enrolled worker: its agent, its runtime, and what the centre and people can do with it."""
 
-    def __init__(self, centre: Centre, folder: Path, **environment: str) -> None:
+    def __init__(self, centre: Centre, folder: Path, *, gateway: str = "", **environment: str) -> None:
         self.centre = centre
         self.queue = centre.queue_name()
         self.site = centre.trusted_site(self.queue)
@@ -41,7 +41,7 @@ class FleetWorker:
         self.identity = Identity(
             worker_id=self.site.worker_id,
             name=self.site.name,
-            api_url=centre.gateway,
+            api_url=gateway or centre.gateway,
             queues=(self.queue,),
             private_key=self.site.key.private_bytes_raw().hex(),
         )
@@ -157,9 +157,12 @@ class FleetWorker:
 
 
 @asynccontextmanager
-async def enrolled(centre: Centre, folder: Path, **environment: str):
-    """A worker whose runtime is there, and whose agent was not started yet."""
-    worker = FleetWorker(centre, folder, **environment)
+async def enrolled(centre: Centre, folder: Path, *, gateway: str = "", **environment: str):
+    """A worker whose runtime is there, and whose agent was not started yet.
+
+    :param gateway: where the worker finds the centre, if that is not at the fleet's own gateway
+    """
+    worker = FleetWorker(centre, folder, gateway=gateway, **environment)
     await worker.runtime.start()
     try:
         yield worker
@@ -173,9 +176,9 @@ async def enrolled(centre: Centre, folder: Path, **environment: str):
 
 
 @asynccontextmanager
-async def linked(centre: Centre, folder: Path, **environment: str):
-    """A worker that is idle."""
-    async with enrolled(centre, folder, **environment) as worker:
+async def linked(centre: Centre, folder: Path, *, gateway: str = "", **environment: str):
+    """A worker that is idle; see `enrolled`."""
+    async with enrolled(centre, folder, gateway=gateway, **environment) as worker:
         await worker.start()
         await worker.becomes("idle")
         yield worker
