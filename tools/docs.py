@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from airflow_edge import settings
+from airflow_edge.cli.command import plain
+from airflow_edge.cli.example import from_epilog
 from airflow_edge.protocol import states
 
 State = TypeVar("State", bound=StrEnum)
@@ -112,7 +114,7 @@ def parser_sections(parser: argparse.ArgumentParser, depth: int = 2) -> Iterator
         yield f"{'#' * depth} `{parser.prog}`"
         yield ""
         if text := parser.description:
-            yield " ".join(text.split())
+            yield " ".join(plain(text).split())
             yield ""
         yield "```"
         yield " ".join(parser.format_usage().split()[1:])
@@ -122,11 +124,8 @@ def parser_sections(parser: argparse.ArgumentParser, depth: int = 2) -> Iterator
             if isinstance(action, argparse._HelpAction) or action.nargs == argparse.REMAINDER:
                 continue
             flags = ", ".join(action.option_strings) or action.metavar or action.dest
-            yield f"- `{flags}`: {' '.join((action.help or '').split())}"
-        if parser.epilog:
-            yield ""
-            yield parser.epilog.strip()
-        yield ""
+            yield f"- `{flags}`: {' '.join(plain(action.help or '').split())}"
+        yield from ["", "Example:", "", "```console", from_epilog(plain(parser.epilog or "")), "```", ""]
     for group in groups:
         for command in dict.fromkeys(group.choices.values()):
             yield from parser_sections(command, depth)

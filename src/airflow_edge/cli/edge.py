@@ -6,9 +6,10 @@ import argparse
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from airflow_edge import __version__
+from airflow_edge.cli.example import as_epilog
 
 EXIT_STATUSES: Final = """\
 exit statuses:
@@ -29,6 +30,19 @@ LONGEST_TIMEOUT: Final = 7 * 86_400
 
 INTERRUPTED: Final = 130
 """The exit status of a program that was ended by Ctrl-C, as shells give it."""
+
+
+class Command(NamedTuple):
+    """How a command is described: never without an example."""
+
+    name: str
+    handler: str
+    """`module:function`, imported only when the command is called."""
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    text: str
+    """What it does, in a line."""
+    example: str
+    """See `as_epilog`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,22 +82,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, handler, add_arguments, text in (
-        ("enroll", "airflow_edge.cli.enroll:enroll", add_enroll_arguments, "make this machine a worker of an Airflow"),
-        ("worker", "airflow_edge.cli.worker:work", add_worker_arguments, "run the worker"),
-        ("stop", "airflow_edge.cli.worker:stop", add_stop_arguments, "have the worker finish its tasks and end"),
-        (
-            "maintenance",
-            "airflow_edge.cli.worker:maintenance",
-            add_maintenance_arguments,
-            "have the worker take no new task, or take tasks again",
-        ),
-        ("status", "airflow_edge.cli.worker:status", add_status_arguments, "print what the worker does, as JSON"),
-        ("logs", "airflow_edge.cli.logs:logs", add_logs_arguments, "list the logs of jobs that are here, or print one"),
-    ):
-        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        add_arguments(command)
-        command.set_defaults(handler=handler)
+    for each in COMMANDS:
+        command = commands.add_parser(
+            each.name,
+            help=each.text,
+            description=f"{each.text[0].upper()}{each.text[1:]}.",
+            epilog=as_epilog(each.example),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        each.add_arguments(command)
+        command.set_defaults(handler=each.handler)
     return parser
 
 
@@ -180,6 +188,66 @@ def _add_ca_file(parser: argparse.ArgumentParser) -> None:
 
 def _add_state_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state-dir", metavar="FOLDER", help="the worker's own folder (default: [edge] state_dir)")
+
+
+COMMANDS: Final = (
+    Command(
+        "enroll",
+        "airflow_edge.cli.enroll:enroll",
+        add_enroll_arguments,
+        "make this machine a worker of an Airflow",
+        """
+$ airflow-edge enroll https://airflow.example.org edge_9fKx2VbT
+enrolled as 'factory-7' for the queue plc; start the worker with
+`airflow-edge worker`
+""",
+    ),
+    Command(
+        "worker",
+        "airflow_edge.cli.worker:work",
+        add_worker_arguments,
+        "run the worker",
+        "$ airflow-edge worker --concurrency 8 --queues plc,camera",
+    ),
+    Command(
+        "stop",
+        "airflow_edge.cli.worker:stop",
+        add_stop_arguments,
+        "have the worker finish its tasks and end",
+        """
+$ airflow-edge stop --wait --timeout 600
+the worker 'factory-7' (pid 4711) ends, after 2 tasks; those that are left in
+600 s are ended
+""",
+    ),
+    Command(
+        "maintenance",
+        "airflow_edge.cli.worker:maintenance",
+        add_maintenance_arguments,
+        "have the worker take no new task, or take tasks again",
+        """
+$ airflow-edge maintenance on --comments "new disk" --wait
+the worker 'factory-7' is in state 'maintenance mode', with 0 tasks
+""",
+    ),
+    Command(
+        "status",
+        "airflow_edge.cli.worker:status",
+        add_status_arguments,
+        "print what the worker does, as JSON",
+        """
+$ airflow-edge status | jq .state
+"running"
+""",
+    ),
+    Command(
+        "logs",
+        "airflow_edge.cli.logs:logs",
+        add_logs_arguments,
+        "list the logs of jobs that are here, or print one",
+        "$ airflow-edge logs 'presses/*/read_plc' --follow",
+    ),
+)
 
 
 if __name__ == "__main__":
