@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+# How long an example takes says something about the machine, and nothing about the code.
+settings.register_profile("airflow-edge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("airflow-edge")
 
 
 class FolderScheduling(LoadScopeScheduling):
