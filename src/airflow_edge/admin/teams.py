@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
-from airflow.api_fastapi.auth.managers.models.resource_details import PoolDetails
+from typing import TYPE_CHECKING
+
 from airflow.configuration import conf
 from airflow.models.team import Team
+
+if TYPE_CHECKING:
+    from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 
 
 def may_change(user: BaseUser, team_name: str | None) -> bool:
@@ -16,6 +18,10 @@ def may_change(user: BaseUser, team_name: str | None) -> bool:
     """
     if team_name is None or not _in_use():
         return True
+    # The command line has no users, and Airflow's web service takes a second to import.
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.models.resource_details import PoolDetails
+
     return get_auth_manager().is_authorized_pool(method="PUT", user=user, details=PoolDetails(team_name=team_name))
 
 

@@ -13,8 +13,8 @@ from airflow.utils.platform import getuser
 from sqlalchemy.orm import Session
 
 from airflow_edge.admin.airflow_facts import task_facts
-from airflow_edge.admin.app import read_patience
 from airflow_edge.admin.audit import record
+from airflow_edge.admin.config import read_patience
 from airflow_edge.admin.fleet import Fleet, Outcome, UnknownWorkerError
 from airflow_edge.cli.printing import as_text, audited, print_as, say
 from airflow_edge.dispatch.model import MAX_QUEUE_LENGTH, Worker

@@ -20,7 +20,7 @@ from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import delete, update
 
 from airflow_edge.admin.airflow_facts import task_facts
-from airflow_edge.admin.app import read_patience
+from airflow_edge.admin.config import read_patience
 from airflow_edge.admin.fleet import Fleet
 from airflow_edge.dispatch.explain import Explanation
 from airflow_edge.dispatch.model import Capacity, Worker
