@@ -236,3 +236,27 @@ def test_one_that_goes_before_it_has_heard_is_what_it_was_asked_to_be(store: Sql
     assert {order.kind for order in store.waiting_orders([worker.id])} == set(kinds) - {"shutdown"}
     if gone is WorkerState.OFFLINE:
         assert (found.maintenance_comment, found.maintenance_cause) == ("", None)
+
+
+def test_what_was_asked_of_a_revoked_worker_is_not_asked_of_the_next_of_its_name(store: SqlStore) -> None:
+    worker, _ = linked(store, state=WorkerState.MAINTENANCE_MODE)
+    give(store, worker, "maintenance comment", "stolen?")
+    order = give(store, worker, "shutdown")
+    assert order is not None
+    store.revoke_worker(worker.name, now=LATER)
+    assert seen(store, worker) == (WorkerState.OFFLINE, "")
+    refused = store.order(order.id)
+    assert refused is not None
+    assert (refused.state, refused.detail) == (OrderState.REFUSED, "the worker was revoked")
+    again = store.enroll_trusted(worker.name, b"another key".ljust(32), ["default"], now=LATER).worker
+    assert again is not None
+    store.link(again.id, facts(), now=LATER)
+    assert store.waiting_orders([again.id]) == []
+    assert seen(store, again) == (WorkerState.IDLE, "")
+
+
+def test_a_revoked_worker_is_handed_no_job_whatever_its_gateway_believes(store: SqlStore, sessions) -> None:
+    worker, _ = linked(store)
+    queue(sessions, new_job())
+    store.revoke_worker(worker.name, now=NOW)
+    assert claim(store, capacity(worker.id)) == []

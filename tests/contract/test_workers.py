@@ -3,10 +3,12 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import uuid4
 
+from sqlalchemy.orm import Session, sessionmaker
+
 from airflow_edge.dispatch.liveness import Patience
-from airflow_edge.protocol.states import WorkerState
+from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.store.sql import SqlStore
-from tests.contract.world import NOW, enrolled, facts
+from tests.contract.world import NOW, accepted, capacity, claim, enrolled, facts, new_job, queue, state
 
 PATIENCE = Patience(timedelta(seconds=15), timedelta(seconds=900))
 
@@ -116,3 +118,24 @@ def test_a_worker_keeps_one_queue_at_least(store: SqlStore) -> None:
     assert found is not None
     assert found.queues == ("a", "b")
     assert store.change_queues(uuid4(), add=["a"], now=NOW) is None
+
+
+def test_one_that_is_revoked_or_removed_is_not_seen_again(store: SqlStore) -> None:
+    here, revoked = enrolled(store), enrolled(store)
+    store.revoke_worker(revoked.name, now=NOW)
+    gone, states = uuid4(), dict.fromkeys((here.id, revoked.id), WorkerState.IDLE)
+    assert set(store.seen({**states, gone: WorkerState.IDLE}, {}, now=NOW)) == {revoked.id, gone}
+    assert [found.state for found in (store.worker(here.id), store.worker(revoked.id)) if found] == ["idle", "offline"]
+    assert store.seen({here.id: WorkerState.RUNNING}, {}, now=NOW) == []
+
+
+def test_a_worker_whose_jobs_have_not_ended_is_not_removed(store: SqlStore, sessions: sessionmaker[Session]) -> None:
+    worker = enrolled(store)
+    queue(sessions, new_job())
+    [job] = claim(store, capacity(worker.id))
+    store.settle(worker.id, [accepted(job)], now=NOW)
+    assert "revoke-worker" in store.remove_worker(worker.id, now=NOW)
+    assert store.worker(worker.id) is not None
+    store.revoke_worker(worker.name, now=NOW)
+    assert store.remove_worker(worker.id, now=NOW) == ""
+    assert (store.worker(worker.id), state(sessions, job.id)) == (None, JobState.LOST)

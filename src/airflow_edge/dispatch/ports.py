@@ -118,8 +118,10 @@ class WorkerRegistry(Protocol):
         causes: Mapping[UUID, MaintenanceCause] | None = None,
         *,
         now: datetime,
-    ) -> None:
+    ) -> list[UUID]:
         """Note in one transaction that these workers are linked and what they do.
+
+        Gives those that may not be: they were revoked, or removed.
 
         :param comments: on the maintenance of those that are in one; None leaves comments and causes as they are
         :param causes: of their maintenance
@@ -190,7 +192,7 @@ class WorkerAdministration(Protocol):
         """
 
     def remove_worker(self, worker_id: UUID, *, now: datetime) -> str:
-        """Forget a worker that is offline or revoked; give the reason why not, if there is one."""
+        """Forget a worker that is offline or revoked and has no job; give the reason why not, if there is one."""
 
 
 class Overview(Protocol):

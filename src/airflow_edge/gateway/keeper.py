@@ -183,8 +183,11 @@ class Keeper:
         if states:
             comments = {link.worker.id: link.comment for link in links if link.comment}
             causes = {link.worker.id: link.cause for link in links if link.cause is not None}
-            await self._calls.run(self._store.seen, states, systems, comments, causes, now=now)
+            unwanted = await self._calls.run(self._store.seen, states, systems, comments, causes, now=now)
             for link in links:
+                if link.worker.id in unwanted:
+                    # One that was removed at once after it was revoked is not among those that have changed.
+                    link.close(connection.REVOKED, "revoked")
                 link.noted = (states[link.worker.id], comments.get(link.worker.id, ""))
         await self._keep_metrics(links)
         await self._calls.run(self._store.keep_alive, alive, self._config.patience, now=now)

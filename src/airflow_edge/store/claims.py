@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import case, select, update
+from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Session
 
 from airflow_edge.dispatch.matching import match
@@ -68,11 +68,10 @@ def _claim(session: Session, capacities: Sequence[Capacity], lease_until: dateti
 
 
 def _willing(session: Session, capacities: Sequence[Capacity]) -> list[Capacity]:
-    """Leave out workers that were just told to take no job, of which their gateways may not know yet."""
+    """Leave out workers that were just revoked or told to take no job, of which their gateways may not know yet."""
     ids = [capacity.worker_id for capacity in capacities if capacity.free_slots > 0]
-    asked = set(
-        session.scalars(select(WorkerRow.id).where(WorkerRow.id.in_(ids), WorkerRow.asked_state.in_(_TAKES_NONE)))
-    )
+    to_get_none = or_(WorkerRow.asked_state.in_(_TAKES_NONE), WorkerRow.revoked_at.is_not(None))
+    asked = set(session.scalars(select(WorkerRow.id).where(WorkerRow.id.in_(ids), to_get_none)))
     return [capacity for capacity in capacities if capacity.worker_id not in asked]
 
 

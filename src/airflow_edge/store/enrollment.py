@@ -11,11 +11,11 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from airflow_edge.dispatch.model import EnrollToken
+from airflow_edge.dispatch.model import EnrollToken, OrderState
 from airflow_edge.dispatch.ports import Enrollment
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_job_state
-from airflow_edge.store.tables import EnrollTokenRow, JobRow, WorkerRow
+from airflow_edge.store.tables import EnrollTokenRow, JobRow, WorkerOrderRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
 from airflow_edge.store.workers import to_duration, to_seconds, to_worker
 
@@ -110,7 +110,8 @@ class EnrollmentDesk:
     def revoke_worker(self, name: str, *, now: datetime) -> bool:
         """Revoke a worker's key at once; False if there is no worker of that name.
 
-        Its jobs are not waited for: those it has not accepted go back into the queue, the others are lost.
+        Its jobs are not waited for: those it has not accepted go back into the queue, the others are lost. What people
+        wanted of it is refused: it is not for the machine that may enrol under its name next.
         """
 
         def work(session: Session) -> bool:
@@ -119,7 +120,9 @@ class EnrollmentDesk:
                 return False
             if row.revoked_at is None:
                 row.revoked_at = row.changed_at = now
-                row.state = WorkerState.OFFLINE
+                row.state, row.asked_state = WorkerState.OFFLINE, None
+                row.maintenance_comment, row.maintenance_cause = "", None
+                _refuse_orders(session, row.id, now)
             _take_jobs_back(session, row.id, now)
             return True
 
@@ -204,6 +207,14 @@ def _register(
     row.enroll_token_id = token_id
     row.changed_at = now
     return row
+
+
+def _refuse_orders(session: Session, worker_id: UUID, now: datetime) -> None:
+    session.execute(
+        update(WorkerOrderRow)
+        .where(WorkerOrderRow.worker_id == worker_id, WorkerOrderRow.state == OrderState.WAITING)
+        .values(state=OrderState.REFUSED, detail="the worker was revoked", finished_at=now)
+    )
 
 
 def _take_jobs_back(session: Session, worker_id: UUID, now: datetime) -> None:

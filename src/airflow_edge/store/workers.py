@@ -16,9 +16,9 @@ from airflow_edge.dispatch.liveness import Patience
 from airflow_edge.dispatch.model import LinkFacts, OrderState, Worker
 from airflow_edge.dispatch.orders import ASKED_STATES
 from airflow_edge.protocol.messages import MaintenanceCause
-from airflow_edge.protocol.states import OFFLINE_AS, WORKER_TRANSITIONS, WorkerEvent, WorkerState
-from airflow_edge.store.tables import WorkerMetricRow, WorkerOrderRow, WorkerRow
-from airflow_edge.store.transactions import Transactions
+from airflow_edge.protocol.states import JOB_HELD, OFFLINE_AS, WORKER_TRANSITIONS, WorkerEvent, WorkerState
+from airflow_edge.store.tables import JobRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
+from airflow_edge.store.transactions import Transactions, changed_rows
 from airflow_edge.store.worker_logs import to_request
 
 _REMOVABLE: Final = frozenset({WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE})
@@ -111,12 +111,16 @@ class Workers:
         causes: Mapping[UUID, MaintenanceCause] | None = None,
         *,
         now: datetime,
-    ) -> None:
-        """Note in one transaction that these workers are linked and what they do."""
-        if not states:
-            return
+    ) -> list[UUID]:
+        """Note in one transaction that these workers are linked and what they do.
 
-        def work(session: Session) -> None:
+        Gives those that may not be: they were revoked, or removed.
+        """
+        if not states:
+            return []
+
+        def work(session: Session) -> list[UUID]:
+            unwanted = []
             for worker_id in sorted(states):
                 values: dict[str, Any] = {"state": _reported(states[worker_id]), "last_seen_at": now}
                 if comments is not None:
@@ -130,9 +134,12 @@ class Workers:
                     )
                 if worker_id in systems:
                     values["system"] = _storable(systems[worker_id])
-                session.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(values))
+                this = WorkerRow.id == worker_id, WorkerRow.revoked_at.is_(None)
+                if not changed_rows(session.execute(update(WorkerRow).where(*this).values(values))):
+                    unwanted.append(worker_id)
+            return unwanted
 
-        self._transactions.write(work)
+        return self._transactions.write(work)
 
     def set_disconnect_grace(self, names: Collection[str], grace: timedelta | None) -> list[str]:
         """Give workers a grace of their own, or none; if some do not exist, change nothing and give their names."""
@@ -195,7 +202,7 @@ class Workers:
         return self._transactions.write(work)
 
     def remove_worker(self, worker_id: UUID, *, now: datetime) -> str:
-        """Forget a worker that is offline or revoked; give the reason why not, if there is one."""
+        """Forget a worker that is offline or revoked and has no job; give the reason why not, if there is one."""
 
         def work(session: Session) -> str:
             row = session.scalar(select(WorkerRow).where(WorkerRow.id == worker_id).with_for_update())
@@ -203,6 +210,12 @@ class Workers:
                 return ""
             if row.revoked_at is None and row.state not in _REMOVABLE:
                 return f"it is {row.state}; shut it down first, or revoke it: airflow edge revoke-worker {row.name}"
+            held = select(func.count()).where(JobRow.worker_id == worker_id, JobRow.state.in_(JOB_HELD))
+            if jobs := session.scalar(held):
+                return (
+                    f"{jobs} of its jobs have not ended; wait until its grace is over, or give them up: "
+                    f"airflow edge revoke-worker {row.name}"
+                )
             session.execute(delete(WorkerOrderRow).where(WorkerOrderRow.worker_id == worker_id))
             session.execute(delete(WorkerMetricRow).where(WorkerMetricRow.worker_id == worker_id))
             session.delete(row)

@@ -190,6 +190,13 @@ async def test_a_revoked_worker_is_cut_off_within_two_seconds(centre, thief):
     assert centre.job(job.partition(":")[0]).state == "lost"
 
 
+async def test_one_that_is_removed_at_once_after_it_was_revoked_is_cut_off_too(centre, thief):
+    site, link, *_ = thief
+    assert centre.store.revoke_worker(site.name, now=datetime.now(UTC))
+    assert centre.store.remove_worker(site.id, now=datetime.now(UTC)) == ""
+    assert await link.closed(patience=60) == (4403, "revoked")
+
+
 async def test_a_revoked_key_opens_no_call_within_two_seconds_even_without_a_link(centre, victim):
     site, _, offer, _ = victim
     path, job = "/variables/none", f"{offer.job_id}:1"
