@@ -52,7 +52,7 @@ from airflow_edge.agent.events import (
 )
 from airflow_edge.agent.job import Job, accepted, story
 from airflow_edge.agent.jobs import Jobs
-from airflow_edge.agent.stance import Stance
+from airflow_edge.agent.stance import SHUTTING_DOWN, Stance
 from airflow_edge.agent.waiting import WaitingOffers, key_of
 from airflow_edge.protocol.local import Outcome
 from airflow_edge.protocol.messages import Ended, Obeyed, Offer, Order, Refused, Released, SiteMessage
@@ -389,6 +389,9 @@ class Core:
     def _obey(self, order: Order) -> str:
         match order.kind:
             case "restart" if self.stance.standing.restarted != order.order_id:
+                if self.leaving:
+                    # The next agent would know nothing of that.
+                    return SHUTTING_DOWN
                 self._do(Restart())
             case "rename":
                 self._do(Rename(order.text))

@@ -16,7 +16,7 @@ from airflow_edge.admin.airflow_facts import task_facts
 from airflow_edge.admin.audit import record
 from airflow_edge.admin.config import read_patience
 from airflow_edge.admin.fleet import Fleet, Outcome, UnknownWorkerError
-from airflow_edge.cli.printing import as_text, audited, print_as, say
+from airflow_edge.cli.printing import as_text, audited, harmless, print_as, say
 from airflow_edge.dispatch.model import MAX_QUEUE_LENGTH, Worker
 from airflow_edge.dispatch.orders import Wish
 from airflow_edge.dispatch.overview import JobFilter
@@ -100,7 +100,7 @@ def explain_job(args: argparse.Namespace) -> None:
         task = task_facts(session, args.dag_id, args.run_id, args.task_id, args.map_index)
     fleet = _fleet()
     job = fleet.newest_job(args.dag_id, args.run_id, args.task_id, args.map_index)
-    print(fleet.explain(task, job, patience=patience).sentence)
+    print(harmless(fleet.explain(task, job, patience=patience).sentence))
 
 
 @audited

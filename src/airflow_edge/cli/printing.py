@@ -10,10 +10,9 @@ from typing import Final
 
 from airflow.cli.simple_table import AirflowConsole
 from airflow.utils.cli import action_cli
+from rich.markup import escape
 
 Command = Callable[[argparse.Namespace], None]
-
-_FOR_PEOPLE: Final = frozenset({"table", "plain"})
 
 
 def audited(command: Command) -> Command:
@@ -24,7 +23,12 @@ def audited(command: Command) -> Command:
 
 def print_as(rows: Sequence[Mapping[str, object]], output: str) -> None:
     """Print rows as a table, as JSON, as YAML or plainly."""
-    AirflowConsole().print_as(data=rows, output=output, mapper=_as_text if output in _FOR_PEOPLE else None)
+    AirflowConsole().print_as(data=rows, output=output, mapper=_MAPPERS.get(output))
+
+
+def harmless(text: str) -> str:
+    """Give a text that a terminal shows and does not obey: sites and other people may have written it."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def say(text: str) -> None:
@@ -38,4 +42,12 @@ def as_text(moment: datetime | None) -> str:
 
 
 def _as_text(row: Mapping[str, object]) -> dict[str, str]:
-    return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in row.items()}
+    return {name: harmless(",".join(value) if isinstance(value, list) else str(value)) for name, value in row.items()}
+
+
+def _as_markup(row: Mapping[str, object]) -> dict[str, str]:
+    # Airflow's table takes what is in brackets for markup: it would swallow it, or fail.
+    return {name: escape(value) for name, value in _as_text(row).items()}
+
+
+_MAPPERS: Final = {"table": _as_markup, "plain": _as_text}

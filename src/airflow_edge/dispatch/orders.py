@@ -65,4 +65,6 @@ def effect(state: WorkerState, kind: OrderKind, *, revoked: bool) -> Effect:
         raise IllegalTransitionError(f"'{kind}' is not possible in state '{state}': the worker is not in maintenance")
     if kind == "restart" and state in {WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE}:
         raise IllegalTransitionError(f"'{kind}' is not possible in state '{state}': start the worker at its site")
+    if kind == "restart" and state in {WorkerState.SHUTDOWN_REQUEST, WorkerState.TERMINATING}:
+        raise IllegalTransitionError(f"'{kind}' is not possible in state '{state}': the worker is shutting down")
     return Effect(state, None)

@@ -198,6 +198,14 @@ async def test_an_order_that_comes_again_does_not_restart_the_agent_again(site):
     assert ("rename", "press-8") in await site.let(order("rename", "press-8"))
 
 
+async def test_one_that_shuts_down_does_not_begin_anew(site):
+    await site.let(offer(1))
+    await site.let(order("shutdown"))
+    did = await site.let(order("restart"))
+    assert "restart" not in did
+    assert [(answer.done, answer.detail) for answer in did] == [(False, "the worker is shutting down")]
+
+
 async def test_in_maintenance_no_job_is_taken(site):
     await site.let(order("maintenance", "x"))
     [refused] = await site.let(offer(1))
