@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Final, TypeVar, cast
@@ -12,16 +13,18 @@ from uuid import UUID
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_pool, requires_access_view
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 
 from airflow_edge import __version__
 from airflow_edge.admin.airflow_facts import task_facts
 from airflow_edge.admin.audit import record
-from airflow_edge.admin.fleet import Fleet, Outcome, UnknownWorkerError
+from airflow_edge.admin.fleet import Fleet, Outcome, UnknownWorkerError, is_of
 from airflow_edge.admin.schemas import (
     ExplanationDocument,
     JobDocument,
@@ -38,7 +41,7 @@ from airflow_edge.admin.schemas import (
     WithQueues,
     WorkerDocument,
 )
-from airflow_edge.admin.teams import may_change
+from airflow_edge.admin.teams import may_change, readable_teams
 from airflow_edge.dispatch.liveness import Patience
 from airflow_edge.dispatch.metrics import RESOLUTION, chart
 from airflow_edge.dispatch.model import Worker
@@ -48,6 +51,8 @@ from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.store.overview import JOB_ORDERS, WORKER_ORDERS
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.transactions import SessionFactory
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -60,12 +65,26 @@ _CODES: Final = {
     HTTPStatus.UNAUTHORIZED: "unauthenticated",
     HTTPStatus.FORBIDDEN: "forbidden",
     HTTPStatus.NOT_FOUND: "not_found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
     HTTPStatus.SERVICE_UNAVAILABLE: "not_ready",
 }
 
-Team = Annotated[str | None, Query(max_length=50, description="Only of this team")]
+_NO_NUL: Final = r"^[^\x00]*$"
+"""PostgreSQL has no such character."""
+Word = Annotated[str, Query(max_length=256, pattern=_NO_NUL)]
+Id = Annotated[str, Query(max_length=1000, pattern=_NO_NUL)]
+Name = Annotated[str, Path(max_length=200, pattern=_NO_NUL)]
+Team = Annotated[str | None, Query(max_length=50, pattern=_NO_NUL, description="Only of this team")]
 Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="How many to give")]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1, description="How many to leave out before")]
+
+
+def _teams(user: GetUserDep) -> frozenset[str] | None:
+    return readable_teams(user)
+
+
+Teams = Annotated[frozenset[str] | None, Depends(_teams)]
+"""Whose workers and jobs the caller may see besides those of no team; None for everybody's."""
 
 
 def create_api(session_factory: SessionFactory, patience: Patience) -> FastAPI:
@@ -83,9 +102,11 @@ def create_api(session_factory: SessionFactory, patience: Patience) -> FastAPI:
     store = SqlStore(session_factory)
     app.include_router(_reading(fleet, store, session_factory, patience))
     app.include_router(_changing(fleet, session_factory))
-    app.add_exception_handler(HTTPException, _refused)
+    # Its base class: what Starlette itself refuses, an unknown path say, is one too.
+    app.add_exception_handler(StarletteHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(UnknownWorkerError, _not_found)
+    app.add_exception_handler(SQLAlchemyError, _not_ready)
     return app
 
 
@@ -102,9 +123,10 @@ def _reading(fleet: Fleet, store: SqlStore, session_factory: SessionFactory, pat
 
     @router.get("/workers", operation_id="list_workers")
     async def list_workers(
-        name: Annotated[str | None, Query(max_length=200, description="With `*` and `?`")] = None,
+        teams: Teams,
+        name: Annotated[str | None, Query(max_length=200, pattern=_NO_NUL, description="With `*` and `?`")] = None,
         state: Annotated[list[WorkerState], Query()] = [],  # noqa: B006 - FastAPI copies defaults
-        queue: Annotated[str | None, Query(max_length=256)] = None,
+        queue: Word | None = None,
         team: Team = None,
         revoked: bool = True,
         order_by: Annotated[str, Query(pattern=_order_pattern(WORKER_ORDERS))] = "name",
@@ -112,19 +134,22 @@ def _reading(fleet: Fleet, store: SqlStore, session_factory: SessionFactory, pat
         offset: Offset = 0,
     ) -> PageOf[WorkerDocument]:
         """Give workers, filtered, sorted and in pages."""
-        wanted = WorkerFilter(name_pattern=name, states=frozenset(state), queue=queue, team_name=team, revoked=revoked)
+        wanted = WorkerFilter(
+            name_pattern=name, states=frozenset(state), queue=queue, team_name=team, teams=teams, revoked=revoked
+        )
         page = await _run(lambda: store.find_workers(wanted, order=order_by, limit=limit, offset=offset))
         return PageOf(items=[WorkerDocument.of(view) for view in page.items], total=page.total)
 
     @router.get("/workers/{name}/orders", operation_id="list_orders")
-    async def list_orders(name: str, limit: Limit = 100) -> list[OrderDocument]:
+    async def list_orders(name: Name, teams: Teams, limit: Limit = 100) -> list[OrderDocument]:
         """Give what was wanted of a worker lately, newest first, and what became of it."""
-        worker = await _run(lambda: _one(fleet, name))
+        worker = await _run(lambda: fleet.named(name, teams=teams))
         return [OrderDocument.of(order) for order in await _run(lambda: store.orders(worker.id, limit=limit))]
 
     @router.get("/workers/{name}/metrics", operation_id="get_metrics")
     async def get_metrics(
-        name: str,
+        name: Name,
+        teams: Teams,
         since: Annotated[AwareDatetime | None, Query(description="Default: an hour before `until`")] = None,
         until: Annotated[AwareDatetime | None, Query(description="Default: now")] = None,
         resolution: Annotated[
@@ -144,7 +169,7 @@ def _reading(fleet: Fleet, store: SqlStore, session_factory: SessionFactory, pat
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 f"`since` has to be before `until`, by at most {MOST_POINTS} values: ask for a coarser `resolution`.",
             )
-        worker = await _run(lambda: _one(fleet, name))
+        worker = await _run(lambda: fleet.named(name, teams=teams))
         begin, end = int(first.timestamp()), int(last.timestamp())
         # The first value may begin a little before.
         begin -= begin % resolution
@@ -153,20 +178,21 @@ def _reading(fleet: Fleet, store: SqlStore, session_factory: SessionFactory, pat
         return MetricsDocument(worker=worker.name, resolution=resolution, times=found.times, series=dict(found.series))
 
     @router.get("/orders/{order_id}", operation_id="get_order")
-    async def get_order(order_id: UUID) -> OutcomeDocument:
+    async def get_order(order_id: UUID, teams: Teams) -> OutcomeDocument:
         """Say what has become of an order to a worker."""
-        outcome = await _run(lambda: fleet.outcome(order_id))
+        outcome = await _run(lambda: fleet.outcome(order_id, teams=teams))
         if outcome is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"There is no order {order_id}; old ones are deleted.")
         return OutcomeDocument.model_validate(outcome)
 
     @router.get("/jobs", operation_id="list_jobs")
     async def list_jobs(
-        dag_id: str | None = None,
-        run_id: str | None = None,
-        task_id: str | None = None,
-        queue: str | None = None,
-        worker: str | None = None,
+        teams: Teams,
+        dag_id: Id | None = None,
+        run_id: Id | None = None,
+        task_id: Id | None = None,
+        queue: Word | None = None,
+        worker: Word | None = None,
         team: Team = None,
         state: Annotated[list[JobState], Query()] = [],  # noqa: B006 - FastAPI copies defaults
         order_by: Annotated[str, Query(pattern=_order_pattern(JOB_ORDERS))] = "-queued_at",
@@ -181,23 +207,33 @@ def _reading(fleet: Fleet, store: SqlStore, session_factory: SessionFactory, pat
             queue=queue,
             worker=worker,
             team_name=team,
+            teams=teams,
             states=frozenset(state),
         )
         page = await _run(lambda: store.find_jobs(wanted, order=order_by, limit=limit, offset=offset))
         return PageOf(items=[JobDocument.model_validate(job) for job in page.items], total=page.total)
 
     @router.get("/queues", operation_id="list_queues")
-    async def list_queues() -> list[QueueDocument]:
+    async def list_queues(teams: Teams) -> list[QueueDocument]:
         """Give every queue: what waits and runs in it, and the workers and free slots that serve it."""
-        return [QueueDocument.model_validate(queue) for queue in await _run(fleet.queues)]
+        found = await _run(fleet.queues)
+        return [QueueDocument.model_validate(queue) for queue in found if is_of(queue.team_name, teams)]
 
     @router.get("/explanation", operation_id="explain_job")
-    async def explain_job(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> ExplanationDocument:
+    async def explain_job(
+        dag_id: Id,
+        run_id: Id,
+        task_id: Id,
+        teams: Teams,
+        map_index: Annotated[int, Query(ge=-1, le=2**31 - 1)] = -1,
+    ) -> ExplanationDocument:
         """Say in one sentence why a task is not running."""
 
         def look() -> ExplanationDocument:
             with session_factory() as session:
                 task = task_facts(session, dag_id, run_id, task_id, map_index)
+            if task is not None and not is_of(task.team_name, teams):
+                task = None
             job = fleet.newest_job(dag_id, run_id, task_id, map_index)
             return ExplanationDocument.model_validate(fleet.explain(task, job, patience=patience))
 
@@ -222,9 +258,15 @@ def _changing(fleet: Fleet, session_factory: SessionFactory) -> APIRouter:
     ) -> list[OutcomeDocument]:
         def work() -> list[Outcome]:
             own, others = _by_team(fleet.select(patterns), user)
-            outcomes = [*act(own), *others]
-            with session_factory() as session:
-                record(session, event, by=user.get_name(), wish=wish, outcomes=outcomes)
+            outcomes: list[Outcome] = []
+            try:
+                for worker in own:
+                    outcomes += act([worker])
+            finally:
+                # What was done before something failed was done all the same.
+                outcomes += others
+                with session_factory() as session:
+                    record(session, event, by=user.get_name(), wish=wish, outcomes=outcomes)
             return outcomes
 
         return [OutcomeDocument.model_validate(outcome) for outcome in await _run(work)]
@@ -313,13 +355,6 @@ def _by_team(workers: Sequence[Worker], user: BaseUser) -> tuple[list[Worker], l
     ]
 
 
-def _one(fleet: Fleet, name: str) -> Worker:
-    found = [worker for worker in fleet.select([name]) if worker.name == name]
-    if not found:
-        raise UnknownWorkerError(f"There is no worker '{name}'")
-    return found[0]
-
-
 async def _run(work: Callable[[], T]) -> T:
     """Use the database in a thread of its own: the event loop serves workers too."""
     return await asyncio.to_thread(work)
@@ -329,15 +364,15 @@ def _order_pattern(names: frozenset[str]) -> str:
     return f"^-?({'|'.join(sorted(names))})$"
 
 
-def _problem(status: int, detail: str) -> Response:
+def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     code = _CODES.get(HTTPStatus(status), "malformed")
     body = {"status": status, "code": code, "title": HTTPStatus(status).phrase, "detail": detail}
-    return JSONResponse(body, status, media_type=PROBLEM_TYPE)
+    return JSONResponse(body, status, headers, PROBLEM_TYPE)
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    refusal = cast("HTTPException", error)
-    return _problem(refusal.status_code, str(refusal.detail))
+    refusal = cast("StarletteHTTPException", error)
+    return _problem(refusal.status_code, str(refusal.detail), refusal.headers)
 
 
 async def _malformed(_: Request, error: Exception) -> Response:
@@ -348,3 +383,8 @@ async def _malformed(_: Request, error: Exception) -> Response:
 
 async def _not_found(_: Request, error: Exception) -> Response:
     return _problem(HTTPStatus.NOT_FOUND, str(error))
+
+
+async def _not_ready(_: Request, error: Exception) -> Response:
+    log.error("The database did not do what it was asked", exc_info=error)
+    return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "Airflow's database did not do what it was asked; try again.")

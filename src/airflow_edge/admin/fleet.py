@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -16,6 +16,7 @@ from airflow_edge.dispatch.orders import Wish
 from airflow_edge.dispatch.overview import JobView, QueueView, WorkerView, queues
 from airflow_edge.dispatch.ports import Enrollments, Overview, WorkerAdministration, WorkerOrders, WorkerRegistry
 from airflow_edge.protocol.errors import IllegalTransitionError
+from airflow_edge.protocol.states import REQUESTS, WorkerState
 
 Result = Literal["done", "waiting", "refused"]
 
@@ -41,6 +42,11 @@ class UnknownWorkerError(LookupError):
     """No worker has this name, or none fits the pattern."""
 
 
+def is_of(team_name: str | None, teams: Collection[str] | None) -> bool:
+    """Say whether what is of this team, or of none, is among what these teams have; None for all teams."""
+    return teams is None or team_name is None or team_name in teams
+
+
 class Fleet:
     """All workers of a centre."""
 
@@ -62,6 +68,17 @@ class Fleet:
             chosen.update((worker.id, worker) for worker in found)
         return list(chosen.values())
 
+    def named(self, name: str, *, teams: Collection[str] | None = None) -> Worker:
+        """Give the worker of this name.
+
+        :param teams: of one of these, or of none; None for any
+        :raises UnknownWorkerError: there is none.
+        """
+        worker = self._store.worker_named(name)
+        if worker is None or not is_of(worker.team_name, teams):
+            raise UnknownWorkerError(f"There is no worker '{name}'; see: airflow edge list-workers")
+        return worker
+
     def linked(self) -> list[Worker]:
         """Give the workers that can be told something now."""
         return [worker for worker in self._store.workers() if worker.link_id is not None and worker.revoked_at is None]
@@ -70,13 +87,16 @@ class Fleet:
         """Ask something of each of these workers. It is obeyed by those that are linked within a second."""
         return [self._give_one(worker, wish, by) for worker in workers]
 
-    def outcome(self, order_id: UUID) -> Outcome | None:
-        """Say what has become of an order."""
+    def outcome(self, order_id: UUID, *, teams: Collection[str] | None = None) -> Outcome | None:
+        """Say what has become of an order; None if there is none.
+
+        :param teams: its worker is of one of these, or of none; None for any
+        """
         order = self._store.order(order_id)
-        if order is None:
+        worker = self._store.worker(order.worker_id) if order is not None else None
+        if order is None or worker is None or not is_of(worker.team_name, teams):
             return None
-        worker = self._store.worker(order.worker_id)
-        return _outcome(worker.name if worker else str(order.worker_id), order)
+        return _outcome(worker.name, order)
 
     def add_queues(self, workers: Iterable[Worker], names: Sequence[str]) -> list[Outcome]:
         """Have workers serve more queues, from now on, whatever they were started for."""
@@ -94,9 +114,13 @@ class Fleet:
 
     def revoke(self, workers: Iterable[Worker]) -> list[Outcome]:
         """Revoke keys: the workers are cut off at once, and what they run is lost."""
+        outcomes = []
         for worker in workers:
-            self._store.revoke_worker(worker.name, now=self._now())
-        return [Outcome(worker=worker.name, result="done") for worker in workers]
+            if self._store.revoke_worker(worker.name, now=self._now()):
+                outcomes.append(Outcome(worker=worker.name, result="done"))
+            else:
+                outcomes.append(Outcome(worker=worker.name, result="refused", detail=REMOVED))
+        return outcomes
 
     def remove(self, workers: Iterable[Worker]) -> list[Outcome]:
         """Forget workers that are offline or revoked."""
@@ -122,9 +146,12 @@ class Fleet:
         :param job: its newest job
         """
         now = self._now()
+        if task is not None and job is not None and job.try_number < task.try_number:
+            # What became of an earlier try is no reason for anything now.
+            job = None
         views = self._store.all_workers()
         starts = self._store.oldest_start([view.worker.id for view in views if not view.free_slots])
-        workers = [_worker_facts(view, starts.get(view.worker.id), job, patience) for view in views]
+        workers = [_worker_facts(view, starts.get(view.worker.id), job, patience, now) for view in views]
         return explain(task, self._job_facts(job), workers, now=now)
 
     def newest_job(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> JobView | None:
@@ -163,13 +190,15 @@ class Fleet:
 
 
 def _worker_facts(
-    view: WorkerView, full_since: datetime | None, job: JobView | None, patience: Patience
+    view: WorkerView, full_since: datetime | None, job: JobView | None, patience: Patience, now: datetime
 ) -> WorkerFacts:
     worker = view.worker
     seen, queue = worker.last_seen_at, job.queue if job else ""
+    # What was asked of a worker shows as its state for however long it is silent.
+    silent = worker.state in REQUESTS and seen is not None and seen < patience.silent_before(now)
     return WorkerFacts(
         name=worker.name,
-        state=worker.state,
+        state=WorkerState.UNKNOWN if silent else worker.state,
         revoked=worker.revoked_at is not None,
         queues=frozenset(worker.served_queues),
         team_name=worker.team_name,

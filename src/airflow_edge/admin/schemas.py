@@ -174,7 +174,7 @@ class ProblemDocument(Document):
     """The body of every error (RFC 9457 with a code); `detail` tells a person what to do."""
 
     status: int
-    code: Literal["unauthenticated", "forbidden", "not_found", "malformed", "not_ready"]
+    code: Literal["unauthenticated", "forbidden", "not_found", "method_not_allowed", "malformed", "not_ready"]
     title: str
     detail: str
 

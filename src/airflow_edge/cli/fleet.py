@@ -244,12 +244,15 @@ def _report(args: argparse.Namespace, fleet: Fleet, event: str, outcomes: Sequen
     """Wait a little for the workers' answers, print them, note them, and fail if one refused."""
     deadline = time.monotonic() + getattr(args, "patience", 0.0)
     final = list(outcomes)
-    while any(_waits(outcome) for outcome in final) and time.monotonic() < deadline:
-        time.sleep(LOOK_INTERVAL)
-        final = [_again(fleet, outcome) for outcome in final]
-    with _sessions() as session:
-        said = {name: value for name, value in wish.items() if value}
-        record(session, event, by=getuser(), wish=said, outcomes=final)
+    try:
+        while any(_waits(outcome) for outcome in final) and time.monotonic() < deadline:
+            time.sleep(LOOK_INTERVAL)
+            final = [_again(fleet, outcome) for outcome in final]
+    finally:
+        # Whoever does not want to wait has asked all the same.
+        with _sessions() as session:
+            said = {name: value for name, value in wish.items() if value}
+            record(session, event, by=getuser(), wish=said, outcomes=final)
     print_as(
         [
             {"worker": one.worker, "result": one.result, "detail": one.detail or _explain(one), "order": one.order_id}

@@ -35,6 +35,8 @@ class WorkerFilter:
     states: frozenset[WorkerState] = frozenset()
     queue: str | None = None
     team_name: str | None = None
+    teams: frozenset[str] | None = None
+    """Only of these teams, and those of none."""
     revoked: bool = True
     """Whether those whose key was revoked are wanted too."""
 
@@ -49,6 +51,8 @@ class JobFilter:
     queue: str | None = None
     worker: str | None = None
     team_name: str | None = None
+    teams: frozenset[str] | None = None
+    """Only of these teams, and those of none."""
     states: frozenset[JobState] = frozenset()
 
 

@@ -195,6 +195,8 @@ def _worker_conditions(wanted: WorkerFilter) -> list[ColumnElement[bool]]:
         conditions.append(WorkerRow.revoked_at.is_(None))
     if wanted.team_name is not None:
         conditions.append(WorkerRow.team_name == wanted.team_name)
+    if wanted.teams is not None:
+        conditions.append(_of_teams(WorkerRow.team_name, wanted.teams))
     if wanted.queue is not None:
         conditions.append(_serves(wanted.queue))
     return conditions
@@ -221,11 +223,17 @@ def _job_conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
         JobRow.team_name: wanted.team_name,
     }
     conditions: list[ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
+    if wanted.teams is not None:
+        conditions.append(_of_teams(JobRow.team_name, wanted.teams))
     if wanted.states:
         conditions.append(JobRow.state.in_(wanted.states))
     if wanted.worker is not None:
         conditions.append(JobRow.worker_id.in_(select(WorkerRow.id).where(WorkerRow.name == wanted.worker)))
     return conditions
+
+
+def _of_teams(column: InstrumentedAttribute[str | None], teams: Collection[str]) -> ColumnElement[bool]:
+    return or_(column.is_(None), column.in_(teams))
 
 
 def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:

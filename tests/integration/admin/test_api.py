@@ -7,10 +7,18 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from airflow import settings
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import sessionmaker
 
+from airflow_edge.admin.audit import record
+from airflow_edge.admin.fleet import Outcome
 from airflow_edge.dispatch.metrics import Recorder
+from airflow_edge.dispatch.orders import Wish
 from airflow_edge.protocol.messages import Metrics
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.store.enrollment import EnrollmentDesk
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "rest-api-openapi.json"
 CHANGES: dict[str, dict[str, Any]] = {
@@ -139,6 +147,33 @@ def test_a_user_of_one_team_changes_nothing_of_another(api, monkeypatch, path):
     assert json.loads(extra)["workers"]["of-red"].startswith("refused")
 
 
+@pytest.mark.parametrize("path", READS)
+def test_a_user_of_one_team_sees_nothing_of_another(api, monkeypatch, path):
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+    orders = {}
+    for team in ("red", "blue", None):
+        name = f"of-{team}"
+        worker = api.worker(name, queues=(f"queue-{team}",), team=team)
+        api.queue(team_name=team, dag_id=name, queue=f"queue-{team}")
+        order = api.store.give_order(worker.id, Wish("maintenance", "why"), by="x", now=now())
+        assert order is not None
+        orders[name] = order.id
+
+    def seen(name, role):
+        filled = path.format(name=name, order_id=orders[name])
+        answer = api.call("GET", filled, role=role, params={"limit": "100", **READS[path]})
+        return answer.status_code, name.replace("of", "queue") if path == "/queues" else name, answer.text
+
+    for role in ("blue", "admin"):
+        for name in orders:
+            status, shown, text = seen(name, role)
+            hidden = role == "blue" and name == "of-red"
+            if "{" in path:
+                assert status == (404 if hidden else 200), (role, name)
+            elif path != "/explanation":
+                assert (shown in text) is not hidden, (role, name)
+
+
 def test_what_belongs_to_one_team(api):
     api.worker("of-red", team="red")
     api.worker("nobodys")
@@ -230,7 +265,68 @@ def test_what_makes_no_sense_is_a_problem_that_says_where(api):
     answer = api.call("POST", "/workers/shutdown", json={"workers": ["nobody"]})
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert "list-workers" in answer.json()["detail"]
-    assert api.call("GET", "/nothing").status_code == 404
+    for method, path, status, code in (
+        ("GET", "/nothing", 404, "not_found"),
+        ("DELETE", "/workers", 405, "method_not_allowed"),
+    ):
+        answer = api.call(method, path)
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), path
+        assert answer.json()["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/workers", {"name": "\0"}),
+        ("/workers", {"queue": "\0"}),
+        ("/workers", {"team": "\0"}),
+        ("/workers/%00/orders", {}),
+        ("/workers/%00/metrics", {}),
+        ("/jobs", {"dag_id": "\0"}),
+        ("/jobs", {"worker": "\0"}),
+        ("/explanation", {"dag_id": "d", "run_id": "r", "task_id": "\0"}),
+        ("/explanation", {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": str(2**40)}),
+    ],
+)
+def test_what_a_database_cannot_hold_is_a_problem(api, path, query):
+    answer = api.call("GET", path, params=query)
+    assert (answer.status_code, answer.json()["code"]) == (422, "malformed")
+
+
+def test_a_database_that_fails_is_a_problem_that_says_so(api, monkeypatch, tmp_path):
+    nowhere = create_engine(f"sqlite:///{tmp_path}/no/such/folder/file")
+    monkeypatch.setattr(settings, "NonScopedSession", sessionmaker(nowhere))
+    for method, path in endpoints(api):
+        if path != "/orders/{order_id}":
+            answer = call(api, method, path, "admin")
+            assert (answer.status_code, answer.json()["code"]) == (503, "not_ready"), path
+
+
+def test_what_was_done_before_something_failed_is_in_the_audit_log(api, monkeypatch):
+    api.worker("a")
+    api.worker("b")
+    revoke = EnrollmentDesk.revoke_worker
+
+    def revoke_but_b(desk, name, *, now):
+        if name == "b":
+            raise OperationalError("UPDATE", {}, Exception("the connection was lost"))
+        return revoke(desk, name, now=now)
+
+    monkeypatch.setattr(EnrollmentDesk, "revoke_worker", revoke_but_b)
+    answer = api.call("POST", "/workers/revoke", role="op", json={"workers": ["*"]})
+    assert answer.status_code == 503
+    [(event, _, extra)] = api.audit()
+    assert (event, json.loads(extra)["workers"]) == ("edge_worker.revoke", {"a": "done"})
+
+
+def test_an_entry_in_the_audit_log_has_a_limit_and_the_log_has_none(api):
+    outcomes = [Outcome(worker=f"w{number}", result="refused", detail="x" * 4000) for number in range(120)]
+    with api.sessions() as session:
+        record(session, "shutdown", by="op", wish={"text": "y" * 4000}, outcomes=outcomes)
+    entries = [extra for _, _, extra in api.audit()]
+    assert max(len(extra) for extra in entries) < 2**16
+    noted = [worker for extra in entries for worker in json.loads(extra)["workers"]]
+    assert noted == [outcome.worker for outcome in outcomes]
 
 
 def test_a_task_that_airflow_does_not_know_is_explained_too(api):

@@ -12,9 +12,10 @@ from uuid import UUID, uuid4
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.models.log import Log
+from airflow.models.team import Team
 from fastapi import FastAPI
 from sqlalchemy import Engine, delete, select, update
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
 from airflow_edge.dispatch.model import LinkFacts, NewJob, Worker
@@ -35,6 +36,9 @@ def make_tables(engine: Engine) -> None:
     import_all_models()
     AirflowBase.metadata.create_all(engine)
     Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add_all(Team(name=name) for name in TEAMS)
+        session.commit()
 
 
 class Api:
