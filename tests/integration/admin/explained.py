@@ -25,6 +25,7 @@ from airflow_edge.admin.fleet import Fleet
 from airflow_edge.dispatch.explain import Explanation
 from airflow_edge.dispatch.model import Capacity, Worker
 from airflow_edge.protocol.messages import Accepted, Ended
+from airflow_edge.store.tables import WorkerRow
 from tests.integration.admin.world import Api
 
 DAG_ID, RUN_ID, TASK_ID = "explained", "run", "task"
@@ -123,6 +124,11 @@ class Explained:
     def end(self, worker: Worker, job_id: UUID, reason: str) -> None:
         ended = Ended(job_id=str(job_id), assignment=1, exit_code=1, reason=reason)
         self.api.store.settle(worker.id, [ended], now=datetime.now(UTC))
+
+    def silence(self, worker: Worker) -> None:
+        """Have the worker not been heard of for longer than a moment."""
+        seen_at = datetime.now(UTC) - timedelta(minutes=2)
+        self._write(update(WorkerRow).where(WorkerRow.id == worker.id).values(last_seen_at=seen_at))
 
     def clear(self) -> None:
         """Take the run away."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_edge.dispatch.explain import Cause
+from airflow_edge.dispatch.orders import Wish
 from airflow_edge.protocol.states import WorkerState
 
 SITUATIONS: list[Any] = []
@@ -207,6 +208,24 @@ def a_job_whose_worker_is_unreachable(task):
     task.hand_over()
     task.accept(worker)
     task.task("running")
+
+
+@situation(Cause.UNREACHABLE, "'away', which is unreachable since", "the task is failed so that a retry can run")
+def a_job_whose_worker_is_unreachable_and_asked_for_something(task):
+    worker = task.api.worker("away")
+    task.hand_over()
+    task.accept(worker)
+    task.task("running")
+    task.silence(worker)
+    task.api.store.give_order(worker.id, Wish("maintenance", "where is it?"), by="ada", now=datetime.now(UTC))
+
+
+@situation(Cause.NOT_HANDED_OVER, "no job of it is left")
+def a_job_of_an_earlier_try(task):
+    worker = task.api.worker("done")
+    task.hand_over()
+    task.end(worker, task.accept(worker), "out of memory")
+    task.task("queued", try_number=2)
 
 
 @situation(Cause.ENDED_AT_SITE, "Its process on worker 'done' has ended (out of memory)")
