@@ -26,6 +26,7 @@ from airflow_edge.protocol.messages import (
     Ended,
     Goodbye,
     LogAck,
+    Obeyed,
     Offer,
     Order,
     Ping,
@@ -98,6 +99,8 @@ class Link:
         self._backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
         self._interval = 0.0
         """Seconds between two statuses, as the centre wants it."""
+        self._protocol = version.NEWEST
+        """What the centre speaks, once it has said so."""
         self._ever_linked = False
         self.times_linked = 0
         """How often the link was made."""
@@ -114,6 +117,8 @@ class Link:
 
     def send(self, message: SiteMessage) -> None:
         """Send a message now, or when the link stands again. A `Status` without a link is dropped."""
+        if not self._knows(message):
+            return
         frame = self._session.send(message)
         if isinstance(message, Ended):
             self._ended.append((frame.seq, Key(message.job_id, message.assignment)))
@@ -230,6 +235,7 @@ class Link:
                 raise RemoteProtocolError(f"{type(other).__name__} came instead of Welcome")
         if version.negotiate(welcome.protocol, welcome.protocol) is None:
             raise RemoteProtocolError(f"the centre wants to speak version {welcome.protocol} of the protocol")
+        self._protocol = welcome.protocol
         if welcome.resumed:
             self._acknowledge(welcome.received)
             frames = session.resume(welcome.received)
@@ -245,7 +251,7 @@ class Link:
         self.send(self._owner.status())
 
     def _begin_anew(self, session_id: str) -> list[SiteFrame]:
-        frames = self._session.restart(session_id)
+        frames = self._session.restart(session_id, self._knows)
         self._epoch += 1
         self._settled.set()
         self._ended = deque(
@@ -254,6 +260,11 @@ class Link:
             if isinstance(frame.body, Ended)
         )
         return frames
+
+    def _knows(self, message: object) -> bool:
+        """Whether the centre knows such a message: a newer one than this may have given the order."""
+        # It asks again when the worker is back there.
+        return self._protocol >= version.ORDERS or not isinstance(message, Obeyed)
 
     async def _send_all(self, transport: Transport) -> None:
         while True:
