@@ -57,6 +57,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """A person has taken it out of maintenance though its status was a reason for one, and still is."""
     concurrency: int | None = None
     """Slots, in place of those of the configuration."""
+    leaving: bool = False
+    """Somebody at the centre has told it to go, and it has not gone yet."""
+    shut_down: str = ""
+    """The id of the last order to shut down: one that comes again is not obeyed again."""
     restarted: str = ""
     """The id of the last order to restart: one that comes again is not obeyed again."""
 

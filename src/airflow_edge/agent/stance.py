@@ -34,7 +34,7 @@ class Stance:
         self._status = logging.INFO
         self.state = WorkerState.STARTING
         self.standing = standing
-        self.leaving = False
+        self.leaving = standing.leaving
         self.changed = False
         self.standing_changed = False
 
@@ -114,9 +114,10 @@ class Stance:
                 return self.maintain(order.text, "admin") if self.in_maintenance else NOT_IN_MAINTENANCE
             case "exit maintenance":
                 return self.exit_maintenance()
-            case "shutdown":
+            case "shutdown" if self.standing.shut_down != order.order_id:
                 if not self.leaving:
                     self._ask(WorkerEvent.SHUTDOWN_ASKED)
+                self._keep(msgspec.structs.replace(self.standing, leaving=True, shut_down=order.order_id))
                 self.leave()
             case "restart":
                 self._keep(msgspec.structs.replace(self.standing, restarted=order.order_id))
@@ -161,6 +162,9 @@ class Stance:
     def _step(self, event: WorkerEvent) -> None:
         self.state = next_worker_state(self.state, event)
         self.changed = True
+        if self.over and self.standing.leaving:
+            # Who starts it again wants it back.
+            self._keep(msgspec.structs.replace(self.standing, leaving=False))
 
     def _keep(self, standing: Standing) -> None:
         self.standing_changed = self.standing_changed or standing != self.standing

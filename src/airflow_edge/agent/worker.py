@@ -366,6 +366,8 @@ class Worker:
             self._link.send(message)
         if records:
             log.info("going on with %d jobs of the last agent", len(records))
+        if self._core.leaving:
+            log.info("the centre had told this worker to shut down: it takes no new jobs, and ends with its last one")
 
     def _interrupted(self) -> None:
         if self._core.leaving:

@@ -83,6 +83,10 @@ async def test_shutdown_of_a_running_worker_waits_for_its_tasks(centre, tmp_path
         with worker.unreachable():
             await worker.becomes("unknown")
         await worker.becomes("terminating")
+        await worker.crash()
+        await worker.becomes("unknown")
+        await worker.start()
+        await worker.becomes("terminating")
         await worker.finish(job)
         assert await worker.agent.ended() == 0
         await worker.becomes("offline")

@@ -184,6 +184,30 @@ def test_one_that_shuts_down_does_not_go_anywhere_by_itself():
     assert stance.standing.maintenance == "hot"
 
 
+def test_who_was_told_to_go_goes_though_its_agent_was_replaced_meanwhile():
+    before, asked = ready(live=True), order("shutdown")
+    assert before.obey(asked) == ""
+    before.follow(live=True)
+    after = ready(live=True, **msgspec.structs.asdict(before.standing))
+    assert (after.state, after.objection) == (WorkerState.TERMINATING, SHUTTING_DOWN)
+    after.follow(live=False)
+    assert after.over
+    back = ready(**msgspec.structs.asdict(after.standing))
+    assert back.obey(asked) == ""
+    back.follow(live=False)
+    assert (back.state, back.objection) == (WorkerState.IDLE, "")
+    back.obey(order("shutdown"))
+    back.follow(live=False)
+    assert back.over
+
+
+def test_who_was_stopped_at_the_site_is_back_when_it_is_started_again():
+    before = ready(live=True)
+    before.leave()
+    before.follow(live=True)
+    assert not Stance(before.standing).leaving
+
+
 class Anything(RuleBasedStateMachine):
     """Whatever is asked in whatever order: no step is refused, and the state says whether jobs are taken."""
 
