@@ -60,9 +60,12 @@ class Fleet:
         :raises UnknownWorkerError: a name or pattern meets none.
         """
         workers = self._store.workers()
+        named = {worker.name: worker for worker in workers}
         chosen: dict[UUID, Worker] = {}
         for pattern in patterns:
-            found = [worker for worker in workers if worker.name == pattern or fnmatchcase(worker.name, pattern)]
+            # Thousands of names would be compared with thousands.
+            exact = named.get(pattern)
+            found = [exact] if exact else [worker for worker in workers if fnmatchcase(worker.name, pattern)]
             if not found:
                 raise UnknownWorkerError(f"There is no worker '{pattern}'; see: airflow edge list-workers")
             chosen.update((worker.id, worker) for worker in found)

@@ -26,7 +26,7 @@ from airflow_edge.dispatch.durations import format_duration
 from airflow_edge.dispatch.model import CONDITIONS, AwaitedJobs, EnrollToken
 from airflow_edge.dispatch.overview import WorkerFilter, WorkerView
 from airflow_edge.gateway.config import read_config
-from airflow_edge.protocol.states import WorkerState
+from airflow_edge.protocol.states import REQUESTS, WorkerState
 from airflow_edge.protocol.worker_log import LEVELS
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.transactions import SessionFactory
@@ -220,9 +220,9 @@ def _token_state(token: EnrollToken) -> str:
 
 def _worker_fields(view: WorkerView, awaited: AwaitedJobs | None, silent_before: datetime) -> dict[str, object]:
     worker = view.worker
-    unreachable = (
-        worker.state is WorkerState.UNKNOWN and worker.last_seen_at is not None and worker.last_seen_at < silent_before
-    )
+    # What was asked of a worker shows as its state for however long it is silent.
+    missed = worker.state is WorkerState.UNKNOWN or worker.state in REQUESTS
+    unreachable = missed and worker.last_seen_at is not None and worker.last_seen_at < silent_before
     return {
         "name": worker.name,
         "state": "revoked" if worker.revoked_at is not None else worker.state.value,

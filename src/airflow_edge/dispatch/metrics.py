@@ -18,6 +18,8 @@ from airflow_edge.protocol.messages import Metrics
 RESOLUTION: Final = 60
 """Seconds."""
 MINUTES_PER_CHUNK: Final = 15
+MOST_SAID: Final = 120
+"""Messages of one worker in a minute that count."""
 
 COUNTED: Final = frozenset({"reconnects"})
 """Series of which a longer time has the sum; of the others it has the mean."""
@@ -64,11 +66,12 @@ class Recorder:
         self._rows: list[bytes] = []
 
     def add(self, metrics: Metrics, jobs: int, minute: int) -> None:
-        """Take in what the worker said in this minute."""
+        """Take in what the worker said in this minute; if it says a lot, only the first of it."""
         if minute != self._minute:
             self._close()
             self._minute = minute
-        self._said.append((float(jobs), *(_finite(getattr(metrics, name)) for name in SERIES[1:])))
+        if len(self._said) < MOST_SAID:
+            self._said.append((float(jobs), *(_finite(getattr(metrics, name)) for name in SERIES[1:])))
 
     def due(self, minute: int) -> Chunk | None:
         """Give the chunk that has grown by a minute that is over, to be put in the place of the one before."""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from airflow_edge.dispatch.orders import Wish
 from airflow_edge.dispatch.overview import JobFilter
 from airflow_edge.protocol.states import WorkerState
 
@@ -254,6 +255,18 @@ def test_lists_say_what_fits(api, command):
     status, _, said = command("list-workers", "-s", "asleep")
     assert status == 1
     assert "maintenance mode" in said
+
+
+def test_one_that_is_out_of_reach_is_shown_so_whatever_was_asked_of_it(api, command):
+    here, away = api.worker("here"), api.worker("away")
+    long_ago = datetime.now(UTC) - timedelta(minutes=5)
+    api.store.seen({away.id: WorkerState.IDLE}, {}, now=long_ago)
+    for worker in (here, away):
+        api.store.give_order(worker.id, Wish("maintenance", "moved"), by="ada", now=datetime.now(UTC))
+    _, rows, _ = command("list-workers")
+    shown = {row["name"]: (row["state"], row["unreachable_since"]) for row in rows}
+    since = long_ago.isoformat(timespec="seconds")
+    assert shown == {"here": ("maintenance request", ""), "away": ("maintenance request", since)}
 
 
 def test_the_oldest_of_a_queue_is_shown(api, command):

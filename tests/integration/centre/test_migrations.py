@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Inspector, column, inspect, select, table
+from sqlalchemy import Inspector, String, column, inspect, select, table
 from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.states import WorkerState
@@ -97,6 +97,29 @@ def test_workers_that_were_enrolled_before_orders_are_kept(new_database: NewData
         assert (worker.name, worker.state, worker.queues) == ("before", WorkerState.IDLE, ["q"])
         assert (worker.maintenance_comment, worker.version_refused, worker.version_warning) == ("", "", "")
         assert (worker.asked_state, worker.asked_queues, worker.added_queues) == (None, None, None)
+
+
+def test_workers_in_maintenance_are_kept_when_the_tables_are_what_they_were_before_orders(
+    new_database: NewDatabase,
+) -> None:
+    database = new_database("back-before-orders")
+    here = {
+        **{one.key: value for one, value in BEFORE.items()},
+        **dict.fromkeys(("maintenance_comment", "version_refused", "version_warning"), ""),
+    }
+    with manager_of(database) as manager:
+        manager.upgradedb()
+        with Session(database.engine()) as session:
+            for number, state in enumerate(WorkerState):
+                one = {"id": uuid4(), "name": f"worker-{number}", "state": state}
+                session.add(WorkerRow(**{**here, **one}))
+            session.commit()
+        manager.downgrade("0001")
+        states = column("state", String())
+        with database.engine().connect() as connection:
+            kept = connection.scalars(select(states).select_from(table("airflow_edge_worker", states))).all()
+    assert len(kept) == len(WorkerState)
+    assert set(kept) == {"starting", "idle", "running", "terminating", "offline", "unknown"}
 
 
 def test_the_sql_can_be_printed(new_database: NewDatabase, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.dispatch.metrics import MINUTES_PER_CHUNK, SERIES, Chunk, Recorder, chart, unpack
+from airflow_edge.dispatch.metrics import MINUTES_PER_CHUNK, MOST_SAID, SERIES, Chunk, Recorder, chart, unpack
 from airflow_edge.protocol.messages import Metrics
 
 WORKER = uuid4()
@@ -35,6 +35,15 @@ def test_what_was_said_in_a_minute_becomes_one_value_each() -> None:
     assert [chunk is None for chunk in given] == [True, False, True]
     series = shown(*filter(None, given), minutes=1)
     assert (series["jobs"], series["cpu_percent"], series["reconnects"], series["load"]) == ((3,), (20,), (3,), (None,))
+
+
+def test_a_worker_that_never_stops_talking_takes_no_more_room() -> None:
+    recorder = Recorder(WORKER)
+    for number in range(3 * MOST_SAID):
+        recorder.add(Metrics(cpu_percent=10.0 if number < MOST_SAID else 90.0), 0, NOON)
+    chunk = recorder.due(NOON + 1)
+    assert chunk is not None
+    assert shown(chunk, minutes=1)["cpu_percent"] == (10,)
 
 
 def test_values_survive_packing_with_three_digits() -> None:

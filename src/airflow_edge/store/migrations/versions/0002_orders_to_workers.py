@@ -16,6 +16,16 @@ TIMESTAMP = sa.DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysq
 TEXTS = ("maintenance_comment", "version_refused", "version_warning")
 """Empty for the workers that there are: MySQL gives no text a default."""
 
+STATES_BEFORE = {
+    "maintenance request": "unknown",
+    "maintenance pending": "unknown",
+    "maintenance mode": "unknown",
+    "maintenance exit": "unknown",
+    "shutdown request": "unknown",
+    "offline maintenance": "offline",
+}
+"""What a worker in one of the new states is to those who do not know them, until it says what it does."""
+
 
 def upgrade() -> None:
     # Airflow takes tables without a version for the first revision's, also those that it has just made from the models.
@@ -63,6 +73,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("airflow_edge_worker_metric")
     op.drop_table("airflow_edge_worker_order")
+    workers = sa.table("airflow_edge_worker", sa.column("state", sa.String()))
+    for state, before in STATES_BEFORE.items():
+        op.execute(workers.update().where(workers.c.state == state).values(state=before))
     with op.batch_alter_table("airflow_edge_worker") as worker:
         for name in TEXTS:
             worker.drop_column(name)
