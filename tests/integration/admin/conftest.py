@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from harness.database import PostgresServer, SqliteFiles
+from tests.integration.airflow_here import airflow_here
 
 ROLES = ("viewer", "user", "op", "admin")
 
@@ -34,24 +35,16 @@ def api(database, tmp_path_factory):
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.url,
         "AIRFLOW__EDGE__API_ENABLED": "True",
     }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        from airflow import settings
+    with airflow_here(environment) as engine:
         from airflow.api_fastapi.app import create_app, purge_cached_app
 
-        from tests.integration.admin.world import Api, make_tables
+        from tests.integration.admin.world import Api, add_teams
 
-        settings.configure_vars()
-        settings.dispose_orm(do_log=False)
-        settings.configure_orm()
-        assert settings.engine is not None
-        make_tables(settings.engine)
+        add_teams(engine)
         purge_cached_app()
-        with Api(create_app(apps="all"), settings.engine, ROLES) as api:
+        with Api(create_app(apps="all"), engine, ROLES) as api:
             yield api
         purge_cached_app()
-        settings.dispose_orm(do_log=False)
 
 
 @pytest.fixture(autouse=True)

@@ -29,13 +29,7 @@ TEAMS = ("red", "blue")
 _names = count()
 
 
-def make_tables(engine: Engine) -> None:
-    from airflow.models import import_all_models
-    from airflow.models.base import Base as AirflowBase
-
-    import_all_models()
-    AirflowBase.metadata.create_all(engine)
-    Base.metadata.create_all(engine)
+def add_teams(engine: Engine) -> None:
     with Session(engine) as session:
         session.add_all(Team(name=name) for name in TEAMS)
         session.commit()

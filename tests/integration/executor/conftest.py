@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from harness.database import Database, PostgresServer, SqliteFiles
+from tests.integration.airflow_here import airflow_here
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -29,29 +30,8 @@ def airflow_database(database, tmp_path_factory) -> Iterator[None]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.url,
     }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        from airflow import settings
-        from airflow.logging_config import _ActiveLoggingConfig
-        from airflow.models import import_all_models
-        from airflow.models.base import Base as AirflowBase
-
-        from airflow_edge.store.tables import Base
-
-        # Airflow remembers for the whole process which remote log it has found.
-        patch.setattr(_ActiveLoggingConfig, "logging_config_loaded", False)
-        patch.setattr(_ActiveLoggingConfig, "remote_task_log", None)
-        patch.setattr(_ActiveLoggingConfig, "default_remote_conn_id", None)
-        settings.configure_vars()
-        settings.dispose_orm(do_log=False)
-        settings.configure_orm()
-        import_all_models()
-        assert settings.engine is not None
-        AirflowBase.metadata.create_all(settings.engine)
-        Base.metadata.create_all(settings.engine)
+    with airflow_here(environment):
         yield
-        settings.dispose_orm(do_log=False)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 import pytest
 
 from harness.database import PostgresServer, SqliteFiles
+from tests.integration.airflow_here import airflow_here
 
 BASE_PATH = "/deep/airflow"
 """Where the same gateway is reached, as behind a `[api] base_url` with a path."""
@@ -48,26 +49,8 @@ def airflow_database(database, gateway_home):
         "AIRFLOW__EDGE__DISPATCH_POLL_INTERVAL": "0.05",
         "AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS": "airflow_edge.logs.LOGGING_CONFIG",
     }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        from airflow import settings
-        from airflow.logging_config import _ActiveLoggingConfig
-
-        from tests.integration.gateway.world import make_tables
-
-        # Airflow remembers for the whole process which remote log it has found.
-        patch.setattr(_ActiveLoggingConfig, "logging_config_loaded", False)
-        patch.setattr(_ActiveLoggingConfig, "remote_task_log", None)
-        patch.setattr(_ActiveLoggingConfig, "default_remote_conn_id", None)
-        settings.configure_vars()
-        settings.dispose_orm(do_log=False)
-        settings.configure_orm()
-        engine = settings.engine
-        assert engine is not None
-        make_tables(engine)
+    with airflow_here(environment) as engine:
         yield engine
-        settings.dispose_orm(do_log=False)
     assert os.environ.get("AIRFLOW__API_AUTH__JWT_SECRET") != JWT_SECRET
 
 

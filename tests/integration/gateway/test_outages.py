@@ -17,7 +17,8 @@ from airflow_edge.protocol import urls
 from airflow_edge.protocol.messages import Accepted, Ended, Offer, Refused, Released, Status
 from airflow_edge.protocol.states import WorkerState
 from harness.database import PostgresServer, SqliteFiles
-from tests.integration.gateway.world import Centre, GatewayServer, config, make_tables, mounted, wait_until
+from tests.integration.airflow_here import make_tables
+from tests.integration.gateway.world import Centre, GatewayServer, config, mounted, wait_until
 
 
 @pytest.fixture(autouse=True)

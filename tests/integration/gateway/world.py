@@ -35,7 +35,7 @@ from airflow_edge.gateway.store_calls import StoreCalls
 from airflow_edge.protocol.urls import ENROLL, HEALTH, LINK, PREFIX
 from airflow_edge.store import outbox
 from airflow_edge.store.sql import SqlStore
-from airflow_edge.store.tables import Base, JobRow, LogChunkRow, LogRow
+from airflow_edge.store.tables import JobRow, LogChunkRow, LogRow
 from airflow_edge.store.transactions import SessionFactory
 from tests.integration.gateway.site import Site
 
@@ -59,20 +59,6 @@ def config(**changes: Any) -> GatewayConfig:
             **changes,
         }
     )
-
-
-def make_tables(engine: Engine) -> None:
-    """Make all tables, Airflow's own and ours."""
-    from airflow.models import import_all_models
-    from airflow.models.base import Base as AirflowBase
-    from airflow.utils.db import synchronize_log_template
-
-    import_all_models()
-    AirflowBase.metadata.create_all(engine)
-    Base.metadata.create_all(engine)
-    with Session(engine) as session:
-        synchronize_log_template(session=session)
-        session.commit()
 
 
 async def wait_until(look: Callable[[], T], enough: Callable[[T], bool], *, patience: float = 20.0) -> T:

@@ -1,0 +1,55 @@
+"""Airflow in the process of the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+@contextmanager
+def airflow_here(environment: Mapping[str, str]) -> Iterator[Engine]:
+    """Have Airflow's configuration and ORM in this process, with all tables, its own and ours, until the end.
+
+    :param environment: its settings, which no other test may see
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        from airflow import settings
+        from airflow.logging_config import _ActiveLoggingConfig
+
+        # Airflow remembers for the whole process which remote log it has found.
+        patch.setattr(_ActiveLoggingConfig, "logging_config_loaded", False)
+        patch.setattr(_ActiveLoggingConfig, "remote_task_log", None)
+        patch.setattr(_ActiveLoggingConfig, "default_remote_conn_id", None)
+        settings.configure_vars()
+        settings.dispose_orm(do_log=False)
+        settings.configure_orm()
+        engine = settings.engine
+        assert engine is not None
+        make_tables(engine)
+        yield engine
+        settings.dispose_orm(do_log=False)
+
+
+def make_tables(engine: Engine) -> None:
+    """Make all tables, Airflow's own and ours."""
+    from airflow.models import import_all_models
+    from airflow.models.base import Base as AirflowBase
+    from airflow.utils.db import synchronize_log_template
+    from sqlalchemy.orm import Session
+
+    from airflow_edge.store.tables import Base
+
+    import_all_models()
+    AirflowBase.metadata.create_all(engine)
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        synchronize_log_template(session=session)
+        session.commit()
