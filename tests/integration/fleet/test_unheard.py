@@ -23,6 +23,8 @@ async def test_one_that_is_stopped_before_it_hears_an_order(centre, tmp_path, ma
             if maintained:
                 await worker.ask("maintenance", "new disk")
                 await worker.becomes("maintenance mode", "new disk")
+            # The centre knows of the link before the worker does.
+            await worker.shows(lambda status: status["link"]["state"] == "linked")
             network.block(Direction.DOWN)
             wish = worker.wish(kind, "new disk" if kind == "maintenance" else "")
             assert worker.row().state == asked
