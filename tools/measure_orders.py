@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
 import statistics
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.database import Database, PostgresServer, SqliteFiles
+from tests.integration.airflow_here import airflow_here
 
 if TYPE_CHECKING:
     from tests.integration.fleet.fleet import FleetWorker
@@ -90,25 +90,23 @@ async def measure(centre: Centre, folder: Path, sites: int, orders: int) -> list
 
 def measure_on(database: Database, folder: Path, sites: int, orders: int) -> None:
     """Measure with a gateway before this database, and print it."""
-    os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = database.url
-    from airflow import settings
+    environment = {
+        "AIRFLOW_HOME": str(folder),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.url,
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+    }
+    with airflow_here(environment) as engine:
+        # Not before Airflow is at home there.
+        from tests.integration.gateway.world import Centre
 
-    from tests.integration.gateway.world import Centre, make_tables
-
-    settings.configure_vars()  # type: ignore[no-untyped-call]
-    settings.dispose_orm(do_log=False)
-    settings.configure_orm()  # type: ignore[no-untyped-call]
-    engine = settings.engine
-    assert engine is not None
-    make_tables(engine)
-    centre = Centre(engine, "")
-    with centre.gateway_for_links() as gateway:
-        centre.gateway = gateway.url
-        taken = asyncio.run(measure(centre, folder, sites, orders))
-    print(f"{orders} orders to {sites} linked workers on {engine.dialect.name}:")
-    _show("until it arrives at the worker", [one.arrival for one in taken])
-    _show("until its outcome can be read", [one.outcome for one in taken])
-    settings.dispose_orm(do_log=False)
+        centre = Centre(engine, "")
+        with centre.gateway_for_links() as gateway:
+            centre.gateway = gateway.url
+            taken = asyncio.run(measure(centre, folder, sites, orders))
+        print(f"{orders} orders to {sites} linked workers on {engine.dialect.name}:")
+        _show("until it arrives at the worker", [one.arrival for one in taken])
+        _show("until its outcome can be read", [one.outcome for one in taken])
 
 
 def _show(what: str, seconds: Sequence[float]) -> None:
@@ -122,10 +120,6 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="orders-") as name:
         folder = Path(name)
-        # Before Airflow is imported, which makes itself at home.
-        os.environ["AIRFLOW_HOME"] = name
-        os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
-        os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "WARNING"
         measure_on(SqliteFiles(folder).create("orders"), folder / "sqlite", arguments.sites, arguments.orders)
         with PostgresServer().running() as server:
             measure_on(server.create("orders"), folder / "postgresql", arguments.sites, arguments.orders)
