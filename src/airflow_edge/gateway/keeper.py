@@ -89,7 +89,7 @@ class Keeper:
 
     async def pass_orders(self) -> None:
         """Obey what the centre has decided about workers, pass on what people want of them, note what they do."""
-        await self._repeat(ORDER_INTERVAL, self._follow_workers, self._pass_orders, self._note_changes)
+        await self._repeat(ORDER_INTERVAL, self._follow_workers, self._note_changes)
 
     async def expire(self) -> None:
         """Put unanswered offers back into the queue."""
@@ -114,6 +114,7 @@ class Keeper:
             await asyncio.sleep(interval)
 
     async def _follow_workers(self) -> None:
+        """Go by what was changed about workers; an order to one is such a change."""
         known = list(self._links)
         asked_at = datetime.now(UTC)
         changed = {
@@ -122,6 +123,7 @@ class Keeper:
         self._looked_at = asked_at
         for worker_id in changed:
             self._directory.forget(worker_id)
+        followed: dict[UUID, Link] = {}
         # A link that began after the question is not judged by the answer.
         for link in known:
             worker = changed.get(link.worker.id)
@@ -134,6 +136,8 @@ class Keeper:
             else:
                 link.follow(worker)
                 link.ask_for_log(worker.log_request, now=asked_at)
+                followed[worker.id] = link
+        await self._pass_orders(followed)
 
     async def _stop_unwanted(self) -> None:
         links: dict[UUID, Link] = {link.worker.id: link for link in self._links if link.open}
@@ -145,8 +149,7 @@ class Keeper:
         for worker_id, link in links.items():
             link.stop_jobs(unwanted[worker_id])
 
-    async def _pass_orders(self) -> None:
-        links = {link.worker.id: link for link in self._links if link.open}
+    async def _pass_orders(self, links: dict[UUID, Link]) -> None:
         if not links:
             return
         waiting: defaultdict[UUID, list[Order]] = defaultdict(list)
