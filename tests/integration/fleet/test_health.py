@@ -142,5 +142,6 @@ async def test_one_of_another_version_works_and_is_warned_of(centre, tmp_path, o
             await worker.start()
             await worker.becomes("idle")
             assert f"airflow-edge {__version__}, the centre {own}" in worker.row().version_warning
-            assert (await worker.status())["version_warning"] == worker.row().version_warning
+            warning = worker.row().version_warning
+            await worker.shows(lambda status: status["version_warning"] == warning)
             await worker.finish(*await worker.run_jobs(1))
