@@ -132,7 +132,10 @@ def test_servers_take_turns_and_dead_ones_are_skipped(stack, connect):
 
 
 def test_where_every_server_is_dead_the_client_is_reset(stack, connect):
-    proxy = stack.enter_context(FaultProxy([f"http://127.0.0.1:{free_port()}"]))
+    # Nobody else can have the port meanwhile.
+    nobody = stack.enter_context(socket.socket())
+    nobody.bind(("127.0.0.1", 0))
+    proxy = stack.enter_context(FaultProxy([f"http://127.0.0.1:{nobody.getsockname()[1]}"]))
     client = connect(proxy)
     with pytest.raises(ConnectionResetError):
         client.recv(1)
