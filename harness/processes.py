@@ -23,6 +23,12 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 _running: list[Process] = []
 
 
+def let_children_hang_up() -> None:
+    """Have programs that are started from here take SIGHUP for what it is, also where `nohup` has us ignore it."""
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
+
+
 class ProcessFailedError(Exception):
     """A child process ended or hung when it should not have; the message shows the end of its log."""
 

@@ -6,9 +6,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
+from harness.processes import let_children_hang_up
+
 # How long an example takes says something about the machine, and nothing about the code.
 settings.register_profile("airflow-edge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("airflow-edge")
+
+let_children_hang_up()
 
 
 class FolderScheduling(LoadScopeScheduling):

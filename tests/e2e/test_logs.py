@@ -24,6 +24,7 @@ ATTEMPTS = [("talk", 1), ("talk", 2), ("shout", 1)]
 SECRETS = ("pa55-of-warehouse", "t0ken-of-the-api", "registered-by-the-task")
 OWN = re.compile(r"[^\"' ]*/(?=(site-packages|dags)/)|manual__[0-9T:.+-]+|[0-9a-f]{8}-[0-9a-f-]{27}|logs_(edge|local)")
 """What is each run's own: folders, ids, names of the Dags."""
+COMPLETE = re.compile(r"From edge worker .* bytes, complete")
 TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?")
 
 
@@ -71,7 +72,7 @@ def both(world):
 
     def all_complete() -> bool:
         logs = [client.log(edge, task_id, try_number=try_number) for task_id, try_number in ATTEMPTS]
-        return all(any("complete" in line for line in log) for log in logs)
+        return all(any(COMPLETE.fullmatch(line) for line in log) for log in logs)
 
     wait_for(all_complete, "the whole logs at the centre", timeout=60)
     return Both(world, world.airflow.urls[-1], edge, local)

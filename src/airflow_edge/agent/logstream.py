@@ -6,7 +6,6 @@ stays. At that offset a new *segment* begins: a line that says what has happened
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import Enum
 
@@ -193,7 +192,7 @@ def next_segment(stream: Stream, damage: Damage, timestamp: str) -> Segment:
         "offset": start,
         "logger": "airflow_edge",
     }
-    text = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+    text = msgspec.json.encode(line) + b"\n"
     goes_on = damage is Damage.DELETED
     return Segment(
         start=start,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
 import sys
 import time
+
+import msgspec
 
 from airflow_edge.agent.config import Config, load
 from airflow_edge.agent.control import ask
@@ -117,7 +118,7 @@ def status(arguments: argparse.Namespace) -> int:
     :raises NotRunningError: there is none.
     """
     answer = ask(load({"state_dir": arguments.state_dir}).control_socket, "status")
-    print(json.dumps(answer, indent=2, ensure_ascii=False))
+    print(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
     return 0
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from airflow_edge.dispatch.model import HeldJob, Worker
@@ -78,6 +79,9 @@ class ExecutionGate:
             _check_path(job, scope["method"], path)
             _check_length(headers)
             await self._serve(centre, task_api, job, scope, receive, send)
+        except ClientDisconnect:
+            # Nobody is there to be told.
+            return
         except RefusedError as refusal:
             await problem_response(refusal.problem)(scope, receive, send)
         except StoreUnavailableError:
@@ -94,11 +98,11 @@ class ExecutionGate:
         ask = functools.partial(_call, task_api)
         match repeat_of(scope["method"], path):
             case Repeat.SET:
-                await set_value(ask, inner, _bounded(receive), send)
+                await set_value(ask, inner, await _whole(receive), send)
             case Repeat.STATE:
-                await set_state(centre, job, ask, inner, _bounded(receive), send)
+                await set_state(centre, job, ask, inner, await _whole(receive), send)
             case Repeat.REMEMBERED:
-                await ask_once(centre, job, ask, inner, _bounded(receive), send)
+                await ask_once(centre, job, ask, inner, await _whole(receive), send)
             case _:
                 await ask(inner, _bounded(receive), send)
 
@@ -196,6 +200,26 @@ def _bounded(receive: Receive) -> Receive:
         return message if received <= MAX_BODY_BYTES else {"type": "http.disconnect"}
 
     return receive_on
+
+
+async def _whole(receive: Receive) -> bytes:
+    """Give the body of a request.
+
+    :raises RefusedError: it is too long.
+    :raises ClientDisconnect: the worker has gone away in the middle of it.
+    """
+    parts: list[bytes] = []
+    left = MAX_BODY_BYTES
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        left -= len(parts[-1])
+        if left < 0:
+            raise _too_long()
+        if not message.get("more_body"):
+            return b"".join(parts)
 
 
 def _too_long() -> RefusedError:

@@ -15,7 +15,6 @@ from http import HTTPStatus
 from typing import Final, TypeVar
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope, Send
 
 from airflow_edge.dispatch.model import CallAnswer, HeldJob
@@ -43,15 +42,11 @@ _GONE_ON: Final = CallAnswer(
 )
 
 
-async def set_state(centre: Centre, job: HeldJob, ask: Ask, scope: Scope, receive: Receive, send: Send) -> None:
+async def set_state(centre: Centre, job: HeldJob, ask: Ask, scope: Scope, body: bytes, send: Send) -> None:
     """Serve a call that sets the task's state.
 
     :raises StoreUnavailableError: the database failed; nothing was done.
     """
-    try:
-        body = await Request(scope, receive).body()
-    except ClientDisconnect:
-        return
     wish = _decoded(body, _Wish).state
     # A deferred task keeps its id: Airflow could not tell this run from the one that has taken it on.
     if await centre.calls.run(centre.store.superseded, job.id):
@@ -61,16 +56,12 @@ async def set_state(centre: Centre, job: HeldJob, ask: Ask, scope: Scope, receiv
     await _send(send, _DONE if _done_before(wish, said) else said.answer, said.correlation)
 
 
-async def set_value(ask: Ask, scope: Scope, receive: Receive, send: Send) -> None:
+async def set_value(ask: Ask, scope: Scope, body: bytes, send: Send) -> None:
     """Serve a call that sets a value.
 
     Its connection may have broken while Airflow was still at it, here or in another API server: of two that insert the
     same row at once, Airflow refuses the later one with 409. By then the earlier one has ended.
     """
-    try:
-        body = await Request(scope, receive).body()
-    except ClientDisconnect:
-        return
     for _ in range(MOST_COLLISIONS):
         said = await _listen(ask, scope, body)
         if not _has_collided(said.answer):
@@ -78,17 +69,13 @@ async def set_value(ask: Ask, scope: Scope, receive: Receive, send: Send) -> Non
     await _send(send, said.answer, said.correlation)
 
 
-async def ask_once(centre: Centre, job: HeldJob, ask: Ask, scope: Scope, receive: Receive, send: Send) -> None:
+async def ask_once(centre: Centre, job: HeldJob, ask: Ask, scope: Scope, body: bytes, send: Send) -> None:
     """Serve a call that is carried out once: the second time, the answer to the first is given.
 
     What changed nothing (4xx) may be asked again; where Airflow failed (5xx), nobody knows whether it was done.
 
     :raises StoreUnavailableError: the database failed; nothing was done.
     """
-    try:
-        body = await Request(scope, receive).body()
-    except ClientDisconnect:
-        return
     digest = _digest(job, scope, body)
     known = await centre.calls.run(centre.store.begin_call, digest, job.id)
     if known is not None and known.answer is not None:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 """Seconds without offers after a refused or unanswered one: doubled each time, until the worker accepts one."""
+UNANSWERED_PAUSE = 5.0
+"""At least so many after an unanswered one: its job is back in the queue by then, and has gone to somebody else."""
 
 
 class Key(NamedTuple):
@@ -73,11 +75,11 @@ class Slots:
         for key in overdue:
             self._expired[key] = self._holdings.pop(key).slots
         if overdue:
-            self._hold_off(now)
+            self._hold_off(now, at_least=UNANSWERED_PAUSE)
         if now < self._paused_until:
             return 0
         return max(0, self.concurrency - sum(holding.slots for holding in self._holdings.values()))
 
-    def _hold_off(self, now: float) -> None:
-        self._paused_until = now + self._pause
+    def _hold_off(self, now: float, *, at_least: float = 0.0) -> None:
+        self._paused_until = now + max(self._pause, at_least)
         self._pause = min(2 * self._pause, LONGEST_PAUSE)

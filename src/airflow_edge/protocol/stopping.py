@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Final
+
+import msgspec
 
 SUPERVISOR_KILLED: Final = "the task's supervisor did not end either: SIGKILL was sent to it"
 
@@ -24,4 +25,4 @@ def killed(grace: float) -> str:
 def line(event: str, at: datetime) -> bytes:
     """Give a line for the log."""
     fields = {"timestamp": at.isoformat(), "level": "warning", "event": event, "logger": "airflow_edge"}
-    return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
+    return msgspec.json.encode(fields) + b"\n"

@@ -45,7 +45,11 @@ def test_a_centre_is_put_right_line_by_line(tmp_path):
         ready.migrate()
         ready.start_api_server()
         health = f"{ready.url}/edge_worker/v1/health"
-        wait_for(lambda: httpx.get(health, trust_env=False, timeout=BOOT_TIMEOUT).is_success, "the gateway", timeout=BOOT_TIMEOUT)
+        wait_for(
+            lambda: httpx.get(health, trust_env=False, timeout=BOOT_TIMEOUT).is_success,
+            "the gateway",
+            timeout=BOOT_TIMEOUT,
+        )
         said = ready.cli("edge", "check")
         assert f"OK     the API server at {ready.url} serves workers" in said
         assert "no worker is enrolled yet" in said

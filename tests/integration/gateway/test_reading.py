@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -110,6 +110,8 @@ class Task:
             await self.link.until(LogAck, lambda ack: ack.complete)
 
     def worker_is(self, state: WorkerState) -> None:
+        # Else its job would be lost by now.
+        assert not self.centre.store.set_disconnect_grace([self.site.name], timedelta(days=3650))
         with self.centre.engine.begin() as connection:
             seen = datetime(2026, 3, 4, 14, 2, tzinfo=UTC)
             connection.execute(

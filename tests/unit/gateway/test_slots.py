@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_edge.gateway.slots import FIRST_PAUSE, LONGEST_PAUSE, Key, Slots
+from airflow_edge.gateway.slots import FIRST_PAUSE, LONGEST_PAUSE, UNANSWERED_PAUSE, Key, Slots
 
 ONE, TWO = Key("one", 1), Key("two", 1)
 
@@ -36,7 +36,8 @@ def test_an_unanswered_offer_gives_its_slots_back_and_the_worker_a_rest(slots):
     slots.offer(ONE, 1, deadline=10)
     assert slots.available(10) == 3
     assert slots.available(10.5) == 0
-    assert slots.available(10.5 + FIRST_PAUSE) == 4
+    assert slots.available(10.4 + UNANSWERED_PAUSE) == 0
+    assert slots.available(10.5 + UNANSWERED_PAUSE) == 4
 
 
 def test_a_late_acceptance_counts_again_and_ends_the_rest(slots):
