@@ -82,9 +82,9 @@ FLEET_COMMANDS: Final = (
 $ airflow edge remote-edge-worker-request-maintenance factory-7 \\
     --comments "new disk"
 maintenance: 1 worker (factory-7)
-worker    | result | detail | order
-==========+========+========+=====================================
-factory-7 | done   |        | 8d5d8b1e-3f0f-4f0c-9e3b-6a53b8c8d1f2
+ worker    | result   | order
+-----------+----------+--------------------------------------
+ factory-7 | done     | 8d5d8b1e-3f0f-4f0c-9e3b-6a53b8c8d1f2
 """,
     ),
     _about_workers(

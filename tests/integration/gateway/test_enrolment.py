@@ -15,10 +15,15 @@ from airflow_edge.protocol import urls
 from tests.integration.gateway.conftest import JWT_SECRET
 from tests.integration.gateway.site import Site
 
+# Each test process collects the same tests under the same names, whichever second it starts in.
+IN_AN_HOUR, A_WHILE_AGO = "in an hour", "a while ago"
+
 
 def proof(*, secret=JWT_SECRET, algorithm="HS512", **changes):
     now = int(time.time())
+    moments = {IN_AN_HOUR: now + 3600, A_WHILE_AGO: now - 100}
     claims = {"aud": "airflow-edge-enroll", "iat": now, "exp": now + 60, "jti": uuid4().hex, **changes}
+    claims = {name: moments.get(value, value) for name, value in claims.items()}
     return jwt.encode({name: value for name, value in claims.items() if value is not None}, secret, algorithm)
 
 
@@ -143,8 +148,8 @@ class TestSharedSecret:
             {"iat": None},
             {"iat": "yesterday"},
             {"iat": 1, "exp": 2**53},
-            {"iat": int(time.time()) + 3600},
-            {"exp": int(time.time()) - 100},
+            {"iat": IN_AN_HOUR},
+            {"exp": A_WHILE_AGO},
             {"algorithm": "HS256"},
         ],
         ids=repr,
