@@ -12,7 +12,6 @@ from airflow import settings
 from airflow.utils.platform import getuser
 from sqlalchemy.orm import Session
 
-from airflow_edge.admin.airflow_facts import task_facts
 from airflow_edge.admin.audit import record
 from airflow_edge.admin.config import read_patience
 from airflow_edge.admin.fleet import Fleet, Outcome, UnknownWorkerError
@@ -92,6 +91,9 @@ def list_queues(args: argparse.Namespace) -> None:
 @audited
 def explain_job(args: argparse.Namespace) -> None:
     """Say in one sentence why a task is not running."""
+    # Airflow's models of Dags and tasks, which no other command waits for.
+    from airflow_edge.admin.airflow_facts import task_facts
+
     try:
         patience = read_patience()
     except ValueError as error:

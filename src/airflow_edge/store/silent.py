@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from airflow_edge.dispatch.liveness import Grace, Patience
+from airflow_edge.dispatch.model import AwaitedJobs
 from airflow_edge.protocol.states import JobState
 from airflow_edge.store.tables import JobRow, WorkerRow
 from airflow_edge.store.workers import to_duration
@@ -59,3 +61,29 @@ def silent_jobs(session: Session, patience: Patience, *, now: datetime) -> list[
             )
         )
     return found
+
+
+def awaited_jobs(session: Session, patience: Patience, *, now: datetime) -> dict[UUID, AwaitedJobs]:
+    """Sum them up by worker; a whole fleet may be out of reach, so the database counts."""
+    job, worker = JobRow, WorkerRow
+    groups = (worker.id, job.queue, worker.last_seen_at, worker.disconnect_grace)
+    query = (
+        select(*groups, func.count().label("jobs"))
+        .join(worker, worker.id == job.worker_id)
+        .where(job.state == JobState.RUNNING, worker.last_seen_at < patience.silent_before(now))
+        .group_by(*groups)
+    )
+    counts: defaultdict[UUID, int] = defaultdict(int)
+    ends: defaultdict[UUID, list[datetime]] = defaultdict(list)
+    for row in session.execute(query):
+        counts[row.id] += row.jobs
+        ends[row.id].append(patience.lost_after(row.last_seen_at, row.queue, to_duration(row.disconnect_grace)))
+    return {
+        worker_id: AwaitedJobs(
+            worker_id=worker_id,
+            jobs=counts[worker_id],
+            first_lost_after=min(moments),
+            last_lost_after=max(moments),
+        )
+        for worker_id, moments in ends.items()
+    }

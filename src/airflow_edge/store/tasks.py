@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
@@ -14,7 +13,7 @@ from airflow_edge.dispatch.liveness import Patience
 from airflow_edge.dispatch.model import AwaitedJobs, Unwanted
 from airflow_edge.protocol.states import JobState
 from airflow_edge.store.airflow_tables import TASK_INSTANCE, WANTED, refresh_heartbeats
-from airflow_edge.store.silent import silent_jobs
+from airflow_edge.store.silent import awaited_jobs, silent_jobs
 from airflow_edge.store.tables import JobRow
 from airflow_edge.store.transactions import Transactions
 
@@ -83,16 +82,7 @@ class Tasks:
 
     def awaited(self, patience: Patience, *, now: datetime) -> dict[UUID, AwaitedJobs]:
         """Give the running jobs of the workers that are out of reach, by worker."""
-        silent = self._transactions.read(lambda session: silent_jobs(session, patience, now=now))
-        ends: defaultdict[UUID, list[datetime]] = defaultdict(list)
-        for job in silent:
-            ends[job.worker_id].append(job.lost_after)
-        return {
-            worker_id: AwaitedJobs(
-                worker_id=worker_id, jobs=len(some), first_lost_after=min(some), last_lost_after=max(some)
-            )
-            for worker_id, some in ends.items()
-        }
+        return self._transactions.read(lambda session: awaited_jobs(session, patience, now=now))
 
 
 def _reason(task_id: UUID | None, task_state: str | None) -> str:
