@@ -11,6 +11,7 @@ from airflow.models import DagModel, DagRun, Pool, TaskInstance
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskreschedule import TaskReschedule
+from airflow.models.team import Team
 from airflow.sdk import DAG, BaseOperator
 from airflow.serialization.definitions.dag import SerializedDAG
 from airflow.serialization.serialized_objects import DagSerialization, LazyDeserializedDAG
@@ -82,6 +83,15 @@ class Explained:
     def dag(self, **fields: Any) -> None:
         self._write(update(DagModel).where(DagModel.dag_id == DAG_ID).values(**fields))
 
+    def give_to(self, *teams: str) -> None:
+        """Have these teams own the Dag."""
+        with self.api.sessions() as session:
+            owners = session.query(Team).filter(Team.name.in_(teams)).all()
+            session.merge(DagBundleModel(name="bundle")).teams = owners
+            session.commit()
+        # Airflow remembers whose it was.
+        DagModel.get_team_name.cache_clear()
+
     def run(self, state: str) -> None:
         self._write(update(DagRun).where(DagRun.dag_id == DAG_ID).values(state=state))
 
@@ -132,6 +142,7 @@ class Explained:
 
     def clear(self) -> None:
         """Take the run away."""
+        self.give_to()
         for model in (TaskReschedule, TaskInstance, DagRun):
             self._write(delete(model))
 

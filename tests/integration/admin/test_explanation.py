@@ -261,3 +261,15 @@ def test_the_api_says_the_same(task, api):
     said = api.get("/explanation", dag_id="explained", run_id="run", task_id="task")
     explanation = task.why()
     assert said == {"cause": explanation.cause.value, "sentence": explanation.sentence}
+
+
+def test_a_task_of_another_team_is_as_if_it_were_not_there(task, api, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+    task.give_to("red")
+    task.hand_over(team_name="red")
+
+    def said_to(role):
+        return Cause(api.get("/explanation", role, dag_id="explained", run_id="run", task_id="task")["cause"])
+
+    assert said_to("blue") is Cause.NO_TASK
+    assert said_to("red") is said_to("admin") is Cause.NO_WORKERS
