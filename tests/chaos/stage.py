@@ -137,9 +137,11 @@ class Work:
             done = all(job.state in JOB_ENDED_STATES and (job.booked or not job.owned) for job in jobs)
             return jobs if done else None
 
-        jobs = wait_for(booked, f"{self.run.run_id} to be booked", timeout=BOOKED_TIMEOUT, interval=0.5)
+        wait_for(booked, f"{self.run.run_id} to be booked", timeout=BOOKED_TIMEOUT, interval=0.5)
         if not but:
             wait_for(self._has_its_log, f"the log of {self.run.run_id} to be complete", timeout=LOG_TIMEOUT)
+        jobs = booked()
+        assert jobs is not None
         entries = [entry for entry in deployment.entries() if entry.of.run_id == self.run.run_id]
         with self.stage.client() as client:
             logs = reading.read_logs(client, entries)

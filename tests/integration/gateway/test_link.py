@@ -219,7 +219,8 @@ async def test_what_the_two_sides_disagree_about_is_settled_when_linking(centre)
         await link.say(Ended(**key(offers[str(kept.id)]), exit_code=0))
         offer = await link.get(Offer)
         assert (offer.job_id, offer.assignment) == (str(leased.id), 2)
-        assert not link.passed or all(isinstance(message, Ping) for message in link.passed)
+        # The one that has ended; Airflow may have had its say about the others, whose tasks it does not know.
+        assert not [message for message in link.passed if isinstance(message, Void)]
 
 
 async def test_a_worker_that_returns_after_the_grace_of_its_queue_is_told_to_stop(centre):
