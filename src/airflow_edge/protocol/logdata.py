@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import Collection
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +20,18 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+
+def _load(number: int) -> zstd.ZstdDict:
+    path = Path(__file__).with_name(f"log_dictionary_{number}.jsonl")
+    return zstd.ZstdDict(path.read_bytes(), is_raw=True)
+
+
 NO_DICTIONARY: Final = 0
 DICTIONARIES: Final = (1,)
 """Numbers of the dictionaries there are; the last is the best."""
+
+_LOADED: Final = {number: _load(number) for number in DICTIONARIES}
+"""Read now: while they are wanted, an upgrade may have taken the files away."""
 
 SMALL = 32 * 1024
 """Bytes that are compressed better, because it takes no time anyway."""
@@ -49,7 +57,7 @@ def pack(job_id: JobId, assignment: int, offset: int, plain: bytes, dictionary: 
         size=len(plain),
         crc32=zlib.crc32(plain),
         dictionary=dictionary,
-        data=zstd.compress(plain, level, zstd_dict=_dictionary(dictionary)),
+        data=zstd.compress(plain, level, zstd_dict=_LOADED.get(dictionary)),
     )
 
 
@@ -58,9 +66,9 @@ def unpack(chunk: LogChunk) -> bytes:
 
     It never unpacks more than the chunk's size.
     """
-    if chunk.dictionary != NO_DICTIONARY and chunk.dictionary not in DICTIONARIES:
+    if chunk.dictionary != NO_DICTIONARY and chunk.dictionary not in _LOADED:
         return b""
-    decompressor = zstd.ZstdDecompressor(zstd_dict=_dictionary(chunk.dictionary), options=_UNPACKING)
+    decompressor = zstd.ZstdDecompressor(zstd_dict=_LOADED.get(chunk.dictionary), options=_UNPACKING)
     try:
         plain = decompressor.decompress(chunk.data, max_length=chunk.size + 1)
     except zstd.ZstdError:
@@ -68,11 +76,3 @@ def unpack(chunk: LogChunk) -> bytes:
     # What comes after the one frame would be unpacked by whoever reads the stored bytes.
     whole = decompressor.eof and not decompressor.unused_data
     return plain if whole and len(plain) == chunk.size and zlib.crc32(plain) == chunk.crc32 else b""
-
-
-@cache
-def _dictionary(number: int) -> zstd.ZstdDict | None:
-    if number == NO_DICTIONARY:
-        return None
-    path = Path(__file__).with_name(f"log_dictionary_{number}.jsonl")
-    return zstd.ZstdDict(path.read_bytes(), is_raw=True)
