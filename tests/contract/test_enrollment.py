@@ -94,7 +94,7 @@ def test_a_name_that_is_taken_is_free_again_when_its_worker_is_revoked(store: Sq
     taken = store.enroll(HASH, "name", OTHER_KEY, now=NOW)
     assert (taken.worker, taken.code) == (None, "name_taken")
     assert "airflow edge revoke-worker name" in taken.detail
-    store.link(first.id, facts(), now=NOW)
+    store.link({first.id: facts()}, now=NOW)
     assert store.revoke_worker("name", now=NOW)
     assert store.enroll(HASH, "name", KEY, now=NOW).code == "revoked"
     later = NOW + timedelta(seconds=5)

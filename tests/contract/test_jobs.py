@@ -196,7 +196,7 @@ def test_a_released_job_is_still_held(store: SqlStore, sessions: Sessions) -> No
     queue(sessions, new_job(), new_job())
     one, two = claim(store, capacity(worker, free_slots=2))
     store.settle(worker, [Released(job_id=str(one.id), assignment=1)], now=NOW)
-    held = {job.id: (job.state, job.released) for job in store.held_by(worker)}
+    held = {job.id: (job.state, job.released) for job in store.held_by([worker])}
     assert held == {one.id: (JobState.RUNNING, True), two.id: (JobState.LEASED, False)}
 
 
@@ -219,7 +219,7 @@ def test_the_running_jobs_of_a_worker_are_lost_after_the_grace(store: SqlStore, 
     one, two, leased = claim(store, capacity(silent.id, free_slots=3))
     store.settle(silent.id, [accepted(one), accepted(two), ended(two)], now=NOW)
     for worker in (silent, alive):
-        store.link(worker.id, facts(), now=NOW)
+        store.link({worker.id: facts()}, now=NOW)
     later = NOW + timedelta(seconds=901)
     store.seen({alive.id: WorkerState.IDLE}, {}, now=later)
     assert store.lose_silent(patience, now=NOW + timedelta(seconds=900)) == 0
@@ -240,7 +240,7 @@ def test_each_job_has_the_grace_of_its_worker_or_of_its_queue(store: SqlStore, s
         store.settle(worker.id, [accepted(job)], now=NOW)
         jobs[f"{queue_name} of {'plain' if worker is plain else 'patient'}"] = job
     for worker in (plain, patient):
-        store.link(worker.id, facts(), now=NOW)
+        store.link({worker.id: facts()}, now=NOW)
 
     def running() -> set[str]:
         return {name for name, job in jobs.items() if state(sessions, job.id) is JobState.RUNNING}

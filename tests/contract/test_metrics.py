@@ -50,7 +50,7 @@ def test_many_workers_are_written_and_purged(store: SqlStore) -> None:
 def test_a_worker_that_is_removed_leaves_none_behind(store: SqlStore) -> None:
     worker = enrolled(store)
     store.write_metrics([chunk(worker.id)])
-    store.link(worker.id, facts(state=WorkerState.OFFLINE), now=NOW)
+    store.link({worker.id: facts(state=WorkerState.OFFLINE)}, now=NOW)
     assert store.remove_worker(worker.id, now=NOW) == ""
     assert store.metrics(worker.id, since=0, until=2**31 - 1) == []
 
@@ -58,17 +58,17 @@ def test_a_worker_that_is_removed_leaves_none_behind(store: SqlStore) -> None:
 def test_what_a_gateway_thinks_of_the_versions_is_kept_until_the_next_link(store: SqlStore) -> None:
     worker = enrolled(store)
     assert (worker.version_refused, worker.version_warning) == ("", "")
-    store.link(worker.id, facts(version_refused="too old", version_warning="odd"), now=NOW)
+    store.link({worker.id: facts(version_refused="too old", version_warning="odd")}, now=NOW)
     [view] = store.all_workers()
     assert (view.worker.version_refused, view.worker.version_warning, view.free_slots) == ("too old", "odd", 0)
-    store.link(worker.id, facts(), now=NOW)
+    store.link({worker.id: facts()}, now=NOW)
     [view] = store.all_workers()
     assert (view.worker.version_refused, view.worker.version_warning, view.free_slots) == ("", "", 8)
 
 
 def test_the_cause_of_a_maintenance_is_what_the_worker_says(store: SqlStore) -> None:
     worker = enrolled(store)
-    store.link(worker.id, facts(), now=NOW)
+    store.link({worker.id: facts()}, now=NOW)
     store.seen({worker.id: WorkerState.MAINTENANCE_MODE}, {}, {worker.id: "hot"}, {worker.id: "system"}, now=NOW)
     [seen] = store.workers()
     assert (seen.maintenance_cause, seen.maintenance_comment) == ("system", "hot")

@@ -27,7 +27,7 @@ def seen(store, worker):
 def linked(store, **fields):
     worker = enrolled(store)
     link = facts(**fields)
-    store.link(worker.id, link, now=NOW)
+    store.link({worker.id: link}, now=NOW)
     return worker, link
 
 
@@ -105,7 +105,7 @@ def test_an_offline_worker_will_be_in_maintenance_when_it_comes_back(store: SqlS
     worker = enrolled(store)
     order = give(store, worker, "maintenance", "moved")
     assert seen(store, worker) == (WorkerState.OFFLINE_MAINTENANCE, "moved")
-    store.link(worker.id, facts(state=WorkerState.IDLE), now=LATER)
+    store.link({worker.id: facts(state=WorkerState.IDLE)}, now=LATER)
     assert seen(store, worker) == (WorkerState.MAINTENANCE_REQUEST, "moved")
     assert store.waiting_orders([worker.id]) == [order]
 
@@ -250,7 +250,7 @@ def test_what_was_asked_of_a_revoked_worker_is_not_asked_of_the_next_of_its_name
     assert (refused.state, refused.detail) == (OrderState.REFUSED, "the worker was revoked")
     again = store.enroll_trusted(worker.name, b"another key".ljust(32), ["default"], now=LATER).worker
     assert again is not None
-    store.link(again.id, facts(), now=LATER)
+    store.link({again.id: facts()}, now=LATER)
     assert store.waiting_orders([again.id]) == []
     assert seen(store, again) == (WorkerState.IDLE, "")
 

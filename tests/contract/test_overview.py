@@ -12,7 +12,7 @@ from tests.contract.world import NOW, accepted, capacity, claim, ended, enrolled
 
 def linked(store, name, queues=("default",), concurrency=8, state=WorkerState.IDLE):
     worker = enrolled(store, name=name, queues=queues)
-    store.link(worker.id, facts(concurrency=concurrency, state=state), now=NOW)
+    store.link({worker.id: facts(concurrency=concurrency, state=state)}, now=NOW)
     return worker
 
 
@@ -45,8 +45,8 @@ def test_workers_by_name_state_and_queue_in_pages(store: SqlStore) -> None:
 
 def test_a_worker_is_found_by_the_queues_that_it_serves(store: SqlStore) -> None:
     all_of_them, narrowed = enrolled(store, name="all", queues=("a", "b")), enrolled(store, name="b", queues=("a", "b"))
-    store.link(all_of_them.id, facts(), now=NOW)
-    store.link(narrowed.id, facts(asked_queues=("b",)), now=NOW)
+    store.link({all_of_them.id: facts()}, now=NOW)
+    store.link({narrowed.id: facts(asked_queues=("b",))}, now=NOW)
 
     def found(queue: str) -> list[str]:
         page = store.find_workers(WorkerFilter(queue=queue), limit=10)

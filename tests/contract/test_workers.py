@@ -17,8 +17,8 @@ def test_a_link_replaces_the_one_before_and_only_the_newest_is_ended(store: SqlS
     worker = enrolled(store)
     assert (worker.state, worker.last_seen_at, worker.link_id) == (WorkerState.OFFLINE, None, None)
     old, new = facts(), facts(boot_id="boot\0id", agent_version="9" * 500)
-    assert store.link(worker.id, old, now=NOW) is None
-    assert store.link(worker.id, new, now=NOW) == old.link_id
+    assert store.link({worker.id: old}, now=NOW) == {worker.id: None}
+    assert store.link({worker.id: new}, now=NOW) == {worker.id: old.link_id}
     assert [found.id for found in store.workers_with([worker.id, uuid4()])] == [worker.id]
     store.unlink(worker.id, old.link_id, WorkerState.OFFLINE, now=NOW)
     linked = store.worker(worker.id)
@@ -31,6 +31,16 @@ def test_a_link_replaces_the_one_before_and_only_the_newest_is_ended(store: SqlS
     assert unlinked is not None
     assert (unlinked.link_id, unlinked.state) == (None, WorkerState.UNKNOWN)
     assert store.worker(uuid4()) is None
+
+
+def test_many_link_at_once_each_with_its_own_facts(store: SqlStore) -> None:
+    one, two = enrolled(store, name="a"), enrolled(store, name="b")
+    links = {one.id: facts(concurrency=1), two.id: facts(concurrency=2), uuid4(): facts()}
+    assert store.link(links, now=NOW) == {one.id: None, two.id: None}
+    noted = {worker.id: (worker.link_id, worker.concurrency) for worker in store.workers()}
+    assert noted == {worker_id: (links[worker_id].link_id, links[worker_id].concurrency) for worker_id in noted}
+    again = {two.id: facts(), one.id: facts()}
+    assert store.link(again, now=NOW) == {worker_id: link for worker_id, (link, _) in noted.items()}
 
 
 def test_what_workers_do_is_noted_together(store: SqlStore) -> None:
@@ -52,7 +62,7 @@ def test_what_workers_do_is_noted_together(store: SqlStore) -> None:
 def test_a_worker_falls_silent_once_and_one_that_went_in_order_never(store: SqlStore) -> None:
     silent, offline, revoked, alive = (enrolled(store) for _ in range(4))
     for worker in (silent, offline, revoked, alive):
-        store.link(worker.id, facts(), now=NOW)
+        store.link({worker.id: facts()}, now=NOW)
     store.revoke_worker(revoked.name, now=NOW)
     later = NOW + timedelta(seconds=16)
     store.seen({offline.id: WorkerState.OFFLINE}, {}, now=NOW)
@@ -68,7 +78,7 @@ def test_a_worker_falls_silent_once_and_one_that_went_in_order_never(store: SqlS
 def test_changes_are_seen_by_other_gateways(store: SqlStore) -> None:
     linked, revoked, untouched = enrolled(store), enrolled(store), enrolled(store)
     later = NOW + timedelta(seconds=1)
-    store.link(linked.id, facts(), now=later)
+    store.link({linked.id: facts()}, now=later)
     store.revoke_worker(revoked.name, now=later)
     store.seen({untouched.id: WorkerState.IDLE}, {}, now=later)
     changed = {worker.id: worker.revoked_at for worker in store.changed_since(later)}
@@ -88,7 +98,7 @@ def test_a_grace_is_given_to_all_of_them_or_to_none(store: SqlStore) -> None:
 
 def test_what_is_added_is_served_and_what_is_removed_is_not(store: SqlStore) -> None:
     worker = enrolled(store, queues=("a", "b"))
-    store.link(worker.id, facts(asked_queues=("a",)), now=NOW)
+    store.link({worker.id: facts(asked_queues=("a",))}, now=NOW)
 
     def served() -> tuple[str, ...]:
         found = store.worker(worker.id)
@@ -101,11 +111,11 @@ def test_what_is_added_is_served_and_what_is_removed_is_not(store: SqlStore) -> 
     assert changed.queues == ("a", "b", "c")
     assert served() == changed.served_queues == ("a", "b", "c")
     # It was started for other queues the next time: what an administrator has added stays.
-    store.link(worker.id, facts(asked_queues=("x",)), now=NOW)
+    store.link({worker.id: facts(asked_queues=("x",))}, now=NOW)
     assert served() == ("b", "c")
     store.change_queues(worker.id, remove=["c", "unheard of"], now=NOW)
     assert served() == ("b",)
-    store.link(worker.id, facts(asked_queues=None), now=NOW)
+    store.link({worker.id: facts(asked_queues=None)}, now=NOW)
     assert served() == ("a", "b")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -28,7 +28,7 @@ from airflow_edge.agent.events import (
     Stored,
     Voided,
 )
-from airflow_edge.dispatch.model import HeldJob, LinkFacts
+from airflow_edge.dispatch.model import HeldJob, LinkFacts, Order
 from airflow_edge.dispatch.reports import Reading, Report, event_of, read
 from airflow_edge.gateway.admission import Previous
 from airflow_edge.gateway.progress import Progress
@@ -74,16 +74,20 @@ class Database:
         self.rows = {job_id: Row() for job_id in JOBS}
         self.links: dict[UUID, UUID] = {}
 
-    def link(self, worker_id: UUID, facts: LinkFacts, *, now: datetime) -> UUID | None:
-        before, self.links[worker_id] = self.links.get(worker_id), facts.link_id
+    def link(self, links: Mapping[UUID, LinkFacts], *, now: datetime) -> dict[UUID, UUID | None]:
+        before = {worker_id: self.links.get(worker_id) for worker_id in links}
+        self.links |= {worker_id: facts.link_id for worker_id, facts in links.items()}
         return before
 
-    def held_by(self, worker_id: UUID) -> list[HeldJob]:
+    def waiting_orders(self, worker_ids: Collection[UUID]) -> list[Order]:
+        return []
+
+    def held_by(self, worker_ids: Collection[UUID]) -> list[HeldJob]:
         return [
             HeldJob(
                 id=UUID(job_id),
                 assignment=row.assignment,
-                worker_id=worker_id,
+                worker_id=row.worker,
                 kind="task",
                 workload_id=UUID(job_id),
                 slots=1,
@@ -91,7 +95,7 @@ class Database:
                 released=False,
             )
             for job_id, row in self.rows.items()
-            if row.worker == worker_id and row.state in JOB_HELD
+            if row.worker is not None and row.worker in worker_ids and row.state in JOB_HELD
         ]
 
     def settle(self, worker_id: UUID, reports: Collection[Report], *, now: datetime) -> list[Reading]:

@@ -19,8 +19,8 @@ from airflow_edge.agent.events import (
 )
 from airflow_edge.dispatch.model import LinkFacts
 from airflow_edge.dispatch.reports import Reading
+from airflow_edge.gateway.admission import Entrant, admit
 from airflow_edge.gateway.admission import Store as LinkingStore
-from airflow_edge.gateway.admission import admit
 from airflow_edge.gateway.slots import Key as SlotKey
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.local import Outcome
@@ -88,14 +88,13 @@ class World(RuleBasedStateMachine):
             state=WorkerState.IDLE,
         )
         received = site.session.handled
-        admission = admit(
-            cast("LinkingStore", self.database),
-            worker,
-            site.core.jobs.held(),
-            facts,
-            previous(parked) if parked is not None else None,
-            now=NOW,
+        entrant = Entrant(
+            worker_id=worker,
+            jobs=site.core.jobs.held(),
+            facts=facts,
+            previous=previous(parked) if parked is not None else None,
         )
+        (admission,) = admit(cast("LinkingStore", self.database), [entrant], now=NOW)
         assert not admission.lost
         if admission.resumed:
             assert parked is not None

@@ -299,6 +299,16 @@ class Order:
     finished_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Nonce:
+    """The id of a signed request, which is good once."""
+
+    subject: str
+    """Whose it is."""
+    jti: str
+    expires_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkFacts:
     """What a worker says of itself when it links."""

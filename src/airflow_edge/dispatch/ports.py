@@ -26,6 +26,7 @@ from airflow_edge.dispatch.model import (
     LogPart,
     LogProgress,
     LogRequest,
+    Nonce,
     Order,
     Unwanted,
     Worker,
@@ -53,8 +54,8 @@ class JobQueue(Protocol):
         A leased one counts as accepted from here on.
         """
 
-    def held_by(self, worker_id: UUID) -> list[HeldJob]:
-        """Give the jobs that the centre thinks are with this worker (leased or running)."""
+    def held_by(self, worker_ids: Collection[UUID]) -> list[HeldJob]:
+        """Give the jobs that the centre thinks are with these workers (leased or running)."""
 
     def expire_leases(self, *, now: datetime) -> int:
         """Put the jobs whose lease ran out back into the queue; say how many."""
@@ -104,8 +105,8 @@ class WorkerRegistry(Protocol):
     def workers(self) -> list[Worker]:
         """Give all workers, by name."""
 
-    def link(self, worker_id: UUID, facts: LinkFacts, *, now: datetime) -> UUID | None:
-        """Note a new link; it replaces any other of the same worker. Gives the link that was noted before it."""
+    def link(self, links: Mapping[UUID, LinkFacts], *, now: datetime) -> dict[UUID, UUID | None]:
+        """Note new links by worker; each replaces any other of its worker. Gives those that were noted before them."""
 
     def unlink(self, worker_id: UUID, link_id: UUID, state: WorkerState, *, now: datetime) -> None:
         """Note that this link is over, unless a newer one has replaced it."""
@@ -265,8 +266,8 @@ class Enrollments(Protocol):
 class Nonces(Protocol):
     """Ids of signed requests, each of which is accepted once."""
 
-    def use_nonce(self, subject: str, jti: str, *, expires_at: datetime) -> bool:
-        """Note that this id of this subject was used; False if it had been used before."""
+    def use_nonces(self, nonces: Sequence[Nonce]) -> list[bool]:
+        """Note that these ids were used; False for each that had been used before."""
 
     def forget_nonces(self, *, now: datetime) -> int:
         """Forget the ids that are too old to be accepted anyway; say how many."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from airflow_edge.dispatch.model import HeldJob, LinkFacts
-from airflow_edge.dispatch.ports import JobQueue, WorkerRegistry
+from airflow_edge.dispatch.model import HeldJob, LinkFacts, Order
+from airflow_edge.dispatch.ports import JobQueue, WorkerOrders, WorkerRegistry
 from airflow_edge.gateway.slots import Key
 from airflow_edge.protocol import messages
 from airflow_edge.protocol.messages import Refused
 from airflow_edge.protocol.states import JobState
 
 
-class Store(JobQueue, WorkerRegistry, Protocol):
-    """Both ports: what linking needs."""
+class Store(JobQueue, WorkerRegistry, WorkerOrders, Protocol):
+    """The ports that linking needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,17 @@ class Previous:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Entrant:
+    """A worker that links."""
+
+    worker_id: UUID
+    jobs: Collection[messages.HeldJob]
+    """All the jobs that the site answers for."""
+    facts: LinkFacts
+    previous: Previous | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
     """What came of it."""
 
@@ -39,43 +51,58 @@ class Admission:
     """Jobs that both sides know to be there, or that are about to be offered again."""
     void: tuple[Key, ...]
     """Jobs at the site that it should not have."""
+    orders: tuple[Order, ...]
+    """What it was asked for and has not answered."""
     requeued: int
     lost: int
 
 
-def admit(
+def admit(store: Store, entrants: Sequence[Entrant], *, now: datetime) -> list[Admission]:
+    """Note the links of different workers and settle what each of them and the centre disagree about."""
+    links = {entrant.worker_id: entrant.facts for entrant in entrants}
+    last = store.link(links, now=now)
+    held, orders = defaultdict(list), defaultdict(list)
+    for job in store.held_by(links):
+        held[job.worker_id].append(job)
+    for order in store.waiting_orders(links):
+        orders[order.worker_id].append(order)
+
+    def settle(entrant: Entrant) -> Admission:
+        worker_id = entrant.worker_id
+        return _settle(store, entrant, last.get(worker_id), held[worker_id], orders[worker_id], now=now)
+
+    return [settle(entrant) for entrant in entrants]
+
+
+def _settle(
     store: Store,
-    worker_id: UUID,
-    jobs: Collection[messages.HeldJob],
-    facts: LinkFacts,
-    previous: Previous | None,
+    entrant: Entrant,
+    last: UUID | None,
+    jobs: Collection[HeldJob],
+    orders: Sequence[Order],
     *,
     now: datetime,
 ) -> Admission:
-    """Note the link and settle what the two sides disagree about.
-
-    A remembered conversation goes on only if the worker has linked nowhere else since: the numbers would not fit.
-
-    :param jobs: all the jobs that the site answers for
-    """
-    last = store.link(worker_id, facts, now=now)
+    previous = entrant.previous
+    # It goes on only if the worker has linked nowhere else since: the numbers would not fit.
     resumed = previous is not None and previous.link_id == last
-    there = {Key(job.job_id, job.assignment): job.phase for job in jobs}
+    there = {Key(job.job_id, job.assignment): job.phase for job in entrant.jobs}
     coming = set(previous.offered) if resumed and previous else set()
-    held = {Key(str(job.id), job.assignment): job for job in store.held_by(worker_id)}
+    held = {Key(str(job.id), job.assignment): job for job in jobs}
     missing = {key: job for key, job in held.items() if key not in there and key not in coming}
     unanswered = [key for key, job in missing.items() if job.state is JobState.LEASED]
     gone = [job.id for job in missing.values() if job.state is JobState.RUNNING]
     if unanswered:
         reason = "the worker linked anew without it"
-        store.settle(worker_id, [Refused(**key._asdict(), reason=reason) for key in unanswered], now=now)
+        store.settle(entrant.worker_id, [Refused(**key._asdict(), reason=reason) for key in unanswered], now=now)
     if gone:
-        store.lose(worker_id, gone, "its worker came back without it", now=now)
+        store.lose(entrant.worker_id, gone, "its worker came back without it", now=now)
     return Admission(
         resumed=resumed,
         held=tuple(job for key, job in held.items() if key not in missing),
         # One that has ended needs no word: its report says all, and its log may still be on the way.
         void=tuple(key for key, phase in there.items() if key not in held and phase != "ended"),
+        orders=tuple(orders),
         requeued=len(unanswered),
         lost=len(gone),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from uuid import UUID
@@ -12,10 +12,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from starlette.datastructures import Headers
 
-from airflow_edge.dispatch.model import Worker
+from airflow_edge.dispatch.model import Nonce, Worker
 from airflow_edge.dispatch.ports import Nonces
 from airflow_edge.gateway.answers import RefusedError
 from airflow_edge.gateway.directory import WorkerDirectory
+from airflow_edge.gateway.gathered import Gathered
 from airflow_edge.gateway.replay import SeenTokens
 from airflow_edge.gateway.store_calls import StoreCalls
 from airflow_edge.protocol.errors import ClockSkewError, TokenError
@@ -40,6 +41,7 @@ class Authenticator:
         self._nonces = nonces
         self._calls = calls
         self._now = now
+        self._marks = Gathered(self._mark)
         self.seen = SeenTokens()
 
     async def worker(
@@ -112,9 +114,10 @@ class Authenticator:
 
         :param expires_at: seconds since the epoch
         """
-        return await self._calls.run(
-            self._nonces.use_nonce, subject, jti, expires_at=datetime.fromtimestamp(expires_at, UTC)
-        )
+        return await self._marks.ask(Nonce(subject, jti, datetime.fromtimestamp(expires_at, UTC)))
+
+    async def _mark(self, nonces: Sequence[Nonce]) -> list[bool]:
+        return await self._calls.run(self._nonces.use_nonces, nonces)
 
 
 def bearer(headers: Headers) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -24,11 +25,13 @@ from airflow_edge.dispatch.ports import (
     WorkerOrders,
     WorkerRegistry,
 )
+from airflow_edge.gateway.admission import Admission, Entrant, admit
 from airflow_edge.gateway.authentication import Authenticator
 from airflow_edge.gateway.background import Background
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.directory import WorkerDirectory
 from airflow_edge.gateway.dispatcher import Dispatcher
+from airflow_edge.gateway.gathered import Gathered
 from airflow_edge.gateway.handover import Handover
 from airflow_edge.gateway.keeper import Keeper
 from airflow_edge.gateway.links import Links
@@ -82,6 +85,7 @@ class Centre:
         self.polls = Polls()
         self.directory = WorkerDirectory(store, calls)
         self.authenticator = Authenticator(self.directory, store, calls)
+        self.admissions = Gathered(self._admit)
         self.dispatcher = Dispatcher(
             store, calls, self.links, offer_timeout=config.offer_timeout, poll_interval=self._poll_interval
         )
@@ -137,6 +141,9 @@ class Centre:
                 quota=self.config.worker_log_quota,
                 now=datetime.now(UTC),
             )
+
+    async def _admit(self, entrants: Sequence[Entrant]) -> list[Admission]:
+        return await self.calls.run(admit, self.store, entrants, now=datetime.now(UTC))
 
     def _poll_interval(self) -> float:
         if self._listener is not None and self._listener.connected:

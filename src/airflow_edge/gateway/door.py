@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 from airflow_edge import __version__
 from airflow_edge.dispatch.model import LinkFacts, LogProgress, Worker
 from airflow_edge.dispatch.versions import Verdict, judge
-from airflow_edge.gateway.admission import Admission, Previous, admit
+from airflow_edge.gateway.admission import Admission, Entrant, Previous
 from airflow_edge.gateway.answers import RefusedError, not_ready, problem_response
 from airflow_edge.gateway.centre import Centre
 from airflow_edge.gateway.connection import PROTOCOL_ERROR, REPLACED, SILENT, UNREADY, Connection, ConnectionClosedError
@@ -105,17 +105,14 @@ async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None
     async with centre.links.entering(worker.id):
         parked = centre.links.take_over(worker.id, hello.session_id, code=REPLACED, now=clock())
         link_id = uuid4()
-        admission = await centre.calls.run(
-            admit,
-            centre.store,
-            worker.id,
-            hello.jobs,
-            _facts(link_id, centre.id, connection.transport, hello, verdict),
-            _previous(parked),
-            now=datetime.now(UTC),
+        admission = await centre.admissions.ask(
+            Entrant(
+                worker_id=worker.id,
+                jobs=hello.jobs,
+                facts=_facts(link_id, centre.id, connection.transport, hello, verdict),
+                previous=_previous(parked),
+            )
         )
-        # Before the first offer: one that comes back may have been told to take none.
-        orders = await centre.calls.run(centre.store.waiting_orders, [worker.id])
         session, again = _go_on(hello, parked if admission.resumed else None)
         link = _make_link(centre, link_id, worker, hello, session, protocol, verdict)
         _count(link, admission, lease=centre.config.offer_timeout, now=clock())
@@ -147,7 +144,8 @@ async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None
     if verdict.refused:
         log.warning("Worker '%s' is given no new jobs: %s", worker.name, verdict.refused)
     link.resend(again)
-    link.pass_orders(orders)
+    # Before the first offer: it may have been told to take none.
+    link.pass_orders(admission.orders)
     for key in admission.void:
         link.void_job(key, "the centre does not know this job here: it was given to another worker, or has ended")
     if admission.requeued:

@@ -29,6 +29,10 @@ class StoreUnavailableError(Exception):
     """The database could not be asked, or did not answer; whether a change was made is not known."""
 
 
+class StoreRefusedError(StoreUnavailableError):
+    """The database is there, and did not do what it was asked."""
+
+
 class StoreCalls:
     """The gateway's threads for the database; they start with the first call."""
 
@@ -50,7 +54,7 @@ class StoreCalls:
             raise StoreUnavailableError(str(error)) from error
         except SQLAlchemyError as error:
             log.exception("The database did not do what it was asked (%s)", getattr(function, "__name__", function))
-            raise StoreUnavailableError(str(error)) from error
+            raise StoreRefusedError(str(error)) from error
         self._note_answer(loop.time())
         return answer
 

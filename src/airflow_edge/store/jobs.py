@@ -70,9 +70,10 @@ class Jobs:
             return held
         return self._transactions.write(accept)
 
-    def held_by(self, worker_id: UUID) -> list[HeldJob]:
-        """Give the jobs that the centre thinks are with this worker (leased or running)."""
-        query = select(JobRow).where(JobRow.worker_id == worker_id, JobRow.state.in_(JOB_HELD)).order_by(JobRow.id)
+    def held_by(self, worker_ids: Collection[UUID]) -> list[HeldJob]:
+        """Give the jobs that the centre thinks are with these workers (leased or running)."""
+        held = JobRow.worker_id.in_(worker_ids), JobRow.state.in_(JOB_HELD)
+        query = select(JobRow).where(*held).order_by(JobRow.id)
         return self._transactions.read(lambda session: [_held(job) for job in session.scalars(query)])
 
     def expire_leases(self, *, now: datetime) -> int:

@@ -47,32 +47,29 @@ class Workers:
         """Give the workers with these ids, those there are."""
         return self._workers(select(WorkerRow).where(WorkerRow.id.in_(worker_ids)))
 
-    def link(self, worker_id: UUID, facts: LinkFacts, *, now: datetime) -> UUID | None:
-        """Note a new link; it replaces any other of the same worker. Gives the link that was noted before it."""
-        this = WorkerRow.id == worker_id
-        statement = (
-            update(WorkerRow)
-            .where(this)
-            .values(
-                link_id=facts.link_id,
-                gateway_id=facts.gateway_id,
-                transport=facts.transport,
-                boot_id=facts.boot_id,
-                agent_version=facts.agent_version,
-                airflow_version=facts.airflow_version,
-                version_refused=facts.version_refused,
-                version_warning=facts.version_warning,
-                concurrency=facts.concurrency,
-                asked_queues=None if facts.asked_queues is None else list(facts.asked_queues),
-                state=_reported(facts.state),
-                last_seen_at=now,
-                changed_at=now,
-            )
-        )
+    def link(self, links: Mapping[UUID, LinkFacts], *, now: datetime) -> dict[UUID, UUID | None]:
+        """Note new links by worker; each replaces any other of its worker. Gives those that were noted before them."""
+        # In one order everywhere, so that two gateways do not wait for each other.
+        these = select(WorkerRow).where(WorkerRow.id.in_(links)).order_by(WorkerRow.id).with_for_update()
 
-        def work(session: Session) -> UUID | None:
-            before = session.scalar(select(WorkerRow.link_id).where(this).with_for_update())
-            session.execute(statement)
+        def work(session: Session) -> dict[UUID, UUID | None]:
+            before = {}
+            for row in session.scalars(these):
+                before[row.id] = row.link_id
+                facts = links[row.id]
+                row.link_id = facts.link_id
+                row.gateway_id = facts.gateway_id
+                row.transport = facts.transport
+                row.boot_id = facts.boot_id
+                row.agent_version = facts.agent_version
+                row.airflow_version = facts.airflow_version
+                row.version_refused = facts.version_refused
+                row.version_warning = facts.version_warning
+                row.concurrency = facts.concurrency
+                row.asked_queues = None if facts.asked_queues is None else list(facts.asked_queues)
+                row.state = row.asked_state or facts.state
+                row.last_seen_at = now
+                row.changed_at = now
             return before
 
         return self._transactions.write(work)

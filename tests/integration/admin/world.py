@@ -95,7 +95,7 @@ class Api:
             with self.sessions() as session:
                 session.execute(update(WorkerRow).where(WorkerRow.id == worker.id).values(team_name=team))
                 session.commit()
-        self.store.link(worker.id, LinkFacts(**{**facts, "state": state, **fields}), now=datetime.now(UTC))
+        self.store.link({worker.id: LinkFacts(**{**facts, "state": state, **fields})}, now=datetime.now(UTC))
         return worker
 
     def queue(self, **fields: Any) -> UUID:

@@ -118,7 +118,7 @@ def test_a_worker_out_of_reach_is_shown_with_its_grace(airflow: Airflow, store: 
         concurrency=1,
         state=WorkerState.UNKNOWN,
     )
-    store.link(away.id, link, now=seen)
+    store.link({away.id: link}, now=seen)
     with Session(airflow.database.engine()) as session:
         outbox.add_job(session, new_job(queue="q"), now=seen)
         session.commit()
