@@ -43,7 +43,7 @@ def test_whatever_happens_a_job_has_one_holder_and_one_end(sessions: sessionmake
             super().__init__()
             self.now = NOW
             # Among equals the smaller id comes first: an example has to have the same ones each time.
-            self.ids = map(lambda number: UUID(int=number), count(1))
+            self.ids = (UUID(int=number) for number in count(1))
             self.made: set[UUID] = set()
             self.offered: dict[tuple[UUID, int], UUID] = {}
             self.seen: dict[UUID, tuple[int, JobState]] = {}
