@@ -1,60 +1,37 @@
-"""Finished logs are handed over to the stock remote log that is configured at the centre."""
+"""Finished logs are handed over to the stock remote log that is configured at the centre: here Airflow's own for S3."""
 
 from __future__ import annotations
 
-import shutil
+import runpy
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, ClassVar
 
-import attrs
 import pytest
 from sqlalchemy import select, update
 
-from airflow_edge.gateway.handover import Handover, RemoteLog, configured_handler, takes_files
+from airflow_edge.gateway.handover import LEASE, Handover, RemoteLog, configured_handler, takes_files
 from airflow_edge.logs.task_log import EdgeTaskLog
 from airflow_edge.store.tables import LogRow
 from tests.integration.gateway.test_logs import line
 from tests.integration.gateway.test_reading import reader, task, written  # noqa: F401 - fixtures
-
-
-@attrs.define
-class FolderLog:
-    """A remote log with the manners of Airflow's own (S3, GCS, …): it appends, and deletes what it has uploaded."""
-
-    remote_base: Path
-    base_log_folder: Path = attrs.field(converter=Path)
-    delete_local_copy: bool
-    up: list[str] = attrs.field(factory=lambda: ["up"])
-
-    processors: ClassVar[tuple[Any, ...]] = ()
-
-    def upload(self, path, ti=None):
-        local, remote = self.base_log_folder / path, self.remote_base / path
-        if not self.up:
-            return
-        remote.parent.mkdir(parents=True, exist_ok=True)
-        with remote.open("a", encoding="utf-8") as file:
-            file.write(local.read_text(encoding="utf-8"))
-        if self.delete_local_copy:
-            shutil.rmtree(local.parent)
-        if "crash after upload" in self.up:
-            self.up.remove("crash after upload")
-            raise ConnectionError("gone")
-
-    def read(self, relative_path, ti):
-        found = self.remote_base / relative_path
-        return (["from the folder"], [found.read_text()]) if found.exists() else ([], None)
+from tests.s3 import s3, s3_server  # noqa: F401 - fixtures
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def bucket(s3, tmp_path, monkeypatch):  # noqa: F811
+    """Airflow's settings for logs in S3, and what its own logging configuration makes of them."""
+    from airflow.config_templates import airflow_local_settings
     from airflow.logging_config import _ActiveLoggingConfig
 
-    log = FolderLog(tmp_path / "remote", tmp_path / "centre's own", False)
-    monkeypatch.setattr(_ActiveLoggingConfig, "remote_task_log", EdgeTaskLog(log))
-    return log
+    monkeypatch.setenv("AIRFLOW__LOGGING__REMOTE_LOGGING", "True")
+    monkeypatch.setenv("AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER", "s3://logs/airflow")
+    monkeypatch.setenv("AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID", "bucket")
+    monkeypatch.setenv("AIRFLOW__LOGGING__BASE_LOG_FOLDER", str(tmp_path / "centre's own"))
+    monkeypatch.setenv("AIRFLOW_CONN_BUCKET", "aws://")
+    handler = runpy.run_path(airflow_local_settings.__file__)["REMOTE_TASK_LOG"]
+    assert type(handler).__name__ == "S3RemoteLogIO"
+    monkeypatch.setattr(_ActiveLoggingConfig, "remote_task_log", EdgeTaskLog(handler))
+    return s3
 
 
 @pytest.fixture
@@ -62,6 +39,11 @@ def handover(centre):
     with centre.engine.begin() as connection:
         connection.execute(update(LogRow).values(handed_over_at=datetime.now(UTC)))
     return Handover(centre.store)
+
+
+def in_s3(bucket, path: str) -> bytes:
+    bucket.invalidate_cache()
+    return bucket.cat_file(f"logs/airflow/{path}")
 
 
 def row(centre, path: str) -> LogRow:
@@ -75,7 +57,7 @@ def due_again(centre, path: str) -> None:
         connection.execute(update(LogRow).where(LogRow.path == path).values(handover_at=past))
 
 
-async def test_a_finished_log_is_handed_over_once(centre, task, folder, handover):  # noqa: F811
+async def test_a_finished_log_is_handed_over_once(centre, task, bucket, handover, tmp_path):  # noqa: F811
     path = centre.job(task.offer.job_id).log_path
     remote = RemoteLog(configured_handler())
     await task.write(line("line 1"))
@@ -83,65 +65,72 @@ async def test_a_finished_log_is_handed_over_once(centre, task, folder, handover
     await task.end(line("line 2") + b"\xff\x00 is no text")
     with ThreadPoolExecutor(4) as threads:
         others = [Handover(centre.store) for _ in range(4)]
-        assert sum(threads.map(lambda other: other.hand_over_one(RemoteLog(folder)), others)) == 1
+        handed = threads.map(lambda other: other.hand_over_one(RemoteLog(configured_handler())), others)
+        assert sum(handed) == 1
     assert not handover.hand_over_one(remote)
-    kept = (folder.remote_base / path).read_bytes()
-    assert kept == line("line 1") + line("line 2") + "\N{REPLACEMENT CHARACTER}\0 is no text\n".encode()
+    assert in_s3(bucket, path) == line("line 1") + line("line 2") + "\N{REPLACEMENT CHARACTER}\0 is no text\n".encode()
     assert row(centre, path).handed_over_at is not None
-    assert not folder.base_log_folder.exists()
+    assert not (tmp_path / "centre's own").exists()
 
 
-async def test_what_the_remote_log_does_not_take_is_offered_again(centre, task, folder, handover):  # noqa: F811
+async def test_what_the_remote_log_does_not_take_is_offered_again(centre, task, bucket, handover):  # noqa: F811
     path = centre.job(task.offer.job_id).log_path
-    remote = RemoteLog(folder)
+    remote = RemoteLog(configured_handler())
     await task.end(line("line 1"))
-    folder.up.clear()
+    bucket.rmdir("logs")
     assert handover.hand_over_one(remote)
     assert row(centre, path).handed_over_at is None
     assert not handover.hand_over_one(remote)
-    folder.up.append("up")
+    bucket.mkdir("logs")
     due_again(centre, path)
     assert handover.hand_over_one(remote)
-    assert (folder.remote_base / path).read_bytes() == line("line 1")
+    assert in_s3(bucket, path) == line("line 1")
     assert row(centre, path).handed_over_at is not None
 
 
-async def test_a_crash_after_the_upload_doubles_nothing(centre, task, folder, handover):  # noqa: F811
+async def test_one_that_dies_after_the_upload_doubles_nothing(centre, task, bucket, handover):  # noqa: F811
     path = centre.job(task.offer.job_id).log_path
     await task.end(line("line 1"))
-    folder.up.append("crash after upload")
-    assert handover.hand_over_one(RemoteLog(folder))
+    now = datetime.now(UTC)
+    due = centre.store.claim_finished_log(now=now, until=now + LEASE)
+    # Its process dies right after this.
+    RemoteLog(configured_handler()).take(due.path, centre.store.read_log_part(due.id), again=due.again)
+    assert in_s3(bucket, path) == line("line 1")
     assert row(centre, path).handed_over_at is None
     due_again(centre, path)
-    assert handover.hand_over_one(RemoteLog(folder))
-    assert (folder.remote_base / path).read_bytes() == line("line 1")
+    assert handover.hand_over_one(RemoteLog(configured_handler()))
+    assert in_s3(bucket, path) == line("line 1")
     assert row(centre, path).handed_over_at is not None
 
 
 async def test_a_log_is_read_here_as_long_as_it_is_here_and_then_from_the_remote_log(
     centre,
     task,  # noqa: F811
-    folder,
+    bucket,
     handover,
 ):
     path = centre.job(task.offer.job_id).log_path
     await task.end(line("line 1"))
-    assert handover.hand_over_one(RemoteLog(folder))
+    assert handover.hand_over_one(RemoteLog(configured_handler()))
     page = await task.page.all()
     assert written(page) == ["line 1"]
-    assert "from the folder" not in page
+    assert not any("s3://logs" in event for event in page)
     with centre.engine.begin() as connection:
         connection.execute(update(LogRow).where(LogRow.path == path).values(purged_at=datetime.now(UTC)))
     page = await task.page.all()
     assert written(page) == ["line 1"]
-    assert "from the folder" in page
+    assert any(f"s3://logs/airflow/{path}" in event for event in page)
 
 
-def test_only_a_log_that_takes_files_is_offered_some(tmp_path):
-    @attrs.define
-    class AsItIsWritten(FolderLog):
-        processors: ClassVar[tuple[Any, ...]] = (print,)
+def test_only_a_log_that_takes_files_is_offered_some(bucket, tmp_path):
+    from airflow.providers.amazon.aws.log.cloudwatch_task_handler import CloudWatchRemoteLogIO
 
-    assert takes_files(FolderLog(tmp_path, tmp_path, False))
-    assert not takes_files(AsItIsWritten(tmp_path, tmp_path, False))
+    as_it_is_written = CloudWatchRemoteLogIO(
+        remote_base="cloudwatch://logs",
+        base_log_folder=tmp_path,
+        delete_local_copy=False,
+        log_group_arn="arn:aws:logs:us-east-1:123456789012:log-group:logs",
+    )
+    assert takes_files(configured_handler())
+    assert not takes_files(as_it_is_written)
     assert not takes_files(object())
