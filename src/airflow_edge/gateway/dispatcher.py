@@ -26,6 +26,8 @@ TOO_LONG = (
 )
 PAUSE = 1.0
 """Seconds between two attempts while the database does not answer."""
+LONGEST_REST = 0.1
+"""Seconds between two looks at the queue, at most, when there is always a reason for the next."""
 
 
 class Dispatcher:
@@ -58,13 +60,17 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Hand jobs out until cancelled."""
+        clock = asyncio.get_running_loop().time
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_interval()):
                     await self._awake.wait()
             self._awake.clear()
+            began = clock()
             try:
                 await self._hand_out()
+                # A look goes through all links: when all of them come back at once, each of them is a reason for one.
+                await asyncio.sleep(min(clock() - began, LONGEST_REST))
             except StoreUnavailableError:
                 # It was logged. Who could take jobs may be different when the database answers again.
                 self.wake()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -71,7 +72,7 @@ class Gateway:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Get ready in the background, and end everything afterwards.
+        """Load Airflow's Execution API, get ready in the background, and end everything afterwards.
 
         Nothing that goes wrong here reaches the API server.
         """
@@ -79,6 +80,8 @@ class Gateway:
         calls = StoreCalls()
         async with AsyncExitStack() as stack:
             task_api = await self._start_task_api(stack)
+            # What is loaded by now stays. Each search through all of it for garbage would stop every link for a second.
+            gc.freeze()
             getting_ready = asyncio.create_task(self._get_ready(task_api, calls)) if task_api else None
             try:
                 yield
@@ -110,7 +113,7 @@ class Gateway:
                 if self._centre is None and (url := await self._look_at(calls, factory)):
                     self._begin(calls, factory, url)
                 if self._centre is not None:
-                    # Workers come back meanwhile; the calls of their tasks wait for this, which takes seconds.
+                    # Workers come back meanwhile; the calls of their tasks wait for this.
                     await task_api.warm_up()
                     self._task_api = task_api
                     log.info("The edge gateway is ready (%s)", self._centre.id)

@@ -105,6 +105,8 @@ class Link:
         """
         self.id = link_id
         self.worker = worker
+        self.queues = frozenset(worker.served_queues)
+        """Those that it serves; each look for jobs asks for them."""
         self.state = hello.state
         self.alive: Collection[str] = ()
         self.conditions: Collection[str] = ()
@@ -147,11 +149,6 @@ class Link:
     def resumable(self) -> bool:
         """Whether the conversation may go on over another connection. One that went wrong goes wrong again."""
         return not self.said_goodbye and not (self.ended.done() and self.ended.result().code == codes.PROTOCOL_ERROR)
-
-    @property
-    def queues(self) -> frozenset[str]:
-        """The queues it serves."""
-        return frozenset(self.worker.served_queues)
 
     def free_slots(self, now: float) -> int:
         """Give how many slots the worker can be offered jobs for."""
@@ -212,6 +209,7 @@ class Link:
         """Go by what the centre says of the worker now; it is told if that changes its queues."""
         before, self.worker = self.worker.served_queues, worker
         if worker.served_queues != before:
+            self.queues = frozenset(worker.served_queues)
             if self._orders.understood:
                 self.send(Serves(queues=worker.served_queues))
             self._wake_dispatcher()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,9 +34,14 @@ class TaskApi:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep it alive; without this every call fails."""
+        """Keep it alive; without this every call fails.
+
+        The first question makes it compute for seconds, before the server serves anybody. Later it would take them from
+        everybody, just when all workers come back: they wait for less in all if they wait for this first.
+        """
         # Airflow shares one registry among all Execution APIs of a process; the first to end would close it for all.
         async with attrs.evolve(lifespan, registry=svcs.Registry())(self._app):
+            await self._ask("/health", uuid4())
             yield
 
     def token(self, workload_id: UUID) -> str:
@@ -49,11 +53,9 @@ class TaskApi:
         await self._app(scope, receive, send)
 
     async def warm_up(self) -> None:
-        """Have everything loaded that the first real call would wait for, by asking for a task that does not exist."""
+        """Have loaded what the first real call would wait for besides, by asking for a task that does not exist."""
         workload_id = uuid4()
-        question = self._ask(f"/task-instances/{workload_id}/previous-successful-dagrun", workload_id)
-        # It computes for seconds without a pause: on this loop nobody else would be served meanwhile.
-        status = await asyncio.to_thread(asyncio.run, question)
+        status = await self._ask(f"/task-instances/{workload_id}/previous-successful-dagrun", workload_id)
         log.debug("The task API is warm (answered %d)", status)
 
     async def _ask(self, path: str, workload_id: UUID) -> int:

@@ -6,11 +6,11 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, case, delete, func, literal, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy.orm import Session, load_only
 
 from airflow_edge.dispatch.liveness import Patience
 from airflow_edge.dispatch.model import LinkFacts, OrderState, Worker
@@ -18,7 +18,7 @@ from airflow_edge.dispatch.orders import ASKED_STATES
 from airflow_edge.protocol.messages import MaintenanceCause
 from airflow_edge.protocol.states import JOB_HELD, OFFLINE_AS, WORKER_TRANSITIONS, WorkerEvent, WorkerState
 from airflow_edge.store.tables import JobRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
-from airflow_edge.store.transactions import Transactions, changed_rows
+from airflow_edge.store.transactions import Transactions
 from airflow_edge.store.worker_logs import to_request
 
 _REMOVABLE: Final = frozenset({WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE})
@@ -115,26 +115,21 @@ class Workers:
         """
         if not states:
             return []
+        these = select(WorkerRow).where(WorkerRow.id.in_(states), WorkerRow.revoked_at.is_(None))
+        locked = these.options(load_only(WorkerRow.id, WorkerRow.asked_state)).order_by(WorkerRow.id).with_for_update()
 
         def work(session: Session) -> list[UUID]:
-            unwanted = []
-            for worker_id in sorted(states):
-                values: dict[str, Any] = {"state": _reported(states[worker_id]), "last_seen_at": now}
-                if comments is not None:
-                    values["maintenance_comment"] = case(
-                        (WorkerRow.asked_state.is_(None), comments.get(worker_id, "")),
-                        else_=WorkerRow.maintenance_comment,
-                    )
-                    values["maintenance_cause"] = case(
-                        (WorkerRow.asked_state.is_(None), (causes or {}).get(worker_id)),
-                        else_=WorkerRow.maintenance_cause,
-                    )
-                if worker_id in systems:
-                    values["system"] = _storable(systems[worker_id])
-                this = WorkerRow.id == worker_id, WorkerRow.revoked_at.is_(None)
-                if not changed_rows(session.execute(update(WorkerRow).where(*this).values(values))):
-                    unwanted.append(worker_id)
-            return unwanted
+            unwanted = set(states)
+            for row in session.scalars(locked):
+                unwanted.remove(row.id)
+                row.state = row.asked_state or states[row.id]
+                row.last_seen_at = now
+                if comments is not None and row.asked_state is None:
+                    row.maintenance_comment = comments.get(row.id, "")
+                    row.maintenance_cause = (causes or {}).get(row.id)
+                if row.id in systems:
+                    row.system = _storable(systems[row.id])
+            return sorted(unwanted)
 
         return self._transactions.write(work)
 
@@ -279,11 +274,6 @@ def _note_shutdown(session: Session, row: WorkerRow, now: datetime) -> None:
     )
     left = session.scalar(select(WorkerOrderRow.kind).where(*waiting, WorkerOrderRow.kind.in_(ASKED_STATES)))
     row.asked_state = ASKED_STATES[left] if left else None
-
-
-def _reported(state: WorkerState) -> ColumnElement[WorkerState]:
-    """Give what a worker says of its state, unless something was asked of it that it has not obeyed yet."""
-    return func.coalesce(WorkerRow.asked_state, literal(state, WorkerRow.state.type))
 
 
 def _storable(system: Mapping[str, object]) -> dict[str, object]:
