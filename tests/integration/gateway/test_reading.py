@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy import event, text, update
 
 from airflow_edge.logs.handler import EdgeTaskHandler
 from airflow_edge.logs.task_log import EdgeTaskLog
-from airflow_edge.protocol.messages import Accepted, Ended, LogAck, Offer
+from airflow_edge.protocol.messages import Accepted, Ended, HeldJob, LogAck, Offer
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.store.logs import LogShelf
 from airflow_edge.store.tables import WorkerRow
@@ -109,14 +110,21 @@ class Task:
             await self.link.say(end_of(self.offer, self.sent))
             await self.link.until(LogAck, lambda ack: ack.complete)
 
-    def worker_is(self, state: WorkerState) -> None:
+    async def worker_goes_away(self) -> None:
+        """Have its worker out of reach since a moment in March. Nobody notes anything else meanwhile."""
+        await self.link.connection.close()
         # Else its job would be lost by now.
         assert not self.centre.store.set_disconnect_grace([self.site.name], timedelta(days=3650))
         with self.centre.engine.begin() as connection:
-            seen = datetime(2026, 3, 4, 14, 2, tzinfo=UTC)
-            connection.execute(
-                update(WorkerRow).where(WorkerRow.name == self.site.name).values(state=state, last_seen_at=seen)
-            )
+            away = {"state": WorkerState.UNKNOWN, "last_seen_at": datetime(2026, 3, 4, 14, 2, tzinfo=UTC)}
+            connection.execute(update(WorkerRow).where(WorkerRow.name == self.site.name).values(**away))
+
+    @asynccontextmanager
+    async def worker_back(self):
+        """Have it linked again."""
+        held = HeldJob(job_id=self.offer.job_id, assignment=self.offer.assignment, phase="running")
+        async with self.site.link(self.centre.gateway, jobs=(held,), state=WorkerState.RUNNING) as self.link:
+            yield
 
 
 @pytest.fixture
@@ -162,12 +170,12 @@ async def test_a_reader_who_goes_on_beyond_the_end_has_each_line_once(task):
 async def test_nothing_is_counted_that_the_task_has_not_written(task):
     await task.write(line("line 1"))
     await task.page.new()
-    task.worker_is(WorkerState.UNKNOWN)
+    await task.worker_goes_away()
     await task.page.new()
     await task.page.new()
-    task.worker_is(WorkerState.RUNNING)
-    await task.write(line("line 2") + line("line 3"))
-    await task.page.new()
+    async with task.worker_back():
+        await task.write(line("line 2") + line("line 3"))
+        await task.page.new()
     assert written(task.page.had) == ["line 1", "line 2", "line 3"]
     assert len(notices(task.page.had)) <= 1
 
@@ -175,7 +183,7 @@ async def test_nothing_is_counted_that_the_task_has_not_written(task):
 async def test_who_waits_is_told_once_that_the_worker_is_out_of_reach_and_no_longer_when_it_is_back(task):
     await task.write(line("line 1"))
     assert notices(await task.page.new()) == notices(await task.page.all()) == []
-    task.worker_is(WorkerState.UNKNOWN)
+    await task.worker_goes_away()
     notice = (
         f"Worker '{task.site.name}' unreachable since 2026-03-04 14:02 UTC, "
         f"{len(task.sent)} bytes of its log have arrived"
@@ -183,9 +191,9 @@ async def test_who_waits_is_told_once_that_the_worker_is_out_of_reach_and_no_lon
     assert (await task.page.all())[-1] == notice
     assert await task.page.new() == [notice]
     assert await task.page.new() == []
-    task.worker_is(WorkerState.RUNNING)
-    assert await task.page.new() == []
-    assert notices(await task.page.all()) == []
+    async with task.worker_back():
+        assert await task.page.new() == []
+        assert notices(await task.page.all()) == []
 
 
 @pytest.mark.parametrize("reader", ENDED, indirect=True)
@@ -214,7 +222,7 @@ async def test_what_there_is_of_an_unfinished_line_is_shown_when_the_task_has_en
 async def test_a_task_of_which_nothing_has_arrived_says_why(task):
     task.centre.set_task_state(task.task_id, "failed")
     assert any("Nothing of this log has arrived from worker" in text for text in await task.page.all())
-    task.worker_is(WorkerState.UNKNOWN)
+    await task.worker_goes_away()
     assert any("unreachable since 2026-03-04 14:02 UTC" in text for text in await task.page.all())
 
 
