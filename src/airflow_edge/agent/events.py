@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -22,8 +21,7 @@ class Key(NamedTuple):
         return f"{self.job_id}.{self.assignment}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobRecord:
+class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A job as the journal holds it.
 
     `ended` says how it ended; `acknowledged`, that the centre knows so, or need not know; `log_done`, that the rest of
@@ -68,61 +66,53 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 # Events
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
+class Offered(msgspec.Struct, frozen=True):
     """The centre offers a job. `known` is what the journal holds under this key."""
 
     offer: Offer
     known: JobRecord | None
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """`Store` was carried out."""
 
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class NotStored:
+class NotStored(msgspec.Struct, frozen=True):
     """`Store` failed, and nothing is left of it."""
 
     key: Key
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class StopAsked:
+class StopAsked(msgspec.Struct, frozen=True):
     """The centre wants the job ended, and its end reported."""
 
     key: Key
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Voided:
+class Voided(msgspec.Struct, frozen=True):
     """The centre does not count with this assignment any more."""
 
     key: Key
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
+class Acknowledged(msgspec.Struct, frozen=True):
     """The centre has dealt with the job's `Ended`."""
 
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class LogDone:
+class LogDone(msgspec.Struct, frozen=True):
     """The centre has the whole log, or it was given up."""
 
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeReady:
+class RuntimeReady(msgspec.Struct, frozen=True):
     """The connection to a warm runtime stands.
 
     `alive` are the supervisors it has, `outcomes` what lies in the folders of other jobs, and `unstarted` the jobs
@@ -134,28 +124,24 @@ class RuntimeReady:
     unstarted: frozenset[Key] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeGone:
+class RuntimeGone(msgspec.Struct, frozen=True):
     """The connection to the runtime broke."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(msgspec.Struct, frozen=True):
     """The job's supervisor was forked."""
 
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class NotStarted:
+class NotStarted(msgspec.Struct, frozen=True):
     """The job's supervisor could not be forked."""
 
     key: Key
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(msgspec.Struct, frozen=True):
     """The job's supervisor is gone. `outcome` is what it left in its folder."""
 
     key: Key
@@ -164,76 +150,65 @@ class Exited:
     outcome: Outcome | None
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """The job's supervisor showed that it is alive."""
 
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class StateCallBegan:
+class StateCallBegan(msgspec.Struct, frozen=True):
     """The supervisor has sent a task's new state, which is on its way to the centre."""
 
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class StateCallEnded:
+class StateCallEnded(msgspec.Struct, frozen=True):
     """That call is over; `passed` if the centre has taken the state."""
 
     key: Key
     passed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionsFound:
+class ConditionsFound(msgspec.Struct, frozen=True):
     """Why no new job can be taken now; nothing if one can."""
 
     conditions: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StatusFound:
+class StatusFound(msgspec.Struct, frozen=True):
     """The status of the machine has changed: a level of Python's logging, and what there is to say of it."""
 
     status: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ordered:
+class Ordered(msgspec.Struct, frozen=True):
     """The centre passes on what a person wants of the worker."""
 
     order: Order
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(msgspec.Struct, frozen=True):
     """The centre calls the worker so."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class MaintenanceAsked:
+class MaintenanceAsked(msgspec.Struct, frozen=True):
     """Somebody at the site wants the worker in maintenance."""
 
     comment: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExitAsked:
+class ExitAsked(msgspec.Struct, frozen=True):
     """Somebody at the site wants the worker out of maintenance."""
 
 
-@dataclass(frozen=True, slots=True)
-class DrainAsked:
+class DrainAsked(msgspec.Struct, frozen=True):
     """Take no new job, and leave when the last one has ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class TerminateAsked:
+class TerminateAsked(msgspec.Struct, frozen=True):
     """End the jobs and leave."""
 
     reason: str = "the worker was terminated"
@@ -269,78 +244,67 @@ Event: TypeAlias = (
 # Commands
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(msgspec.Struct, frozen=True):
     """Write the job's folder and its first record, durably; answer with `Stored` or `NotStored`."""
 
     record: JobRecord
     offer: Offer
 
 
-@dataclass(frozen=True, slots=True)
-class Save:
+class Save(msgspec.Struct, frozen=True):
     """Replace the job's record."""
 
     record: JobRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Forget:
+class Forget(msgspec.Struct, frozen=True):
     """Save this last record, and delete the job's folder."""
 
     record: JobRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Tell the centre."""
 
     message: SiteMessage
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """Have the runtime start the job."""
 
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class Halt:
+class Halt(msgspec.Struct, frozen=True):
     """Have the runtime end the job: SIGTERM to the task, later SIGKILL."""
 
     key: Key
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(msgspec.Struct, frozen=True):
     """The job's process is gone for good: its calls are over, its log will not grow."""
 
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class Announce:
+class Announce(msgspec.Struct, frozen=True):
     """The worker's state has changed: tell the centre now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stand:
+class Stand(msgspec.Struct, frozen=True):
     """Keep this durably, in place of what was kept before."""
 
     standing: Standing
 
 
-@dataclass(frozen=True, slots=True)
-class Rename:
+class Rename(msgspec.Struct, frozen=True):
     """The worker has a new name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
+class Restart(msgspec.Struct, frozen=True):
     """Replace the agent by a new one; jobs go on."""
 
 

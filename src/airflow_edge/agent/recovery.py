@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from airflow_edge.agent.events import JobRecord
 from airflow_edge.agent.folders import JobFolders

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from airflow_edge.agent.events import JobRecord, Key
 from airflow_edge.agent.folders import JobFolders

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from airflow_edge.agent.events import JobRecord, Key
 from airflow_edge.agent.jobs import ALIVE_FOR, Jobs
