@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from airflow_edge.dispatch.liveness import Grace, Patience
@@ -33,20 +33,16 @@ class SilentJob:
 def silent_jobs(session: Session, patience: Patience, *, now: datetime) -> list[SilentJob]:
     """Give all of them, in one query; which grace is whose is the rules' business, not the database's."""
     job, worker = JobRow, WorkerRow
-    query = (
-        select(
-            job.id,
-            job.worker_id,
-            job.workload_id,
-            job.kind,
-            job.released,
-            job.queue,
-            worker.last_seen_at,
-            worker.disconnect_grace,
-        )
-        .join(worker, worker.id == job.worker_id)
-        .where(job.state == JobState.RUNNING, worker.last_seen_at < patience.silent_before(now))
-    )
+    query = select(
+        job.id,
+        job.worker_id,
+        job.workload_id,
+        job.kind,
+        job.released,
+        job.queue,
+        worker.last_seen_at,
+        worker.disconnect_grace,
+    ).where(_out_of_reach(patience, now))
     found: list[SilentJob] = []
     for row in session.execute(query):
         own = to_duration(row.disconnect_grace)
@@ -67,12 +63,7 @@ def awaited_jobs(session: Session, patience: Patience, *, now: datetime) -> dict
     """Sum them up by worker; a whole fleet may be out of reach, so the database counts."""
     job, worker = JobRow, WorkerRow
     groups = (worker.id, job.queue, worker.last_seen_at, worker.disconnect_grace)
-    query = (
-        select(*groups, func.count().label("jobs"))
-        .join(worker, worker.id == job.worker_id)
-        .where(job.state == JobState.RUNNING, worker.last_seen_at < patience.silent_before(now))
-        .group_by(*groups)
-    )
+    query = select(*groups, func.count().label("jobs")).where(_out_of_reach(patience, now)).group_by(*groups)
     counts: defaultdict[UUID, int] = defaultdict(int)
     ends: defaultdict[UUID, list[datetime]] = defaultdict(list)
     for row in session.execute(query):
@@ -87,3 +78,9 @@ def awaited_jobs(session: Session, patience: Patience, *, now: datetime) -> dict
         )
         for worker_id, moments in ends.items()
     }
+
+
+def _out_of_reach(patience: Patience, now: datetime) -> ColumnElement[bool]:
+    """Say which rows of jobs and workers belong together here."""
+    running = and_(JobRow.worker_id == WorkerRow.id, JobRow.state == JobState.RUNNING)
+    return and_(running, WorkerRow.last_seen_at < patience.silent_before(now))
