@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
+import subprocess
+import sys
 import time
 from uuid import uuid4
 
@@ -136,6 +140,36 @@ async def test_a_gateway_that_cannot_start_does_not_stop_the_api_server(monkeypa
     assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
     assert "could not start" in answer.json()["detail"]
     assert "could not start" in caplog.text
+
+
+LOAD = """
+import asyncio
+from airflow_edge.gateway.task_api import TaskApi
+
+async def load():
+    async with TaskApi().running():
+        print("loaded")
+
+asyncio.run(load())
+"""
+
+
+def test_what_the_api_servers_start_waits_for_needs_no_database(tmp_path):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        # Connections are made, and nothing is ever said on them.
+        nobody.listen()
+        away = f"postgresql+psycopg2://nobody@127.0.0.1:{nobody.getsockname()[1]}/none"
+        environment = {
+            "PATH": os.environ["PATH"],
+            "AIRFLOW_HOME": str(tmp_path),
+            "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-of-this-test" * 4,
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": away,
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", LOAD], env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["loaded"]), done.stderr
 
 
 class TestDisabled:
