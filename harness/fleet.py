@@ -18,11 +18,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from airflow_edge.agent.events import Key
-from airflow_edge.agent.identity import Identity
-from airflow_edge.agent.link import Link
-from airflow_edge.agent.link_owner import Receipt
+from airflow_edge.agent.link.link import Link
+from airflow_edge.agent.link.owner import Receipt
+from airflow_edge.agent.net.identity import Identity
 from airflow_edge.protocol import version
+from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import (
     Hello,
     LogAck,
@@ -88,7 +88,7 @@ class IdleWorker:
     def received(self, receipt: Receipt, message: Offer | Stop | Void | Order) -> None:
         self.link.handled(receipt)
 
-    def acknowledged(self, key: Key) -> None: ...
+    def acknowledged(self, key: AssignmentKey) -> None: ...
 
     def log_acknowledged(self, ack: LogAck) -> None: ...
 
@@ -135,8 +135,8 @@ def new_private_key() -> str:
 
 
 async def _run(gateway: str, keys: Sequence[WorkerKey], note: Callable[..., None]) -> None:
-    logging.getLogger("airflow_edge.agent.link").addHandler(_Notes(note))
-    logging.getLogger("airflow_edge.agent.link").propagate = False
+    logging.getLogger("airflow_edge.agent.link.link").addHandler(_Notes(note))
+    logging.getLogger("airflow_edge.agent.link.link").propagate = False
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)

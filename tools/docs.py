@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from airflow_edge import settings
-from airflow_edge.cli.command import plain
+from airflow_edge.cli.centre.command import plain
 from airflow_edge.cli.example import from_epilog
 from airflow_edge.protocol import states
 
@@ -136,7 +136,8 @@ def commands_page() -> str:
     from airflow.cli.cli_parser import AirflowHelpFormatter, _add_command
 
     from airflow_edge.agent import errors
-    from airflow_edge.cli import definition, edge
+    from airflow_edge.cli.centre import definition
+    from airflow_edge.cli.site import main as edge
 
     centre = argparse.ArgumentParser(prog="airflow", formatter_class=AirflowHelpFormatter)
     groups = centre.add_subparsers()

@@ -26,8 +26,8 @@ from pathlib import Path
 import trustme
 from nacl.signing import SigningKey
 
-from airflow_edge.agent.identity import Identity
-from airflow_edge.agent.sockets import socket_path
+from airflow_edge.agent.net.identity import Identity
+from airflow_edge.agent.process.sockets import socket_path
 from tests.integration.agent.centre import Centre
 from tests.integration.agent.runtime import Runtime
 
@@ -43,7 +43,7 @@ def tell(number, frame):
     os.replace(os.environ["REPORT"] + ".new", os.environ["REPORT"])
 
 signal.signal(signal.SIGUSR1, tell)
-from airflow_edge.cli.edge import main
+from airflow_edge.cli.site.main import main
 sys.exit(main(["worker"]))
 """
 

@@ -24,9 +24,9 @@ from sqlalchemy import Engine, create_engine, insert, text
 from sqlalchemy.orm import sessionmaker
 
 from airflow_edge.admin.fleet import Fleet
-from airflow_edge.dispatch.liveness import Patience
-from airflow_edge.dispatch.overview import JobFilter, WorkerFilter
 from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.rules.liveness import Patience
+from airflow_edge.rules.overview import JobFilter, WorkerFilter
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import JobRow, WorkerRow
 from harness import environments

@@ -25,10 +25,10 @@ import psutil
 from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_edge.dispatch.model import NewJob
 from airflow_edge.protocol import logdata
 from airflow_edge.protocol.messages import MAX_LOG_CHUNK_BYTES, Accepted, Ended, LogAck, LogEnd, Offer
-from airflow_edge.store import outbox
+from airflow_edge.rules.model import NewJob
+from airflow_edge.store.jobs import outbox
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import LogRow
 from harness import environments

@@ -31,7 +31,7 @@ TLS = 22
 """Bytes that TLS 1.3 adds to a record."""
 PATIENCE = 60.0
 
-_AGENT = "import sys; from airflow_edge.cli.edge import main; sys.exit(main(['worker']))"
+_AGENT = "import sys; from airflow_edge.cli.site.main import main; sys.exit(main(['worker']))"
 _STAMP = re.compile(rb'"timestamp":"([^"]*)"')
 _ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 

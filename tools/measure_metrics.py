@@ -20,8 +20,8 @@ from uuid import uuid4
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import sessionmaker
 
-from airflow_edge.dispatch.metrics import Recorder
 from airflow_edge.protocol.messages import Metrics
+from airflow_edge.rules.metrics import Recorder
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import Base, WorkerMetricRow
 from harness.database import PostgresServer, SqliteFiles

@@ -28,7 +28,7 @@ def get_provider_info() -> dict[str, object]:
         return info
     return info | {
         "executors": ["airflow_edge.executor.EdgeExecutor"],
-        "cli": ["airflow_edge.cli.definition.get_edge_commands"],
+        "cli": ["airflow_edge.cli.centre.definition.get_edge_commands"],
         "config": {
             SECTION: {
                 "description": "Edge workers: what the API server grants them, and how a worker itself is set up.",

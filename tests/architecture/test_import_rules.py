@@ -20,7 +20,7 @@ KEPT_OUT = ("airflow", "sqlalchemy", "fastapi")
 THIRD_PARTY = {
     # zstd is in the standard library from Python 3.14 on (`compression`); before, `backports.zstd` is the same code.
     "protocol": {"backports", "compression", "msgspec"},
-    "dispatch": {"msgspec", "packaging"},
+    "rules": {"msgspec", "packaging"},
     # What the wheel installs without an extra; a package that only comes along with one of these may vanish.
     "agent": {"backports", "compression", "h11", "httpcore", "msgspec", "nacl", "psutil", "websockets"},
 }
@@ -61,17 +61,17 @@ def test_the_contracts_hold() -> None:
 @pytest.mark.parametrize(
     ("module", "imported"),
     [
-        ("protocol", "airflow_edge.dispatch"),
-        ("dispatch", "airflow_edge.cli"),
+        ("protocol", "airflow_edge.rules"),
+        ("rules", "airflow_edge.cli"),
         ("protocol", "sqlalchemy"),
-        ("dispatch", "airflow_edge.store"),
-        ("dispatch", "airflow"),
+        ("rules", "airflow_edge.store"),
+        ("rules", "airflow"),
         ("store", "airflow_edge.executor"),
         ("store", "airflow"),
         ("executor", "airflow_edge.gateway"),
         ("gateway", "airflow_edge.agent"),
         ("logs", "airflow_edge.cli"),
-        ("agent", "airflow_edge.dispatch"),
+        ("agent", "airflow_edge.rules"),
         ("agent", "airflow_edge.runtime"),
         ("agent", "fastapi"),
         ("runtime", "airflow_edge.store"),
@@ -107,7 +107,7 @@ def test_third_party_imports_are_those_that_are_installed_everywhere(package: st
     assert imported - sys.stdlib_module_names - {"airflow_edge"} <= THIRD_PARTY[package]
 
 
-@pytest.mark.parametrize("package", ["protocol", "dispatch", "agent", "cli/edge"])
+@pytest.mark.parametrize("package", ["protocol", "rules", "agent", "cli/site/main"])
 def test_a_process_at_the_site_loads_nothing_of_the_centre(package: str) -> None:
     modules = modules_of(package) if "/" not in package else [f"airflow_edge.{package.replace('/', '.')}"]
     result = subprocess.run(

@@ -6,7 +6,7 @@ import configparser
 import re
 from pathlib import Path
 
-from airflow_edge.cli.edge import EXIT_STATUSES, build_parser
+from airflow_edge.cli.site.main import EXIT_STATUSES, build_parser
 from airflow_edge.settings import BY_NAME, environment_variable
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "run-as-a-service.md"
@@ -21,7 +21,7 @@ def test_the_unit_file_fits_the_worker() -> None:
     service = unit["Service"]
 
     command = service["ExecStart"].split()
-    assert build_parser().parse_args(command[1:]).handler == "airflow_edge.cli.worker:work"
+    assert build_parser().parse_args(command[1:]).handler == "airflow_edge.cli.site.worker:work"
     assert (service["KillMode"], service["RestartKillSignal"]) == ("process", "SIGHUP")
     # After `airflow-edge stop` it stays away; after anything that a person need not mend it comes back.
     assert service["Restart"] == "on-failure"

@@ -11,7 +11,7 @@ from typing import TypeVar
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_edge.store.log_upkeep import LogUpkeep
+from airflow_edge.store.logs.upkeep import LogUpkeep
 from airflow_edge.store.transactions import Transactions
 
 T = TypeVar("T")

@@ -12,8 +12,8 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_edge.dispatch.model import ClaimedJob, LogProgress
 from airflow_edge.protocol.messages import LogChunk, LogEnd
+from airflow_edge.rules.model import ClaimedJob, LogProgress
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import LogChunkRow, LogRow
 from tests.contract.world import NOW, accepted, capacity, claim, new_job, queue

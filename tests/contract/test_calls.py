@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_edge.dispatch.model import CallAnswer, CallMemory
+from airflow_edge.rules.model import CallAnswer, CallMemory
 from airflow_edge.store.sql import SqlStore
 from tests.contract.world import NOW, new_job, queue
 

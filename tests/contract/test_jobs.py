@@ -9,12 +9,12 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_edge.dispatch.liveness import Patience
-from airflow_edge.dispatch.model import ClaimedJob
-from airflow_edge.dispatch.reports import Reading
 from airflow_edge.protocol.messages import Ended, Refused, Released
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.store import outbox
+from airflow_edge.rules.liveness import Patience
+from airflow_edge.rules.model import ClaimedJob
+from airflow_edge.rules.reports import Reading
+from airflow_edge.store.jobs import outbox
 from airflow_edge.store.sql import SqlStore
 from tests.contract.world import (
     LEASE,

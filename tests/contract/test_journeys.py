@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_edge.dispatch.model import ClaimedJob
-from airflow_edge.dispatch.reports import Reading, Report
 from airflow_edge.protocol.messages import Accepted, Ended, Refused, Released
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobState
-from airflow_edge.store import outbox
+from airflow_edge.rules.model import ClaimedJob
+from airflow_edge.rules.reports import Reading, Report
+from airflow_edge.store.jobs import outbox
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import JobRow
 from tests.contract.world import LEASE, NOW, capacity, claim, new_job, queue

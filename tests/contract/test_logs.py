@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from airflow_edge.dispatch.model import ClaimedJob, LogProgress
 from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.rules.model import ClaimedJob, LogProgress
 from airflow_edge.store.sql import SqlStore
 from tests.contract.log_world import PATH, Place, Sessions, TidiedStore, chunk, end, running_job, send
 from tests.contract.world import NOW, capacity, claim, enrolled, new_job, queue, row

@@ -17,9 +17,9 @@ from fsspec.core import url_to_fs
 from s3fs import S3FileSystem
 from sqlalchemy import delete, select, update
 
-from airflow_edge.dispatch.model import ClaimedJob, LogProgress
-from airflow_edge.dispatch.ports import LogStoreError, LogUnreadableError
-from airflow_edge.store.log_rows import LARGEST_ROW
+from airflow_edge.rules.model import ClaimedJob, LogProgress
+from airflow_edge.rules.ports import LogStoreError, LogUnreadableError
+from airflow_edge.store.logs.rows import LARGEST_ROW
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import LogChunkRow, LogRow
 from tests.contract.dying import KILLED

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
-from airflow_edge.dispatch.metrics import MINUTES_PER_CHUNK, Chunk
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.rules.metrics import MINUTES_PER_CHUNK, Chunk
 from airflow_edge.store.sql import SqlStore
 from tests.contract.world import NOW, enrolled, facts
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
-from airflow_edge.dispatch.model import Nonce
+from airflow_edge.rules.model import Nonce
 from airflow_edge.store.sql import SqlStore
 from tests.contract.world import NOW
 

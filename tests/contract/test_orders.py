@@ -5,10 +5,10 @@ from uuid import uuid4
 
 import pytest
 
-from airflow_edge.dispatch.model import OrderState
-from airflow_edge.dispatch.orders import Wish
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import MAINTENANCE, OFFLINE_AS, REQUESTS, WorkerState
+from airflow_edge.rules.model import OrderState
+from airflow_edge.rules.orders import Wish
 from airflow_edge.store.sql import SqlStore
 from tests.contract.world import NOW, capacity, claim, enrolled, facts, new_job, queue
 

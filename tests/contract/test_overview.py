@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_edge.dispatch.overview import JobFilter, WorkerFilter, queues
 from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.rules.overview import JobFilter, WorkerFilter, queues
 from airflow_edge.store.sql import SqlStore
 from tests.contract.world import NOW, accepted, capacity, claim, ended, enrolled, facts, new_job, queue, token
 

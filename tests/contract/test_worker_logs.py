@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_edge.dispatch.model import LogRequest
 from airflow_edge.protocol.messages import MAX_WORKER_LOG_BYTES, WorkerLog
 from airflow_edge.protocol.worker_log import Record, pack
+from airflow_edge.rules.model import LogRequest
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import WorkerLogRow
-from airflow_edge.store.worker_logs import ROW_COST
+from airflow_edge.store.workers.worker_logs import ROW_COST
 from tests.contract.world import NOW, enrolled
 
 if sys.version_info >= (3, 14):

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_edge.dispatch.liveness import Patience
 from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.rules.liveness import Patience
 from airflow_edge.store.sql import SqlStore
 from tests.contract.world import NOW, accepted, capacity, claim, enrolled, facts, new_job, queue, state
 

@@ -11,10 +11,10 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_edge.dispatch.model import Capacity, ClaimedJob, EnrollToken, LinkFacts, NewJob, Worker
 from airflow_edge.protocol.messages import Accepted, Ended
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.store import outbox
+from airflow_edge.rules.model import Capacity, ClaimedJob, EnrollToken, LinkFacts, NewJob, Worker
+from airflow_edge.store.jobs import outbox
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import JobRow
 

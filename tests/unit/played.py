@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from airflow_edge.agent.core import Core
-from airflow_edge.agent.events import (
+from airflow_edge.agent.core.core import Core
+from airflow_edge.agent.core.events import (
     Acknowledged,
     Event,
     Exited,
     Forget,
     Halt,
     JobRecord,
-    Key,
     LogDone,
     Offered,
     RuntimeReady,
@@ -28,12 +27,10 @@ from airflow_edge.agent.events import (
     Stored,
     Voided,
 )
-from airflow_edge.dispatch.model import HeldJob, LinkFacts, Order
-from airflow_edge.dispatch.reports import Reading, Report, event_of, read
-from airflow_edge.gateway.admission import Previous
-from airflow_edge.gateway.progress import Progress
-from airflow_edge.gateway.slots import Key as SlotKey
-from airflow_edge.gateway.slots import Slots
+from airflow_edge.gateway.links.progress import Progress
+from airflow_edge.gateway.links.reconcile import Previous
+from airflow_edge.gateway.links.slots import Slots
+from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.local import Outcome
 from airflow_edge.protocol.messages import (
@@ -50,6 +47,8 @@ from airflow_edge.protocol.messages import (
 )
 from airflow_edge.protocol.session import Session, site_session
 from airflow_edge.protocol.states import JOB_HELD, JobEvent, JobState, next_job_state
+from airflow_edge.rules.model import HeldJob, LinkFacts, Order
+from airflow_edge.rules.reports import Reading, Report, event_of, read
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CONCURRENCY = 2
@@ -111,7 +110,7 @@ class Database:
     def lose(self, worker_id: UUID, job_ids: Collection[UUID], reason: str, *, now: datetime) -> None:
         raise AssertionError(f"{job_ids} were declared lost, though no journal was")
 
-    def confirm(self, worker_id: UUID, key: Key) -> bool:
+    def confirm(self, worker_id: UUID, key: AssignmentKey) -> bool:
         row = self.rows[key.job_id]
         if (row.worker, row.assignment) != (worker_id, key.assignment) or row.state not in JOB_HELD:
             return False
@@ -146,10 +145,10 @@ class SiteEnd:
 
     def __init__(self, worker_id: UUID) -> None:
         self.id = worker_id
-        self.journal: dict[Key, JobRecord] = {}
-        self.orders: Counter[Key] = Counter()
-        self.alive: set[Key] = set()
-        self.outcomes: dict[Key, Outcome] = {}
+        self.journal: dict[AssignmentKey, JobRecord] = {}
+        self.orders: Counter[AssignmentKey] = Counter()
+        self.alive: set[AssignmentKey] = set()
+        self.outcomes: dict[AssignmentKey, Outcome] = {}
         self.lives = 0
         self.boot()
 
@@ -159,7 +158,7 @@ class SiteEnd:
         self.sessions = 0
         self.link: GatewayLink | None = None
         self.welcomed = False
-        self.unheard: deque[tuple[int, Key]] = deque()
+        self.unheard: deque[tuple[int, AssignmentKey]] = deque()
         self.session = site_session(self.new_id())
         self.core = Core(CONCURRENCY, [record for record in self.journal.values() if not record.finished])
         for message in self.core.jobs.reports():
@@ -199,7 +198,7 @@ class SiteEnd:
     def say(self, message: SiteMessage) -> None:
         frame = self.session.send(message)
         if isinstance(message, Ended):
-            self.unheard.append((frame.seq, Key(message.job_id, message.assignment)))
+            self.unheard.append((frame.seq, message.key))
         if self.link is not None and self.welcomed:
             self.link.up.append(encode(frame))
 
@@ -219,10 +218,10 @@ class SiteEnd:
         if is_new and frame.seq:
             match frame.body:
                 case Offer() as offer:
-                    key = Key(offer.job_id, offer.assignment)
+                    key = offer.key
                     self.let(Offered(offer, None if self.core.jobs.get(key) else self.journal.get(key)))
                 case Void() as void:
-                    self.let(Voided(Key(void.job_id, void.assignment), void.reason))
+                    self.let(Voided(void.key, void.reason))
             self.session.handle(frame.seq)
 
     def greeted(self, welcome: Welcome) -> None:
@@ -237,11 +236,7 @@ class SiteEnd:
 
     def begin_anew(self, session_id: str) -> list[SiteFrame]:
         frames = self.session.restart(session_id)
-        self.unheard = deque(
-            (frame.seq, Key(frame.body.job_id, frame.body.assignment))
-            for frame in frames
-            if isinstance(frame.body, Ended)
-        )
+        self.unheard = deque((frame.seq, frame.body.key) for frame in frames if isinstance(frame.body, Ended))
         return frames
 
     def acknowledge(self, seq: int) -> None:
@@ -253,9 +248,5 @@ class SiteEnd:
 
 def previous(parked: GatewayLink) -> Previous:
     """Give what the gateway remembers of a conversation."""
-    offered = [
-        SlotKey(frame.body.job_id, frame.body.assignment)
-        for frame in parked.session.pending()
-        if isinstance(frame.body, Offer)
-    ]
+    offered = [frame.body.key for frame in parked.session.pending() if isinstance(frame.body, Offer)]
     return Previous(link_id=parked.id, offered=offered)

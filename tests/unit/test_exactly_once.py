@@ -13,15 +13,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from airflow_edge.agent.events import (
-    Exited,
-    Key,
-)
-from airflow_edge.dispatch.model import LinkFacts
-from airflow_edge.dispatch.reports import Reading
-from airflow_edge.gateway.admission import Entrant, admit
-from airflow_edge.gateway.admission import Store as LinkingStore
-from airflow_edge.gateway.slots import Key as SlotKey
+from airflow_edge.agent.core.events import Exited
+from airflow_edge.gateway.links.reconcile import Entrant, admit
+from airflow_edge.gateway.links.reconcile import Store as LinkingStore
+from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.local import Outcome
 from airflow_edge.protocol.messages import (
@@ -36,6 +31,8 @@ from airflow_edge.protocol.messages import (
 )
 from airflow_edge.protocol.session import centre_session
 from airflow_edge.protocol.states import JOB_ENDED, JobEvent, JobState, WorkerState, next_job_state
+from airflow_edge.rules.model import LinkFacts
+from airflow_edge.rules.reports import Reading
 from tests.unit.played import CONCURRENCY, JOBS, LEASE, NOW, WORKERS, Database, GatewayLink, SiteEnd, previous
 
 GATEWAYS = [0, 1]
@@ -52,7 +49,7 @@ class World(RuleBasedStateMachine):
         self.links: list[GatewayLink] = []
         """Those that the centre thinks are open."""
         self.parked: dict[tuple[int, UUID], GatewayLink] = {}
-        self.admitted: dict[str, set[Key]] = {job_id: set() for job_id in JOBS}
+        self.admitted: dict[str, set[AssignmentKey]] = {job_id: set() for job_id in JOBS}
         """Which assignments of a job were let into the task API: whose tasks have begun."""
         self.made = 0
         self.sites = {worker: SiteEnd(worker) for worker in WORKERS}
@@ -108,7 +105,7 @@ class World(RuleBasedStateMachine):
             session, again = centre_session(str(facts.link_id)), []
         link = GatewayLink(facts.link_id, worker, gateway, session)
         for job in admission.held:
-            link.slots.hold(SlotKey(str(job.id), job.assignment), job.slots)
+            link.slots.hold(job.key, job.slots)
         link.send(
             Welcome(
                 protocol=1,
@@ -189,7 +186,7 @@ class World(RuleBasedStateMachine):
         batch, link.waiting = link.waiting, []
         readings = self.database.settle(link.worker, [report for _, report in batch], now=NOW)
         for (seq, report), reading in zip(batch, readings, strict=True):
-            key = SlotKey(report.job_id, report.assignment)
+            key = report.key
             if isinstance(report, Refused):
                 link.slots.refuse(key, now=self.now)
             elif reading is Reading.VOID:
@@ -228,7 +225,7 @@ class World(RuleBasedStateMachine):
                     row.state = next_job_state(row.state, JobEvent.CLAIM)
                     row.assignment += 1
                     row.worker = link.worker
-                    link.slots.offer(SlotKey(job_id, row.assignment), 1, deadline=self.now + LEASE)
+                    link.slots.offer(AssignmentKey(job_id, row.assignment), 1, deadline=self.now + LEASE)
                     link.send(
                         Offer(
                             job_id=job_id,
@@ -257,7 +254,7 @@ class World(RuleBasedStateMachine):
         site = data.draw(st.sampled_from([site for site in self.sites.values() if site.alive]))
         self.begin_task(site, data.draw(st.sampled_from(sorted(site.alive))))
 
-    def begin_task(self, site: SiteEnd, key: Key) -> None:
+    def begin_task(self, site: SiteEnd, key: AssignmentKey) -> None:
         if self.database.confirm(site.id, key):
             self.admitted[key.job_id].add(key)
         else:
@@ -270,7 +267,7 @@ class World(RuleBasedStateMachine):
         self.end_process(site, data.draw(st.sampled_from(sorted(site.alive))), code, crashes=crashes)
 
     @staticmethod
-    def end_process(site: SiteEnd, key: Key, code: int, *, crashes: bool = False) -> None:
+    def end_process(site: SiteEnd, key: AssignmentKey, code: int, *, crashes: bool = False) -> None:
         site.alive.discard(key)
         site.outcomes[key] = Outcome(job_id=key.job_id, assignment=key.assignment, exit_code=code)
         if crashes:
@@ -309,7 +306,7 @@ class World(RuleBasedStateMachine):
         for job_id, row in self.database.rows.items():
             assert row.state in JOB_ENDED, (job_id, row)
             assert row.worker is not None
-            record = self.sites[row.worker].journal[Key(job_id, row.assignment)]
+            record = self.sites[row.worker].journal[AssignmentKey(job_id, row.assignment)]
             assert record.ended is not None
             assert (row.state is JobState.SUCCEEDED) == (record.ended.exit_code == 0)
         for site in self.sites.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.configuration import conf
 
-from airflow_edge.dispatch.liveness import Patience, patience, read_graces
+from airflow_edge.rules.liveness import Patience, patience, read_graces
 from airflow_edge.settings import SECTION
 
 

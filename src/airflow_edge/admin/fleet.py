@@ -9,14 +9,14 @@ from fnmatch import fnmatchcase
 from typing import Final, Literal, Protocol
 from uuid import UUID
 
-from airflow_edge.dispatch.explain import Explanation, JobFacts, TaskFacts, WorkerFacts, explain
-from airflow_edge.dispatch.liveness import Patience
-from airflow_edge.dispatch.model import Order, OrderState, Worker
-from airflow_edge.dispatch.orders import Wish
-from airflow_edge.dispatch.overview import JobView, QueueView, WorkerView, queues
-from airflow_edge.dispatch.ports import Enrollments, Overview, WorkerAdministration, WorkerOrders, WorkerRegistry
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import REQUESTS, WorkerState
+from airflow_edge.rules.explain import Explanation, JobFacts, TaskFacts, WorkerFacts, explain
+from airflow_edge.rules.liveness import Patience
+from airflow_edge.rules.model import Order, OrderState, Worker
+from airflow_edge.rules.orders import Wish
+from airflow_edge.rules.overview import JobView, QueueView, WorkerView, queues
+from airflow_edge.rules.ports import Enrollments, Overview, WorkerAdministration, WorkerOrders, WorkerRegistry
 
 Result = Literal["done", "waiting", "refused"]
 

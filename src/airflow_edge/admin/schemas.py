@@ -8,10 +8,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from airflow_edge.dispatch.model import MAX_QUEUE_LENGTH, Order, OrderState, Worker
-from airflow_edge.dispatch.overview import WorkerView
 from airflow_edge.protocol.messages import MaintenanceCause
 from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.rules.model import MAX_QUEUE_LENGTH, Order, OrderState, Worker
+from airflow_edge.rules.overview import WorkerView
 
 T = TypeVar("T")
 

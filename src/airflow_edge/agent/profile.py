@@ -10,14 +10,15 @@ from dataclasses import asdict
 from typing import Any
 
 from airflow_edge import __version__
-from airflow_edge.agent import machine, tasks
 from airflow_edge.agent.config import Config
-from airflow_edge.agent.core import Core
-from airflow_edge.agent.folders import JobFolders
-from airflow_edge.agent.identity import Identity
-from airflow_edge.agent.link import LinkState
-from airflow_edge.agent.runtimelink import RuntimeLink
-from airflow_edge.agent.senses import Senses
+from airflow_edge.agent.core.core import Core
+from airflow_edge.agent.journal import task_names
+from airflow_edge.agent.journal.job_folders import JobFolders
+from airflow_edge.agent.link.link import LinkState
+from airflow_edge.agent.machine import facts
+from airflow_edge.agent.machine.sensors import Senses
+from airflow_edge.agent.net.identity import Identity
+from airflow_edge.agent.supervisors.runtime import RuntimeLink
 from airflow_edge.protocol import version
 from airflow_edge.protocol.messages import Hello, Status, Welcome
 from airflow_edge.protocol.states import WorkerState
@@ -77,9 +78,9 @@ class Profile:
             received=received,
             boot_id=self._boot_id,
             agent_version=__version__,
-            airflow_version=self._runtime.airflow_version or machine.installed_airflow(),
+            airflow_version=self._runtime.airflow_version or facts.installed_airflow(),
             python_version=platform.python_version(),
-            platform=machine.system(),
+            platform=facts.system(),
             concurrency=self._core.concurrency,
             queues=self._config.queues,
             # Which protocol the centre speaks is not known yet; the first status says more.
@@ -99,7 +100,7 @@ class Profile:
                 "concurrency": self._core.concurrency,
                 "free_slots": self._core.free,
                 "cpus": os.cpu_count() or 0,
-                "load": machine.load(),
+                "load": facts.load(),
             },
             conditions=self._core.conditions,
             comment=(stance.standing.maintenance or "") if understood else "",
@@ -127,6 +128,6 @@ class Profile:
             "queues": self._queues,
             "link": {**asdict(link), "url": gateway},
             "runtime": {"pid": self._runtime.pid, "airflow_version": self._runtime.airflow_version},
-            "jobs": [tasks.describe(job, self._folders) for job in self._core.jobs.live()],
+            "jobs": [task_names.describe(job, self._folders) for job in self._core.jobs.live()],
             "undelivered": len(self._core.jobs) - len(self._core.jobs.live()),
         }

@@ -10,22 +10,14 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from airflow_edge.agent import machine, signals
-from airflow_edge.agent.conditions import ConditionsWatch
 from airflow_edge.agent.config import Config
-from airflow_edge.agent.control import ControlServer
-from airflow_edge.agent.copies import Copies
-from airflow_edge.agent.core import Core
-from airflow_edge.agent.daemon import PidFile
-from airflow_edge.agent.driver import Driver, Hands
-from airflow_edge.agent.errors import AgentError, ConfigError
-from airflow_edge.agent.events import (
+from airflow_edge.agent.core.core import Core
+from airflow_edge.agent.core.events import (
     Acknowledged,
     ConditionsFound,
     DrainAsked,
     ExitAsked,
     JobRecord,
-    Key,
     LogDone,
     MaintenanceAsked,
     Named,
@@ -35,22 +27,31 @@ from airflow_edge.agent.events import (
     TerminateAsked,
     Voided,
 )
-from airflow_edge.agent.executionapi import ExecutionApi
-from airflow_edge.agent.folders import JobFolders
-from airflow_edge.agent.forward import Forwarder
-from airflow_edge.agent.http import HttpClient
-from airflow_edge.agent.identity import Identity, make_private_folder
-from airflow_edge.agent.journal import Journal
-from airflow_edge.agent.link import Link
-from airflow_edge.agent.link_owner import Receipt
-from airflow_edge.agent.localserver import LocalServer
-from airflow_edge.agent.logship import LogShipper
+from airflow_edge.agent.errors import AgentError, ConfigError
+from airflow_edge.agent.journal.driver import Driver, Hands
+from airflow_edge.agent.journal.job_folders import JobFolders
+from airflow_edge.agent.journal.journal import Journal
+from airflow_edge.agent.journal.recovery import recover
+from airflow_edge.agent.link.link import Link
+from airflow_edge.agent.link.owner import Receipt
+from airflow_edge.agent.machine import facts
+from airflow_edge.agent.machine.conditions import ConditionsWatch
+from airflow_edge.agent.machine.sensors import Senses
+from airflow_edge.agent.net.http import HttpClient
+from airflow_edge.agent.net.identity import Identity, make_private_folder
+from airflow_edge.agent.own_log.shipper import WorkerLogShipper
+from airflow_edge.agent.process import signals
+from airflow_edge.agent.process.control import ControlServer
+from airflow_edge.agent.process.daemon import PidFile
 from airflow_edge.agent.profile import Profile
-from airflow_edge.agent.recovery import recover
-from airflow_edge.agent.senses import Senses
-from airflow_edge.agent.supervisors import Supervisors
-from airflow_edge.agent.worker_log import WorkerLogShipper
+from airflow_edge.agent.supervisors.supervisors import Supervisors
+from airflow_edge.agent.task_api.execution_api import ExecutionApi
+from airflow_edge.agent.task_api.forwarder import Forwarder
+from airflow_edge.agent.task_api.local_server import LocalServer
+from airflow_edge.agent.task_logs.kept import Copies
+from airflow_edge.agent.task_logs.shipper import LogShipper
 from airflow_edge.protocol import urls
+from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile
 from airflow_edge.protocol.messages import (
     Hello,
@@ -111,7 +112,7 @@ class Worker:
         self._config = config
         self._identity = identity
         # Read once: what cannot be read later must not look like another boot.
-        boot_id = machine.boot_id()
+        boot_id = facts.boot_id()
         self._terminating = asyncio.Event()
         self._handing_over = asyncio.Event()
         self._again = False
@@ -279,12 +280,12 @@ class Worker:
                 log.info("the centre passes on: %s %s", message.kind, message.text or message.number or "")
                 event = Ordered(message)
             case Stop():
-                event = StopAsked(Key(message.job_id, message.assignment), message.reason)
+                event = StopAsked(message.key, message.reason)
             case Void():
-                event = Voided(Key(message.job_id, message.assignment), message.reason)
+                event = Voided(message.key, message.reason)
         self._driver.post(event, lambda: self._link.handled(receipt))
 
-    def acknowledged(self, key: Key) -> None:
+    def acknowledged(self, key: AssignmentKey) -> None:
         """The centre knows how the job ended."""
         self._driver.post(Acknowledged(key))
 
@@ -310,11 +311,11 @@ class Worker:
         self._link.send(command.message)
 
     def _admit(self, job: JobFile) -> None:
-        key = Key(job.job_id, job.assignment)
+        key = job.key
         self._api.admit(key, job.secret)
         self._shipper.follow(key, self._folders.log_file(key), fresh=True)
 
-    def _close_job(self, key: Key) -> None:
+    def _close_job(self, key: AssignmentKey) -> None:
         log.info("job %s has ended", key)
         self._supervisors.orphans.forget(key)
         self._api.close(key)

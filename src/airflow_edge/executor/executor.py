@@ -17,19 +17,19 @@ from airflow.logging_config import get_remote_task_log
 from airflow.utils.state import CallbackState
 from sqlalchemy.orm import Session, object_session
 
-from airflow_edge.dispatch.lines import lines
-from airflow_edge.dispatch.liveness import Patience, patience, read_graces
-from airflow_edge.dispatch.missing import missing, origin
-from airflow_edge.dispatch.model import EndedJob
-from airflow_edge.dispatch.verdict import UNFINISHED, Verdict, callback_verdict, task_verdict
 from airflow_edge.executor.edge3 import UNINSTALL_EDGE3, edge3_is_installed
 from airflow_edge.executor.ledger import Entry, Ledger
 from airflow_edge.executor.workloads import UnfitWorkloadError, key_of, key_of_adopted, to_job
+from airflow_edge.rules.lines import lines
+from airflow_edge.rules.liveness import Patience, patience, read_graces
+from airflow_edge.rules.log_notices import missing, origin
+from airflow_edge.rules.model import EndedJob
+from airflow_edge.rules.verdict import UNFINISHED, Verdict, callback_verdict, task_verdict
 from airflow_edge.settings import BY_NAME, SECTION
-from airflow_edge.store import outbox
 from airflow_edge.store.airflow_tables import TaskInstanceState, states_of
-from airflow_edge.store.logs import LogShelf
-from airflow_edge.store.tasks import Tasks
+from airflow_edge.store.jobs import outbox
+from airflow_edge.store.jobs.tasks import Tasks
+from airflow_edge.store.logs.logs import LogShelf
 from airflow_edge.store.transactions import SessionFactory, Transactions
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from airflow.executors import workloads
 from airflow.models.callback import CallbackKey
 from airflow.models.taskinstancekey import TaskInstanceKey
 
-from airflow_edge.dispatch.model import MAX_QUEUE_LENGTH, NewJob
-from airflow_edge.store.outbox import AdoptedJob
+from airflow_edge.rules.model import MAX_QUEUE_LENGTH, NewJob
+from airflow_edge.store.jobs.outbox import AdoptedJob
 
 if TYPE_CHECKING:
     from airflow.executors.workloads.types import WorkloadKey

@@ -14,16 +14,16 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from airflow_edge import __version__
-from airflow_edge.gateway.answers import RefusedError, json_response, problem_response
 from airflow_edge.gateway.config import GatewayConfig, read_config
-from airflow_edge.gateway.door import Door
-from airflow_edge.gateway.endpoints import Endpoint, Refusal
-from airflow_edge.gateway.enrolment import enroll
-from airflow_edge.gateway.execution import ExecutionGate
+from airflow_edge.gateway.endpoints.enroll import enroll
+from airflow_edge.gateway.endpoints.execution import ExecutionGate
+from airflow_edge.gateway.endpoints.link import Door
+from airflow_edge.gateway.endpoints.poll import PollDoor
+from airflow_edge.gateway.endpoints.shared_secret import AirflowSecret
 from airflow_edge.gateway.gateway import Gateway
+from airflow_edge.gateway.http.answers import RefusedError, json_response, problem_response
+from airflow_edge.gateway.http.endpoint import Endpoint, Refusal
 from airflow_edge.gateway.openapi import Health
-from airflow_edge.gateway.polldoor import PollDoor
-from airflow_edge.gateway.shared_secret import AirflowSecret
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.urls import ENROLL, EXECUTION, HEALTH, LINK
 from airflow_edge.store.transactions import SessionFactory

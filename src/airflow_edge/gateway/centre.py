@@ -11,7 +11,22 @@ from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID, uuid4
 
-from airflow_edge.dispatch.ports import (
+from airflow_edge.gateway.access.authentication import Authenticator
+from airflow_edge.gateway.access.directory import WorkerDirectory
+from airflow_edge.gateway.config import GatewayConfig
+from airflow_edge.gateway.database.batching import Gathered
+from airflow_edge.gateway.database.calls import StoreCalls
+from airflow_edge.gateway.database.notify import Listener
+from airflow_edge.gateway.links.polling import Polls
+from airflow_edge.gateway.links.reconcile import Admission, Entrant, admit
+from airflow_edge.gateway.links.registry import Links
+from airflow_edge.gateway.loops.background import Background
+from airflow_edge.gateway.loops.dispatcher import Dispatcher
+from airflow_edge.gateway.loops.handover import Handover
+from airflow_edge.gateway.loops.keeper import Keeper
+from airflow_edge.gateway.loops.log_keeper import LogKeeper
+from airflow_edge.protocol.messages import WorkerLog
+from airflow_edge.rules.ports import (
     Enrollments,
     JobQueue,
     LogHandovers,
@@ -25,21 +40,6 @@ from airflow_edge.dispatch.ports import (
     WorkerOrders,
     WorkerRegistry,
 )
-from airflow_edge.gateway.admission import Admission, Entrant, admit
-from airflow_edge.gateway.authentication import Authenticator
-from airflow_edge.gateway.background import Background
-from airflow_edge.gateway.config import GatewayConfig
-from airflow_edge.gateway.directory import WorkerDirectory
-from airflow_edge.gateway.dispatcher import Dispatcher
-from airflow_edge.gateway.gathered import Gathered
-from airflow_edge.gateway.handover import Handover
-from airflow_edge.gateway.keeper import Keeper
-from airflow_edge.gateway.links import Links
-from airflow_edge.gateway.logkeeper import LogKeeper
-from airflow_edge.gateway.notify import Listener
-from airflow_edge.gateway.polling import Polls
-from airflow_edge.gateway.store_calls import StoreCalls
-from airflow_edge.protocol.messages import WorkerLog
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from airflow.configuration import conf
 from airflow.exceptions import AirflowConfigException
 
 from airflow_edge import __version__
-from airflow_edge.dispatch.durations import parse_duration
-from airflow_edge.dispatch.liveness import Patience, patience, read_graces
-from airflow_edge.dispatch.versions import Rules, read_rules
+from airflow_edge.rules.durations import parse_duration
+from airflow_edge.rules.liveness import Patience, patience, read_graces
+from airflow_edge.rules.versions import Rules, read_rules
 from airflow_edge.settings import BY_NAME, SECTION
 
 SHORTEST_OFFER = 1.0

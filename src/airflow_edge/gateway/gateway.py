@@ -13,12 +13,12 @@ from sqlalchemy import Connection, inspect
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
-from airflow_edge.gateway.answers import not_ready
 from airflow_edge.gateway.centre import Centre
 from airflow_edge.gateway.config import GatewayConfig
+from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
+from airflow_edge.gateway.database.notify import Listener, dsn_of
 from airflow_edge.gateway.files import allow_many_files
-from airflow_edge.gateway.notify import Listener, dsn_of
-from airflow_edge.gateway.store_calls import StoreCalls, StoreUnavailableError
+from airflow_edge.gateway.http.answers import not_ready
 from airflow_edge.gateway.task_api import TaskApi
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import Base

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from airflow_edge.dispatch.lines import first_bytes
-from airflow_edge.dispatch.missing import missing, nothing_yet, origin
-from airflow_edge.dispatch.model import LogPart, Worker
-from airflow_edge.dispatch.ports import LogUnreadableError
+from airflow_edge.rules.lines import first_bytes
+from airflow_edge.rules.log_notices import missing, nothing_yet, origin
+from airflow_edge.rules.model import LogPart, Worker
+from airflow_edge.rules.ports import LogUnreadableError
 
 if TYPE_CHECKING:
     from airflow_edge.store.sql import SqlStore

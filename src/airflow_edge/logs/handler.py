@@ -11,9 +11,9 @@ from typing import Any, Final
 from airflow.utils.log.file_task_handler import FileTaskHandler, StructuredLogMessage, _interleave_logs
 from airflow.utils.state import TaskInstanceState
 
-from airflow_edge.dispatch.lines import first_bytes, line_start, lines, position
 from airflow_edge.logs.finding import EdgeLog, find_log, open_store, read_part
 from airflow_edge.logs.task_log import EdgeTaskLog, Stream
+from airflow_edge.rules.lines import first_bytes, line_start, lines, position
 from airflow_edge.store.sql import SqlStore
 
 KEY: Final = "airflow_edge"

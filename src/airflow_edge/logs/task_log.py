@@ -6,11 +6,11 @@ import os
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from airflow_edge.dispatch.lines import lines
 from airflow_edge.logs.finding import find_log, open_store, read_part
+from airflow_edge.rules.lines import lines
 
 if TYPE_CHECKING:
-    from airflow_edge.dispatch.model import LogPart
+    from airflow_edge.rules.model import LogPart
     from airflow_edge.store.sql import SqlStore
 
 Sources: TypeAlias = list[str]

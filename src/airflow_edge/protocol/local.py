@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.messages import JobKind
 
@@ -47,6 +48,11 @@ class JobFile(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
     log_path: str
 
+    @property
+    def key(self) -> AssignmentKey:
+        """The assignment's name."""
+        return AssignmentKey(self.job_id, self.assignment)
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """`outcome.json`, written atomically by the supervisor's wrapper when it ends.
@@ -64,19 +70,27 @@ class LocalMessage(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Base of the local messages."""
 
 
-class StartJob(LocalMessage, frozen=True, kw_only=True):
-    """Fork a supervisor for the job whose folder this is."""
+class LocalJobMessage(LocalMessage, frozen=True, kw_only=True):
+    """Base of the local messages about one assignment."""
 
     job_id: str
     assignment: int
+
+    @property
+    def key(self) -> AssignmentKey:
+        """The assignment's name."""
+        return AssignmentKey(self.job_id, self.assignment)
+
+
+class StartJob(LocalJobMessage, frozen=True, kw_only=True):
+    """Fork a supervisor for the job whose folder this is."""
+
     folder: str
 
 
-class StopJob(LocalMessage, frozen=True, kw_only=True):
+class StopJob(LocalJobMessage, frozen=True, kw_only=True):
     """End the job: SIGTERM to the task, after `grace` seconds SIGKILL to its process group."""
 
-    job_id: str
-    assignment: int
     grace: float
     reason: str = ""
     """For the task's log."""
@@ -93,6 +107,11 @@ class LocalJob(msgspec.Struct, frozen=True, kw_only=True):
     assignment: int
     pid: int
 
+    @property
+    def key(self) -> AssignmentKey:
+        """The assignment's name."""
+        return AssignmentKey(self.job_id, self.assignment)
+
 
 class RuntimeHello(LocalMessage, frozen=True, kw_only=True):
     """The runtime's first message on each connection: it is warm, and these jobs are alive."""
@@ -104,28 +123,22 @@ class RuntimeHello(LocalMessage, frozen=True, kw_only=True):
     """What it was told when it was started: it stands for the installation and configuration that it has read."""
 
 
-class JobStarted(LocalMessage, frozen=True, kw_only=True):
+class JobStarted(LocalJobMessage, frozen=True, kw_only=True):
     """The supervisor was forked."""
 
-    job_id: str
-    assignment: int
     pid: int
 
 
-class JobExited(LocalMessage, frozen=True, kw_only=True):
+class JobExited(LocalJobMessage, frozen=True, kw_only=True):
     """The supervisor is gone: with an exit status, or by a signal."""
 
-    job_id: str
-    assignment: int
     exit_code: int | None = None
     signal: int | None = None
 
 
-class JobNotStarted(LocalMessage, frozen=True, kw_only=True):
+class JobNotStarted(LocalJobMessage, frozen=True, kw_only=True):
     """No supervisor could be forked."""
 
-    job_id: str
-    assignment: int
     reason: str
 
 

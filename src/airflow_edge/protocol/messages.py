@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.states import WorkerState
 
@@ -51,6 +52,11 @@ class JobMessage(Message, frozen=True, kw_only=True):
     job_id: JobId
     assignment: Assignment
 
+    @property
+    def key(self) -> AssignmentKey:
+        """The assignment's name."""
+        return AssignmentKey(self.job_id, self.assignment)
+
 
 class HeldJob(msgspec.Struct, frozen=True, kw_only=True):
     """A job that the site answers for when it links."""
@@ -58,6 +64,11 @@ class HeldJob(msgspec.Struct, frozen=True, kw_only=True):
     job_id: JobId
     assignment: Assignment
     phase: Phase
+
+    @property
+    def key(self) -> AssignmentKey:
+        """The assignment's name."""
+        return AssignmentKey(self.job_id, self.assignment)
 
 
 # From the site to the centre

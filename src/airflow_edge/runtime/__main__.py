@@ -16,7 +16,7 @@ from typing import NoReturn
 from airflow_edge.protocol.local import GENERATION_VARIABLE
 from airflow_edge.protocol.worker_log import Formatter
 from airflow_edge.runtime.environment import for_tasks
-from airflow_edge.runtime.lenient import make_output_lenient
+from airflow_edge.runtime.lossy_file import make_output_lenient
 from airflow_edge.runtime.own_log import OwnLog
 from airflow_edge.runtime.titles import set_title
 

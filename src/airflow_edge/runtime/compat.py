@@ -11,7 +11,7 @@ from airflow.sdk.api.client import Client
 from airflow.sdk.execution_time import supervisor
 
 from airflow_edge.protocol.messages import JobKind
-from airflow_edge.runtime.lenient import task_log
+from airflow_edge.runtime.lossy_file import task_log
 
 _END_INTERVAL = 0.01
 

@@ -12,11 +12,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from airflow_edge.dispatch.overview import JobFilter, JobView, Page, QueueDemand, WorkerFilter, WorkerView
 from airflow_edge.protocol.states import JOB_HELD, JobState
+from airflow_edge.rules.overview import JobFilter, JobView, Page, QueueDemand, WorkerFilter, WorkerView
 from airflow_edge.store.tables import JobRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
-from airflow_edge.store.workers import to_worker
+from airflow_edge.store.workers.workers import to_worker
 
 _WORKER_ORDERS: Final[dict[str, InstrumentedAttribute[Any]]] = {
     "name": WorkerRow.name,

@@ -1,22 +1,22 @@
-"""The store on any SQL database that Airflow runs on: everything behind the ports of `airflow_edge.dispatch.ports`."""
+"""The store on any SQL database that Airflow runs on: everything behind the ports of `airflow_edge.rules.ports`."""
 
 from __future__ import annotations
 
-from airflow_edge.store.calls import CallBook
-from airflow_edge.store.claims import Claims
-from airflow_edge.store.enrollment import EnrollmentDesk
-from airflow_edge.store.handover import Handovers
-from airflow_edge.store.jobs import Jobs
-from airflow_edge.store.log_upkeep import LogUpkeep
-from airflow_edge.store.logs import LogShelf
-from airflow_edge.store.metrics import MetricBook
-from airflow_edge.store.nonces import NonceBook
-from airflow_edge.store.orders import OrderBook
+from airflow_edge.store.jobs.claims import Claims
+from airflow_edge.store.jobs.execution_calls import CallBook
+from airflow_edge.store.jobs.jobs import Jobs
+from airflow_edge.store.jobs.tasks import Tasks
+from airflow_edge.store.logs.handover import Handovers
+from airflow_edge.store.logs.logs import LogShelf
+from airflow_edge.store.logs.upkeep import LogUpkeep
 from airflow_edge.store.overview import Overlook
-from airflow_edge.store.tasks import Tasks
 from airflow_edge.store.transactions import SessionFactory, Transactions
-from airflow_edge.store.worker_logs import WorkerLogShelf
-from airflow_edge.store.workers import Workers
+from airflow_edge.store.workers.enrollment import EnrollmentDesk
+from airflow_edge.store.workers.metrics import MetricBook
+from airflow_edge.store.workers.nonces import NonceBook
+from airflow_edge.store.workers.orders import OrderBook
+from airflow_edge.store.workers.worker_logs import WorkerLogShelf
+from airflow_edge.store.workers.workers import Workers
 
 
 class SqlStore(

@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import JSON, BigInteger, Index, LargeBinary, MetaData, SmallInteger, String, UniqueConstraint, Uuid
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from airflow_edge.dispatch.model import MAX_QUEUE_LENGTH, OrderState
 from airflow_edge.protocol.messages import JobKind, MaintenanceCause, OrderKind
 from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.rules.model import MAX_QUEUE_LENGTH, OrderState
 from airflow_edge.store.columns import Blob, ForeignText, LongText, UtcDateTime, choice
 
 VERSION_TABLE = "alembic_version_airflow_edge"

@@ -23,9 +23,9 @@ from sqlalchemy import delete, update
 from airflow_edge.admin.airflow_facts import task_facts
 from airflow_edge.admin.config import read_patience
 from airflow_edge.admin.fleet import Fleet
-from airflow_edge.dispatch.explain import Explanation
-from airflow_edge.dispatch.model import Capacity, Worker
 from airflow_edge.protocol.messages import Accepted, Ended
+from airflow_edge.rules.explain import Explanation
+from airflow_edge.rules.model import Capacity, Worker
 from airflow_edge.store.tables import WorkerRow
 from tests.integration.admin.world import Api
 

@@ -14,11 +14,11 @@ from sqlalchemy.orm import sessionmaker
 
 from airflow_edge.admin.audit import record
 from airflow_edge.admin.fleet import Outcome
-from airflow_edge.dispatch.metrics import Recorder
-from airflow_edge.dispatch.orders import Wish
 from airflow_edge.protocol.messages import Metrics
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.store.enrollment import EnrollmentDesk
+from airflow_edge.rules.metrics import Recorder
+from airflow_edge.rules.orders import Wish
+from airflow_edge.store.workers.enrollment import EnrollmentDesk
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "rest-api-openapi.json"
 CHANGES: dict[str, dict[str, Any]] = {

@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_edge.dispatch.orders import Wish
-from airflow_edge.dispatch.overview import JobFilter
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.rules.orders import Wish
+from airflow_edge.rules.overview import JobFilter
 
 PATIENT = ("--wait", "30")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from airflow_edge.dispatch.explain import Cause
-from airflow_edge.dispatch.orders import Wish
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.rules.explain import Cause
+from airflow_edge.rules.orders import Wish
 
 SITUATIONS: list[Any] = []
 DUE = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -18,9 +18,9 @@ from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
-from airflow_edge.dispatch.model import LinkFacts, NewJob, Worker
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.store import outbox
+from airflow_edge.rules.model import LinkFacts, NewJob, Worker
+from airflow_edge.store.jobs import outbox
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import Base, WorkerRow
 

@@ -13,8 +13,8 @@ import pytest
 from nacl.signing import SigningKey
 
 from airflow_edge.agent.config import Config
-from airflow_edge.agent.control import ask
-from airflow_edge.agent.identity import Identity
+from airflow_edge.agent.net.identity import Identity
+from airflow_edge.agent.process.control import ask
 from tests.integration.agent.centre import Centre
 from tests.integration.agent.runtime import Runtime
 

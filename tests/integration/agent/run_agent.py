@@ -9,8 +9,8 @@ import sys
 
 from airflow_edge.agent.config import load
 from airflow_edge.agent.errors import AgentError
-from airflow_edge.agent.identity import make_private_folder
-from airflow_edge.agent.own_log import open_log
+from airflow_edge.agent.net.identity import make_private_folder
+from airflow_edge.agent.own_log.file import open_log
 from airflow_edge.agent.worker import run_worker
 from airflow_edge.protocol import version
 

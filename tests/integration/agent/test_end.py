@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from airflow_edge.agent.config import Config
-from airflow_edge.agent.control import ask
+from airflow_edge.agent.process.control import ask
 from airflow_edge.protocol.messages import Accepted, Ended, Goodbye, Refused, Rejected
 from airflow_edge.protocol.problems import Code
 from tests.integration.agent.centre import Centre

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from airflow_edge.agent import pace
+from airflow_edge.agent.task_logs import pace
 from airflow_edge.protocol.messages import Accepted, Ended, LogAck, LogEnd, Offer, Released, Stop, Void
 from airflow_edge.protocol.urls import JOB_HEADER
 from tests.integration.agent.centre import Answer, Call, Centre

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_edge.agent.identity import Identity
-from airflow_edge.agent.logship import GATHERING
+from airflow_edge.agent.net.identity import Identity
+from airflow_edge.agent.task_logs.shipper import GATHERING
 from airflow_edge.protocol.messages import Ended, LogEnd
 from harness.faults import Direction, FaultProxy
 from tests.integration.agent.centre import Centre

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_edge.agent.journal import Journal
+from airflow_edge.agent.journal.journal import Journal
 from airflow_edge.protocol.messages import Accepted, Ended, LogEnd, Refused
 from harness.disk import CAN_MOUNT, fill, small_disk
 from tests.integration.agent.centre import Centre

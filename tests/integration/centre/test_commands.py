@@ -13,9 +13,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.orm import Session
 
-from airflow_edge.dispatch.model import LinkFacts
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.store import outbox
+from airflow_edge.rules.model import LinkFacts
+from airflow_edge.store.jobs import outbox
 from airflow_edge.store.sql import SqlStore
 from harness import environments
 from harness.airflow import Airflow, MigratedDatabases

@@ -8,9 +8,9 @@ from airflow.executors.workloads import ExecuteCallback, ExecuteTask
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
 
-from airflow_edge.dispatch.liveness import Patience
 from airflow_edge.executor import EdgeExecutor
 from airflow_edge.protocol.states import JobState
+from airflow_edge.rules.liveness import Patience
 from tests.integration.executor.world import Centre, Scheduler, ended_of
 
 

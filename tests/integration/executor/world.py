@@ -35,11 +35,11 @@ from backports import zstd
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from airflow_edge.dispatch.model import Capacity, ClaimedJob
 from airflow_edge.executor import EdgeExecutor
 from airflow_edge.executor.ledger import Ledger
 from airflow_edge.protocol.messages import Accepted, Ended, LogChunk
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.rules.model import Capacity, ClaimedJob
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import JobRow, WorkerRow
 

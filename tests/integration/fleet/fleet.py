@@ -15,12 +15,12 @@ from typing import Any
 
 from airflow_edge.admin.fleet import Fleet, Outcome
 from airflow_edge.agent.config import Config
-from airflow_edge.agent.control import ask
 from airflow_edge.agent.errors import NotRunningError
-from airflow_edge.agent.identity import Identity
-from airflow_edge.dispatch.model import Worker
-from airflow_edge.dispatch.orders import Wish
+from airflow_edge.agent.net.identity import Identity
+from airflow_edge.agent.process.control import ask
 from airflow_edge.protocol.messages import OrderKind
+from airflow_edge.rules.model import Worker
+from airflow_edge.rules.orders import Wish
 from tests.integration.agent.conftest import Agent
 from tests.integration.agent.runtime import Runtime
 from tests.integration.gateway.world import Centre, wait_until

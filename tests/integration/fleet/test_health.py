@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from airflow_edge import __version__
-from airflow_edge.agent.extended import ERROR
-from airflow_edge.dispatch.metrics import SERIES, unpack
-from airflow_edge.dispatch.versions import Rules
-from airflow_edge.gateway import link
+from airflow_edge.agent.machine.system_info import ERROR
+from airflow_edge.gateway.links import link
+from airflow_edge.rules.metrics import SERIES, unpack
+from airflow_edge.rules.versions import Rules
 from tests.integration.fleet.fleet import HEARTBEAT, enrolled, linked
 from tests.integration.gateway.world import wait_until
 

@@ -114,7 +114,7 @@ async def test_a_job_handed_to_another_does_not_run_and_is_voided(centre):
 
 
 async def test_a_body_beyond_all_measure_is_refused(centre, monkeypatch):
-    monkeypatch.setattr("airflow_edge.gateway.execution.MAX_BODY_BYTES", 1000)
+    monkeypatch.setattr("airflow_edge.gateway.endpoints.execution.MAX_BODY_BYTES", 1000)
 
     async def endless():
         for _ in range(100):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from airflow_edge.gateway.handover import LEASE, Handover, RemoteLog, configured_handler, takes_files
+from airflow_edge.gateway.loops.handover import LEASE, Handover, RemoteLog, configured_handler, takes_files
 from airflow_edge.logs.task_log import EdgeTaskLog
 from airflow_edge.store.tables import LogRow
 from tests.integration.gateway.test_logs import line

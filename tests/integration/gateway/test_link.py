@@ -270,7 +270,7 @@ async def test_a_worker_that_says_nothing_is_given_up(centre):
 
 
 async def test_a_worker_that_does_not_read_is_given_up(centre, monkeypatch):
-    monkeypatch.setattr("airflow_edge.gateway.link.MOST_UNACKNOWLEDGED", 20)
+    monkeypatch.setattr("airflow_edge.gateway.links.link.MOST_UNACKNOWLEDGED", 20)
     queue = centre.queue_name()
     site = await centre.site(queue)
     async with site.link(centre.gateway, concurrency=100) as link:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from airflow_edge.agent.config import Config
-from airflow_edge.agent.identity import Identity
+from airflow_edge.agent.net.identity import Identity
 from airflow_edge.protocol.local import LOG_FILE
 from harness.faults import FaultProxy
 from tests.integration.agent.conftest import Agent

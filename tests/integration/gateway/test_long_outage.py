@@ -23,9 +23,9 @@ import time_machine
 from airflow.configuration import conf
 from sqlalchemy import select
 
-from airflow_edge.agent.clock import Clock as SigningClock
 from airflow_edge.agent.config import Config
-from airflow_edge.agent.identity import Identity
+from airflow_edge.agent.net.clock import Clock as SigningClock
+from airflow_edge.agent.net.identity import Identity
 from airflow_edge.agent.worker import Worker
 from airflow_edge.protocol import tokens
 from harness.faults import FaultProxy

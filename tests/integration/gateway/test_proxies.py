@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from airflow_edge.agent import fallback
+from airflow_edge.agent.link import fallback
 from airflow_edge.protocol.urls import PREFIX
 from harness.nginx import HOW_TO_INSTALL, WITH_UPGRADES, Nginx, find_nginx
 from tests.integration.gateway.worker import at_work

@@ -18,7 +18,7 @@ from airflow_edge.logs.handler import EdgeTaskHandler
 from airflow_edge.logs.task_log import EdgeTaskLog
 from airflow_edge.protocol.messages import Accepted, Ended, HeldJob, LogAck, Offer
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.store.logs import LogShelf
+from airflow_edge.store.logs.logs import LogShelf
 from airflow_edge.store.tables import WorkerRow
 from tests.integration.gateway.test_logs import PATH, chunk, end_of, line
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, suppress
 
-from airflow_edge.agent import websocket
+from airflow_edge.agent.link import websocket
 from airflow_edge.protocol.urls import PREFIX
 from harness.faults import Direction, FaultProxy
 from tests.integration.gateway.worker import at_work

@@ -21,19 +21,19 @@ from sqlalchemy.orm import Session, sessionmaker
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from airflow_edge.dispatch.model import EnrollToken, NewJob
 from airflow_edge.gateway.app import create_app
 from airflow_edge.gateway.centre import Centre as EdgeCentre
 from airflow_edge.gateway.config import GatewayConfig
-from airflow_edge.gateway.door import Door
-from airflow_edge.gateway.endpoints import Endpoint
-from airflow_edge.gateway.enrolment import enroll
-from airflow_edge.gateway.notify import Listener, dsn_of
-from airflow_edge.gateway.polldoor import PollDoor
-from airflow_edge.gateway.shared_secret import AirflowSecret
-from airflow_edge.gateway.store_calls import StoreCalls
+from airflow_edge.gateway.database.calls import StoreCalls
+from airflow_edge.gateway.database.notify import Listener, dsn_of
+from airflow_edge.gateway.endpoints.enroll import enroll
+from airflow_edge.gateway.endpoints.link import Door
+from airflow_edge.gateway.endpoints.poll import PollDoor
+from airflow_edge.gateway.endpoints.shared_secret import AirflowSecret
+from airflow_edge.gateway.http.endpoint import Endpoint
 from airflow_edge.protocol.urls import ENROLL, HEALTH, LINK, PREFIX
-from airflow_edge.store import outbox
+from airflow_edge.rules.model import EnrollToken, NewJob
+from airflow_edge.store.jobs import outbox
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import JobRow, LogChunkRow, LogRow
 from airflow_edge.store.transactions import SessionFactory

@@ -28,8 +28,8 @@ import trustme
 from sqlalchemy import create_engine
 from sqlalchemy.orm import sessionmaker
 
-from airflow_edge.dispatch.model import EnrollToken
 from airflow_edge.protocol.urls import HEALTH, PREFIX
+from airflow_edge.rules.model import EnrollToken
 from airflow_edge.store.sql import SqlStore
 from harness.processes import Process
 

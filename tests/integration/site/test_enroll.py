@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from airflow_edge.agent.enrolling import default_name
+from airflow_edge.agent.net.enrolment import default_name
 from tests.integration.site.centre import JWT_SECRET
 from tests.integration.site.machine import Machine
 

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from airflow_edge.agent.errors import UnreachableError, WrongUrlError
-from airflow_edge.agent.http import HttpClient
-from airflow_edge.agent.identity import PendingKey
+from airflow_edge.agent.net.http import HttpClient
+from airflow_edge.agent.net.identity import PendingKey
 from airflow_edge.protocol import tokens
 
 

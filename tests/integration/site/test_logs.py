@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from airflow_edge.cli.worker_logs import WorkerLogView
+from airflow_edge.cli.centre.worker_logs import WorkerLogView
 from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, OUTCOME_FILE, SUPERVISOR_LOG_FILE, JobFile
 from harness.waiting import wait_for
 from tests.integration.site.machine import PROGRAM

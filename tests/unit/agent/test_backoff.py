@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_edge.agent.backoff import Backoff
-from airflow_edge.agent.link import FIRST_WAIT, LONGEST_WAIT
+from airflow_edge.agent.link.link import FIRST_WAIT, LONGEST_WAIT
 
 
 def test_waits_double_up_to_the_longest_and_begin_anew_after_a_success() -> None:

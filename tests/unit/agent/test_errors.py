@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from airflow_edge.agent import errors
-from airflow_edge.cli.edge import EXIT_STATUSES
+from airflow_edge.cli.site.main import EXIT_STATUSES
 
 
 def subclasses(kind):

@@ -11,9 +11,9 @@ import pytest
 from airflow.cli.cli_parser import get_parser
 from rich.text import Text
 
-from airflow_edge.cli import edge
-from airflow_edge.cli.command import literal, plain
+from airflow_edge.cli.centre.command import literal, plain
 from airflow_edge.cli.example import as_epilog, from_epilog
+from airflow_edge.cli.site import main as edge
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "commands.md"
 PROMPT = "$ "

@@ -25,7 +25,7 @@ def test_nothing_is_built_where_nobody_asks_for_it(run):
     run(
         "import sys, airflow_edge.plugin as plugin\n"
         "plugin.EdgePlugin()\n"
-        "heavy = {'airflow_edge.gateway', 'airflow_edge.store', 'airflow_edge.dispatch', 'fastapi', 'asyncpg'}\n"
+        "heavy = {'airflow_edge.gateway', 'airflow_edge.store', 'airflow_edge.rules', 'fastapi', 'asyncpg'}\n"
         "assert not heavy & set(sys.modules)\n"
     )
 

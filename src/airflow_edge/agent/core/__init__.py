@@ -1,0 +1,1 @@
+"""What the worker decides: events in, commands out, no I/O."""

@@ -1,0 +1,302 @@
+"""The words of the agent's core: what happens (events), what is to be done (commands), what is remembered of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.local import Outcome
+from airflow_edge.protocol.messages import Ended, JobKind, MaintenanceCause, Offer, Order, Phase, SiteMessage
+
+
+class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as the journal holds it.
+
+    `ended` says how it ended; `acknowledged`, that the centre knows so, or need not know; `log_done`, that the rest of
+    its log is of no concern any more. With both the job is finished: its folder is gone, and only the record is left,
+    so that it is not started again.
+    """
+
+    key: AssignmentKey
+    kind: JobKind
+    slots: int
+    phase: Phase = "accepted"
+    stop_reason: str | None = None
+    void: bool = False
+    ended: Ended | None = None
+    acknowledged: bool = False
+    log_done: bool = False
+
+    @property
+    def finished(self) -> bool:
+        return self.acknowledged and self.log_done
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person has made of the worker; it outlives the agent."""
+
+    maintenance: str | None = None
+    """The comment of the maintenance that the worker is in; None if it is in none."""
+    cause: MaintenanceCause | None = None
+    """Who put it there."""
+    overruled: bool = False
+    """A person has taken it out of maintenance though its status was a reason for one, and still is."""
+    concurrency: int | None = None
+    """Slots, in place of those of the configuration."""
+    leaving: bool = False
+    """Somebody at the centre has told it to go, and it has not gone yet."""
+    shut_down: str = ""
+    """The id of the last order to shut down: one that comes again is not obeyed again."""
+    restarted: str = ""
+    """The id of the last order to restart: one that comes again is not obeyed again."""
+
+
+# Events
+
+
+class Offered(msgspec.Struct, frozen=True):
+    """The centre offers a job. `known` is what the journal holds under this key."""
+
+    offer: Offer
+    known: JobRecord | None
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """`Store` was carried out."""
+
+    key: AssignmentKey
+
+
+class NotStored(msgspec.Struct, frozen=True):
+    """`Store` failed, and nothing is left of it."""
+
+    key: AssignmentKey
+    reason: str
+
+
+class StopAsked(msgspec.Struct, frozen=True):
+    """The centre wants the job ended, and its end reported."""
+
+    key: AssignmentKey
+    reason: str
+
+
+class Voided(msgspec.Struct, frozen=True):
+    """The centre does not count with this assignment any more."""
+
+    key: AssignmentKey
+    reason: str
+
+
+class Acknowledged(msgspec.Struct, frozen=True):
+    """The centre has dealt with the job's `Ended`."""
+
+    key: AssignmentKey
+
+
+class LogDone(msgspec.Struct, frozen=True):
+    """The centre has the whole log, or it was given up."""
+
+    key: AssignmentKey
+
+
+class RuntimeReady(msgspec.Struct, frozen=True):
+    """The connection to a warm runtime stands.
+
+    `alive` are the supervisors it has, `outcomes` what lies in the folders of other jobs, and `unstarted` the jobs
+    which no runtime has ever begun.
+    """
+
+    alive: frozenset[AssignmentKey]
+    outcomes: Mapping[AssignmentKey, Outcome]
+    unstarted: frozenset[AssignmentKey] = frozenset()
+
+
+class RuntimeGone(msgspec.Struct, frozen=True):
+    """The connection to the runtime broke."""
+
+
+class Started(msgspec.Struct, frozen=True):
+    """The job's supervisor was forked."""
+
+    key: AssignmentKey
+
+
+class NotStarted(msgspec.Struct, frozen=True):
+    """The job's supervisor could not be forked."""
+
+    key: AssignmentKey
+    reason: str
+
+
+class Exited(msgspec.Struct, frozen=True):
+    """The job's supervisor is gone. `outcome` is what it left in its folder."""
+
+    key: AssignmentKey
+    exit_code: int | None
+    signal: int | None
+    outcome: Outcome | None
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """The job's supervisor showed that it is alive."""
+
+    key: AssignmentKey
+
+
+class StateCallBegan(msgspec.Struct, frozen=True):
+    """The supervisor has sent a task's new state, which is on its way to the centre."""
+
+    key: AssignmentKey
+
+
+class StateCallEnded(msgspec.Struct, frozen=True):
+    """That call is over; `passed` if the centre has taken the state."""
+
+    key: AssignmentKey
+    passed: bool
+
+
+class ConditionsFound(msgspec.Struct, frozen=True):
+    """Why no new job can be taken now; nothing if one can."""
+
+    conditions: tuple[str, ...]
+
+
+class StatusFound(msgspec.Struct, frozen=True):
+    """The status of the machine has changed: a level of Python's logging, and what there is to say of it."""
+
+    status: int
+    text: str
+
+
+class Ordered(msgspec.Struct, frozen=True):
+    """The centre passes on what a person wants of the worker."""
+
+    order: Order
+
+
+class Named(msgspec.Struct, frozen=True):
+    """The centre calls the worker so."""
+
+    name: str
+
+
+class MaintenanceAsked(msgspec.Struct, frozen=True):
+    """Somebody at the site wants the worker in maintenance."""
+
+    comment: str
+
+
+class ExitAsked(msgspec.Struct, frozen=True):
+    """Somebody at the site wants the worker out of maintenance."""
+
+
+class DrainAsked(msgspec.Struct, frozen=True):
+    """Take no new job, and leave when the last one has ended."""
+
+
+class TerminateAsked(msgspec.Struct, frozen=True):
+    """End the jobs and leave."""
+
+    reason: str = "the worker was terminated"
+
+
+Event: TypeAlias = (
+    Offered
+    | Stored
+    | NotStored
+    | StopAsked
+    | Voided
+    | Acknowledged
+    | LogDone
+    | RuntimeReady
+    | RuntimeGone
+    | Started
+    | NotStarted
+    | Exited
+    | Seen
+    | StateCallBegan
+    | StateCallEnded
+    | ConditionsFound
+    | StatusFound
+    | Ordered
+    | Named
+    | MaintenanceAsked
+    | ExitAsked
+    | DrainAsked
+    | TerminateAsked
+)
+
+
+# Commands
+
+
+class Store(msgspec.Struct, frozen=True):
+    """Write the job's folder and its first record, durably; answer with `Stored` or `NotStored`."""
+
+    record: JobRecord
+    offer: Offer
+
+
+class Save(msgspec.Struct, frozen=True):
+    """Replace the job's record."""
+
+    record: JobRecord
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """Save this last record, and delete the job's folder."""
+
+    record: JobRecord
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Tell the centre."""
+
+    message: SiteMessage
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Have the runtime start the job."""
+
+    key: AssignmentKey
+
+
+class Halt(msgspec.Struct, frozen=True):
+    """Have the runtime end the job: SIGTERM to the task, later SIGKILL."""
+
+    key: AssignmentKey
+    reason: str
+
+
+class Close(msgspec.Struct, frozen=True):
+    """The job's process is gone for good: its calls are over, its log will not grow."""
+
+    key: AssignmentKey
+
+
+class Announce(msgspec.Struct, frozen=True):
+    """The worker's state has changed: tell the centre now."""
+
+
+class Stand(msgspec.Struct, frozen=True):
+    """Keep this durably, in place of what was kept before."""
+
+    standing: Standing
+
+
+class Rename(msgspec.Struct, frozen=True):
+    """The worker has a new name."""
+
+    name: str
+
+
+class Restart(msgspec.Struct, frozen=True):
+    """Replace the agent by a new one; jobs go on."""
+
+
+Command: TypeAlias = Store | Save | Forget | Send | Start | Halt | Close | Announce | Stand | Rename | Restart

@@ -1,0 +1,171 @@
+"""Whether the worker takes jobs: its state, and what people have made of it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import msgspec
+
+from airflow_edge.agent.core.automatic import Automatic
+from airflow_edge.agent.core.events import Standing
+from airflow_edge.protocol.messages import MAX_TEXT, MaintenanceCause, Order
+from airflow_edge.protocol.states import WORKER_TRANSITIONS, WorkerEvent, WorkerState, next_worker_state
+
+SHUTTING_DOWN: Final = "the worker is shutting down"
+IN_MAINTENANCE: Final = "the worker is in maintenance"
+NOT_IN_MAINTENANCE: Final = "the worker is not in maintenance"
+
+_MAY_SHUT_DOWN: Final = frozenset(
+    state for state, steps in WORKER_TRANSITIONS.items() if WorkerEvent.SHUT_DOWN in steps
+) - {WorkerState.STARTING}
+
+
+class Stance:
+    """The state of one worker. What changes it says in `changed` and `standing_changed`, until these are reset."""
+
+    def __init__(self, standing: Standing, automatic: Automatic | None = None) -> None:
+        """Begin where the last agent ended.
+
+        :param standing: what it kept
+        :param automatic: when the worker goes into maintenance by itself; never by default
+        """
+        self._automatic = automatic or Automatic()
+        self._status = logging.INFO
+        self.state = WorkerState.STARTING
+        self.standing = standing
+        self.leaving = standing.leaving
+        self.changed = False
+        self.standing_changed = False
+
+    @property
+    def over(self) -> bool:
+        """Whether the worker was told to go and no job's process is left."""
+        return self.state in {WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE}
+
+    @property
+    def in_maintenance(self) -> bool:
+        """Whether somebody works on it."""
+        return self.standing.maintenance is not None
+
+    @property
+    def objection(self) -> str:
+        """Why no job is taken; empty if jobs are taken."""
+        if self.leaving:
+            return SHUTTING_DOWN
+        return IN_MAINTENANCE if self.in_maintenance else ""
+
+    def initialise(self) -> None:
+        """The runtime is ready."""
+        if self.state is WorkerState.STARTING:
+            event = WorkerEvent.INITIALISED_IN_MAINTENANCE if self.in_maintenance else WorkerEvent.INITIALISED
+            self._step(event)
+
+    def leave(self) -> None:
+        """Go when no job is left."""
+        self.leaving = True
+
+    def note_status(self, status: int, text: str) -> None:
+        """Take note of the machine's status, and go into maintenance or leave it where that is a reason to.
+
+        :param status: a level of Python's logging
+        """
+        self._status = status
+        standing = self.standing
+        if standing.overruled and not self._automatic.is_bad(status):
+            self._keep(msgspec.structs.replace(standing, overruled=False))
+        advice = self._automatic.advise(
+            status,
+            maintained=self.in_maintenance,
+            by_itself=standing.cause == "system",
+            overruled=standing.overruled,
+        )
+        if advice == "enter":
+            said = f"the status is {logging.getLevelName(status).lower()}"
+            self.maintain(f"{said}: {text}" if text else said, "system")
+        elif advice == "leave":
+            self._end_maintenance(overruled=False)
+
+    def maintain(self, comment: str, cause: MaintenanceCause) -> str:
+        """Go into maintenance, or change its comment; give the reason why not, if there is one."""
+        if self.leaving:
+            return SHUTTING_DOWN
+        if not self.in_maintenance:
+            self._ask(WorkerEvent.MAINTENANCE_ASKED)
+        self._keep(msgspec.structs.replace(self.standing, maintenance=comment[:MAX_TEXT], cause=cause))
+        return ""
+
+    def exit_maintenance(self) -> str:
+        """Leave maintenance, if the worker is in it; give the reason why not, if there is one."""
+        if self.leaving:
+            return SHUTTING_DOWN
+        if not self.in_maintenance:
+            # The order may come twice, or after one that it has made pointless: what it is about is so already.
+            return ""
+        self._end_maintenance(overruled=self._automatic.is_bad(self._status))
+        return ""
+
+    def obey(self, order: Order) -> str:
+        """Do what the centre passes on, as far as it is about the state; give the reason why not, if there is one."""
+        match order.kind:
+            case "maintenance":
+                return self.maintain(order.text, "admin")
+            case "maintenance comment":
+                return self.maintain(order.text, "admin") if self.in_maintenance else NOT_IN_MAINTENANCE
+            case "exit maintenance":
+                return self.exit_maintenance()
+            case "shutdown" if self.standing.shut_down != order.order_id:
+                if not self.leaving:
+                    self._ask(WorkerEvent.SHUTDOWN_ASKED)
+                self._keep(msgspec.structs.replace(self.standing, leaving=True, shut_down=order.order_id))
+                self.leave()
+            case "restart":
+                self._keep(msgspec.structs.replace(self.standing, restarted=order.order_id))
+            case "concurrency":
+                self._keep(msgspec.structs.replace(self.standing, concurrency=order.number))
+        return ""
+
+    def follow(self, live: bool) -> None:
+        """Bring the state up to the jobs: `live` says whether a job's process is left."""
+        while event := self._due(live):
+            self._step(event)
+
+    def _due(self, live: bool) -> WorkerEvent | None:
+        match self.state:
+            case WorkerState.STARTING if self.leaving and not live:
+                return WorkerEvent.SHUT_DOWN
+            case WorkerState.IDLE if live:
+                return WorkerEvent.TASK_IN
+            case WorkerState.RUNNING | WorkerState.MAINTENANCE_PENDING if not live:
+                return WorkerEvent.TASKS_DONE
+            case WorkerState.TERMINATING | WorkerState.SHUTDOWN_REQUEST if not live:
+                return WorkerEvent.TASKS_DONE_IN_MAINTENANCE if self.in_maintenance else WorkerEvent.TASKS_DONE
+            case WorkerState.SHUTDOWN_REQUEST:
+                return WorkerEvent.TASKS_LEFT
+            case WorkerState.MAINTENANCE_REQUEST | WorkerState.MAINTENANCE_EXIT:
+                return WorkerEvent.TASKS_LEFT if live else WorkerEvent.NO_TASK_LEFT
+            case state if self.leaving and state in _MAY_SHUT_DOWN:
+                return WorkerEvent.SHUT_DOWN
+        return None
+
+    def _end_maintenance(self, *, overruled: bool) -> None:
+        if self.leaving:
+            return
+        self._keep(msgspec.structs.replace(self.standing, maintenance=None, cause=None, overruled=overruled))
+        self._ask(WorkerEvent.EXIT_ASKED)
+
+    def _ask(self, event: WorkerEvent) -> None:
+        """Take a step that a person wants; one that comes before the runtime is ready is taken when it is."""
+        if self.state is not WorkerState.STARTING:
+            self._step(event)
+
+    def _step(self, event: WorkerEvent) -> None:
+        self.state = next_worker_state(self.state, event)
+        self.changed = True
+        if self.over and self.standing.leaving:
+            # Who starts it again wants it back.
+            self._keep(msgspec.structs.replace(self.standing, leaving=False))
+
+    def _keep(self, standing: Standing) -> None:
+        self.standing_changed = self.standing_changed or standing != self.standing
+        self.standing = standing

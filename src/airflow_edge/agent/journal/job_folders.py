@@ -1,0 +1,133 @@
+"""The folders of jobs, `jobs/<job id>.<assignment>/`: what the supervisor is told, and what it leaves behind."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.local import (
+    JOB_FILE,
+    LOG_FILE,
+    OUTCOME_FILE,
+    OUTCOME_RESERVE,
+    OUTCOME_RESERVE_FILE,
+    SUPERVISOR_LOG_FILE,
+    JobFile,
+    Outcome,
+)
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class JobFolders:
+    """All job folders of a worker; only this user may look into them."""
+
+    def __init__(self, root: Path, keep: Callable[[Path], bool] = lambda folder: False) -> None:
+        """:param keep: takes a finished job's folder away to keep its log; False if it did not"""
+        self.root = root
+        self._keep = keep
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def folder(self, key: AssignmentKey) -> Path:
+        """Give the job's folder, whether it is there or not."""
+        return self.root / str(key)
+
+    def log_file(self, key: AssignmentKey) -> Path:
+        """Give the file that the task's log is written to."""
+        return self.folder(key) / LOG_FILE
+
+    def supervisor_log(self, key: AssignmentKey) -> Path:
+        """Give the file for what the job's supervisor itself says: its standard output."""
+        return self.folder(key) / SUPERVISOR_LOG_FILE
+
+    def write(self, job: JobFile) -> None:
+        """Make the job's folder with its `job.json`, all or nothing.
+
+        :raises OSError: the disk is full or damaged; nothing is left of the folder.
+        """
+        folder = self.folder(job.key)
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            _write(folder / OUTCOME_RESERVE_FILE, bytes(OUTCOME_RESERVE))
+            temporary = folder / f".{JOB_FILE}"
+            _write(temporary, msgspec.json.encode(job))
+            temporary.replace(folder / JOB_FILE)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def read(self, key: AssignmentKey) -> JobFile | None:
+        """Give what the supervisor is told, or None if that cannot be read."""
+        return _read(self.folder(key) / JOB_FILE, JobFile)
+
+    def stored_at(self, key: AssignmentKey) -> datetime | None:
+        """Give when the job was taken, or None if its folder is gone."""
+        try:
+            return datetime.fromtimestamp((self.folder(key) / JOB_FILE).stat().st_mtime, UTC)
+        except OSError:
+            return None
+
+    def note(self, key: AssignmentKey, line: bytes) -> None:
+        """Add a line to the task's log, if there is one yet."""
+        try:
+            descriptor = os.open(self.log_file(key), os.O_WRONLY | os.O_APPEND)
+        except OSError:
+            return
+        with os.fdopen(descriptor, "wb", buffering=0) as output, contextlib.suppress(OSError):
+            output.write(line)
+
+    def was_started(self, key: AssignmentKey) -> bool:
+        """Whether a runtime has begun with the job, or may have: only its own file says that none has."""
+        return self.supervisor_log(key).exists() or not self.folder(key).exists()
+
+    def outcome(self, key: AssignmentKey) -> Outcome | None:
+        """Give what the supervisor left behind, or None if it left nothing that can be read."""
+        return _read(self.folder(key) / OUTCOME_FILE, Outcome)
+
+    def put_away(self, key: AssignmentKey) -> None:
+        """Let go of a finished job's folder: its log may be kept, the rest is deleted."""
+        if not self._keep(self.folder(key)):
+            self.remove(key)
+
+    def remove(self, key: AssignmentKey) -> None:
+        """Delete the job's folder."""
+        folder = self.folder(key)
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            log.warning("the folder %s of a finished job cannot be removed; remove it by hand", folder)
+
+    def present(self) -> list[AssignmentKey]:
+        """Give the keys of all folders that are there."""
+        return [key for path in self.root.iterdir() if (key := _key(path.name))]
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as output:
+        output.write(content)
+
+
+def _key(name: str) -> AssignmentKey | None:
+    job_id, _, assignment = name.rpartition(".")
+    return AssignmentKey(job_id, int(assignment)) if job_id and assignment.isdecimal() else None
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        log.warning("%s cannot be read: %s", path, error)
+        return None

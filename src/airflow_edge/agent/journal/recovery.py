@@ -1,0 +1,74 @@
+"""What the next agent makes of the last one's jobs, also when the journal, or the machine's last boot, is gone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+import msgspec
+from msgspec.structs import replace
+
+from airflow_edge.agent.core.events import JobRecord
+from airflow_edge.agent.journal.job_folders import JobFolders
+from airflow_edge.agent.journal.journal import Journal
+from airflow_edge.protocol.local import Outcome
+from airflow_edge.protocol.messages import Ended
+
+log = logging.getLogger(__name__)
+
+
+def recover(journal: Journal, folders: JobFolders, boot_id: str) -> list[JobRecord]:
+    """Give the jobs that the last agent had, as they are now, and begin the journal anew with them.
+
+    :param boot_id: names the boot of the machine that this is
+    """
+    records = journal.unfinished()
+    if journal.damaged:
+        records = records_of_folders(folders)
+    if journal.boot_id() not in {None, boot_id}:
+        log.warning("the machine was rebooted; %d jobs of before are over", sum(not one.ended for one in records))
+        records = ended_by_reboot(records, folders)
+    journal.write_with_reserve(records)
+    journal.note_boot(boot_id)
+    return records
+
+
+def records_of_folders(folders: JobFolders) -> list[JobRecord]:
+    """Give records of the jobs in the folders: each was taken, and perhaps started."""
+    return [
+        JobRecord(key=key, kind=job.kind, slots=_slots(job.workload))
+        for key in folders.present()
+        if (job := folders.read(key))
+    ]
+
+
+def ended_by_reboot(records: Iterable[JobRecord], folders: JobFolders) -> list[JobRecord]:
+    """Give the records of these jobs after a reboot: no process is left, and what wrote no outcome is lost."""
+    return [record if record.ended else _ended(record, folders.outcome(record.key)) for record in records]
+
+
+def _ended(record: JobRecord, outcome: Outcome | None) -> JobRecord:
+    reason = outcome.reason if outcome else "the machine was rebooted while it ran, and it left no outcome"
+    ended = Ended(
+        job_id=record.key.job_id,
+        assignment=record.key.assignment,
+        exit_code=outcome.exit_code if outcome else None,
+        reason=reason,
+    )
+    return replace(record, phase="ended", ended=ended, acknowledged=record.void)
+
+
+class _TaskInstance(msgspec.Struct):
+    pool_slots: int = 1
+
+
+class _Workload(msgspec.Struct):
+    ti: _TaskInstance | None = None
+
+
+def _slots(workload: str) -> int:
+    try:
+        instance = msgspec.json.decode(workload, type=_Workload).ti
+    except msgspec.MsgspecError:
+        return 1
+    return instance.pool_slots if instance else 1

@@ -1,0 +1,1 @@
+"""The connection to a gateway: WebSocket, or long polling where there is none."""

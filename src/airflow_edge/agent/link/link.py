@@ -1,0 +1,390 @@
+"""The link to the centre, made again whenever it breaks, for a conversation that outlives it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections import deque
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from airflow_edge.agent.backoff import Backoff
+from airflow_edge.agent.errors import AddressError, AgentError, ClockError, RefusedError, UnreachableError
+from airflow_edge.agent.link.opener import Transports
+from airflow_edge.agent.link.owner import Owner, Receipt
+from airflow_edge.agent.link.transport import CUT, LinkClosedError, Transport
+from airflow_edge.agent.net.identity import Signer
+from airflow_edge.protocol import version
+from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.errors import ProtocolError, RemoteProtocolError
+from airflow_edge.protocol.messages import (
+    CentreFrame,
+    Ended,
+    Goodbye,
+    LogAck,
+    Obeyed,
+    Offer,
+    Order,
+    Ping,
+    Rejected,
+    Serves,
+    SiteFrame,
+    SiteMessage,
+    Stop,
+    Void,
+    WantWorkerLog,
+    Welcome,
+    decode_centre_frame,
+    encode,
+)
+from airflow_edge.protocol.polling import BATCH_BYTES
+from airflow_edge.protocol.problems import Code
+from airflow_edge.protocol.session import site_session
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT = 1.0
+LONGEST_WAIT = 6.0
+"""Seconds. All sites lose a gateway in the same moment, and each is to be back 10 s after it is."""
+STEADY_AFTER = 10.0
+"""Seconds after which a link counts as good, so that the next attempts begin with the shortest wait again."""
+REFUSED_WAIT = 30.0
+"""Seconds between two attempts at a centre that does not want us, made only because tasks still run here."""
+GREETING_TIMEOUT = 15.0
+
+CLOSED_PROTOCOL_ERROR = 4400
+CLOSED_REVOKED = 4403
+CLOSED_REPLACED = 4409
+
+_PASSING = frozenset({Code.REPLAYED, Code.NOT_READY, ""})
+"""Refusals that another attempt may cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """How it stands with the link; `reason` says why it is not there."""
+
+    state: Literal["connecting", "linked", "refused"] = "connecting"
+    reason: str = "not tried yet"
+    transport: str = ""
+    """What carries it while it is there; if that is not a WebSocket, `reason` says why."""
+
+
+class Link:
+    """Keeps the worker linked."""
+
+    def __init__(self, gateway: str, signer: Signer, owner: Owner, *, ca_file: Path | None = None) -> None:
+        """:param gateway: the gateway's base URL"""
+        self.state = LinkState()
+        self.linked = asyncio.Event()
+        self._gateway = gateway
+        self._clock = signer.clock
+        self._owner = owner
+        self._transports = Transports(gateway, signer, ca_file=ca_file)
+        self._session = site_session(_new_id())
+        self._epoch = 0
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self._ended: deque[tuple[int, AssignmentKey]] = deque()
+        """The numbers of unacknowledged `Ended`."""
+        self._outbox: deque[SiteFrame] = deque()
+        self._wake = asyncio.Event()
+        self._all_sent = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._heard = asyncio.Event()
+        self._backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
+        self._interval = 0.0
+        """Seconds between two statuses, as the centre wants it."""
+        self._protocol = version.NEWEST
+        """What the centre speaks, once it has said so."""
+        self._ever_linked = False
+        self.times_linked = 0
+        """How often the link was made."""
+        self._transport: Transport | None = None
+        self._said_goodbye = asyncio.Event()
+        self._last_reason = ""
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds that a word to the centre and back last took; None while that is not known."""
+        return self._transport.round_trip if self._transport is not None and self.linked.is_set() else None
+
+    # What the worker calls
+
+    def send(self, message: SiteMessage) -> None:
+        """Send a message now, or when the link stands again. A `Status` without a link is dropped."""
+        if not self._knows(message):
+            return
+        frame = self._session.send(message)
+        if isinstance(message, Ended):
+            self._ended.append((frame.seq, message.key))
+        if self.linked.is_set():
+            self._outbox.append(frame)
+            self._wake.set()
+
+    def handled(self, receipt: Receipt) -> None:
+        """Everything from the centre up to this message is dealt with."""
+        if receipt.epoch != self._epoch:
+            return
+        self._session.handle(receipt.seq)
+        if self._session.handled == self._session.received:
+            self._settled.set()
+
+    def more_log(self) -> None:
+        """There may be a log chunk to send."""
+        self._wake.set()
+
+    async def flush(self, patience: float) -> None:
+        """Wait until the centre has dealt with all that was sent, but at most `patience` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while self.linked.is_set() and self._session.outstanding:
+                    self._heard.clear()
+                    await self._heard.wait()
+
+    def hurry(self) -> None:
+        """Don't wait any longer for the next attempt."""
+        self._hurry.set()
+
+    async def say_goodbye(self, reason: str, patience: float) -> None:
+        """Tell the centre that the worker ends in good order; wait at most `patience` seconds until that is sent."""
+        if self.linked.is_set():
+            self._said_goodbye.set()
+            self._all_sent.clear()
+            self.send(Goodbye(reason=reason))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_sent.wait(), patience)
+
+    async def run(self) -> None:
+        """Link again and again, until goodbye was said.
+
+        :raises AgentError: the centre cannot be, or does not want to be linked to, and no task runs here.
+        """
+        while not self._said_goodbye.is_set():
+            self._hurry.clear()
+            try:
+                await self._link_once()
+            except AgentError as error:
+                if self._said_goodbye.is_set():
+                    return
+                self._failed(error)
+            except ProtocolError as error:
+                log.exception("the centre and this worker misunderstand each other; the link is made anew")
+                self._set_state("connecting", f"protocol error: {error}")
+                self._begin_anew(_new_id())
+            self.linked.clear()
+            if self._transports.waiting:
+                continue
+            wait = REFUSED_WAIT if self.state.state == "refused" else self._backoff.next()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), wait)
+
+    # One connection
+
+    async def _link_once(self) -> None:
+        # What came over the last connection is dealt with first, so that it is known what is to come again.
+        await self._settled.wait()
+        transport = await self._transports.open()
+        greeted: float | None = None
+        clock = asyncio.get_running_loop().time
+        try:
+            await self._greet(transport)
+            greeted = clock()
+            self.times_linked += 1
+            self._transport = transport
+            await _until_one_ends(
+                self._send_all(transport),
+                self._send_status(),
+                self._receive_all(transport),
+                self._transports.reopen(transport),
+            )
+        except (LinkClosedError, AddressError) as error:
+            if not _steady(greeted, clock()) and getattr(error, "code", CUT) == CUT:
+                self._transports.failed(transport, linked=greeted is not None)
+            raise self._closed(error) if isinstance(error, LinkClosedError) else error from None
+        except ProtocolError as error:
+            await transport.close(CLOSED_PROTOCOL_ERROR, str(error))
+            raise
+        finally:
+            self.linked.clear()
+            if _steady(greeted, clock()):
+                self._backoff.reset()
+                self._transports.lasted(transport)
+            await transport.close()
+
+    async def _greet(self, transport: Transport) -> None:
+        """Say who we are, and hear whether the conversation goes on."""
+        session = self._session
+        hello = self._owner.hello(session.session_id, session.handled)
+        try:
+            async with asyncio.timeout(GREETING_TIMEOUT):
+                await transport.send([encode(session.send(hello))])
+                frame = await _receive(transport)
+        except TimeoutError:
+            raise UnreachableError(f"{self._gateway} did not answer the worker's greeting in time") from None
+        match frame.body:
+            case Rejected() as rejected:
+                raise RefusedError(rejected.message, rejected.code)
+            case Welcome() as welcome:
+                pass
+            case other:
+                raise RemoteProtocolError(f"{type(other).__name__} came instead of Welcome")
+        if version.negotiate(welcome.protocol, welcome.protocol) is None:
+            raise RemoteProtocolError(f"the centre wants to speak version {welcome.protocol} of the protocol")
+        self._protocol = welcome.protocol
+        if welcome.resumed:
+            self._acknowledge(welcome.received)
+            frames = session.resume(welcome.received)
+        else:
+            frames = self._begin_anew(welcome.session_id or session.session_id)
+        self._interval = welcome.heartbeat_interval
+        self._outbox = deque(frames)
+        self._wake.set()
+        self._ever_linked = True
+        self._set_state("linked", self._transports.why(transport), transport.name)
+        self.linked.set()
+        self._owner.welcomed(welcome)
+        self.send(self._owner.status())
+
+    def _begin_anew(self, session_id: str) -> list[SiteFrame]:
+        frames = self._session.restart(session_id, self._knows)
+        self._epoch += 1
+        self._settled.set()
+        self._ended = deque((frame.seq, frame.body.key) for frame in frames if isinstance(frame.body, Ended))
+        return frames
+
+    def _knows(self, message: object) -> bool:
+        """Whether the centre knows such a message: a newer one than this may have given the order."""
+        # It asks again when the worker is back there.
+        return self._protocol >= version.ORDERS or not isinstance(message, Obeyed)
+
+    async def _send_all(self, transport: Transport) -> None:
+        while True:
+            self._wake.clear()
+            if batch := self._next_batch():
+                await transport.send(batch)
+                if not self._outbox:
+                    self._all_sent.set()
+            else:
+                await self._wake.wait()
+
+    def _next_batch(self) -> list[bytes]:
+        batch: list[bytes] = []
+        size = 0
+        while self._outbox and size < BATCH_BYTES:
+            batch.append(encode(self._outbox.popleft()))
+            size += len(batch[-1])
+        if not batch and (chunk := self._owner.next_chunk()):
+            batch.append(encode(self._session.send(chunk)))
+        return batch
+
+    async def _send_status(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            self.send(self._owner.status())
+
+    async def _receive_all(self, transport: Transport) -> None:
+        while True:
+            frame = await _receive(transport)
+            is_new = self._session.receive(frame)
+            self._acknowledge(frame.ack)
+            self._heard.set()
+            match frame.body:
+                case LogAck() as ack:
+                    self._owner.log_acknowledged(ack)
+                    self._wake.set()
+                case WantWorkerLog() as wanted:
+                    self._owner.worker_log_wanted(wanted)
+                case Serves(queues=queues):
+                    self._owner.serves(queues)
+                case Ping():
+                    pass
+                case Offer() | Stop() | Void() | Order() as message if is_new:
+                    self._settled.clear()
+                    self._owner.received(Receipt(self._epoch, frame.seq), message)
+                case Welcome() | Rejected() as unexpected:
+                    raise RemoteProtocolError(f"{type(unexpected).__name__} came in the middle of a link")
+
+    # Bookkeeping
+
+    def _acknowledge(self, seq: int) -> None:
+        while self._ended and self._ended[0][0] <= seq:
+            self._owner.acknowledged(self._ended.popleft()[1])
+
+    def _closed(self, closed: LinkClosedError) -> AgentError:
+        if closed.code == CLOSED_REVOKED:
+            return RefusedError(closed.reason or "this worker was revoked; enrol it anew to use it again", Code.REVOKED)
+        if closed.code == CLOSED_REPLACED:
+            return RefusedError(
+                closed.reason or "another worker has linked with this worker's key; enrol each machine by itself", ""
+            )
+        return UnreachableError(f"the link to {self._gateway} broke ({closed})")
+
+    def _failed(self, error: AgentError) -> None:
+        """Note why there is no link, and give up where nothing would come of going on."""
+        refused = isinstance(error, RefusedError)
+        for_good = isinstance(error, RefusedError) and error.code not in _PASSING
+        reset = isinstance(error, ClockError) and self._set_clock(error)
+        hopeless = for_good or not (self._ever_linked or isinstance(error, UnreachableError) or refused or reset)
+        if hopeless and not self._owner.has_tasks():
+            raise error
+        self._set_state("refused" if refused else "connecting", str(error))
+
+    def _set_clock(self, error: ClockError) -> bool:
+        """Sign by the centre's clock, if it was certainly the centre that has told its time."""
+        # Over plain HTTP anybody could have tokens signed for a time of his liking.
+        reset = self._clock.refused(error.centre_time if self._gateway.startswith("https:") else None)
+        if off := self._clock.machine_ahead:
+            log.warning(
+                "this machine's clock is %d s %s the centre's, by which the worker goes from now on; set it right, for "
+                "example with NTP: tasks go by it",
+                abs(off),
+                "ahead of" if off > 0 else "behind",
+            )
+        return reset
+
+    def _set_state(
+        self,
+        state: Literal["connecting", "linked", "refused"],
+        reason: str,
+        transport: str = "",
+    ) -> None:
+        if reason != self._last_reason or state != self.state.state:
+            if state != "linked":
+                log.warning("not linked: %s; trying again", reason)
+            elif reason:
+                log.warning("linked to %s by long polling, until a WebSocket can be made; %s", self._gateway, reason)
+            else:
+                log.info("linked to %s", self._gateway)
+        self.state = LinkState(state, reason, transport)
+        self._last_reason = reason
+
+
+async def _until_one_ends(*coroutines: Coroutine[object, object, None]) -> None:
+    """Run all until the first ends, end the others too, and raise what ended it."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        done = [task for task in tasks if task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+def _steady(since: float | None, now: float) -> bool:
+    return since is not None and now - since > STEADY_AFTER
+
+
+async def _receive(transport: Transport) -> CentreFrame:
+    return decode_centre_frame(await transport.receive())
+
+
+def _new_id() -> str:
+    return secrets.token_urlsafe(12)

@@ -1,0 +1,88 @@
+"""Opens the link's connections: a WebSocket where that gets through, else long polling."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from airflow_edge.agent.link.fallback import Fallback, Suspicion
+from airflow_edge.agent.link.polling import PollingTransport
+from airflow_edge.agent.link.transport import Transport
+from airflow_edge.agent.link.websocket import WebSocketFailedError, WebSocketTransport, open_websocket
+from airflow_edge.agent.net import tls_and_proxy
+from airflow_edge.agent.net.identity import Signer
+
+
+class Transports:
+    """Gives the link one transport after the other, and learns from what becomes of them."""
+
+    def __init__(self, gateway: str, signer: Signer, *, ca_file: Path | None = None) -> None:
+        """Connect to nothing yet.
+
+        :param gateway: the gateway's base URL
+        :raises ConfigError: `ca_file` or the proxy's URL makes no sense.
+        """
+        tls_and_proxy.ssl_context(gateway, ca_file)
+        tls_and_proxy.proxy_url(gateway)
+        self._gateway = gateway
+        self._signer = signer
+        self._ca_file = ca_file
+        self._fallback = Fallback()
+        self._reopened: WebSocketTransport | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a connection is there already."""
+        return self._reopened is not None
+
+    async def open(self) -> Transport:
+        """Give the next transport. One for long polling is not connected yet.
+
+        :raises AgentError: there is none.
+        """
+        if self._reopened is not None:
+            transport, self._reopened = self._reopened, None
+            return transport
+        if not self._fallback.polling:
+            try:
+                return await self._open_websocket()
+            except WebSocketFailedError as failure:
+                self._fallback.websocket_failed(failure.suspicion, str(failure.error))
+                if not self._fallback.polling:
+                    raise failure.error from failure
+        return PollingTransport(self._gateway, self._signer, ca_file=self._ca_file)
+
+    async def reopen(self, transport: Transport) -> None:
+        """Wait until `open` has something better to give than this transport, which stays in use meanwhile."""
+        if isinstance(transport, WebSocketTransport):
+            await asyncio.Event().wait()
+        while True:
+            await asyncio.sleep(self._fallback.next_pause())
+            try:
+                self._reopened = await self._open_websocket()
+            except WebSocketFailedError as failure:
+                self._fallback.websocket_failed(failure.suspicion, str(failure.error))
+            else:
+                self._fallback.websocket_opened()
+                return
+
+    def failed(self, transport: Transport, *, linked: bool) -> None:
+        """A transport has ended without a word, before it had lasted; `linked`: the centre had welcomed us over it."""
+        if isinstance(transport, WebSocketTransport):
+            self._fallback.websocket_failed(Suspicion.SOME, "they can be made, but do not last")
+        elif not linked:
+            self._fallback.polling_failed()
+
+    def lasted(self, transport: Transport) -> None:
+        """A transport has proved that it works."""
+        if isinstance(transport, WebSocketTransport):
+            self._fallback.websocket_lasted()
+
+    def why(self, transport: Transport) -> str:
+        """Say why this is not a WebSocket; nothing if it is one."""
+        if isinstance(transport, WebSocketTransport):
+            return ""
+        return f"WebSockets do not get through: {self._fallback.reason}"
+
+    async def _open_websocket(self) -> WebSocketTransport:
+        return await open_websocket(self._gateway, self._signer, ca_file=self._ca_file)

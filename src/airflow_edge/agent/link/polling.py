@@ -1,0 +1,125 @@
+"""The link by long polling, as `protocol.polling` describes it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from http import HTTPStatus
+from pathlib import Path
+
+import msgspec
+
+from airflow_edge.agent.errors import UnreachableError
+from airflow_edge.agent.link.transport import LinkClosedError
+from airflow_edge.agent.net.failures import refusal
+from airflow_edge.agent.net.http import HttpClient, Response
+from airflow_edge.agent.net.identity import Signer
+from airflow_edge.protocol import urls
+from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.polling import CONTENT_TYPE, WAIT, End, Reply, decode_reply, encode_frames
+from airflow_edge.protocol.problems import Code, Problem
+
+PATIENCE = 15.0
+"""Seconds for an answer, beyond what the centre may take on purpose."""
+MOST_CONNECTIONS = 20
+"""Connections to make in search of the API server process that has the link."""
+
+
+class PollingTransport:
+    """Two connections: one to speak, one to listen. The first frame that is sent, the `Hello`, makes the link."""
+
+    name = "long polling"
+
+    def __init__(self, gateway: str, signer: Signer, *, ca_file: Path | None) -> None:
+        """Connect to nothing yet.
+
+        :param gateway: the gateway's base URL
+        """
+        cookies: dict[bytes, bytes] = {}
+        self._listening = _Lane(gateway, signer, ca_file, cookies)
+        self._speaking = _Lane(gateway, signer, ca_file, cookies)
+        self._path = ""
+        self._frames: deque[bytes] = deque()
+        self._end: End | None = None
+        self.round_trip: float | None = None
+        """Seconds that the last frames took that were sent; see `Transport`."""
+
+    async def send(self, frames: Sequence[bytes]) -> None:
+        """Send encoded frames; see `Transport`. Afterwards the centre has taken them in."""
+        if self._path:
+            began = time.monotonic()
+            self._note(await self._speaking.post(self._path, encode_frames(frames), PATIENCE))
+            self.round_trip = time.monotonic() - began
+        else:
+            # Whom the Hello reaches has the link, and over the same connection it is reached again.
+            reply = await self._listening.post(urls.POLL, encode_frames(frames), WAIT + PATIENCE)
+            self._path = urls.poll_path(reply.link)
+            self._note(reply)
+        if self._end is not None and not self._frames:
+            raise LinkClosedError(self._end.code, self._end.reason)
+
+    async def receive(self) -> bytes:
+        """Wait for the next frame; see `Transport`."""
+        while not self._frames:
+            if self._end is not None:
+                raise LinkClosedError(self._end.code, self._end.reason)
+            self._note(await self._listening.post(self._path, b"", WAIT + PATIENCE))
+        return self._frames.popleft()
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Let go of it. The centre notices that nothing comes, or that the next link replaces this one."""
+        await self._listening.aclose()
+        await self._speaking.aclose()
+
+    def _note(self, reply: Reply) -> None:
+        self._frames.extend(bytes(frame) for frame in reply.frames)
+        self._end = reply.end or self._end
+
+
+class _Lane:
+    """Requests one after the other, over one connection while it lasts: behind it is one and the same process."""
+
+    def __init__(self, gateway: str, signer: Signer, ca_file: Path | None, cookies: dict[bytes, bytes]) -> None:
+        self._gateway = gateway
+        self._signer = signer
+        self._ca_file = ca_file
+        self._cookies = cookies
+        self._client = self._new_client()
+
+    async def post(self, path: str, body: bytes, patience: float) -> Reply:
+        for _ in range(MOST_CONNECTIONS):
+            response = await self._client.request(
+                "POST", path, headers={"Content-Type": CONTENT_TYPE}, body=body, patience=patience
+            )
+            if response.status == HTTPStatus.OK:
+                return self._read(response)
+            if not _is_elsewhere(response):
+                raise refusal(response.status, response.body, self._gateway)
+            await self._client.aclose()
+            self._client = self._new_client()
+        raise UnreachableError(
+            f"the API server process at {self._gateway} that had the link is gone, or a load balancer spreads one "
+            "worker's requests over several; if this happens again and again, switch its session affinity on"
+        )
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    def _new_client(self) -> HttpClient:
+        return HttpClient(self._gateway, self._signer, ca_file=self._ca_file, cookies=self._cookies)
+
+    def _read(self, response: Response) -> Reply:
+        try:
+            return decode_reply(response.body)
+        except RemoteProtocolError as error:
+            raise refusal(response.status, response.body, self._gateway) from error
+
+
+def _is_elsewhere(response: Response) -> bool:
+    if response.status != HTTPStatus.MISDIRECTED_REQUEST:
+        return False
+    try:
+        return msgspec.json.decode(response.body, type=Problem).code == Code.LINK_ELSEWHERE
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False

@@ -1,0 +1,178 @@
+"""The link as a WebSocket, and what a WebSocket that cannot be made says about what is on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidProxyStatus,
+    InvalidStatus,
+    ProxyError,
+)
+
+from airflow_edge import __version__
+from airflow_edge.agent.errors import AgentError
+from airflow_edge.agent.link.fallback import Suspicion
+from airflow_edge.agent.link.transport import CUT, LinkClosedError
+from airflow_edge.agent.net import tls_and_proxy
+from airflow_edge.agent.net.failures import refusal, transport_error
+from airflow_edge.agent.net.identity import Signer
+from airflow_edge.protocol import urls
+from airflow_edge.protocol.messages import MAX_FRAME_BYTES
+from airflow_edge.protocol.problems import Problem
+
+OPEN_TIMEOUT = 15.0
+CLOSE_TIMEOUT = 2.0
+PING_INTERVAL = 5.0
+PING_TIMEOUT = 10.0
+UNSENT_BYTES = 64 * 1024
+"""What may wait in the kernel: log chunks that are already there delay what is urgent, and the pings."""
+
+_PASSING = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+"""What proxies answer where nobody is behind them, and sometimes to an upgrade that they do not understand."""
+
+
+class WebSocketFailedError(Exception):
+    """No WebSocket could be made. `error` is what that means by itself, `suspicion` whether WebSockets are to blame."""
+
+    def __init__(self, error: AgentError, suspicion: Suspicion) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.suspicion = suspicion
+
+
+class WebSocketTransport:
+    """A connected WebSocket."""
+
+    name = "WebSocket"
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds between the last ping and its answer; see `Transport`."""
+        return self._connection.latency or None
+
+    async def send(self, frames: Sequence[bytes]) -> None:
+        """Send encoded frames; see `Transport`."""
+        try:
+            for frame in frames:
+                await self._connection.send(frame)
+        except ConnectionClosed:
+            raise self._closed() from None
+
+    async def receive(self) -> bytes:
+        """Wait for the next frame; see `Transport`."""
+        try:
+            return await self._connection.recv(decode=False)
+        except ConnectionClosed:
+            raise self._closed() from None
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close it."""
+        await self._connection.close(code, reason[:100])
+
+    def _closed(self) -> LinkClosedError:
+        return LinkClosedError(self._connection.close_code or CUT, self._connection.close_reason or "")
+
+
+async def open_websocket(gateway: str, signer: Signer, *, ca_file: Path | None) -> WebSocketTransport:
+    """Connect.
+
+    :param gateway: the gateway's base URL
+    :raises WebSocketFailedError: that did not come about.
+    :raises ConfigError: `ca_file` or the proxy's URL makes no sense.
+    """
+    token = signer.token("GET", urls.LINK)
+    proxy = tls_and_proxy.proxy_url(gateway)
+    proxy_tls: dict[str, Any] = {}
+    if proxy and proxy.startswith("https:"):
+        proxy_tls["proxy_ssl"] = tls_and_proxy.ssl_context(proxy, ca_file)
+    try:
+        connection = await connect(
+            urls.link_url(gateway),
+            additional_headers={"Authorization": f"Bearer {token}"},
+            user_agent_header=f"airflow-edge/{__version__}",
+            ssl=tls_and_proxy.ssl_context(gateway, ca_file),
+            proxy=proxy,
+            compression=None,
+            max_size=MAX_FRAME_BYTES,
+            open_timeout=OPEN_TIMEOUT,
+            close_timeout=CLOSE_TIMEOUT,
+            ping_interval=PING_INTERVAL,
+            ping_timeout=PING_TIMEOUT,
+            **proxy_tls,
+        )
+    except InvalidStatus as error:
+        body = bytes(error.response.body or b"")
+        meaning = refusal(error.response.status_code, body, gateway)
+        raise WebSocketFailedError(meaning, suspicion_of(error, gateway)) from error
+    except (OSError, TimeoutError, InvalidHandshake) as error:
+        raise WebSocketFailedError(transport_error(error, gateway), suspicion_of(error, gateway)) from error
+    _keep_short(connection)
+    return WebSocketTransport(connection)
+
+
+def suspicion_of(error: BaseException, gateway: str) -> Suspicion:
+    """Say how likely it is that something on the way does not let WebSockets through, where other requests may pass.
+
+    :param error: what the attempt to make one raised
+    """
+    match error:
+        case InvalidStatus():
+            return _of_answer(error.response.status_code, bytes(error.response.body or b""))
+        # A proxy may connect to port 443 only, and pass plain HTTP on by itself.
+        case InvalidProxyStatus() if gateway.startswith("http:"):
+            refused = error.response.status_code != HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+            return Suspicion.CERTAIN if refused else Suspicion.NONE
+        case ProxyError():
+            return Suspicion.NONE
+        case InvalidMessage() | TimeoutError() | ConnectionResetError():
+            return Suspicion.SOME
+        case InvalidHandshake():
+            return Suspicion.CERTAIN
+    return Suspicion.NONE
+
+
+def _of_answer(status: int, body: bytes) -> Suspicion:
+    # The gateway itself answers so when the request reaches it without its upgrade.
+    if status == HTTPStatus.UPGRADE_REQUIRED:
+        return Suspicion.CERTAIN
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or _is_problem(body):
+        return Suspicion.NONE
+    return Suspicion.SOME if status in _PASSING else Suspicion.CERTAIN
+
+
+def _is_problem(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body, type=Problem)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _keep_short(connection: ClientConnection) -> None:
+    sock: socket.socket | None = connection.transport.get_extra_info("socket")
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if sock is not None and option is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, option, UNSENT_BYTES)

@@ -1,0 +1,1 @@
+"""What is known of this machine, and what it lacks to take jobs."""

@@ -1,0 +1,145 @@
+"""HTTPS to the centre: a pool of kept-alive connections, and a fresh signature for each call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import httpcore
+from websockets.proxy import parse_proxy
+
+from airflow_edge import __version__
+from airflow_edge.agent.net import tls_and_proxy
+from airflow_edge.agent.net.failures import transport_error
+from airflow_edge.agent.net.identity import Signer
+
+KEEP_ALIVE = 50.0
+"""Seconds for which an idle connection is kept: less than the usual minute of proxies and load balancers."""
+
+MAX_CONNECTIONS = 64
+CONNECT_TIMEOUT = 15.0
+MOST_COOKIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What was answered. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class HttpClient:
+    """Calls the gateway. Use it within one event loop, and close it there."""
+
+    def __init__(
+        self,
+        gateway: str,
+        signer: Signer,
+        *,
+        ca_file: Path | None = None,
+        cookies: dict[bytes, bytes] | None = None,
+    ) -> None:
+        """Connect to nothing yet.
+
+        :param gateway: the gateway's base URL, as `protocol.urls.gateway_url` gives it
+        :param cookies: where to keep cookies, and what to send, for a load balancer that knows its clients by them;
+            without it, cookies are ignored
+        :raises ConfigError: `ca_file` or the proxy's URL makes no sense.
+        """
+        self.gateway = gateway
+        self._signer = signer
+        self._cookies = cookies
+        context = tls_and_proxy.ssl_context(gateway, ca_file)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context,
+            proxy=_proxy(gateway, ca_file),
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_CONNECTIONS,
+            keepalive_expiry=KEEP_ALIVE,
+        )
+
+    async def __aenter__(self) -> HttpClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        patience: float = 30.0,
+    ) -> Response:
+        """Make one call, once; the token is for this method and path.
+
+        :param path: below the gateway, percent-encoded, `/v1/enroll` for example
+        :param query: without the question mark
+        :param patience: seconds without progress in sending, or in receiving, after which the call has failed
+        :raises UnreachableError: no complete answer came; whether the centre has acted on the call is not known.
+        :raises AgentError: the connection cannot be made as things are: `CertificateError`, `WrongUrlError`.
+        """
+        fields: list[tuple[str | bytes, str | bytes]] = [
+            ("User-Agent", f"airflow-edge/{__version__}"),
+            ("Authorization", f"Bearer {self._signer.token(method, path)}"),
+            *(headers or {}).items(),
+        ]
+        if self._cookies:
+            fields.append((b"Cookie", b"; ".join(self._cookies.values())))
+        try:
+            response = await self._pool.request(
+                method,
+                self.gateway + path + (f"?{query}" if query else ""),
+                headers=fields,
+                content=body,
+                extensions={
+                    "timeout": {"connect": CONNECT_TIMEOUT, "pool": patience, "read": patience, "write": patience}
+                },
+            )
+        except _FAILURES as error:
+            raise transport_error(error, self.gateway) from error
+        if self._cookies is not None:
+            _keep_cookies(self._cookies, response.headers)
+        answered = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+        return Response(response.status, answered, response.content)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._pool.aclose()
+
+
+_FAILURES = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.TimeoutException,
+    OSError,
+)
+
+
+def _keep_cookies(cookies: dict[bytes, bytes], headers: list[tuple[bytes, bytes]]) -> None:
+    for name, value in headers:
+        if name.lower() == b"set-cookie":
+            cookie = value.split(b";", 1)[0].strip()
+            cookies[cookie.split(b"=", 1)[0]] = cookie
+    while len(cookies) > MOST_COOKIES:
+        del cookies[next(iter(cookies))]
+
+
+def _proxy(gateway: str, ca_file: Path | None) -> httpcore.Proxy | None:
+    url = tls_and_proxy.proxy_url(gateway)
+    if url is None:
+        return None
+    parsed = parse_proxy(url)
+    host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host
+    address = f"{parsed.scheme}://{host}:{parsed.port}"
+    return httpcore.Proxy(address, auth=parsed.user_info, ssl_context=tls_and_proxy.ssl_context(address, ca_file))

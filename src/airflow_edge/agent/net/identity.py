@@ -1,0 +1,212 @@
+"""Who this worker is: its name, its centre and its private key, in one file of the state folder."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import tempfile
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+from nacl.signing import SigningKey
+
+from airflow_edge.agent.errors import NotEnrolledError
+from airflow_edge.agent.net.clock import Clock
+from airflow_edge.protocol import tokens
+
+PrivateKey = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Stored(msgspec.Struct, frozen=True, kw_only=True):
+    worker_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    name: str
+    api_url: str
+    queues: tuple[str, ...]
+    private_key: PrivateKey
+    first_name: str | None = None
+
+
+class _PendingStored(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    private_key: PrivateKey
+
+
+Stored = TypeVar("Stored", _Stored, _PendingStored)
+
+
+class Signer:
+    """A private key that signs the token of one request."""
+
+    def __init__(self, subject: str, private_key: str) -> None:
+        """:param private_key: 32 bytes, hex"""
+        self.clock = Clock()
+        self._subject = subject
+        self._private_key = private_key
+        self._key = SigningKey(bytes.fromhex(private_key))
+
+    @property
+    def public_key(self) -> str:
+        """32 bytes, hex."""
+        return bytes(self._key.verify_key).hex()
+
+    def token(self, method: str, path: str) -> str:
+        """Sign a token for one request; `path` is that below the gateway, without query (`/v1/link` for example)."""
+        claims = tokens.new_claims(
+            sub=self._subject, now=self.clock.now(), jti=secrets.token_urlsafe(16), method=method, path=path
+        )
+        signed = tokens.signing_input(claims)
+        return tokens.assemble(signed, self._key.sign(signed).signature)
+
+
+class Identity(Signer):
+    """An enrolled worker, as the centre knows it."""
+
+    def __init__(
+        self,
+        *,
+        worker_id: str,
+        name: str,
+        api_url: str,
+        queues: tuple[str, ...],
+        private_key: str,
+        first_name: str | None = None,
+    ) -> None:
+        """Know it.
+
+        :param first_name: what it was called when it enrolled, if it was renamed since
+        """
+        super().__init__(worker_id, private_key)
+        self.worker_id = worker_id
+        self.name = name
+        self.first_name = first_name or name
+        self.api_url = api_url
+        self.queues = queues
+
+    @classmethod
+    def load(cls, file: Path) -> Identity:
+        """Read an identity.
+
+        :raises NotEnrolledError: there is none, it is damaged, or others may read the key.
+        """
+        stored = _load(file, _Stored)
+        if stored is None:
+            raise NotEnrolledError(
+                f"this worker is not enrolled: there is no {file}; run the command that "
+                "`airflow edge enroll-token create` prints at the centre"
+            )
+        return cls(
+            worker_id=stored.worker_id,
+            name=stored.name,
+            api_url=stored.api_url,
+            queues=stored.queues,
+            private_key=stored.private_key,
+            first_name=stored.first_name,
+        )
+
+    def save(self, file: Path) -> None:
+        """Write the identity, all or nothing, for this user's eyes only."""
+        stored = _Stored(
+            worker_id=self.worker_id,
+            name=self.name,
+            api_url=self.api_url,
+            queues=self.queues,
+            private_key=self._private_key,
+            first_name=self.first_name,
+        )
+        write_private(file, msgspec.json.format(msgspec.json.encode(stored), indent=2) + b"\n")
+
+
+class PendingKey(Signer):
+    """A key whose enrolment was asked for, and perhaps granted without the answer reaching us.
+
+    It is kept until the centre has answered: asked again with the same key and name, the centre finds the same worker.
+    """
+
+    SUBJECT = "enrol"
+
+    def __init__(self, name: str, private_key: str) -> None:
+        super().__init__(self.SUBJECT, private_key)
+        self.name = name
+
+    @classmethod
+    def load_or_generate(cls, file: Path, name: str) -> PendingKey:
+        """Read the key kept for this name, or make a new one and keep it.
+
+        :raises NotEnrolledError: the kept one is damaged, or others may read it.
+        """
+        kept = _load(file, _PendingStored)
+        if kept is not None and kept.name == name:
+            return cls(name, kept.private_key)
+        pending = cls(name, bytes(SigningKey.generate()).hex())
+        stored = _PendingStored(name=name, private_key=pending._private_key)
+        write_private(file, msgspec.json.encode(stored))
+        return pending
+
+    def enrolled(self, *, worker_id: str, api_url: str, queues: tuple[str, ...]) -> Identity:
+        """Give the identity that the centre has granted."""
+        return Identity(
+            worker_id=worker_id, name=self.name, api_url=api_url, queues=queues, private_key=self._private_key
+        )
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make the state folder, or see that an existing one is closed to others.
+
+    :raises NotEnrolledError: it cannot be made, or it is somebody else's.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise NotEnrolledError(
+            f"the state folder {folder} cannot be used ({error.strerror}); "
+            "give it to this user, or set [edge] state_dir"
+        ) from error
+
+
+def write_private(file: Path, content: bytes) -> None:
+    """Write a file with mode 0600, all or nothing, and durably; its folder is made if need be.
+
+    :raises NotEnrolledError: the folder cannot be used.
+    """
+    make_private_folder(file.parent)
+    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as output:
+            output.write(content)
+            output.flush()
+            os.fsync(output.fileno())
+        Path(temporary).replace(file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _load(file: Path, kind: type[Stored]) -> Stored | None:
+    try:
+        with file.open("rb") as source:
+            facts = os.fstat(source.fileno())
+            content = source.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise NotEnrolledError(
+            f"{file} cannot be read ({error.strerror}); run this as the user who enrolled"
+        ) from error
+    if stat.S_IMODE(facts.st_mode) & 0o077:
+        raise NotEnrolledError(
+            f"others may read the private key in {file} (mode {stat.S_IMODE(facts.st_mode):04o}), so it is not used; "
+            f"if nobody has read it, `chmod 600 {file}`, else revoke this worker at the centre and enrol anew"
+        )
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.MsgspecError as error:
+        raise NotEnrolledError(f"{file} is damaged ({error}); remove it and enrol anew") from error

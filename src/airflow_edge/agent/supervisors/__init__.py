@@ -1,0 +1,1 @@
+"""The supervisors of tasks: started by the runtime, watched also without it."""

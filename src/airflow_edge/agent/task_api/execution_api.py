@@ -1,0 +1,80 @@
+"""The Execution API as a supervisor at this site sees it: for its own job only, and always there."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+
+import msgspec
+
+from airflow_edge.agent.core.events import Event, Seen, StateCallBegan, StateCallEnded
+from airflow_edge.agent.task_api.forwarder import Forwarder
+from airflow_edge.agent.task_api.local_server import Request, Response
+from airflow_edge.protocol.assignment import AssignmentKey
+
+_HEARTBEAT = re.compile(r"/task-instances/[^/]+/heartbeat")
+_STATE = re.compile(r"/task-instances/[^/]+/state")
+
+
+class ExecutionApi:
+    """Answers the supervisors: heartbeats by itself, everything else by way of the centre."""
+
+    def __init__(self, forwarder: Forwarder, post: Callable[[Event], None]) -> None:
+        """:param post: tells the core"""
+        self._forwarder = forwarder
+        self._post = post
+        # Found by its digest, a secret cannot be guessed piece by piece from the time that a comparison takes.
+        self._open: dict[bytes, AssignmentKey] = {}
+
+    def admit(self, key: AssignmentKey, secret: str) -> None:
+        """From now on this secret opens the API for this job."""
+        self._open[_digest(secret)] = key
+
+    def close(self, key: AssignmentKey) -> None:
+        """The job has ended as far as this worker is concerned."""
+        for digest in [digest for digest, owner in self._open.items() if owner == key]:
+            del self._open[digest]
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer a call."""
+        digest = _digest(request.headers.get("authorization", "").removeprefix("Bearer "))
+        key = self._open.get(digest)
+        heartbeat = request.method == "PUT" and _HEARTBEAT.fullmatch(request.path)
+        if key is None:
+            # A supervisor that nobody answers for any more ends its task when a heartbeat is answered so.
+            return _GONE if heartbeat else _UNKNOWN
+        # Not `Seen` as well: a stop that waits for a sign of life must not come before the state that is on its way.
+        if request.method == "PATCH" and _STATE.fullmatch(request.path):
+            return await self._change_state(key, request)
+        self._post(Seen(key))
+        if heartbeat:
+            return Response(HTTPStatus.NO_CONTENT)
+        return await self._forward(key, request)
+
+    async def _change_state(self, key: AssignmentKey, request: Request) -> Response:
+        passed = False
+        self._post(StateCallBegan(key))
+        try:
+            response = await self._forward(key, request)
+            passed = 200 <= response.status < 300
+        finally:
+            self._post(StateCallEnded(key, passed))
+        return response
+
+    async def _forward(self, key: AssignmentKey, request: Request) -> Response:
+        return await self._forwarder.forward(key, request, lambda: self._post(Seen(key)))
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+
+
+def _problem(status: HTTPStatus, reason: str, message: str) -> Response:
+    body = msgspec.json.encode({"detail": {"reason": reason, "message": message}})
+    return Response(status, (("content-type", "application/json"),), body)
+
+
+_GONE = _problem(HTTPStatus.GONE, "not_found", "this job is over")
+_UNKNOWN = _problem(HTTPStatus.UNAUTHORIZED, "unknown_job", "this secret opens no job of this worker")

@@ -1,0 +1,153 @@
+"""The logs of finished jobs, kept at the site for troubleshooting: `logs/<job id>.<assignment>/`.
+
+Such a folder is the job's own, renamed, without what the supervisor was told. Dag and run ids are only ever read out of
+`about.json`: they come from outside, and never become a path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from airflow_edge.agent.errors import ConfigError
+from airflow_edge.agent.task_logs.retention import Copy, Limits, to_remove
+from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, SUPERVISOR_LOG_FILE, JobFile
+
+log = logging.getLogger(__name__)
+
+ABOUT_FILE = "about.json"
+LOOK_INTERVAL = 30.0
+"""Seconds between two looks at the disk's free room."""
+PRUNE_INTERVAL = 600.0
+"""Seconds between two looks at all copies, where the disk has room."""
+MOST_UNCOUNTED = 200
+"""Copies made since the last look at all of them after which the next one is due."""
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job was, in Airflow's words; empty where it is not known, or where it was a callback."""
+
+    kind: str = "task"
+    dag_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
+    map_index: int = -1
+    try_number: int = 1
+
+    @property
+    def name(self) -> str:
+        """Dag, run and task as a person would type them."""
+        mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
+        return "/".join(part for part in (self.dag_id, self.run_id, f"{self.task_id}{mapped}") if part) or self.kind
+
+
+class Copies:
+    """The kept logs of a worker. `keep` and `prune` may be called from any thread."""
+
+    def __init__(self, root: Path, limits: Limits) -> None:
+        """:raises ConfigError: the folder cannot be made."""
+        self._root = root
+        self._limits = limits
+        self._uncounted = 0
+        try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{root} cannot be made ({error.strerror}); give {root.parent} to this user") from error
+
+    def keep(self, folder: Path) -> bool:
+        """Take a finished job's folder over, by renaming it; False if there is nothing in it to keep.
+
+        What a crash leaves half done is done by the next call for the same folder.
+        """
+        if self._limits.nothing or not any(_size(folder / name) for name in (LOG_FILE, SUPERVISOR_LOG_FILE)):
+            return False
+        target = self._root / folder.name
+        try:
+            if not (folder / ABOUT_FILE).exists():
+                temporary = folder / f".{ABOUT_FILE}"
+                temporary.write_bytes(msgspec.json.encode(about(folder)))
+                temporary.replace(folder / ABOUT_FILE)
+            (folder / JOB_FILE).unlink(missing_ok=True)
+            shutil.rmtree(target, ignore_errors=True)
+            folder.rename(target)
+        except OSError as error:
+            log.warning("the log of job %s cannot be kept: %s", folder.name, error)
+            return False
+        self._uncounted += 1
+        return True
+
+    def prune(self) -> None:
+        """Delete what is too old, too much, or in the way of others on the disk."""
+        self._uncounted = 0
+        copies = [copy for path in _folders(self._root) if (copy := _copy(path)) is not None]
+        for name in to_remove(copies, self._limits, now=time.time(), free=_free(self._root)):
+            shutil.rmtree(self._root / name, ignore_errors=True)
+
+    async def run(self) -> None:
+        """Prune now and then, in a thread."""
+        clock = asyncio.get_running_loop().time
+        due = clock()
+        while True:
+            full = _free(self._root) < self._limits.min_free
+            if full or clock() >= due or self._uncounted >= MOST_UNCOUNTED:
+                due = clock() + PRUNE_INTERVAL
+                try:
+                    await asyncio.to_thread(self.prune)
+                except OSError as error:
+                    log.warning("the kept logs in %s cannot be looked through: %s", self._root, error)
+            await asyncio.sleep(LOOK_INTERVAL)
+
+
+def about(folder: Path) -> About:
+    """Say what the job of this folder is or was: one under way, or a kept one."""
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        return msgspec.json.decode((folder / ABOUT_FILE).read_bytes(), type=About)
+    try:
+        job = msgspec.json.decode((folder / JOB_FILE).read_bytes(), type=JobFile)
+        workload: dict[str, Any] = msgspec.json.decode(job.workload, type=dict)
+        if job.kind == "callback":
+            data = (workload.get("callback") or {}).get("data") or {}
+            return msgspec.convert({"kind": "callback", "dag_id": data.get("dag_id") or ""}, About)
+        return msgspec.convert(workload.get("ti") or {}, About)
+    except (OSError, msgspec.MsgspecError, AttributeError):
+        return About()
+
+
+def _folders(root: Path) -> list[Path]:
+    with os.scandir(root) as entries:
+        return [Path(entry) for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _copy(path: Path) -> Copy | None:
+    """Measure a copy; None if it is gone meanwhile."""
+    try:
+        with os.scandir(path) as entries:
+            sizes = [entry.stat(follow_symlinks=False).st_blocks * 512 for entry in entries]
+        facts = path.stat()
+    except FileNotFoundError:
+        return None
+    return Copy(path.name, facts.st_blocks * 512 + sum(sizes), facts.st_mtime)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _free(path: Path) -> int:
+    """Give the bytes that are free on the disk for this user; as good as endless where that cannot be known."""
+    try:
+        facts = os.statvfs(path)
+    except OSError:
+        return 2**63
+    return facts.f_bavail * facts.f_frsize

@@ -1,0 +1,114 @@
+"""What `airflow edge check` finds out about a centre."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from typing import Any, cast
+
+import httpx
+from airflow import __version__ as airflow_version
+from airflow import settings
+from airflow.configuration import conf
+from airflow.exceptions import AirflowConfigException
+from airflow.executors.executor_loader import ExecutorLoader
+from airflow.logging_config import get_remote_task_log
+from airflow.utils.log.log_reader import TaskLogReader
+from sqlalchemy.exc import SQLAlchemyError
+
+from airflow_edge import __version__
+from airflow_edge.cli.centre.advice import Facts, Gateway, Tables, findings, is_right
+from airflow_edge.executor.edge3 import edge3_is_installed
+from airflow_edge.logs.finding import open_store
+from airflow_edge.protocol.urls import HEALTH, gateway_url
+from airflow_edge.rules.ports import LogStoreError
+from airflow_edge.settings import SECTION
+from airflow_edge.store.manager import EdgeTablesManager
+
+ANSWER_TIMEOUT = 10.0
+"""Seconds for the API server to answer."""
+_MOST_OF_AN_ANSWER = 200
+
+
+def check(args: argparse.Namespace) -> None:
+    """Say what is right and what to set; the exit status is 0 only if nothing has to be changed."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    found = findings(_look(args.api_url))
+    for finding in found:
+        print(f"{finding.mark:<6} {finding.text}")
+    if not is_right(found):
+        raise SystemExit(1)
+
+
+def _look(api_url: str | None) -> Facts:
+    remote = get_remote_task_log()
+    tables, database_error = _tables()
+    log_store = conf.get(SECTION, "log_store", fallback=None) or None
+    base_url = api_url or conf.get("api", "base_url", fallback="") or ""
+    return Facts(
+        edge_version=__version__,
+        airflow_version=airflow_version,
+        edge3_installed=edge3_is_installed(),
+        api_enabled=conf.getboolean(SECTION, "api_enabled", fallback=False),
+        executors=_executors(),
+        logging_config_class=conf.get("logging", "logging_config_class", fallback="") or "",
+        remote_log_is_ours=getattr(remote, "serves_edge_logs", False),
+        handler_is_ours=type(TaskLogReader().log_handler).__module__ == "airflow_edge.logs.handler",
+        tables=tables,
+        database_error=database_error,
+        base_url=base_url,
+        gateway=_ask(base_url) if base_url else None,
+        workers=len(open_store().workers()) if tables == "current" else 0,
+        log_store=log_store,
+        log_store_error=_try_log_store(log_store) if log_store else "",
+    )
+
+
+def _executors() -> tuple[str, ...]:
+    try:
+        return tuple(name.module_path for name in ExecutorLoader.get_executor_names(validate_teams=False))
+    except AirflowConfigException as error:
+        return (str(error),)
+
+
+def _tables() -> tuple[Tables | None, str]:
+    if settings.Session is None:
+        return None, "Airflow's database session is not set up in this process"
+    try:
+        with settings.Session() as session:
+            manager = cast("Any", EdgeTablesManager)(session)
+            if manager.check_migration():
+                return "current", ""
+            return "missing" if manager.get_current_revision() is None else "other", ""
+    except SQLAlchemyError as error:
+        return None, type(getattr(error, "orig", None) or error).__name__
+
+
+def _try_log_store(url: str) -> str:
+    try:
+        open_store().check_log_store(url)
+    except LogStoreError as error:
+        return str(error)
+    return ""
+
+
+def _ask(base_url: str) -> Gateway:
+    try:
+        answer = httpx.get(gateway_url(base_url) + HEALTH, timeout=ANSWER_TIMEOUT)
+    except ValueError as error:
+        return Gateway(outcome="something else", detail=str(error))
+    except httpx.HTTPError as error:
+        return Gateway(outcome="nothing", detail=str(error) or type(error).__name__)
+    try:
+        said = json.loads(answer.text)
+    except ValueError:
+        said = None
+    match said:
+        case {"status": "healthy", "version": str(version)}:
+            return Gateway(outcome="healthy", version=version)
+        case {"status": "not_ready", "detail": str(detail)}:
+            return Gateway(outcome="not ready", detail=detail)
+        case {"code": "api_not_enabled"}:
+            return Gateway(outcome="disabled")
+    return Gateway(outcome="something else", detail=f"status {answer.status_code}: {answer.text[:_MOST_OF_AN_ANSWER]}")

@@ -1,0 +1,168 @@
+"""`airflow edge worker-logs`: asks a worker for its own log, and shows what comes of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+from uuid import uuid4
+
+from airflow_edge.protocol.states import WorkerState
+from airflow_edge.protocol.worker_log import Record, level_name
+from airflow_edge.rules.model import LogRequest, Worker, WorkerLogBatch
+from airflow_edge.rules.ports import WorkerLogs, WorkerRegistry
+from airflow_edge.rules.worker_log import Lost, WorkerLogReader
+
+LOOK_INTERVAL: Final = 0.3
+PROLONG_INTERVAL: Final = 10.0
+REQUEST_LASTS: Final = timedelta(seconds=30)
+"""For how long a worker sends its log after whoever asked for it has gone without a word."""
+PATIENCE: Final = 20.0
+"""Seconds that a worker has to answer."""
+
+_AWAY: Final = frozenset({WorkerState.OFFLINE, WorkerState.UNKNOWN})
+
+Say = Callable[[str], None]
+
+
+class Store(WorkerLogs, WorkerRegistry, Protocol):
+    """The ports that this needs."""
+
+
+class WorkerLogView:
+    """One worker's own log, as one person looks at it."""
+
+    def __init__(
+        self,
+        store: Store,
+        worker: Worker,
+        *,
+        level: int,
+        say: Say,
+        note: Say,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """:param say: takes a line of the log
+
+        :param note: takes a line about it
+        :param pause: waits so many seconds
+        """
+        self._store = store
+        self._worker = worker
+        self._level = level
+        self._say = say
+        self._note = note
+        self._pause = pause
+        self._reader = WorkerLogReader(level)
+        self._request = uuid4().hex
+
+    def show(self, lines: int, *, patience: float = PATIENCE) -> None:
+        """Show the last lines, from the worker if it is there, else what the centre has."""
+        if self._is_away():
+            self._note_absence()
+            self._show_kept()
+            return
+        self._begin(lines)
+        deadline = time.monotonic() + patience
+        # Somebody else may be looking at the same log, and what is new be sent while the answer is on its way.
+        found: list[Record | Lost] = []
+        while not self._take_news(found.append):
+            if time.monotonic() > deadline:
+                self._note(
+                    f"worker '{self._worker.name}' has not answered within {patience:.0f} s: its link may be gone, or "
+                    f"it is too old for this (airflow-edge {self._worker.agent_version}). This is what the centre has:"
+                )
+                self._show_kept()
+                return
+            self._pause(LOOK_INTERVAL)
+        for record in found[-lines:]:
+            self._show(record)
+
+    def follow(self, lines: int) -> None:
+        """Show the last lines, and what is added, until interrupted."""
+        away = self._is_away()
+        if away:
+            self._note_absence()
+            self._show_kept()
+        self._begin(lines)
+        while True:
+            due = time.monotonic() + PROLONG_INTERVAL
+            while time.monotonic() < due:
+                self._take_news(self._show)
+                self._pause(LOOK_INTERVAL)
+            self._ask(0)
+            before, away = away, self._is_away()
+            if away and not before:
+                self._note_absence()
+            elif before and not away:
+                self._note(f"worker '{self._worker.name}' is back")
+
+    def _begin(self, lines: int) -> None:
+        self._reader.after = self._store.last_worker_log(self._worker.id)
+        self._ask(lines)
+
+    def _is_away(self) -> bool:
+        self._worker = self._store.worker(self._worker.id) or self._worker
+        worker = self._worker
+        return worker.revoked_at is not None or worker.link_id is None or worker.state in _AWAY
+
+    def _note_absence(self) -> None:
+        worker = self._worker
+        state = "revoked" if worker.revoked_at else worker.state
+        seen = worker.last_seen_at
+        since = f"was last seen {seen:%Y-%m-%d %H:%M:%S} UTC" if seen else "was never there"
+        self._note(f"worker '{worker.name}' is away ({state}) and {since}; this is what the centre has of its log")
+
+    def _ask(self, lines: int) -> None:
+        now = datetime.now(UTC)
+        request = LogRequest(id=self._request, until=now + REQUEST_LASTS, level=self._level, lines=lines)
+        self._store.want_worker_log(self._worker.id, request, now=now)
+
+    def _take_news(self, take: Callable[[Record | Lost], None]) -> bool:
+        """Take what has come; say whether the past that was asked for is complete."""
+        answered = False
+
+        def noted(batches: Iterable[WorkerLogBatch]) -> Iterator[WorkerLogBatch]:
+            nonlocal answered
+            for batch in batches:
+                answered = answered or batch.answers == self._request
+                yield batch
+
+        while batches := self._store.read_worker_log(self._worker.id, after=self._reader.after):
+            for found in self._reader.read(noted(batches)):
+                take(found)
+        return answered
+
+    def _show_kept(self) -> None:
+        """Show all that the centre has, in the order of its times: what was asked for twice has come twice."""
+        reader = WorkerLogReader(self._level)
+        records: list[Record] = []
+        lost = 0
+        while batches := self._store.read_worker_log(self._worker.id, after=reader.after):
+            for found in reader.read(batches):
+                if isinstance(found, Lost):
+                    lost += found.count
+                else:
+                    records.append(found)
+        for record in sorted(records, key=lambda record: record.time):
+            self._show(record)
+        if lost:
+            self._show(Lost(lost))
+        if not records:
+            self._note(
+                "the centre has nothing of its log ([edge] worker_log_level at the site says what is always sent)"
+            )
+
+    def _show(self, found: Record | Lost) -> None:
+        if isinstance(found, Lost):
+            self._note(f"{found.count} lines lost")
+        else:
+            self._say(line(found))
+
+
+def line(record: Record) -> str:
+    """Write a record for a terminal, which must not obey what a site has written."""
+    moment = datetime.fromtimestamp(record.time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    text = "".join(char if char.isprintable() or char in "\n\t" else repr(char)[1:-1] for char in record.text)
+    return f"{moment} {level_name(record.level):<8} {record.source:<7} {text}"

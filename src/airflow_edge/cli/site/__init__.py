@@ -1,0 +1,1 @@
+"""`airflow-edge …`: thin, they parse and call; Airflow is never imported."""

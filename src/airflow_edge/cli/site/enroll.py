@@ -1,0 +1,143 @@
+"""`airflow-edge enroll`, and how a worker of the old kind enrols itself."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import random
+import sys
+import time
+
+from airflow_edge.agent.config import Config, Sources, load
+from airflow_edge.agent.errors import ConfigError, NotEnrolledError, NotReadyError, UnreachableError
+from airflow_edge.agent.net.enrolment import default_name
+from airflow_edge.agent.net.enrolment import enroll as enroll_here
+from airflow_edge.agent.net.identity import Identity, make_private_folder
+from airflow_edge.agent.net.shared_secret import SharedSecret
+from airflow_edge.agent.process.daemon import PidFile
+
+log = logging.getLogger(__name__)
+
+_FIRST_WAIT = 1.0
+_LONGEST_WAIT = 30.0
+_STARTING_PATIENCE = 60.0
+"""Seconds for which an API server may be starting."""
+
+
+def enroll(arguments: argparse.Namespace) -> int:
+    """Register this machine's key at the centre, and store it.
+
+    :raises AgentError: it did not work; the text says what to do.
+    """
+    config = load(
+        {"state_dir": arguments.state_dir, "ca_file": arguments.ca_file, "api_url": arguments.url},
+        name=arguments.name,
+        queues=arguments.queues,
+    )
+    if config.api_url is None:
+        raise ConfigError("Airflow's URL is missing: airflow-edge enroll URL TOKEN")
+    proof = _proof() if arguments.shared_secret else None
+    token = _token(arguments)
+    if not arguments.force:
+        _refuse_enrolled(config)
+    make_private_folder(config.state_dir)
+    with PidFile(config.lock_file):
+        identity = asyncio.run(_enroll_when_ready(config, config.api_url, token, proof))
+    print(f"enrolled as '{identity.name}' for {_queues(identity)}; start the worker with `airflow-edge worker`")
+    return 0
+
+
+def ensure_enrolled(config: Config) -> Identity:
+    """Give the worker's identity; one that has none but the shared secret enrols itself, as soon as the centre answers.
+
+    :raises AgentError: there is none, and none is to be had.
+    """
+    try:
+        return Identity.load(config.identity_file)
+    except NotEnrolledError:
+        secret = None if config.identity_file.exists() else SharedSecret.find(Sources())
+        if secret is None or config.api_url is None:
+            raise
+    name = config.name or default_name()
+    log.info("not enrolled: enrolling as '%s' with the shared secret ([api_auth] jwt_secret)", name)
+    return asyncio.run(_enroll_patiently(config, config.api_url, name, secret))
+
+
+async def _enroll_when_ready(config: Config, api_url: str, token: str | None, proof: str | None) -> Identity:
+    """Enrol; a gateway that is just starting is waited for, since the next step would be to try again."""
+    deadline = time.monotonic() + _STARTING_PATIENCE
+    while True:
+        try:
+            return await enroll_here(
+                config.identity_file,
+                api_url,
+                config.name or default_name(),
+                token=token,
+                proof=proof,
+                queues=config.queues if proof else None,
+                ca_file=config.ca_file,
+            )
+        except NotReadyError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_FIRST_WAIT)
+
+
+async def _enroll_patiently(config: Config, api_url: str, name: str, secret: SharedSecret) -> Identity:
+    wait = _FIRST_WAIT
+    while True:
+        try:
+            identity = await enroll_here(
+                config.identity_file,
+                api_url,
+                name,
+                proof=secret.proof(),
+                queues=config.queues,
+                ca_file=config.ca_file,
+            )
+        except UnreachableError as error:
+            log.warning("cannot enrol yet: %s; trying again in %.0f s", error, wait)
+            await asyncio.sleep(wait * random.uniform(0.5, 1))
+            wait = min(2 * wait, _LONGEST_WAIT)
+        else:
+            log.info("enrolled as '%s' for %s", identity.name, _queues(identity))
+            return identity
+
+
+def _proof() -> str:
+    secret = SharedSecret.find(Sources())
+    if secret is None:
+        raise ConfigError(
+            "--shared-secret needs [api_auth] jwt_secret (AIRFLOW__API_AUTH__JWT_SECRET), and there is none"
+        )
+    return secret.proof()
+
+
+def _token(arguments: argparse.Namespace) -> str | None:
+    given: str | None = arguments.token
+    if arguments.shared_secret:
+        if given is not None:
+            raise ConfigError("there is an enrolment token and --shared-secret; give one of them")
+        return None
+    token = sys.stdin.readline().strip() if given == "-" else given
+    if not token:
+        raise ConfigError(
+            "the enrolment token is missing: airflow-edge enroll URL TOKEN; at the centre, `airflow edge enroll-token "
+            "create` makes one"
+        )
+    return token
+
+
+def _refuse_enrolled(config: Config) -> None:
+    if config.identity_file.exists():
+        identity = Identity.load(config.identity_file)
+        raise ConfigError(
+            f"{config.state_dir} is enrolled already, as '{identity.name}' at {identity.api_url}; start it with "
+            "`airflow-edge worker`, enrol it anew with --force, or give another worker another folder with --state-dir"
+        )
+
+
+def _queues(identity: Identity) -> str:
+    names = ", ".join(identity.queues)
+    return f"the queue {names}" if len(identity.queues) == 1 else f"the queues {names}"

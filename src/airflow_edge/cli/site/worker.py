@@ -1,0 +1,165 @@
+"""`airflow-edge worker`, `stop` and `status`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import sys
+import time
+
+import msgspec
+
+from airflow_edge.agent.config import Config, load
+from airflow_edge.agent.errors import AgentError, ConfigError
+from airflow_edge.agent.net.identity import Identity, make_private_folder
+from airflow_edge.agent.own_log.file import open_log
+from airflow_edge.agent.process.control import ask
+from airflow_edge.agent.process.daemon import PidFile, detach
+from airflow_edge.cli.site.enroll import ensure_enrolled
+from airflow_edge.protocol.messages import MAX_TEXT
+
+log = logging.getLogger(__name__)
+
+_LOOK_INTERVAL = 0.1
+_MAINTAINED = frozenset({"maintenance mode", "offline maintenance"})
+_AT_WORK = frozenset({"idle", "running"})
+
+
+def work(arguments: argparse.Namespace) -> int:
+    """Be the worker until told to end.
+
+    :raises AgentError: it cannot run; the text says why, and what to do.
+    """
+    config = load(
+        {
+            "worker_concurrency": arguments.concurrency,
+            "worker_umask": arguments.umask,
+            "state_dir": arguments.state_dir,
+            "ca_file": arguments.ca_file,
+        },
+        name=arguments.edge_hostname,
+        queues=arguments.queues,
+        daemon=arguments.daemon,
+        pid_file=arguments.pid,
+        log_file=arguments.log_file,
+        stdout=arguments.stdout,
+        stderr=arguments.stderr,
+        verbose=arguments.verbose,
+    )
+    make_private_folder(config.state_dir)
+    if config.identity_file.exists():
+        _check_name(config, Identity.load(config.identity_file))
+    if not config.daemon:
+        _open_logs(config)
+        return _run(config)
+    with PidFile(config.lock_file):
+        """Only to see, while a person is there to be told, that no worker runs here."""
+    log_file = config.log_file or config.agent_log
+    pid = detach(umask=config.umask, stdout=config.stdout or log_file, stderr=config.stderr or log_file)
+    if pid:
+        print(f"the worker runs in the background (pid {pid}), its log is {log_file}")
+        return 0
+    _open_logs(config)
+    try:
+        return _run(config)
+    except AgentError as error:
+        log.error("%s", error)
+        raise
+
+
+def stop(arguments: argparse.Namespace) -> int:
+    """Have the running worker take no new task and end with its last one, or when its time is over.
+
+    :raises NotRunningError: there is none.
+    """
+    socket = load({"state_dir": arguments.state_dir}).control_socket
+    running = ask(socket, "status")
+    ask(socket, "drain", "" if arguments.timeout is None else str(arguments.timeout))
+    until = "" if arguments.timeout is None else f"; those that are left in {arguments.timeout:g} s are ended"
+    print(f"the worker '{running['name']}' (pid {running['pid']}) ends, after {len(running['jobs'])} tasks{until}")
+    if arguments.wait:
+        import psutil
+
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(running["pid"])
+            # A process whose parent does not ask for its exit status (PID 1 of a container, say) stays as a zombie.
+            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(_LOOK_INTERVAL)
+    return 0
+
+
+def maintenance(arguments: argparse.Namespace) -> int:
+    """Have the running worker go into maintenance, or leave it.
+
+    :raises NotRunningError: there is none.
+    :raises ConfigError: there is no comment.
+    """
+    socket = load({"state_dir": arguments.state_dir}).control_socket
+    wanted = arguments.maintenance == "on"
+    if wanted and not arguments.comments:
+        raise ConfigError("say why, for those who look at the worker meanwhile: --comments 'new disk'")
+    if wanted and len(arguments.comments) > MAX_TEXT:
+        raise ConfigError(f"--comments has {len(arguments.comments)} characters; say it in at most {MAX_TEXT}")
+    if ask(socket, "status")["state"] == "terminating":
+        raise AgentError("the worker is shutting down; it takes no new task anyway")
+    ask(socket, "maintenance" if wanted else "exit maintenance", arguments.comments or "")
+    reached = _MAINTAINED if wanted else _AT_WORK
+    while arguments.wait and ask(socket, "status")["state"] not in reached:
+        time.sleep(_LOOK_INTERVAL)
+    running = ask(socket, "status")
+    print(f"the worker '{running['name']}' is in state '{running['state']}', with {len(running['jobs'])} tasks")
+    return 0
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Print what the running worker does.
+
+    :raises NotRunningError: there is none.
+    """
+    answer = ask(load({"state_dir": arguments.state_dir}).control_socket, "status")
+    print(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+    return 0
+
+
+def _run(config: Config) -> int:
+    from airflow_edge.agent.worker import run_worker
+
+    _check_name(config, ensure_enrolled(config))
+    with PidFile(config.pid_file) if config.pid_file else contextlib.nullcontext():
+        return run_worker(config)
+
+
+def _check_name(config: Config, identity: Identity) -> None:
+    if config.name not in {None, identity.name, identity.first_name}:
+        raise ConfigError(
+            f"this worker is enrolled as '{identity.name}', and -H asks for '{config.name}'; leave -H out, or enrol "
+            f"anew under that name: airflow-edge enroll URL TOKEN --name {config.name} --force"
+        )
+
+
+def _open_logs(config: Config) -> None:
+    """Log to the worker's own file, and to stderr or to what was asked for in its place.
+
+    :raises ConfigError: a file cannot be written.
+    """
+    if handler := _second_log(config):
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+        logging.getLogger().addHandler(handler)
+    open_log(config.agent_log, max_size=config.worker_log_max_size, backups=config.worker_log_backups)
+    # Only ours: the libraries' debug messages show headers, and those hold tokens.
+    logging.getLogger("airflow_edge").setLevel(logging.DEBUG if config.verbose else logging.INFO)
+
+
+def _second_log(config: Config) -> logging.Handler | None:
+    if config.log_file in {None, config.agent_log}:
+        # In the background stderr is the worker's own file, unless it was sent elsewhere: no line twice.
+        return None if config.daemon else logging.StreamHandler(sys.stderr)
+    from logging import handlers
+
+    try:
+        return handlers.WatchedFileHandler(config.log_file, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"the log file {config.log_file} cannot be written ({error.strerror}); choose another one"
+        ) from error

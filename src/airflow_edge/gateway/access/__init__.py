@@ -1,0 +1,1 @@
+"""Who calls: tokens, keys, and what has been seen already."""

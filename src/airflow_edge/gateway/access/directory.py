@@ -1,0 +1,57 @@
+"""The workers' keys, at most a second old, so that not every call costs a query."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from uuid import UUID
+
+from airflow_edge.gateway.database.batching import Gathered
+from airflow_edge.gateway.database.calls import StoreCalls
+from airflow_edge.rules.model import Worker
+from airflow_edge.rules.ports import WorkerRegistry
+
+MAX_AGE = 1.0
+"""Seconds for which an answer of the store is believed."""
+MOST_ENTRIES = 10_000
+
+
+class WorkerDirectory:
+    """Workers by id."""
+
+    def __init__(self, registry: WorkerRegistry, calls: StoreCalls, *, max_age: float = MAX_AGE) -> None:
+        self._registry = registry
+        self._calls = calls
+        self._max_age = max_age
+        self._entries: OrderedDict[UUID, tuple[float, Worker]] = OrderedDict()
+        self._lookups = Gathered(self._look_up)
+
+    async def get(self, worker_id: UUID) -> Worker | None:
+        """Give the worker, None if there is none.
+
+        :raises StoreUnavailableError: the database failed.
+        """
+        entry = self._entries.get(worker_id)
+        if entry and asyncio.get_running_loop().time() - entry[0] < self._max_age:
+            return entry[1]
+        return await self._lookups.ask(worker_id)
+
+    def forget(self, worker_id: UUID) -> None:
+        """Ask the store again next time."""
+        self._entries.pop(worker_id, None)
+
+    async def _look_up(self, worker_ids: Sequence[UUID]) -> list[Worker | None]:
+        asked_at = asyncio.get_running_loop().time()
+        workers = await self._calls.run(self._registry.workers_with, set(worker_ids))
+        found = {worker.id: worker for worker in workers}
+        for worker_id in worker_ids:
+            self._note(worker_id, found.get(worker_id), asked_at)
+        return [found.get(worker_id) for worker_id in worker_ids]
+
+    def _note(self, worker_id: UUID, worker: Worker | None, asked_at: float) -> None:
+        self._entries.pop(worker_id, None)
+        if worker is not None:
+            self._entries[worker_id] = (asked_at, worker)
+            while len(self._entries) > MOST_ENTRIES:
+                self._entries.popitem(last=False)

@@ -1,0 +1,238 @@
+"""The task's Execution API as a worker may call it: only for a job that it holds, and only what concerns that job."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote
+from uuid import UUID
+
+import msgspec
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
+
+from airflow_edge.gateway.centre import Centre
+from airflow_edge.gateway.database.calls import StoreUnavailableError
+from airflow_edge.gateway.endpoints.repeats import ask_once, set_state, set_value
+from airflow_edge.gateway.endpoints.routes import Repeat, repeat_of
+from airflow_edge.gateway.http.answers import RefusedError, not_ready, problem_response
+from airflow_edge.gateway.task_api import TaskApi, request_scope
+from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.messages import Assignment, JobId
+from airflow_edge.protocol.problems import Code
+from airflow_edge.protocol.urls import EXECUTION, JOB_HEADER
+from airflow_edge.rules.model import HeldJob, Worker
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES: Final = 256 * 1024 * 1024
+"""A longer request is refused: it would have to be kept in the API server's memory."""
+
+PASSED_IN: Final = frozenset(
+    {b"airflow-api-version", b"correlation-id", b"traceparent", b"tracestate", b"content-type", b"content-length"}
+)
+PASSED_OUT: Final = frozenset({b"content-type", b"content-length", b"content-range", b"correlation-id"})
+"""Headers that go through. Above all, no token comes back: a site never sees one of Airflow's."""
+
+BY_TASK_INSTANCE: Final = (
+    ("task-instances",),
+    ("task-reschedules",),
+    ("hitlDetails",),
+    ("connection-tests",),
+    ("store", "ti"),
+)
+"""Folders of the Execution API below which the next part of a path is the id that the call is about."""
+
+
+class _JobName(msgspec.Struct):
+    job_id: JobId
+    assignment: Assignment
+
+
+class ExecutionGate:
+    """The ASGI application behind `/v1/execution/…`."""
+
+    def __init__(self, centre: Callable[[], Centre], task_api: Callable[[], TaskApi]) -> None:
+        """Set it up.
+
+        :param centre: gives what is behind the gateway, or raises `RefusedError` while it is not ready
+        :param task_api: likewise for Airflow's Execution API
+        """
+        self._centre = centre
+        self._task_api = task_api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one call."""
+        try:
+            centre, task_api = self._centre(), self._task_api()
+            headers = Headers(scope=scope)
+            path, sent_path = _paths(scope)
+            worker = await centre.authenticator.worker(
+                headers, method=scope["method"], paths=(EXECUTION + sent_path, EXECUTION + path)
+            )
+            job = await _confirm(centre, worker, headers)
+            _check_path(job, scope["method"], path)
+            _check_length(headers)
+            await self._serve(centre, task_api, job, scope, receive, send)
+        except ClientDisconnect:
+            # Nobody is there to be told.
+            return
+        except RefusedError as refusal:
+            await problem_response(refusal.problem)(scope, receive, send)
+        except StoreUnavailableError:
+            unavailable = not_ready("The centre's database does not answer; try again.")
+            await problem_response(unavailable.problem)(scope, receive, send)
+
+    async def _serve(
+        self, centre: Centre, task_api: TaskApi, job: HeldJob, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        path, _ = _paths(scope)
+        passed = [(name, value) for name, value in scope["headers"] if name in PASSED_IN]
+        passed.append((b"authorization", b"Bearer " + task_api.token(job.workload_id).encode()))
+        inner = request_scope(scope["method"], path, scope["query_string"], passed)
+        ask = functools.partial(_call, task_api)
+        match repeat_of(scope["method"], path):
+            case Repeat.SET:
+                await set_value(ask, inner, await _whole(receive), send)
+            case Repeat.STATE:
+                await set_state(centre, job, ask, inner, await _whole(receive), send)
+            case Repeat.REMEMBERED:
+                await ask_once(centre, job, ask, inner, await _whole(receive), send)
+            case _:
+                await ask(inner, _bounded(receive), send)
+
+
+async def _call(task_api: TaskApi, scope: Scope, receive: Receive, send: Send) -> None:
+    started = False
+
+    async def send_on(message: Message) -> None:
+        nonlocal started
+        if message["type"] == "http.response.start":
+            started = True
+            kept = [(name, value) for name, value in message["headers"] if name.lower() in PASSED_OUT]
+            message = {**message, "headers": kept}
+        await send(message)
+
+    try:
+        await task_api.call(scope, receive, send_on)
+    # Airflow answers with 500 and raises what happened on top of that, for the server's log.
+    except Exception:
+        if not started:
+            raise
+        log.exception("A call of the Execution API failed: %s %s", scope["method"], scope["path"])
+
+
+async def _confirm(centre: Centre, worker: Worker, headers: Headers) -> HeldJob:
+    """Give the job that the call is made for.
+
+    :raises RefusedError: it is not named, or not this worker's under this assignment.
+    """
+    name = _job_name(headers)
+    job = await centre.calls.run(
+        centre.store.confirm, worker.id, UUID(name.job_id), name.assignment, now=datetime.now(UTC)
+    )
+    if job is None:
+        reason = "the job was given to another worker, or has ended at the centre"
+        if link := centre.links.get(worker.id):
+            link.void_job(AssignmentKey(name.job_id, name.assignment), reason)
+        raise RefusedError(
+            HTTPStatus.CONFLICT,
+            Code.NOT_YOURS,
+            f"Worker '{worker.name}' does not hold job {name.job_id} under assignment {name.assignment}: {reason}.",
+        )
+    return job
+
+
+def _job_name(headers: Headers) -> _JobName:
+    job_id, _, assignment = headers.get(JOB_HEADER, "").partition(":")
+    try:
+        return msgspec.convert({"job_id": job_id, "assignment": assignment}, _JobName, strict=False)
+    except msgspec.ValidationError as error:
+        raise RefusedError(
+            HTTPStatus.BAD_REQUEST,
+            Code.MALFORMED,
+            f"The header {JOB_HEADER} has to name the job that the call is made for: <job id>:<assignment>.",
+        ) from error
+
+
+def _check_path(job: HeldJob, method: str, path: str) -> None:
+    """Refuse what concerns another task.
+
+    Airflow itself compares some of these ids with the token; which XComs, variables and connections a task may reach is
+    left to it entirely.
+    """
+    parts = path.split("/")[1:]
+    for folder in BY_TASK_INSTANCE:
+        if tuple(parts[: len(folder)]) != folder:
+            continue
+        try:
+            allowed = job.kind == "task" and UUID(parts[len(folder)]) == job.workload_id
+        except (ValueError, IndexError):
+            # Not about one task: counts and states that tasks may ask for.
+            allowed = job.kind == "task" and method == "GET"
+        if not allowed:
+            raise RefusedError(
+                HTTPStatus.FORBIDDEN,
+                Code.NOT_YOURS,
+                f"Job {job.id} may not call {path}: it concerns another task.",
+            )
+
+
+def _check_length(headers: Headers) -> None:
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or int(length[:20]) > MAX_BODY_BYTES:
+        raise _too_long()
+
+
+def _bounded(receive: Receive) -> Receive:
+    received = 0
+
+    async def receive_on() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        # A body without an honest length: to the Execution API it looks as if the worker had gone away.
+        return message if received <= MAX_BODY_BYTES else {"type": "http.disconnect"}
+
+    return receive_on
+
+
+async def _whole(receive: Receive) -> bytes:
+    """Give the body of a request.
+
+    :raises RefusedError: it is too long.
+    :raises ClientDisconnect: the worker has gone away in the middle of it.
+    """
+    parts: list[bytes] = []
+    left = MAX_BODY_BYTES
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        left -= len(parts[-1])
+        if left < 0:
+            raise _too_long()
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _too_long() -> RefusedError:
+    return RefusedError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        Code.MALFORMED,
+        f"The request is longer than {MAX_BODY_BYTES // 2**20} MiB; keep large values in a store of their own, for "
+        "example with an XCom backend.",
+    )
+
+
+def _paths(scope: Scope) -> tuple[str, str]:
+    """Give the path below the endpoint, decoded and as it was sent."""
+    path = f"/{scope['path_params']['path']}"
+    _, found, sent = scope.get("raw_path", b"").partition(f"{EXECUTION}/".encode())
+    return path, f"/{sent.decode('latin-1')}" if found else quote(path)

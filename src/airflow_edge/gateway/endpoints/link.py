@@ -1,0 +1,275 @@
+"""Where links begin: from the `Hello` to the `Welcome`, and, for a WebSocket, from the request on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from airflow_edge import __version__
+from airflow_edge.gateway.centre import Centre
+from airflow_edge.gateway.database.calls import StoreUnavailableError
+from airflow_edge.gateway.http.answers import RefusedError, not_ready, problem_response
+from airflow_edge.gateway.links.connection import (
+    PROTOCOL_ERROR,
+    REPLACED,
+    SILENT,
+    UNREADY,
+    Connection,
+    ConnectionClosedError,
+)
+from airflow_edge.gateway.links.link import Link
+from airflow_edge.gateway.links.orders import OrderLane
+from airflow_edge.gateway.links.reconcile import Admission, Entrant, Previous
+from airflow_edge.gateway.links.registry import Parked
+from airflow_edge.gateway.links.task_logs import LogLane
+from airflow_edge.gateway.links.websocket import WebSocketConnection
+from airflow_edge.gateway.links.worker_logs import WorkerLogLane
+from airflow_edge.protocol import logdata, version
+from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.messages import CentreFrame, Hello, LogEnd, Offer, Rejected, SiteFrame, Welcome, encode
+from airflow_edge.protocol.problems import Code
+from airflow_edge.protocol.session import Session, centre_session
+from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.protocol.urls import LINK
+from airflow_edge.rules.model import LinkFacts, LogProgress, Worker
+from airflow_edge.rules.versions import Verdict, judge
+
+log = logging.getLogger(__name__)
+
+HELLO_PATIENCE = 10.0
+"""Seconds between the acceptance of the connection and the worker's `Hello`."""
+
+
+class TurnedAwayError(Exception):
+    """A `Hello` that cannot be served."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Door:
+    """The ASGI application behind `/v1/link`."""
+
+    def __init__(self, centre: Callable[[], Centre]) -> None:
+        """Set it up.
+
+        :param centre: gives what is behind the gateway, or raises `RefusedError` while it is not ready
+        """
+        self._centre = centre
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection to its end."""
+        websocket = WebSocket(scope, receive, send)
+        try:
+            centre = self._centre()
+            worker = await centre.authenticator.worker(websocket.headers, method="GET", paths=(LINK,), everywhere=True)
+        except RefusedError as refusal:
+            await websocket.send_denial_response(problem_response(refusal.problem))
+            return
+        except StoreUnavailableError:
+            unavailable = not_ready("The centre's database does not answer; try again.")
+            await websocket.send_denial_response(problem_response(unavailable.problem))
+            return
+        await websocket.accept()
+        await serve(centre, worker, WebSocketConnection(websocket))
+
+
+async def serve(centre: Centre, worker: Worker, connection: Connection) -> None:
+    """Serve a worker's connection to its end, beginning with the `Hello`."""
+    try:
+        await _serve(centre, worker, connection)
+    except TurnedAwayError as reason:
+        await connection.send(encode(CentreFrame(0, 0, Rejected(code=reason.code, message=str(reason)))))
+        await connection.close(PROTOCOL_ERROR, str(reason))
+    except RemoteProtocolError as error:
+        await connection.close(PROTOCOL_ERROR, str(error))
+    except TimeoutError:
+        await connection.close(SILENT, "no Hello came")
+    except StoreUnavailableError:
+        await connection.close(UNREADY, "the centre's database does not answer; try again")
+    except ConnectionClosedError:
+        log.info("Worker '%s' closed its connection before it was linked", worker.name)
+
+
+async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None:
+    clock = asyncio.get_running_loop().time
+    frame = await connection.receive(HELLO_PATIENCE)
+    hello = frame.body
+    if not isinstance(hello, Hello) or frame.seq != 0:
+        raise RemoteProtocolError("the first message has to be a Hello")
+    worker = replace(worker, asked_queues=hello.queues)
+    protocol = _check(worker, hello)
+    verdict = judge(hello.agent_version, hello.airflow_version, centre.config.versions)
+    async with centre.links.entering(worker.id):
+        parked = centre.links.take_over(worker.id, hello.session_id, code=REPLACED, now=clock())
+        link_id = uuid4()
+        admission = await centre.admissions.ask(
+            Entrant(
+                worker_id=worker.id,
+                jobs=hello.jobs,
+                facts=_facts(link_id, centre.id, connection.transport, hello, verdict),
+                previous=_previous(parked),
+            )
+        )
+        session, again = _go_on(hello, parked if admission.resumed else None)
+        link = _make_link(centre, link_id, worker, hello, session, protocol, verdict)
+        _count(link, admission, lease=centre.config.offer_timeout, now=clock())
+        welcome = Welcome(
+            protocol=protocol,
+            resumed=admission.resumed,
+            received=session.handled,
+            session_id=session.session_id,
+            name=worker.name,
+            queues=worker.served_queues,
+            heartbeat_interval=centre.config.heartbeat_interval,
+            centre_version=__version__,
+            log_dictionaries=logdata.DICTIONARIES,
+            version_refused=verdict.refused,
+            version_warning=verdict.warning,
+        )
+        await connection.send(encode(session.send(welcome)))
+        centre.links.add(link)
+    log.info(
+        "Worker '%s' is linked (%s): %d slots, queues %s, %d jobs there; %d given back to the queue, %d lost",
+        worker.name,
+        connection.transport,
+        hello.concurrency,
+        ", ".join(sorted(link.queues)),
+        len(admission.held),
+        admission.requeued,
+        admission.lost,
+    )
+    if verdict.refused:
+        log.warning("Worker '%s' is given no new jobs: %s", worker.name, verdict.refused)
+    link.resend(again)
+    # Before the first offer: it may have been told to take none.
+    link.pass_orders(admission.orders)
+    for key in admission.void:
+        link.void_job(key, "the centre does not know this job here: it was given to another worker, or has ended")
+    if admission.requeued:
+        centre.requeued()
+    else:
+        centre.dispatcher.wake()
+    try:
+        end = await link.run(connection)
+    finally:
+        centre.links.remove(link, now=clock())
+    log.info("The link of worker '%s' has ended (%d): %s", worker.name, end.code, end.reason)
+    if link.said_goodbye:
+        await centre.calls.run(centre.store.unlink, worker.id, link.id, link.state, now=datetime.now(UTC))
+    elif end.code == SILENT:
+        # While the link stood it counted as seen; the truth is older. A link that it has elsewhere puts it right.
+        heard = datetime.now(UTC) - centre.config.patience.silence
+        await centre.calls.run(centre.store.seen, {worker.id: WorkerState.UNKNOWN}, {}, now=heard)
+
+
+def _check(worker: Worker, hello: Hello) -> int:
+    """Give the version to speak; turn the worker away if there is none, or nothing to do for it."""
+    protocol = version.negotiate(hello.oldest_protocol, hello.newest_protocol)
+    if protocol is None:
+        raise TurnedAwayError(
+            Code.PROTOCOL_VERSION,
+            f"the worker (airflow-edge {hello.agent_version}) speaks protocol {hello.oldest_protocol} to "
+            f"{hello.newest_protocol}, the centre (airflow-edge {__version__}) {version.OLDEST} to {version.NEWEST}: "
+            "install matching versions of airflow-edge",
+        )
+    if not worker.served_queues:
+        raise TurnedAwayError(
+            Code.NO_QUEUES,
+            f"worker '{worker.name}' may serve the queues {', '.join(worker.queues)}, and asks for none of them "
+            f"({', '.join(hello.queues or ())}): change -q, or enrol it with a token for these queues",
+        )
+    return protocol
+
+
+def _facts(link_id: UUID, gateway_id: str, transport: str, hello: Hello, verdict: Verdict) -> LinkFacts:
+    return LinkFacts(
+        link_id=link_id,
+        gateway_id=gateway_id,
+        transport=transport,
+        boot_id=hello.boot_id,
+        agent_version=hello.agent_version,
+        airflow_version=hello.airflow_version,
+        concurrency=hello.concurrency,
+        state=hello.state,
+        version_refused=verdict.refused,
+        version_warning=verdict.warning,
+        asked_queues=hello.queues,
+    )
+
+
+def _previous(parked: Parked | None) -> Previous | None:
+    if parked is None:
+        return None
+    offered = [frame.body.key for frame in parked.session.pending() if isinstance(frame.body, Offer)]
+    return Previous(link_id=parked.link_id, offered=offered)
+
+
+def _go_on(hello: Hello, parked: Parked | None) -> tuple[Session[CentreFrame, SiteFrame], list[CentreFrame]]:
+    """Give the conversation and what has to be sent in it again."""
+    if parked is None:
+        return centre_session(uuid4().hex), []
+    return parked.session, parked.session.resume(hello.received)
+
+
+def _make_link(
+    centre: Centre,
+    link_id: UUID,
+    worker: Worker,
+    hello: Hello,
+    session: Session[CentreFrame, SiteFrame],
+    protocol: int,
+    verdict: Verdict,
+) -> Link:
+    run, store = centre.calls.run, centre.store
+
+    async def finish(end: LogEnd) -> LogProgress | None:
+        async with centre.log_checks:
+            return await run(store.finish_log, worker.id, end, now=datetime.now(UTC))
+
+    lane = LogLane(lambda chunk: run(store.append_log, worker.id, chunk, now=datetime.now(UTC)), finish)
+    orders = OrderLane(
+        protocol,
+        lambda answer: run(
+            store.obeyed,
+            worker.id,
+            UUID(answer.order_id),
+            answer.state,
+            done=answer.done,
+            detail=answer.detail,
+            now=datetime.now(UTC),
+        ),
+        session.pending(),
+    )
+    return Link(
+        link_id,
+        worker,
+        hello,
+        session,
+        lane,
+        WorkerLogLane(lambda batch: centre.keep_worker_log(worker.id, batch)),
+        orders,
+        protocol=protocol,
+        settle=lambda reports: run(store.settle, worker.id, reports, now=datetime.now(UTC)),
+        wake_dispatcher=centre.dispatcher.wake,
+        requeued=centre.requeued,
+        silence=centre.config.silence,
+        refused=bool(verdict.refused),
+    )
+
+
+def _count(link: Link, admission: Admission, *, lease: float, now: float) -> None:
+    for job in admission.held:
+        key = job.key
+        if job.state is JobState.LEASED:
+            link.slots.offer(key, job.slots, deadline=now + lease)
+        elif not job.released:
+            link.slots.hold(key, job.slots)

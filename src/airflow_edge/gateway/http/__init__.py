@@ -1,0 +1,1 @@
+"""Bodies, answers and problems, the same for all endpoints."""

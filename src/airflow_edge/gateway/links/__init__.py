@@ -1,0 +1,1 @@
+"""The workers that are linked to this process."""

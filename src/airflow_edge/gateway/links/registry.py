@@ -1,0 +1,101 @@
+"""The workers linked to this process, and the conversations that may go on when their connection comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from airflow_edge.gateway.links.link import Link
+from airflow_edge.protocol.messages import CentreFrame, SiteFrame
+from airflow_edge.protocol.session import Session
+from airflow_edge.rules.model import Capacity
+
+PARKED_FOR = 60.0
+"""Seconds for which the conversation of a closed link is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A conversation without a connection."""
+
+    link_id: UUID
+    session: Session[CentreFrame, SiteFrame]
+    until: float
+
+
+@dataclass(slots=True)
+class _Door:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    visitors: int = 0
+
+
+class Links:
+    """The links of one gateway process: at most one for each worker."""
+
+    def __init__(self) -> None:
+        self._links: dict[UUID, Link] = {}
+        self._parked: dict[UUID, Parked] = {}
+        self._doors: dict[UUID, _Door] = {}
+
+    def __iter__(self) -> Iterator[Link]:
+        return iter(list(self._links.values()))
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def get(self, worker_id: UUID) -> Link | None:
+        """Give the worker's link if it is open."""
+        link = self._links.get(worker_id)
+        return link if link is not None and link.open else None
+
+    @asynccontextmanager
+    async def entering(self, worker_id: UUID) -> AsyncIterator[None]:
+        """Let the connections of one worker in one after the other."""
+        door = self._doors.setdefault(worker_id, _Door())
+        door.visitors += 1
+        try:
+            async with door.lock:
+                yield
+        finally:
+            door.visitors -= 1
+            if not door.visitors:
+                del self._doors[worker_id]
+
+    def take_over(self, worker_id: UUID, session_id: str, *, code: int, now: float) -> Parked | None:
+        """Close the worker's link, if it has one, and give the remembered conversation if it has that name."""
+        link = self._links.get(worker_id)
+        if link is not None:
+            link.close(code, "a newer link of this worker has replaced it")
+            self.remove(link, now=now)
+        parked = self._parked.pop(worker_id, None)
+        if parked is None or parked.until < now or parked.session.session_id != session_id:
+            return None
+        return parked
+
+    def add(self, link: Link) -> None:
+        """Let the dispatcher and the keeper know of a link."""
+        self._links[link.worker.id] = link
+
+    def remove(self, link: Link, *, now: float) -> None:
+        """Forget a link that has ended, but not its conversation, unless it was closed for good."""
+        if self._links.get(link.worker.id) is link:
+            del self._links[link.worker.id]
+            if link.resumable:
+                self._parked[link.worker.id] = Parked(link.id, link.session, now + PARKED_FOR)
+
+    def forget_parked(self, now: float) -> None:
+        """Drop the conversations that nobody came back for."""
+        self._parked = {worker_id: parked for worker_id, parked in self._parked.items() if parked.until >= now}
+
+    def capacities(self, now: float) -> dict[Link, Capacity]:
+        """Give what each linked worker could take now; those that can take nothing are left out."""
+        return {
+            link: Capacity(
+                worker_id=link.worker.id, queues=link.queues, team_name=link.worker.team_name, free_slots=free
+            )
+            for link in self
+            if (free := link.free_slots(now)) > 0
+        }

@@ -1,0 +1,1 @@
+"""What a gateway process does by itself, a loop each."""

@@ -1,0 +1,111 @@
+"""Hands queued jobs to the workers linked to this process. Others do so elsewhere; the store decides who gets which."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
+from airflow_edge.gateway.links.registry import Links
+from airflow_edge.protocol.messages import MAX_FRAME_BYTES, Ended, Refused
+from airflow_edge.rules.model import Capacity, ClaimedJob
+from airflow_edge.rules.ports import JobQueue
+from airflow_edge.rules.reports import Report
+
+log = logging.getLogger(__name__)
+
+MAX_WORKLOAD_BYTES = MAX_FRAME_BYTES - 64 * 1024
+"""A longer workload fits into no frame."""
+TOO_LONG = (
+    f"the workload is longer than the {MAX_WORKLOAD_BYTES // 2**20} MiB that can be handed to an edge worker: pass "
+    "large values by reference, not as arguments"
+)
+PAUSE = 1.0
+"""Seconds between two attempts while the database does not answer."""
+LONGEST_REST = 0.1
+"""Seconds between two looks at the queue, at most, when there is always a reason for the next."""
+
+
+class Dispatcher:
+    """The dispatcher of one gateway process."""
+
+    def __init__(
+        self,
+        store: JobQueue,
+        calls: StoreCalls,
+        links: Links,
+        *,
+        offer_timeout: float,
+        poll_interval: Callable[[], float],
+    ) -> None:
+        """Set it up; `run` does the work.
+
+        :param offer_timeout: seconds that a worker has to answer an offer
+        :param poll_interval: gives the seconds after which the queue is looked at without being woken
+        """
+        self._store = store
+        self._calls = calls
+        self._links = links
+        self._offer_timeout = offer_timeout
+        self._poll_interval = poll_interval
+        self._awake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Have the queue looked at now."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Hand jobs out until cancelled."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_interval()):
+                    await self._awake.wait()
+            self._awake.clear()
+            began = clock()
+            try:
+                await self._hand_out()
+                # A look goes through all links: when all of them come back at once, each of them is a reason for one.
+                await asyncio.sleep(min(clock() - began, LONGEST_REST))
+            except StoreUnavailableError:
+                # It was logged. Who could take jobs may be different when the database answers again.
+                self.wake()
+                await asyncio.sleep(PAUSE)
+
+    async def _hand_out(self) -> None:
+        clock = asyncio.get_running_loop().time
+        capacities = self._links.capacities(clock())
+        if not capacities:
+            return
+        jobs = await self._claim(list(capacities.values()))
+        links = {link.worker.id: link for link in capacities}
+        for job in jobs:
+            link = links[job.worker_id]
+            if len(job.workload.encode()) > MAX_WORKLOAD_BYTES:
+                await self._settle(job, Ended(**_name(job), reason=TOO_LONG))
+                log.error("Job %s fails: %s", job.id, TOO_LONG)
+            elif link.free_slots(clock()) < job.slots:
+                # It has refused a job, or is gone, since it was looked at.
+                await self._settle(job, Refused(**_name(job), reason="the worker was not ready any more"))
+                log.info("Job %s is back in the queue: worker '%s' is not ready any more", job.id, link.worker.name)
+                self.wake()
+            else:
+                link.offer(job, lease=self._offer_timeout, now=clock())
+
+    async def _claim(self, capacities: list[Capacity]) -> list[ClaimedJob]:
+        now = datetime.now(UTC)
+        lease_until = now + timedelta(seconds=self._offer_timeout)
+        return await self._calls.run(self._store.claim, capacities, now=now, lease_until=lease_until)
+
+    async def _settle(self, job: ClaimedJob, report: Report) -> None:
+        """Undo a claim; were that to fail, its lease would run out."""
+        with suppress(StoreUnavailableError):
+            await self._calls.run(self._store.settle, job.worker_id, [report], now=datetime.now(UTC))
+
+
+def _name(job: ClaimedJob) -> dict[str, Any]:
+    return {"job_id": str(job.id), "assignment": job.assignment}

@@ -1,0 +1,89 @@
+"""What a gateway process does with logs again and again: merge, move to the log store, delete old ones.
+
+Every process does all of it, in a thread of its own so that nothing else waits for a slow log store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from datetime import UTC, datetime
+
+from airflow_edge.gateway.config import GatewayConfig
+from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
+from airflow_edge.rules.ports import LogStoreError, LogUnreadableError, LogUpkeep
+
+log = logging.getLogger(__name__)
+
+TIDY_INTERVAL = 5.0
+FAILED_PAUSE = 30.0
+"""Seconds for which a log store that failed is left alone."""
+EXPIRE_INTERVAL = 60.0
+EXPIRE_AT_ONCE = 200
+
+
+class LogKeeper:
+    """The care of logs in one gateway process. Each of its loops runs until it is cancelled."""
+
+    def __init__(self, store: LogUpkeep, config: GatewayConfig) -> None:
+        self._store = store
+        self._config = config
+        self._calls = StoreCalls(threads=1)
+        self._stopping = threading.Event()
+
+    async def tidy(self) -> None:
+        """Do what is due for each log."""
+        if self._config.log_store is not None:
+            await self._check(self._config.log_store)
+        while True:
+            if not await self._tidy_some():
+                await asyncio.sleep(TIDY_INTERVAL)
+
+    async def expire(self) -> None:
+        """Mark old logs as deleted."""
+        while self._config.log_retention is not None:
+            now = datetime.now(UTC)
+            try:
+                while (
+                    await self._calls.run(
+                        self._store.expire_logs,
+                        before=now - self._config.log_retention,
+                        now=now,
+                        limit=EXPIRE_AT_ONCE,
+                    )
+                    == EXPIRE_AT_ONCE
+                ):
+                    pass
+            except StoreUnavailableError:
+                # It was logged; what was not done is done the next time.
+                pass
+            await asyncio.sleep(EXPIRE_INTERVAL)
+        await asyncio.Event().wait()
+
+    async def stop(self) -> None:
+        """Let what has begun end where it can be cut off."""
+        self._stopping.set()
+        await asyncio.to_thread(self._calls.close)
+
+    async def _check(self, url: str) -> None:
+        try:
+            await self._calls.run(self._store.check_log_store, url)
+        except LogStoreError as error:
+            log.error("Logs stay in the database: %s", error)
+
+    async def _tidy_some(self) -> int:
+        try:
+            return await self._calls.run(
+                self._store.tidy_logs,
+                self._config.log_store,
+                clock=lambda: datetime.now(UTC),
+                stopping=self._stopping.is_set,
+            )
+        except (LogStoreError, LogUnreadableError) as error:
+            log.warning("A log stays where it is for now: %s", error)
+            await asyncio.sleep(FAILED_PAUSE)
+        except StoreUnavailableError:
+            # It was logged.
+            pass
+        return 0

@@ -1,0 +1,97 @@
+"""Which worker is out of reach, and from when on its jobs are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+from airflow_edge.rules.durations import format_duration, parse_duration, parse_named_durations
+
+T = TypeVar("T")
+
+SILENT_INTERVALS: Final = 3
+"""Heartbeat intervals without a word after which a worker is out of reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grace:
+    """How long a job of a worker out of reach is waited for, and who says so."""
+
+    length: timedelta
+    source: str
+
+    def __str__(self) -> str:
+        return f"{format_duration(self.length)} ({self.source})"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the centre waits, from the moment on in which a worker was last seen.
+
+    `silence` makes a worker `unknown`. The grace ends a job, not a worker, since a worker may serve several queues: it
+    is the worker's own if that has one, else that of the job's queue in `queues`, else `grace`.
+    """
+
+    silence: timedelta
+    grace: timedelta
+    queues: Mapping[str, timedelta] = field(default_factory=dict)
+
+    @property
+    def shortest(self) -> timedelta:
+        """The shortest grace of the settings."""
+        return min((self.grace, *self.queues.values()))
+
+    def silent_before(self, now: datetime) -> datetime:
+        """A worker last seen before this is out of reach."""
+        return now - self.silence
+
+    def grace_of(self, queue: str, own: timedelta | None) -> Grace:
+        """Give the grace of a job.
+
+        :param queue: the job's queue
+        :param own: its worker's own grace
+        """
+        if own is not None:
+            return Grace(own, "the worker's own grace")
+        if queue in self.queues:
+            return Grace(self.queues[queue], "[edge] queue_disconnect_grace")
+        return Grace(self.grace, "[edge] disconnect_grace")
+
+    def lost_after(self, last_seen: datetime, queue: str, own: timedelta | None) -> datetime:
+        """Say from when on a job is lost unless its worker comes back: never before the worker is out of reach."""
+        return last_seen + max(self.grace_of(queue, own).length, self.silence)
+
+
+def patience(
+    *,
+    heartbeat_interval: float,
+    disconnect_grace: timedelta,
+    queue_disconnect_grace: Mapping[str, timedelta] | None = None,
+) -> Patience:
+    """Say how long the centre waits, given the settings; the interval is in seconds."""
+    return Patience(
+        silence=timedelta(seconds=SILENT_INTERVALS * heartbeat_interval),
+        grace=disconnect_grace,
+        queues=queue_disconnect_grace or {},
+    )
+
+
+def read_graces(option: Callable[[str], str]) -> tuple[timedelta, Mapping[str, timedelta]]:
+    """Read the settings `disconnect_grace` and `queue_disconnect_grace`.
+
+    :param option: gives the text of an option of `[edge]`
+    :raises ValueError: one of them makes no sense; the message names it.
+    """
+    return (
+        _read("disconnect_grace", option, parse_duration),
+        _read("queue_disconnect_grace", option, parse_named_durations),
+    )
+
+
+def _read(name: str, option: Callable[[str], str], parse: Callable[[str], T]) -> T:
+    try:
+        return parse(option(name))
+    except ValueError as error:
+        raise ValueError(f"[edge] {name}: {error}") from None

@@ -1,0 +1,164 @@
+"""What people see of workers, jobs and queues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from airflow_edge.protocol.messages import JobKind
+from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.rules.model import CONDITIONS, Worker
+
+T = TypeVar("T")
+
+READY = frozenset({WorkerState.IDLE, WorkerState.RUNNING})
+"""States in which a worker is given jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some of what was found, and how many were found in all."""
+
+    items: tuple[T, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFilter:
+    """Which workers are wanted; what is not given does not matter."""
+
+    name_pattern: str | None = None
+    """With `*` for anything and `?` for one character."""
+    states: frozenset[WorkerState] = frozenset()
+    queue: str | None = None
+    team_name: str | None = None
+    teams: frozenset[str] | None = None
+    """Only of these teams, and those of none."""
+    revoked: bool = True
+    """Whether those whose key was revoked are wanted too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Which jobs are wanted; what is not given does not matter."""
+
+    dag_id: str | None = None
+    run_id: str | None = None
+    task_id: str | None = None
+    queue: str | None = None
+    worker: str | None = None
+    team_name: str | None = None
+    teams: frozenset[str] | None = None
+    """Only of these teams, and those of none."""
+    states: frozenset[JobState] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerView:
+    """A worker and what it has taken."""
+
+    worker: Worker
+    taken_slots: int
+    jobs: int
+
+    @property
+    def obstacle(self) -> str:
+        """What the worker says keeps it from taking jobs, like a full disk; empty if nothing does."""
+        return str(self.worker.system.get(CONDITIONS, ""))
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is given jobs when it has room."""
+        worker = self.worker
+        return worker.revoked_at is None and worker.state in READY and not self.obstacle and not worker.version_refused
+
+    @property
+    def free_slots(self) -> int:
+        """Slots for which it would be given jobs now."""
+        return max(0, self.worker.concurrency - self.taken_slots) if self.ready else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """A job as people see it."""
+
+    id: UUID
+    kind: JobKind
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    try_number: int
+    state: JobState
+    queue: str
+    team_name: str | None
+    slots: int
+    priority_weight: int
+    assignment: int
+    worker: str
+    """The name of the worker that has or last had it; its id if it was removed, empty if none ever had it."""
+    queued_at: datetime
+    lease_until: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    exit_code: int | None
+    signal: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueDemand:
+    """What waits in a queue and what runs of it."""
+
+    team_name: str | None
+    queue: str
+    queued: int
+    running: int
+    oldest_queued_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueView:
+    """A queue: what is wanted of it, and what there is to do it."""
+
+    team_name: str | None
+    queue: str
+    queued: int
+    running: int
+    oldest_queued_at: datetime | None
+    workers: int
+    """Workers that serve it and are not revoked."""
+    ready_workers: int
+    """Those of them that are given jobs."""
+    free_slots: int
+
+
+def queues(demands: Iterable[QueueDemand], workers: Sequence[WorkerView]) -> list[QueueView]:
+    """Bring together, by team and name, what is wanted of each queue and who serves it.
+
+    A queue that nobody serves, or that nobody asks anything of, is there too.
+    """
+    wanted = {(demand.team_name, demand.queue): demand for demand in demands}
+    serving: dict[tuple[str | None, str], list[WorkerView]] = {key: [] for key in wanted}
+    for view in workers:
+        for queue in view.worker.served_queues:
+            serving.setdefault((view.worker.team_name, queue), []).append(view)
+    views = []
+    for (team_name, queue), served_by in sorted(serving.items(), key=lambda item: (item[0][0] or "", item[0][1])):
+        demand = wanted.get((team_name, queue))
+        views.append(
+            QueueView(
+                team_name=team_name,
+                queue=queue,
+                queued=demand.queued if demand else 0,
+                running=demand.running if demand else 0,
+                oldest_queued_at=demand.oldest_queued_at if demand else None,
+                workers=len(served_by),
+                ready_workers=sum(view.ready for view in served_by),
+                free_slots=sum(view.free_slots for view in served_by),
+            )
+        )
+    return views

@@ -1,0 +1,1 @@
+"""Jobs: queued, claimed, settled, forgotten."""

@@ -1,0 +1,142 @@
+"""Handing out: queued jobs to workers with free slots, in one transaction."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import case, or_, select, update
+from sqlalchemy.orm import Session
+
+from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_job_state
+from airflow_edge.rules.matching import match
+from airflow_edge.rules.model import Capacity, ClaimedJob, QueuedJob
+from airflow_edge.store.tables import JobRow, WorkerRow
+from airflow_edge.store.transactions import Transactions
+
+_TAKES_NONE: Final = frozenset({WorkerState.MAINTENANCE_REQUEST, WorkerState.SHUTDOWN_REQUEST})
+
+MAX_PER_QUEUE: Final = 500
+"""Jobs of one queue that are looked at together."""
+
+
+class Claims:
+    """The part of `dispatch.ports.JobQueue` that hands jobs out."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def claim(self, capacities: Sequence[Capacity], *, now: datetime, lease_until: datetime) -> list[ClaimedJob]:
+        """Hand queued jobs to these workers in one transaction: state leased, next assignment number, worker, lease."""
+        if not any(capacity.free_slots > 0 for capacity in capacities):
+            return []
+        waiting = select(JobRow.id).where(JobRow.state == JobState.QUEUED).limit(1)
+        if self._transactions.read(lambda session: session.scalar(waiting)) is None:
+            return []
+        return self._transactions.write(lambda session: _claim(session, capacities, lease_until))
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    jobs: dict[UUID, JobRow]
+    complete: bool
+    """No queue has more jobs than were looked at."""
+
+
+def _claim(session: Session, capacities: Sequence[Capacity], lease_until: datetime) -> list[ClaimedJob]:
+    claimed: list[ClaimedJob] = []
+    capacities = _willing(session, capacities)
+    while True:
+        candidates = _candidates(session, capacities)
+        matches = match([_queued(row) for row in candidates.jobs.values()], capacities)
+        if not matches:
+            return claimed
+        _lease(session, {job.id: worker_id for job, worker_id in matches}, lease_until)
+        claimed += [_claimed(candidates.jobs[job.id], worker_id) for job, worker_id in matches]
+        if candidates.complete:
+            return claimed
+        taken: Counter[UUID] = Counter()
+        for job, worker_id in matches:
+            taken[worker_id] += job.slots
+        capacities = [
+            replace(capacity, free_slots=capacity.free_slots - taken[capacity.worker_id]) for capacity in capacities
+        ]
+
+
+def _willing(session: Session, capacities: Sequence[Capacity]) -> list[Capacity]:
+    """Leave out workers that were just revoked or told to take no job, of which their gateways may not know yet."""
+    ids = [capacity.worker_id for capacity in capacities if capacity.free_slots > 0]
+    to_get_none = or_(WorkerRow.asked_state.in_(_TAKES_NONE), WorkerRow.revoked_at.is_not(None))
+    asked = set(session.scalars(select(WorkerRow.id).where(WorkerRow.id.in_(ids), to_get_none)))
+    return [capacity for capacity in capacities if capacity.worker_id not in asked]
+
+
+def _candidates(session: Session, capacities: Sequence[Capacity]) -> _Candidates:
+    """Read and lock, queue by queue in the order in which they are due, the jobs that these workers could have."""
+    free: defaultdict[tuple[str | None, str], list[int]] = defaultdict(list)
+    for capacity in capacities:
+        if capacity.free_slots > 0:
+            for queue in capacity.queues:
+                free[capacity.team_name, queue].append(capacity.free_slots)
+    jobs: dict[UUID, JobRow] = {}
+    complete = True
+    for (team_name, queue), slots in sorted(free.items(), key=lambda item: (item[0][0] or "", item[0][1])):
+        limit = min(sum(slots), MAX_PER_QUEUE)
+        found = session.scalars(
+            select(JobRow)
+            .where(
+                JobRow.state == JobState.QUEUED,
+                JobRow.queue == queue,
+                JobRow.team_name == team_name if team_name is not None else JobRow.team_name.is_(None),
+                JobRow.slots <= max(slots),
+            )
+            .order_by(JobRow.priority_weight.desc(), JobRow.queued_at, JobRow.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        ).all()
+        complete = complete and len(found) < limit
+        jobs.update((job.id, job) for job in found)
+    return _Candidates(jobs, complete)
+
+
+def _lease(session: Session, worker_ids: Mapping[UUID, UUID], lease_until: datetime) -> None:
+    session.execute(
+        update(JobRow)
+        .where(JobRow.id.in_(list(worker_ids)))
+        .values(
+            state=next_job_state(JobState.QUEUED, JobEvent.CLAIM),
+            assignment=JobRow.assignment + 1,
+            worker_id=case(worker_ids, value=JobRow.id),
+            lease_until=lease_until,
+        ),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def _queued(job: JobRow) -> QueuedJob:
+    return QueuedJob(
+        id=job.id,
+        queue=job.queue,
+        team_name=job.team_name,
+        slots=job.slots,
+        priority_weight=job.priority_weight,
+        queued_at=job.queued_at,
+        assignment=job.assignment,
+    )
+
+
+def _claimed(job: JobRow, worker_id: UUID) -> ClaimedJob:
+    """Say what was handed out, from the row as it was read before."""
+    return ClaimedJob(
+        id=job.id,
+        assignment=job.assignment + 1,
+        worker_id=worker_id,
+        kind=job.kind,
+        queue=job.queue,
+        slots=job.slots,
+        workload=job.workload,
+    )

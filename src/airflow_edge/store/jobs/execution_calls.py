@@ -1,0 +1,76 @@
+"""Calls of Airflow's Execution API that must not be carried out twice: `dispatch.ports.TaskCalls`."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import and_, delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, aliased
+
+from airflow_edge.rules.model import CallAnswer, CallMemory
+from airflow_edge.store.tables import CallRow, JobRow
+from airflow_edge.store.transactions import Transactions, changed_rows
+
+_LONGEST_ANSWER = 2**24 - 1
+_LONGEST_TYPE = 100
+
+
+class CallBook:
+    """What was asked of Airflow that must not be asked again."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def superseded(self, job_id: UUID) -> bool:
+        """Say whether a newer job was queued for its task instance: this one has deferred it, or had it rescheduled."""
+        newer = aliased(JobRow)
+        query = (
+            select(newer.id)
+            .join(JobRow, and_(JobRow.workload_id == newer.workload_id, JobRow.queued_at < newer.queued_at))
+            .where(JobRow.id == job_id)
+            .limit(1)
+        )
+        return self._transactions.read(lambda session: session.scalar(query)) is not None
+
+    def begin_call(self, digest: str, job_id: UUID) -> CallMemory | None:
+        """Note that a job's call is about to be made; give what is known of it if it was made before."""
+
+        def begin(session: Session) -> CallMemory | None:
+            if (row := session.get(CallRow, digest)) is not None:
+                return _memory(row)
+            session.add(CallRow(digest=digest, job_id=job_id, status=None, content_type="", body=b""))
+            return None
+
+        try:
+            return self._transactions.write(begin)
+        except IntegrityError:
+            # Another gateway noted the same call at the same moment.
+            return self._transactions.write(begin)
+
+    def remember_call(self, digest: str, answer: CallAnswer) -> None:
+        """Keep the answer of a call, for whoever repeats it."""
+        values = {
+            "status": answer.status,
+            "content_type": answer.content_type[:_LONGEST_TYPE],
+            "body": answer.body[:_LONGEST_ANSWER],
+        }
+        self._transactions.write(
+            lambda session: session.execute(update(CallRow).where(CallRow.digest == digest).values(values))
+        )
+
+    def forget_call(self, digest: str) -> None:
+        """Forget a call that changed nothing."""
+        self._transactions.write(lambda session: session.execute(delete(CallRow).where(CallRow.digest == digest)))
+
+    def forget_calls(self) -> int:
+        """Forget the calls of jobs that are deleted; say how many."""
+        gone = CallRow.job_id.not_in(select(JobRow.id))
+        if self._transactions.read(lambda session: session.scalar(select(CallRow.digest).where(gone).limit(1))) is None:
+            return 0
+        return self._transactions.write(lambda session: changed_rows(session.execute(delete(CallRow).where(gone))))
+
+
+def _memory(row: CallRow) -> CallMemory:
+    answer = None if row.status is None else CallAnswer(row.status, row.content_type, row.body)
+    return CallMemory(answer)

@@ -1,0 +1,215 @@
+"""The queue of jobs: `dispatch.ports.JobQueue`, but for handing out (`store.claims`)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from airflow_edge.protocol.messages import Ended, Released
+from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobEvent, JobState, job_sources, next_job_state
+from airflow_edge.rules.liveness import Grace, Patience
+from airflow_edge.rules.model import HeldJob
+from airflow_edge.rules.reports import Reading, Report, event_of, read
+from airflow_edge.store.jobs.unreachable import silent_jobs
+from airflow_edge.store.tables import JobRow, WorkerRow
+from airflow_edge.store.transactions import Transactions, changed_rows
+
+UNCLAIMED_KEPT: Final = timedelta(days=1)
+"""How long an ended job waits for a scheduler to book it, or for its worker to send the rest of its log."""
+
+_BACK_IN_THE_QUEUE: Final[dict[str, Any]] = {"state": JobState.QUEUED, "lease_until": None}
+_MAX_INT: Final = 2**31 - 1
+
+
+class Jobs:
+    """Jobs on their way."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def settle(self, worker_id: UUID, reports: Sequence[Report], *, now: datetime) -> list[Reading]:
+        """Apply a worker's reports in one transaction, all or none; say how each was taken."""
+        if not reports:
+            return []
+        ids = {UUID(report.job_id) for report in reports}
+
+        def work(session: Session) -> list[Reading]:
+            locked = select(JobRow).where(JobRow.id.in_(ids)).order_by(JobRow.id).with_for_update()
+            jobs = {job.id: job for job in session.scalars(locked)}
+            return [_apply(jobs.get(UUID(report.job_id)), worker_id, report, now) for report in reports]
+
+        return self._transactions.write(work)
+
+    def confirm(self, worker_id: UUID, job_id: UUID, assignment: int, *, now: datetime) -> HeldJob | None:
+        """Give the job if this worker holds it under this assignment, else None.
+
+        A leased one counts as accepted from here on.
+        """
+        this = (JobRow.id == job_id, JobRow.worker_id == worker_id, JobRow.assignment == assignment)
+
+        def look(session: Session) -> HeldJob | None:
+            job = session.scalar(select(JobRow).where(*this, JobRow.state.in_(JOB_HELD)))
+            return None if job is None else _held(job)
+
+        def accept(session: Session) -> HeldJob | None:
+            session.execute(
+                update(JobRow)
+                .where(*this, JobRow.state == JobState.LEASED)
+                .values(state=next_job_state(JobState.LEASED, JobEvent.ACCEPT), started_at=now, lease_until=None)
+            )
+            return look(session)
+
+        held = self._transactions.read(look)
+        if held is None or held.state is not JobState.LEASED:
+            return held
+        return self._transactions.write(accept)
+
+    def held_by(self, worker_ids: Collection[UUID]) -> list[HeldJob]:
+        """Give the jobs that the centre thinks are with these workers (leased or running)."""
+        held = JobRow.worker_id.in_(worker_ids), JobRow.state.in_(JOB_HELD)
+        query = select(JobRow).where(*held).order_by(JobRow.id)
+        return self._transactions.read(lambda session: [_held(job) for job in session.scalars(query)])
+
+    def expire_leases(self, *, now: datetime) -> int:
+        """Put the jobs whose lease ran out back into the queue; say how many."""
+        expired = (JobRow.state.in_(job_sources(JobEvent.EXPIRE)), JobRow.lease_until < now)
+        return self._change_some(expired, _BACK_IN_THE_QUEUE)
+
+    def lose(self, worker_id: UUID, job_ids: Collection[UUID], reason: str, *, now: datetime) -> list[UUID]:
+        """Declare held jobs of a worker lost (once); give the ids of those that were."""
+        if not job_ids:
+            return []
+
+        def work(session: Session) -> list[UUID]:
+            query = select(JobRow.id).where(
+                JobRow.id.in_(job_ids),
+                JobRow.worker_id == worker_id,
+                JobRow.state.in_(job_sources(JobEvent.LOSE)),
+            )
+            ids = list(session.scalars(query.order_by(JobRow.id).with_for_update()))
+            session.execute(update(JobRow).where(JobRow.id.in_(ids)).values(_lost(reason, now)))
+            return ids
+
+        return self._transactions.write(work)
+
+    def lose_silent(self, patience: Patience, *, now: datetime) -> int:
+        """Declare the running jobs of workers lost that were silent beyond the grace; say how many."""
+        silent = self._transactions.read(lambda session: silent_jobs(session, patience, now=now))
+        lost: defaultdict[Grace, list[UUID]] = defaultdict(list)
+        for job in silent:
+            if now > job.lost_after:
+                lost[job.grace].append(job.id)
+        still_silent = select(WorkerRow.id).where(WorkerRow.last_seen_at < patience.silent_before(now))
+        return sum(
+            self._change_some(
+                (JobRow.id.in_(ids), JobRow.state == JobState.RUNNING, JobRow.worker_id.in_(still_silent)),
+                _lost(f"its worker was out of reach for longer than its grace, {grace}", now),
+            )
+            for grace, ids in lost.items()
+        )
+
+    def purge(self, *, succeeded_before: datetime, failed_before: datetime, limit: int) -> int:
+        """Delete jobs that ended before then, at most `limit`; say how many.
+
+        One that was not booked, or whose log is not complete yet, stays a day longer.
+        """
+        others = JOB_ENDED - {JobState.SUCCEEDED}
+        settled = and_(JobRow.booked_at.is_not(None), or_(JobRow.log_complete.is_(True), JobRow.started_at.is_(None)))
+        long_ago = min(succeeded_before, failed_before) - UNCLAIMED_KEPT
+        due = (
+            and_(JobRow.state == JobState.SUCCEEDED, JobRow.ended_at < succeeded_before, settled),
+            and_(JobRow.state.in_(others), JobRow.ended_at < failed_before, settled),
+            and_(JobRow.state.in_(JOB_ENDED), JobRow.ended_at < long_ago),
+        )
+
+        def work(session: Session) -> int:
+            ids: set[UUID] = set()
+            for condition in due:
+                some = select(JobRow.id).where(condition).limit(limit - len(ids)).with_for_update(skip_locked=True)
+                ids.update(session.scalars(some))
+            session.execute(delete(JobRow).where(JobRow.id.in_(ids)))
+            return len(ids)
+
+        return self._transactions.write(work)
+
+    def _change_some(self, condition: tuple[ColumnElement[bool], ...], values: dict[str, Any]) -> int:
+        """Change the jobs that fulfil the condition, leaving those alone that somebody else is at; say how many."""
+
+        def work(session: Session) -> int:
+            ids = list(session.scalars(select(JobRow.id).where(*condition).with_for_update(skip_locked=True)))
+            if not ids:
+                return 0
+            return changed_rows(
+                session.execute(
+                    update(JobRow).where(JobRow.id.in_(ids), *condition).values(values),
+                    execution_options={"synchronize_session": False},
+                )
+            )
+
+        if not self._transactions.read(
+            lambda session: session.scalar(select(JobRow.id).where(*condition).limit(1)),
+        ):
+            return 0
+        return self._transactions.write(work)
+
+
+def _apply(job: JobRow | None, worker_id: UUID, report: Report, now: datetime) -> Reading:
+    if job is None:
+        return Reading.VOID
+    reading = read(report, state=job.state, assignment=job.assignment, same_worker=job.worker_id == worker_id)
+    if reading is Reading.APPLY:
+        event = event_of(report)
+        if event is JobEvent.ACCEPT and job.started_at is None:
+            job.started_at = now
+        job.state = next_job_state(job.state, event)
+        job.lease_until = None
+        if isinstance(report, Released):
+            job.released = True
+        if isinstance(report, Ended):
+            job.ended_at = now
+            job.exit_code = _bounded(report.exit_code)
+            job.signal = _bounded(report.signal)
+            job.reason = report.reason or _explain(report)
+    if isinstance(report, Ended) and reading is not Reading.VOID:
+        job.to_stop = False
+    return reading
+
+
+def _explain(report: Ended) -> str:
+    if report.exit_code == 0:
+        return ""
+    if report.signal is not None:
+        return f"its process was ended by signal {report.signal}"
+    if report.exit_code is not None:
+        return f"its process ended with exit status {report.exit_code}"
+    return "its process is gone and nobody saw how it ended"
+
+
+def _bounded(number: int | None) -> int | None:
+    """Nothing that a site may say overflows a column."""
+    return None if number is None else max(-_MAX_INT, min(number, _MAX_INT))
+
+
+def _lost(reason: str, now: datetime) -> dict[str, Any]:
+    return {"state": JobState.LOST, "reason": reason, "ended_at": now, "lease_until": None}
+
+
+def _held(job: JobRow) -> HeldJob:
+    if job.worker_id is None:
+        raise AssertionError(f"job {job.id} is {job.state} without a worker")
+    return HeldJob(
+        id=job.id,
+        assignment=job.assignment,
+        worker_id=job.worker_id,
+        kind=job.kind,
+        workload_id=job.workload_id,
+        slots=job.slots,
+        state=job.state,
+        released=job.released,
+    )

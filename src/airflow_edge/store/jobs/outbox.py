@@ -1,0 +1,246 @@
+"""What the executor does with jobs.
+
+On a session that is given: the scheduler's own, where it must be atomic with what Airflow does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Table, and_, exists, func, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from airflow_edge.protocol.messages import JobKind
+from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobEvent, JobState, job_sources
+from airflow_edge.rules.model import EndedJob, NewJob
+from airflow_edge.store.airflow_tables import TASK_INSTANCE, TaskInstanceState, running_schedulers
+from airflow_edge.store.tables import JobRow
+from airflow_edge.store.transactions import changed_rows
+
+CHANNEL: Final = "airflow_edge"
+"""PostgreSQL's notification channel, on which gateways listen."""
+QUEUED: Final = "queued"
+"""The notification that jobs were queued."""
+
+_NOTIFIED: Final = "airflow_edge_notified"
+_JOB_TABLE: Final[Table] = JobRow.metadata.tables[JobRow.__tablename__]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdoptedJob:
+    """A job whose scheduler is gone and that has a new owner; the fields are those of the key Airflow knows it by."""
+
+    id: UUID
+    kind: JobKind
+    workload_id: UUID
+    dag_id: str
+    task_id: str
+    run_id: str
+    try_number: int
+    map_index: int
+
+
+def add_job(session: Session, job: NewJob, *, now: datetime) -> None:
+    """Queue a job with a plain INSERT: it exists if and when the session's transaction is committed."""
+    session.execute(
+        insert(_JOB_TABLE).values(
+            id=job.id,
+            kind=job.kind,
+            workload_id=job.workload_id,
+            dag_id=job.dag_id,
+            task_id=job.task_id,
+            run_id=job.run_id,
+            map_index=job.map_index,
+            try_number=job.try_number,
+            queue=job.queue,
+            team_name=job.team_name,
+            priority_weight=job.priority_weight,
+            slots=job.slots,
+            owner=job.owner,
+            log_path=job.log_path,
+            workload=job.workload,
+            state=JobState.QUEUED,
+            assignment=0,
+            released=False,
+            to_stop=False,
+            log_complete=False,
+            queued_at=now,
+            reason="",
+        )
+    )
+    _notify_once(session)
+
+
+def owned(session: Session, job_ids: Collection[UUID], owner: int | None) -> set[UUID]:
+    """Give those of the jobs that exist and are this scheduler's."""
+    return set(session.scalars(select(JobRow.id).where(JobRow.id.in_(job_ids), JobRow.owner == owner)))
+
+
+def running(session: Session, job_ids: Collection[UUID]) -> set[UUID]:
+    """Give those of the jobs that a worker has accepted and that have not ended."""
+    return set(session.scalars(select(JobRow.id).where(JobRow.id.in_(job_ids), JobRow.state == JobState.RUNNING)))
+
+
+def ended(session: Session, owner: int | None) -> list[EndedJob]:
+    """Give this scheduler's jobs that have ended and are not booked, oldest first."""
+    query = select(
+        JobRow.id, JobRow.kind, JobRow.workload_id, JobRow.state, JobRow.reason, JobRow.queued_at, JobRow.ended_at
+    ).where(JobRow.owner == owner, JobRow.booked_at.is_(None), JobRow.state.in_(JOB_ENDED))
+    rows = session.execute(query).all()
+    if not rows:
+        return []
+    # Not one query: planners read the whole table for it.
+    newest = select(JobRow.workload_id, func.max(JobRow.queued_at)).where(
+        JobRow.workload_id.in_({row.workload_id for row in rows})
+    )
+    queued_last = dict(session.execute(newest.group_by(JobRow.workload_id)).all())
+    return [
+        EndedJob(
+            id=row.id,
+            kind=row.kind,
+            workload_id=row.workload_id,
+            state=row.state,
+            reason=row.reason,
+            superseded=row.queued_at < queued_last[row.workload_id],
+        )
+        for row in sorted(rows, key=lambda row: (row.ended_at, row.id))
+    ]
+
+
+def restarting(session: Session, job_ids: Collection[UUID]) -> dict[UUID, TaskInstanceState]:
+    """Give the task instances of these jobs that were cleared while they ran, by the id they had before.
+
+    Airflow gives such a one a new id at once, and the next try only when it hears that the process has ended.
+    """
+    task = TASK_INSTANCE.c
+    query = (
+        select(JobRow.workload_id, task.state, task.queued_by_job_id)
+        .join(
+            TASK_INSTANCE,
+            and_(
+                task.dag_id == JobRow.dag_id,
+                task.task_id == JobRow.task_id,
+                task.run_id == JobRow.run_id,
+                task.map_index == JobRow.map_index,
+                task.try_number == JobRow.try_number,
+                task.state == "restarting",
+            ),
+        )
+        .where(JobRow.id.in_(job_ids))
+    )
+    return {id_: TaskInstanceState(state, queued_by) for id_, state, queued_by in session.execute(query)}
+
+
+def log_path(session: Session, task_instance_id: UUID, try_number: int) -> str | None:
+    """Give the relative path of the log of a task's try, as long as there is a job of it."""
+    return session.scalar(
+        select(JobRow.log_path).where(JobRow.workload_id == task_instance_id, JobRow.try_number == try_number).limit(1)
+    )
+
+
+def book(session: Session, job_ids: Collection[UUID], *, now: datetime) -> None:
+    """Note that the scheduler knows of these ends for good."""
+    if job_ids:
+        session.execute(
+            update(JobRow).where(JobRow.id.in_(job_ids)).values(booked_at=now),
+            execution_options={"synchronize_session": False},
+        )
+
+
+def adopt(session: Session, workload_ids: Collection[UUID], owner: int | None) -> list[AdoptedJob]:
+    """Make this scheduler the owner of all jobs of these task instances that nobody has booked, oldest first."""
+    return _adopt(session, and_(JobRow.kind == "task", JobRow.workload_id.in_(workload_ids)), owner)
+
+
+def adopt_callbacks(session: Session, owner: int | None) -> list[AdoptedJob]:
+    """Make this scheduler the owner of the callbacks whose scheduler runs no more: Airflow itself adopts only tasks."""
+    orphaned = and_(JobRow.kind == "callback", or_(JobRow.owner.is_(None), JobRow.owner.not_in(running_schedulers())))
+    return _adopt(session, orphaned, owner)
+
+
+def cancel(session: Session, job_ids: Collection[UUID], reason: str, *, now: datetime) -> None:
+    """Take back these jobs if they have not ended, and book them either way."""
+    _cancel(session, JobRow.id.in_(job_ids), reason, now)
+
+
+def cancel_task(session: Session, task_instance_id: UUID, reason: str, *, now: datetime) -> None:
+    """Take back the jobs of this task instance that have not ended, and book all of them."""
+    _cancel(session, and_(JobRow.kind == "task", JobRow.workload_id == task_instance_id), reason, now)
+
+
+def drop_unwanted(session: Session, owner: int | None, *, now: datetime) -> int:
+    """Take back this scheduler's jobs that still wait for a worker, but not their task instance; say how many.
+
+    They are not booked: the scheduler is told like of any other end.
+    """
+    waits = exists().where(TASK_INSTANCE.c.id == JobRow.workload_id, TASK_INSTANCE.c.state == "queued")
+    unwanted = (
+        JobRow.owner == owner,
+        JobRow.booked_at.is_(None),
+        JobRow.state == JobState.QUEUED,
+        JobRow.kind == "task",
+        ~waits,
+    )
+    if session.scalar(select(JobRow.id).where(*unwanted).limit(1)) is None:
+        return 0
+    return changed_rows(
+        session.execute(
+            update(JobRow)
+            .where(*unwanted)
+            .values(state=JobState.CANCELLED, reason="the task was no longer queued", ended_at=now),
+            execution_options={"synchronize_session": False},
+        )
+    )
+
+
+def _adopt(session: Session, condition: ColumnElement[bool], owner: int | None) -> list[AdoptedJob]:
+    fields = [field.name for field in dataclasses.fields(AdoptedJob)]
+    query = (
+        select(JobRow.queued_at, *(_JOB_TABLE.c[name] for name in fields))
+        .where(condition, JobRow.booked_at.is_(None))
+        .order_by(JobRow.id)
+        .with_for_update()
+    )
+    rows = sorted(session.execute(query).mappings(), key=lambda row: (row["queued_at"], row["id"]))
+    jobs = [AdoptedJob(**{name: row[name] for name in fields}) for row in rows]
+    if jobs:
+        session.execute(
+            update(JobRow).where(JobRow.id.in_([job.id for job in jobs])).values(owner=owner),
+            execution_options={"synchronize_session": False},
+        )
+    return jobs
+
+
+def _cancel(session: Session, condition: ColumnElement[bool], reason: str, now: datetime) -> None:
+    session.execute(
+        update(JobRow)
+        .where(condition, JobRow.state.in_(job_sources(JobEvent.CANCEL)))
+        # In this order, since MySQL computes a value from those already set.
+        .ordered_values(
+            (JobRow.to_stop, JobRow.state.in_(JOB_HELD)),
+            (JobRow.state, JobState.CANCELLED),
+            (JobRow.lease_until, None),
+            (JobRow.reason, reason),
+            (JobRow.ended_at, now),
+            (JobRow.booked_at, now),
+        ),
+        execution_options={"synchronize_session": False},
+    )
+    session.execute(
+        update(JobRow).where(condition, JobRow.booked_at.is_(None)).values(booked_at=now),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def _notify_once(session: Session) -> None:
+    """Notify the gateways on commit, once per transaction."""
+    transaction = session.get_transaction()
+    if session.info.get(_NOTIFIED) is transaction or session.connection().dialect.name != "postgresql":
+        return
+    session.execute(select(func.pg_notify(CHANNEL, QUEUED)))
+    session.info[_NOTIFIED] = transaction

@@ -1,0 +1,1 @@
+"""Task logs: rows, objects, and their upkeep."""

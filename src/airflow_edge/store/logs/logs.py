@@ -1,0 +1,220 @@
+"""Task logs, in pieces as they arrive and whole as they are read: `dispatch.ports.Logs`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from sqlalchemy import and_, select, update
+from sqlalchemy.orm import Session
+
+from airflow_edge.protocol import logdata
+from airflow_edge.protocol.messages import LogChunk, LogEnd
+from airflow_edge.protocol.states import JobState
+from airflow_edge.rules.model import LogPart, LogProgress
+from airflow_edge.store.logs.reading import Whereabouts, look, read
+from airflow_edge.store.logs.rows import Row, add_frame, add_row, shorten
+from airflow_edge.store.tables import JobRow, LogRow, WorkerRow
+from airflow_edge.store.transactions import Transactions
+
+MERGE_AT = 256
+"""Rows of a growing log after which some are merged: whoever follows it reads all of them again and again."""
+RECHECK = timedelta(hours=1)
+"""How often a log that is not complete is looked after."""
+SHORT = 512 * 1024
+"""Bytes of a log that is checked at once, while it is locked; a longer one is read without a lock."""
+
+
+class _State(NamedTuple):
+    """Which bytes of which log were read."""
+
+    log_id: UUID
+    revision: int
+    size: int
+
+
+class _Digest(NamedTuple):
+    """What came of reading them."""
+
+    state: _State
+    sha256: str
+
+
+class LogShelf:
+    """Task logs."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def append_log(self, worker_id: UUID, chunk: LogChunk, *, now: datetime) -> LogProgress | None:
+        """Keep what is new of a piece that leaves no gap; any other is ignored. Say how far the log is.
+
+        A worker that was restarted begins anew, and its pieces end elsewhere.
+
+        None if this worker never had the job under this assignment, or if the log is forgotten or was deleted.
+        """
+        plain = logdata.unpack(chunk)
+
+        def work(session: Session) -> LogProgress | None:
+            log = _log(session, worker_id, UUID(chunk.job_id), chunk.assignment, now)
+            if log is None:
+                return None
+            new = plain[log.size - chunk.offset :] if chunk.offset <= log.size else b""
+            if new and not log.complete:
+                if len(new) == chunk.size and chunk.dictionary == logdata.NO_DICTIONARY:
+                    add_frame(session, log.id, Row(log.size, chunk.size, chunk.data))
+                else:
+                    add_row(session, log.id, log.size, new)
+                log.size += len(new)
+                log.loose += 1
+                log.changed_at = now
+                log.given_up_at = None
+                if log.loose == MERGE_AT:
+                    log.tidy_at = now
+                elif log.tidy_at is None:
+                    log.tidy_at = now + RECHECK
+            return LogProgress(log.size, log.complete)
+
+        return self._transactions.write(work)
+
+    def finish_log(self, worker_id: UUID, end: LogEnd, *, now: datetime) -> LogProgress | None:
+        """Check a log against its length and SHA-256, and note that it is complete. Say how far the log is.
+
+        One that is too short goes on from there. One that differs begins anew, where the checked part begins. None as
+        in `append_log`. A long log is read without holding any lock.
+        """
+        digest: _Digest | None = None
+
+        def work(session: Session) -> LogProgress | _State | None:
+            log = _log(session, worker_id, UUID(end.job_id), end.assignment, now)
+            if log is None:
+                return None
+            if not log.complete:
+                log.expected_size = end.size
+            if log.complete or log.size < end.size:
+                return LogProgress(log.size, log.complete)
+            state = _State(log.id, log.revision, log.size)
+            begin = min(end.start, end.size)
+            if log.size > end.size:
+                found = ""
+            elif digest is not None and digest.state == state:
+                found = digest.sha256
+            elif log.size - begin <= SHORT and not log.object_size:
+                found = _sha256(read(lambda position: look(session, log.id, position), begin))
+            else:
+                return state
+            if found == end.sha256:
+                _complete(session, log, end, now)
+            else:
+                shorten(session, log, begin)
+            return LogProgress(log.size, log.complete)
+
+        while isinstance(answer := self._transactions.write(work), _State):
+            # Whatever is laid elsewhere, or begun anew, meanwhile: then it is read again.
+            digest = _Digest(answer, _sha256(self.read_log_part(answer.log_id, min(end.start, end.size))))
+        return answer
+
+    def log_parts(self, path: str) -> list[LogPart]:
+        """Say what there is of the log with this relative path, oldest first."""
+        query = (
+            select(LogRow, WorkerRow, JobRow.state)
+            .outerjoin(WorkerRow, WorkerRow.id == LogRow.worker_id)
+            .outerjoin(JobRow, and_(JobRow.id == LogRow.job_id, JobRow.assignment == LogRow.assignment))
+            .where(LogRow.path_hash == _path_hash(path))
+            .order_by(LogRow.created_at, LogRow.id)
+        )
+        return self._transactions.read(lambda session: [_part(*row) for row in session.execute(query)])
+
+    def read_log(self, path: str) -> Iterator[bytes]:
+        """Give all bytes of the log with this relative path, piece by piece; nothing if there is none."""
+        for part in self.log_parts(path):
+            yield from self.read_log_part(part.id)
+
+    def read_log_part(self, part_id: UUID, offset: int = 0) -> Iterator[bytes]:
+        """Give the bytes of one part from this offset on, piece by piece. No transaction stays open between two pieces.
+
+        :raises LogUnreadableError: some of them are not where they should be.
+        """
+        return read(partial(self._look, part_id), offset)
+
+    def _look(self, part_id: UUID, position: int) -> Whereabouts | None:
+        return self._transactions.read(lambda session: look(session, part_id, position))
+
+
+def _log(session: Session, worker_id: UUID, job_id: UUID, assignment: int, now: datetime) -> LogRow | None:
+    """Give the log of an assignment, locked; the first time it is made, under the path that the job was queued with."""
+    this = (LogRow.job_id == job_id, LogRow.assignment == assignment, LogRow.worker_id == worker_id)
+    log = session.scalar(select(LogRow).where(*this).with_for_update())
+    if log is not None:
+        return None if log.purged_at else log
+    path = session.scalar(
+        select(JobRow.log_path).where(
+            JobRow.id == job_id, JobRow.assignment == assignment, JobRow.worker_id == worker_id
+        )
+    )
+    if path is None:
+        return None
+    log = LogRow(
+        id=uuid4(),
+        path_hash=_path_hash(path),
+        path=path,
+        job_id=job_id,
+        assignment=assignment,
+        worker_id=worker_id,
+        created_at=now,
+        changed_at=now,
+        size=0,
+        sha256_from=0,
+        complete=False,
+        revision=0,
+        loose=0,
+        merged=0,
+        object_size=0,
+        tidy_at=now + RECHECK,
+    )
+    session.add(log)
+    session.flush()
+    return log
+
+
+def _complete(session: Session, log: LogRow, end: LogEnd, now: datetime) -> None:
+    log.sha256 = end.sha256
+    log.sha256_from = min(end.start, end.size)
+    log.complete = True
+    log.tidy_at = now
+    session.execute(
+        update(JobRow).where(JobRow.id == log.job_id, JobRow.assignment == log.assignment).values(log_complete=True)
+    )
+
+
+def _part(log: LogRow, worker: WorkerRow | None, job_state: JobState | None) -> LogPart:
+    return LogPart(
+        id=log.id,
+        worker_name=str(log.worker_id) if worker is None else worker.name,
+        worker_state=None if worker is None else worker.state,
+        last_seen_at=None if worker is None else worker.last_seen_at,
+        revoked=worker is not None and worker.revoked_at is not None,
+        job_state=job_state,
+        created_at=log.created_at,
+        changed_at=log.changed_at,
+        size=log.size,
+        expected_size=log.expected_size,
+        complete=log.complete,
+        given_up_at=log.given_up_at,
+        purged_at=log.purged_at,
+    )
+
+
+def _sha256(plain: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for piece in plain:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _path_hash(path: str) -> str:
+    return hashlib.sha256(path.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Workers: enrolled, seen, asked, measured."""

@@ -1,0 +1,246 @@
+"""Enrolment tokens, and what they open: `dispatch.ports.Enrollments`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from fnmatch import fnmatchcase
+from uuid import UUID, uuid4
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from airflow_edge.protocol.problems import Code
+from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_job_state
+from airflow_edge.rules.model import EnrollToken, OrderState
+from airflow_edge.rules.ports import Enrollment
+from airflow_edge.store.tables import EnrollTokenRow, JobRow, WorkerOrderRow, WorkerRow
+from airflow_edge.store.transactions import Transactions
+from airflow_edge.store.workers.workers import to_duration, to_seconds, to_worker
+
+_ASK_FOR_A_NEW_ONE = "ask for a new one: airflow edge enroll-token create"
+
+
+class EnrollmentRefusedError(Exception):
+    """Why nobody was enrolled: a code of `protocol.problems.Code` and a sentence that says what to do."""
+
+    def __init__(self, code: Code, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+class EnrollmentDesk:
+    """Enrolment tokens, and what they open."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def create_token(self, token: EnrollToken, secret_hash: str) -> None:
+        """Keep a new token by the hash of its secret."""
+        row = {
+            "id": token.id,
+            "secret_hash": secret_hash,
+            "queues": list(token.queues),
+            "team_name": token.team_name,
+            "name_pattern": token.name_pattern,
+            "disconnect_grace": to_seconds(token.disconnect_grace),
+            "uses_left": token.uses_left,
+            "created_at": token.created_at,
+            "expires_at": token.expires_at,
+            "created_by": token.created_by,
+            "revoked_at": token.revoked_at,
+        }
+        self._transactions.write(lambda session: session.add(EnrollTokenRow(**row)))
+
+    def tokens(self) -> list[EnrollToken]:
+        """Give all tokens, newest first."""
+        query = select(EnrollTokenRow).order_by(EnrollTokenRow.created_at.desc(), EnrollTokenRow.id)
+        return self._transactions.read(lambda session: [_to_token(row) for row in session.scalars(query)])
+
+    def revoke_token(self, token_id: UUID, *, now: datetime) -> bool:
+        """Revoke a token; False if there is none."""
+
+        def work(session: Session) -> bool:
+            row = session.get(EnrollTokenRow, token_id, with_for_update=True)
+            if row is not None and row.revoked_at is None:
+                row.revoked_at = now
+            return row is not None
+
+        return self._transactions.write(work)
+
+    def enroll(self, secret_hash: str, name: str, public_key: bytes, *, now: datetime) -> Enrollment:
+        """Use a token up by one and register the worker, in one transaction.
+
+        The same key and name again is the same worker.
+        """
+
+        def work(session: Session) -> WorkerRow:
+            token = session.scalar(
+                select(EnrollTokenRow).where(EnrollTokenRow.secret_hash == secret_hash).with_for_update()
+            )
+            if token is None:
+                raise EnrollmentRefusedError(
+                    Code.ENROLLMENT_REFUSED, f"this enrolment token is unknown; {_ASK_FOR_A_NEW_ONE}"
+                )
+            known = _known(session, name, public_key)
+            if known is not None and known.enroll_token_id == token.id and known.public_key == public_key:
+                return known
+            _check(token, name, now)
+            token.uses_left -= 1
+            row = _register(session, known, name, public_key, token.queues, token.team_name, token.id, now)
+            if token.disconnect_grace is not None:
+                row.disconnect_grace = token.disconnect_grace
+            return row
+
+        return self._enroll(work)
+
+    def enroll_trusted(self, name: str, public_key: bytes, queues: Sequence[str], *, now: datetime) -> Enrollment:
+        """Register a worker that proved to know the shared secret."""
+
+        def work(session: Session) -> WorkerRow:
+            if not queues:
+                raise EnrollmentRefusedError(Code.NO_QUEUES, "say which queues the worker is to serve, with -q")
+            known = _known(session, name, public_key)
+            return _register(session, known, name, public_key, queues, None, None, now)
+
+        return self._enroll(work)
+
+    def revoke_worker(self, name: str, *, now: datetime) -> bool:
+        """Revoke a worker's key at once; False if there is no worker of that name.
+
+        Its jobs are not waited for: those it has not accepted go back into the queue, the others are lost. What people
+        wanted of it is refused: it is not for the machine that may enrol under its name next.
+        """
+
+        def work(session: Session) -> bool:
+            row = session.scalar(select(WorkerRow).where(WorkerRow.name == name).with_for_update())
+            if row is None:
+                return False
+            if row.revoked_at is None:
+                row.revoked_at = row.changed_at = now
+                row.state, row.asked_state = WorkerState.OFFLINE, None
+                row.maintenance_comment, row.maintenance_cause = "", None
+                _refuse_orders(session, row.id, now)
+            _take_jobs_back(session, row.id, now)
+            return True
+
+        return self._transactions.write(work)
+
+    def _enroll(self, work: Callable[[Session], WorkerRow]) -> Enrollment:
+        def enroll(session: Session) -> Enrollment:
+            row = work(session)
+            session.flush()
+            return Enrollment(worker=to_worker(row))
+
+        try:
+            try:
+                return self._transactions.write(enroll)
+            except IntegrityError:
+                # Somebody registered the same name at the same moment; now the row is there to be seen.
+                return self._transactions.write(enroll)
+        except EnrollmentRefusedError as refusal:
+            return Enrollment(worker=None, code=refusal.code, detail=refusal.detail)
+
+
+def _known(session: Session, name: str, public_key: bytes) -> WorkerRow | None:
+    """Give the worker of that name, if this key may go on under it.
+
+    :raises EnrollmentRefusedError: the name is another's, or the key was revoked.
+    """
+    row = session.scalar(select(WorkerRow).where(WorkerRow.name == name).with_for_update())
+    if row is None:
+        return None
+    if row.public_key == public_key and row.revoked_at is not None:
+        raise EnrollmentRefusedError(
+            Code.REVOKED, f"the key of worker '{name}' was revoked; delete the worker's state folder and enrol it anew"
+        )
+    if row.public_key != public_key and row.revoked_at is None:
+        raise EnrollmentRefusedError(
+            Code.NAME_TAKEN,
+            f"there is a worker '{name}' with another key; choose another name with --name, or revoke the old worker "
+            f"first: airflow edge revoke-worker {name}",
+        )
+    return row
+
+
+def _check(token: EnrollTokenRow, name: str, now: datetime) -> None:
+    if token.revoked_at is not None:
+        problem = f"was revoked at {token.revoked_at:%Y-%m-%d %H:%M:%S} UTC"
+    elif token.expires_at <= now:
+        problem = f"expired at {token.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+    elif token.uses_left <= 0:
+        problem = "has been used up"
+    elif token.name_pattern is not None and not fnmatchcase(name, token.name_pattern):
+        raise EnrollmentRefusedError(
+            Code.ENROLLMENT_REFUSED,
+            f"this enrolment token is for workers named like '{token.name_pattern}', not '{name}'; choose a name with "
+            "--name",
+        )
+    else:
+        return
+    raise EnrollmentRefusedError(Code.ENROLLMENT_REFUSED, f"this enrolment token {problem}; {_ASK_FOR_A_NEW_ONE}")
+
+
+def _register(
+    session: Session,
+    row: WorkerRow | None,
+    name: str,
+    public_key: bytes,
+    queues: Sequence[str],
+    team_name: str | None,
+    token_id: UUID | None,
+    now: datetime,
+) -> WorkerRow:
+    if row is None:
+        row = WorkerRow(id=uuid4(), name=name, concurrency=0, system={})
+        session.add(row)
+    if row.public_key != public_key:
+        row.public_key = public_key
+        row.state = WorkerState.OFFLINE
+        row.enrolled_at = now
+        row.last_seen_at = row.revoked_at = row.link_id = row.boot_id = row.disconnect_grace = None
+    row.queues = list(queues)
+    row.added_queues = None
+    row.team_name = team_name
+    row.enroll_token_id = token_id
+    row.changed_at = now
+    return row
+
+
+def _refuse_orders(session: Session, worker_id: UUID, now: datetime) -> None:
+    session.execute(
+        update(WorkerOrderRow)
+        .where(WorkerOrderRow.worker_id == worker_id, WorkerOrderRow.state == OrderState.WAITING)
+        .values(state=OrderState.REFUSED, detail="the worker was revoked", finished_at=now)
+    )
+
+
+def _take_jobs_back(session: Session, worker_id: UUID, now: datetime) -> None:
+    this_workers = update(JobRow).where(JobRow.worker_id == worker_id)
+    session.execute(
+        this_workers.where(JobRow.state == JobState.LEASED).values(
+            state=next_job_state(JobState.LEASED, JobEvent.EXPIRE), lease_until=None
+        )
+    )
+    session.execute(
+        this_workers.where(JobRow.state == JobState.RUNNING).values(
+            state=next_job_state(JobState.RUNNING, JobEvent.LOSE), reason="its worker was revoked", ended_at=now
+        )
+    )
+
+
+def _to_token(row: EnrollTokenRow) -> EnrollToken:
+    return EnrollToken(
+        id=row.id,
+        queues=tuple(row.queues),
+        team_name=row.team_name,
+        name_pattern=row.name_pattern,
+        disconnect_grace=to_duration(row.disconnect_grace),
+        uses_left=row.uses_left,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        created_by=row.created_by,
+        revoked_at=row.revoked_at,
+    )

@@ -1,0 +1,44 @@
+"""Signed requests that were accepted, so that none is twice, at whichever API server: `dispatch.ports.Nonces`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from airflow_edge.rules.model import Nonce
+from airflow_edge.store.tables import NonceRow
+from airflow_edge.store.transactions import Transactions, changed_rows
+
+
+class NonceBook:
+    """Ids of signed requests, kept until they expire."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def use_nonces(self, nonces: Sequence[Nonce]) -> list[bool]:
+        """Note that these ids were used; False for each that had been used before."""
+        rows = [{"digest": _digest(nonce), "expires_at": nonce.expires_at} for nonce in nonces]
+        try:
+            self._transactions.write(lambda session: session.execute(insert(NonceRow), rows))
+        except IntegrityError:
+            # Hardly ever: somebody sends again what was said before.
+            return [False] if len(nonces) == 1 else [self.use_nonces([nonce])[0] for nonce in nonces]
+        return [True] * len(nonces)
+
+    def forget_nonces(self, *, now: datetime) -> int:
+        """Forget the ids that are too old to be accepted anyway; say how many."""
+
+        def work(session: Session) -> int:
+            return changed_rows(session.execute(delete(NonceRow).where(NonceRow.expires_at < now)))
+
+        return self._transactions.write(work)
+
+
+def _digest(nonce: Nonce) -> str:
+    return hashlib.sha256(f"{nonce.subject}\n{nonce.jti}".encode()).hexdigest()

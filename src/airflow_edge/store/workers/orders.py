@@ -1,0 +1,182 @@
+"""What people want of workers: `dispatch.ports.WorkerOrders`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Final
+from uuid import UUID, uuid4
+
+from sqlalchemy import Select, delete, select, update
+from sqlalchemy.orm import Session
+
+from airflow_edge.protocol.errors import IllegalTransitionError
+from airflow_edge.protocol.messages import OrderKind
+from airflow_edge.protocol.states import MAINTENANCE, WorkerState
+from airflow_edge.rules.model import Order, OrderState
+from airflow_edge.rules.orders import RIVALS, Wish, effect
+from airflow_edge.store.tables import WorkerOrderRow, WorkerRow
+from airflow_edge.store.transactions import Transactions
+
+
+class OrderBook:
+    """Orders to workers, and what became of them."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def give_order(self, worker_id: UUID, wish: Wish, *, by: str, now: datetime) -> Order | None:
+        """Write an order down, and what it makes of the worker's state; None if there is no such worker.
+
+        :raises IllegalTransitionError: it is not possible in the worker's state; nothing is changed.
+        """
+
+        def work(session: Session) -> Order | None:
+            row = _locked(session, worker_id)
+            if row is None:
+                return None
+            after = effect(row.state, wish.kind, revoked=row.revoked_at is not None)
+            if wish.kind == "rename" and _is_taken(session, wish.text, worker_id):
+                raise IllegalTransitionError(_TAKEN.format(wish.text))
+            row.state, row.asked_state = after.state, after.asked_state or row.asked_state
+            if wish.kind in {"maintenance", "maintenance comment"}:
+                row.maintenance_comment = wish.text
+            elif row.state is WorkerState.OFFLINE:
+                row.maintenance_comment, row.maintenance_cause = "", None
+            if wish.kind == "maintenance":
+                row.maintenance_cause = "admin"
+            row.changed_at = now
+            session.execute(
+                update(WorkerOrderRow)
+                .where(
+                    WorkerOrderRow.worker_id == worker_id,
+                    WorkerOrderRow.state == OrderState.WAITING,
+                    WorkerOrderRow.kind.in_(RIVALS[wish.kind]),
+                )
+                .values(state=OrderState.SUPERSEDED, detail=f"then came: {wish.kind}", finished_at=now)
+            )
+            order = WorkerOrderRow(
+                id=uuid4(),
+                worker_id=worker_id,
+                kind=wish.kind,
+                text=wish.text,
+                number=wish.number,
+                asked_by=by,
+                asked_at=now,
+                state=OrderState.WAITING,
+                detail="",
+            )
+            session.add(order)
+            session.flush()
+            return _to_order(order)
+
+        return self._transactions.write(work)
+
+    def waiting_orders(self, worker_ids: Collection[UUID]) -> list[Order]:
+        """Give the orders that these workers have not answered, in the order in which they were given."""
+        return self._orders(
+            select(WorkerOrderRow)
+            .where(WorkerOrderRow.state == OrderState.WAITING, WorkerOrderRow.worker_id.in_(worker_ids))
+            .order_by(WorkerOrderRow.asked_at, WorkerOrderRow.id)
+        )
+
+    def obeyed(
+        self, worker_id: UUID, order_id: UUID, state: WorkerState, *, done: bool, detail: str, now: datetime
+    ) -> bool:
+        """Note a worker's answer and its state from then on; False if nobody waits for it any more."""
+
+        def work(session: Session) -> bool:
+            row = _locked(session, worker_id)
+            order = session.scalar(
+                select(WorkerOrderRow)
+                .where(
+                    WorkerOrderRow.id == order_id,
+                    WorkerOrderRow.worker_id == worker_id,
+                    WorkerOrderRow.state == OrderState.WAITING,
+                )
+                .with_for_update()
+            )
+            if row is None or order is None:
+                return False
+            taken = order.kind == "rename" and _is_taken(session, order.text, worker_id)
+            done_here = done and not taken
+            order.state = OrderState.DONE if done_here else OrderState.REFUSED
+            order.detail = _TAKEN.format(order.text) if taken else detail
+            order.finished_at = now
+            if done_here and order.kind == "rename":
+                row.name = order.text
+                row.changed_at = now
+            if done_here and order.kind == "concurrency" and order.number:
+                row.concurrency = order.number
+            if order.kind in _ASKING:
+                row.asked_state = None
+                row.state = state
+                row.changed_at = now
+            if order.kind == ("exit maintenance" if done else "maintenance") and state not in MAINTENANCE:
+                row.maintenance_comment, row.maintenance_cause = "", None
+            return True
+
+        return self._transactions.write(work)
+
+    def order(self, order_id: UUID) -> Order | None:
+        """Give an order by its id."""
+        return next(iter(self._orders(select(WorkerOrderRow).where(WorkerOrderRow.id == order_id))), None)
+
+    def orders(self, worker_id: UUID, *, limit: int) -> list[Order]:
+        """Give the orders to a worker, newest first, at most `limit`."""
+        return self._orders(
+            select(WorkerOrderRow)
+            .where(WorkerOrderRow.worker_id == worker_id)
+            .order_by(WorkerOrderRow.asked_at.desc(), WorkerOrderRow.id)
+            .limit(limit)
+        )
+
+    def purge_orders(self, *, before: datetime, limit: int) -> int:
+        """Delete answered orders that were given before then, at most `limit`; say how many."""
+
+        def work(session: Session) -> int:
+            ids = list(
+                session.scalars(
+                    select(WorkerOrderRow.id)
+                    .where(WorkerOrderRow.asked_at < before, WorkerOrderRow.state != OrderState.WAITING)
+                    .limit(limit)
+                    .with_for_update(skip_locked=True)
+                )
+            )
+            session.execute(delete(WorkerOrderRow).where(WorkerOrderRow.id.in_(ids)))
+            return len(ids)
+
+        return self._transactions.write(work)
+
+    def _orders(self, query: Select[WorkerOrderRow]) -> list[Order]:
+        return self._transactions.read(lambda session: [_to_order(row) for row in session.scalars(query)])
+
+
+_ASKING: frozenset[OrderKind] = frozenset({"maintenance", "exit maintenance", "shutdown"})
+"""Those that give the worker a state until it has answered."""
+
+
+_TAKEN: Final = "'rename' is not possible: another worker is called '{}'; choose another name, or remove that one"
+
+
+def _is_taken(session: Session, name: str, worker_id: UUID) -> bool:
+    return session.scalar(select(WorkerRow.id).where(WorkerRow.name == name, WorkerRow.id != worker_id)) is not None
+
+
+def _locked(session: Session, worker_id: UUID) -> WorkerRow | None:
+    return session.scalar(select(WorkerRow).where(WorkerRow.id == worker_id).with_for_update())
+
+
+def _to_order(row: WorkerOrderRow) -> Order:
+    return Order(
+        id=row.id,
+        worker_id=row.worker_id,
+        kind=row.kind,
+        text=row.text,
+        number=row.number,
+        asked_by=row.asked_by,
+        asked_at=row.asked_at,
+        state=row.state,
+        detail=row.detail,
+        finished_at=row.finished_at,
+    )

@@ -1,0 +1,196 @@
+"""The workers' own logs, bounded: `dispatch.ports.WorkerLogs`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.messages import WorkerLog
+from airflow_edge.protocol.worker_log import unpack
+from airflow_edge.rules.model import LogRequest, WorkerLogBatch
+from airflow_edge.store.tables import WorkerLogRow, WorkerRow
+from airflow_edge.store.transactions import Transactions, changed_rows
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+ROW_COST = 256
+"""Bytes that a batch counts for beside its data, so that many small ones are not for free."""
+BATCHES_AT_ONCE = 100
+KEPT_OF_QUOTA = 0.75
+"""What is left when the quota was passed: not every batch shall cost a deletion."""
+
+
+class WorkerLogShelf:
+    """The workers' own logs."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def append_worker_log(self, worker_id: UUID, batch: WorkerLog, *, quota: int, now: datetime) -> bool:
+        """Keep a batch, and delete the worker's oldest ones where that is more than `quota` bytes.
+
+        False if it is none, is more than the quota by itself, or if this worker is not known.
+        """
+        cost = len(batch.data) + ROW_COST
+        if cost > quota or not _is_sound(batch):
+            return False
+
+        def work(session: Session) -> bool:
+            if session.scalar(select(WorkerRow.id).where(WorkerRow.id == worker_id)) is None:
+                return False
+            last, size = session.execute(
+                select(func.max(WorkerLogRow.number), func.coalesce(func.sum(WorkerLogRow.size), 0)).where(
+                    WorkerLogRow.worker_id == worker_id
+                )
+            ).one()
+            if size + cost > quota:
+                _make_room(session, worker_id, int(quota * KEPT_OF_QUOTA) - cost)
+            session.add(
+                WorkerLogRow(
+                    worker_id=worker_id,
+                    # Numbers go on rising when all batches were deleted.
+                    number=max((last or 0) + 1, int(now.timestamp() * 1_000_000)),
+                    received_at=now,
+                    run=batch.run,
+                    first=batch.first,
+                    answers=batch.answers,
+                    size=cost,
+                    data=batch.data,
+                )
+            )
+            return True
+
+        try:
+            return self._transactions.write(work)
+        except IntegrityError:
+            # An older link of the same worker was faster.
+            return False
+
+    def read_worker_log(self, worker_id: UUID, *, after: int = 0) -> list[WorkerLogBatch]:
+        """Give the batches with higher numbers than `after`, oldest first, at most some at once."""
+        query = (
+            select(WorkerLogRow)
+            .where(WorkerLogRow.worker_id == worker_id, WorkerLogRow.number > after)
+            .order_by(WorkerLogRow.number)
+            .limit(BATCHES_AT_ONCE)
+        )
+        return self._transactions.read(lambda session: [_to_batch(row) for row in session.scalars(query)])
+
+    def last_worker_log(self, worker_id: UUID) -> int:
+        """Give the number of the newest batch, 0 if there is none."""
+        query = select(func.max(WorkerLogRow.number)).where(WorkerLogRow.worker_id == worker_id)
+        return self._transactions.read(lambda session: session.scalar(query)) or 0
+
+    def want_worker_log(self, worker_id: UUID, request: LogRequest, *, now: datetime) -> LogRequest:
+        """Ask a worker for its own log; give what it is asked for with the requests of others that last.
+
+        A request without past records only prolongs one that lasts.
+        """
+
+        def work(session: Session) -> LogRequest:
+            worker = session.scalar(select(WorkerRow).where(WorkerRow.id == worker_id).with_for_update())
+            if worker is None:
+                return request
+            current = None if worker.log_request is None else to_request(worker.log_request)
+            wanted = request if current is None or current.until <= now else _joined(current, request)
+            worker.log_request = {
+                "id": wanted.id,
+                "until": wanted.until.timestamp(),
+                "level": wanted.level,
+                "lines": wanted.lines,
+            }
+            worker.changed_at = now
+            return wanted
+
+        return self._transactions.write(work)
+
+    def purge_worker_logs(self, *, before: datetime, limit: int) -> int:
+        """Delete batches that came before then, at most `limit`; say how many."""
+
+        def work(session: Session) -> int:
+            oldest = (
+                select(WorkerLogRow.worker_id, WorkerLogRow.number)
+                .where(WorkerLogRow.received_at < before)
+                .order_by(WorkerLogRow.received_at)
+                .limit(limit)
+                .subquery()
+            )
+            up_to = select(oldest.c.worker_id, func.max(oldest.c.number)).group_by(oldest.c.worker_id)
+            return sum(
+                changed_rows(
+                    session.execute(
+                        delete(WorkerLogRow).where(WorkerLogRow.worker_id == worker_id, WorkerLogRow.number <= number)
+                    )
+                )
+                for worker_id, number in session.execute(up_to).all()
+            )
+
+        return self._transactions.write(work)
+
+
+def to_request(stored: Mapping[str, Any]) -> LogRequest:
+    """Give the request that a worker's row holds."""
+    return LogRequest(
+        id=stored["id"],
+        until=datetime.fromtimestamp(stored["until"], UTC),
+        level=stored["level"],
+        lines=stored["lines"],
+    )
+
+
+def _joined(current: LogRequest, request: LogRequest) -> LogRequest:
+    newest = request if request.lines else current
+    return LogRequest(
+        id=newest.id,
+        until=max(current.until, request.until),
+        level=min(current.level, request.level),
+        lines=newest.lines,
+    )
+
+
+def _make_room(session: Session, worker_id: UUID, size: int) -> None:
+    """Delete the oldest batches until the others count for no more than `size` bytes."""
+    query = (
+        select(WorkerLogRow.number, WorkerLogRow.size)
+        .where(WorkerLogRow.worker_id == worker_id)
+        .order_by(WorkerLogRow.number.desc())
+    )
+    for number, cost in session.execute(query).all():
+        size -= cost
+        if size < 0:
+            session.execute(
+                delete(WorkerLogRow).where(WorkerLogRow.worker_id == worker_id, WorkerLogRow.number <= number)
+            )
+            return
+
+
+def _is_sound(batch: WorkerLog) -> bool:
+    """Whether it is what it says it is, in one frame: reading it cannot unpack more than is said."""
+    unpacker = zstd.ZstdDecompressor()
+    try:
+        plain = unpacker.decompress(batch.data, max_length=batch.size + 1)
+        unpack(plain)
+    except (zstd.ZstdError, RemoteProtocolError):
+        return False
+    return len(plain) == batch.size and unpacker.eof and not unpacker.unused_data
+
+
+def _to_batch(row: WorkerLogRow) -> WorkerLogBatch:
+    return WorkerLogBatch(
+        number=row.number,
+        run=row.run,
+        first=row.first,
+        answers=row.answers,
+        records=unpack(zstd.decompress(row.data)),
+    )

@@ -1,0 +1,283 @@
+"""Enrolled workers: `dispatch.ports.WorkerRegistry`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy.orm import Session, load_only
+
+from airflow_edge.protocol.messages import MaintenanceCause
+from airflow_edge.protocol.states import JOB_HELD, OFFLINE_AS, WORKER_TRANSITIONS, WorkerEvent, WorkerState
+from airflow_edge.rules.liveness import Patience
+from airflow_edge.rules.model import LinkFacts, OrderState, Worker
+from airflow_edge.rules.orders import ASKED_STATES
+from airflow_edge.store.tables import JobRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
+from airflow_edge.store.transactions import Transactions
+from airflow_edge.store.workers.worker_logs import to_request
+
+_REMOVABLE: Final = frozenset({WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE})
+_MAY_FALL_SILENT = frozenset(state for state, steps in WORKER_TRANSITIONS.items() if WorkerEvent.SILENT in steps)
+
+
+class Workers:
+    """Enrolled workers."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def worker(self, worker_id: UUID) -> Worker | None:
+        """Give a worker by its id."""
+        return next(iter(self._workers(select(WorkerRow).where(WorkerRow.id == worker_id))), None)
+
+    def worker_named(self, name: str) -> Worker | None:
+        """Give a worker by its name."""
+        return next(iter(self._workers(select(WorkerRow).where(WorkerRow.name == name))), None)
+
+    def workers(self) -> list[Worker]:
+        """Give all workers, by name."""
+        return self._workers(select(WorkerRow).order_by(WorkerRow.name))
+
+    def workers_with(self, worker_ids: Collection[UUID]) -> list[Worker]:
+        """Give the workers with these ids, those there are."""
+        return self._workers(select(WorkerRow).where(WorkerRow.id.in_(worker_ids)))
+
+    def link(self, links: Mapping[UUID, LinkFacts], *, now: datetime) -> dict[UUID, UUID | None]:
+        """Note new links by worker; each replaces any other of its worker. Gives those that were noted before them."""
+        # In one order everywhere, so that two gateways do not wait for each other.
+        these = select(WorkerRow).where(WorkerRow.id.in_(links)).order_by(WorkerRow.id).with_for_update()
+
+        def work(session: Session) -> dict[UUID, UUID | None]:
+            before = {}
+            for row in session.scalars(these):
+                before[row.id] = row.link_id
+                facts = links[row.id]
+                row.link_id = facts.link_id
+                row.gateway_id = facts.gateway_id
+                row.transport = facts.transport
+                row.boot_id = facts.boot_id
+                row.agent_version = facts.agent_version
+                row.airflow_version = facts.airflow_version
+                row.version_refused = facts.version_refused
+                row.version_warning = facts.version_warning
+                row.concurrency = facts.concurrency
+                row.asked_queues = None if facts.asked_queues is None else list(facts.asked_queues)
+                row.state = row.asked_state or facts.state
+                row.last_seen_at = now
+                row.changed_at = now
+            return before
+
+        return self._transactions.write(work)
+
+    def unlink(self, worker_id: UUID, link_id: UUID, state: WorkerState, *, now: datetime) -> None:
+        """Note that this link is over, unless a newer one has replaced it.
+
+        A worker that has gone in good order has done what a shutdown asks for, and will be in maintenance when it
+        comes back if it was asked to.
+        """
+
+        def work(session: Session) -> None:
+            row = session.scalar(
+                select(WorkerRow).where(WorkerRow.id == worker_id, WorkerRow.link_id == link_id).with_for_update()
+            )
+            if row is None:
+                return
+            row.link_id = None
+            row.changed_at = now
+            if state is WorkerState.UNKNOWN:
+                row.state = row.asked_state or state
+                return
+            if row.asked_state is WorkerState.SHUTDOWN_REQUEST:
+                _note_shutdown(session, row, now)
+            row.state = OFFLINE_AS[row.asked_state or state]
+            if row.state is WorkerState.OFFLINE:
+                row.maintenance_comment, row.maintenance_cause = "", None
+
+        self._transactions.write(work)
+
+    def seen(
+        self,
+        states: Mapping[UUID, WorkerState],
+        systems: Mapping[UUID, Mapping[str, object]],
+        comments: Mapping[UUID, str] | None = None,
+        causes: Mapping[UUID, MaintenanceCause] | None = None,
+        *,
+        now: datetime,
+    ) -> list[UUID]:
+        """Note in one transaction that these workers are linked and what they do.
+
+        Gives those that may not be: they were revoked, or removed.
+        """
+        if not states:
+            return []
+        these = select(WorkerRow).where(WorkerRow.id.in_(states), WorkerRow.revoked_at.is_(None))
+        locked = these.options(load_only(WorkerRow.id, WorkerRow.asked_state)).order_by(WorkerRow.id).with_for_update()
+
+        def work(session: Session) -> list[UUID]:
+            unwanted = set(states)
+            for row in session.scalars(locked):
+                unwanted.remove(row.id)
+                row.state = row.asked_state or states[row.id]
+                row.last_seen_at = now
+                if comments is not None and row.asked_state is None:
+                    row.maintenance_comment = comments.get(row.id, "")
+                    row.maintenance_cause = (causes or {}).get(row.id)
+                if row.id in systems:
+                    row.system = _storable(systems[row.id])
+            return sorted(unwanted)
+
+        return self._transactions.write(work)
+
+    def set_disconnect_grace(self, names: Collection[str], grace: timedelta | None) -> list[str]:
+        """Give workers a grace of their own, or none; if some do not exist, change nothing and give their names."""
+
+        def work(session: Session) -> list[str]:
+            known = set(session.scalars(select(WorkerRow.name).where(WorkerRow.name.in_(names))))
+            unknown = [name for name in names if name not in known]
+            if not unknown:
+                session.execute(
+                    update(WorkerRow).where(WorkerRow.name.in_(names)).values(disconnect_grace=to_seconds(grace))
+                )
+            return unknown
+
+        return self._transactions.write(work)
+
+    def mark_silent(self, patience: Patience, *, now: datetime) -> list[UUID]:
+        """Set workers that should be linked and were not seen to unknown; give their ids."""
+        silent = (
+            WorkerRow.state.in_(_MAY_FALL_SILENT),
+            WorkerRow.revoked_at.is_(None),
+            WorkerRow.last_seen_at < patience.silent_before(now),
+        )
+
+        def find(session: Session) -> list[UUID]:
+            return list(session.scalars(select(WorkerRow.id).where(*silent).order_by(WorkerRow.id).with_for_update()))
+
+        def work(session: Session) -> list[UUID]:
+            ids = find(session)
+            session.execute(update(WorkerRow).where(WorkerRow.id.in_(ids)).values(state=WorkerState.UNKNOWN))
+            return ids
+
+        return self._transactions.write(work) if self._transactions.read(find) else []
+
+    def changed_since(self, since: datetime) -> list[Worker]:
+        """Give the workers that an admin, or another link, has changed since then.
+
+        The times are those of the processes that made the changes: ask with an overlap.
+        """
+        return self._workers(select(WorkerRow).where(WorkerRow.changed_at >= since))
+
+    def change_queues(
+        self, worker_id: UUID, *, add: Collection[str] = (), remove: Collection[str] = (), now: datetime
+    ) -> Worker | None:
+        """Let a worker serve more queues, or not serve some any more; None if there is no such worker.
+
+        It keeps at least one: if none would be left, nothing is changed, and the worker given has no queues.
+        """
+
+        def work(session: Session) -> Worker | None:
+            row = session.scalar(select(WorkerRow).where(WorkerRow.id == worker_id).with_for_update())
+            if row is None:
+                return None
+            queues = _changed(row.queues, add, remove)
+            if queues:
+                row.queues = queues
+                row.added_queues = _changed(row.added_queues or [], add, remove)
+                row.changed_at = now
+            return replace(to_worker(row), queues=tuple(queues))
+
+        return self._transactions.write(work)
+
+    def remove_worker(self, worker_id: UUID, *, now: datetime) -> str:
+        """Forget a worker that is offline or revoked and has no job; give the reason why not, if there is one."""
+
+        def work(session: Session) -> str:
+            row = session.scalar(select(WorkerRow).where(WorkerRow.id == worker_id).with_for_update())
+            if row is None:
+                return ""
+            if row.revoked_at is None and row.state not in _REMOVABLE:
+                return f"it is {row.state}; shut it down first, or revoke it: airflow edge revoke-worker {row.name}"
+            held = select(func.count()).where(JobRow.worker_id == worker_id, JobRow.state.in_(JOB_HELD))
+            if jobs := session.scalar(held):
+                return (
+                    f"{jobs} of its jobs have not ended; wait until its grace is over, or give them up: "
+                    f"airflow edge revoke-worker {row.name}"
+                )
+            session.execute(delete(WorkerOrderRow).where(WorkerOrderRow.worker_id == worker_id))
+            session.execute(delete(WorkerMetricRow).where(WorkerMetricRow.worker_id == worker_id))
+            session.delete(row)
+            return ""
+
+        return self._transactions.write(work)
+
+    def _workers(self, query: Select[WorkerRow]) -> list[Worker]:
+        return self._transactions.read(lambda session: [to_worker(row) for row in session.scalars(query)])
+
+
+def _changed(queues: Iterable[str], add: Iterable[str], remove: Collection[str]) -> list[str]:
+    return [queue for queue in dict.fromkeys([*queues, *add]) if queue not in remove]
+
+
+def to_worker(row: WorkerRow) -> Worker:
+    """Give the worker that the row holds."""
+    return Worker(
+        id=row.id,
+        name=row.name,
+        public_key=row.public_key,
+        queues=tuple(row.queues),
+        asked_queues=None if row.asked_queues is None else tuple(row.asked_queues),
+        added_queues=tuple(row.added_queues or ()),
+        team_name=row.team_name,
+        state=row.state,
+        concurrency=row.concurrency,
+        enrolled_at=row.enrolled_at,
+        last_seen_at=row.last_seen_at,
+        revoked_at=row.revoked_at,
+        boot_id=row.boot_id,
+        link_id=row.link_id,
+        transport=row.transport,
+        agent_version=row.agent_version,
+        airflow_version=row.airflow_version,
+        asked_state=row.asked_state,
+        maintenance_comment=row.maintenance_comment,
+        maintenance_cause=row.maintenance_cause,
+        version_refused=row.version_refused,
+        version_warning=row.version_warning,
+        system=row.system,
+        disconnect_grace=to_duration(row.disconnect_grace),
+        log_request=None if row.log_request is None else to_request(row.log_request),
+    )
+
+
+def to_duration(seconds: int | None) -> timedelta | None:
+    """Give the duration that a column holds."""
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+def to_seconds(duration: timedelta | None) -> int | None:
+    """Give what a column holds of a duration: whole seconds."""
+    return None if duration is None else round(duration.total_seconds())
+
+
+def _note_shutdown(session: Session, row: WorkerRow, now: datetime) -> None:
+    """Count an order to shut down as done; what was asked before it goes on waiting."""
+    waiting = (WorkerOrderRow.worker_id == row.id, WorkerOrderRow.state == OrderState.WAITING)
+    session.execute(
+        update(WorkerOrderRow)
+        .where(*waiting, WorkerOrderRow.kind == "shutdown")
+        .values(state=OrderState.DONE, finished_at=now)
+    )
+    left = session.scalar(select(WorkerOrderRow.kind).where(*waiting, WorkerOrderRow.kind.in_(ASKED_STATES)))
+    row.asked_state = ASKED_STATES[left] if left else None
+
+
+def _storable(system: Mapping[str, object]) -> dict[str, object]:
+    """Leave out what is not JSON: a site may say anything."""
+    return {
+        name: value for name, value in system.items() if not (isinstance(value, float) and not math.isfinite(value))
+    }

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from airflow_edge.agent.core.job import Job
+from airflow_edge.agent.journal import task_names
+from airflow_edge.agent.journal.job_folders import JobFolders
+from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.local import LOG_FILE, JobFile
+
+KEY = AssignmentKey("00000000-0000-4000-8000-000000000001", 7)
+JOB = Job(key=KEY, kind="task", slots=1, phase="running")
+BARE = {"job_id": KEY.job_id, "assignment": 7, "phase": "running", "kind": "task"}
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> JobFolders:
+    return JobFolders(tmp_path / "jobs")
+
+
+def write(folders: JobFolders, workload: str) -> None:
+    folders.write(
+        JobFile(
+            job_id=KEY.job_id,
+            assignment=KEY.assignment,
+            kind="task",
+            worker_name="site",
+            workload=workload,
+            api_socket="/agent.sock",
+            secret="s",
+            log_path="/task.log",
+        )
+    )
+
+
+def test_a_task_is_named_as_airflow_names_it(folders: JobFolders) -> None:
+    ids = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": 3, "try_number": 2}
+    write(folders, json.dumps({"ti": {**ids, "pool_slots": 1}, "dag_rel_path": "d.py"}))
+    described = task_names.describe(JOB, folders)
+    since = datetime.fromisoformat(described.pop("since"))
+    assert described == {**BARE, **ids}
+    assert datetime.now(UTC) - since < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("workload", ['{"callback": {}}', "not JSON", '{"ti": 7}'])
+def test_what_is_no_task_or_cannot_be_read_is_shown_all_the_same(folders: JobFolders, workload: str) -> None:
+    write(folders, workload)
+    described = task_names.describe(JOB, folders)
+    assert described.pop("since")
+    assert described == BARE
+
+
+def test_a_job_without_a_folder_is_shown_all_the_same(folders: JobFolders) -> None:
+    assert task_names.describe(JOB, folders) == {**BARE, "since": None}
+
+
+def test_a_line_is_added_to_a_log_only_where_there_is_one(folders: JobFolders) -> None:
+    write(folders, "{}")
+    log = folders.folder(KEY) / LOG_FILE
+    folders.note(KEY, b"lost\n")
+    assert not log.exists()
+    log.write_bytes(b"first\n")
+    folders.note(KEY, b"second\n")
+    assert log.read_bytes() == b"first\nsecond\n"

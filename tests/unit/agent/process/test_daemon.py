@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from airflow_edge.agent.errors import AgentError, AlreadyRunningError
+from airflow_edge.agent.process.daemon import PidFile
+
+
+def test_it_holds_the_pid_while_it_is_held(tmp_path):
+    path = tmp_path / "agent.pid"
+    with PidFile(path):
+        assert path.read_text() == f"{os.getpid()}\n"
+    assert not path.exists()
+
+
+def test_a_second_one_is_refused_and_the_pid_named(tmp_path):
+    path = tmp_path / "agent.pid"
+    with PidFile(path):
+        with pytest.raises(AlreadyRunningError, match=rf"pid {os.getpid()}.*airflow-edge stop"), PidFile(path):
+            pass
+        assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_a_dead_workers_file_does_not_count(tmp_path):
+    path = tmp_path / "agent.pid"
+    path.write_text("1\n")
+    with PidFile(path):
+        assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_a_file_that_goes_away_while_it_is_locked_is_made_anew(tmp_path, monkeypatch):
+    path = tmp_path / "agent.pid"
+    real_open = os.open
+    opened: list[int] = []
+
+    def open_and_lose_once(name, *args):
+        descriptor = real_open(name, *args)
+        if not opened:
+            path.unlink()
+        opened.append(descriptor)
+        return descriptor
+
+    monkeypatch.setattr("os.open", open_and_lose_once)
+    with PidFile(path):
+        assert path.exists()
+    assert len(opened) == 2
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(AgentError, match="nowhere"), PidFile(tmp_path / "nowhere" / "agent.pid"):
+        pass
+
+
+DETACH = """
+import os, sys
+from pathlib import Path
+from airflow_edge.agent.process.daemon import PidFile, detach
+
+folder = Path(sys.argv[1])
+lock = PidFile(folder / "agent.pid")
+lock.acquire()
+pid = detach(umask=0o027, stdout=folder / "out", stderr=folder / "err")
+if pid:
+    print(pid)
+    sys.exit(0)
+lock.write()
+print("to stdout", flush=True)
+os.write(2, b"to stderr")
+(folder / "made").touch()
+facts = f"{os.getpid()} {os.getsid(0)} {os.getppid()} {os.getcwd()} {os.isatty(0)}"
+(folder / "facts.new").write_text(facts)
+(folder / "facts.new").rename(folder / "facts")
+sys.stdin.read()
+os.read(os.open(folder / "go", os.O_RDONLY), 1)
+"""
+
+
+def test_the_background_is_a_session_of_its_own_with_its_output_in_files(tmp_path):
+    os.mkfifo(tmp_path / "go")
+    (tmp_path / "out").write_text("earlier\n")
+    done = subprocess.run(
+        [sys.executable, "-c", DETACH, tmp_path], capture_output=True, text=True, timeout=30, check=True
+    )
+    # The child in the background waits at the pipe: opening our end waits until it has come that far.
+    with (tmp_path / "go").open("wb") as go:
+        pid, session, parent, folder, terminal = (tmp_path / "facts").read_text().split()
+        assert int(done.stdout) == int(pid)
+        assert session != pid
+        assert session not in {str(os.getsid(0)), str(os.getpid())}
+        assert parent != str(os.getpid())
+        assert folder == "/"
+        assert terminal == "False"
+        assert (tmp_path / "out").read_text() == "earlier\nto stdout\n"
+        assert (tmp_path / "err").read_text() == "to stderr"
+        assert (tmp_path / "made").stat().st_mode & 0o777 == 0o640
+        assert (tmp_path / "agent.pid").read_text() == f"{pid}\n"
+        with pytest.raises(AlreadyRunningError), PidFile(tmp_path / "agent.pid"):
+            pass
+        go.write(b"x")
+
+
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_forked(tmp_path):
+    from airflow_edge.agent.process.daemon import detach
+
+    with pytest.raises(AgentError, match="nowhere"):
+        detach(umask=0o022, stdout=tmp_path / "nowhere" / "out", stderr=None)

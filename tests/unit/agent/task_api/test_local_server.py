@@ -1,0 +1,124 @@
+"""Over a real socket: there is no other way to know what a client gets to see."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import stat
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from airflow_edge.agent.task_api.local_server import Handler, LocalServer, Request, Response
+
+Serve = Callable[[Handler], AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Serve:
+    @contextlib.asynccontextmanager
+    async def serve(handler: Handler) -> AsyncIterator[httpx.AsyncClient]:
+        path = tmp_path / "s.sock"
+        server = LocalServer(path, handler)
+        await server.start()
+        try:
+            transport = httpx.AsyncHTTPTransport(uds=str(path))
+            async with httpx.AsyncClient(transport=transport, base_url="http://edge", timeout=10) as client:
+                yield client
+        finally:
+            server.close()
+            assert not path.exists()
+
+    return serve
+
+
+async def echo(request: Request) -> Response:
+    headers = [("x-method", request.method), ("x-path", request.path), ("x-query", request.query)]
+    return Response(200, headers, request.body)
+
+
+async def test_requests_are_answered_one_after_the_other_on_a_connection(serve: Serve) -> None:
+    async with serve(echo) as client:
+        for size in (0, 10, 3_000_000):
+            body = b"x" * size
+            response = await client.put("/a%20b/c?d=e%26&f", content=body)
+            assert response.content == body
+            assert response.headers["x-method"] == "PUT"
+            assert (response.headers["x-path"], response.headers["x-query"]) == ("/a%20b/c", "d=e%26&f")
+
+
+async def test_a_head_has_no_body(serve: Serve) -> None:
+    async def count(request: Request) -> Response:
+        return Response(200, [("content-range", "map_indexes 3")])
+
+    async with serve(count) as client:
+        response = await client.head("/xcoms")
+        assert response.headers["content-range"] == "map_indexes 3"
+        assert (await client.head("/xcoms")).status_code == 200
+
+
+async def test_a_chunked_body_is_put_together(serve: Serve) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"one, "
+        yield b"two"
+
+    async with serve(echo) as client:
+        assert (await client.post("/", content=pieces())).content == b"one, two"
+
+
+async def test_a_handler_ends_when_its_caller_goes(serve: Serve) -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def hold(request: Request) -> Response:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError
+
+    async with serve(hold) as client:
+        call = asyncio.create_task(client.get("/"))
+        async with asyncio.timeout(5):
+            await began.wait()
+            call.cancel()
+            await ended.wait()
+
+
+async def test_a_fault_of_ours_is_a_500_and_the_next_call_is_served(serve: Serve) -> None:
+    async def stumble(request: Request) -> Response:
+        if request.path == "/bad":
+            raise ValueError("ours")
+        return Response(204)
+
+    async with serve(stumble) as client:
+        assert (await client.get("/bad")).status_code == 500
+        assert (await client.get("/good")).status_code == 204
+
+
+async def test_what_is_not_http_is_turned_away(serve: Serve, tmp_path: Path) -> None:
+    async with serve(echo):
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "s.sock")
+        writer.write(b"\x16\x03\x01 hello\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+
+
+async def test_calls_that_are_sent_at_once_are_answered_in_order(serve: Serve, tmp_path: Path) -> None:
+    async with serve(echo):
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "s.sock")
+        writer.write(b"".join(b"GET /%d HTTP/1.1\r\nhost: e\r\n\r\n" % number for number in range(3)))
+        async with asyncio.timeout(5):
+            for number in range(3):
+                assert b"x-path: /%d\r\n" % number in await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+
+async def test_the_socket_is_for_this_user_only(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "s.sock").touch()
+    async with serve(echo):
+        assert stat.S_IMODE((tmp_path / "s.sock").stat().st_mode) == 0o600

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_edge.cli.centre.advice import Facts, Gateway, Mark, findings, is_right, without_secrets
+
+
+def facts(**changes) -> Facts:
+    return Facts(
+        **{
+            "edge_version": "1.0",
+            "airflow_version": "3.3.2",
+            "edge3_installed": False,
+            "api_enabled": True,
+            "executors": ("airflow_edge.executor.EdgeExecutor",),
+            "logging_config_class": "airflow_edge.logs.LOGGING_CONFIG",
+            "remote_log_is_ours": True,
+            "handler_is_ours": True,
+            "tables": "current",
+            "database_error": "",
+            "base_url": "https://airflow.example.org",
+            "gateway": Gateway(outcome="healthy", version="1.0"),
+            "workers": 1,
+            "log_store": None,
+            "log_store_error": "",
+            **changes,
+        }
+    )
+
+
+def test_a_centre_that_is_right_gets_nothing_but_ok():
+    found = findings(facts(log_store="s3://logs"))
+    assert {finding.mark for finding in found} == {Mark.OK}
+    assert is_right(found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"airflow_version": "3.1.8"}, "Airflow 3.2 is the oldest supported"),
+        ({"edge3_installed": True}, "pip uninstall apache-airflow-providers-edge3"),
+        ({"tables": "missing"}, "airflow db migrate"),
+        ({"tables": "other"}, "airflow db migrate"),
+        ({"tables": None, "database_error": "OperationalError"}, "sql_alchemy_conn"),
+        ({"api_enabled": False}, "set [edge] api_enabled = True"),
+        ({"executors": ("airflow.executors.local_executor.LocalExecutor",)}, "airflow_edge.executor.EdgeExecutor"),
+        ({"remote_log_is_ours": False, "handler_is_ours": False}, "airflow_edge.logs.LOGGING_CONFIG"),
+        ({"log_store": "s3://logs", "log_store_error": "no such bucket"}, "no such bucket"),
+        ({"gateway": None, "base_url": ""}, "[api] base_url"),
+        ({"gateway": Gateway(outcome="healthy", version="0.9")}, "restart the API server"),
+        ({"gateway": Gateway(outcome="disabled")}, "set [edge] api_enabled = True"),
+        ({"gateway": Gateway(outcome="not ready", detail="the tables are missing")}, "the tables are missing"),
+        ({"gateway": Gateway(outcome="something else", detail="status 200: <html>")}, "airflow-edge[server]"),
+    ],
+)
+def test_what_is_wrong_is_said_with_what_to_do(changes, advice):
+    found = findings(facts(**changes))
+    (wrong,) = [finding for finding in found if finding.mark is Mark.WRONG]
+    assert advice in wrong.text
+    assert not is_right(found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({"handler_is_ours": False}, "EdgeTaskHandler"),
+        ({"base_url": "http://localhost:8080"}, "this machine only"),
+        ({"base_url": "http://airflow.example.org"}, "not encrypted"),
+        ({"gateway": Gateway(outcome="nothing", detail="refused")}, "refused"),
+        ({"workers": 0}, "airflow edge enroll-token create"),
+    ],
+)
+def test_what_may_be_meant_is_only_noted(changes, hint):
+    found = findings(facts(**changes))
+    (note,) = [finding for finding in found if finding.mark is Mark.NOTE]
+    assert hint in note.text
+    assert is_right(found)
+
+
+def test_an_executor_beside_others_is_enough():
+    executors = ("airflow.executors.local_executor.LocalExecutor", "airflow_edge.executor.EdgeExecutor")
+    assert is_right(findings(facts(executors=executors)))
+
+
+def test_no_secret_is_printed():
+    secret = "s3://key:pa55@host/logs?token=pa55#pa55"
+    found = findings(facts(log_store=secret, log_store_error="refused", base_url="https://u:pa55@host"))
+    assert not any("pa55" in finding.text for finding in found)
+    assert without_secrets(secret) == "s3://host/logs"

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_edge.rules.matching import match, order
+from airflow_edge.rules.model import Capacity, QueuedJob
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+TEAMS = st.sampled_from([None, "a", "b"])
+QUEUES = st.sampled_from(["plc", "lab", "gpu"])
+
+
+def job(
+    number: int, *, queue: str = "plc", team: str | None = None, slots: int = 1, weight: int = 1, age: int = 0
+) -> QueuedJob:
+    return QueuedJob(
+        id=UUID(int=number),
+        queue=queue,
+        team_name=team,
+        slots=slots,
+        priority_weight=weight,
+        queued_at=START - timedelta(seconds=age),
+        assignment=0,
+    )
+
+
+def worker(number: int, free: int, *queues: str, team: str | None = None) -> Capacity:
+    return Capacity(worker_id=UUID(int=number), queues=frozenset(queues or ("plc",)), team_name=team, free_slots=free)
+
+
+def pairs(jobs: list[QueuedJob], workers: list[Capacity]) -> list[tuple[int, int]]:
+    return [(matched.id.int, worker_id.int) for matched, worker_id in match(jobs, workers)]
+
+
+def test_the_highest_weight_goes_first_then_the_longest_wait() -> None:
+    jobs = [job(1, weight=1, age=9), job(2, weight=5), job(3, weight=5, age=3)]
+    assert [each.id.int for each in order(jobs)] == [3, 2, 1]
+    assert pairs(jobs, [worker(1, 2)]) == [(3, 1), (2, 1)]
+
+
+def test_jobs_are_spread_over_the_emptiest_workers() -> None:
+    assert Counter(who for _, who in pairs([job(n) for n in range(6)], [worker(1, 4), worker(2, 2)])) == {1: 4, 2: 2}
+
+
+def test_a_job_that_fits_nowhere_does_not_hold_up_the_next() -> None:
+    assert pairs([job(1, slots=3, weight=9), job(2)], [worker(1, 2)]) == [(2, 1)]
+
+
+def test_a_worker_gets_only_its_queues_and_its_team() -> None:
+    jobs = [job(1, queue="gpu"), job(2, team="a"), job(3)]
+    assert pairs(jobs, [worker(1, 9, "plc", "lab")]) == [(3, 1)]
+
+
+@given(
+    st.lists(st.tuples(QUEUES, TEAMS, st.integers(1, 4), st.integers(0, 3)), max_size=30),
+    st.lists(st.tuples(st.integers(-1, 6), st.sets(QUEUES, min_size=1), TEAMS), max_size=8),
+)
+def test_no_rule_is_ever_broken(
+    jobs_drawn: list[tuple[str, str | None, int, int]], workers_drawn: list[tuple[int, set[str], str | None]]
+) -> None:
+    jobs = [job(n, queue=q, team=t, slots=s, weight=w) for n, (q, t, s, w) in enumerate(jobs_drawn)]
+    workers = {UUID(int=n): worker(n, free, *queues, team=team) for n, (free, queues, team) in enumerate(workers_drawn)}
+    matches = match(jobs, workers.values())
+    assert len({matched.id for matched, _ in matches}) == len(matches)
+    used: Counter[UUID] = Counter()
+    for matched, worker_id in matches:
+        assert matched.queue in workers[worker_id].queues
+        assert matched.team_name == workers[worker_id].team_name
+        used[worker_id] += matched.slots
+    assert all(used[worker_id] <= workers[worker_id].free_slots for worker_id in used)
+    taken = {matched.id for matched, _ in matches}
+    for left in jobs:
+        if left.id not in taken:
+            fits = [
+                each
+                for each in workers.values()
+                if left.queue in each.queues
+                and left.team_name == each.team_name
+                and each.free_slots - used[each.worker_id] >= left.slots
+            ]
+            assert not fits, "a job was left behind although it fitted"
