@@ -13,6 +13,7 @@ from sqlalchemy import Connection, inspect
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
+from airflow_edge.backoff import Backoff
 from airflow_edge.gateway.centre import Centre
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
@@ -107,7 +108,7 @@ class Gateway:
 
     async def _get_ready(self, task_api: TaskApi, calls: StoreCalls) -> None:
         factory = self._session_factory or _airflow_session
-        pause = FIRST_PAUSE
+        pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
                 if self._centre is None and (url := await self._look_at(calls, factory)):
@@ -121,9 +122,8 @@ class Gateway:
             # The reasons are many, and none must end the attempts.
             except Exception as error:
                 self._obstacle = f"The gateway is not ready ({type(error).__name__}); the API server's log says more."
-                log.exception("The edge gateway is not ready; it tries again in %.0f s", pause)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+                log.exception("The edge gateway is not ready; it tries again")
+            await asyncio.sleep(pauses.next())
 
     async def _look_at(self, calls: StoreCalls, factory: SessionFactory) -> URL | None:
         """Give the database's address if it has the tables; say what to do if not."""

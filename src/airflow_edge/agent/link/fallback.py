@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from airflow_edge.agent.backoff import Backoff
+from airflow_edge.backoff import Backoff
 
 SEVERAL = 3
 """Attempts that have to fail as if WebSockets did not get through, before that is believed."""

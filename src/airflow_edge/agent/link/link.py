@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from airflow_edge.agent.backoff import Backoff
 from airflow_edge.agent.errors import AddressError, AgentError, ClockError, RefusedError, UnreachableError
 from airflow_edge.agent.link.opener import Transports
 from airflow_edge.agent.link.owner import Owner, Receipt
 from airflow_edge.agent.link.transport import CUT, LinkClosedError, Transport
 from airflow_edge.agent.net.identity import Signer
+from airflow_edge.backoff import Backoff
 from airflow_edge.protocol import version
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import ProtocolError, RemoteProtocolError

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from airflow_edge.agent.backoff import Backoff
 from airflow_edge.agent.supervisors.generation import current
+from airflow_edge.backoff import Backoff
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.local import (
     GENERATION_VARIABLE,

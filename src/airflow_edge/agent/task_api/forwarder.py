@@ -15,10 +15,10 @@ from typing import Protocol
 
 import msgspec
 
-from airflow_edge.agent.backoff import Backoff
 from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.net.http import Response as CentreResponse
 from airflow_edge.agent.task_api.local_server import Request, Response
+from airflow_edge.backoff import Backoff
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.problems import Code, Problem

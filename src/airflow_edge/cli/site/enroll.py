@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import random
 import sys
 import time
 
@@ -16,6 +15,7 @@ from airflow_edge.agent.net.enrolment import enroll as enroll_here
 from airflow_edge.agent.net.identity import Identity, make_private_folder
 from airflow_edge.agent.net.shared_secret import SharedSecret
 from airflow_edge.agent.process.daemon import PidFile
+from airflow_edge.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ async def _enroll_when_ready(config: Config, api_url: str, token: str | None, pr
 
 
 async def _enroll_patiently(config: Config, api_url: str, name: str, secret: SharedSecret) -> Identity:
-    wait = _FIRST_WAIT
+    waits = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
     while True:
         try:
             identity = await enroll_here(
@@ -97,9 +97,9 @@ async def _enroll_patiently(config: Config, api_url: str, name: str, secret: Sha
                 ca_file=config.ca_file,
             )
         except UnreachableError as error:
+            wait = waits.next()
             log.warning("cannot enrol yet: %s; trying again in %.0f s", error, wait)
-            await asyncio.sleep(wait * random.uniform(0.5, 1))
-            wait = min(2 * wait, _LONGEST_WAIT)
+            await asyncio.sleep(wait)
         else:
             log.info("enrolled as '%s' for %s", identity.name, _queues(identity))
             return identity

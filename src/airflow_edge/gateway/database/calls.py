@@ -12,6 +12,8 @@ from typing import ParamSpec, TypeVar
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from airflow_edge.backoff import Backoff
+
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
@@ -75,10 +77,9 @@ class StoreCalls:
 
 async def persist(call: Callable[[], Awaitable[T]]) -> T:
     """Repeat an idempotent call until the database answers."""
-    pause = FIRST_PAUSE
+    pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
     while True:
         try:
             return await call()
         except StoreUnavailableError:
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            await asyncio.sleep(pauses.next())

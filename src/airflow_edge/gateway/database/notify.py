@@ -11,6 +11,7 @@ from typing import Final
 import asyncpg
 from sqlalchemy.engine import URL
 
+from airflow_edge.backoff import Backoff
 from airflow_edge.store.jobs.outbox import CHANNEL, QUEUED
 
 log = logging.getLogger(__name__)
@@ -76,13 +77,13 @@ class Listener:
 
     async def run(self, notified: Callable[[], None]) -> None:
         """Call `notified` for each notification, and after each connection, until cancelled."""
-        pause = FIRST_PAUSE
+        pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
                 connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT)
                 try:
                     await connection.add_listener(CHANNEL, lambda *_: notified())
-                    pause = FIRST_PAUSE
+                    pauses.reset()
                     self._connection = connection
                     notified()
                     await _until_lost(connection)
@@ -92,13 +93,11 @@ class Listener:
             except _ERRORS as error:
                 log.warning(
                     "No notifications from the database (%s: %s); the queue is polled meanwhile, and the connection is "
-                    "tried again in %.1f s",
+                    "tried again",
                     type(error).__name__,
                     error,
-                    pause,
                 )
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            await asyncio.sleep(pauses.next())
 
 
 async def _until_lost(connection: asyncpg.Connection) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from airflow_edge.backoff import Backoff
 from airflow_edge.protocol.assignment import AssignmentKey
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
-"""Seconds without offers after a refused or unanswered one: doubled each time, until the worker accepts one."""
+"""Seconds without offers after refused or unanswered ones, until the worker accepts one."""
 UNANSWERED_PAUSE = 5.0
 """At least so many after an unanswered one: its job is back in the queue by then, and has gone to somebody else."""
 
@@ -27,7 +28,7 @@ class Slots:
         self.concurrency = concurrency
         self._holdings: dict[AssignmentKey, _Holding] = {}
         self._expired: dict[AssignmentKey, int] = {}
-        self._pause = FIRST_PAUSE
+        self._pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._paused_until = float("-inf")
 
     def hold(self, key: AssignmentKey, slots: int) -> None:
@@ -44,7 +45,7 @@ class Slots:
             self._holdings[key] = _Holding(slots, None)
         elif holding := self._holdings.get(key):
             holding.deadline = None
-        self._pause = FIRST_PAUSE
+        self._pauses.reset()
         self._paused_until = float("-inf")
 
     def free(self, key: AssignmentKey) -> None:
@@ -75,5 +76,4 @@ class Slots:
         return max(0, self.concurrency - sum(holding.slots for holding in self._holdings.values()))
 
     def _hold_off(self, now: float, *, at_least: float = 0.0) -> None:
-        self._paused_until = now + max(self._pause, at_least)
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._paused_until = now + max(self._pauses.next(), at_least)

@@ -6,11 +6,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from airflow_edge.backoff import Backoff
+
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
-"""Seconds between a crash and the next attempt: doubled from the first to the longest, begun anew after a long run."""
+"""Seconds between a crash and the next attempt: begun anew after a long run."""
 
 
 class Background:
@@ -34,7 +36,7 @@ class Background:
 async def keep_running(name: str, loop: Callable[[], Awaitable[None]]) -> None:
     """Run a loop, again after each crash, until cancelled."""
     clock = asyncio.get_running_loop().time
-    pause = FIRST_PAUSE
+    pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
     while True:
         began = clock()
         try:
@@ -42,8 +44,7 @@ async def keep_running(name: str, loop: Callable[[], Awaitable[None]]) -> None:
             log.error("The %s of the edge gateway ended by itself; it is started again", name)
         # Whatever went wrong must not end the loop for the rest of the API server's life.
         except Exception:
-            log.exception("The %s of the edge gateway failed; it is started again in %.1f s", name, pause)
+            log.exception("The %s of the edge gateway failed; it is started again", name)
         if clock() - began > LONGEST_PAUSE:
-            pause = FIRST_PAUSE
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+            pauses.reset()
+        await asyncio.sleep(pauses.next())

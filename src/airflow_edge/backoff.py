@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt."""
+"""How long to wait before the next attempt: the same on both sides. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 
 
 class Backoff:
-    """Doubling waits with jitter, so that a thousand sites do not come back in the same moment."""
+    """Doubling waits with jitter, so that a thousand who failed together do not come back in the same moment."""
 
     def __init__(self, first: float, longest: float) -> None:
         """:param first: seconds; :param longest: seconds, never exceeded"""

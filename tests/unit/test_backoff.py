@@ -5,8 +5,8 @@ from bisect import bisect_left
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_edge.agent.backoff import Backoff
 from airflow_edge.agent.link.link import FIRST_WAIT, LONGEST_WAIT
+from airflow_edge.backoff import Backoff
 
 
 def test_waits_double_up_to_the_longest_and_begin_anew_after_a_success() -> None:
