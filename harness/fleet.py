@@ -19,20 +19,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from airflow_edge.agent.link.link import Link
-from airflow_edge.agent.link.owner import Receipt
+from airflow_edge.agent.link.owner import Owner
 from airflow_edge.agent.net.identity import Identity
 from airflow_edge.protocol import version
-from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import (
     Hello,
-    LogAck,
-    LogChunk,
     Offer,
     Order,
     Status,
     Stop,
     Void,
-    WantWorkerLog,
     Welcome,
 )
 from airflow_edge.protocol.states import WorkerState
@@ -57,7 +53,7 @@ class IdleWorker:
         self.name = key.name
         self.hellos = 0
         self.welcomes = 0
-        self.link = Link(gateway, identity, self)
+        self.link = Link(gateway, identity)
 
     def hello(self, session_id: str, received: int) -> Hello:
         self.hellos += 1
@@ -83,22 +79,25 @@ class IdleWorker:
     def welcomed(self, welcome: Welcome) -> None:
         self.welcomes += 1
 
-    def serves(self, queues: tuple[str, ...]) -> None: ...
+    def receive(self, message: Offer | Stop | Void | Order, done: Callable[[], None], /) -> None:
+        done()
 
-    def received(self, receipt: Receipt, message: Offer | Stop | Void | Order) -> None:
-        self.link.handled(receipt)
-
-    def acknowledged(self, key: AssignmentKey) -> None: ...
-
-    def log_acknowledged(self, ack: LogAck) -> None: ...
-
-    def worker_log_wanted(self, message: WantWorkerLog) -> None: ...
-
-    def next_chunk(self) -> LogChunk | None:
-        return None
-
-    def has_tasks(self) -> bool:
-        return False
+    async def run(self) -> None:
+        """Keep linked."""
+        await self.link.run(
+            Owner(
+                hello=self.hello,
+                status=self.status,
+                welcomed=self.welcomed,
+                serves=lambda queues: None,
+                receive=self.receive,
+                acknowledged=lambda key: None,
+                log_acknowledged=lambda ack: None,
+                worker_log_wanted=lambda message: None,
+                next_chunk=lambda: None,
+                has_tasks=lambda: False,
+            )
+        )
 
 
 class _Observed(IdleWorker):
@@ -143,7 +142,7 @@ async def _run(gateway: str, keys: Sequence[WorkerKey], note: Callable[..., None
 
     async def serve(key: WorkerKey) -> None:
         try:
-            await _Observed(gateway, key, note).link.run()
+            await _Observed(gateway, key, note).run()
         except Exception as error:  # noqa: BLE001 - whatever it is, the measurement is about it
             note("gave up", f"{key.name}: {error}")
 

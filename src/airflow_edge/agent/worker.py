@@ -33,7 +33,7 @@ from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
 from airflow_edge.agent.journal.recovery import recover
 from airflow_edge.agent.link.link import Link
-from airflow_edge.agent.link.owner import Receipt
+from airflow_edge.agent.link.owner import Owner
 from airflow_edge.agent.machine import facts
 from airflow_edge.agent.machine.conditions import ConditionsWatch
 from airflow_edge.agent.machine.sensors import Senses
@@ -54,15 +54,11 @@ from airflow_edge.protocol import urls
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile
 from airflow_edge.protocol.messages import (
-    Hello,
-    LogAck,
     LogChunk,
     Offer,
     Order,
-    Status,
     Stop,
     Void,
-    WantWorkerLog,
     Welcome,
     WorkerLog,
 )
@@ -122,7 +118,7 @@ class Worker:
         self._journal = Journal(config.journal_file)
         records = recover(self._journal, self._folders, boot_id)
         self._core = Core(config.concurrency, records, self._journal.standing(), config.automatic)
-        self._link = Link(self._gateway, identity, self, ca_file=config.ca_file)
+        self._link = Link(self._gateway, identity, ca_file=config.ca_file)
         self._senses = Senses(config, self._link, lambda event: self._driver.post(event))
         self._http = HttpClient(self._gateway, identity, ca_file=config.ca_file)
         self._forwarder = Forwarder(self._http)
@@ -149,7 +145,7 @@ class Worker:
             halt=self._supervisors.halt,
             admit=self._admit,
             close=self._close_job,
-            announce=lambda: self._link.send(self.status()),
+            announce=lambda: self._link.send(self._profile.status()),
             rename=self._rename,
             restart=self._restart,
         )
@@ -251,28 +247,14 @@ class Worker:
 
     # For the link
 
-    def hello(self, session_id: str, received: int) -> Hello:
-        """Say who this is."""
-        return self._profile.hello(session_id, received)
-
-    def status(self) -> Status:
-        """Say what this does."""
-        return self._profile.status()
-
-    def welcomed(self, welcome: Welcome) -> None:
-        """The link stands."""
+    def _welcomed(self, welcome: Welcome) -> None:
         self._profile.welcomed(welcome)
         self._driver.post(Named(welcome.name))
         self._shipper.linked(welcome.log_dictionaries)
         self._own_log.welcomed(welcome.protocol)
         self._forwarder.hurry()
 
-    def serves(self, queues: tuple[str, ...]) -> None:
-        """The centre has changed the worker's queues."""
-        self._profile.serves(queues)
-
-    def received(self, receipt: Receipt, message: Offer | Stop | Void | Order) -> None:
-        """The centre wants something."""
+    def _receive(self, message: Offer | Stop | Void | Order, done: Callable[[], None]) -> None:
         match message:
             case Offer():
                 event: Offer | StopAsked | Voided | Ordered = message
@@ -283,27 +265,11 @@ class Worker:
                 event = StopAsked(message.key, message.reason)
             case Void():
                 event = Voided(message.key, message.reason)
-        self._driver.post(event, lambda: self._link.handled(receipt))
+        self._driver.post(event, done)
 
-    def acknowledged(self, key: AssignmentKey) -> None:
-        """The centre knows how the job ended."""
-        self._driver.post(Acknowledged(key))
-
-    def log_acknowledged(self, ack: LogAck) -> None:
-        """The centre has some of a log."""
-        self._shipper.acknowledged(ack)
-
-    def worker_log_wanted(self, message: WantWorkerLog) -> None:
-        """Somebody at the centre wants to see the worker's own log."""
-        self._own_log.want(message)
-
-    def next_chunk(self) -> LogChunk | WorkerLog | None:
+    def _next_chunk(self) -> LogChunk | WorkerLog | None:
         """Give the next piece of log. The worker's own, which is little, tells what is wrong with the others'."""
         return self._own_log.next_batch() or self._shipper.next_chunk()
-
-    def has_tasks(self) -> bool:
-        """Whether a job's process is still there."""
-        return bool(self._core.jobs.live())
 
     # For the driver
 
@@ -343,7 +309,20 @@ class Worker:
 
     async def _keep_linked(self) -> None:
         try:
-            await self._link.run()
+            await self._link.run(
+                Owner(
+                    hello=self._profile.hello,
+                    status=self._profile.status,
+                    welcomed=self._welcomed,
+                    serves=self._profile.serves,
+                    receive=self._receive,
+                    acknowledged=lambda key: self._driver.post(Acknowledged(key)),
+                    log_acknowledged=self._shipper.acknowledged,
+                    worker_log_wanted=self._own_log.want,
+                    next_chunk=self._next_chunk,
+                    has_tasks=lambda: bool(self._core.jobs.live()),
+                )
+            )
         except AgentError:
             # No task is left for which the runtime would have to stay.
             await self._runtime.retire(RETIRE_PATIENCE)

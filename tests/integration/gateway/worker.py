@@ -18,7 +18,7 @@ class Worker(IdleWorker):
         self.offers: list[tuple[str, int]] = []
         self.void: list[tuple[str, int]] = []
 
-    def received(self, receipt, message) -> None:
+    def receive(self, message, done, /) -> None:
         if isinstance(message, Offer):
             self.offers.append((message.job_id, message.assignment))
             job_id, assignment = message.job_id, message.assignment
@@ -27,7 +27,7 @@ class Worker(IdleWorker):
             self.link.send(Ended(job_id=job_id, assignment=assignment, exit_code=0))
         if isinstance(message, Void):
             self.void.append((message.job_id, message.assignment))
-        super().received(receipt, message)
+        super().receive(message, done)
 
     async def attempts(self, count: int) -> None:
         """Wait until a connection was made so often."""
@@ -45,7 +45,7 @@ class Worker(IdleWorker):
 async def at_work(gateway: str, site):
     """A worker that is linked, or tries to be, all the time."""
     worker = Worker(gateway, site)
-    running = asyncio.create_task(worker.link.run())
+    running = asyncio.create_task(worker.run())
     try:
         yield worker
         assert not running.done(), running

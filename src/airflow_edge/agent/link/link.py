@@ -9,12 +9,13 @@ import secrets
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from airflow_edge.agent.errors import AddressError, AgentError, ClockError, RefusedError, UnreachableError
 from airflow_edge.agent.link.opener import Transports
-from airflow_edge.agent.link.owner import Owner, Receipt
+from airflow_edge.agent.link.owner import Owner
 from airflow_edge.agent.link.transport import CUT, LinkClosedError, Transport
 from airflow_edge.agent.net.identity import Signer
 from airflow_edge.backoff import Backoff
@@ -77,13 +78,12 @@ class LinkState:
 class Link:
     """Keeps the worker linked."""
 
-    def __init__(self, gateway: str, signer: Signer, owner: Owner, *, ca_file: Path | None = None) -> None:
+    def __init__(self, gateway: str, signer: Signer, *, ca_file: Path | None = None) -> None:
         """:param gateway: the gateway's base URL"""
         self.state = LinkState()
         self.linked = asyncio.Event()
         self._gateway = gateway
         self._clock = signer.clock
-        self._owner = owner
         self._transports = Transports(gateway, signer, ca_file=ca_file)
         self._session = site_session(_new_id())
         self._epoch = 0
@@ -126,14 +126,6 @@ class Link:
             self._outbox.append(frame)
             self._wake.set()
 
-    def handled(self, receipt: Receipt) -> None:
-        """Everything from the centre up to this message is dealt with."""
-        if receipt.epoch != self._epoch:
-            return
-        self._session.handle(receipt.seq)
-        if self._session.handled == self._session.received:
-            self._settled.set()
-
     def more_log(self) -> None:
         """There may be a log chunk to send."""
         self._wake.set()
@@ -159,7 +151,7 @@ class Link:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._all_sent.wait(), patience)
 
-    async def run(self) -> None:
+    async def run(self, owner: Owner) -> None:
         """Link again and again, until goodbye was said.
 
         :raises AgentError: the centre cannot be, or does not want to be linked to, and no task runs here.
@@ -167,11 +159,11 @@ class Link:
         while not self._said_goodbye.is_set():
             self._hurry.clear()
             try:
-                await self._link_once()
+                await self._link_once(owner)
             except AgentError as error:
                 if self._said_goodbye.is_set():
                     return
-                self._failed(error)
+                self._failed(error, give_up=not owner.has_tasks())
             except ProtocolError as error:
                 log.exception("the centre and this worker misunderstand each other; the link is made anew")
                 self._set_state("connecting", f"protocol error: {error}")
@@ -185,21 +177,21 @@ class Link:
 
     # One connection
 
-    async def _link_once(self) -> None:
+    async def _link_once(self, owner: Owner) -> None:
         # What came over the last connection is dealt with first, so that it is known what is to come again.
         await self._settled.wait()
         transport = await self._transports.open()
         greeted: float | None = None
         clock = asyncio.get_running_loop().time
         try:
-            await self._greet(transport)
+            await self._greet(transport, owner)
             greeted = clock()
             self.times_linked += 1
             self._transport = transport
             await _until_one_ends(
-                self._send_all(transport),
-                self._send_status(),
-                self._receive_all(transport),
+                self._send_all(transport, owner),
+                self._send_status(owner),
+                self._receive_all(transport, owner),
                 self._transports.reopen(transport),
             )
         except (LinkClosedError, AddressError) as error:
@@ -216,10 +208,10 @@ class Link:
                 self._transports.lasted(transport)
             await transport.close()
 
-    async def _greet(self, transport: Transport) -> None:
+    async def _greet(self, transport: Transport, owner: Owner) -> None:
         """Say who we are, and hear whether the conversation goes on."""
         session = self._session
-        hello = self._owner.hello(session.session_id, session.handled)
+        hello = owner.hello(session.session_id, session.handled)
         try:
             async with asyncio.timeout(GREETING_TIMEOUT):
                 await transport.send([encode(session.send(hello))])
@@ -237,7 +229,7 @@ class Link:
             raise RemoteProtocolError(f"the centre wants to speak version {welcome.protocol} of the protocol")
         self._protocol = welcome.protocol
         if welcome.resumed:
-            self._acknowledge(welcome.received)
+            self._acknowledge(welcome.received, owner)
             frames = session.resume(welcome.received)
         else:
             frames = self._begin_anew(welcome.session_id or session.session_id)
@@ -247,8 +239,8 @@ class Link:
         self._ever_linked = True
         self._set_state("linked", self._transports.why(transport), transport.name)
         self.linked.set()
-        self._owner.welcomed(welcome)
-        self.send(self._owner.status())
+        owner.welcomed(welcome)
+        self.send(owner.status())
 
     def _begin_anew(self, session_id: str) -> list[SiteFrame]:
         frames = self._session.restart(session_id, self._knows)
@@ -262,58 +254,66 @@ class Link:
         # It asks again when the worker is back there.
         return self._protocol >= version.ORDERS or not isinstance(message, Obeyed)
 
-    async def _send_all(self, transport: Transport) -> None:
+    async def _send_all(self, transport: Transport, owner: Owner) -> None:
         while True:
             self._wake.clear()
-            if batch := self._next_batch():
+            if batch := self._next_batch(owner):
                 await transport.send(batch)
                 if not self._outbox:
                     self._all_sent.set()
             else:
                 await self._wake.wait()
 
-    def _next_batch(self) -> list[bytes]:
+    def _next_batch(self, owner: Owner) -> list[bytes]:
         batch: list[bytes] = []
         size = 0
         while self._outbox and size < BATCH_BYTES:
             batch.append(encode(self._outbox.popleft()))
             size += len(batch[-1])
-        if not batch and (chunk := self._owner.next_chunk()):
+        if not batch and (chunk := owner.next_chunk()):
             batch.append(encode(self._session.send(chunk)))
         return batch
 
-    async def _send_status(self) -> None:
+    async def _send_status(self, owner: Owner) -> None:
         while True:
             await asyncio.sleep(self._interval)
-            self.send(self._owner.status())
+            self.send(owner.status())
 
-    async def _receive_all(self, transport: Transport) -> None:
+    async def _receive_all(self, transport: Transport, owner: Owner) -> None:
         while True:
             frame = await _receive(transport)
             is_new = self._session.receive(frame)
-            self._acknowledge(frame.ack)
+            self._acknowledge(frame.ack, owner)
             self._heard.set()
             match frame.body:
                 case LogAck() as ack:
-                    self._owner.log_acknowledged(ack)
+                    owner.log_acknowledged(ack)
                     self._wake.set()
                 case WantWorkerLog() as wanted:
-                    self._owner.worker_log_wanted(wanted)
+                    owner.worker_log_wanted(wanted)
                 case Serves(queues=queues):
-                    self._owner.serves(queues)
+                    owner.serves(queues)
                 case Ping():
                     pass
                 case Offer() | Stop() | Void() | Order() as message if is_new:
                     self._settled.clear()
-                    self._owner.received(Receipt(self._epoch, frame.seq), message)
+                    owner.receive(message, partial(self._handled, self._epoch, frame.seq))
                 case Welcome() | Rejected() as unexpected:
                     raise RemoteProtocolError(f"{type(unexpected).__name__} came in the middle of a link")
 
     # Bookkeeping
 
-    def _acknowledge(self, seq: int) -> None:
+    def _handled(self, epoch: int, seq: int) -> None:
+        """Everything from the centre up to this message is dealt with; `epoch` names the conversation it was in."""
+        if epoch != self._epoch:
+            return
+        self._session.handle(seq)
+        if self._session.handled == self._session.received:
+            self._settled.set()
+
+    def _acknowledge(self, seq: int, owner: Owner) -> None:
         while self._ended and self._ended[0][0] <= seq:
-            self._owner.acknowledged(self._ended.popleft()[1])
+            owner.acknowledged(self._ended.popleft()[1])
 
     def _closed(self, closed: LinkClosedError) -> AgentError:
         if closed.code == CLOSED_REVOKED:
@@ -324,13 +324,13 @@ class Link:
             )
         return UnreachableError(f"the link to {self._gateway} broke ({closed})")
 
-    def _failed(self, error: AgentError) -> None:
-        """Note why there is no link, and give up where nothing would come of going on."""
+    def _failed(self, error: AgentError, *, give_up: bool) -> None:
+        """Note why there is no link; `give_up` where nothing would come of going on."""
         refused = isinstance(error, RefusedError)
         for_good = isinstance(error, RefusedError) and error.code not in _PASSING
         reset = isinstance(error, ClockError) and self._set_clock(error)
         hopeless = for_good or not (self._ever_linked or isinstance(error, UnreachableError) or refused or reset)
-        if hopeless and not self._owner.has_tasks():
+        if hopeless and give_up:
             raise error
         self._set_state("refused" if refused else "connecting", str(error))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,38 +22,28 @@ from airflow_edge.protocol.messages import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """Names a message of the centre; `epoch` counts the times that the conversation began anew."""
+class Receive(Protocol):
+    """Takes a message of the centre; `done` has to be called when it is dealt with for good."""
 
-    epoch: int
-    seq: int
+    def __call__(self, message: Offer | Stop | Void | Order, done: Callable[[], None], /) -> None: ...
 
 
-class Owner(Protocol):
-    """The worker, as its link sees it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The worker, as its link sees it: each of its parts that the link has to do with, given when the link is run."""
 
-    def hello(self, session_id: str, received: int) -> Hello: ...
-
-    def status(self) -> Status: ...
-
-    def welcomed(self, welcome: Welcome) -> None: ...
-
-    def serves(self, queues: tuple[str, ...]) -> None:
-        """The queues of the worker have changed."""
-
-    def received(self, receipt: Receipt, message: Offer | Stop | Void | Order) -> None:
-        """Take a message. `Link.handled` has to be called with its receipt when it is dealt with for good."""
-
-    def acknowledged(self, key: AssignmentKey) -> None:
-        """The centre has dealt with a job's `Ended`."""
-
-    def log_acknowledged(self, ack: LogAck) -> None: ...
-
-    def worker_log_wanted(self, message: WantWorkerLog) -> None: ...
-
-    def next_chunk(self) -> LogChunk | WorkerLog | None:
-        """Give the next piece of a log; asked for when nothing more urgent is to be sent."""
-
-    def has_tasks(self) -> bool:
-        """Whether a task's process is still there."""
+    hello: Callable[[str, int], Hello]
+    """Says who this is, given the session's id and the number of the last message received in it."""
+    status: Callable[[], Status]
+    welcomed: Callable[[Welcome], None]
+    serves: Callable[[tuple[str, ...]], None]
+    """The queues of the worker have changed."""
+    receive: Receive
+    acknowledged: Callable[[AssignmentKey], None]
+    """The centre has dealt with a job's `Ended`."""
+    log_acknowledged: Callable[[LogAck], None]
+    worker_log_wanted: Callable[[WantWorkerLog], None]
+    next_chunk: Callable[[], LogChunk | WorkerLog | None]
+    """Gives the next piece of a log; asked for when nothing more urgent is to be sent."""
+    has_tasks: Callable[[], bool]
+    """Whether a task's process is still there."""
