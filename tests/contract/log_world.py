@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import zlib
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,16 +11,12 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
+from airflow_edge.protocol import zstd
 from airflow_edge.protocol.messages import LogChunk, LogEnd
 from airflow_edge.rules.model import ClaimedJob, LogProgress
 from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import LogChunkRow, LogRow
 from tests.contract.world import NOW, accepted, capacity, claim, new_job, queue
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 Sessions = sessionmaker[Session]
 PATH = "dag_id=dag/" + "ü" * 900 + "/attempt=1.log"

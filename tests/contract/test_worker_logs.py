@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import secrets
-import sys
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,6 +9,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
+from airflow_edge.protocol import zstd
 from airflow_edge.protocol.messages import MAX_WORKER_LOG_BYTES, WorkerLog
 from airflow_edge.protocol.worker_log import Record, pack
 from airflow_edge.rules.model import LogRequest
@@ -17,11 +17,6 @@ from airflow_edge.store.sql import SqlStore
 from airflow_edge.store.tables import WorkerLogRow
 from airflow_edge.store.workers.worker_logs import ROW_COST
 from tests.contract.world import NOW, enrolled
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 QUOTA = 50_000
 

@@ -26,6 +26,7 @@ from airflow_edge.gateway.loops.handover import Handover
 from airflow_edge.gateway.loops.keeper import Keeper
 from airflow_edge.gateway.loops.log_keeper import LogKeeper
 from airflow_edge.protocol.messages import WorkerLog
+from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.rules.ports import (
     Enrollments,
     JobQueue,
@@ -119,7 +120,7 @@ class Centre:
         await self._log_keeper.stop()
         await self._handover.stop()
         for link in self.links:
-            link.close(1012, "the API server is shutting down")
+            link.close(CloseCode.SHUTTING_DOWN, "the API server is shutting down")
         await self.polls.stop()
 
     def requeued(self) -> None:

@@ -6,19 +6,13 @@ dictionary is a file here, and is never changed once it was released: its number
 
 from __future__ import annotations
 
-import sys
 import zlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from airflow_edge.protocol import zstd
 from airflow_edge.protocol.messages import JobId, LogChunk
-
-# The standard library's, which Python has only since then.
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 
 def _load(number: int) -> zstd.ZstdDict:

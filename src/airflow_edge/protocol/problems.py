@@ -1,8 +1,8 @@
-"""The answers of the gateway that are not a success, and the documents around enrolment (JSON)."""
+"""The answers of the gateway that are not a success, the ends of links, and the documents around enrolment (JSON)."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Annotated
 
 import msgspec
@@ -26,6 +26,20 @@ class Code(StrEnum):
     NOT_READY = "not_ready"
     LINK_ELSEWHERE = "link_elsewhere"
     """This process has no such link: another one has it, over another connection, or it has ended."""
+
+
+class CloseCode(IntEnum):
+    """Why a link has ended: the code with which a WebSocket is closed (RFC 6455, 7.4), and the one in `polling.End`."""
+
+    NORMAL = 1000
+    CUT = 1006
+    """It ended without a word."""
+    SHUTTING_DOWN = 1012
+    PROTOCOL_ERROR = 4400
+    REVOKED = 4403
+    SILENT = 4408
+    REPLACED = 4409
+    UNREADY = 4503
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

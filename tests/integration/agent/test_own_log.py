@@ -10,9 +10,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-from backports import zstd
-
 from airflow_edge.agent.task_logs.kept import about
+from airflow_edge.protocol import zstd
 from airflow_edge.protocol.local import LOG_FILE
 from airflow_edge.protocol.messages import Accepted, Goodbye, WantWorkerLog, WorkerLog
 from airflow_edge.protocol.version import NEWEST

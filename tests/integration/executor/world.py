@@ -31,12 +31,12 @@ from airflow.utils.session import create_session
 from airflow.utils.sqlalchemy import prohibit_commit
 from airflow.utils.state import CallbackState, DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
-from backports import zstd
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from airflow_edge.executor import EdgeExecutor
 from airflow_edge.executor.ledger import Ledger
+from airflow_edge.protocol import zstd
 from airflow_edge.protocol.messages import Accepted, Ended, LogChunk
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.model import Capacity, ClaimedJob

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
-from backports import zstd
 
 from airflow_edge.logs.task_log import EdgeTaskLog
+from airflow_edge.protocol import zstd
 from airflow_edge.protocol.messages import Accepted, LogAck, LogChunk, LogEnd, Offer
 from tests.integration.gateway.world import wait_until
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import sys
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -12,17 +11,13 @@ import pytest
 from sqlalchemy import func, select
 
 from airflow_edge.gateway.links.worker_logs import BURST, BYTES_PER_SECOND
+from airflow_edge.protocol import zstd
 from airflow_edge.protocol.messages import Accepted, Offer, WantWorkerLog, WorkerLog
 from airflow_edge.protocol.version import NEWEST, WORKER_LOG
 from airflow_edge.protocol.worker_log import Record, pack
 from airflow_edge.rules.model import LogRequest
 from airflow_edge.store.tables import WorkerLogRow
 from tests.integration.gateway.world import config, wait_until
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 
 def batch(*texts: str, first: int = 0, **fields) -> WorkerLog:

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.protocol import logdata
+from airflow_edge.protocol import logdata, zstd
 from airflow_edge.protocol.messages import LogChunk
 
 JOB = "00000000-0000-4000-8000-000000000001"

@@ -16,7 +16,7 @@ from typing import Literal
 from airflow_edge.agent.errors import AddressError, AgentError, ClockError, RefusedError, UnreachableError
 from airflow_edge.agent.link.opener import Transports
 from airflow_edge.agent.link.owner import Owner
-from airflow_edge.agent.link.transport import CUT, LinkClosedError, Transport
+from airflow_edge.agent.link.transport import LinkClosedError, Transport
 from airflow_edge.agent.net.identity import Signer
 from airflow_edge.backoff import Backoff
 from airflow_edge.protocol import version
@@ -43,7 +43,7 @@ from airflow_edge.protocol.messages import (
     encode,
 )
 from airflow_edge.protocol.polling import BATCH_BYTES
-from airflow_edge.protocol.problems import Code
+from airflow_edge.protocol.problems import CloseCode, Code
 from airflow_edge.protocol.session import site_session
 
 log = logging.getLogger(__name__)
@@ -56,10 +56,6 @@ STEADY_AFTER = 10.0
 REFUSED_WAIT = 30.0
 """Seconds between two attempts at a centre that does not want us, made only because tasks still run here."""
 GREETING_TIMEOUT = 15.0
-
-CLOSED_PROTOCOL_ERROR = 4400
-CLOSED_REVOKED = 4403
-CLOSED_REPLACED = 4409
 
 _PASSING = frozenset({Code.REPLAYED, Code.NOT_READY, ""})
 """Refusals that another attempt may cure."""
@@ -195,11 +191,11 @@ class Link:
                 self._transports.reopen(transport),
             )
         except (LinkClosedError, AddressError) as error:
-            if not _steady(greeted, clock()) and getattr(error, "code", CUT) == CUT:
+            if not _steady(greeted, clock()) and getattr(error, "code", CloseCode.CUT) == CloseCode.CUT:
                 self._transports.failed(transport, linked=greeted is not None)
             raise self._closed(error) if isinstance(error, LinkClosedError) else error from None
         except ProtocolError as error:
-            await transport.close(CLOSED_PROTOCOL_ERROR, str(error))
+            await transport.close(CloseCode.PROTOCOL_ERROR, str(error))
             raise
         finally:
             self.linked.clear()
@@ -316,9 +312,9 @@ class Link:
             owner.acknowledged(self._ended.popleft()[1])
 
     def _closed(self, closed: LinkClosedError) -> AgentError:
-        if closed.code == CLOSED_REVOKED:
+        if closed.code == CloseCode.REVOKED:
             return RefusedError(closed.reason or "this worker was revoked; enrol it anew to use it again", Code.REVOKED)
-        if closed.code == CLOSED_REPLACED:
+        if closed.code == CloseCode.REPLACED:
             return RefusedError(
                 closed.reason or "another worker has linked with this worker's key; enrol each machine by itself", ""
             )

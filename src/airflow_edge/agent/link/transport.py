@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-CUT = 1006
-"""The code of a link that ended without a word (RFC 6455, 7.4.1)."""
-
 
 class LinkClosedError(Exception):
     """The link has ended; code and reason are those with which a WebSocket is closed."""

@@ -23,13 +23,13 @@ from websockets.exceptions import (
 from airflow_edge import __version__
 from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.link.fallback import Suspicion
-from airflow_edge.agent.link.transport import CUT, LinkClosedError
+from airflow_edge.agent.link.transport import LinkClosedError
 from airflow_edge.agent.net import tls_and_proxy
 from airflow_edge.agent.net.failures import refusal, transport_error
 from airflow_edge.agent.net.identity import Signer
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.messages import MAX_FRAME_BYTES
-from airflow_edge.protocol.problems import Problem
+from airflow_edge.protocol.problems import CloseCode, Problem
 
 OPEN_TIMEOUT = 15.0
 CLOSE_TIMEOUT = 2.0
@@ -92,7 +92,7 @@ class WebSocketTransport:
         await self._connection.close(code, reason[:100])
 
     def _closed(self) -> LinkClosedError:
-        return LinkClosedError(self._connection.close_code or CUT, self._connection.close_reason or "")
+        return LinkClosedError(self._connection.close_code or CloseCode.CUT, self._connection.close_reason or "")
 
 
 async def open_websocket(gateway: str, signer: Signer, *, ca_file: Path | None) -> WebSocketTransport:

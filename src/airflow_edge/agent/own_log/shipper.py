@@ -10,21 +10,16 @@ import asyncio
 import heapq
 import logging
 import secrets
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from airflow_edge.agent.own_log.reader import Follower, tail
+from airflow_edge.protocol import zstd
 from airflow_edge.protocol.messages import WantWorkerLog, WorkerLog
 from airflow_edge.protocol.version import WORKER_LOG
 from airflow_edge.protocol.worker_log import Record, Source, pack
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 log = logging.getLogger(__name__)
 

@@ -16,14 +16,7 @@ from airflow_edge import __version__
 from airflow_edge.gateway.centre import Centre
 from airflow_edge.gateway.database.calls import StoreUnavailableError
 from airflow_edge.gateway.http.answers import RefusedError, not_ready, problem_response
-from airflow_edge.gateway.links.connection import (
-    PROTOCOL_ERROR,
-    REPLACED,
-    SILENT,
-    UNREADY,
-    Connection,
-    ConnectionClosedError,
-)
+from airflow_edge.gateway.links.connection import Connection, ConnectionClosedError
 from airflow_edge.gateway.links.link import Link
 from airflow_edge.gateway.links.orders import OrderLane
 from airflow_edge.gateway.links.reconcile import Admission, Entrant, Previous
@@ -34,7 +27,7 @@ from airflow_edge.gateway.links.worker_logs import WorkerLogLane
 from airflow_edge.protocol import logdata, version
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.messages import CentreFrame, Hello, LogEnd, Offer, Rejected, SiteFrame, Welcome, encode
-from airflow_edge.protocol.problems import Code
+from airflow_edge.protocol.problems import CloseCode, Code
 from airflow_edge.protocol.session import Session, centre_session
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.protocol.urls import LINK
@@ -88,13 +81,13 @@ async def serve(centre: Centre, worker: Worker, connection: Connection) -> None:
         await _serve(centre, worker, connection)
     except TurnedAwayError as reason:
         await connection.send(encode(CentreFrame(0, 0, Rejected(code=reason.code, message=str(reason)))))
-        await connection.close(PROTOCOL_ERROR, str(reason))
+        await connection.close(CloseCode.PROTOCOL_ERROR, str(reason))
     except RemoteProtocolError as error:
-        await connection.close(PROTOCOL_ERROR, str(error))
+        await connection.close(CloseCode.PROTOCOL_ERROR, str(error))
     except TimeoutError:
-        await connection.close(SILENT, "no Hello came")
+        await connection.close(CloseCode.SILENT, "no Hello came")
     except StoreUnavailableError:
-        await connection.close(UNREADY, "the centre's database does not answer; try again")
+        await connection.close(CloseCode.UNREADY, "the centre's database does not answer; try again")
     except ConnectionClosedError:
         log.info("Worker '%s' closed its connection before it was linked", worker.name)
 
@@ -109,7 +102,7 @@ async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None
     protocol = _check(worker, hello)
     verdict = judge(hello.agent_version, hello.airflow_version, centre.config.versions)
     async with centre.links.entering(worker.id):
-        parked = centre.links.take_over(worker.id, hello.session_id, code=REPLACED, now=clock())
+        parked = centre.links.take_over(worker.id, hello.session_id, code=CloseCode.REPLACED, now=clock())
         link_id = uuid4()
         admission = await centre.admissions.ask(
             Entrant(
@@ -165,7 +158,7 @@ async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None
     log.info("The link of worker '%s' has ended (%d): %s", worker.name, end.code, end.reason)
     if link.said_goodbye:
         await centre.calls.run(centre.store.unlink, worker.id, link.id, link.state, now=datetime.now(UTC))
-    elif end.code == SILENT:
+    elif end.code == CloseCode.SILENT:
         # While the link stood it counted as seen; the truth is older. A link that it has elsewhere puts it right.
         heard = datetime.now(UTC) - centre.config.patience.silence
         await centre.calls.run(centre.store.seen, {worker.id: WorkerState.UNKNOWN}, {}, now=heard)

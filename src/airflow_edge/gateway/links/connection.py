@@ -6,14 +6,6 @@ from typing import Protocol
 
 from airflow_edge.protocol.messages import SiteFrame
 
-NORMAL = 1000
-CUT = 1006
-PROTOCOL_ERROR = 4400
-REVOKED = 4403
-SILENT = 4408
-REPLACED = 4409
-UNREADY = 4503
-
 
 class ConnectionClosedError(Exception):
     """The other side has closed the connection."""

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from airflow_edge.gateway.links import connection as codes
 from airflow_edge.gateway.links.connection import Connection, ConnectionClosedError
 from airflow_edge.gateway.links.orders import OrderLane
 from airflow_edge.gateway.links.progress import Progress
@@ -50,6 +49,7 @@ from airflow_edge.protocol.messages import (
     WorkerLog,
     encode,
 )
+from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.session import Session
 from airflow_edge.protocol.states import OFFLINE_AS
 from airflow_edge.protocol.version import WORKER_LOG
@@ -149,7 +149,9 @@ class Link:
     @property
     def resumable(self) -> bool:
         """Whether the conversation may go on over another connection. One that went wrong goes wrong again."""
-        return not self.said_goodbye and not (self.ended.done() and self.ended.result().code == codes.PROTOCOL_ERROR)
+        return not self.said_goodbye and not (
+            self.ended.done() and self.ended.result().code == CloseCode.PROTOCOL_ERROR
+        )
 
     def free_slots(self, now: float) -> int:
         """Give how many slots the worker can be offered jobs for."""
@@ -240,7 +242,7 @@ class Link:
 
     def _put(self, frame: CentreFrame) -> None:
         if not self._outbox.put(encode(frame)) or self.session.outstanding > MOST_UNACKNOWLEDGED:
-            self.close(codes.PROTOCOL_ERROR, "the worker does not read what it is sent")
+            self.close(CloseCode.PROTOCOL_ERROR, "the worker does not read what it is sent")
             return
         self._acknowledged = max(self._acknowledged, frame.ack)
 
@@ -266,7 +268,7 @@ class Link:
                 if task.done():
                     self._note_end(task.exception())
         finally:
-            self.close(codes.UNREADY, "the gateway is shutting down")
+            self.close(CloseCode.UNREADY, "the gateway is shutting down")
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -279,19 +281,19 @@ class Link:
             case ConnectionClosedError():
                 self.close(error.code, "the worker closed the connection")
             case TimeoutError():
-                self.close(codes.SILENT, f"nothing was heard for {self._silence:.0f} s")
+                self.close(CloseCode.SILENT, f"nothing was heard for {self._silence:.0f} s")
             case RemoteProtocolError():
-                self.close(codes.PROTOCOL_ERROR, str(error))
+                self.close(CloseCode.PROTOCOL_ERROR, str(error))
             case _:
                 log.error("The link of worker '%s' failed", self.worker.name, exc_info=error)
-                self.close(codes.UNREADY, "the gateway failed; try again")
+                self.close(CloseCode.UNREADY, "the gateway failed; try again")
 
     async def _send(self, connection: Connection) -> None:
         while True:
             frame = await self._outbox.get()
             await connection.send(frame)
             if self._goodbye is not None and self._acknowledged >= self._goodbye and self._outbox.empty:
-                self.close(codes.NORMAL, "goodbye")
+                self.close(CloseCode.NORMAL, "goodbye")
 
     async def _receive(self, connection: Connection) -> None:
         while True:

@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from uuid import UUID, uuid4
 
-from airflow_edge.gateway.links.connection import CUT, UNREADY, ConnectionClosedError
+from airflow_edge.gateway.links.connection import ConnectionClosedError
 from airflow_edge.protocol.messages import SiteFrame, decode_site_frame
 from airflow_edge.protocol.polling import BATCH_BYTES, MAX_FRAMES, End, Reply, make_reply
+from airflow_edge.protocol.problems import CloseCode
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class PollConnection:
         async with asyncio.timeout(patience), self._changed:
             await self._changed.wait_for(lambda: self._up or self._cut)
             if self._cut:
-                raise ConnectionClosedError(CUT)
+                raise ConnectionClosedError(CloseCode.CUT)
             frame = self._up.popleft()
             if not self._up:
                 self._changed.notify_all()
@@ -119,7 +120,7 @@ class PollConnection:
         """End it from this side of the link, as if the network had."""
         async with self._changed:
             self._cut = True
-            self._end = self._end or End(CUT, reason)
+            self._end = self._end or End(CloseCode.CUT, reason)
             self._changed.notify_all()
 
 
@@ -162,5 +163,5 @@ class Polls:
         except Exception:
             log.exception("The link by long polling of worker %s failed", connection.worker_id)
         finally:
-            await connection.close(UNREADY, "the gateway failed; try again")
+            await connection.close(CloseCode.UNREADY, "the gateway failed; try again")
             asyncio.get_running_loop().call_later(REMEMBERED, self._connections.pop, connection.name, None)

@@ -6,9 +6,10 @@ import asyncio
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from airflow_edge.gateway.links.connection import NORMAL, ConnectionClosedError
+from airflow_edge.gateway.links.connection import ConnectionClosedError
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.messages import SiteFrame, decode_site_frame
+from airflow_edge.protocol.problems import CloseCode
 
 MOST_REASON_BYTES = 123
 """A close frame has no room for more (RFC 6455, 5.5)."""
@@ -28,7 +29,7 @@ class WebSocketConnection:
         async with asyncio.timeout(patience):
             event = await self._websocket.receive()
         if event["type"] == "websocket.disconnect":
-            raise ConnectionClosedError(event.get("code", NORMAL))
+            raise ConnectionClosedError(event.get("code", CloseCode.NORMAL))
         data = event.get("bytes")
         if data is None:
             raise RemoteProtocolError("a text message came where only binary ones are spoken")

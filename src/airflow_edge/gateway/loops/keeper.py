@@ -18,10 +18,10 @@ from airflow_edge.gateway.access.directory import WorkerDirectory
 from airflow_edge.gateway.access.seen_tokens import SeenTokens
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
-from airflow_edge.gateway.links import connection
 from airflow_edge.gateway.links.link import Link, minute_of
 from airflow_edge.gateway.links.registry import Links
 from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.model import Order
 from airflow_edge.rules.overview import READY
@@ -130,9 +130,9 @@ class Keeper:
             if worker is None:
                 continue
             if worker.revoked_at is not None or worker.public_key != link.worker.public_key:
-                link.close(connection.REVOKED, "revoked")
+                link.close(CloseCode.REVOKED, "revoked")
             elif worker.link_id != link.id:
-                link.close(connection.REPLACED, "a newer link of this worker has replaced it")
+                link.close(CloseCode.REPLACED, "a newer link of this worker has replaced it")
             else:
                 link.follow(worker)
                 link.ask_for_log(worker.log_request, now=asked_at)
@@ -190,7 +190,7 @@ class Keeper:
             for link in links:
                 if link.worker.id in unwanted:
                     # One that was removed at once after it was revoked is not among those that have changed.
-                    link.close(connection.REVOKED, "revoked")
+                    link.close(CloseCode.REVOKED, "revoked")
                 link.noted = (states[link.worker.id], comments.get(link.worker.id, ""))
         await self._keep_metrics(links)
         await self._calls.run(self._store.keep_alive, alive, self._config.patience, now=now)

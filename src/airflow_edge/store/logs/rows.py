@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -11,13 +10,9 @@ from uuid import UUID
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from airflow_edge.protocol import zstd
 from airflow_edge.store.logs.seekable_zstd import cut, pieces
 from airflow_edge.store.tables import LogChunkRow, LogRow
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 LARGEST_ROW: Final = 4 * 1024 * 1024
 """Plain bytes: a driver holds a whole row, some of them twice, and MySQL takes no more than 16 MiB in a packet."""

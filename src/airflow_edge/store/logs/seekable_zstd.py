@@ -7,14 +7,10 @@ of the others, and a footer. Source: `contrib/seekable_format/zstd_seekable_comp
 from __future__ import annotations
 
 import struct
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from airflow_edge.protocol import zstd
 
 PIECE: Final = 256 * 1024
 """Plain bytes that are unpacked at once."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -12,17 +11,13 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from airflow_edge.protocol import zstd
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.messages import WorkerLog
 from airflow_edge.protocol.worker_log import unpack
 from airflow_edge.rules.model import LogRequest, WorkerLogBatch
 from airflow_edge.store.tables import WorkerLogRow, WorkerRow
 from airflow_edge.store.transactions import Transactions, changed_rows
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 ROW_COST = 256
 """Bytes that a batch counts for beside its data, so that many small ones are not for free."""

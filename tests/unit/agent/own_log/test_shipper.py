@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,14 +13,10 @@ import pytest
 from airflow_edge.agent.own_log import shipper as worker_log
 from airflow_edge.agent.own_log.file import RotatingFile
 from airflow_edge.agent.own_log.shipper import WorkerLogShipper
+from airflow_edge.protocol import zstd
 from airflow_edge.protocol.messages import MAX_WORKER_LOG_BYTES, WantWorkerLog, WorkerLog
 from airflow_edge.protocol.version import WORKER_LOG
 from airflow_edge.protocol.worker_log import LONGEST_RECORD, Record, unpack
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 
 def want(name: str = "r", seconds: float = 600, level: int = 20, lines: int = 100) -> WantWorkerLog:
