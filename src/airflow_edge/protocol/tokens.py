@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -17,20 +18,24 @@ import msgspec
 from airflow_edge.protocol.errors import ClockSkewError, MalformedTokenError, WrongAudienceError
 
 AUDIENCE = "airflow-edge"
+ENROLMENT = "enrol"
+"""Who a worker is before the centre has given it an id."""
+PROOF_AUDIENCE = "airflow-edge-enroll"
+"""Of a proof that a site knows the secret of Airflow's components: a JWT signed with that, good once."""
 LIFETIME = 60
-"""Seconds from `iat` to `exp`."""
+"""Seconds from `iat` to `exp`, in both."""
 MAX_SKEW = 60
 """Seconds by which the clocks of site and centre may differ."""
 MAX_TOKEN_LENGTH = 4096
 
-_HEADER = {"alg": "EdDSA", "typ": "JWT"}
+_HEADER: Mapping[str, str] = {"alg": "EdDSA", "typ": "JWT"}
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker's token says."""
 
     sub: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    """The worker's id, given at enrolment; at enrolment itself `enrol`."""
+    """The worker's id, given at enrolment; at enrolment itself `ENROLMENT`."""
     aud: str
     iat: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     """Seconds since the epoch, by the site's clock."""
@@ -57,9 +62,9 @@ def new_claims(*, sub: str, now: float, jti: str, method: str, path: str) -> Cla
     return Claims(sub=sub, aud=AUDIENCE, iat=issued, exp=issued + LIFETIME, jti=jti, htm=method, htu=path)
 
 
-def signing_input(claims: Claims) -> bytes:
+def signing_input(claims: Claims | Mapping[str, str | int], header: Mapping[str, str] = _HEADER) -> bytes:
     """Give the bytes that the signature covers."""
-    return _b64(msgspec.json.encode(_HEADER)) + b"." + _b64(msgspec.json.encode(claims))
+    return _b64(msgspec.json.encode(header)) + b"." + _b64(msgspec.json.encode(claims))
 
 
 def assemble(signed: bytes, signature: bytes) -> str:

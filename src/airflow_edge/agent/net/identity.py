@@ -124,10 +124,8 @@ class PendingKey(Signer):
     It is kept until the centre has answered: asked again with the same key and name, the centre finds the same worker.
     """
 
-    SUBJECT = "enrol"
-
     def __init__(self, name: str, private_key: str) -> None:
-        super().__init__(self.SUBJECT, private_key)
+        super().__init__(tokens.ENROLMENT, private_key)
         self.name = name
 
     @classmethod

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import secrets
 import time
 from typing import Final
 
-import msgspec
-
 from airflow_edge.agent.config import Sources
 from airflow_edge.agent.errors import ConfigError
-
-AUDIENCE: Final = "airflow-edge-enroll"
-LIFETIME: Final = 60
-"""Seconds."""
+from airflow_edge.protocol import tokens
 
 _DIGESTS: Final = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
 _GUESS: Final = "GUESS"
@@ -53,11 +47,11 @@ class SharedSecret:
         """Make a JWT (RFC 7519) that is good once, for a minute."""
         now = int(time.time())
         header = {"alg": self._algorithm, "typ": "JWT"}
-        claims = {"aud": AUDIENCE, "iat": now, "exp": now + LIFETIME, "jti": secrets.token_urlsafe(16)}
-        signed = _b64(msgspec.json.encode(header)) + b"." + _b64(msgspec.json.encode(claims))
-        signature = hmac.new(self._secret, signed, _DIGESTS[self._algorithm]).digest()
-        return (signed + b"." + _b64(signature)).decode("ascii")
-
-
-def _b64(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
+        claims: dict[str, str | int] = {
+            "aud": tokens.PROOF_AUDIENCE,
+            "iat": now,
+            "exp": now + tokens.LIFETIME,
+            "jti": secrets.token_urlsafe(16),
+        }
+        signed = tokens.signing_input(claims, header)
+        return tokens.assemble(signed, hmac.new(self._secret, signed, _DIGESTS[self._algorithm]).digest())

@@ -19,7 +19,7 @@ from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.http.answers import RefusedError
 from airflow_edge.protocol.errors import ClockSkewError, TokenError
 from airflow_edge.protocol.problems import Code
-from airflow_edge.protocol.tokens import LIFETIME, MAX_SKEW, Claims, ParsedToken, check_claims, parse
+from airflow_edge.protocol.tokens import ENROLMENT, LIFETIME, MAX_SKEW, Claims, ParsedToken, check_claims, parse
 from airflow_edge.rules.model import Nonce, Worker
 from airflow_edge.rules.ports import Nonces
 
@@ -75,7 +75,7 @@ class Authenticator:
         :raises StoreUnavailableError: the database failed.
         """
         parsed = _parse(bearer(headers))
-        if parsed.claims.sub != "enrol":
+        if parsed.claims.sub != ENROLMENT:
             raise RefusedError(UNAUTHORIZED, Code.BAD_TOKEN, "The token is not one for enrolling.")
         verify(parsed, public_key)
         # A stranger could fill the database with marks otherwise; and the same enrolment twice makes the same worker.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from http import HTTPStatus
-from typing import Final
 
 import jwt
 from airflow.api_fastapi.auth.tokens import InvalidClaimError, JWTValidator, get_sig_validation_args
@@ -12,23 +11,20 @@ from airflow.configuration import conf
 
 from airflow_edge.gateway.http.answers import RefusedError
 from airflow_edge.protocol.problems import Code
-
-AUDIENCE: Final = "airflow-edge-enroll"
-MAX_AGE: Final = 60
-"""Seconds for which a proof is good, besides `[api_auth] jwt_leeway`."""
+from airflow_edge.protocol.tokens import LIFETIME, PROOF_AUDIENCE
 
 
 class AirflowSecret:
     """Checks proofs with the keys that Airflow checks its own tokens with."""
 
     async def check(self, token: str) -> None:
-        """Check a JWT with the audience `airflow-edge-enroll`, at most 60 s old.
+        """Check a JWT with the audience of such proofs, no older than they live, `[api_auth] jwt_leeway` aside.
 
         :raises RefusedError: it is not one, or not signed with the secret of this centre.
         """
         try:
             validator = JWTValidator(
-                audience=AUDIENCE,
+                audience=PROOF_AUDIENCE,
                 issuer=None,
                 required_claims=frozenset({"aud", "exp", "iat"}),
                 **get_sig_validation_args(make_secret_key_if_needed=False),
@@ -36,7 +32,7 @@ class AirflowSecret:
             claims = await validator.avalidated_claims(token)
         except (jwt.PyJWTError, InvalidClaimError, ValueError, KeyError, TypeError) as error:
             raise _refusal(f"The proof of the shared secret does not hold ({error})") from error
-        if time.time() - claims["iat"] > MAX_AGE + validator.leeway:
+        if time.time() - claims["iat"] > LIFETIME + validator.leeway:
             raise _refusal("The proof of the shared secret is too old")
 
     def default_queues(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from airflow_edge.gateway.links.worker_logs import WorkerLogLane
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.messages import (
+    UNNUMBERED,
     Accepted,
     CentreFrame,
     CentreMessage,
@@ -302,7 +303,7 @@ class Link:
                 await self._take(frame.seq, frame.body)
 
     async def _take(self, seq: int, message: SiteMessage) -> None:
-        if (seq == 0) != isinstance(message, Hello | Status | LogChunk | WorkerLog | Ping):
+        if (seq == 0) != isinstance(message, UNNUMBERED):
             raise RemoteProtocolError(f"a {type(message).__name__} with the number {seq}")
         match message:
             case Refused():

@@ -7,8 +7,8 @@ import pytest
 
 from airflow_edge.agent.config import Sources
 from airflow_edge.agent.errors import ConfigError
-from airflow_edge.agent.net.shared_secret import AUDIENCE, LIFETIME, SharedSecret
-from airflow_edge.gateway.endpoints import shared_secret
+from airflow_edge.agent.net.shared_secret import SharedSecret
+from airflow_edge.protocol.tokens import LIFETIME
 
 SECRET = "the secret that Airflow's components share" * 2
 
@@ -28,14 +28,13 @@ def test_without_a_secret_there_is_none():
 def test_a_proof_is_a_jwt_that_others_can_check(setting, algorithm):
     secret = find(jwt_secret=SECRET, **({} if setting is None else {"jwt_algorithm": setting}))
     assert secret is not None
-    claims = jwt.decode(secret.proof(), SECRET, algorithms=[algorithm], audience=AUDIENCE)
+    claims = jwt.decode(secret.proof(), SECRET, algorithms=[algorithm], audience="airflow-edge-enroll")
     assert claims["exp"] - claims["iat"] == LIFETIME
     assert abs(claims["iat"] - time.time()) < 5
-    assert jwt.decode(secret.proof(), SECRET, algorithms=[algorithm], audience=AUDIENCE)["jti"] != claims["jti"]
-
-
-def test_both_sides_mean_the_same_audience():
-    assert AUDIENCE == shared_secret.AUDIENCE
+    assert (
+        jwt.decode(secret.proof(), SECRET, algorithms=[algorithm], audience="airflow-edge-enroll")["jti"]
+        != claims["jti"]
+    )
 
 
 def test_keys_that_are_no_secret_are_told_apart():
