@@ -24,7 +24,7 @@ from nacl.signing import SigningKey
 from sqlalchemy.orm import sessionmaker
 
 from airflow_edge.protocol.urls import HEALTH, PREFIX
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from benchmarks import report
 from benchmarks.peers import Ground
 from harness import environments
@@ -150,12 +150,12 @@ def _start_fleet(folder: Path, airflow: Airflow, size: int, stack: ExitStack) ->
 
 def _enroll(database: Database, size: int) -> list[WorkerKey]:
     engine = database.engine()
-    store = SqlStore(sessionmaker(engine, autoflush=False, expire_on_commit=False))
+    store = Store(sessionmaker(engine, autoflush=False, expire_on_commit=False))
     keys = []
     for number in range(size):
         name, private_key = f"worker-{number:04}", new_private_key()
         public_key = bytes(SigningKey(bytes.fromhex(private_key)).verify_key)
-        worker = store.enroll_trusted(name, public_key, ["default"], now=datetime.now(UTC)).worker
+        worker = store.enroll_tokens.enroll_trusted(name, public_key, ["default"], now=datetime.now(UTC)).worker
         assert worker is not None
         keys.append(WorkerKey(str(worker.id), name, private_key))
     engine.dispose()

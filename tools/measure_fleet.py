@@ -27,7 +27,7 @@ from airflow_edge.admin.fleet import Fleet
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.overview import JobFilter, WorkerFilter
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow, WorkerRow
 from harness import environments
 from harness.airflow import Airflow
@@ -122,17 +122,17 @@ def _job(number: int, workers: list[dict[str, Any]], now: datetime) -> dict[str,
 
 def measure_calls(engine: Engine, times: int) -> None:
     """Print what the calls behind the commands take."""
-    store = SqlStore(sessionmaker(engine, autoflush=False, expire_on_commit=False))
+    store = Store(sessionmaker(engine, autoflush=False, expire_on_commit=False))
     fleet = Fleet(store)
     calls: dict[str, Callable[[], object]] = {
-        "all workers": lambda: store.find_workers(WorkerFilter(), limit=100_000),
-        "a page of workers": lambda: store.find_workers(WorkerFilter(), limit=50, offset=2_000),
-        "workers of a queue": lambda: store.find_workers(WorkerFilter(queue="queue-1"), limit=50),
+        "all workers": lambda: store.fleet.find_workers(WorkerFilter(), limit=100_000),
+        "a page of workers": lambda: store.fleet.find_workers(WorkerFilter(), limit=50, offset=2_000),
+        "workers of a queue": lambda: store.fleet.find_workers(WorkerFilter(queue="queue-1"), limit=50),
         "queues": fleet.queues,
-        "jobs of workers out of reach": lambda: store.awaited(PATIENCE, now=datetime.now(UTC)),
-        "a page of jobs": lambda: store.find_jobs(JobFilter(), limit=100),
-        "a late page of jobs": lambda: store.find_jobs(JobFilter(), limit=100, offset=50_000),
-        "jobs of a Dag": lambda: store.find_jobs(JobFilter(dag_id="dag-7"), limit=100),
+        "jobs of workers out of reach": lambda: store.jobs.awaited(PATIENCE, now=datetime.now(UTC)),
+        "a page of jobs": lambda: store.fleet.find_jobs(JobFilter(), limit=100),
+        "a late page of jobs": lambda: store.fleet.find_jobs(JobFilter(), limit=100, offset=50_000),
+        "jobs of a Dag": lambda: store.fleet.find_jobs(JobFilter(dag_id="dag-7"), limit=100),
     }
     for name, call in calls.items():
         print(f"  {name:40} {_median(call, times) * 1000:8.0f} ms")

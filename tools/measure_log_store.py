@@ -29,7 +29,7 @@ from airflow_edge.protocol import logdata
 from airflow_edge.protocol.messages import MAX_LOG_CHUNK_BYTES, Accepted, Ended, LogAck, LogEnd, Offer
 from airflow_edge.rules.model import NewJob
 from airflow_edge.store.jobs import outbox
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from airflow_edge.store.tables import LogRow
 from harness import environments
 from harness.airflow import Airflow
@@ -76,7 +76,7 @@ def text(size: int) -> Iterator[bytes]:
         yield piece
 
 
-async def send(airflow: Airflow, store: SqlStore, sessions: sessionmaker[Session], size: int, memory: Memory) -> None:
+async def send(airflow: Airflow, store: Store, sessions: sessionmaker[Session], size: int, memory: Memory) -> None:
     """Send the log and wait until it is complete and compacted; print what that took."""
     site = Site()
     gateway = f"{airflow.url}/edge_worker"
@@ -114,7 +114,7 @@ async def send(airflow: Airflow, store: SqlStore, sessions: sessionmaker[Session
     print(f"server at rest  {idle / MB:8.0f} MB resident")
     print(f"grown by        {(memory.most - idle) / MB:8.1f} MB at most")
     began = time.monotonic()
-    first = next(store.read_log(PATH))
+    first = next(store.logs.read(store.logs.parts(PATH)[0].id))
     print(f"first {len(first) // 1024:3d} KiB   {(time.monotonic() - began) * 1000:8.0f} ms, from the store")
 
 
@@ -167,7 +167,7 @@ async def main() -> None:
         memory = Memory(server.pid)
         watching = asyncio.create_task(memory.watch())
         try:
-            await send(airflow, SqlStore(sessions), sessions, arguments.size * MB, memory)
+            await send(airflow, Store(sessions), sessions, arguments.size * MB, memory)
         finally:
             watching.cancel()
 

@@ -22,7 +22,7 @@ from sqlalchemy.orm import sessionmaker
 
 from airflow_edge.protocol.messages import Metrics
 from airflow_edge.rules.metrics import Recorder
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from airflow_edge.store.tables import Base, WorkerMetricRow
 from harness.database import PostgresServer, SqliteFiles
 
@@ -36,7 +36,7 @@ def measure(engine: Engine, size: Callable[[Engine], int], workers: int, minutes
     """Write, and print what there is."""
     Base.metadata.create_all(engine)
     empty = size(engine)
-    store = SqlStore(sessionmaker(engine, autoflush=False, expire_on_commit=False))
+    store = Store(sessionmaker(engine, autoflush=False, expire_on_commit=False))
     recorders = [Recorder(uuid4()) for _ in range(workers)]
     spent = 0.0
     for minute in range(FIRST_MINUTE, FIRST_MINUTE + minutes):
@@ -44,7 +44,7 @@ def measure(engine: Engine, size: Callable[[Engine], int], workers: int, minutes
             recorder.add(_somehow(), 3, minute)
         chunks = [chunk for recorder in recorders if (chunk := recorder.due(minute + 1)) is not None]
         began = time.perf_counter()
-        store.write_metrics(chunks)
+        store.metrics.write(chunks)
         spent += time.perf_counter() - began
         if minute % VACUUM_EVERY == 0 and engine.dialect.name == "postgresql":
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

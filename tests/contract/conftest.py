@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from airflow_edge.store.tables import Base
 from harness.database import PostgresServer, SqliteFiles
 from tests.contract.log_world import BUCKET, PLACES, Place
@@ -76,5 +76,5 @@ def log_place(request: pytest.FixtureRequest, engine_of: Callable[[str], Engine]
 
 
 @pytest.fixture
-def store(sessions: sessionmaker[Session]) -> SqlStore:
-    return SqlStore(sessions)
+def store(sessions: sessionmaker[Session]) -> Store:
+    return Store(sessions)

@@ -35,5 +35,5 @@ class Mortal(Transactions):
 if __name__ == "__main__":
     database, log_store, lives, now = sys.argv[1:]
     upkeep = LogUpkeep(Mortal(sessionmaker(create_engine(database)), int(lives)))
-    while upkeep.tidy_logs(log_store or None, clock=lambda: datetime.fromisoformat(now)):
+    while upkeep.tidy(log_store or None, clock=lambda: datetime.fromisoformat(now)):
         pass

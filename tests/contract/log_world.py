@@ -14,8 +14,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from airflow_edge.protocol import zstd
 from airflow_edge.protocol.messages import LogChunk, LogEnd
 from airflow_edge.rules.model import ClaimedJob, LogProgress
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.logs.logs import TaskLogs
+from airflow_edge.store.store import Store
 from airflow_edge.store.tables import LogChunkRow, LogRow
+from airflow_edge.store.transactions import Transactions
 from tests.contract.world import NOW, accepted, capacity, claim, new_job, queue
 
 Sessions = sessionmaker[Session]
@@ -32,15 +34,15 @@ class Place:
     url: str | None
 
     @property
-    def store(self) -> SqlStore:
-        return SqlStore(self.sessions)
+    def store(self) -> Store:
+        return Store(self.sessions)
 
-    def tidy(self, store: SqlStore | None = None, *, now: datetime = NOW) -> None:
+    def tidy(self, store: Store | None = None, *, now: datetime = NOW) -> None:
         """Do everything that can be done for the logs, as if it were due."""
         with self.sessions() as session:
             session.execute(update(LogRow).where(LogRow.tidy_at.is_not(None)).values(tidy_at=now))
             session.commit()
-        while (store or self.store).tidy_logs(self.url, clock=lambda: now):
+        while (store or self.store).log_upkeep.tidy(self.url, clock=lambda: now):
             pass
 
     def rows(self) -> int:
@@ -49,28 +51,28 @@ class Place:
             return session.scalar(select(func.count()).select_from(LogChunkRow)) or 0
 
 
-class TidiedStore(SqlStore):
-    """A store whose logs are tidied after each step: nobody may notice."""
+class TidiedLogs(TaskLogs):
+    """Logs that are tidied after each step: nobody may notice."""
 
     def __init__(self, place: Place) -> None:
-        super().__init__(place.sessions)
+        super().__init__(Transactions(place.sessions))
         self._place = place
 
-    def append_log(self, worker_id: UUID, chunk: LogChunk, *, now: datetime) -> LogProgress | None:
-        progress = super().append_log(worker_id, chunk, now=now)
+    def append(self, worker_id: UUID, chunk: LogChunk, *, now: datetime) -> LogProgress | None:
+        progress = super().append(worker_id, chunk, now=now)
         self._place.tidy()
         return progress
 
-    def finish_log(self, worker_id: UUID, end: LogEnd, *, now: datetime) -> LogProgress | None:
-        progress = super().finish_log(worker_id, end, now=now)
+    def finish(self, worker_id: UUID, end: LogEnd, *, now: datetime) -> LogProgress | None:
+        progress = super().finish(worker_id, end, now=now)
         self._place.tidy()
         return progress
 
 
-def running_job(store: SqlStore, sessions: Sessions, worker: UUID, path: str = PATH) -> ClaimedJob:
+def running_job(store: Store, sessions: Sessions, worker: UUID, path: str = PATH) -> ClaimedJob:
     queue(sessions, new_job(log_path=path))
     (job,) = claim(store, capacity(worker))
-    store.settle(worker, [accepted(job)], now=NOW)
+    store.jobs.settle(worker, [accepted(job)], now=NOW)
     return job
 
 
@@ -99,7 +101,7 @@ def end(job: ClaimedJob, plain: bytes, start: int = 0) -> LogEnd:
 
 
 def send(
-    store: SqlStore,
+    store: Store,
     worker: UUID,
     job: ClaimedJob,
     plain: bytes,
@@ -110,9 +112,9 @@ def send(
 ) -> None:
     """Send the bytes from `begin` on."""
     for offset in range(begin, len(plain), pieces):
-        store.append_log(worker, chunk(job, offset, plain[offset : offset + pieces]), now=now)
+        store.logs.append(worker, chunk(job, offset, plain[offset : offset + pieces]), now=now)
 
 
-def finish(store: SqlStore, worker: UUID, job: ClaimedJob, plain: bytes, *, now: datetime = NOW) -> None:
+def finish(store: Store, worker: UUID, job: ClaimedJob, plain: bytes, *, now: datetime = NOW) -> None:
     """Send the end of a log, which has to be complete then."""
-    assert store.finish_log(worker, end(job, plain), now=now) == LogProgress(len(plain), complete=True)
+    assert store.logs.finish(worker, end(job, plain), now=now) == LogProgress(len(plain), complete=True)

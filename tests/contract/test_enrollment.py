@@ -8,16 +8,16 @@ import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from tests.contract.world import NOW, accepted, capacity, claim, facts, new_job, queue, row, state, token
 
 HASH = "a" * 64
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 
 
-def test_a_token_opens_its_own_queues_and_is_used_up(store: SqlStore) -> None:
-    store.create_token(token(team_name="team"), HASH)
-    worker = store.enroll(HASH, "näme", KEY, now=NOW).worker
+def test_a_token_opens_its_own_queues_and_is_used_up(store: Store) -> None:
+    store.enroll_tokens.create(token(team_name="team"), HASH)
+    worker = store.enroll_tokens.enroll(HASH, "näme", KEY, now=NOW).worker
     assert worker is not None
     assert (worker.name, worker.public_key, worker.queues, worker.team_name) == (
         "näme",
@@ -26,25 +26,25 @@ def test_a_token_opens_its_own_queues_and_is_used_up(store: SqlStore) -> None:
         "team",
     )
     assert (worker.state, worker.enrolled_at, worker.revoked_at) == (WorkerState.OFFLINE, NOW, None)
-    assert store.worker(worker.id) == worker
-    refused = store.enroll(HASH, "other", OTHER_KEY, now=NOW)
+    assert store.workers.get(worker.id) == worker
+    refused = store.enroll_tokens.enroll(HASH, "other", OTHER_KEY, now=NOW)
     assert (refused.worker, refused.code) == (None, "enrollment_refused")
     assert "used up" in refused.detail
 
 
-def test_the_same_key_and_name_again_is_the_same_worker(store: SqlStore) -> None:
-    store.create_token(token(), HASH)
-    first = store.enroll(HASH, "name", KEY, now=NOW)
+def test_the_same_key_and_name_again_is_the_same_worker(store: Store) -> None:
+    store.enroll_tokens.create(token(), HASH)
+    first = store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW)
     late = NOW + timedelta(days=9)
-    assert store.enroll(HASH, "name", KEY, now=late) == first
-    assert store.tokens()[0].uses_left == 0
+    assert store.enroll_tokens.enroll(HASH, "name", KEY, now=late) == first
+    assert store.enroll_tokens.all()[0].uses_left == 0
 
 
-def test_a_new_token_gives_a_known_worker_its_queues(store: SqlStore) -> None:
-    store.create_token(token(), HASH)
-    store.create_token(token(queues=("gpu",)), "b" * 64)
-    first = store.enroll(HASH, "name", KEY, now=NOW).worker
-    again = store.enroll("b" * 64, "name", KEY, now=NOW).worker
+def test_a_new_token_gives_a_known_worker_its_queues(store: Store) -> None:
+    store.enroll_tokens.create(token(), HASH)
+    store.enroll_tokens.create(token(queues=("gpu",)), "b" * 64)
+    first = store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW).worker
+    again = store.enroll_tokens.enroll("b" * 64, "name", KEY, now=NOW).worker
     assert first is not None
     assert again is not None
     assert (again.id, again.queues) == (first.id, ("gpu",))
@@ -59,105 +59,105 @@ def test_a_new_token_gives_a_known_worker_its_queues(store: SqlStore) -> None:
         ({"name_pattern": "factory-*"}, "--name"),
     ],
 )
-def test_a_token_that_does_not_count_says_why(store: SqlStore, fields: dict[str, object], word: str) -> None:
-    store.create_token(token(**fields), HASH)
-    refused = store.enroll(HASH, "name", KEY, now=NOW)
+def test_a_token_that_does_not_count_says_why(store: Store, fields: dict[str, object], word: str) -> None:
+    store.enroll_tokens.create(token(**fields), HASH)
+    refused = store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW)
     assert (refused.worker, refused.code) == (None, "enrollment_refused")
     assert word in refused.detail
-    assert store.workers() == []
+    assert store.workers.all() == []
 
 
-def test_an_unknown_token_opens_nothing(store: SqlStore) -> None:
-    assert store.enroll(HASH, "name", KEY, now=NOW).code == "enrollment_refused"
+def test_an_unknown_token_opens_nothing(store: Store) -> None:
+    assert store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW).code == "enrollment_refused"
 
 
-def test_a_name_pattern_is_a_glob(store: SqlStore) -> None:
-    store.create_token(token(name_pattern="factory-?"), HASH)
-    assert store.enroll(HASH, "factory-7", KEY, now=NOW).worker is not None
+def test_a_name_pattern_is_a_glob(store: Store) -> None:
+    store.enroll_tokens.create(token(name_pattern="factory-?"), HASH)
+    assert store.enroll_tokens.enroll(HASH, "factory-7", KEY, now=NOW).worker is not None
 
 
-def test_tokens_are_listed_and_revoked(store: SqlStore) -> None:
+def test_tokens_are_listed_and_revoked(store: Store) -> None:
     old, new = token(), token(created_at=NOW + timedelta(seconds=1))
-    store.create_token(old, HASH)
-    store.create_token(new, "b" * 64)
-    assert store.tokens() == [new, old]
-    assert store.revoke_token(old.id, now=NOW)
-    assert store.revoke_token(old.id, now=NOW + timedelta(seconds=9))
-    assert [one.revoked_at for one in store.tokens()] == [None, NOW]
-    assert not store.revoke_token(uuid4(), now=NOW)
+    store.enroll_tokens.create(old, HASH)
+    store.enroll_tokens.create(new, "b" * 64)
+    assert store.enroll_tokens.all() == [new, old]
+    assert store.enroll_tokens.revoke(old.id, now=NOW)
+    assert store.enroll_tokens.revoke(old.id, now=NOW + timedelta(seconds=9))
+    assert [one.revoked_at for one in store.enroll_tokens.all()] == [None, NOW]
+    assert not store.enroll_tokens.revoke(uuid4(), now=NOW)
 
 
-def test_a_name_that_is_taken_is_free_again_when_its_worker_is_revoked(store: SqlStore) -> None:
-    store.create_token(token(uses_left=5), HASH)
-    first = store.enroll(HASH, "name", KEY, now=NOW).worker
+def test_a_name_that_is_taken_is_free_again_when_its_worker_is_revoked(store: Store) -> None:
+    store.enroll_tokens.create(token(uses_left=5), HASH)
+    first = store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW).worker
     assert first is not None
-    taken = store.enroll(HASH, "name", OTHER_KEY, now=NOW)
+    taken = store.enroll_tokens.enroll(HASH, "name", OTHER_KEY, now=NOW)
     assert (taken.worker, taken.code) == (None, "name_taken")
     assert "airflow edge revoke-worker name" in taken.detail
-    store.link({first.id: facts()}, now=NOW)
-    assert store.revoke_worker("name", now=NOW)
-    assert store.enroll(HASH, "name", KEY, now=NOW).code == "revoked"
+    store.workers.link({first.id: facts()}, now=NOW)
+    assert store.workers.revoke("name", now=NOW)
+    assert store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW).code == "revoked"
     later = NOW + timedelta(seconds=5)
-    second = store.enroll(HASH, "name", OTHER_KEY, now=later).worker
+    second = store.enroll_tokens.enroll(HASH, "name", OTHER_KEY, now=later).worker
     assert second is not None
     assert (second.public_key, second.revoked_at, second.link_id, second.enrolled_at) == (OTHER_KEY, None, None, later)
-    assert [worker.id for worker in store.changed_since(later)] == [second.id]
-    assert store.tokens()[0].uses_left == 3
-    assert not store.revoke_worker("nobody", now=NOW)
+    assert [worker.id for worker in store.workers.changed_since(later)] == [second.id]
+    assert store.enroll_tokens.all()[0].uses_left == 3
+    assert not store.workers.revoke("nobody", now=NOW)
 
 
-def test_the_jobs_of_a_revoked_worker_are_not_waited_for(store: SqlStore, sessions: sessionmaker[Session]) -> None:
-    worker = store.enroll_trusted("name", KEY, ["default"], now=NOW).worker
+def test_the_jobs_of_a_revoked_worker_are_not_waited_for(store: Store, sessions: sessionmaker[Session]) -> None:
+    worker = store.enroll_tokens.enroll_trusted("name", KEY, ["default"], now=NOW).worker
     assert worker is not None
     queue(sessions, new_job(), new_job())
     leased, running = claim(store, capacity(worker.id, free_slots=2))
-    store.settle(worker.id, [accepted(running)], now=NOW)
-    store.revoke_worker("name", now=NOW)
+    store.jobs.settle(worker.id, [accepted(running)], now=NOW)
+    store.workers.revoke("name", now=NOW)
     assert [state(sessions, job.id) for job in (leased, running)] == [JobState.QUEUED, JobState.LOST]
     assert "revoked" in row(sessions, running.id).reason
-    assert store.confirm(worker.id, running.id, 1, now=NOW) is None
+    assert store.jobs.confirm(worker.id, running.id, 1, now=NOW) is None
 
 
-def test_who_knows_the_shared_secret_names_its_queues(store: SqlStore) -> None:
-    assert store.enroll_trusted("name", KEY, [], now=NOW).code == "no_queues"
-    worker = store.enroll_trusted("name", KEY, ["a", "b"], now=NOW).worker
+def test_who_knows_the_shared_secret_names_its_queues(store: Store) -> None:
+    assert store.enroll_tokens.enroll_trusted("name", KEY, [], now=NOW).code == "no_queues"
+    worker = store.enroll_tokens.enroll_trusted("name", KEY, ["a", "b"], now=NOW).worker
     assert worker is not None
     assert worker.queues == ("a", "b")
-    assert store.enroll_trusted("name", OTHER_KEY, ["a"], now=NOW).code == "name_taken"
+    assert store.enroll_tokens.enroll_trusted("name", OTHER_KEY, ["a"], now=NOW).code == "name_taken"
 
 
-def test_many_at_once_use_a_token_no_more_often_than_it_may_be(store: SqlStore) -> None:
-    store.create_token(token(uses_left=3), HASH)
+def test_many_at_once_use_a_token_no_more_often_than_it_may_be(store: Store) -> None:
+    store.enroll_tokens.create(token(uses_left=3), HASH)
 
     def enroll(number: int) -> bool:
-        return store.enroll(HASH, f"worker-{number}", bytes([number]) * 32, now=NOW).worker is not None
+        return store.enroll_tokens.enroll(HASH, f"worker-{number}", bytes([number]) * 32, now=NOW).worker is not None
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(enroll, range(8))) == 3
-    assert len(store.workers()) == 3
+    assert len(store.workers.all()) == 3
 
 
-def test_many_at_once_that_want_one_name_get_it_once(store: SqlStore) -> None:
+def test_many_at_once_that_want_one_name_get_it_once(store: Store) -> None:
     def enroll(number: int) -> str:
-        return store.enroll_trusted("name", bytes([number]) * 32, ["a"], now=NOW).code
+        return store.enroll_tokens.enroll_trusted("name", bytes([number]) * 32, ["a"], now=NOW).code
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(enroll, range(8))) == [""] + ["name_taken"] * 7
 
 
-def test_a_worker_keeps_its_grace_until_a_token_or_a_new_key_says_otherwise(store: SqlStore) -> None:
+def test_a_worker_keeps_its_grace_until_a_token_or_a_new_key_says_otherwise(store: Store) -> None:
     hours = timedelta(hours=1)
     for number, grace in enumerate((12 * hours, None, 2 * hours, None)):
-        store.create_token(token(disconnect_grace=grace), str(number) * 64)
-    assert {listed.disconnect_grace for listed in store.tokens()} == {12 * hours, 2 * hours, None}
+        store.enroll_tokens.create(token(disconnect_grace=grace), str(number) * 64)
+    assert {listed.disconnect_grace for listed in store.enroll_tokens.all()} == {12 * hours, 2 * hours, None}
 
     def enrol(number: int, key: bytes = KEY) -> timedelta | None:
-        worker = store.enroll(str(number) * 64, "name", key, now=NOW).worker
+        worker = store.enroll_tokens.enroll(str(number) * 64, "name", key, now=NOW).worker
         assert worker is not None
         return worker.disconnect_grace
 
     assert enrol(0) == 12 * hours
     assert enrol(1) == 12 * hours
     assert enrol(2) == 2 * hours
-    store.revoke_worker("name", now=NOW)
+    store.workers.revoke("name", now=NOW)
     assert enrol(3, OTHER_KEY) is None

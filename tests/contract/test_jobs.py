@@ -15,7 +15,7 @@ from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.model import ClaimedJob
 from airflow_edge.rules.reports import Reading
 from airflow_edge.store.jobs import outbox
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from tests.contract.world import (
     LEASE,
     NOW,
@@ -34,7 +34,7 @@ from tests.contract.world import (
 Sessions = sessionmaker[Session]
 
 
-def test_a_claim_hands_a_job_out_under_the_next_number(store: SqlStore, sessions: Sessions) -> None:
+def test_a_claim_hands_a_job_out_under_the_next_number(store: Store, sessions: Sessions) -> None:
     job, worker = new_job(slots=2), uuid4()
     queue(sessions, job)
     (claimed,) = claim(store, capacity(worker, free_slots=2))
@@ -44,7 +44,7 @@ def test_a_claim_hands_a_job_out_under_the_next_number(store: SqlStore, sessions
     assert claim(store, capacity(worker, free_slots=9)) == []
 
 
-def test_a_claim_goes_by_priority_then_by_age(store: SqlStore, sessions: Sessions) -> None:
+def test_a_claim_goes_by_priority_then_by_age(store: Store, sessions: Sessions) -> None:
     low, late, soon, high = (new_job(priority_weight=weight) for weight in (1, 5, 5, 9))
     queue(sessions, late, now=NOW + timedelta(milliseconds=1))
     queue(sessions, low, soon, high)
@@ -64,24 +64,24 @@ def test_a_claim_goes_by_priority_then_by_age(store: SqlStore, sessions: Session
     ],
 )
 def test_a_worker_gets_only_what_it_may_have(
-    store: SqlStore, sessions: Sessions, fields: dict[str, object], fits: bool
+    store: Store, sessions: Sessions, fields: dict[str, object], fits: bool
 ) -> None:
     queue(sessions, new_job(**fields))
     assert bool(claim(store, capacity(uuid4()))) is fits
 
 
-def test_a_team_gets_its_own_jobs_only(store: SqlStore, sessions: Sessions) -> None:
+def test_a_team_gets_its_own_jobs_only(store: Store, sessions: Sessions) -> None:
     queue(sessions, own := new_job(team_name="a"), new_job(team_name="b"), new_job())
     assert [job.id for job in claim(store, capacity(uuid4(), free_slots=9, team_name="a"))] == [own.id]
 
 
-def test_big_jobs_that_fit_nowhere_do_not_hold_up_the_small_ones_behind(store: SqlStore, sessions: Sessions) -> None:
+def test_big_jobs_that_fit_nowhere_do_not_hold_up_the_small_ones_behind(store: Store, sessions: Sessions) -> None:
     queue(sessions, *(new_job(slots=3, priority_weight=9) for _ in range(5)))
     queue(sessions, *(new_job() for _ in range(5)))
     assert Counter(job.slots for job in claim(store, capacity(uuid4(), free_slots=4))) == {3: 1, 1: 1}
 
 
-def test_a_job_larger_than_any_worker_waits_and_holds_nobody_up(store: SqlStore, sessions) -> None:
+def test_a_job_larger_than_any_worker_waits_and_holds_nobody_up(store: Store, sessions) -> None:
     large, small = new_job(slots=9, priority_weight=9), new_job()
     queue(sessions, large, small)
     workers = [capacity(uuid4(), free_slots=slots) for slots in (8, 4)]
@@ -90,7 +90,7 @@ def test_a_job_larger_than_any_worker_waits_and_holds_nobody_up(store: SqlStore,
     assert (row(sessions, large.id).state, row(sessions, large.id).assignment) == (JobState.QUEUED, 0)
 
 
-def test_what_is_claimed_at_once_by_many_is_claimed_once(store: SqlStore, sessions: Sessions) -> None:
+def test_what_is_claimed_at_once_by_many_is_claimed_once(store: Store, sessions: Sessions) -> None:
     jobs = [new_job(queue=f"q{number % 3}") for number in range(120)]
     queue(sessions, *jobs)
 
@@ -106,36 +106,36 @@ def test_what_is_claimed_at_once_by_many_is_claimed_once(store: SqlStore, sessio
     assert sorted(taken, key=str) == sorted(((job.id, 1) for job in jobs), key=str)
 
 
-def test_a_job_in_a_transaction_that_is_rolled_back_never_was(store: SqlStore, sessions: Sessions) -> None:
+def test_a_job_in_a_transaction_that_is_rolled_back_never_was(store: Store, sessions: Sessions) -> None:
     with sessions() as session:
         outbox.add_job(session, new_job(), now=NOW)
         session.rollback()
     assert claim(store, capacity(uuid4())) == []
 
 
-def test_a_lease_that_runs_out_puts_the_job_back_under_the_next_number(store: SqlStore, sessions: Sessions) -> None:
+def test_a_lease_that_runs_out_puts_the_job_back_under_the_next_number(store: Store, sessions: Sessions) -> None:
     queue(sessions, new_job())
     (first,) = claim(store, capacity(uuid4()))
-    assert store.expire_leases(now=NOW + LEASE) == 0
-    assert store.expire_leases(now=NOW + LEASE + timedelta(microseconds=1)) == 1
+    assert store.jobs.expire_leases(now=NOW + LEASE) == 0
+    assert store.jobs.expire_leases(now=NOW + LEASE + timedelta(microseconds=1)) == 1
     (second,) = claim(store, capacity(uuid4()))
     assert (second.id, second.assignment) == (first.id, 2)
-    assert store.settle(first.worker_id, [accepted(first), ended(first)], now=NOW) == [Reading.VOID, Reading.VOID]
+    assert store.jobs.settle(first.worker_id, [accepted(first), ended(first)], now=NOW) == [Reading.VOID, Reading.VOID]
     assert state(sessions, first.id) is JobState.LEASED
 
 
-def test_reports_are_taken_once_and_in_any_number(store: SqlStore, sessions: Sessions) -> None:
+def test_reports_are_taken_once_and_in_any_number(store: Store, sessions: Sessions) -> None:
     worker = uuid4()
     queue(sessions, new_job(), new_job())
     one, two = claim(store, capacity(worker, free_slots=2))
-    readings = store.settle(worker, [accepted(one), accepted(one), ended(one), accepted(two), ended(one)], now=NOW)
+    readings = store.jobs.settle(worker, [accepted(one), accepted(one), ended(one), accepted(two), ended(one)], now=NOW)
     assert readings == [Reading.APPLY, Reading.APPLY, Reading.APPLY, Reading.APPLY, Reading.OLD_NEWS]
     assert (state(sessions, one.id), state(sessions, two.id)) == (JobState.SUCCEEDED, JobState.RUNNING)
-    assert store.settle(uuid4(), [ended(two)], now=NOW) == [Reading.VOID]
-    assert store.settle(worker, [Ended(job_id=str(uuid4()), assignment=1)], now=NOW) == [Reading.VOID]
+    assert store.jobs.settle(uuid4(), [ended(two)], now=NOW) == [Reading.VOID]
+    assert store.jobs.settle(worker, [Ended(job_id=str(uuid4()), assignment=1)], now=NOW) == [Reading.VOID]
 
 
-def test_an_end_says_how(store: SqlStore, sessions: Sessions) -> None:
+def test_an_end_says_how(store: Store, sessions: Sessions) -> None:
     worker = uuid4()
     queue(sessions, *(new_job() for _ in range(4)))
     jobs = claim(store, capacity(worker, free_slots=4))
@@ -145,7 +145,7 @@ def test_an_end_says_how(store: SqlStore, sessions: Sessions) -> None:
         {},
         {"exit_code": 1, "reason": "disk\0full"},
     ]
-    store.settle(
+    store.jobs.settle(
         worker,
         [Ended(job_id=str(job.id), assignment=1, **end) for job, end in zip(jobs, ends, strict=True)],
         now=NOW,
@@ -158,126 +158,124 @@ def test_an_end_says_how(store: SqlStore, sessions: Sessions) -> None:
 
 
 @pytest.mark.parametrize("code", [2**63 - 1, -(2**63), 2**64 - 1])
-def test_no_exit_status_overflows(store: SqlStore, sessions: Sessions, code: int) -> None:
+def test_no_exit_status_overflows(store: Store, sessions: Sessions, code: int) -> None:
     worker = uuid4()
     queue(sessions, new_job())
     (job,) = claim(store, capacity(worker))
-    assert store.settle(worker, [ended(job, code)], now=NOW) == [Reading.APPLY]
+    assert store.jobs.settle(worker, [ended(job, code)], now=NOW) == [Reading.APPLY]
     assert state(sessions, job.id) is JobState.FAILED
 
 
-def test_a_refused_job_goes_elsewhere_at_once(store: SqlStore, sessions: Sessions) -> None:
+def test_a_refused_job_goes_elsewhere_at_once(store: Store, sessions: Sessions) -> None:
     worker = uuid4()
     queue(sessions, new_job())
     (job,) = claim(store, capacity(worker))
     refused = Refused(job_id=str(job.id), assignment=1, reason="draining")
-    assert store.settle(worker, [refused, refused], now=NOW) == [Reading.APPLY, Reading.OLD_NEWS]
+    assert store.jobs.settle(worker, [refused, refused], now=NOW) == [Reading.APPLY, Reading.OLD_NEWS]
     (again,) = claim(store, capacity(uuid4()))
     assert again.assignment == 2
 
 
-def test_the_gate_opens_for_the_holder_only(store: SqlStore, sessions: Sessions) -> None:
+def test_the_gate_opens_for_the_holder_only(store: Store, sessions: Sessions) -> None:
     worker = uuid4()
     queue(sessions, new_job())
     (job,) = claim(store, capacity(worker))
-    assert store.confirm(uuid4(), job.id, 1, now=NOW) is None
-    assert store.confirm(worker, job.id, 2, now=NOW) is None
-    held = store.confirm(worker, job.id, 1, now=NOW)
+    assert store.jobs.confirm(uuid4(), job.id, 1, now=NOW) is None
+    assert store.jobs.confirm(worker, job.id, 2, now=NOW) is None
+    held = store.jobs.confirm(worker, job.id, 1, now=NOW)
     assert held is not None
     assert held.state is JobState.RUNNING
     assert row(sessions, job.id).started_at == NOW
-    assert store.expire_leases(now=NOW + 9 * LEASE) == 0
-    store.settle(worker, [ended(job)], now=NOW)
-    assert store.confirm(worker, job.id, 1, now=NOW) is None
+    assert store.jobs.expire_leases(now=NOW + 9 * LEASE) == 0
+    store.jobs.settle(worker, [ended(job)], now=NOW)
+    assert store.jobs.confirm(worker, job.id, 1, now=NOW) is None
 
 
-def test_a_released_job_is_still_held(store: SqlStore, sessions: Sessions) -> None:
+def test_a_released_job_is_still_held(store: Store, sessions: Sessions) -> None:
     worker = uuid4()
     queue(sessions, new_job(), new_job())
     one, two = claim(store, capacity(worker, free_slots=2))
-    store.settle(worker, [Released(job_id=str(one.id), assignment=1)], now=NOW)
-    held = {job.id: (job.state, job.released) for job in store.held_by([worker])}
+    store.jobs.settle(worker, [Released(job_id=str(one.id), assignment=1)], now=NOW)
+    held = {job.id: (job.state, job.released) for job in store.jobs.held_by([worker])}
     assert held == {one.id: (JobState.RUNNING, True), two.id: (JobState.LEASED, False)}
 
 
-def test_a_job_is_lost_once(store: SqlStore, sessions: Sessions) -> None:
+def test_a_job_is_lost_once(store: Store, sessions: Sessions) -> None:
     worker = uuid4()
     queue(sessions, new_job(), new_job())
     one, two = claim(store, capacity(worker, free_slots=2))
-    store.settle(worker, [accepted(one), accepted(two), ended(two)], now=NOW)
-    assert store.lose(uuid4(), [one.id], "gone", now=NOW) == []
-    assert store.lose(worker, [one.id, two.id], "gone", now=NOW) == [one.id]
-    assert store.lose(worker, [one.id], "gone", now=NOW) == []
-    assert store.settle(worker, [ended(one)], now=NOW) == [Reading.OLD_NEWS]
+    store.jobs.settle(worker, [accepted(one), accepted(two), ended(two)], now=NOW)
+    assert store.jobs.lose(uuid4(), [one.id], "gone", now=NOW) == []
+    assert store.jobs.lose(worker, [one.id, two.id], "gone", now=NOW) == [one.id]
+    assert store.jobs.lose(worker, [one.id], "gone", now=NOW) == []
+    assert store.jobs.settle(worker, [ended(one)], now=NOW) == [Reading.OLD_NEWS]
     assert (row(sessions, one.id).state, row(sessions, one.id).reason) == (JobState.LOST, "gone")
 
 
-def test_the_running_jobs_of_a_worker_are_lost_after_the_grace(store: SqlStore, sessions: Sessions) -> None:
+def test_the_running_jobs_of_a_worker_are_lost_after_the_grace(store: Store, sessions: Sessions) -> None:
     patience = Patience(timedelta(seconds=15), timedelta(seconds=900))
     silent, alive = enrolled(store), enrolled(store)
     queue(sessions, *(new_job() for _ in range(3)))
     one, two, leased = claim(store, capacity(silent.id, free_slots=3))
-    store.settle(silent.id, [accepted(one), accepted(two), ended(two)], now=NOW)
+    store.jobs.settle(silent.id, [accepted(one), accepted(two), ended(two)], now=NOW)
     for worker in (silent, alive):
-        store.link({worker.id: facts()}, now=NOW)
+        store.workers.link({worker.id: facts()}, now=NOW)
     later = NOW + timedelta(seconds=901)
-    store.seen({alive.id: WorkerState.IDLE}, {}, now=later)
-    assert store.lose_silent(patience, now=NOW + timedelta(seconds=900)) == 0
-    assert store.lose_silent(patience, now=later) == 1
+    store.workers.seen({alive.id: WorkerState.IDLE}, {}, now=later)
+    assert store.jobs.lose_unreachable(patience, now=NOW + timedelta(seconds=900)) == 0
+    assert store.jobs.lose_unreachable(patience, now=later) == 1
     states = [state(sessions, job.id) for job in (one, two, leased)]
     assert states == [JobState.LOST, JobState.SUCCEEDED, JobState.LEASED]
     assert "15m ([edge] disconnect_grace)" in row(sessions, one.id).reason
 
 
-def test_each_job_has_the_grace_of_its_worker_or_of_its_queue(store: SqlStore, sessions: Sessions) -> None:
+def test_each_job_has_the_grace_of_its_worker_or_of_its_queue(store: Store, sessions: Sessions) -> None:
     patience = Patience(timedelta(seconds=15), timedelta(minutes=15), {"plc": timedelta(hours=12)})
     plain, patient = enrolled(store), enrolled(store)
-    assert store.set_disconnect_grace([patient.name], timedelta(days=2)) == []
+    assert store.workers.set_disconnect_grace([patient.name], timedelta(days=2)) == []
     jobs: dict[str, ClaimedJob] = {}
     for worker, queue_name in ((plain, "default"), (plain, "plc"), (patient, "plc")):
         queue(sessions, new_job(queue=queue_name))
         (job,) = claim(store, capacity(worker.id, queue_name))
-        store.settle(worker.id, [accepted(job)], now=NOW)
+        store.jobs.settle(worker.id, [accepted(job)], now=NOW)
         jobs[f"{queue_name} of {'plain' if worker is plain else 'patient'}"] = job
     for worker in (plain, patient):
-        store.link({worker.id: facts()}, now=NOW)
+        store.workers.link({worker.id: facts()}, now=NOW)
 
     def running() -> set[str]:
         return {name for name, job in jobs.items() if state(sessions, job.id) is JobState.RUNNING}
 
-    assert store.awaited(patience, now=NOW + timedelta(seconds=15)) == {}
-    waits = store.awaited(patience, now=NOW + timedelta(seconds=16))
+    assert store.jobs.awaited(patience, now=NOW + timedelta(seconds=15)) == {}
+    waits = store.jobs.awaited(patience, now=NOW + timedelta(seconds=16))
     assert (waits[plain.id].jobs, waits[patient.id].jobs) == (2, 1)
     assert waits[plain.id].first_lost_after == NOW + timedelta(minutes=15)
     assert waits[plain.id].last_lost_after == NOW + timedelta(hours=12)
     assert waits[patient.id].last_lost_after == NOW + timedelta(days=2)
     second = timedelta(seconds=1)
-    assert store.lose_silent(patience, now=NOW + timedelta(minutes=15) + second) == 1
+    assert store.jobs.lose_unreachable(patience, now=NOW + timedelta(minutes=15) + second) == 1
     assert running() == {"plc of plain", "plc of patient"}
-    assert store.lose_silent(patience, now=NOW + timedelta(hours=12)) == 0
-    assert store.lose_silent(patience, now=NOW + timedelta(hours=12) + second) == 1
+    assert store.jobs.lose_unreachable(patience, now=NOW + timedelta(hours=12)) == 0
+    assert store.jobs.lose_unreachable(patience, now=NOW + timedelta(hours=12) + second) == 1
     assert running() == {"plc of patient"}
     assert "12h ([edge] queue_disconnect_grace)" in row(sessions, jobs["plc of plain"].id).reason
     # What an admin says meanwhile holds at once.
-    store.set_disconnect_grace([patient.name], timedelta(hours=13))
-    assert store.lose_silent(patience, now=NOW + timedelta(hours=13) + second) == 1
+    store.workers.set_disconnect_grace([patient.name], timedelta(hours=13))
+    assert store.jobs.lose_unreachable(patience, now=NOW + timedelta(hours=13) + second) == 1
     assert "13h (the worker's own grace)" in row(sessions, jobs["plc of patient"].id).reason
 
 
-def test_only_what_is_booked_and_has_its_log_is_purged_before_a_day_is_over(
-    store: SqlStore, sessions: Sessions
-) -> None:
+def test_only_what_is_booked_and_has_its_log_is_purged_before_a_day_is_over(store: Store, sessions: Sessions) -> None:
     worker = uuid4()
     queue(sessions, *(new_job() for _ in range(4)))
     booked, unbooked, failed, refused = claim(store, capacity(worker, free_slots=4))
-    store.settle(worker, [accepted(booked), accepted(failed)], now=NOW)
-    store.settle(worker, [ended(booked), ended(unbooked), ended(failed, 1), ended(refused)], now=NOW)
+    store.jobs.settle(worker, [accepted(booked), accepted(failed)], now=NOW)
+    store.jobs.settle(worker, [ended(booked), ended(unbooked), ended(failed, 1), ended(refused)], now=NOW)
     with sessions.begin() as session:
         outbox.book(session, [booked.id, failed.id, refused.id], now=NOW)
 
     def purge(minutes: float, limit: int = 9) -> int:
         now = NOW + timedelta(minutes=minutes)
-        return store.purge(
+        return store.jobs.purge(
             succeeded_before=now - timedelta(minutes=5), failed_before=now - timedelta(minutes=60), limit=limit
         )
 

@@ -17,7 +17,7 @@ from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobState
 from airflow_edge.rules.model import ClaimedJob
 from airflow_edge.rules.reports import Reading, Report
 from airflow_edge.store.jobs import outbox
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow
 from tests.contract.world import LEASE, NOW, capacity, claim, new_job, queue
 
@@ -35,7 +35,7 @@ def _reports(job: ClaimedJob) -> st.SearchStrategy[Report]:
     )
 
 
-def test_whatever_happens_a_job_has_one_holder_and_one_end(sessions: sessionmaker[Session], store: SqlStore) -> None:
+def test_whatever_happens_a_job_has_one_holder_and_one_end(sessions: sessionmaker[Session], store: Store) -> None:
     class Journeys(RuleBasedStateMachine):
         offers: Bundle[ClaimedJob] = Bundle("offers")
 
@@ -71,7 +71,7 @@ def test_whatever_happens_a_job_has_one_holder_and_one_end(sessions: sessionmake
         def report(self, data, offer: ClaimedJob, other: ClaimedJob, worker: UUID, repeat: int) -> None:
             reports = [data.draw(_reports(offer)), data.draw(_reports(other))] * repeat
             before = self._rows()
-            readings = store.settle(worker, reports, now=self.now)
+            readings = store.jobs.settle(worker, reports, now=self.now)
             for report, reading in zip(reports, readings, strict=True):
                 row = before.get(UUID(report.job_id))
                 mine = row is not None and (row.worker_id, row.assignment) == (worker, report.assignment)
@@ -79,7 +79,7 @@ def test_whatever_happens_a_job_has_one_holder_and_one_end(sessions: sessionmake
 
         @rule(offer=offers, worker=workers)
         def pass_the_gate(self, offer: ClaimedJob, worker: UUID) -> None:
-            held = store.confirm(worker, offer.id, offer.assignment, now=self.now)
+            held = store.jobs.confirm(worker, offer.id, offer.assignment, now=self.now)
             row = self._rows().get(offer.id)
             if held is None:
                 assert row is None or not (
@@ -93,19 +93,19 @@ def test_whatever_happens_a_job_has_one_holder_and_one_end(sessions: sessionmake
         @rule(seconds=st.sampled_from([1, 11]))
         def wait(self, seconds: int) -> None:
             self.now += timedelta(seconds=seconds)
-            store.expire_leases(now=self.now)
+            store.jobs.expire_leases(now=self.now)
             for row in self._rows().values():
                 assert row.state is not JobState.LEASED or (row.lease_until is not None and row.lease_until >= self.now)
             assert timedelta(seconds=11) > LEASE
 
         @rule(offer=offers, worker=workers)
         def lose(self, offer: ClaimedJob, worker: UUID) -> None:
-            for lost in store.lose(worker, [offer.id], "gone", now=self.now):
+            for lost in store.jobs.lose(worker, [offer.id], "gone", now=self.now):
                 assert self._rows()[lost].worker_id == worker
 
         @rule(offer=offers)
         def revoke(self, offer: ClaimedJob) -> None:
-            held = [job.id for job in store.held_by(WORKERS)]
+            held = [job.id for job in store.jobs.held_by(WORKERS)]
             with sessions.begin() as session:
                 outbox.cancel(session, [offer.id], "revoked", now=self.now)
             row = self._rows().get(offer.id)
@@ -119,7 +119,7 @@ def test_whatever_happens_a_job_has_one_holder_and_one_end(sessions: sessionmake
                 outbox.book(session, done, now=self.now)
             gone = {row.id for row in self._rows().values() if row.state in JOB_ENDED and row.booked_at is not None}
             far = self.now + timedelta(days=2)
-            assert store.purge(succeeded_before=far, failed_before=far, limit=1000) == len(gone)
+            assert store.jobs.purge(succeeded_before=far, failed_before=far, limit=1000) == len(gone)
             self.made -= gone
             for job_id in gone:
                 self.seen.pop(job_id, None)
@@ -138,7 +138,7 @@ def test_whatever_happens_a_job_has_one_holder_and_one_end(sessions: sessionmake
 
         @invariant()
         def no_job_has_two_holders(self) -> None:
-            held = [job.id for job in store.held_by(WORKERS)]
+            held = [job.id for job in store.jobs.held_by(WORKERS)]
             assert len(held) == len(set(held))
 
         def _rows(self) -> dict[UUID, JobRow]:

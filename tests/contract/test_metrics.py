@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.metrics import MINUTES_PER_CHUNK, Chunk
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from tests.contract.world import NOW, enrolled, facts
 
 NOON = 29_000_000
@@ -14,22 +14,22 @@ def chunk(worker_id: UUID, minute: int = NOON, size: int = 1) -> Chunk:
     return Chunk(worker_id, minute, size, bytes(range(20)) * size)
 
 
-def test_a_chunk_that_has_grown_takes_the_place_of_the_one_before(store: SqlStore) -> None:
+def test_a_chunk_that_has_grown_takes_the_place_of_the_one_before(store: Store) -> None:
     one, other = uuid4(), uuid4()
-    store.write_metrics([])
-    store.write_metrics([chunk(one), chunk(other)])
-    store.write_metrics([chunk(one, size=2), chunk(one, NOON + 1)])
-    assert store.metrics(one, since=0, until=2**31 - 1) == [chunk(one, size=2), chunk(one, NOON + 1)]
-    assert store.metrics(other, since=0, until=2**31 - 1) == [chunk(other)]
+    store.metrics.write([])
+    store.metrics.write([chunk(one), chunk(other)])
+    store.metrics.write([chunk(one, size=2), chunk(one, NOON + 1)])
+    assert store.metrics.read(one, since=0, until=2**31 - 1) == [chunk(one, size=2), chunk(one, NOON + 1)]
+    assert store.metrics.read(other, since=0, until=2**31 - 1) == [chunk(other)]
 
 
-def test_what_overlaps_a_time_is_given(store: SqlStore) -> None:
+def test_what_overlaps_a_time_is_given(store: Store) -> None:
     worker = uuid4()
     for first in (0, MINUTES_PER_CHUNK, 2 * MINUTES_PER_CHUNK):
-        store.write_metrics([chunk(worker, NOON + first, MINUTES_PER_CHUNK)])
+        store.metrics.write([chunk(worker, NOON + first, MINUTES_PER_CHUNK)])
 
     def found(since: int, until: int) -> list[int]:
-        return [one.minute - NOON for one in store.metrics(worker, since=NOON + since, until=NOON + until)]
+        return [one.minute - NOON for one in store.metrics.read(worker, since=NOON + since, until=NOON + until)]
 
     assert found(0, 1) == [0]
     assert found(-5, 0) == []
@@ -38,39 +38,41 @@ def test_what_overlaps_a_time_is_given(store: SqlStore) -> None:
     assert found(3 * MINUTES_PER_CHUNK, 100) == []
 
 
-def test_many_workers_are_written_and_purged(store: SqlStore) -> None:
+def test_many_workers_are_written_and_purged(store: Store) -> None:
     workers = [uuid4() for _ in range(1_100)]
-    store.write_metrics([chunk(worker, NOON + number) for worker in workers for number in (0, 15)])
-    store.write_metrics([chunk(worker, NOON + 15, 2) for worker in workers])
-    assert store.purge_metrics(before=NOON) == 0
-    assert store.purge_metrics(before=NOON + 15) == len(workers)
-    assert store.metrics(workers[-1], since=0, until=2**31 - 1) == [chunk(workers[-1], NOON + 15, 2)]
+    store.metrics.write([chunk(worker, NOON + number) for worker in workers for number in (0, 15)])
+    store.metrics.write([chunk(worker, NOON + 15, 2) for worker in workers])
+    assert store.metrics.purge(before=NOON) == 0
+    assert store.metrics.purge(before=NOON + 15) == len(workers)
+    assert store.metrics.read(workers[-1], since=0, until=2**31 - 1) == [chunk(workers[-1], NOON + 15, 2)]
 
 
-def test_a_worker_that_is_removed_leaves_none_behind(store: SqlStore) -> None:
+def test_a_worker_that_is_removed_leaves_none_behind(store: Store) -> None:
     worker = enrolled(store)
-    store.write_metrics([chunk(worker.id)])
-    store.link({worker.id: facts(state=WorkerState.OFFLINE)}, now=NOW)
-    assert store.remove_worker(worker.id, now=NOW) == ""
-    assert store.metrics(worker.id, since=0, until=2**31 - 1) == []
+    store.metrics.write([chunk(worker.id)])
+    store.workers.link({worker.id: facts(state=WorkerState.OFFLINE)}, now=NOW)
+    assert store.workers.remove(worker.id, now=NOW) == ""
+    assert store.metrics.read(worker.id, since=0, until=2**31 - 1) == []
 
 
-def test_what_a_gateway_thinks_of_the_versions_is_kept_until_the_next_link(store: SqlStore) -> None:
+def test_what_a_gateway_thinks_of_the_versions_is_kept_until_the_next_link(store: Store) -> None:
     worker = enrolled(store)
     assert (worker.version_refused, worker.version_warning) == ("", "")
-    store.link({worker.id: facts(version_refused="too old", version_warning="odd")}, now=NOW)
-    [view] = store.all_workers()
+    store.workers.link({worker.id: facts(version_refused="too old", version_warning="odd")}, now=NOW)
+    [view] = store.fleet.all_workers()
     assert (view.worker.version_refused, view.worker.version_warning, view.free_slots) == ("too old", "odd", 0)
-    store.link({worker.id: facts()}, now=NOW)
-    [view] = store.all_workers()
+    store.workers.link({worker.id: facts()}, now=NOW)
+    [view] = store.fleet.all_workers()
     assert (view.worker.version_refused, view.worker.version_warning, view.free_slots) == ("", "", 8)
 
 
-def test_the_cause_of_a_maintenance_is_what_the_worker_says(store: SqlStore) -> None:
+def test_the_cause_of_a_maintenance_is_what_the_worker_says(store: Store) -> None:
     worker = enrolled(store)
-    store.link({worker.id: facts()}, now=NOW)
-    store.seen({worker.id: WorkerState.MAINTENANCE_MODE}, {}, {worker.id: "hot"}, {worker.id: "system"}, now=NOW)
-    [seen] = store.workers()
+    store.workers.link({worker.id: facts()}, now=NOW)
+    store.workers.seen(
+        {worker.id: WorkerState.MAINTENANCE_MODE}, {}, {worker.id: "hot"}, {worker.id: "system"}, now=NOW
+    )
+    [seen] = store.workers.all()
     assert (seen.maintenance_cause, seen.maintenance_comment) == ("system", "hot")
-    store.seen({worker.id: WorkerState.IDLE}, {}, {}, {}, now=NOW)
-    assert store.workers()[0].maintenance_cause is None
+    store.workers.seen({worker.id: WorkerState.IDLE}, {}, {}, {}, now=NOW)
+    assert store.workers.all()[0].maintenance_cause is None

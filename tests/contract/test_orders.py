@@ -9,148 +9,148 @@ from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import MAINTENANCE, OFFLINE_AS, REQUESTS, WorkerState
 from airflow_edge.rules.model import OrderState
 from airflow_edge.rules.orders import Wish
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from tests.contract.world import NOW, capacity, claim, enrolled, facts, new_job, queue
 
 LATER = NOW + timedelta(seconds=5)
 
 
 def give(store, worker, kind, text="", number=None, now=NOW):
-    return store.give_order(worker.id, Wish(kind, text, number), by="ada", now=now)
+    return store.orders.give(worker.id, Wish(kind, text, number), by="ada", now=now)
 
 
 def seen(store, worker):
-    found = store.worker(worker.id)
+    found = store.workers.get(worker.id)
     return found.state, found.maintenance_comment
 
 
 def linked(store, **fields):
     worker = enrolled(store)
     link = facts(**fields)
-    store.link({worker.id: link}, now=NOW)
+    store.workers.link({worker.id: link}, now=NOW)
     return worker, link
 
 
-def test_what_was_asked_shows_until_the_worker_has_answered(store: SqlStore) -> None:
+def test_what_was_asked_shows_until_the_worker_has_answered(store: Store) -> None:
     worker, _ = linked(store)
     order = give(store, worker, "maintenance", "new disk")
     assert order is not None
     assert (order.state, order.asked_by, order.text) == (OrderState.WAITING, "ada", "new disk")
     assert seen(store, worker) == (WorkerState.MAINTENANCE_REQUEST, "new disk")
-    store.seen({worker.id: WorkerState.RUNNING}, {}, now=LATER)
+    store.workers.seen({worker.id: WorkerState.RUNNING}, {}, now=LATER)
     assert seen(store, worker) == (WorkerState.MAINTENANCE_REQUEST, "new disk")
-    assert store.waiting_orders([worker.id, uuid4()]) == [order]
-    assert store.obeyed(worker.id, order.id, WorkerState.MAINTENANCE_PENDING, done=True, detail="", now=LATER)
+    assert store.orders.waiting([worker.id, uuid4()]) == [order]
+    assert store.orders.obeyed(worker.id, order.id, WorkerState.MAINTENANCE_PENDING, done=True, detail="", now=LATER)
     assert seen(store, worker) == (WorkerState.MAINTENANCE_PENDING, "new disk")
-    assert not store.obeyed(worker.id, order.id, WorkerState.IDLE, done=True, detail="", now=LATER)
-    store.seen({worker.id: WorkerState.MAINTENANCE_MODE}, {}, now=LATER)
+    assert not store.orders.obeyed(worker.id, order.id, WorkerState.IDLE, done=True, detail="", now=LATER)
+    store.workers.seen({worker.id: WorkerState.MAINTENANCE_MODE}, {}, now=LATER)
     assert seen(store, worker) == (WorkerState.MAINTENANCE_MODE, "new disk")
-    answered = store.order(order.id)
+    answered = store.orders.get(order.id)
     assert answered is not None
     assert (answered.state, answered.finished_at) == (OrderState.DONE, LATER)
-    assert store.waiting_orders([worker.id]) == []
+    assert store.orders.waiting([worker.id]) == []
 
 
-def test_an_answer_counts_only_from_the_worker_that_was_asked(store: SqlStore) -> None:
+def test_an_answer_counts_only_from_the_worker_that_was_asked(store: Store) -> None:
     worker, _ = linked(store)
     other, _ = linked(store)
     order = give(store, worker, "maintenance")
     assert order is not None
-    assert not store.obeyed(other.id, order.id, WorkerState.IDLE, done=True, detail="", now=NOW)
-    assert store.order(order.id) == order
+    assert not store.orders.obeyed(other.id, order.id, WorkerState.IDLE, done=True, detail="", now=NOW)
+    assert store.orders.get(order.id) == order
 
 
-def test_leaving_maintenance_takes_its_comment_along(store: SqlStore) -> None:
+def test_leaving_maintenance_takes_its_comment_along(store: Store) -> None:
     worker, _ = linked(store, state=WorkerState.MAINTENANCE_MODE)
     comment = give(store, worker, "maintenance comment", "still at it")
     assert comment is not None
     assert seen(store, worker) == (WorkerState.MAINTENANCE_MODE, "still at it")
     leave = give(store, worker, "exit maintenance", now=LATER)
     assert leave is not None
-    assert store.waiting_orders([worker.id]) == [leave]
-    superseded = store.order(comment.id)
+    assert store.orders.waiting([worker.id]) == [leave]
+    superseded = store.orders.get(comment.id)
     assert superseded is not None
     assert superseded.state is OrderState.SUPERSEDED
     assert seen(store, worker)[0] is WorkerState.MAINTENANCE_EXIT
-    store.obeyed(worker.id, leave.id, WorkerState.IDLE, done=True, detail="", now=LATER)
+    store.orders.obeyed(worker.id, leave.id, WorkerState.IDLE, done=True, detail="", now=LATER)
     assert seen(store, worker) == (WorkerState.IDLE, "")
 
 
-def test_a_refusal_leaves_the_worker_as_it_says_it_is(store: SqlStore) -> None:
+def test_a_refusal_leaves_the_worker_as_it_says_it_is(store: Store) -> None:
     worker, _ = linked(store)
     order = give(store, worker, "shutdown")
     assert order is not None
     assert seen(store, worker)[0] is WorkerState.SHUTDOWN_REQUEST
-    store.obeyed(worker.id, order.id, WorkerState.RUNNING, done=False, detail="not now", now=NOW)
+    store.orders.obeyed(worker.id, order.id, WorkerState.RUNNING, done=False, detail="not now", now=NOW)
     assert seen(store, worker)[0] is WorkerState.RUNNING
-    refused = store.order(order.id)
+    refused = store.orders.get(order.id)
     assert refused is not None
     assert (refused.state, refused.detail) == (OrderState.REFUSED, "not now")
 
 
-def test_what_makes_no_sense_is_refused_with_both_names_and_changes_nothing(store: SqlStore) -> None:
+def test_what_makes_no_sense_is_refused_with_both_names_and_changes_nothing(store: Store) -> None:
     worker, _ = linked(store)
     with pytest.raises(IllegalTransitionError, match=r"'exit from maintenance asked for'.*'idle'"):
         give(store, worker, "exit maintenance")
     with pytest.raises(IllegalTransitionError, match=r"'maintenance comment'.*'idle'"):
         give(store, worker, "maintenance comment")
-    store.revoke_worker(worker.name, now=NOW)
+    store.workers.revoke(worker.name, now=NOW)
     with pytest.raises(IllegalTransitionError, match="revoked"):
         give(store, worker, "maintenance")
-    assert store.orders(worker.id, limit=10) == []
-    assert store.give_order(uuid4(), Wish("restart"), by="ada", now=NOW) is None
+    assert store.orders.newest(worker.id, limit=10) == []
+    assert store.orders.give(uuid4(), Wish("restart"), by="ada", now=NOW) is None
 
 
-def test_an_offline_worker_will_be_in_maintenance_when_it_comes_back(store: SqlStore) -> None:
+def test_an_offline_worker_will_be_in_maintenance_when_it_comes_back(store: Store) -> None:
     worker = enrolled(store)
     order = give(store, worker, "maintenance", "moved")
     assert seen(store, worker) == (WorkerState.OFFLINE_MAINTENANCE, "moved")
-    store.link({worker.id: facts(state=WorkerState.IDLE)}, now=LATER)
+    store.workers.link({worker.id: facts(state=WorkerState.IDLE)}, now=LATER)
     assert seen(store, worker) == (WorkerState.MAINTENANCE_REQUEST, "moved")
-    assert store.waiting_orders([worker.id]) == [order]
+    assert store.orders.waiting([worker.id]) == [order]
 
 
-def test_one_that_shuts_down_in_maintenance_is_offline_in_maintenance(store: SqlStore) -> None:
+def test_one_that_shuts_down_in_maintenance_is_offline_in_maintenance(store: Store) -> None:
     worker, link = linked(store, state=WorkerState.MAINTENANCE_MODE)
-    store.unlink(worker.id, link.link_id, WorkerState.MAINTENANCE_MODE, now=LATER)
+    store.workers.unlink(worker.id, link.link_id, WorkerState.MAINTENANCE_MODE, now=LATER)
     assert seen(store, worker)[0] is WorkerState.OFFLINE_MAINTENANCE
 
 
-def test_one_that_went_by_itself_is_not_shut_down_again_when_it_returns(store: SqlStore) -> None:
+def test_one_that_went_by_itself_is_not_shut_down_again_when_it_returns(store: Store) -> None:
     worker, link = linked(store)
     order = give(store, worker, "shutdown")
     assert order is not None
-    store.unlink(worker.id, link.link_id, WorkerState.OFFLINE, now=LATER)
+    store.workers.unlink(worker.id, link.link_id, WorkerState.OFFLINE, now=LATER)
     assert seen(store, worker)[0] is WorkerState.OFFLINE
-    assert store.waiting_orders([worker.id]) == []
-    done = store.order(order.id)
+    assert store.orders.waiting([worker.id]) == []
+    done = store.orders.get(order.id)
     assert done is not None
     assert done.state is OrderState.DONE
 
 
-def test_one_that_vanished_is_still_asked(store: SqlStore) -> None:
+def test_one_that_vanished_is_still_asked(store: Store) -> None:
     worker, link = linked(store)
     order = give(store, worker, "maintenance")
-    store.unlink(worker.id, link.link_id, WorkerState.UNKNOWN, now=LATER)
+    store.workers.unlink(worker.id, link.link_id, WorkerState.UNKNOWN, now=LATER)
     assert seen(store, worker)[0] is WorkerState.MAINTENANCE_REQUEST
-    assert store.waiting_orders([worker.id]) == [order]
+    assert store.orders.waiting([worker.id]) == [order]
 
 
-def test_old_answered_orders_are_deleted_and_waiting_ones_stay(store: SqlStore) -> None:
+def test_old_answered_orders_are_deleted_and_waiting_ones_stay(store: Store) -> None:
     worker, _ = linked(store)
     waiting = give(store, worker, "concurrency", number=3)
     for _ in range(3):
         order = give(store, worker, "restart")
         assert order is not None
-        store.obeyed(worker.id, order.id, WorkerState.IDLE, done=True, detail="", now=NOW)
-    assert store.purge_orders(before=NOW, limit=10) == 0
-    assert store.purge_orders(before=LATER, limit=2) == 2
-    assert store.purge_orders(before=LATER, limit=2) == 1
-    assert store.orders(worker.id, limit=10) == [waiting]
+        store.orders.obeyed(worker.id, order.id, WorkerState.IDLE, done=True, detail="", now=NOW)
+    assert store.orders.purge(before=NOW, limit=10) == 0
+    assert store.orders.purge(before=LATER, limit=2) == 2
+    assert store.orders.purge(before=LATER, limit=2) == 1
+    assert store.orders.newest(worker.id, limit=10) == [waiting]
 
 
 @pytest.mark.parametrize("kind", ["maintenance", "shutdown"])
-def test_no_job_is_handed_out_once_it_was_asked_to_take_none(store: SqlStore, sessions, kind) -> None:
+def test_no_job_is_handed_out_once_it_was_asked_to_take_none(store: Store, sessions, kind) -> None:
     worker, _ = linked(store)
     other, _ = linked(store)
     queue(sessions, new_job(), new_job())
@@ -158,54 +158,54 @@ def test_no_job_is_handed_out_once_it_was_asked_to_take_none(store: SqlStore, se
     assert order is not None
     [job] = claim(store, capacity(worker.id, free_slots=5), capacity(other.id))
     assert job.worker_id == other.id
-    store.obeyed(worker.id, order.id, WorkerState.IDLE, done=False, detail="", now=NOW)
+    store.orders.obeyed(worker.id, order.id, WorkerState.IDLE, done=False, detail="", now=NOW)
     [job] = claim(store, capacity(worker.id, free_slots=5))
     assert job.worker_id == worker.id
 
 
-def test_a_worker_has_its_new_name_when_it_has_taken_it(store: SqlStore) -> None:
+def test_a_worker_has_its_new_name_when_it_has_taken_it(store: Store) -> None:
     worker, _ = linked(store)
     name = f"new-{worker.name}"
     order = give(store, worker, "rename", name)
     assert order is not None
-    assert store.worker_named(name) is None
-    store.obeyed(worker.id, order.id, WorkerState.IDLE, done=True, detail="", now=LATER)
-    renamed = store.worker_named(name)
+    assert store.workers.named(name) is None
+    store.orders.obeyed(worker.id, order.id, WorkerState.IDLE, done=True, detail="", now=LATER)
+    renamed = store.workers.named(name)
     assert renamed is not None
     assert renamed.id == worker.id
 
 
-def test_a_name_belongs_to_one_worker(store: SqlStore) -> None:
+def test_a_name_belongs_to_one_worker(store: Store) -> None:
     worker, _ = linked(store)
     other, _ = linked(store)
     with pytest.raises(IllegalTransitionError, match=f"another worker is called '{other.name}'"):
         give(store, worker, "rename", other.name)
-    assert store.waiting_orders([worker.id]) == []
+    assert store.orders.waiting([worker.id]) == []
     # Both may be asked before one of them has answered.
     first, second = give(store, worker, "rename", "wanted"), give(store, other, "rename", "wanted")
     assert first is not None
     assert second is not None
     for asked, order in ((worker, first), (other, second)):
-        store.obeyed(asked.id, order.id, WorkerState.IDLE, done=True, detail="", now=LATER)
-    states = [found.state for order in (first, second) if (found := store.order(order.id))]
+        store.orders.obeyed(asked.id, order.id, WorkerState.IDLE, done=True, detail="", now=LATER)
+    states = [found.state for order in (first, second) if (found := store.orders.get(order.id))]
     assert states == [OrderState.DONE, OrderState.REFUSED]
-    named = store.worker(other.id)
+    named = store.workers.get(other.id)
     assert named is not None
     assert named.name == other.name
 
 
 @pytest.mark.parametrize("done", [True, False])
-def test_a_worker_has_as_many_slots_as_it_says(store: SqlStore, done: bool) -> None:
+def test_a_worker_has_as_many_slots_as_it_says(store: Store, done: bool) -> None:
     worker, link = linked(store)
     order = give(store, worker, "concurrency", number=link.concurrency + 5)
     assert order is not None
-    store.obeyed(worker.id, order.id, WorkerState.IDLE, done=done, detail="", now=LATER)
-    answered = store.worker(worker.id)
+    store.orders.obeyed(worker.id, order.id, WorkerState.IDLE, done=done, detail="", now=LATER)
+    answered = store.workers.get(worker.id)
     assert answered is not None
     assert answered.concurrency == link.concurrency + (5 if done else 0)
 
 
-def test_what_is_taken_back_from_an_offline_worker_takes_its_comment_along(store: SqlStore) -> None:
+def test_what_is_taken_back_from_an_offline_worker_takes_its_comment_along(store: Store) -> None:
     worker = enrolled(store)
     give(store, worker, "maintenance", "never mind")
     give(store, worker, "exit maintenance")
@@ -223,40 +223,40 @@ def test_what_is_taken_back_from_an_offline_worker_takes_its_comment_along(store
         (WorkerState.UNKNOWN, [], WorkerState.OFFLINE),
     ],
 )
-def test_one_that_goes_before_it_has_heard_is_what_it_was_asked_to_be(store: SqlStore, before, kinds, gone) -> None:
+def test_one_that_goes_before_it_has_heard_is_what_it_was_asked_to_be(store: Store, before, kinds, gone) -> None:
     worker, link = linked(store, state=before)
     for kind in kinds:
         give(store, worker, kind)
-    store.seen({worker.id: before}, {}, {worker.id: "moved"} if before in MAINTENANCE else {}, now=NOW)
-    store.unlink(worker.id, link.link_id, OFFLINE_AS[before], now=LATER)
+    store.workers.seen({worker.id: before}, {}, {worker.id: "moved"} if before in MAINTENANCE else {}, now=NOW)
+    store.workers.unlink(worker.id, link.link_id, OFFLINE_AS[before], now=LATER)
     assert seen(store, worker)[0] is gone
-    found = store.worker(worker.id)
+    found = store.workers.get(worker.id)
     assert found is not None
     assert found.asked_state in {None, *REQUESTS} - {WorkerState.SHUTDOWN_REQUEST}
-    assert {order.kind for order in store.waiting_orders([worker.id])} == set(kinds) - {"shutdown"}
+    assert {order.kind for order in store.orders.waiting([worker.id])} == set(kinds) - {"shutdown"}
     if gone is WorkerState.OFFLINE:
         assert (found.maintenance_comment, found.maintenance_cause) == ("", None)
 
 
-def test_what_was_asked_of_a_revoked_worker_is_not_asked_of_the_next_of_its_name(store: SqlStore) -> None:
+def test_what_was_asked_of_a_revoked_worker_is_not_asked_of_the_next_of_its_name(store: Store) -> None:
     worker, _ = linked(store, state=WorkerState.MAINTENANCE_MODE)
     give(store, worker, "maintenance comment", "stolen?")
     order = give(store, worker, "shutdown")
     assert order is not None
-    store.revoke_worker(worker.name, now=LATER)
+    store.workers.revoke(worker.name, now=LATER)
     assert seen(store, worker) == (WorkerState.OFFLINE, "")
-    refused = store.order(order.id)
+    refused = store.orders.get(order.id)
     assert refused is not None
     assert (refused.state, refused.detail) == (OrderState.REFUSED, "the worker was revoked")
-    again = store.enroll_trusted(worker.name, b"another key".ljust(32), ["default"], now=LATER).worker
+    again = store.enroll_tokens.enroll_trusted(worker.name, b"another key".ljust(32), ["default"], now=LATER).worker
     assert again is not None
-    store.link({again.id: facts()}, now=LATER)
-    assert store.waiting_orders([again.id]) == []
+    store.workers.link({again.id: facts()}, now=LATER)
+    assert store.orders.waiting([again.id]) == []
     assert seen(store, again) == (WorkerState.IDLE, "")
 
 
-def test_a_revoked_worker_is_handed_no_job_whatever_its_gateway_believes(store: SqlStore, sessions) -> None:
+def test_a_revoked_worker_is_handed_no_job_whatever_its_gateway_believes(store: Store, sessions) -> None:
     worker, _ = linked(store)
     queue(sessions, new_job())
-    store.revoke_worker(worker.name, now=NOW)
+    store.workers.revoke(worker.name, now=NOW)
     assert claim(store, capacity(worker.id)) == []

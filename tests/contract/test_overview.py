@@ -6,27 +6,27 @@ import pytest
 
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.overview import JobFilter, WorkerFilter, queues
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from tests.contract.world import NOW, accepted, capacity, claim, ended, enrolled, facts, new_job, queue, token
 
 
 def linked(store, name, queues=("default",), concurrency=8, state=WorkerState.IDLE):
     worker = enrolled(store, name=name, queues=queues)
-    store.link({worker.id: facts(concurrency=concurrency, state=state)}, now=NOW)
+    store.workers.link({worker.id: facts(concurrency=concurrency, state=state)}, now=NOW)
     return worker
 
 
 def names(store, limit=10, offset=0, order="name", **wanted):
-    page = store.find_workers(WorkerFilter(**wanted), order=order, limit=limit, offset=offset)
+    page = store.fleet.find_workers(WorkerFilter(**wanted), order=order, limit=limit, offset=offset)
     return [view.worker.name for view in page.items], page.total
 
 
-def test_workers_by_name_state_and_queue_in_pages(store: SqlStore) -> None:
+def test_workers_by_name_state_and_queue_in_pages(store: Store) -> None:
     linked(store, "a_1", queues=("plc", "ä"))
     linked(store, "a-2", queues=("x", "plc"), state=WorkerState.MAINTENANCE_MODE)
     linked(store, "b%", queues=('x, "plc"', "plc2"))
     revoked = linked(store, "c", queues=("plc",))
-    store.revoke_worker(revoked.name, now=NOW)
+    store.workers.revoke(revoked.name, now=NOW)
     assert names(store) == (["a-2", "a_1", "b%", "c"], 4)
     assert names(store, limit=2, offset=1) == (["a_1", "b%"], 4)
     assert names(store, order="-name", limit=1) == (["c"], 4)
@@ -43,51 +43,51 @@ def test_workers_by_name_state_and_queue_in_pages(store: SqlStore) -> None:
         names(store, order="password")
 
 
-def test_a_worker_is_found_by_the_queues_that_it_serves(store: SqlStore) -> None:
+def test_a_worker_is_found_by_the_queues_that_it_serves(store: Store) -> None:
     all_of_them, narrowed = enrolled(store, name="all", queues=("a", "b")), enrolled(store, name="b", queues=("a", "b"))
-    store.link({all_of_them.id: facts()}, now=NOW)
-    store.link({narrowed.id: facts(asked_queues=("b",))}, now=NOW)
+    store.workers.link({all_of_them.id: facts()}, now=NOW)
+    store.workers.link({narrowed.id: facts(asked_queues=("b",))}, now=NOW)
 
     def found(queue: str) -> list[str]:
-        page = store.find_workers(WorkerFilter(queue=queue), limit=10)
+        page = store.fleet.find_workers(WorkerFilter(queue=queue), limit=10)
         for view in page.items:
             assert queue in view.worker.served_queues
         return [view.worker.name for view in page.items]
 
     assert (found("a"), found("b"), found("c")) == (["all"], ["all", "b"], [])
-    store.change_queues(narrowed.id, add=["c", "a"], now=NOW)
+    store.workers.change_queues(narrowed.id, add=["c", "a"], now=NOW)
     assert (found("a"), found("c")) == (["all", "b"], ["b"])
-    store.change_queues(narrowed.id, remove=["a"], now=NOW)
+    store.workers.change_queues(narrowed.id, remove=["a"], now=NOW)
     assert found("a") == ["all"]
 
 
-def test_workers_and_jobs_of_one_team(store: SqlStore, sessions) -> None:
+def test_workers_and_jobs_of_one_team(store: Store, sessions) -> None:
     linked(store, "nobodys")
     for team in ("red", "blue"):
-        store.create_token(token(team_name=team), team)
-        assert store.enroll(team, f"of-{team}", team.encode().ljust(32), now=NOW).worker is not None
+        store.enroll_tokens.create(token(team_name=team), team)
+        assert store.enroll_tokens.enroll(team, f"of-{team}", team.encode().ljust(32), now=NOW).worker is not None
         queue(sessions, new_job(team_name=team, dag_id=team))
     queue(sessions, new_job())
     assert names(store, team_name="red") == (["of-red"], 1)
-    assert [job.dag_id for job in store.find_jobs(JobFilter(team_name="blue"), limit=10).items] == ["blue"]
+    assert [job.dag_id for job in store.fleet.find_jobs(JobFilter(team_name="blue"), limit=10).items] == ["blue"]
 
 
-def test_a_worker_is_shown_with_what_it_has_taken(store: SqlStore, sessions) -> None:
+def test_a_worker_is_shown_with_what_it_has_taken(store: Store, sessions) -> None:
     worker = linked(store, "w", concurrency=5)
     queue(sessions, new_job(slots=2), new_job(), new_job())
     jobs = claim(store, capacity(worker.id, free_slots=5))
-    store.settle(worker.id, [accepted(job) for job in jobs], now=NOW)
-    [view] = store.find_workers(WorkerFilter(), limit=10).items
+    store.jobs.settle(worker.id, [accepted(job) for job in jobs], now=NOW)
+    [view] = store.fleet.find_workers(WorkerFilter(), limit=10).items
     assert (view.taken_slots, view.jobs, view.free_slots) == (4, 3, 1)
-    assert store.all_workers() == [view]
-    assert store.oldest_start([worker.id]) == {worker.id: NOW}
-    store.settle(worker.id, [ended(job) for job in jobs], now=NOW)
-    [view] = store.all_workers()
+    assert store.fleet.all_workers() == [view]
+    assert store.fleet.oldest_start([worker.id]) == {worker.id: NOW}
+    store.jobs.settle(worker.id, [ended(job) for job in jobs], now=NOW)
+    [view] = store.fleet.all_workers()
     assert (view.taken_slots, view.jobs, view.free_slots) == (0, 0, 5)
-    assert store.oldest_start([worker.id]) == {}
+    assert store.fleet.oldest_start([worker.id]) == {}
 
 
-def test_jobs_by_what_they_are_and_where_they_run(store: SqlStore, sessions) -> None:
+def test_jobs_by_what_they_are_and_where_they_run(store: Store, sessions) -> None:
     worker = linked(store, "w")
     first = new_job(dag_id="etl", run_id="r1", priority_weight=9)
     second = new_job(dag_id="etl", run_id="r2")
@@ -98,7 +98,7 @@ def test_jobs_by_what_they_are_and_where_they_run(store: SqlStore, sessions) -> 
     assert claimed.id == first.id
 
     def found(order="-queued_at", **wanted):
-        page = store.find_jobs(JobFilter(**wanted), order=order, limit=10)
+        page = store.fleet.find_jobs(JobFilter(**wanted), order=order, limit=10)
         assert page.total == len(page.items)
         return [job.id for job in page.items]
 
@@ -108,25 +108,25 @@ def test_jobs_by_what_they_are_and_where_they_run(store: SqlStore, sessions) -> 
     assert found(queue="gpu") == [third.id]
     assert found(worker="w") == [first.id]
     assert found(states=frozenset({JobState.QUEUED})) == [third.id, second.id]
-    [leased] = store.find_jobs(JobFilter(worker="w"), limit=1).items
+    [leased] = store.fleet.find_jobs(JobFilter(worker="w"), limit=1).items
     assert (leased.state, leased.worker, leased.assignment) == (JobState.LEASED, "w", 1)
 
 
-def test_the_newest_job_of_a_task_and_who_is_due_before_it(store: SqlStore, sessions) -> None:
+def test_the_newest_job_of_a_task_and_who_is_due_before_it(store: Store, sessions) -> None:
     old, new = new_job(), new_job()
     queue(sessions, old)
     queue(sessions, new, now=NOW + timedelta(seconds=9))
-    found = store.newest_job(new.dag_id, new.run_id, new.task_id, -1)
+    found = store.fleet.newest_job(new.dag_id, new.run_id, new.task_id, -1)
     assert found is not None
     assert (found.id, found.worker) == (new.id, "")
-    assert store.newest_job(new.dag_id, new.run_id, new.task_id, 3) is None
+    assert store.fleet.newest_job(new.dag_id, new.run_id, new.task_id, 3) is None
     queue(sessions, new_job(priority_weight=5), now=NOW + timedelta(seconds=99))
     queue(sessions, new_job(priority_weight=5, queue="other"), new_job(team_name="red", priority_weight=5))
     queue(sessions, new_job(), now=NOW + timedelta(seconds=99))
-    assert store.ahead_of(found) == (2, 1)
+    assert store.fleet.ahead_of(found) == (2, 1)
 
 
-def test_queues_with_their_demand_and_who_serves_them(store: SqlStore, sessions) -> None:
+def test_queues_with_their_demand_and_who_serves_them(store: Store, sessions) -> None:
     ready = linked(store, "ready", queues=("default", "idle"), concurrency=3)
     linked(store, "away", queues=("default",), state=WorkerState.MAINTENANCE_MODE)
     queue(sessions, new_job(), new_job(), new_job(queue="nobody"))
@@ -134,7 +134,7 @@ def test_queues_with_their_demand_and_who_serves_them(store: SqlStore, sessions)
     claim(store, capacity(ready.id))
     seen = {
         (view.team_name, view.queue): (view.queued, view.running, view.workers, view.ready_workers, view.free_slots)
-        for view in queues(store.queue_demands(), store.all_workers())
+        for view in queues(store.fleet.queue_demands(), store.fleet.all_workers())
     }
     assert seen == {
         (None, "default"): (1, 1, 2, 1, 2),
@@ -142,5 +142,7 @@ def test_queues_with_their_demand_and_who_serves_them(store: SqlStore, sessions)
         (None, "nobody"): (1, 0, 0, 0, 0),
         ("red", "default"): (1, 0, 0, 0, 0),
     }
-    oldest = {demand.queue: demand.oldest_queued_at for demand in store.queue_demands() if demand.team_name is None}
+    oldest = {
+        demand.queue: demand.oldest_queued_at for demand in store.fleet.queue_demands() if demand.team_name is None
+    }
     assert oldest == {"default": NOW, "nobody": NOW}

@@ -13,7 +13,7 @@ from airflow_edge.protocol import zstd
 from airflow_edge.protocol.messages import MAX_WORKER_LOG_BYTES, WorkerLog
 from airflow_edge.protocol.worker_log import Record, pack
 from airflow_edge.rules.model import LogRequest
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from airflow_edge.store.tables import WorkerLogRow
 from airflow_edge.store.workers.worker_logs import ROW_COST
 from tests.contract.world import NOW, enrolled
@@ -40,20 +40,20 @@ def size(sessions: sessionmaker[Session], worker_id: UUID) -> int:
         return session.scalar(rows) or 0
 
 
-def test_batches_are_read_as_they_came(store: SqlStore) -> None:
+def test_batches_are_read_as_they_came(store: Store) -> None:
     worker, other = enrolled(store), enrolled(store)
-    assert store.last_worker_log(worker.id) == 0
+    assert store.worker_logs.last(worker.id) == 0
     first, second = batch(record("größe\0\x1b")), batch(record("b", 40), record("c"), first=7, answers="req")
     for one in (first, second):
-        assert store.append_worker_log(worker.id, one, quota=QUOTA, now=NOW)
-    assert store.append_worker_log(other.id, first, quota=QUOTA, now=NOW)
-    earlier, later = store.read_worker_log(worker.id)
+        assert store.worker_logs.append(worker.id, one, quota=QUOTA, now=NOW)
+    assert store.worker_logs.append(other.id, first, quota=QUOTA, now=NOW)
+    earlier, later = store.worker_logs.read(worker.id)
     assert [found.text for found in earlier.records] == ["größe\0\x1b"]
     assert (later.run, later.first, later.answers) == ("run", 7, "req")
     assert later.records == (record("b", 40), record("c"))
-    assert store.read_worker_log(worker.id, after=earlier.number) == [later]
-    assert store.last_worker_log(worker.id) == later.number > earlier.number
-    assert len(store.read_worker_log(other.id)) == 1
+    assert store.worker_logs.read(worker.id, after=earlier.number) == [later]
+    assert store.worker_logs.last(worker.id) == later.number > earlier.number
+    assert len(store.worker_logs.read(other.id)) == 1
 
 
 BOMB = zstd.compress(bytes(64 * 1024 * 1024))
@@ -72,60 +72,60 @@ BOMB = zstd.compress(bytes(64 * 1024 * 1024))
         {"data": zstd.compress(pack([record("x")])[:-1]), "size": len(pack([record("x")])) - 1},
     ],
 )
-def test_what_is_no_batch_is_not_kept(store: SqlStore, damage: dict[str, Any]) -> None:
+def test_what_is_no_batch_is_not_kept(store: Store, damage: dict[str, Any]) -> None:
     worker = enrolled(store)
-    assert not store.append_worker_log(worker.id, batch(record("x"), **damage), quota=QUOTA, now=NOW)
-    assert not store.append_worker_log(uuid4(), batch(record("x")), quota=QUOTA, now=NOW)
-    assert store.read_worker_log(worker.id) == []
+    assert not store.worker_logs.append(worker.id, batch(record("x"), **damage), quota=QUOTA, now=NOW)
+    assert not store.worker_logs.append(uuid4(), batch(record("x")), quota=QUOTA, now=NOW)
+    assert store.worker_logs.read(worker.id) == []
 
 
 @pytest.mark.parametrize("length", [0, 5_000, 30_000])
-def test_a_worker_never_has_more_than_its_quota(store: SqlStore, sessions: sessionmaker[Session], length: int) -> None:
+def test_a_worker_never_has_more_than_its_quota(store: Store, sessions: sessionmaker[Session], length: int) -> None:
     worker, modest = enrolled(store), enrolled(store)
-    store.append_worker_log(modest.id, batch(record("kept")), quota=QUOTA, now=NOW)
+    store.worker_logs.append(modest.id, batch(record("kept")), quota=QUOTA, now=NOW)
     largest = 0
     for _ in range(QUOTA // (length + ROW_COST) + 20):
         # Hexadecimal digits hold half their number of bytes that nothing makes shorter.
         one = batch(*(record(secrets.token_hex(5_000)) for _ in range(length // 5_000)), record(secrets.token_hex(9)))
-        assert store.append_worker_log(worker.id, one, quota=QUOTA, now=NOW)
+        assert store.worker_logs.append(worker.id, one, quota=QUOTA, now=NOW)
         now = size(sessions, worker.id)
         assert now <= QUOTA
         largest = max(largest, now)
     assert largest > QUOTA // 2
-    assert not store.append_worker_log(worker.id, one, quota=len(one.data), now=NOW)
-    assert len(store.read_worker_log(modest.id)) == 1
+    assert not store.worker_logs.append(worker.id, one, quota=len(one.data), now=NOW)
+    assert len(store.worker_logs.read(modest.id)) == 1
 
 
-def test_what_is_old_is_deleted_in_portions_and_numbers_go_on(store: SqlStore) -> None:
+def test_what_is_old_is_deleted_in_portions_and_numbers_go_on(store: Store) -> None:
     one, two = enrolled(store), enrolled(store)
     for number in range(4):
         now = NOW + timedelta(hours=number)
         for worker in (one, two):
-            store.append_worker_log(worker.id, batch(record(str(number))), quota=QUOTA, now=now)
-    last = store.last_worker_log(one.id)
+            store.worker_logs.append(worker.id, batch(record(str(number))), quota=QUOTA, now=now)
+    last = store.worker_logs.last(one.id)
     before = NOW + timedelta(hours=3)
-    assert store.purge_worker_logs(before=before, limit=4) == 4
-    assert store.purge_worker_logs(before=before, limit=4) == 2
-    assert store.purge_worker_logs(before=before, limit=4) == 0
-    assert [found.records[0].text for found in store.read_worker_log(one.id)] == ["3"]
-    assert store.purge_worker_logs(before=NOW + timedelta(days=1), limit=100) == 2
-    store.append_worker_log(one.id, batch(record("new")), quota=QUOTA, now=NOW + timedelta(days=1))
-    assert store.last_worker_log(one.id) > last
+    assert store.worker_logs.purge(before=before, limit=4) == 4
+    assert store.worker_logs.purge(before=before, limit=4) == 2
+    assert store.worker_logs.purge(before=before, limit=4) == 0
+    assert [found.records[0].text for found in store.worker_logs.read(one.id)] == ["3"]
+    assert store.worker_logs.purge(before=NOW + timedelta(days=1), limit=100) == 2
+    store.worker_logs.append(one.id, batch(record("new")), quota=QUOTA, now=NOW + timedelta(days=1))
+    assert store.worker_logs.last(one.id) > last
 
 
-def test_requests_of_several_people_are_served_together(store: SqlStore) -> None:
+def test_requests_of_several_people_are_served_together(store: Store) -> None:
     worker = enrolled(store)
     assert worker.log_request is None
     later = NOW + timedelta(seconds=1)
-    store.want_worker_log(worker.id, request("a", 30, level=20, lines=5), now=later)
-    found = store.worker(worker.id)
+    store.worker_logs.want(worker.id, request("a", 30, level=20, lines=5), now=later)
+    found = store.workers.get(worker.id)
     assert found is not None
     assert found.log_request == request("a", 30, level=20, lines=5)
-    assert [changed.id for changed in store.changed_since(later)] == [worker.id]
+    assert [changed.id for changed in store.workers.changed_since(later)] == [worker.id]
     # Another one asks for the past too; then the first only goes on.
-    assert store.want_worker_log(worker.id, request("b", 10, level=30, lines=9), now=later) == request("b", 30, 20, 9)
-    assert store.want_worker_log(worker.id, request("a", 60, level=20, lines=0), now=later) == request("b", 60, 20, 9)
+    assert store.worker_logs.want(worker.id, request("b", 10, level=30, lines=9), now=later) == request("b", 30, 20, 9)
+    assert store.worker_logs.want(worker.id, request("a", 60, level=20, lines=0), now=later) == request("b", 60, 20, 9)
     # When all is over, nothing of it is left.
     over = NOW + timedelta(seconds=61)
-    assert store.want_worker_log(worker.id, request("c", 90, level=40, lines=0), now=over) == request("c", 90, 40, 0)
-    store.want_worker_log(uuid4(), request(), now=NOW)
+    assert store.worker_logs.want(worker.id, request("c", 90, level=40, lines=0), now=over) == request("c", 90, 40, 0)
+    store.worker_logs.want(uuid4(), request(), now=NOW)

@@ -7,51 +7,51 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.liveness import Patience
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from tests.contract.world import NOW, accepted, capacity, claim, enrolled, facts, new_job, queue, state
 
 PATIENCE = Patience(timedelta(seconds=15), timedelta(seconds=900))
 
 
-def test_a_link_replaces_the_one_before_and_only_the_newest_is_ended(store: SqlStore) -> None:
+def test_a_link_replaces_the_one_before_and_only_the_newest_is_ended(store: Store) -> None:
     worker = enrolled(store)
     assert (worker.state, worker.last_seen_at, worker.link_id) == (WorkerState.OFFLINE, None, None)
     old, new = facts(), facts(boot_id="boot\0id", agent_version="9" * 500)
-    assert store.link({worker.id: old}, now=NOW) == {worker.id: None}
-    assert store.link({worker.id: new}, now=NOW) == {worker.id: old.link_id}
-    assert [found.id for found in store.workers_with([worker.id, uuid4()])] == [worker.id]
-    store.unlink(worker.id, old.link_id, WorkerState.OFFLINE, now=NOW)
-    linked = store.worker(worker.id)
+    assert store.workers.link({worker.id: old}, now=NOW) == {worker.id: None}
+    assert store.workers.link({worker.id: new}, now=NOW) == {worker.id: old.link_id}
+    assert [found.id for found in store.workers.with_ids([worker.id, uuid4()])] == [worker.id]
+    store.workers.unlink(worker.id, old.link_id, WorkerState.OFFLINE, now=NOW)
+    linked = store.workers.get(worker.id)
     assert linked is not None
     assert (linked.link_id, linked.state, linked.last_seen_at) == (new.link_id, WorkerState.IDLE, NOW)
     assert linked.transport == "long polling"
     assert linked.boot_id == "boot\N{REPLACEMENT CHARACTER}id"
-    store.unlink(worker.id, new.link_id, WorkerState.UNKNOWN, now=NOW)
-    unlinked = store.worker(worker.id)
+    store.workers.unlink(worker.id, new.link_id, WorkerState.UNKNOWN, now=NOW)
+    unlinked = store.workers.get(worker.id)
     assert unlinked is not None
     assert (unlinked.link_id, unlinked.state) == (None, WorkerState.UNKNOWN)
-    assert store.worker(uuid4()) is None
+    assert store.workers.get(uuid4()) is None
 
 
-def test_many_link_at_once_each_with_its_own_facts(store: SqlStore) -> None:
+def test_many_link_at_once_each_with_its_own_facts(store: Store) -> None:
     one, two = enrolled(store, name="a"), enrolled(store, name="b")
     links = {one.id: facts(concurrency=1), two.id: facts(concurrency=2), uuid4(): facts()}
-    assert store.link(links, now=NOW) == {one.id: None, two.id: None}
-    noted = {worker.id: (worker.link_id, worker.concurrency) for worker in store.workers()}
+    assert store.workers.link(links, now=NOW) == {one.id: None, two.id: None}
+    noted = {worker.id: (worker.link_id, worker.concurrency) for worker in store.workers.all()}
     assert noted == {worker_id: (links[worker_id].link_id, links[worker_id].concurrency) for worker_id in noted}
     again = {two.id: facts(), one.id: facts()}
-    assert store.link(again, now=NOW) == {worker_id: link for worker_id, (link, _) in noted.items()}
+    assert store.workers.link(again, now=NOW) == {worker_id: link for worker_id, (link, _) in noted.items()}
 
 
-def test_what_workers_do_is_noted_together(store: SqlStore) -> None:
+def test_what_workers_do_is_noted_together(store: Store) -> None:
     one, two, three = (enrolled(store, name=name) for name in ("a", "b", "c"))
     later = NOW + timedelta(seconds=5)
-    store.seen(
+    store.workers.seen(
         {one.id: WorkerState.RUNNING, two.id: WorkerState.TERMINATING, uuid4(): WorkerState.IDLE},
         {one.id: {"cpu": 0.5, "bad": float("nan"), "ok": True, "näme": "x\0"}},
         now=later,
     )
-    seen = {worker.id: worker for worker in store.workers()}
+    seen = {worker.id: worker for worker in store.workers.all()}
     assert [worker.name for worker in seen.values()] == ["a", "b", "c"]
     assert (seen[one.id].state, seen[one.id].last_seen_at) == (WorkerState.RUNNING, later)
     assert {k: v for k, v in seen[one.id].system.items() if k in {"cpu", "ok", "bad"}} == {"cpu": 0.5, "ok": True}
@@ -59,93 +59,96 @@ def test_what_workers_do_is_noted_together(store: SqlStore) -> None:
     assert seen[three.id].last_seen_at is None
 
 
-def test_a_worker_falls_silent_once_and_one_that_went_in_order_never(store: SqlStore) -> None:
+def test_a_worker_falls_silent_once_and_one_that_went_in_order_never(store: Store) -> None:
     silent, offline, revoked, alive = (enrolled(store) for _ in range(4))
     for worker in (silent, offline, revoked, alive):
-        store.link({worker.id: facts()}, now=NOW)
-    store.revoke_worker(revoked.name, now=NOW)
+        store.workers.link({worker.id: facts()}, now=NOW)
+    store.workers.revoke(revoked.name, now=NOW)
     later = NOW + timedelta(seconds=16)
-    store.seen({offline.id: WorkerState.OFFLINE}, {}, now=NOW)
-    store.seen({alive.id: WorkerState.IDLE}, {}, now=later)
-    assert store.mark_silent(PATIENCE, now=NOW + timedelta(seconds=15)) == []
-    assert store.mark_silent(PATIENCE, now=later) == [silent.id]
-    assert store.mark_silent(PATIENCE, now=later) == []
-    unknown = store.worker(silent.id)
+    store.workers.seen({offline.id: WorkerState.OFFLINE}, {}, now=NOW)
+    store.workers.seen({alive.id: WorkerState.IDLE}, {}, now=later)
+    assert store.workers.mark_unreachable(PATIENCE, now=NOW + timedelta(seconds=15)) == []
+    assert store.workers.mark_unreachable(PATIENCE, now=later) == [silent.id]
+    assert store.workers.mark_unreachable(PATIENCE, now=later) == []
+    unknown = store.workers.get(silent.id)
     assert unknown is not None
     assert unknown.state is WorkerState.UNKNOWN
 
 
-def test_changes_are_seen_by_other_gateways(store: SqlStore) -> None:
+def test_changes_are_seen_by_other_gateways(store: Store) -> None:
     linked, revoked, untouched = enrolled(store), enrolled(store), enrolled(store)
     later = NOW + timedelta(seconds=1)
-    store.link({linked.id: facts()}, now=later)
-    store.revoke_worker(revoked.name, now=later)
-    store.seen({untouched.id: WorkerState.IDLE}, {}, now=later)
-    changed = {worker.id: worker.revoked_at for worker in store.changed_since(later)}
+    store.workers.link({linked.id: facts()}, now=later)
+    store.workers.revoke(revoked.name, now=later)
+    store.workers.seen({untouched.id: WorkerState.IDLE}, {}, now=later)
+    changed = {worker.id: worker.revoked_at for worker in store.workers.changed_since(later)}
     assert changed == {linked.id: None, revoked.id: later}
-    assert {worker.id for worker in store.changed_since(NOW)} == {linked.id, revoked.id, untouched.id}
+    assert {worker.id for worker in store.workers.changed_since(NOW)} == {linked.id, revoked.id, untouched.id}
 
 
-def test_a_grace_is_given_to_all_of_them_or_to_none(store: SqlStore) -> None:
+def test_a_grace_is_given_to_all_of_them_or_to_none(store: Store) -> None:
     one, two = enrolled(store, name="a"), enrolled(store, name="b")
-    assert store.set_disconnect_grace(["a", "nobody", "b"], timedelta(hours=1)) == ["nobody"]
-    assert [worker.disconnect_grace for worker in store.workers()] == [None, None]
-    assert store.set_disconnect_grace(["a", "b"], timedelta(hours=1)) == []
-    assert store.set_disconnect_grace([two.name], None) == []
-    graces = {worker.id: worker.disconnect_grace for worker in store.workers()}
+    assert store.workers.set_disconnect_grace(["a", "nobody", "b"], timedelta(hours=1)) == ["nobody"]
+    assert [worker.disconnect_grace for worker in store.workers.all()] == [None, None]
+    assert store.workers.set_disconnect_grace(["a", "b"], timedelta(hours=1)) == []
+    assert store.workers.set_disconnect_grace([two.name], None) == []
+    graces = {worker.id: worker.disconnect_grace for worker in store.workers.all()}
     assert graces == {one.id: timedelta(hours=1), two.id: None}
 
 
-def test_what_is_added_is_served_and_what_is_removed_is_not(store: SqlStore) -> None:
+def test_what_is_added_is_served_and_what_is_removed_is_not(store: Store) -> None:
     worker = enrolled(store, queues=("a", "b"))
-    store.link({worker.id: facts(asked_queues=("a",))}, now=NOW)
+    store.workers.link({worker.id: facts(asked_queues=("a",))}, now=NOW)
 
     def served() -> tuple[str, ...]:
-        found = store.worker(worker.id)
+        found = store.workers.get(worker.id)
         assert found is not None
         return found.served_queues
 
     assert served() == ("a",)
-    changed = store.change_queues(worker.id, add=["c", "b", "c"], now=NOW)
+    changed = store.workers.change_queues(worker.id, add=["c", "b", "c"], now=NOW)
     assert changed is not None
     assert changed.queues == ("a", "b", "c")
     assert served() == changed.served_queues == ("a", "b", "c")
     # It was started for other queues the next time: what an administrator has added stays.
-    store.link({worker.id: facts(asked_queues=("x",))}, now=NOW)
+    store.workers.link({worker.id: facts(asked_queues=("x",))}, now=NOW)
     assert served() == ("b", "c")
-    store.change_queues(worker.id, remove=["c", "unheard of"], now=NOW)
+    store.workers.change_queues(worker.id, remove=["c", "unheard of"], now=NOW)
     assert served() == ("b",)
-    store.link({worker.id: facts(asked_queues=None)}, now=NOW)
+    store.workers.link({worker.id: facts(asked_queues=None)}, now=NOW)
     assert served() == ("a", "b")
 
 
-def test_a_worker_keeps_one_queue_at_least(store: SqlStore) -> None:
+def test_a_worker_keeps_one_queue_at_least(store: Store) -> None:
     worker = enrolled(store, queues=("a", "b"))
-    refused = store.change_queues(worker.id, remove=["a", "b"], now=NOW)
+    refused = store.workers.change_queues(worker.id, remove=["a", "b"], now=NOW)
     assert refused is not None
     assert refused.queues == ()
-    found = store.worker(worker.id)
+    found = store.workers.get(worker.id)
     assert found is not None
     assert found.queues == ("a", "b")
-    assert store.change_queues(uuid4(), add=["a"], now=NOW) is None
+    assert store.workers.change_queues(uuid4(), add=["a"], now=NOW) is None
 
 
-def test_one_that_is_revoked_or_removed_is_not_seen_again(store: SqlStore) -> None:
+def test_one_that_is_revoked_or_removed_is_not_seen_again(store: Store) -> None:
     here, revoked = enrolled(store), enrolled(store)
-    store.revoke_worker(revoked.name, now=NOW)
+    store.workers.revoke(revoked.name, now=NOW)
     gone, states = uuid4(), dict.fromkeys((here.id, revoked.id), WorkerState.IDLE)
-    assert set(store.seen({**states, gone: WorkerState.IDLE}, {}, now=NOW)) == {revoked.id, gone}
-    assert [found.state for found in (store.worker(here.id), store.worker(revoked.id)) if found] == ["idle", "offline"]
-    assert store.seen({here.id: WorkerState.RUNNING}, {}, now=NOW) == []
+    assert set(store.workers.seen({**states, gone: WorkerState.IDLE}, {}, now=NOW)) == {revoked.id, gone}
+    assert [found.state for found in (store.workers.get(here.id), store.workers.get(revoked.id)) if found] == [
+        "idle",
+        "offline",
+    ]
+    assert store.workers.seen({here.id: WorkerState.RUNNING}, {}, now=NOW) == []
 
 
-def test_a_worker_whose_jobs_have_not_ended_is_not_removed(store: SqlStore, sessions: sessionmaker[Session]) -> None:
+def test_a_worker_whose_jobs_have_not_ended_is_not_removed(store: Store, sessions: sessionmaker[Session]) -> None:
     worker = enrolled(store)
     queue(sessions, new_job())
     [job] = claim(store, capacity(worker.id))
-    store.settle(worker.id, [accepted(job)], now=NOW)
-    assert "revoke-worker" in store.remove_worker(worker.id, now=NOW)
-    assert store.worker(worker.id) is not None
-    store.revoke_worker(worker.name, now=NOW)
-    assert store.remove_worker(worker.id, now=NOW) == ""
-    assert (store.worker(worker.id), state(sessions, job.id)) == (None, JobState.LOST)
+    store.jobs.settle(worker.id, [accepted(job)], now=NOW)
+    assert "revoke-worker" in store.workers.remove(worker.id, now=NOW)
+    assert store.workers.get(worker.id) is not None
+    store.workers.revoke(worker.name, now=NOW)
+    assert store.workers.remove(worker.id, now=NOW) == ""
+    assert (store.workers.get(worker.id), state(sessions, job.id)) == (None, JobState.LOST)

@@ -15,7 +15,7 @@ from airflow_edge.protocol.messages import Accepted, Ended
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.model import Capacity, ClaimedJob, EnrollToken, LinkFacts, NewJob, Worker
 from airflow_edge.store.jobs import outbox
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
@@ -61,8 +61,8 @@ def capacity(worker_id: UUID, *queues: str, free_slots: int = 1, team_name: str 
     )
 
 
-def claim(store: SqlStore, *capacities: Capacity, now: datetime = NOW) -> list[ClaimedJob]:
-    return store.claim(capacities, now=now, lease_until=now + LEASE)
+def claim(store: Store, *capacities: Capacity, now: datetime = NOW) -> list[ClaimedJob]:
+    return store.jobs.claim(capacities, now=now, lease_until=now + LEASE)
 
 
 def accepted(job: ClaimedJob) -> Accepted:
@@ -82,10 +82,10 @@ def state(sessions: sessionmaker[Session], job_id: UUID) -> JobState:
     return row(sessions, job_id).state
 
 
-def enrolled(store: SqlStore, *, name: str | None = None, queues: Sequence[str] = ("default",)) -> Worker:
+def enrolled(store: Store, *, name: str | None = None, queues: Sequence[str] = ("default",)) -> Worker:
     """A worker with a key of its own."""
     name = name or f"worker-{next(_names)}"
-    worker = store.enroll_trusted(name, hashlib.sha256(name.encode()).digest(), queues, now=NOW).worker
+    worker = store.enroll_tokens.enroll_trusted(name, hashlib.sha256(name.encode()).digest(), queues, now=NOW).worker
     assert worker is not None
     return worker
 

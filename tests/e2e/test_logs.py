@@ -100,13 +100,14 @@ def test_secrets_are_masked_as_with_local_executor(both, task_id, try_number):
     assert not any(secret in json.dumps(both.messages(both.edge, task_id, try_number)) for secret in SECRETS)
     stored = both.world.airflow.python(
         "from airflow import settings\n"
-        "from airflow_edge.store.sql import SqlStore\n"
+        "from airflow_edge.store.store import Store\n"
         "from airflow_edge.store.tables import LogRow\n"
         "settings.configure_orm()\n"
-        "store = SqlStore(settings.NonScopedSession)\n"
+        "store = Store(settings.NonScopedSession)\n"
         "with settings.NonScopedSession() as session:\n"
         "    paths = [row.path for row in session.query(LogRow)]\n"
-        "print(b''.join(piece for path in paths for piece in store.read_log(path)).decode())"
+        "parts = [part for path in paths for part in store.logs.parts(path)]\n"
+        "print(b''.join(piece for part in parts for piece in store.logs.read(part.id)).decode())"
     )
     assert "password: ***" in stored
     assert not any(secret in stored for secret in SECRETS)

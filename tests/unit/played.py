@@ -47,7 +47,7 @@ from airflow_edge.protocol.messages import (
 )
 from airflow_edge.protocol.session import Session, site_session
 from airflow_edge.protocol.states import JOB_HELD, JobEvent, JobState, next_job_state
-from airflow_edge.rules.model import HeldJob, LinkFacts, Order
+from airflow_edge.rules.model import AssignedJob, LinkFacts, WorkerOrder
 from airflow_edge.rules.reports import Reading, Report, event_of, read
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -72,18 +72,19 @@ class Database:
     def __init__(self) -> None:
         self.rows = {job_id: Row() for job_id in JOBS}
         self.links: dict[UUID, UUID] = {}
+        self.jobs = self.workers = self.orders = self
 
     def link(self, links: Mapping[UUID, LinkFacts], *, now: datetime) -> dict[UUID, UUID | None]:
         before = {worker_id: self.links.get(worker_id) for worker_id in links}
         self.links |= {worker_id: facts.link_id for worker_id, facts in links.items()}
         return before
 
-    def waiting_orders(self, worker_ids: Collection[UUID]) -> list[Order]:
+    def waiting(self, worker_ids: Collection[UUID]) -> list[WorkerOrder]:
         return []
 
-    def held_by(self, worker_ids: Collection[UUID]) -> list[HeldJob]:
+    def held_by(self, worker_ids: Collection[UUID]) -> list[AssignedJob]:
         return [
-            HeldJob(
+            AssignedJob(
                 id=UUID(job_id),
                 assignment=row.assignment,
                 worker_id=row.worker,

@@ -15,7 +15,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from airflow_edge.agent.core.events import Exited
 from airflow_edge.gateway.links.reconcile import Entrant, admit
-from airflow_edge.gateway.links.reconcile import Store as LinkingStore
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.local import Outcome
@@ -33,6 +32,7 @@ from airflow_edge.protocol.session import centre_session
 from airflow_edge.protocol.states import JOB_ENDED, JobEvent, JobState, WorkerState, next_job_state
 from airflow_edge.rules.model import LinkFacts
 from airflow_edge.rules.reports import Reading
+from airflow_edge.store.store import Store
 from tests.unit.played import CONCURRENCY, JOBS, LEASE, NOW, WORKERS, Database, GatewayLink, SiteEnd, previous
 
 GATEWAYS = [0, 1]
@@ -91,7 +91,7 @@ class World(RuleBasedStateMachine):
             facts=facts,
             previous=previous(parked) if parked is not None else None,
         )
-        (admission,) = admit(cast("LinkingStore", self.database), [entrant], now=NOW)
+        (admission,) = admit(cast("Store", self.database), [entrant], now=NOW)
         assert not admission.lost
         if admission.resumed:
             assert parked is not None

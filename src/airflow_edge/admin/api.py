@@ -48,8 +48,8 @@ from airflow_edge.rules.metrics import RESOLUTION, chart
 from airflow_edge.rules.model import Worker
 from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.overview import JobFilter, WorkerFilter
-from airflow_edge.store.overview import JOB_ORDERS, WORKER_ORDERS
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.fleet import JOB_ORDERS, WORKER_ORDERS
+from airflow_edge.store.store import Store
 from airflow_edge.store.transactions import SessionFactory
 
 log = logging.getLogger(__name__)
@@ -98,8 +98,8 @@ def create_api(session_factory: SessionFactory, patience: Patience) -> FastAPI:
         version=__version__,
         description="Edge workers, their jobs and queues. Airflow's own authentication; every change is audited.",
     )
-    fleet = Fleet(SqlStore(session_factory))
-    store = SqlStore(session_factory)
+    fleet = Fleet(Store(session_factory))
+    store = Store(session_factory)
     app.include_router(_reading(fleet, store, session_factory, patience))
     app.include_router(_changing(fleet, session_factory))
     # Its base class: what Starlette itself refuses, an unknown path say, is one too.
@@ -116,7 +116,7 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def _reading(fleet: Fleet, store: SqlStore, session_factory: SessionFactory, patience: Patience) -> APIRouter:
+def _reading(fleet: Fleet, store: Store, session_factory: SessionFactory, patience: Patience) -> APIRouter:
     router = APIRouter(
         dependencies=[Depends(requires_access_view(AccessView.JOBS))], responses=_PROBLEMS, tags=["Read"]
     )
@@ -137,14 +137,14 @@ def _reading(fleet: Fleet, store: SqlStore, session_factory: SessionFactory, pat
         wanted = WorkerFilter(
             name_pattern=name, states=frozenset(state), queue=queue, team_name=team, teams=teams, revoked=revoked
         )
-        page = await _run(lambda: store.find_workers(wanted, order=order_by, limit=limit, offset=offset))
+        page = await _run(lambda: store.fleet.find_workers(wanted, order=order_by, limit=limit, offset=offset))
         return PageOf(items=[WorkerDocument.of(view) for view in page.items], total=page.total)
 
     @router.get("/workers/{name}/orders", operation_id="list_orders")
     async def list_orders(name: Name, teams: Teams, limit: Limit = 100) -> list[OrderDocument]:
         """Give what was wanted of a worker lately, newest first, and what became of it."""
         worker = await _run(lambda: fleet.named(name, teams=teams))
-        return [OrderDocument.of(order) for order in await _run(lambda: store.orders(worker.id, limit=limit))]
+        return [OrderDocument.of(order) for order in await _run(lambda: store.orders.newest(worker.id, limit=limit))]
 
     @router.get("/workers/{name}/metrics", operation_id="get_metrics")
     async def get_metrics(
@@ -173,7 +173,9 @@ def _reading(fleet: Fleet, store: SqlStore, session_factory: SessionFactory, pat
         begin, end = int(first.timestamp()), int(last.timestamp())
         # The first value may begin a little before.
         begin -= begin % resolution
-        chunks = await _run(lambda: store.metrics(worker.id, since=begin // RESOLUTION, until=-(-end // RESOLUTION)))
+        chunks = await _run(
+            lambda: store.metrics.read(worker.id, since=begin // RESOLUTION, until=-(-end // RESOLUTION))
+        )
         found = chart(chunks, since=begin, until=end, resolution=resolution)
         return MetricsDocument(worker=worker.name, resolution=resolution, times=found.times, series=dict(found.series))
 
@@ -210,7 +212,7 @@ def _reading(fleet: Fleet, store: SqlStore, session_factory: SessionFactory, pat
             teams=teams,
             states=frozenset(state),
         )
-        page = await _run(lambda: store.find_jobs(wanted, order=order_by, limit=limit, offset=offset))
+        page = await _run(lambda: store.fleet.find_jobs(wanted, order=order_by, limit=limit, offset=offset))
         return PageOf(items=[JobDocument.model_validate(job) for job in page.items], total=page.total)
 
     @router.get("/queues", operation_id="list_queues")

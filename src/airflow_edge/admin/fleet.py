@@ -6,25 +6,21 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 from uuid import UUID
 
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import REQUESTS, WorkerState
 from airflow_edge.rules.explain import Explanation, JobFacts, TaskFacts, WorkerFacts, explain
 from airflow_edge.rules.liveness import Patience
-from airflow_edge.rules.model import Order, OrderState, Worker
+from airflow_edge.rules.model import OrderState, Worker, WorkerOrder
 from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.overview import JobView, QueueView, WorkerView, queues
-from airflow_edge.rules.ports import Enrollments, Overview, WorkerAdministration, WorkerOrders, WorkerRegistry
+from airflow_edge.store.store import Store
 
 Result = Literal["done", "waiting", "refused"]
 
 REMOVED: Final = "it was removed meanwhile"
-
-
-class Store(WorkerRegistry, WorkerOrders, Overview, Enrollments, WorkerAdministration, Protocol):
-    """The ports that the fleet needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +55,7 @@ class Fleet:
 
         :raises UnknownWorkerError: a name or pattern meets none.
         """
-        workers = self._store.workers()
+        workers = self._store.workers.all()
         named = {worker.name: worker for worker in workers}
         chosen: dict[UUID, Worker] = {}
         for pattern in patterns:
@@ -77,14 +73,16 @@ class Fleet:
         :param teams: of one of these, or of none; None for any
         :raises UnknownWorkerError: there is none.
         """
-        worker = self._store.worker_named(name)
+        worker = self._store.workers.named(name)
         if worker is None or not is_of(worker.team_name, teams):
             raise UnknownWorkerError(f"There is no worker '{name}'; see: airflow edge list-workers")
         return worker
 
     def linked(self) -> list[Worker]:
         """Give the workers that can be told something now."""
-        return [worker for worker in self._store.workers() if worker.link_id is not None and worker.revoked_at is None]
+        return [
+            worker for worker in self._store.workers.all() if worker.link_id is not None and worker.revoked_at is None
+        ]
 
     def give_order(self, workers: Iterable[Worker], wish: Wish, *, by: str) -> list[Outcome]:
         """Ask something of each of these workers. It is obeyed by those that are linked within a second."""
@@ -95,8 +93,8 @@ class Fleet:
 
         :param teams: its worker is of one of these, or of none; None for any
         """
-        order = self._store.order(order_id)
-        worker = self._store.worker(order.worker_id) if order is not None else None
+        order = self._store.orders.get(order_id)
+        worker = self._store.workers.get(order.worker_id) if order is not None else None
         if order is None or worker is None or not is_of(worker.team_name, teams):
             return None
         return _outcome(worker.name, order)
@@ -104,14 +102,14 @@ class Fleet:
     def add_queues(self, workers: Iterable[Worker], names: Sequence[str]) -> list[Outcome]:
         """Have workers serve more queues, from now on, whatever they were started for."""
         return [
-            _queues_outcome(worker, self._store.change_queues(worker.id, add=names, now=self._now()))
+            _queues_outcome(worker, self._store.workers.change_queues(worker.id, add=names, now=self._now()))
             for worker in workers
         ]
 
     def remove_queues(self, workers: Iterable[Worker], names: Sequence[str]) -> list[Outcome]:
         """Have workers serve these queues no more; jobs that they have go on."""
         return [
-            _queues_outcome(worker, self._store.change_queues(worker.id, remove=names, now=self._now()))
+            _queues_outcome(worker, self._store.workers.change_queues(worker.id, remove=names, now=self._now()))
             for worker in workers
         ]
 
@@ -119,7 +117,7 @@ class Fleet:
         """Revoke keys: the workers are cut off at once, and what they run is lost."""
         outcomes = []
         for worker in workers:
-            if self._store.revoke_worker(worker.name, now=self._now()):
+            if self._store.workers.revoke(worker.name, now=self._now()):
                 outcomes.append(Outcome(worker=worker.name, result="done"))
             else:
                 outcomes.append(Outcome(worker=worker.name, result="refused", detail=REMOVED))
@@ -129,13 +127,13 @@ class Fleet:
         """Forget workers that are offline or revoked."""
         outcomes = []
         for worker in workers:
-            obstacle = self._store.remove_worker(worker.id, now=self._now())
+            obstacle = self._store.workers.remove(worker.id, now=self._now())
             outcomes.append(Outcome(worker=worker.name, result="refused" if obstacle else "done", detail=obstacle))
         return outcomes
 
     def queues(self) -> list[QueueView]:
         """Give every queue, with what waits in it and who serves it."""
-        return queues(self._store.queue_demands(), self._store.all_workers())
+        return queues(self._store.fleet.queue_demands(), self._store.fleet.all_workers())
 
     def explain(
         self,
@@ -152,18 +150,18 @@ class Fleet:
         if task is not None and job is not None and job.try_number < task.try_number:
             # What became of an earlier try is no reason for anything now.
             job = None
-        views = self._store.all_workers()
-        starts = self._store.oldest_start([view.worker.id for view in views if not view.free_slots])
+        views = self._store.fleet.all_workers()
+        starts = self._store.fleet.oldest_start([view.worker.id for view in views if not view.free_slots])
         workers = [_worker_facts(view, starts.get(view.worker.id), job, patience, now) for view in views]
         return explain(task, self._job_facts(job), workers, now=now)
 
     def newest_job(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> JobView | None:
         """Give the newest job of a task instance."""
-        return self._store.newest_job(dag_id, run_id, task_id, map_index)
+        return self._store.fleet.newest_job(dag_id, run_id, task_id, map_index)
 
     def _give_one(self, worker: Worker, wish: Wish, by: str) -> Outcome:
         try:
-            order = self._store.give_order(worker.id, wish, by=by, now=self._now())
+            order = self._store.orders.give(worker.id, wish, by=by, now=self._now())
         except IllegalTransitionError as refusal:
             return Outcome(worker=worker.name, result="refused", detail=str(refusal))
         if order is None:
@@ -173,7 +171,7 @@ class Fleet:
     def _job_facts(self, job: JobView | None) -> JobFacts | None:
         if job is None:
             return None
-        ahead, weightier = self._store.ahead_of(job)
+        ahead, weightier = self._store.fleet.ahead_of(job)
         return JobFacts(
             state=job.state,
             queue=job.queue,
@@ -225,7 +223,7 @@ def _queues_outcome(worker: Worker, changed: Worker | None) -> Outcome:
     return Outcome(worker=worker.name, result="done", detail=f"serves {served or 'no queue that it was started for'}")
 
 
-def _outcome(worker: str, order: Order) -> Outcome:
+def _outcome(worker: str, order: WorkerOrder) -> Outcome:
     results: dict[OrderState, Result] = {
         OrderState.WAITING: "waiting",
         OrderState.DONE: "done",

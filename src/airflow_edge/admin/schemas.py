@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_edge.protocol.messages import MaintenanceCause
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.model import MAX_QUEUE_LENGTH, Order, OrderState, Worker
+from airflow_edge.rules.model import MAX_QUEUE_LENGTH, OrderState, Worker, WorkerOrder
 from airflow_edge.rules.overview import WorkerView
 
 T = TypeVar("T")
@@ -149,7 +149,7 @@ class OrderDocument(Document):
     finished_at: datetime | None
 
     @classmethod
-    def of(cls, order: Order) -> OrderDocument:
+    def of(cls, order: WorkerOrder) -> OrderDocument:
         """Make it of what the store gives."""
         return cls.model_validate(order, from_attributes=True)
 

@@ -28,8 +28,8 @@ from airflow_edge.rules.verdict import UNFINISHED, Verdict, callback_verdict, ta
 from airflow_edge.settings import BY_NAME, SECTION
 from airflow_edge.store.airflow_tables import TaskInstanceState, states_of
 from airflow_edge.store.jobs import outbox
-from airflow_edge.store.jobs.tasks import Tasks
-from airflow_edge.store.logs.logs import LogShelf
+from airflow_edge.store.jobs.jobs import Jobs
+from airflow_edge.store.logs.logs import TaskLogs
 from airflow_edge.store.transactions import SessionFactory, Transactions
 
 if TYPE_CHECKING:
@@ -175,10 +175,10 @@ class EdgeExecutor(BaseExecutor):
         if getattr(get_remote_task_log(), "serves_edge_logs", False):
             # Without a word from here, Airflow would try to reach the worker's machine.
             return ["Runs at the edge"], []
-        shelf = LogShelf(self._transactions)
-        parts = shelf.log_parts(path)
+        logs = TaskLogs(self._transactions)
+        parts = logs.parts(path)
         sources = [text for part in parts for text in (origin(part), missing(part)) if text is not None]
-        texts = ["\n".join(lines(shelf.read_log_part(part.id), complete=part.complete)) for part in parts]
+        texts = ["\n".join(lines(logs.read(part.id), complete=part.complete)) for part in parts]
         return sources or ["Nothing has arrived from the edge worker yet"], [text for text in texts if text]
 
     def end(self) -> None:
@@ -264,7 +264,7 @@ class EdgeExecutor(BaseExecutor):
         now = time.monotonic()
         if now < self._next_keep_alive or not self._ledger:
             return
-        Tasks(self._transactions).keep_alive((), _patience(), now=_now())
+        Jobs(self._transactions).keep_alive((), _patience(), now=_now())
         self._next_keep_alive = now + KEEP_ALIVE_INTERVAL
 
     def _adopt_orphaned_callbacks(self) -> None:

@@ -8,7 +8,6 @@ import os
 import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Protocol
 from uuid import UUID, uuid4
 
 from airflow_edge.gateway.access.authentication import Authenticator
@@ -27,20 +26,7 @@ from airflow_edge.gateway.loops.keeper import Keeper
 from airflow_edge.gateway.loops.log_keeper import LogKeeper
 from airflow_edge.protocol.messages import WorkerLog
 from airflow_edge.protocol.problems import CloseCode
-from airflow_edge.rules.ports import (
-    Enrollments,
-    JobQueue,
-    LogHandovers,
-    Logs,
-    LogUpkeep,
-    Nonces,
-    TaskCalls,
-    Tasks,
-    WorkerLogs,
-    WorkerMetrics,
-    WorkerOrders,
-    WorkerRegistry,
-)
+from airflow_edge.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -50,24 +36,6 @@ MOST_LOG_CHECKS = 3
 """Ends of logs that are checked at once: a long one keeps a thread busy for seconds, and others need threads, too."""
 WORKER_LOGS_AT_ONCE = 2
 """How many of the database's threads the workers' own logs may take: the others are for jobs."""
-
-
-class Store(
-    JobQueue,
-    Tasks,
-    WorkerRegistry,
-    WorkerOrders,
-    WorkerMetrics,
-    Enrollments,
-    Nonces,
-    TaskCalls,
-    Logs,
-    LogUpkeep,
-    LogHandovers,
-    WorkerLogs,
-    Protocol,
-):
-    """Everything the gateway asks of a store."""
 
 
 class Centre:
@@ -84,17 +52,17 @@ class Centre:
         self.calls = calls
         self.links = Links()
         self.polls = Polls()
-        self.directory = WorkerDirectory(store, calls)
-        self.authenticator = Authenticator(self.directory, store, calls)
+        self.directory = WorkerDirectory(store.workers, calls)
+        self.authenticator = Authenticator(self.directory, store.nonces, calls)
         self.admissions = Gathered(self._admit)
         self.dispatcher = Dispatcher(
-            store, calls, self.links, offer_timeout=config.offer_timeout, poll_interval=self._poll_interval
+            store.jobs, calls, self.links, offer_timeout=config.offer_timeout, poll_interval=self._poll_interval
         )
         self._worker_log_turns = asyncio.Semaphore(WORKER_LOGS_AT_ONCE)
         self._listener = listener
         self._keeper = Keeper(store, calls, self.links, self.directory, self.authenticator.seen, self.requeued, config)
         self.log_checks = asyncio.Semaphore(MOST_LOG_CHECKS)
-        self._log_keeper = LogKeeper(store, config)
+        self._log_keeper = LogKeeper(store.log_upkeep, config)
         self._handover = Handover(store)
         self._background = Background()
 
@@ -136,7 +104,7 @@ class Centre:
         """
         async with self._worker_log_turns:
             await self.calls.run(
-                self.store.append_worker_log,
+                self.store.worker_logs.append,
                 worker_id,
                 batch,
                 quota=self.config.worker_log_quota,

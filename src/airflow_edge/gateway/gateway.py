@@ -21,7 +21,7 @@ from airflow_edge.gateway.database.notify import Listener, dsn_of
 from airflow_edge.gateway.files import allow_many_files
 from airflow_edge.gateway.http.answers import not_ready
 from airflow_edge.gateway.task_api import TaskApi
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from airflow_edge.store.tables import Base
 from airflow_edge.store.transactions import SessionFactory
 
@@ -140,7 +140,7 @@ class Gateway:
 
     def _begin(self, calls: StoreCalls, factory: SessionFactory, url: URL) -> None:
         dsn = dsn_of(url)
-        self._centre = Centre(self._config, SqlStore(factory), calls, Listener(dsn) if dsn else None)
+        self._centre = Centre(self._config, Store(factory), calls, Listener(dsn) if dsn else None)
         self._centre.start()
         self._obstacle = "The gateway is loading Airflow's Execution API; try again."
 

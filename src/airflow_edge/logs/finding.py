@@ -13,10 +13,10 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from airflow_edge.rules.lines import first_bytes
 from airflow_edge.rules.log_notices import missing, nothing_yet, origin
 from airflow_edge.rules.model import LogPart, Worker
-from airflow_edge.rules.ports import LogUnreadableError
+from airflow_edge.store.errors import LogUnreadableError
 
 if TYPE_CHECKING:
-    from airflow_edge.store.sql import SqlStore
+    from airflow_edge.store.store import Store
     from airflow_edge.store.transactions import SessionFactory
 
 log = logging.getLogger(__name__)
@@ -50,31 +50,31 @@ class EdgeLog:
         return bool(self.parts) and all(part.purged_at is not None for part in self.parts)
 
 
-def open_store() -> SqlStore:
+def open_store() -> Store:
     """Give the store on Airflow's database."""
     from airflow import settings
 
-    from airflow_edge.store.sql import SqlStore
+    from airflow_edge.store.store import Store
 
-    return SqlStore(lambda: cast("SessionFactory", settings.NonScopedSession)())
+    return Store(lambda: cast("SessionFactory", settings.NonScopedSession)())
 
 
-def read_part(store: SqlStore, part: LogPart, offset: int = 0) -> Iterator[bytes]:
+def read_part(store: Store, part: LogPart, offset: int = 0) -> Iterator[bytes]:
     """Give the bytes of a part from there on; those that cannot be read are replaced by a line that says so."""
     try:
-        yield from first_bytes(store.read_log_part(part.id, offset), part.size - offset)
+        yield from first_bytes(store.logs.read(part.id, offset), part.size - offset)
     except LogUnreadableError as error:
         text = f"The rest of this log from worker '{part.worker_name}' cannot be read: {error}"
         yield b"\n" + msgspec.json.encode({"level": "error", "event": text}) + b"\n"
 
 
-def find_log(store: SqlStore, relative_path: str, ti: Any) -> EdgeLog | None:
+def find_log(store: Store, relative_path: str, ti: Any) -> EdgeLog | None:
     """Find the log with this path; None if it is not of an edge worker, or if our tables are not those of this version.
 
     Then the logs of other executors' tasks are read all the same.
     """
     try:
-        parts = store.log_parts(relative_path)
+        parts = store.logs.parts(relative_path)
     except (OperationalError, ProgrammingError):
         log.exception("The logs of tasks at the edge cannot be read; `airflow edge check` may say why")
         return None
@@ -84,7 +84,7 @@ def find_log(store: SqlStore, relative_path: str, ti: Any) -> EdgeLog | None:
     # A worker may be called like the machine on which another executor runs tasks.
     if not hostname or not _is_edge_executor(getattr(ti, "executor", None)):
         return None
-    worker = store.worker_named(hostname)
+    worker = store.workers.named(hostname)
     return None if worker is None else EdgeLog(parts=(), worker=worker)
 
 

@@ -14,7 +14,7 @@ from airflow.utils.state import TaskInstanceState
 from airflow_edge.logs.finding import EdgeLog, find_log, open_store, read_part
 from airflow_edge.logs.task_log import EdgeTaskLog, Stream
 from airflow_edge.rules.lines import first_bytes, line_start, lines, position
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 
 KEY: Final = "airflow_edge"
 """Under which a reader's place is kept in Airflow's continuation token."""
@@ -82,7 +82,7 @@ class _Reading:
         self._said: list[str] = before.get("said", [])
         self.place: dict[str, Any] = {"had": dict(self._had), "said": self._said}
 
-    def parts(self, store: SqlStore, log: EdgeLog) -> Iterator[Stream]:
+    def parts(self, store: Store, log: EdgeLog) -> Iterator[Stream]:
         for part in log.parts:
             if part.purged_at is None:
                 after = min(self._had.get(str(part.id), 0), part.size)

@@ -11,7 +11,7 @@ from airflow_edge.rules.lines import lines
 
 if TYPE_CHECKING:
     from airflow_edge.rules.model import LogPart
-    from airflow_edge.store.sql import SqlStore
+    from airflow_edge.store.store import Store
 
 Sources: TypeAlias = list[str]
 Stream: TypeAlias = Generator[str, None, None]
@@ -72,7 +72,7 @@ class EdgeTaskLog:
         return sources, [_split(log) for log in logs or ()]
 
 
-def _stream(store: SqlStore, part: LogPart) -> Stream:
+def _stream(store: Store, part: LogPart) -> Stream:
     yield from lines(read_part(store, part), complete=part.complete)
 
 

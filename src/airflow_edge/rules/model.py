@@ -87,7 +87,7 @@ class ClaimedJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldJob:
+class AssignedJob:
     """A job that a worker holds or held, as the store knows it."""
 
     id: UUID
@@ -299,7 +299,7 @@ class OrderState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class WorkerOrder:
     """Something a person wants of a worker, and what became of it."""
 
     id: UUID

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -78,3 +78,13 @@ class ForeignText(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Make the value one that every database takes."""
         return None if value is None else value[: self.length].replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def to_duration(seconds: int | None) -> timedelta | None:
+    """Give the duration that a column holds."""
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+def to_seconds(duration: timedelta | None) -> int | None:
+    """Give what a column holds of a duration: whole seconds."""
+    return None if duration is None else round(duration.total_seconds())

@@ -95,7 +95,7 @@ Index("ix_airflow_edge_worker_order_waiting", WorkerOrderRow.state, WorkerOrderR
 
 
 class WorkerMetricRow(Base):
-    """Some minutes of a worker's measurements; see `dispatch.metrics`."""
+    """Some minutes of a worker's measurements; see `rules.metrics`."""
 
     __tablename__ = "airflow_edge_worker_metric"
 

@@ -121,19 +121,19 @@ class Explained:
         """Hand the job that is due first in this queue to a worker."""
         capacity = Capacity(worker_id=worker.id, queues=frozenset([queue]), team_name=None, free_slots=8)
         now = datetime.now(UTC)
-        (job,) = self.api.store.claim([capacity], now=now, lease_until=now + LEASE)
+        (job,) = self.api.store.jobs.claim([capacity], now=now, lease_until=now + LEASE)
         return job.id
 
     def accept(self, worker: Worker, queue: str = "default") -> UUID:
         """The same, and the worker accepts it."""
         job_id = self.offer(worker, queue)
         accepted = Accepted(job_id=str(job_id), assignment=1)
-        self.api.store.settle(worker.id, [accepted], now=datetime.now(UTC))
+        self.api.store.jobs.settle(worker.id, [accepted], now=datetime.now(UTC))
         return job_id
 
     def end(self, worker: Worker, job_id: UUID, reason: str) -> None:
         ended = Ended(job_id=str(job_id), assignment=1, exit_code=1, reason=reason)
-        self.api.store.settle(worker.id, [ended], now=datetime.now(UTC))
+        self.api.store.jobs.settle(worker.id, [ended], now=datetime.now(UTC))
 
     def silence(self, worker: Worker) -> None:
         """Have the worker not been heard of for longer than a moment."""

@@ -18,7 +18,7 @@ from airflow_edge.protocol.messages import Metrics
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.metrics import Recorder
 from airflow_edge.rules.orders import Wish
-from airflow_edge.store.workers.enrollment import EnrollmentDesk
+from airflow_edge.store.workers.workers import Workers
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "rest-api-openapi.json"
 CHANGES: dict[str, dict[str, Any]] = {
@@ -76,7 +76,7 @@ def test_a_viewer_reads_everything_and_changes_nothing(api):
             assert answer.status_code == (404 if path == "/orders/{order_id}" else 200), path
         else:
             assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), path
-    assert api.store.orders(worker.id, limit=1) == []
+    assert api.store.orders.newest(worker.id, limit=1) == []
     assert api.audit() == []
 
 
@@ -115,8 +115,8 @@ def test_maintenance_from_the_wish_to_the_answer(api):
         "a2": ("offline maintenance", "new disk"),
         "b": ("idle", ""),
     }
-    worker = api.store.orders(api.store.workers()[0].id, limit=1)[0]
-    api.store.obeyed(
+    worker = api.store.orders.newest(api.store.workers.all()[0].id, limit=1)[0]
+    api.store.orders.obeyed(
         worker.worker_id, UUID(first["order_id"]), WorkerState.MAINTENANCE_MODE, done=True, detail="", now=now()
     )
     assert api.get(f"/orders/{first['order_id']}")["result"] == "done"
@@ -132,7 +132,7 @@ def test_a_user_of_one_team_changes_nothing_of_another(api, monkeypatch, path):
     state = WorkerState.MAINTENANCE_MODE if path.startswith("/workers/maintenance/") else WorkerState.IDLE
     red = api.worker("of-red", state, queues=("default", "plc"), team="red")
     api.worker("of-blue", state, queues=("default", "plc"), team="blue")
-    before = api.store.worker(red.id)
+    before = api.store.workers.get(red.id)
     outcomes = {one["worker"]: one for one in api.post(path, {**CHANGES[path], "workers": ["*"]}, role="blue")}
     assert outcomes["of-red"] == {
         "worker": "of-red",
@@ -141,7 +141,7 @@ def test_a_user_of_one_team_changes_nothing_of_another(api, monkeypatch, path):
         "order_id": None,
     }
     assert outcomes["of-blue"]["detail"] != outcomes["of-red"]["detail"]
-    assert (api.store.worker(red.id), api.store.orders(red.id, limit=1)) == (before, [])
+    assert (api.store.workers.get(red.id), api.store.orders.newest(red.id, limit=1)) == (before, [])
     [(_, owner, extra)] = api.audit()
     assert owner == "blue"
     assert json.loads(extra)["workers"]["of-red"].startswith("refused")
@@ -155,7 +155,7 @@ def test_a_user_of_one_team_sees_nothing_of_another(api, monkeypatch, path):
         name = f"of-{team}"
         worker = api.worker(name, queues=(f"queue-{team}",), team=team)
         api.queue(team_name=team, dag_id=name, queue=f"queue-{team}")
-        order = api.store.give_order(worker.id, Wish("maintenance", "why"), by="x", now=now())
+        order = api.store.orders.give(worker.id, Wish("maintenance", "why"), by="x", now=now())
         assert order is not None
         orders[name] = order.id
 
@@ -191,7 +191,7 @@ def test_measurements_for_a_chart(api):
         recorder.add(Metrics(cpu_percent=10.0 * number, reconnects=1), 2, minute + number)
         chunk = recorder.due(minute + number + 1)
         assert chunk is not None
-        api.store.write_metrics([chunk])
+        api.store.metrics.write([chunk])
     since = datetime.fromtimestamp(minute * 60, UTC)
     asked = {"since": since.isoformat(), "until": (since + timedelta(minutes=4)).isoformat()}
     shown = api.get("/workers/w/metrics", **asked)
@@ -305,14 +305,14 @@ def test_a_database_that_fails_is_a_problem_that_says_so(api, monkeypatch, tmp_p
 def test_what_was_done_before_something_failed_is_in_the_audit_log(api, monkeypatch):
     api.worker("a")
     api.worker("b")
-    revoke = EnrollmentDesk.revoke_worker
+    revoke = Workers.revoke
 
     def revoke_but_b(desk, name, *, now):
         if name == "b":
             raise OperationalError("UPDATE", {}, Exception("the connection was lost"))
         return revoke(desk, name, now=now)
 
-    monkeypatch.setattr(EnrollmentDesk, "revoke_worker", revoke_but_b)
+    monkeypatch.setattr(Workers, "revoke", revoke_but_b)
     answer = api.call("POST", "/workers/revoke", role="op", json={"workers": ["*"]})
     assert answer.status_code == 503
     [(event, _, extra)] = api.audit()

@@ -52,9 +52,9 @@ def obedient(api, *workers, state=WorkerState.IDLE, refusing="") -> Iterator[lis
 
     def obey():
         while not over.wait(0.02):
-            for order in api.store.waiting_orders([worker.id for worker in workers]):
+            for order in api.store.orders.waiting([worker.id for worker in workers]):
                 had.append(order)
-                api.store.obeyed(
+                api.store.orders.obeyed(
                     order.worker_id, order.id, state, done=not refusing, detail=refusing, now=datetime.now(UTC)
                 )
 
@@ -111,7 +111,7 @@ def test_an_order_to_several_workers_and_their_answers(api, command, words, befo
     assert "2 workers (plant-1, plant-2)" in said
     assert {order.worker_id for order in had} == {first.id, second.id}
     assert {(order.kind, order.text, order.number) for order in had} == {asked}
-    assert api.store.worker(first.id).state is after
+    assert api.store.workers.get(first.id).state is after
     ((event, _, extra),) = api.audit()
     assert event == f"edge_worker.{asked[0]}"
     assert json.loads(extra)["workers"] == {"plant-1": "done", "plant-2": "done"}
@@ -126,7 +126,7 @@ def test_a_worker_is_renamed(api, command):
 
 
 def test_an_unlinked_worker_is_told_when_it_comes_back(api, command):
-    api.store.enroll_trusted("away", b"a" * 32, ["default"], now=datetime.now(UTC))
+    api.store.enroll_tokens.enroll_trusted("away", b"a" * 32, ["default"], now=datetime.now(UTC))
     status, rows, _ = command("set-worker-concurrency", "away", "-c", "3", "--wait", "0.1")
     assert status == 0
     assert results(rows) == {"away": ("waiting", "it will be told as soon as it is linked")}
@@ -181,9 +181,9 @@ def test_a_worker_is_revoked_and_removed(api, command):
     status, (row,), _ = command("remove-remote-edge-worker", "stolen")
     assert (status, row["result"]) == (1, "refused")
     assert command("revoke-worker", "stolen")[0] == 0
-    assert api.store.worker(worker.id).revoked_at is not None
+    assert api.store.workers.get(worker.id).revoked_at is not None
     assert command("remove-remote-edge-worker", "stolen")[0] == 0
-    assert api.store.worker(worker.id) is None
+    assert api.store.workers.get(worker.id) is None
 
 
 # All of them
@@ -191,13 +191,13 @@ def test_a_worker_is_revoked_and_removed(api, command):
 
 def test_shutting_down_all_workers_asks_first(api, command):
     linked = api.worker("plant-1")
-    api.store.enroll_trusted("away", b"a" * 32, ["default"], now=datetime.now(UTC))
+    api.store.enroll_tokens.enroll_trusted("away", b"a" * 32, ["default"], now=datetime.now(UTC))
     for typed in ("", "n", "maybe"):
         status, shown, said = command("shutdown-all-workers", typed=typed)
         assert (status, shown) == (1, "")
         assert "1 worker (plant-1)" in said
         assert "Nothing was done." in said
-    assert api.store.waiting_orders([linked.id]) == []
+    assert api.store.orders.waiting([linked.id]) == []
     with obedient(api, linked, state=WorkerState.TERMINATING) as had:
         status, rows, said = command("shutdown-all-workers", *PATIENT, typed="y")
     assert (status, results(rows)) == (0, {"plant-1": ("done", "")})
@@ -220,7 +220,7 @@ def test_where_nobody_can_be_asked_nothing_is_shut_down(api, command):
     status, _, said = command("shutdown-all-workers")
     assert status == 1
     assert "--yes" in said
-    assert api.store.waiting_orders([worker.id]) == []
+    assert api.store.orders.waiting([worker.id]) == []
 
 
 def test_where_no_worker_is_linked_there_is_nothing_to_ask(api, command):
@@ -260,9 +260,9 @@ def test_lists_say_what_fits(api, command):
 def test_one_that_is_out_of_reach_is_shown_so_whatever_was_asked_of_it(api, command):
     here, away = api.worker("here"), api.worker("away")
     long_ago = datetime.now(UTC) - timedelta(minutes=5)
-    api.store.seen({away.id: WorkerState.IDLE}, {}, now=long_ago)
+    api.store.workers.seen({away.id: WorkerState.IDLE}, {}, now=long_ago)
     for worker in (here, away):
-        api.store.give_order(worker.id, Wish("maintenance", "moved"), by="ada", now=datetime.now(UTC))
+        api.store.orders.give(worker.id, Wish("maintenance", "moved"), by="ada", now=datetime.now(UTC))
     _, rows, _ = command("list-workers")
     shown = {row["name"]: (row["state"], row["unreachable_since"]) for row in rows}
     since = long_ago.isoformat(timespec="seconds")
@@ -273,7 +273,7 @@ def test_the_oldest_of_a_queue_is_shown(api, command):
     before = datetime.now(UTC) - timedelta(seconds=1)
     api.queue(queue="plc")
     ((row,),) = (command("list-queues")[1],)
-    (job,) = api.store.find_jobs(JobFilter(), limit=1).items
+    (job,) = api.store.fleet.find_jobs(JobFilter(), limit=1).items
     assert row["oldest_queued_at"] == job.queued_at.isoformat(timespec="seconds")
     assert datetime.fromisoformat(row["oldest_queued_at"]) >= before.replace(microsecond=0)
 

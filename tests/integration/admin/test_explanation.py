@@ -217,7 +217,7 @@ def a_job_whose_worker_is_unreachable_and_asked_for_something(task):
     task.accept(worker)
     task.task("running")
     task.silence(worker)
-    task.api.store.give_order(worker.id, Wish("maintenance", "where is it?"), by="ada", now=datetime.now(UTC))
+    task.api.store.orders.give(worker.id, Wish("maintenance", "where is it?"), by="ada", now=datetime.now(UTC))
 
 
 @situation(Cause.NOT_HANDED_OVER, "no job of it is left")

@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.model import LinkFacts, NewJob, Worker
 from airflow_edge.store.jobs import outbox
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from airflow_edge.store.tables import Base, WorkerRow
 
 TEAMS = ("red", "blue")
@@ -41,7 +41,7 @@ class Api:
     def __init__(self, app: FastAPI, engine: Engine, roles: tuple[str, ...]) -> None:
         self.app = app
         self.sessions = sessionmaker(engine, autoflush=False, expire_on_commit=False)
-        self.store = SqlStore(self.sessions)
+        self.store = Store(self.sessions)
         self._roles = roles
         self._stack = ExitStack()
 
@@ -80,7 +80,7 @@ class Api:
         name = name or f"worker-{next(_names)}"
         queues, team = fields.pop("queues", ("default",)), fields.pop("team", None)
         key = hashlib.sha256(uuid4().bytes).digest()
-        worker = self.store.enroll_trusted(name, key, queues, now=datetime.now(UTC)).worker
+        worker = self.store.enroll_tokens.enroll_trusted(name, key, queues, now=datetime.now(UTC)).worker
         assert worker is not None
         facts = {
             "link_id": uuid4(),
@@ -95,7 +95,7 @@ class Api:
             with self.sessions() as session:
                 session.execute(update(WorkerRow).where(WorkerRow.id == worker.id).values(team_name=team))
                 session.commit()
-        self.store.link({worker.id: LinkFacts(**{**facts, "state": state, **fields})}, now=datetime.now(UTC))
+        self.store.workers.link({worker.id: LinkFacts(**{**facts, "state": state, **fields})}, now=datetime.now(UTC))
         return worker
 
     def queue(self, **fields: Any) -> UUID:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.model import LinkFacts
 from airflow_edge.store.jobs import outbox
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from harness import environments
 from harness.airflow import Airflow, MigratedDatabases
 from harness.database import SqliteFiles
@@ -32,27 +32,27 @@ def airflow(tmp_path_factory) -> Airflow:
 
 
 @pytest.fixture
-def store(airflow: Airflow) -> SqlStore:
+def store(airflow: Airflow) -> Store:
     from sqlalchemy.orm import sessionmaker
 
-    return SqlStore(sessionmaker(airflow.database.engine(), expire_on_commit=False))
+    return Store(sessionmaker(airflow.database.engine(), expire_on_commit=False))
 
 
 def audit(airflow: Airflow) -> list[tuple[str, str]]:
     return [(row["event"], row["extra"]) for row in airflow.database.rows("SELECT event, extra FROM log ORDER BY id")]
 
 
-def test_a_token_is_made_shown_once_and_opens_what_it_says(airflow: Airflow, store: SqlStore) -> None:
+def test_a_token_is_made_shown_once_and_opens_what_it_says(airflow: Airflow, store: Store) -> None:
     words = ["-q", "gpu, größe", "--ttl", "7d", "--uses", "2", "-n", "factory-7"]
     words += ["--disconnect-grace", "12h", "-o", "json"]
     made = json.loads(airflow.cli("edge", "enroll-token", "create", *words))
     assert re.fullmatch(r"edge_[A-Za-z0-9_-]{43}", made["token"])
     assert made["command"] == f"airflow-edge enroll {airflow.url} {made['token']} --name factory-7"
-    (token,) = [token for token in store.tokens() if str(token.id) == made["id"]]
+    (token,) = [token for token in store.enroll_tokens.all() if str(token.id) == made["id"]]
     assert (token.queues, token.team_name, token.uses_left) == (("gpu", "größe"), None, 2)
     assert abs(token.expires_at - datetime.now(UTC) - timedelta(days=7)) < timedelta(minutes=2)
     digest = hashlib.sha256(made["token"].encode()).hexdigest()
-    worker = store.enroll(digest, "factory-7", b"k" * 32, now=datetime.now(UTC)).worker
+    worker = store.enroll_tokens.enroll(digest, "factory-7", b"k" * 32, now=datetime.now(UTC)).worker
     assert worker is not None
     assert worker.disconnect_grace == timedelta(hours=12)
     assert made["token"] not in str(airflow.database.rows("SELECT * FROM airflow_edge_enroll_token"))
@@ -60,11 +60,11 @@ def test_a_token_is_made_shown_once_and_opens_what_it_says(airflow: Airflow, sto
     assert any("enroll" in event and "create" in event for event, _ in audit(airflow))
 
 
-def test_a_team_that_no_task_can_belong_to_is_refused(airflow: Airflow, store: SqlStore) -> None:
-    before = len(store.tokens())
+def test_a_team_that_no_task_can_belong_to_is_refused(airflow: Airflow, store: Store) -> None:
+    before = len(store.enroll_tokens.all())
     with pytest.raises(ProcessFailedError, match="multi_team"):
         airflow.cli("edge", "enroll-token", "create", "--team", "red")
-    assert len(store.tokens()) == before
+    assert len(store.enroll_tokens.all()) == before
 
 
 def test_the_command_for_the_site_can_be_pasted(airflow: Airflow) -> None:
@@ -90,8 +90,8 @@ def test_a_token_is_listed_and_revoked(airflow: Airflow) -> None:
     assert any("revoke" in event and made["id"] in extra for event, extra in audit(airflow))
 
 
-def test_workers_are_listed_and_revoked(airflow: Airflow, store: SqlStore) -> None:
-    store.enroll_trusted("wörker", b"w" * 32, ["a", "b"], now=datetime.now(UTC))
+def test_workers_are_listed_and_revoked(airflow: Airflow, store: Store) -> None:
+    store.enroll_tokens.enroll_trusted("wörker", b"w" * 32, ["a", "b"], now=datetime.now(UTC))
 
     def listed() -> dict[str, dict[str, object]]:
         return {one["name"]: one for one in json.loads(airflow.cli("edge", "list-workers", "-o", "json"))}
@@ -104,8 +104,8 @@ def test_workers_are_listed_and_revoked(airflow: Airflow, store: SqlStore) -> No
     assert any("revoke_worker" in event for event, _ in audit(airflow))
 
 
-def test_a_worker_out_of_reach_is_shown_with_its_grace(airflow: Airflow, store: SqlStore) -> None:
-    away = store.enroll_trusted("away", b"a" * 32, ["q"], now=datetime.now(UTC)).worker
+def test_a_worker_out_of_reach_is_shown_with_its_grace(airflow: Airflow, store: Store) -> None:
+    away = store.enroll_tokens.enroll_trusted("away", b"a" * 32, ["q"], now=datetime.now(UTC)).worker
     assert away is not None
     seen = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
     link = LinkFacts(
@@ -118,12 +118,12 @@ def test_a_worker_out_of_reach_is_shown_with_its_grace(airflow: Airflow, store: 
         concurrency=1,
         state=WorkerState.UNKNOWN,
     )
-    store.link({away.id: link}, now=seen)
+    store.workers.link({away.id: link}, now=seen)
     with Session(airflow.database.engine()) as session:
         outbox.add_job(session, new_job(queue="q"), now=seen)
         session.commit()
-    (job,) = store.claim([capacity(away.id, "q")], now=seen, lease_until=seen + timedelta(days=1))
-    store.settle(away.id, [accepted(job)], now=seen)
+    (job,) = store.jobs.claim([capacity(away.id, "q")], now=seen, lease_until=seen + timedelta(days=1))
+    store.jobs.settle(away.id, [accepted(job)], now=seen)
 
     def shown() -> tuple[object, ...]:
         (row,) = [row for row in json.loads(airflow.cli("edge", "list-workers", "-o", "json")) if row["name"] == "away"]

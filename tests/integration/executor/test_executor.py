@@ -61,7 +61,7 @@ def test_the_reason_of_a_failure_is_in_the_event_log(centre: Centre) -> None:
     scheduler, dag_id = Scheduler(), centre.run()
     scheduler.step()
     (job,) = centre.start()
-    centre.store.lose(centre.worker_id, [job.id], "the machine burnt down", now=datetime.now(UTC))
+    centre.store.jobs.lose(centre.worker_id, [job.id], "the machine burnt down", now=datetime.now(UTC))
     scheduler.heartbeat()
     assert centre.tasks(dag_id) == {"täsk": "failed"}
     assert "the machine burnt down" in centre.event_log(dag_id)
@@ -160,7 +160,7 @@ def test_the_jobs_of_a_dead_scheduler_are_adopted_those_that_have_ended_too(cent
     rows = {row.task_id: row for row in centre.jobs()}
     claimed = {row.task_id: row for row in rows.values()}
     heir = Scheduler()
-    centre.store.settle(
+    centre.store.jobs.settle(
         centre.worker_id,
         [ended_of(claimed["b"], 0), ended_of(claimed["c"], 1)],
         now=datetime.now(UTC),
@@ -173,7 +173,7 @@ def test_the_jobs_of_a_dead_scheduler_are_adopted_those_that_have_ended_too(cent
     assert heir.heartbeat() == 1
     assert centre.tasks(dag_id) == {"a": "running", "b": "success", "c": "failed", "d": None}
     centre.set_task(rows["a"].workload_id, state="success")
-    centre.store.settle(centre.worker_id, [ended_of(claimed["a"], 0)], now=datetime.now(UTC))
+    centre.store.jobs.settle(centre.worker_id, [ended_of(claimed["a"], 0)], now=datetime.now(UTC))
     assert heir.heartbeat() == 1
     assert heir.executor.slots_occupied == 0
 
@@ -209,11 +209,11 @@ def test_a_revoked_task_is_taken_back_within_the_schedulers_transaction(centre: 
     row = centre.job(row.id)
     assert (row.state, row.to_stop) == (JobState.CANCELLED, runs)
     assert scheduler.executor.slots_occupied == 0
-    unwanted = centre.store.unwanted([centre.worker_id])
+    unwanted = centre.store.jobs.unwanted([centre.worker_id])
     assert [(job.job_id, job.reason) for job in unwanted] == [(row.id, "the scheduler revoked the task")] * runs
     if runs:
-        centre.store.settle(centre.worker_id, [ended_of(row, 1)], now=datetime.now(UTC))
-        assert centre.store.unwanted([centre.worker_id]) == []
+        centre.store.jobs.settle(centre.worker_id, [ended_of(row, 1)], now=datetime.now(UTC))
+        assert centre.store.jobs.unwanted([centre.worker_id]) == []
     assert scheduler.heartbeat() == 0
 
 
@@ -237,7 +237,7 @@ def test_a_task_without_a_heartbeat_is_stopped(centre: Centre) -> None:
     scheduler.runner._find_and_purge_task_instances_without_heartbeats()
     scheduler.heartbeat()
     assert centre.tasks(dag_id) == {"täsk": "failed"}
-    assert [unwanted.job_id for unwanted in centre.store.unwanted([centre.worker_id])] == [job.id]
+    assert [unwanted.job_id for unwanted in centre.store.jobs.unwanted([centre.worker_id])] == [job.id]
     assert centre.job(job.id).state is JobState.CANCELLED
 
 
@@ -246,14 +246,14 @@ def test_a_running_task_that_is_no_longer_wanted_is_stopped(centre: Centre, stat
     scheduler, dag_id = Scheduler(), centre.run()
     scheduler.step()
     (job,) = centre.start()
-    assert centre.store.unwanted([centre.worker_id]) == []
+    assert centre.store.jobs.unwanted([centre.worker_id]) == []
     centre.set_task(centre.task(dag_id).id, state=state)
-    ((unwanted),) = centre.store.unwanted([centre.worker_id])
+    ((unwanted),) = centre.store.jobs.unwanted([centre.worker_id])
     assert (unwanted.job_id, unwanted.assignment) == (job.id, 1)
     assert word in unwanted.reason
-    assert centre.store.unwanted([job.id]) == []
+    assert centre.store.jobs.unwanted([job.id]) == []
     centre.end(job, exit_code=143)
-    assert centre.store.unwanted([centre.worker_id]) == []
+    assert centre.store.jobs.unwanted([centre.worker_id]) == []
 
 
 def test_a_task_cleared_while_it_runs_is_run_again_when_its_process_has_ended(centre: Centre) -> None:
@@ -263,7 +263,7 @@ def test_a_task_cleared_while_it_runs_is_run_again_when_its_process_has_ended(ce
     before = centre.task(dag_id).id
     centre.clear(dag_id)
     assert centre.task(dag_id).id != before
-    assert "cleared" in centre.store.unwanted([centre.worker_id])[0].reason
+    assert "cleared" in centre.store.jobs.unwanted([centre.worker_id])[0].reason
     centre.end(job, exit_code=143)
     scheduler.heartbeat()
     assert centre.tasks(dag_id) == {"täsk": None}
@@ -298,19 +298,19 @@ def test_heartbeats_are_kept_fresh_for_living_jobs_and_for_those_of_a_worker_out
         return now - beat
 
     centre.set_task(centre.task(dag_id).id, last_heartbeat_at=now - timedelta(seconds=40))
-    assert centre.store.keep_alive([], patience, now=now) == 0
-    assert centre.store.keep_alive([job.id], patience, now=now) == 1
+    assert centre.store.jobs.keep_alive([], patience, now=now) == 0
+    assert centre.store.jobs.keep_alive([job.id], patience, now=now) == 1
     assert age() == timedelta(0)
-    assert centre.store.keep_alive([job.id], patience, now=now + timedelta(seconds=29)) == 0
+    assert centre.store.jobs.keep_alive([job.id], patience, now=now + timedelta(seconds=29)) == 0
     centre.enroll_worker(last_seen_at=now - timedelta(seconds=899))
     centre.set_task(centre.task(dag_id).id, last_heartbeat_at=now - timedelta(seconds=40))
-    assert centre.store.keep_alive([], patience, now=now + timedelta(seconds=2)) == 0
-    assert centre.store.keep_alive([], patience, now=now) == 1
+    assert centre.store.jobs.keep_alive([], patience, now=now + timedelta(seconds=2)) == 0
+    assert centre.store.jobs.keep_alive([], patience, now=now) == 1
     for_longer = Patience(timedelta(seconds=15), timedelta(0), {job.queue: timedelta(seconds=931)})
-    assert centre.store.keep_alive([], for_longer, now=now + timedelta(seconds=33)) == 0
-    assert centre.store.keep_alive([], for_longer, now=now + timedelta(seconds=32)) == 1
+    assert centre.store.jobs.keep_alive([], for_longer, now=now + timedelta(seconds=33)) == 0
+    assert centre.store.jobs.keep_alive([], for_longer, now=now + timedelta(seconds=32)) == 1
     centre.end(job, "success")
-    assert centre.store.keep_alive([job.id], patience, now=now + timedelta(seconds=99)) == 0
+    assert centre.store.jobs.keep_alive([job.id], patience, now=now + timedelta(seconds=99)) == 0
 
 
 @pytest.mark.parametrize(

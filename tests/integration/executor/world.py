@@ -40,7 +40,7 @@ from airflow_edge.protocol import zstd
 from airflow_edge.protocol.messages import Accepted, Ended, LogChunk
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.model import Capacity, ClaimedJob
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow, WorkerRow
 
 LEASE = timedelta(seconds=10)
@@ -110,7 +110,7 @@ class Centre:
 
     def __init__(self) -> None:
         assert settings.NonScopedSession is not None
-        self.store = SqlStore(settings.NonScopedSession)
+        self.store = Store(settings.NonScopedSession)
         self.worker_id = uuid4()
         with create_session() as session:
             session.merge(DagBundleModel(name=BUNDLE))
@@ -152,7 +152,7 @@ class Centre:
     def claim(self, slots: int = 100) -> list[ClaimedJob]:
         now = datetime.now(UTC)
         capacity = Capacity(worker_id=self.worker_id, queues=frozenset({"default"}), team_name=None, free_slots=slots)
-        return self.store.claim([capacity], now=now, lease_until=now + LEASE)
+        return self.store.jobs.claim([capacity], now=now, lease_until=now + LEASE)
 
     def start(self) -> list[ClaimedJob]:
         """Claim all, accept all, and let Airflow know that they run, as their supervisors do."""
@@ -168,7 +168,7 @@ class Centre:
         return jobs
 
     def accept(self, *jobs: ClaimedJob) -> None:
-        self.store.settle(
+        self.store.jobs.settle(
             self.worker_id,
             [Accepted(job_id=str(job.id), assignment=job.assignment) for job in jobs],
             now=datetime.now(UTC),
@@ -180,7 +180,7 @@ class Centre:
             with create_session() as session:
                 (row,) = self._rows(session, [job.id])
                 self.set_task(row.workload_id, state=task_state)
-        self.store.settle(
+        self.store.jobs.settle(
             self.worker_id,
             [Ended(job_id=str(job.id), assignment=job.assignment, exit_code=exit_code)],
             now=datetime.now(UTC),
@@ -274,7 +274,7 @@ class Centre:
             crc32=zlib.crc32(data),
             data=zstd.compress(data),
         )
-        progress = self.store.append_log(self.worker_id, chunk, now=datetime.now(UTC))
+        progress = self.store.logs.append(self.worker_id, chunk, now=datetime.now(UTC))
         assert progress is not None
         assert progress.offset == len(data)
 

@@ -79,7 +79,7 @@ class FleetWorker:
     # What the centre knows
 
     def row(self) -> Worker:
-        worker = self.centre.store.worker(self.site.id)
+        worker = self.centre.store.workers.get(self.site.id)
         assert worker is not None
         return worker
 

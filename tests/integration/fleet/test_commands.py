@@ -86,4 +86,4 @@ async def test_a_worker_that_is_revoked_ends_and_is_forgotten(centre, tmp_path, 
         assert await worker.agent.ended() == RefusedError.exit_status
         assert "revoked" in worker.agent.log.read_text()
         assert (await command("remove-remote-edge-worker", worker.site.name))[0] == 0
-        assert centre.store.worker(worker.site.id) is None
+        assert centre.store.workers.get(worker.site.id) is None

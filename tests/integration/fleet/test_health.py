@@ -92,7 +92,7 @@ async def test_measurements_are_kept_minute_by_minute(centre, tmp_path, monkeypa
             await worker.start()
             await worker.becomes("idle")
             chunks = await wait_until(
-                lambda: centre.store.metrics(worker.row().id, since=0, until=2**31 - 1), bool, patience=30
+                lambda: centre.store.metrics.read(worker.row().id, since=0, until=2**31 - 1), bool, patience=30
             )
     [(_, row), *_] = unpack(chunks[0])
     values = dict(zip(SERIES, row, strict=True))
@@ -116,7 +116,7 @@ async def test_one_below_the_minimum_finishes_its_jobs_gets_no_others_and_says_w
             assert worker.row().version_refused == status["version_refused"]
             await worker.finish(job)
             await worker.becomes("idle")
-            [view] = [view for view in centre.store.all_workers() if view.worker.id == worker.row().id]
+            [view] = [view for view in centre.store.fleet.all_workers() if view.worker.id == worker.row().id]
             assert view.free_slots == 0
             [late] = await worker.queue_jobs(1)
             since = worker.row().last_seen_at

@@ -303,7 +303,7 @@ async def test_concurrency(centre, tmp_path):
 async def test_queues_are_added_and_removed_whatever_the_worker_was_started_for(centre, tmp_path):
     async with enrolled(centre, tmp_path) as worker:
         second, added = centre.queue_name(), centre.queue_name()
-        centre.store.change_queues(worker.site.id, add=[worker.queue], now=worker.centre.long_ago)
+        centre.store.workers.change_queues(worker.site.id, add=[worker.queue], now=worker.centre.long_ago)
         worker.agent.arguments = ("-q", worker.queue)
         await worker.start()
         await worker.becomes("idle")

@@ -64,7 +64,7 @@ async def test_it_cannot_write_into_anothers_log(centre, victim, thief):
     offer = victim[2]
     await link.say(chunk(offer, 0, b"lies\n"), end_of(offer, b"lies\n"))
     await link.until(LogAck, lambda ack: ack.complete)
-    assert centre.store.log_parts(centre.job(offer.job_id).log_path) == []
+    assert centre.store.logs.parts(centre.job(offer.job_id).log_path) == []
 
 
 async def test_it_cannot_claim_to_hold_anothers_job(centre, victim, thief):
@@ -96,8 +96,8 @@ async def test_it_cannot_keep_anothers_dead_task_alive(centre):
 
 async def test_it_cannot_serve_a_queue_that_it_was_not_given(centre, victim, thief):
     site, *_ = thief
-    (others_queue,) = centre.store.worker(victim[0].id).queues
-    async with site.link(centre.gateway, queues=(others_queue, *centre.store.worker(site.id).queues)) as link:
+    (others_queue,) = centre.store.workers.get(victim[0].id).queues
+    async with site.link(centre.gateway, queues=(others_queue, *centre.store.workers.get(site.id).queues)) as link:
         assert others_queue not in link.welcome.queues
         job = centre.queue(others_queue)
         own = centre.queue(link.welcome.queues[0])
@@ -175,7 +175,7 @@ async def test_no_answer_ever_carries_a_token_of_airflow(centre, thief):
 
 async def test_a_revoked_worker_is_cut_off_within_two_seconds(centre, thief):
     site, link, job, task_id = thief
-    assert centre.store.revoke_worker(site.name, now=datetime.now(UTC))
+    assert centre.store.workers.revoke(site.name, now=datetime.now(UTC))
     began = time.monotonic()
     assert await link.closed() == (4403, "revoked")
     assert time.monotonic() - began < 2
@@ -192,8 +192,8 @@ async def test_a_revoked_worker_is_cut_off_within_two_seconds(centre, thief):
 
 async def test_one_that_is_removed_at_once_after_it_was_revoked_is_cut_off_too(centre, thief):
     site, link, *_ = thief
-    assert centre.store.revoke_worker(site.name, now=datetime.now(UTC))
-    assert centre.store.remove_worker(site.id, now=datetime.now(UTC)) == ""
+    assert centre.store.workers.revoke(site.name, now=datetime.now(UTC))
+    assert centre.store.workers.remove(site.id, now=datetime.now(UTC)) == ""
     assert await link.closed(patience=60) == (4403, "revoked")
 
 
@@ -201,7 +201,7 @@ async def test_a_revoked_key_opens_no_call_within_two_seconds_even_without_a_lin
     site, _, offer, _ = victim
     path, job = "/variables/none", f"{offer.job_id}:1"
     assert (await site.call(centre.gateway, "GET", path, job)).status_code == 404
-    centre.store.revoke_worker(site.name, now=datetime.now(UTC))
+    centre.store.workers.revoke(site.name, now=datetime.now(UTC))
     began = time.monotonic()
     while (await site.call(centre.gateway, "GET", path, job)).status_code not in {403, 409}:
         assert time.monotonic() - began < 2

@@ -37,7 +37,7 @@ async def test_a_token_makes_a_worker_for_its_queues(centre):
     answer = await site.enroll(centre.gateway, centre.enroll_token("a", "b"))
     assert answer.status_code == 200
     assert answer.json() == {"worker_id": site.worker_id, "name": site.name, "queues": ["a", "b"], "team_name": None}
-    worker = centre.store.worker(site.id)
+    worker = centre.store.workers.get(site.id)
     assert (worker.name, worker.public_key.hex()) == (site.name, site.public_key)
 
 
@@ -81,7 +81,7 @@ async def test_the_key_has_to_be_ones_own(centre):
 
 async def test_a_revoked_machine_enrols_anew_with_a_new_key(centre):
     site = await centre.site()
-    centre.store.revoke_worker(site.name, now=datetime.now(UTC))
+    centre.store.workers.revoke(site.name, now=datetime.now(UTC))
     again = await site.enroll(centre.gateway, centre.enroll_token())
     assert (again.status_code, again.json()["code"]) == (403, "revoked")
     new = Site(site.name)

@@ -92,9 +92,9 @@ async def test_one_that_dies_after_the_upload_doubles_nothing(centre, task, buck
     path = centre.job(task.offer.job_id).log_path
     await task.end(line("line 1"))
     now = datetime.now(UTC)
-    due = centre.store.claim_finished_log(now=now, until=now + LEASE)
+    due = centre.store.log_handovers.claim(now=now, until=now + LEASE)
     # Its process dies right after this.
-    RemoteLog(configured_handler()).take(due.path, centre.store.read_log_part(due.id), again=due.again)
+    RemoteLog(configured_handler()).take(due.path, centre.store.logs.read(due.id), again=due.again)
     assert in_s3(bucket, path) == line("line 1")
     assert row(centre, path).handed_over_at is None
     due_again(centre, path)

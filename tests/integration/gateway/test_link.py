@@ -60,7 +60,7 @@ async def test_a_job_travels_from_the_queue_to_its_end(centre):
         assert centre.job(job.id).state == "succeeded"
         await link.say(Goodbye(reason="done"))
         assert await link.closed() == (1000, "goodbye")
-    await wait_until(lambda: centre.store.worker(site.id), lambda worker: worker.state is WorkerState.OFFLINE)
+    await wait_until(lambda: centre.store.workers.get(site.id), lambda worker: worker.state is WorkerState.OFFLINE)
 
 
 async def test_jobs_come_by_priority_and_no_more_than_fit(centre):
@@ -266,7 +266,7 @@ async def test_a_worker_that_says_nothing_is_given_up(centre):
     with centre.gateway_for_links(heartbeat_interval=0.3) as gateway:
         async with site.link(gateway.url) as link:
             assert (await link.closed())[0] == 4408
-        await wait_until(lambda: centre.store.worker(site.id), lambda worker: worker.state is WorkerState.UNKNOWN)
+        await wait_until(lambda: centre.store.workers.get(site.id), lambda worker: worker.state is WorkerState.UNKNOWN)
 
 
 async def test_a_worker_that_does_not_read_is_given_up(centre, monkeypatch):
@@ -287,10 +287,10 @@ async def test_a_link_is_alive_while_there_are_heartbeats(centre):
             for load in range(8):
                 await link.say(Status(state=WorkerState.IDLE, alive=(), system={"load": load, "nan": float("nan")}))
                 await asyncio.sleep(0.3)
-                seen.append(centre.store.worker(site.id).last_seen_at)
+                seen.append(centre.store.workers.get(site.id).last_seen_at)
             assert seen[0] < seen[-1]
             await wait_until(
-                lambda: centre.store.worker(site.id).system, lambda system: system == {"load": 7, "conditions": ""}
+                lambda: centre.store.workers.get(site.id).system, lambda system: system == {"load": 7, "conditions": ""}
             )
 
 

@@ -24,6 +24,7 @@ from tests.integration.agent.runtime import Runtime
 from tests.integration.gateway.test_logs import PATH
 from tests.integration.gateway.test_reading import Page
 from tests.integration.gateway.world import Centre, wait_until
+from tests.stored_logs import read_log
 
 JOBS = 6
 LINES = 2_000
@@ -67,13 +68,13 @@ class Shop:
         return self.runtime.folders[job_id, 1] / LOG_FILE
 
     def stored(self, job_id: str) -> bytes:
-        return b"".join(self.centre.store.read_log(self.centre.job(job_id).log_path))
+        return read_log(self.centre.store, self.centre.job(job_id).log_path)
 
     async def complete(self, job_id: str) -> bytes:
         """Wait until the centre has the whole log; give it."""
         path = self.centre.job(job_id).log_path
         await wait_until(
-            lambda: self.centre.store.log_parts(path),
+            lambda: self.centre.store.logs.parts(path),
             lambda parts: bool(parts) and all(part.complete for part in parts),
             patience=PATIENCE,
         )

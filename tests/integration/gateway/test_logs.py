@@ -14,6 +14,7 @@ from airflow_edge.logs.task_log import EdgeTaskLog
 from airflow_edge.protocol import zstd
 from airflow_edge.protocol.messages import Accepted, LogAck, LogChunk, LogEnd, Offer
 from tests.integration.gateway.world import wait_until
+from tests.stored_logs import read_log
 
 PATH = "dag_id={dag}/run_id=run/task_id=task/attempt=1.log"
 
@@ -75,7 +76,7 @@ async def test_a_damaged_piece_changes_nothing(centre, task, damage):
     link, offer, _, _ = task
     await link.say(msgspec.structs.replace(chunk(offer, 0, line("x")), **damage))
     assert (await link.get(LogAck)).offset == 0
-    assert not b"".join(centre.store.read_log(centre.job(offer.job_id).log_path))
+    assert not read_log(centre.store, centre.job(offer.job_id).log_path)
 
 
 async def test_a_log_that_differs_from_its_end_begins_anew(centre, task):
@@ -85,7 +86,7 @@ async def test_a_log_that_differs_from_its_end_begins_anew(centre, task):
     assert not ack.complete
     await link.say(chunk(offer, 0, line("right")), end_of(offer, line("right")))
     await link.until(LogAck, lambda ack: ack.complete)
-    assert b"".join(centre.store.read_log(centre.job(offer.job_id).log_path)) == line("right")
+    assert read_log(centre.store, centre.job(offer.job_id).log_path) == line("right")
 
 
 async def test_a_log_that_nobody_knows_is_let_go(centre, task):
@@ -139,4 +140,4 @@ async def test_the_gateway_compacts_a_log_that_is_complete(centre, task):
     await link.say(*(chunk(offer, at, data[at : at + third]) for at in range(0, len(data), third)), end_of(offer, data))
     await link.until(LogAck, lambda ack: ack.complete)
     await wait_until(lambda: centre.log_rows(offer.job_id), lambda rows: rows == 1, patience=60)
-    assert b"".join(centre.store.read_log(centre.job(offer.job_id).log_path)) == data
+    assert read_log(centre.store, centre.job(offer.job_id).log_path) == data

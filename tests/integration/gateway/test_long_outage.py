@@ -172,7 +172,7 @@ async def test_tasks_outlive_half_a_day_and_report_on_return(far_centre: Centre,
         assert timedelta(seconds=lifetime) < OUTAGE / 50
     timeout = timedelta(seconds=conf.getint("scheduler", "task_instance_heartbeat_timeout"))
     site = centre.trusted_site(queue)
-    assert centre.store.set_disconnect_grace([site.name], GRACE) == []
+    assert centre.store.workers.set_disconnect_grace([site.name], GRACE) == []
     config = Config(state_dir=tmp_path / "state", concurrency=4)
     config.state_dir.mkdir(mode=0o700)
     runtime = Runtime(config.runtime_socket)
@@ -207,7 +207,7 @@ async def test_tasks_outlive_half_a_day_and_report_on_return(far_centre: Centre,
             assert not ending.done()
             assert not worker.done()
             assert [centre.task_state(ti_id) for ti_id in tis] == ["running", "running"]
-            (row,) = [row for row in centre.store.workers() if row.name == site.name]
+            (row,) = [row for row in centre.store.workers.all() if row.name == site.name]
             assert row.state == "unknown"
 
             proxy.restore()

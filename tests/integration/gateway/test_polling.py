@@ -130,6 +130,6 @@ async def test_a_frame_that_is_too_long_ends_the_link(centre):
 async def test_a_revoked_worker_is_told_so(centre):
     site = await centre.site(centre.queue_name())
     async with site.link(centre.gateway) as link:
-        centre.store.revoke_worker(site.name, now=datetime.now(UTC))
+        centre.store.workers.revoke(site.name, now=datetime.now(UTC))
         # By the answer to the request that waits or, if it went out a moment earlier, by the refusal of the next one.
         assert "revoked" in (await link.closed(patience=5))[1]

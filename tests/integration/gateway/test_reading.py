@@ -18,7 +18,7 @@ from airflow_edge.logs.handler import EdgeTaskHandler
 from airflow_edge.logs.task_log import EdgeTaskLog
 from airflow_edge.protocol.messages import Accepted, Ended, HeldJob, LogAck, Offer
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.store.logs.logs import LogShelf
+from airflow_edge.store.logs.logs import TaskLogs
 from airflow_edge.store.tables import WorkerRow
 from tests.integration.gateway.test_logs import PATH, chunk, end_of, line
 
@@ -114,7 +114,7 @@ class Task:
         """Have its worker out of reach since a moment in March. Nobody notes anything else meanwhile."""
         await self.link.connection.close()
         # Else its job would be lost by now.
-        assert not self.centre.store.set_disconnect_grace([self.site.name], timedelta(days=3650))
+        assert not self.centre.store.workers.set_disconnect_grace([self.site.name], timedelta(days=3650))
         with self.centre.engine.begin() as connection:
             away = {"state": WorkerState.UNKNOWN, "last_seen_at": datetime(2026, 3, 4, 14, 2, tzinfo=UTC)}
             connection.execute(update(WorkerRow).where(WorkerRow.name == self.site.name).values(**away))
@@ -273,7 +273,7 @@ async def test_other_tasks_logs_are_read_while_our_tables_are_not_up_to_date(tas
     def fail(store, path):
         return store._transactions.read(lambda session: session.execute(text("SELECT * FROM of_another_version")))
 
-    monkeypatch.setattr(LogShelf, "log_parts", fail)
+    monkeypatch.setattr(TaskLogs, "parts", fail)
     own = reader / PATH.format(dag=task.page.dag_id)
     own.parent.mkdir(parents=True)
     own.write_bytes(line("line 1"))

@@ -35,19 +35,19 @@ async def test_a_request_reaches_the_worker_wherever_it_is_linked(centre, other_
     gateway = centre.gateway if where == "gateway" else other_gateway
     async with site.link(gateway, newest_protocol=NEWEST) as link:
         wanted = request()
-        centre.store.want_worker_log(site.id, wanted, now=datetime.now(UTC))
+        centre.store.worker_logs.want(site.id, wanted, now=datetime.now(UTC))
         heard = await link.get(WantWorkerLog)
         assert (heard.request, heard.level, heard.lines) == (wanted.id, 20, 7)
         assert 0 < heard.seconds <= 30
         await link.say(batch("größe", answers=wanted.id))
-        (found,) = await wait_until(lambda: centre.store.read_worker_log(site.id), bool)
+        (found,) = await wait_until(lambda: centre.store.worker_logs.read(site.id), bool)
     assert (found.answers, [record.text for record in found.records]) == (wanted.id, ["größe"])
 
 
 async def test_a_worker_that_links_while_somebody_waits_is_asked(centre):
     site = await centre.site(centre.queue_name())
     wanted = request()
-    centre.store.want_worker_log(site.id, wanted, now=datetime.now(UTC))
+    centre.store.worker_logs.want(site.id, wanted, now=datetime.now(UTC))
     async with site.link(centre.gateway, newest_protocol=NEWEST) as link:
         assert (await link.get(WantWorkerLog)).request == wanted.id
 
@@ -55,7 +55,7 @@ async def test_a_worker_that_links_while_somebody_waits_is_asked(centre):
 async def test_an_older_worker_is_not_asked(centre):
     queue = centre.queue_name()
     site = await centre.site(queue)
-    centre.store.want_worker_log(site.id, request(), now=datetime.now(UTC))
+    centre.store.worker_logs.want(site.id, request(), now=datetime.now(UTC))
     async with site.link(centre.gateway, newest_protocol=WORKER_LOG - 1) as link:
         assert link.welcome.protocol == WORKER_LOG - 1
         # Two looks of the keeper, each of which would have asked.

@@ -34,7 +34,7 @@ from airflow_edge.gateway.http.endpoint import Endpoint
 from airflow_edge.protocol.urls import ENROLL, HEALTH, LINK, PREFIX
 from airflow_edge.rules.model import EnrollToken, NewJob
 from airflow_edge.store.jobs import outbox
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow, LogChunkRow, LogRow
 from airflow_edge.store.transactions import SessionFactory
 from tests.integration.gateway.site import Site
@@ -94,7 +94,7 @@ def links_only(sessions: SessionFactory, **settings: Any) -> FastAPI:
         calls = StoreCalls()
         with sessions() as session:
             dsn = dsn_of(session.get_bind().engine.url)
-        centre = EdgeCentre(config(**settings), SqlStore(sessions), calls, Listener(dsn) if dsn else None)
+        centre = EdgeCentre(config(**settings), Store(sessions), calls, Listener(dsn) if dsn else None)
         centre.start()
         yield
         await centre.stop()
@@ -183,7 +183,7 @@ class Centre:
         self.engine = engine
         self.gateway = gateway
         self.sessions = sessionmaker(engine, autoflush=False, expire_on_commit=False)
-        self.store = SqlStore(self.sessions)
+        self.store = Store(self.sessions)
 
     def gateway_for_links(self, *, websocket_ping: float | None = 20.0, **settings: Any) -> GatewayServer:
         """Another API server's worth of links."""
@@ -207,7 +207,7 @@ class Centre:
             created_by="test",
             revoked_at=None,
         )
-        self.store.create_token(token, hashlib.sha256(secret.encode()).hexdigest())
+        self.store.enroll_tokens.create(token, hashlib.sha256(secret.encode()).hexdigest())
         return secret
 
     async def site(self, *queues: str) -> Site:
@@ -225,7 +225,7 @@ class Centre:
     def trusted_site(self, *queues: str) -> Site:
         """A site that is enrolled without the gateway's doing."""
         site = Site()
-        worker = self.store.enroll_trusted(
+        worker = self.store.enroll_tokens.enroll_trusted(
             site.name, bytes.fromhex(site.public_key), queues, now=datetime.now(UTC)
         ).worker
         assert worker is not None
@@ -284,7 +284,7 @@ class Centre:
         """Wait until a gateway has noted once more that this worker is there."""
 
         def last() -> datetime:
-            worker = self.store.worker(worker_id)
+            worker = self.store.workers.get(worker_id)
             assert worker is not None
             assert worker.last_seen_at is not None
             return worker.last_seen_at

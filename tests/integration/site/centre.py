@@ -30,7 +30,7 @@ from sqlalchemy.orm import sessionmaker
 
 from airflow_edge.protocol.urls import HEALTH, PREFIX
 from airflow_edge.rules.model import EnrollToken
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from harness.processes import Process
 
 REPOSITORY = Path(__file__).parents[3]
@@ -51,7 +51,7 @@ class Centre:
         self.disabled = urls["disabled"]
         self.airflow_only = urls["airflow_only"]
         self.engine = create_engine(f"sqlite:///{folder / 'airflow.db'}")
-        self.store = SqlStore(sessionmaker(self.engine, expire_on_commit=False))
+        self.store = Store(sessionmaker(self.engine, expire_on_commit=False))
 
     @classmethod
     @contextlib.contextmanager
@@ -104,12 +104,12 @@ class Centre:
             created_by="test",
             revoked_at=None,
         )
-        self.store.create_token(token, hashlib.sha256(secret.encode()).hexdigest())
+        self.store.enroll_tokens.create(token, hashlib.sha256(secret.encode()).hexdigest())
         return secret
 
     def revoke(self, name: str) -> None:
         """Revoke a worker, as `airflow edge revoke-worker` does."""
-        assert self.store.revoke_worker(name, now=datetime.now(UTC))
+        assert self.store.workers.revoke(name, now=datetime.now(UTC))
 
 
 def _is_healthy(url: str, trust: ssl.SSLContext) -> bool:

@@ -122,7 +122,7 @@ class Reader:
     """Somebody who looks at a worker's log."""
 
     def __init__(self, centre, machine) -> None:
-        (worker,) = [worker for worker in centre.store.workers() if worker.name == machine.name]
+        (worker,) = [worker for worker in centre.store.workers.all() if worker.name == machine.name]
         self.lines: list[str] = []
         self.notes: list[str] = []
         self.left = threading.Event()

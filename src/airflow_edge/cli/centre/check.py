@@ -22,8 +22,8 @@ from airflow_edge.cli.centre.advice import Facts, Gateway, Tables, findings, is_
 from airflow_edge.executor.edge3 import edge3_is_installed
 from airflow_edge.logs.finding import open_store
 from airflow_edge.protocol.urls import HEALTH, gateway_url
-from airflow_edge.rules.ports import LogStoreError
 from airflow_edge.settings import SECTION
+from airflow_edge.store.errors import LogStoreError
 from airflow_edge.store.manager import EdgeTablesManager
 
 ANSWER_TIMEOUT = 10.0
@@ -59,7 +59,7 @@ def _look(api_url: str | None) -> Facts:
         database_error=database_error,
         base_url=base_url,
         gateway=_ask(base_url) if base_url else None,
-        workers=len(open_store().workers()) if tables == "current" else 0,
+        workers=len(open_store().workers.all()) if tables == "current" else 0,
         log_store=log_store,
         log_store_error=_try_log_store(log_store) if log_store else "",
     )
@@ -87,7 +87,7 @@ def _tables() -> tuple[Tables | None, str]:
 
 def _try_log_store(url: str) -> str:
     try:
-        open_store().check_log_store(url)
+        open_store().log_upkeep.check_store(url)
     except LogStoreError as error:
         return str(error)
     return ""

@@ -28,7 +28,7 @@ from airflow_edge.protocol.worker_log import LEVELS
 from airflow_edge.rules.durations import format_duration
 from airflow_edge.rules.model import CONDITIONS, AwaitedJobs, EnrollToken
 from airflow_edge.rules.overview import WorkerFilter, WorkerView
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from airflow_edge.store.transactions import SessionFactory
 
 MOST_WORKERS: Final = 100_000
@@ -59,7 +59,7 @@ def create_enroll_token(args: argparse.Namespace) -> None:
         revoked_at=None,
     )
     command = _site_command(_api_url(args.api_url), secret, token.name_pattern)
-    _store().create_token(token, hashlib.sha256(secret.encode()).hexdigest())
+    _store().enroll_tokens.create(token, hashlib.sha256(secret.encode()).hexdigest())
     if args.output == "json":
         print(json.dumps({**_token_fields(token), "token": secret, "command": command}, indent=2, default=str))
         return
@@ -73,7 +73,7 @@ def create_enroll_token(args: argparse.Namespace) -> None:
 @audited
 def list_enroll_tokens(args: argparse.Namespace) -> None:
     """List the enrolment tokens."""
-    print_as([_token_fields(token) for token in _store().tokens()], args.output)
+    print_as([_token_fields(token) for token in _store().enroll_tokens.all()], args.output)
 
 
 @audited
@@ -83,7 +83,7 @@ def revoke_enroll_token(args: argparse.Namespace) -> None:
         token_id = UUID(args.token_id)
     except ValueError:
         raise SystemExit(f"'{args.token_id}' is not the id of a token; see: airflow edge enroll-token list") from None
-    if not _store().revoke_token(token_id, now=datetime.now(UTC)):
+    if not _store().enroll_tokens.revoke(token_id, now=datetime.now(UTC)):
         raise SystemExit(f"There is no enrolment token {token_id}; see: airflow edge enroll-token list")
     print(f"Enrolment token {token_id} is revoked.")
 
@@ -96,7 +96,7 @@ def list_workers(args: argparse.Namespace) -> None:
     except ValueError as error:
         raise SystemExit(str(error)) from None
     store, now = _store(), datetime.now(UTC)
-    awaited = store.awaited(patience, now=now)
+    awaited = store.jobs.awaited(patience, now=now)
     silent_before = patience.silent_before(now)
     wanted = WorkerFilter(
         name_pattern=args.worker_name_pattern,
@@ -104,14 +104,14 @@ def list_workers(args: argparse.Namespace) -> None:
         queue=args.queue,
         team_name=args.team,
     )
-    views = store.find_workers(wanted, limit=MOST_WORKERS).items
+    views = store.fleet.find_workers(wanted, limit=MOST_WORKERS).items
     print_as([_worker_fields(view, awaited.get(view.worker.id), silent_before) for view in views], args.output)
 
 
 @audited
 def set_disconnect_grace(args: argparse.Namespace) -> None:
     """Set, or take back, the grace of single workers."""
-    if unknown := _store().set_disconnect_grace(args.names, args.grace):
+    if unknown := _store().workers.set_disconnect_grace(args.names, args.grace):
         raise SystemExit(
             f"There is no worker {' and none '.join(map(repr, unknown))}; nothing was changed; "
             "see: airflow edge list-workers"
@@ -127,7 +127,7 @@ def set_disconnect_grace(args: argparse.Namespace) -> None:
 def worker_logs(args: argparse.Namespace) -> None:
     """Show a worker's own log."""
     store = _store()
-    worker = next((worker for worker in store.workers() if worker.name == args.name), None)
+    worker = next((worker for worker in store.workers.all() if worker.name == args.name), None)
     if worker is None:
         raise SystemExit(f"There is no worker '{args.name}'; see: airflow edge list-workers")
     view = WorkerLogView(
@@ -175,8 +175,8 @@ def _at_the_site(command: str, arguments: Sequence[str]) -> None:
     sys.exit(main([command, *arguments]))
 
 
-def _store() -> SqlStore:
-    return SqlStore(lambda: cast("SessionFactory", settings.NonScopedSession)())
+def _store() -> Store:
+    return Store(lambda: cast("SessionFactory", settings.NonScopedSession)())
 
 
 def _api_url(given: str | None) -> str:

@@ -20,7 +20,7 @@ from airflow_edge.protocol.states import JobState
 from airflow_edge.rules.model import MAX_QUEUE_LENGTH, Worker
 from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.overview import JobFilter
-from airflow_edge.store.sql import SqlStore
+from airflow_edge.store.store import Store
 from airflow_edge.store.transactions import SessionFactory
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -40,7 +40,7 @@ def list_jobs(args: argparse.Namespace) -> None:
         team_name=args.team,
         states=frozenset(one_of(JobState, args.state)),
     )
-    page = _store().find_jobs(wanted, order="-queued_at", limit=args.limit)
+    page = _store().fleet.find_jobs(wanted, order="-queued_at", limit=args.limit)
     print_as(
         [
             {
@@ -288,8 +288,8 @@ def _sessions() -> Session:
     return cast("SessionFactory", settings.NonScopedSession)()
 
 
-def _store() -> SqlStore:
-    return SqlStore(lambda: cast("SessionFactory", settings.NonScopedSession)())
+def _store() -> Store:
+    return Store(lambda: cast("SessionFactory", settings.NonScopedSession)())
 
 
 def _fleet() -> Fleet:

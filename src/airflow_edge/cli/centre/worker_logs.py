@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 from uuid import uuid4
 
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.protocol.worker_log import Record, level_name
 from airflow_edge.rules.model import LogRequest, Worker, WorkerLogBatch
-from airflow_edge.rules.ports import WorkerLogs, WorkerRegistry
 from airflow_edge.rules.worker_log import Lost, WorkerLogReader
+from airflow_edge.store.store import Store
 
 LOOK_INTERVAL: Final = 0.3
 PROLONG_INTERVAL: Final = 10.0
@@ -24,10 +24,6 @@ PATIENCE: Final = 20.0
 _AWAY: Final = frozenset({WorkerState.OFFLINE, WorkerState.UNKNOWN})
 
 Say = Callable[[str], None]
-
-
-class Store(WorkerLogs, WorkerRegistry, Protocol):
-    """The ports that this needs."""
 
 
 class WorkerLogView:
@@ -99,11 +95,11 @@ class WorkerLogView:
                 self._note(f"worker '{self._worker.name}' is back")
 
     def _begin(self, lines: int) -> None:
-        self._reader.after = self._store.last_worker_log(self._worker.id)
+        self._reader.after = self._store.worker_logs.last(self._worker.id)
         self._ask(lines)
 
     def _is_away(self) -> bool:
-        self._worker = self._store.worker(self._worker.id) or self._worker
+        self._worker = self._store.workers.get(self._worker.id) or self._worker
         worker = self._worker
         return worker.revoked_at is not None or worker.link_id is None or worker.state in _AWAY
 
@@ -117,7 +113,7 @@ class WorkerLogView:
     def _ask(self, lines: int) -> None:
         now = datetime.now(UTC)
         request = LogRequest(id=self._request, until=now + REQUEST_LASTS, level=self._level, lines=lines)
-        self._store.want_worker_log(self._worker.id, request, now=now)
+        self._store.worker_logs.want(self._worker.id, request, now=now)
 
     def _take_news(self, take: Callable[[Record | Lost], None]) -> bool:
         """Take what has come; say whether the past that was asked for is complete."""
@@ -129,7 +125,7 @@ class WorkerLogView:
                 answered = answered or batch.answers == self._request
                 yield batch
 
-        while batches := self._store.read_worker_log(self._worker.id, after=self._reader.after):
+        while batches := self._store.worker_logs.read(self._worker.id, after=self._reader.after):
             for found in self._reader.read(noted(batches)):
                 take(found)
         return answered
@@ -139,7 +135,7 @@ class WorkerLogView:
         reader = WorkerLogReader(self._level)
         records: list[Record] = []
         lost = 0
-        while batches := self._store.read_worker_log(self._worker.id, after=reader.after):
+        while batches := self._store.worker_logs.read(self._worker.id, after=reader.after):
             for found in reader.read(batches):
                 if isinstance(found, Lost):
                     lost += found.count

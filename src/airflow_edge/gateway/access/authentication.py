@@ -21,7 +21,7 @@ from airflow_edge.protocol.errors import ClockSkewError, TokenError
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.tokens import ENROLMENT, LIFETIME, MAX_SKEW, Claims, ParsedToken, check_claims, parse
 from airflow_edge.rules.model import Nonce, Worker
-from airflow_edge.rules.ports import Nonces
+from airflow_edge.store.workers.nonces import Nonces
 
 UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
 
@@ -117,7 +117,7 @@ class Authenticator:
         return await self._marks.ask(Nonce(subject, jti, datetime.fromtimestamp(expires_at, UTC)))
 
     async def _mark(self, nonces: Sequence[Nonce]) -> list[bool]:
-        return await self._calls.run(self._nonces.use_nonces, nonces)
+        return await self._calls.run(self._nonces.use, nonces)
 
 
 def bearer(headers: Headers) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 from airflow_edge.gateway.database.batching import Gathered
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.rules.model import Worker
-from airflow_edge.rules.ports import WorkerRegistry
+from airflow_edge.store.workers.workers import Workers
 
 MAX_AGE = 1.0
 """Seconds for which an answer of the store is believed."""
@@ -20,8 +20,8 @@ MOST_ENTRIES = 10_000
 class WorkerDirectory:
     """Workers by id."""
 
-    def __init__(self, registry: WorkerRegistry, calls: StoreCalls, *, max_age: float = MAX_AGE) -> None:
-        self._registry = registry
+    def __init__(self, workers: Workers, calls: StoreCalls, *, max_age: float = MAX_AGE) -> None:
+        self._workers = workers
         self._calls = calls
         self._max_age = max_age
         self._entries: OrderedDict[UUID, tuple[float, Worker]] = OrderedDict()
@@ -43,7 +43,7 @@ class WorkerDirectory:
 
     async def _look_up(self, worker_ids: Sequence[UUID]) -> list[Worker | None]:
         asked_at = asyncio.get_running_loop().time()
-        workers = await self._calls.run(self._registry.workers_with, set(worker_ids))
+        workers = await self._calls.run(self._workers.with_ids, set(worker_ids))
         found = {worker.id: worker for worker in workers}
         for worker_id in worker_ids:
             self._note(worker_id, found.get(worker_id), asked_at)

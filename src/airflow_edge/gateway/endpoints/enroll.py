@@ -18,7 +18,7 @@ from airflow_edge.gateway.http.answers import RefusedError, json_response
 from airflow_edge.gateway.http.body import read_body
 from airflow_edge.protocol.problems import Code, EnrollReply, EnrollRequest
 from airflow_edge.protocol.urls import ENROLL
-from airflow_edge.rules.ports import Enrollment
+from airflow_edge.store.workers.enrollment import Enrollment
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ async def enroll(centre: Centre, secret: SharedSecret, request: Request) -> Resp
 
 async def _with_token(centre: Centre, token: str, name: str, key: bytes) -> Enrollment:
     digest = hashlib.sha256(token.encode()).hexdigest()
-    return await centre.calls.run(centre.store.enroll, digest, name, key, now=datetime.now(UTC))
+    return await centre.calls.run(centre.store.enroll_tokens.enroll, digest, name, key, now=datetime.now(UTC))
 
 
 async def _with_secret(centre: Centre, secret: SharedSecret, wish: EnrollRequest, key: bytes) -> Enrollment:
@@ -91,7 +91,9 @@ async def _with_secret(centre: Centre, secret: SharedSecret, wish: EnrollRequest
     if not await centre.authenticator.first_time_anywhere("shared secret", covered, expires_at=time.time() + 300):
         raise RefusedError(HTTPStatus.UNAUTHORIZED, Code.REPLAYED, "The proof of the shared secret was used before.")
     queues = wish.queues or secret.default_queues()
-    return await centre.calls.run(centre.store.enroll_trusted, wish.name, key, queues, now=datetime.now(UTC))
+    return await centre.calls.run(
+        centre.store.enroll_tokens.enroll_trusted, wish.name, key, queues, now=datetime.now(UTC)
+    )
 
 
 def _read(body: bytes) -> EnrollRequest:

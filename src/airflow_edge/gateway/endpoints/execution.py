@@ -26,7 +26,7 @@ from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import Assignment, JobId
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.urls import EXECUTION, JOB_HEADER
-from airflow_edge.rules.model import HeldJob, Worker
+from airflow_edge.rules.model import AssignedJob, Worker
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class ExecutionGate:
             await problem_response(unavailable.problem)(scope, receive, send)
 
     async def _serve(
-        self, centre: Centre, task_api: TaskApi, job: HeldJob, scope: Scope, receive: Receive, send: Send
+        self, centre: Centre, task_api: TaskApi, job: AssignedJob, scope: Scope, receive: Receive, send: Send
     ) -> None:
         path, _ = _paths(scope)
         passed = [(name, value) for name, value in scope["headers"] if name in PASSED_IN]
@@ -127,14 +127,14 @@ async def _call(task_api: TaskApi, scope: Scope, receive: Receive, send: Send) -
         log.exception("A call of the Execution API failed: %s %s", scope["method"], scope["path"])
 
 
-async def _confirm(centre: Centre, worker: Worker, headers: Headers) -> HeldJob:
+async def _confirm(centre: Centre, worker: Worker, headers: Headers) -> AssignedJob:
     """Give the job that the call is made for.
 
     :raises RefusedError: it is not named, or not this worker's under this assignment.
     """
     name = _job_name(headers)
     job = await centre.calls.run(
-        centre.store.confirm, worker.id, UUID(name.job_id), name.assignment, now=datetime.now(UTC)
+        centre.store.jobs.confirm, worker.id, UUID(name.job_id), name.assignment, now=datetime.now(UTC)
     )
     if job is None:
         reason = "the job was given to another worker, or has ended at the centre"
@@ -160,7 +160,7 @@ def _job_name(headers: Headers) -> _JobName:
         ) from error
 
 
-def _check_path(job: HeldJob, method: str, path: str) -> None:
+def _check_path(job: AssignedJob, method: str, path: str) -> None:
     """Refuse what concerns another task.
 
     Airflow itself compares some of these ids with the token; which XComs, variables and connections a task may reach is

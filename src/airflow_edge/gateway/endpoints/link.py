@@ -157,11 +157,11 @@ async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None
         centre.links.remove(link, now=clock())
     log.info("The link of worker '%s' has ended (%d): %s", worker.name, end.code, end.reason)
     if link.said_goodbye:
-        await centre.calls.run(centre.store.unlink, worker.id, link.id, link.state, now=datetime.now(UTC))
+        await centre.calls.run(centre.store.workers.unlink, worker.id, link.id, link.state, now=datetime.now(UTC))
     elif end.code == CloseCode.SILENT:
         # While the link stood it counted as seen; the truth is older. A link that it has elsewhere puts it right.
         heard = datetime.now(UTC) - centre.config.patience.silence
-        await centre.calls.run(centre.store.seen, {worker.id: WorkerState.UNKNOWN}, {}, now=heard)
+        await centre.calls.run(centre.store.workers.seen, {worker.id: WorkerState.UNKNOWN}, {}, now=heard)
 
 
 def _check(worker: Worker, hello: Hello) -> int:
@@ -226,13 +226,13 @@ def _make_link(
 
     async def finish(end: LogEnd) -> LogProgress | None:
         async with centre.log_checks:
-            return await run(store.finish_log, worker.id, end, now=datetime.now(UTC))
+            return await run(store.logs.finish, worker.id, end, now=datetime.now(UTC))
 
-    lane = LogLane(lambda chunk: run(store.append_log, worker.id, chunk, now=datetime.now(UTC)), finish)
+    lane = LogLane(lambda chunk: run(store.logs.append, worker.id, chunk, now=datetime.now(UTC)), finish)
     orders = OrderLane(
         protocol,
         lambda answer: run(
-            store.obeyed,
+            store.orders.obeyed,
             worker.id,
             UUID(answer.order_id),
             answer.state,
@@ -251,7 +251,7 @@ def _make_link(
         WorkerLogLane(lambda batch: centre.keep_worker_log(worker.id, batch)),
         orders,
         protocol=protocol,
-        settle=lambda reports: run(store.settle, worker.id, reports, now=datetime.now(UTC)),
+        settle=lambda reports: run(store.jobs.settle, worker.id, reports, now=datetime.now(UTC)),
         wake_dispatcher=centre.dispatcher.wake,
         requeued=centre.requeued,
         silence=centre.config.silence,

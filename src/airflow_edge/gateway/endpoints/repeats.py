@@ -19,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from airflow_edge.gateway.centre import Centre
 from airflow_edge.gateway.database.calls import StoreUnavailableError
-from airflow_edge.rules.model import CallAnswer, HeldJob
+from airflow_edge.rules.model import AssignedJob, CallAnswer
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +42,14 @@ _GONE_ON: Final = CallAnswer(
 )
 
 
-async def set_state(centre: Centre, job: HeldJob, ask: Ask, scope: Scope, body: bytes, send: Send) -> None:
+async def set_state(centre: Centre, job: AssignedJob, ask: Ask, scope: Scope, body: bytes, send: Send) -> None:
     """Serve a call that sets the task's state.
 
     :raises StoreUnavailableError: the database failed; nothing was done.
     """
     wish = _decoded(body, _Wish).state
     # A deferred task keeps its id: Airflow could not tell this run from the one that has taken it on.
-    if await centre.calls.run(centre.store.superseded, job.id):
+    if await centre.calls.run(centre.store.calls.superseded, job.id):
         await _send(send, _DONE if wish in PARTING else _GONE_ON)
         return
     said = await _listen(ask, scope, body)
@@ -69,7 +69,7 @@ async def set_value(ask: Ask, scope: Scope, body: bytes, send: Send) -> None:
     await _send(send, said.answer, said.correlation)
 
 
-async def ask_once(centre: Centre, job: HeldJob, ask: Ask, scope: Scope, body: bytes, send: Send) -> None:
+async def ask_once(centre: Centre, job: AssignedJob, ask: Ask, scope: Scope, body: bytes, send: Send) -> None:
     """Serve a call that is carried out once: the second time, the answer to the first is given.
 
     What changed nothing (4xx) may be asked again; where Airflow failed (5xx), nobody knows whether it was done.
@@ -77,7 +77,7 @@ async def ask_once(centre: Centre, job: HeldJob, ask: Ask, scope: Scope, body: b
     :raises StoreUnavailableError: the database failed; nothing was done.
     """
     digest = _digest(job, scope, body)
-    known = await centre.calls.run(centre.store.begin_call, digest, job.id)
+    known = await centre.calls.run(centre.store.calls.begin, digest, job.id)
     if known is not None and known.answer is not None:
         await _send(send, known.answer)
         return
@@ -86,9 +86,9 @@ async def ask_once(centre: Centre, job: HeldJob, ask: Ask, scope: Scope, body: b
     answer = _DONE if known is not None and said.answer.status == HTTPStatus.CONFLICT else said.answer
     try:
         if answer.status < HTTPStatus.BAD_REQUEST:
-            await centre.calls.run(centre.store.remember_call, digest, answer)
+            await centre.calls.run(centre.store.calls.remember, digest, answer)
         elif answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            await centre.calls.run(centre.store.forget_call, digest)
+            await centre.calls.run(centre.store.calls.forget, digest)
     except StoreUnavailableError:
         log.warning("The answer to %s %s could not be noted", scope["method"], scope["path"])
     await _send(send, answer, said.correlation)
@@ -145,7 +145,7 @@ def _decoded(data: bytes, kind: type[T]) -> T:
         return kind()
 
 
-def _digest(job: HeldJob, scope: Scope, body: bytes) -> str:
+def _digest(job: AssignedJob, scope: Scope, body: bytes) -> str:
     asked = (f"{job.id}:{job.assignment}", scope["method"], scope["path"], scope["query_string"].decode("latin-1"))
     return hashlib.sha256("\n".join(asked).encode("utf-8", "surrogateescape") + b"\n" + body).hexdigest()
 

@@ -55,8 +55,7 @@ from airflow_edge.protocol.session import Session
 from airflow_edge.protocol.states import OFFLINE_AS
 from airflow_edge.protocol.version import WORKER_LOG
 from airflow_edge.rules.metrics import RESOLUTION, Chunk, Recorder
-from airflow_edge.rules.model import CONDITIONS, ClaimedJob, LogRequest, Worker
-from airflow_edge.rules.model import Order as GivenOrder
+from airflow_edge.rules.model import CONDITIONS, ClaimedJob, LogRequest, Worker, WorkerOrder
 from airflow_edge.rules.overview import READY
 from airflow_edge.rules.reports import Reading, Report
 
@@ -201,7 +200,7 @@ class Link:
             self.send(Stop(**key._asdict(), reason=unwanted[key]))
         self._stopped = set(unwanted)
 
-    def pass_orders(self, waiting: Collection[GivenOrder]) -> None:
+    def pass_orders(self, waiting: Collection[WorkerOrder]) -> None:
         """Tell the worker what people want of it, each of it once.
 
         :param waiting: everything that it has not answered

@@ -10,7 +10,7 @@ from airflow_edge.gateway.database.calls import persist
 from airflow_edge.protocol.messages import CentreFrame, Obeyed, Order, OrderKind
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.protocol.version import ORDERS
-from airflow_edge.rules.model import Order as GivenOrder
+from airflow_edge.rules.model import WorkerOrder
 
 MOST_WAITING = 100
 """Answers that wait; when there are more, the link is not read any further."""
@@ -46,7 +46,7 @@ class OrderLane:
         """Whether the worker has been told to take no job, and has not answered yet."""
         return bool(self._pausing)
 
-    def new(self, orders: Iterable[GivenOrder], state: WorkerState) -> list[Order]:
+    def new(self, orders: Iterable[WorkerOrder], state: WorkerState) -> list[Order]:
         """Give what the worker has not been told yet of the orders that wait for it; an old one refuses at once."""
         fresh = [
             Order(order_id=str(order.id), kind=order.kind, text=order.text, number=order.number)

@@ -6,19 +6,14 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 from uuid import UUID
 
 from airflow_edge.protocol import messages
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import Refused
 from airflow_edge.protocol.states import JobState
-from airflow_edge.rules.model import HeldJob, LinkFacts, Order
-from airflow_edge.rules.ports import JobQueue, WorkerOrders, WorkerRegistry
-
-
-class Store(JobQueue, WorkerRegistry, WorkerOrders, Protocol):
-    """The ports that linking needs."""
+from airflow_edge.rules.model import AssignedJob, LinkFacts, WorkerOrder
+from airflow_edge.store.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +42,11 @@ class Admission:
 
     resumed: bool
     """The remembered conversation goes on."""
-    held: tuple[HeldJob, ...]
+    held: tuple[AssignedJob, ...]
     """Jobs that both sides know to be there, or that are about to be offered again."""
     void: tuple[AssignmentKey, ...]
     """Jobs at the site that it should not have."""
-    orders: tuple[Order, ...]
+    orders: tuple[WorkerOrder, ...]
     """What it was asked for and has not answered."""
     requeued: int
     lost: int
@@ -60,11 +55,11 @@ class Admission:
 def admit(store: Store, entrants: Sequence[Entrant], *, now: datetime) -> list[Admission]:
     """Note the links of different workers and settle what each of them and the centre disagree about."""
     links = {entrant.worker_id: entrant.facts for entrant in entrants}
-    last = store.link(links, now=now)
+    last = store.workers.link(links, now=now)
     held, orders = defaultdict(list), defaultdict(list)
-    for job in store.held_by(links):
+    for job in store.jobs.held_by(links):
         held[job.worker_id].append(job)
-    for order in store.waiting_orders(links):
+    for order in store.orders.waiting(links):
         orders[order.worker_id].append(order)
 
     def settle(entrant: Entrant) -> Admission:
@@ -78,8 +73,8 @@ def _settle(
     store: Store,
     entrant: Entrant,
     last: UUID | None,
-    jobs: Collection[HeldJob],
-    orders: Sequence[Order],
+    jobs: Collection[AssignedJob],
+    orders: Sequence[WorkerOrder],
     *,
     now: datetime,
 ) -> Admission:
@@ -94,9 +89,9 @@ def _settle(
     gone = [job.id for job in missing.values() if job.state is JobState.RUNNING]
     if unanswered:
         reason = "the worker linked anew without it"
-        store.settle(entrant.worker_id, [Refused(**key._asdict(), reason=reason) for key in unanswered], now=now)
+        store.jobs.settle(entrant.worker_id, [Refused(**key._asdict(), reason=reason) for key in unanswered], now=now)
     if gone:
-        store.lose(entrant.worker_id, gone, "its worker came back without it", now=now)
+        store.jobs.lose(entrant.worker_id, gone, "its worker came back without it", now=now)
     return Admission(
         resumed=resumed,
         held=tuple(job for key, job in held.items() if key not in missing),

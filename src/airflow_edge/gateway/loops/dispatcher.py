@@ -13,8 +13,8 @@ from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableErro
 from airflow_edge.gateway.links.registry import Links
 from airflow_edge.protocol.messages import MAX_FRAME_BYTES, Ended, Refused
 from airflow_edge.rules.model import Capacity, ClaimedJob
-from airflow_edge.rules.ports import JobQueue
 from airflow_edge.rules.reports import Report
+from airflow_edge.store.jobs.jobs import Jobs
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        store: JobQueue,
+        jobs: Jobs,
         calls: StoreCalls,
         links: Links,
         *,
@@ -47,7 +47,7 @@ class Dispatcher:
         :param offer_timeout: seconds that a worker has to answer an offer
         :param poll_interval: gives the seconds after which the queue is looked at without being woken
         """
-        self._store = store
+        self._jobs = jobs
         self._calls = calls
         self._links = links
         self._offer_timeout = offer_timeout
@@ -99,12 +99,12 @@ class Dispatcher:
     async def _claim(self, capacities: list[Capacity]) -> list[ClaimedJob]:
         now = datetime.now(UTC)
         lease_until = now + timedelta(seconds=self._offer_timeout)
-        return await self._calls.run(self._store.claim, capacities, now=now, lease_until=lease_until)
+        return await self._calls.run(self._jobs.claim, capacities, now=now, lease_until=lease_until)
 
     async def _settle(self, job: ClaimedJob, report: Report) -> None:
         """Undo a claim; were that to fail, its lease would run out."""
         with suppress(StoreUnavailableError):
-            await self._calls.run(self._store.settle, job.worker_id, [report], now=datetime.now(UTC))
+            await self._calls.run(self._jobs.settle, job.worker_id, [report], now=datetime.now(UTC))
 
 
 def _name(job: ClaimedJob) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import attrs
 
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
 from airflow_edge.rules.lines import lines
-from airflow_edge.rules.ports import LogHandovers, Logs
+from airflow_edge.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +30,6 @@ RETRY: Final = timedelta(minutes=5)
 
 class HandoverError(Exception):
     """The remote log did not take it; Airflow's log says why."""
-
-
-class Store(Logs, LogHandovers, Protocol):
-    """The ports that are needed here."""
 
 
 class RemoteLog:
@@ -121,15 +117,15 @@ class Handover:
     def hand_over_one(self, remote: RemoteLog) -> bool:
         """Hand over the next log; say whether there was one."""
         now = datetime.now(UTC)
-        due = self._store.claim_finished_log(now=now, until=now + LEASE)
+        due = self._store.log_handovers.claim(now=now, until=now + LEASE)
         if due is None:
             return False
         try:
-            remote.take(due.path, self._store.read_log_part(due.id), again=due.again)
+            remote.take(due.path, self._store.logs.read(due.id), again=due.again)
         # Whatever somebody else's handler raises: the log is here, and is offered again.
         except Exception:
             log.warning("The remote log did not take '%s'; it is asked again later", due.path, exc_info=True)
-            self._store.put_off_handover(due.id, until=datetime.now(UTC) + RETRY)
+            self._store.log_handovers.put_off(due.id, until=datetime.now(UTC) + RETRY)
         else:
-            self._store.note_handed_over(due.id, now=datetime.now(UTC))
+            self._store.log_handovers.done(due.id, now=datetime.now(UTC))
         return True

@@ -11,7 +11,6 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 from uuid import UUID
 
 from airflow_edge.gateway.access.directory import WorkerDirectory
@@ -23,18 +22,9 @@ from airflow_edge.gateway.links.registry import Links
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.rules.model import Order
+from airflow_edge.rules.model import WorkerOrder
 from airflow_edge.rules.overview import READY
-from airflow_edge.rules.ports import (
-    JobQueue,
-    Nonces,
-    TaskCalls,
-    Tasks,
-    WorkerLogs,
-    WorkerMetrics,
-    WorkerOrders,
-    WorkerRegistry,
-)
+from airflow_edge.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +40,6 @@ ORDERS_KEPT = timedelta(days=30)
 """How long answered orders can be asked about."""
 SETTLING = 60.0
 """Seconds without trouble before jobs are declared lost: after an outage of the centre, workers have to come back."""
-
-
-class Store(JobQueue, Tasks, WorkerRegistry, WorkerOrders, WorkerMetrics, Nonces, TaskCalls, WorkerLogs, Protocol):
-    """The ports that the keeper needs."""
 
 
 class Keeper:
@@ -118,7 +104,8 @@ class Keeper:
         known = list(self._links)
         asked_at = datetime.now(UTC)
         changed = {
-            worker.id: worker for worker in await self._calls.run(self._store.changed_since, self._looked_at - OVERLAP)
+            worker.id: worker
+            for worker in await self._calls.run(self._store.workers.changed_since, self._looked_at - OVERLAP)
         }
         self._looked_at = asked_at
         for worker_id in changed:
@@ -144,7 +131,7 @@ class Keeper:
         if not links:
             return
         unwanted: defaultdict[UUID, dict[AssignmentKey, str]] = defaultdict(dict)
-        for job in await self._calls.run(self._store.unwanted, list(links)):
+        for job in await self._calls.run(self._store.jobs.unwanted, list(links)):
             unwanted[job.worker_id][job.key] = job.reason
         for worker_id, link in links.items():
             link.stop_jobs(unwanted[worker_id])
@@ -152,8 +139,8 @@ class Keeper:
     async def _pass_orders(self, links: dict[UUID, Link]) -> None:
         if not links:
             return
-        waiting: defaultdict[UUID, list[Order]] = defaultdict(list)
-        for order in await self._calls.run(self._store.waiting_orders, list(links)):
+        waiting: defaultdict[UUID, list[WorkerOrder]] = defaultdict(list)
+        for order in await self._calls.run(self._store.orders.waiting, list(links)):
             waiting[order.worker_id].append(order)
         for worker_id, orders in waiting.items():
             links[worker_id].pass_orders(orders)
@@ -169,12 +156,12 @@ class Keeper:
             states = {link.worker.id: state for link, (state, _) in changed.items()}
             comments = {link.worker.id: comment for link, (_, comment) in changed.items()}
             causes = {link.worker.id: link.cause for link in changed if link.cause is not None}
-            await self._calls.run(self._store.seen, states, {}, comments, causes, now=datetime.now(UTC))
+            await self._calls.run(self._store.workers.seen, states, {}, comments, causes, now=datetime.now(UTC))
             for link, noted in changed.items():
                 link.noted = noted
 
     async def _expire_leases(self) -> None:
-        if await self._calls.run(self._store.expire_leases, now=datetime.now(UTC)):
+        if await self._calls.run(self._store.jobs.expire_leases, now=datetime.now(UTC)):
             self._requeued()
 
     async def _note_presence(self) -> None:
@@ -186,26 +173,26 @@ class Keeper:
         if states:
             comments = {link.worker.id: link.comment for link in links if link.comment}
             causes = {link.worker.id: link.cause for link in links if link.cause is not None}
-            unwanted = await self._calls.run(self._store.seen, states, systems, comments, causes, now=now)
+            unwanted = await self._calls.run(self._store.workers.seen, states, systems, comments, causes, now=now)
             for link in links:
                 if link.worker.id in unwanted:
                     # One that was removed at once after it was revoked is not among those that have changed.
                     link.close(CloseCode.REVOKED, "revoked")
                 link.noted = (states[link.worker.id], comments.get(link.worker.id, ""))
         await self._keep_metrics(links)
-        await self._calls.run(self._store.keep_alive, alive, self._config.patience, now=now)
-        if silent := await self._calls.run(self._store.mark_silent, self._config.patience, now=now):
+        await self._calls.run(self._store.jobs.keep_alive, alive, self._config.patience, now=now)
+        if silent := await self._calls.run(self._store.workers.mark_unreachable, self._config.patience, now=now):
             log.warning("%d workers were not heard from for %.0f s", len(silent), self._config.silence)
         if not self._has_settled():
             return
-        if lost := await self._calls.run(self._store.lose_silent, self._config.patience, now=now):
+        if lost := await self._calls.run(self._store.jobs.lose_unreachable, self._config.patience, now=now):
             log.warning("%d jobs are lost: their workers were out of reach for longer than their grace", lost)
 
     async def _keep_metrics(self, links: list[Link]) -> None:
         now = time.time()
         chunks = [chunk for link in links if (chunk := link.measured(now)) is not None]
         if chunks and self._config.metrics_retention:
-            await self._calls.run(self._store.write_metrics, chunks)
+            await self._calls.run(self._store.metrics.write, chunks)
 
     def _has_settled(self) -> bool:
         now = asyncio.get_running_loop().time()
@@ -217,11 +204,11 @@ class Keeper:
         now = datetime.now(UTC)
         self._links.forget_parked(asyncio.get_running_loop().time())
         self._seen.forget_expired(now.timestamp())
-        await self._calls.run(self._store.forget_nonces, now=now)
-        await self._calls.run(self._store.purge_orders, before=now - ORDERS_KEPT, limit=PURGE_AT_ONCE)
+        await self._calls.run(self._store.nonces.forget_expired, now=now)
+        await self._calls.run(self._store.orders.purge, before=now - ORDERS_KEPT, limit=PURGE_AT_ONCE)
         while (
             await self._calls.run(
-                self._store.purge,
+                self._store.jobs.purge,
                 succeeded_before=now - self._config.job_success_purge,
                 failed_before=now - self._config.job_fail_purge,
                 limit=PURGE_AT_ONCE,
@@ -229,10 +216,9 @@ class Keeper:
             == PURGE_AT_ONCE
         ):
             pass
-        await self._calls.run(self._store.forget_calls)
         while (
             await self._calls.run(
-                self._store.purge_worker_logs, before=now - self._config.worker_log_purge, limit=PURGE_AT_ONCE
+                self._store.worker_logs.purge, before=now - self._config.worker_log_purge, limit=PURGE_AT_ONCE
             )
             == PURGE_AT_ONCE
         ):
@@ -244,7 +230,7 @@ class Keeper:
 
     async def _delete_old_metrics(self) -> None:
         oldest = datetime.now(UTC) - self._config.metrics_retention
-        await self._calls.run(self._store.purge_metrics, before=minute_of(oldest.timestamp()))
+        await self._calls.run(self._store.metrics.purge, before=minute_of(oldest.timestamp()))
 
 
 def _alike(noted: tuple[WorkerState, str], now: tuple[WorkerState, str]) -> bool:

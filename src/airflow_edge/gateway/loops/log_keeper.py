@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
-from airflow_edge.rules.ports import LogStoreError, LogUnreadableError, LogUpkeep
+from airflow_edge.store.errors import LogStoreError, LogUnreadableError
+from airflow_edge.store.logs.upkeep import LogUpkeep
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +27,8 @@ EXPIRE_AT_ONCE = 200
 class LogKeeper:
     """The care of logs in one gateway process. Each of its loops runs until it is cancelled."""
 
-    def __init__(self, store: LogUpkeep, config: GatewayConfig) -> None:
-        self._store = store
+    def __init__(self, logs: LogUpkeep, config: GatewayConfig) -> None:
+        self._logs = logs
         self._config = config
         self._calls = StoreCalls(threads=1)
         self._stopping = threading.Event()
@@ -47,7 +48,7 @@ class LogKeeper:
             try:
                 while (
                     await self._calls.run(
-                        self._store.expire_logs,
+                        self._logs.expire,
                         before=now - self._config.log_retention,
                         now=now,
                         limit=EXPIRE_AT_ONCE,
@@ -68,14 +69,14 @@ class LogKeeper:
 
     async def _check(self, url: str) -> None:
         try:
-            await self._calls.run(self._store.check_log_store, url)
+            await self._calls.run(self._logs.check_store, url)
         except LogStoreError as error:
             log.error("Logs stay in the database: %s", error)
 
     async def _tidy_some(self) -> int:
         try:
             return await self._calls.run(
-                self._store.tidy_logs,
+                self._logs.tidy,
                 self._config.log_store,
                 clock=lambda: datetime.now(UTC),
                 stopping=self._stopping.is_set,

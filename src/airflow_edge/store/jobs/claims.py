@@ -16,7 +16,6 @@ from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_j
 from airflow_edge.rules.matching import match
 from airflow_edge.rules.model import Capacity, ClaimedJob, QueuedJob
 from airflow_edge.store.tables import JobRow, WorkerRow
-from airflow_edge.store.transactions import Transactions
 
 _TAKES_NONE: Final = frozenset({WorkerState.MAINTENANCE_REQUEST, WorkerState.SHUTDOWN_REQUEST})
 
@@ -24,20 +23,9 @@ MAX_PER_QUEUE: Final = 500
 """Jobs of one queue that are looked at together."""
 
 
-class Claims:
-    """The part of `dispatch.ports.JobQueue` that hands jobs out."""
-
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
-
-    def claim(self, capacities: Sequence[Capacity], *, now: datetime, lease_until: datetime) -> list[ClaimedJob]:
-        """Hand queued jobs to these workers in one transaction: state leased, next assignment number, worker, lease."""
-        if not any(capacity.free_slots > 0 for capacity in capacities):
-            return []
-        waiting = select(JobRow.id).where(JobRow.state == JobState.QUEUED).limit(1)
-        if self._transactions.read(lambda session: session.scalar(waiting)) is None:
-            return []
-        return self._transactions.write(lambda session: _claim(session, capacities, lease_until))
+def any_queued(session: Session) -> bool:
+    """Say whether any job waits for a worker."""
+    return session.scalar(select(JobRow.id).where(JobRow.state == JobState.QUEUED).limit(1)) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +35,8 @@ class _Candidates:
     """No queue has more jobs than were looked at."""
 
 
-def _claim(session: Session, capacities: Sequence[Capacity], lease_until: datetime) -> list[ClaimedJob]:
+def claim(session: Session, capacities: Sequence[Capacity], lease_until: datetime) -> list[ClaimedJob]:
+    """Hand queued jobs to these workers: state leased, next assignment number, worker, lease."""
     claimed: list[ClaimedJob] = []
     capacities = _willing(session, capacities)
     while True:

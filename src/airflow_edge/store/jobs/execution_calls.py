@@ -1,4 +1,4 @@
-"""Calls of Airflow's Execution API that must not be carried out twice: `dispatch.ports.TaskCalls`."""
+"""Calls of Airflow's Execution API that must not be carried out twice."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session, aliased
 
 from airflow_edge.rules.model import CallAnswer, CallMemory
 from airflow_edge.store.tables import CallRow, JobRow
-from airflow_edge.store.transactions import Transactions, changed_rows
+from airflow_edge.store.transactions import Transactions
 
 _LONGEST_ANSWER = 2**24 - 1
 _LONGEST_TYPE = 100
 
 
-class CallBook:
+class ExecutionCalls:
     """What was asked of Airflow that must not be asked again."""
 
     def __init__(self, transactions: Transactions) -> None:
@@ -33,7 +33,7 @@ class CallBook:
         )
         return self._transactions.read(lambda session: session.scalar(query)) is not None
 
-    def begin_call(self, digest: str, job_id: UUID) -> CallMemory | None:
+    def begin(self, digest: str, job_id: UUID) -> CallMemory | None:
         """Note that a job's call is about to be made; give what is known of it if it was made before."""
 
         def begin(session: Session) -> CallMemory | None:
@@ -48,7 +48,7 @@ class CallBook:
             # Another gateway noted the same call at the same moment.
             return self._transactions.write(begin)
 
-    def remember_call(self, digest: str, answer: CallAnswer) -> None:
+    def remember(self, digest: str, answer: CallAnswer) -> None:
         """Keep the answer of a call, for whoever repeats it."""
         values = {
             "status": answer.status,
@@ -59,16 +59,9 @@ class CallBook:
             lambda session: session.execute(update(CallRow).where(CallRow.digest == digest).values(values))
         )
 
-    def forget_call(self, digest: str) -> None:
+    def forget(self, digest: str) -> None:
         """Forget a call that changed nothing."""
         self._transactions.write(lambda session: session.execute(delete(CallRow).where(CallRow.digest == digest)))
-
-    def forget_calls(self) -> int:
-        """Forget the calls of jobs that are deleted; say how many."""
-        gone = CallRow.job_id.not_in(select(JobRow.id))
-        if self._transactions.read(lambda session: session.scalar(select(CallRow.digest).where(gone).limit(1))) is None:
-            return 0
-        return self._transactions.write(lambda session: changed_rows(session.execute(delete(CallRow).where(gone))))
 
 
 def _memory(row: CallRow) -> CallMemory:

@@ -1,4 +1,4 @@
-"""The queue of jobs: `dispatch.ports.JobQueue`, but for handing out (`store.claims`)."""
+"""Jobs on their way: claimed, settled, kept alive or stopped as Airflow wants it, lost, deleted."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from sqlalchemy.orm import Session
 from airflow_edge.protocol.messages import Ended, Released
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobEvent, JobState, job_sources, next_job_state
 from airflow_edge.rules.liveness import Grace, Patience
-from airflow_edge.rules.model import HeldJob
+from airflow_edge.rules.model import AssignedJob, AwaitedJobs, Capacity, ClaimedJob, Unwanted
 from airflow_edge.rules.reports import Reading, Report, event_of, read
-from airflow_edge.store.jobs.unreachable import silent_jobs
-from airflow_edge.store.tables import JobRow, WorkerRow
+from airflow_edge.store.airflow_tables import TASK_INSTANCE, WANTED, refresh_heartbeats
+from airflow_edge.store.jobs.claims import any_queued, claim
+from airflow_edge.store.jobs.unreachable import awaited_jobs, unreachable_jobs
+from airflow_edge.store.tables import CallRow, JobRow, WorkerRow
 from airflow_edge.store.transactions import Transactions, changed_rows
 
 UNCLAIMED_KEPT: Final = timedelta(days=1)
@@ -33,6 +35,12 @@ class Jobs:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
+    def claim(self, capacities: Sequence[Capacity], *, now: datetime, lease_until: datetime) -> list[ClaimedJob]:
+        """Hand queued jobs to these workers in one transaction: state leased, next assignment number, worker, lease."""
+        if not any(capacity.free_slots > 0 for capacity in capacities) or not self._transactions.read(any_queued):
+            return []
+        return self._transactions.write(lambda session: claim(session, capacities, lease_until))
+
     def settle(self, worker_id: UUID, reports: Sequence[Report], *, now: datetime) -> list[Reading]:
         """Apply a worker's reports in one transaction, all or none; say how each was taken."""
         if not reports:
@@ -46,18 +54,18 @@ class Jobs:
 
         return self._transactions.write(work)
 
-    def confirm(self, worker_id: UUID, job_id: UUID, assignment: int, *, now: datetime) -> HeldJob | None:
+    def confirm(self, worker_id: UUID, job_id: UUID, assignment: int, *, now: datetime) -> AssignedJob | None:
         """Give the job if this worker holds it under this assignment, else None.
 
         A leased one counts as accepted from here on.
         """
         this = (JobRow.id == job_id, JobRow.worker_id == worker_id, JobRow.assignment == assignment)
 
-        def look(session: Session) -> HeldJob | None:
+        def look(session: Session) -> AssignedJob | None:
             job = session.scalar(select(JobRow).where(*this, JobRow.state.in_(JOB_HELD)))
             return None if job is None else _held(job)
 
-        def accept(session: Session) -> HeldJob | None:
+        def accept(session: Session) -> AssignedJob | None:
             session.execute(
                 update(JobRow)
                 .where(*this, JobRow.state == JobState.LEASED)
@@ -70,7 +78,7 @@ class Jobs:
             return held
         return self._transactions.write(accept)
 
-    def held_by(self, worker_ids: Collection[UUID]) -> list[HeldJob]:
+    def held_by(self, worker_ids: Collection[UUID]) -> list[AssignedJob]:
         """Give the jobs that the centre thinks are with these workers (leased or running)."""
         held = JobRow.worker_id.in_(worker_ids), JobRow.state.in_(JOB_HELD)
         query = select(JobRow).where(*held).order_by(JobRow.id)
@@ -98,9 +106,9 @@ class Jobs:
 
         return self._transactions.write(work)
 
-    def lose_silent(self, patience: Patience, *, now: datetime) -> int:
+    def lose_unreachable(self, patience: Patience, *, now: datetime) -> int:
         """Declare the running jobs of workers lost that were silent beyond the grace; say how many."""
-        silent = self._transactions.read(lambda session: silent_jobs(session, patience, now=now))
+        silent = self._transactions.read(lambda session: unreachable_jobs(session, patience, now=now))
         lost: defaultdict[Grace, list[UUID]] = defaultdict(list)
         for job in silent:
             if now > job.lost_after:
@@ -114,8 +122,68 @@ class Jobs:
             for grace, ids in lost.items()
         )
 
+    def unwanted(self, worker_ids: Collection[UUID]) -> list[Unwanted]:
+        """Give the jobs that these workers have to stop: cancelled, or running for a task that no longer wants them.
+
+        A cancelled one is given until its worker has reported its end, a running one until it is released or has ended.
+        """
+        if not worker_ids:
+            return []
+        task = TASK_INSTANCE.c
+        running_for_nobody = and_(
+            JobRow.state == JobState.RUNNING,
+            JobRow.released.is_(False),
+            JobRow.kind == "task",
+            or_(task.id.is_(None), task.state.is_(None), task.state.not_in(WANTED)),
+        )
+        query = (
+            select(JobRow.id, JobRow.assignment, JobRow.worker_id, JobRow.state, JobRow.reason, task.id, task.state)
+            .outerjoin(TASK_INSTANCE, and_(JobRow.state == JobState.RUNNING, task.id == JobRow.workload_id))
+            .where(
+                JobRow.worker_id.in_(worker_ids),
+                JobRow.state.in_({JobState.RUNNING, JobState.CANCELLED}),
+                or_(running_for_nobody, and_(JobRow.state == JobState.CANCELLED, JobRow.to_stop.is_(True))),
+            )
+        )
+
+        def look(session: Session) -> list[Unwanted]:
+            return [
+                Unwanted(
+                    worker_id=worker_id,
+                    job_id=job_id,
+                    assignment=assignment,
+                    reason=reason if state is JobState.CANCELLED else _reason(task_id, task_state),
+                )
+                for job_id, assignment, worker_id, state, reason, task_id, task_state in session.execute(query)
+            ]
+
+        return self._transactions.read(look)
+
+    def keep_alive(self, job_ids: Collection[UUID], patience: Patience, *, now: datetime) -> int:
+        """Keep Airflow's heartbeats fresh; say how many needed it.
+
+        For these jobs, whose supervisors are alive, and for every running job of a worker that is out of reach for no
+        longer than the grace.
+        """
+        running = (JobRow.state == JobState.RUNNING, JobRow.released.is_(False), JobRow.kind == "task")
+
+        def find(session: Session) -> set[UUID]:
+            silent = unreachable_jobs(session, patience, now=now)
+            found = {job.workload_id for job in silent if job.needs_heartbeat and now <= job.lost_after}
+            alive = select(JobRow.workload_id).where(*running, JobRow.id.in_(job_ids))
+            return found | set(session.scalars(alive)) if job_ids else found
+
+        ids = self._transactions.read(find)
+        if not ids:
+            return 0
+        return self._transactions.write(lambda session: refresh_heartbeats(session, ids, now=now))
+
+    def awaited(self, patience: Patience, *, now: datetime) -> dict[UUID, AwaitedJobs]:
+        """Give the running jobs of the workers that are out of reach, by worker."""
+        return self._transactions.read(lambda session: awaited_jobs(session, patience, now=now))
+
     def purge(self, *, succeeded_before: datetime, failed_before: datetime, limit: int) -> int:
-        """Delete jobs that ended before then, at most `limit`; say how many.
+        """Delete jobs that ended before then, and the calls of their tasks, at most `limit`; say how many.
 
         One that was not booked, or whose log is not complete yet, stays a day longer.
         """
@@ -133,6 +201,7 @@ class Jobs:
             for condition in due:
                 some = select(JobRow.id).where(condition).limit(limit - len(ids)).with_for_update(skip_locked=True)
                 ids.update(session.scalars(some))
+            session.execute(delete(CallRow).where(CallRow.job_id.in_(ids)))
             session.execute(delete(JobRow).where(JobRow.id.in_(ids)))
             return len(ids)
 
@@ -200,10 +269,10 @@ def _lost(reason: str, now: datetime) -> dict[str, Any]:
     return {"state": JobState.LOST, "reason": reason, "ended_at": now, "lease_until": None}
 
 
-def _held(job: JobRow) -> HeldJob:
+def _held(job: JobRow) -> AssignedJob:
     if job.worker_id is None:
         raise AssertionError(f"job {job.id} is {job.state} without a worker")
-    return HeldJob(
+    return AssignedJob(
         id=job.id,
         assignment=job.assignment,
         worker_id=job.worker_id,
@@ -213,3 +282,9 @@ def _held(job: JobRow) -> HeldJob:
         state=job.state,
         released=job.released,
     )
+
+
+def _reason(task_id: UUID | None, task_state: str | None) -> str:
+    if task_id is None or task_state is None or task_state == "restarting":
+        return "the task was cleared, or its run was deleted"
+    return f"the task was set to {task_state}"

@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from airflow_edge.protocol.states import JobState
 from airflow_edge.rules.liveness import Grace, Patience
 from airflow_edge.rules.model import AwaitedJobs
+from airflow_edge.store.columns import to_duration
 from airflow_edge.store.tables import JobRow, WorkerRow
-from airflow_edge.store.workers.workers import to_duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SilentJob:
+class UnreachableJob:
     """A running job of a worker that is out of reach."""
 
     id: UUID
@@ -30,7 +30,7 @@ class SilentJob:
     lost_after: datetime
 
 
-def silent_jobs(session: Session, patience: Patience, *, now: datetime) -> list[SilentJob]:
+def unreachable_jobs(session: Session, patience: Patience, *, now: datetime) -> list[UnreachableJob]:
     """Give all of them, in one query; which grace is whose is the rules' business, not the database's."""
     job, worker = JobRow, WorkerRow
     query = select(
@@ -43,11 +43,11 @@ def silent_jobs(session: Session, patience: Patience, *, now: datetime) -> list[
         worker.last_seen_at,
         worker.disconnect_grace,
     ).where(_out_of_reach(patience, now))
-    found: list[SilentJob] = []
+    found: list[UnreachableJob] = []
     for row in session.execute(query):
         own = to_duration(row.disconnect_grace)
         found.append(
-            SilentJob(
+            UnreachableJob(
                 id=row.id,
                 worker_id=row.worker_id,
                 workload_id=row.workload_id,

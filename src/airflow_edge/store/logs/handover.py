@@ -1,4 +1,4 @@
-"""Finished logs that a remote log of Airflow's is to have as well: `dispatch.ports.LogHandovers`."""
+"""Finished logs that a remote log of Airflow's is to have as well."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from airflow_edge.store.tables import LogRow
 from airflow_edge.store.transactions import Transactions
 
 
-class Handovers:
+class LogHandovers:
     """Finished logs on their way to a remote log."""
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    def claim_finished_log(self, *, now: datetime, until: datetime) -> FinishedLog | None:
+    def claim(self, *, now: datetime, until: datetime) -> FinishedLog | None:
         """Give the oldest log that is due to be handed over, and leave it to the caller until then."""
         due = (
             LogRow.handed_over_at.is_(None),
@@ -44,11 +44,11 @@ class Handovers:
             return None
         return self._transactions.write(claim)
 
-    def note_handed_over(self, log_id: UUID, *, now: datetime) -> None:
+    def done(self, log_id: UUID, *, now: datetime) -> None:
         """Note that the remote log has it."""
         self._set(log_id, handed_over_at=now)
 
-    def put_off_handover(self, log_id: UUID, *, until: datetime) -> None:
+    def put_off(self, log_id: UUID, *, until: datetime) -> None:
         """Have it handed over later."""
         self._set(log_id, handover_at=until)
 

@@ -1,4 +1,4 @@
-"""Task logs, in pieces as they arrive and whole as they are read: `dispatch.ports.Logs`."""
+"""Task logs, in pieces as they arrive and whole as they are read."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class _Digest(NamedTuple):
     sha256: str
 
 
-class LogShelf:
+class TaskLogs:
     """Task logs."""
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    def append_log(self, worker_id: UUID, chunk: LogChunk, *, now: datetime) -> LogProgress | None:
+    def append(self, worker_id: UUID, chunk: LogChunk, *, now: datetime) -> LogProgress | None:
         """Keep what is new of a piece that leaves no gap; any other is ignored. Say how far the log is.
 
         A worker that was restarted begins anew, and its pieces end elsewhere.
@@ -81,11 +81,11 @@ class LogShelf:
 
         return self._transactions.write(work)
 
-    def finish_log(self, worker_id: UUID, end: LogEnd, *, now: datetime) -> LogProgress | None:
+    def finish(self, worker_id: UUID, end: LogEnd, *, now: datetime) -> LogProgress | None:
         """Check a log against its length and SHA-256, and note that it is complete. Say how far the log is.
 
         One that is too short goes on from there. One that differs begins anew, where the checked part begins. None as
-        in `append_log`. A long log is read without holding any lock.
+        in `append`. A long log is read without holding any lock.
         """
         digest: _Digest | None = None
 
@@ -115,10 +115,10 @@ class LogShelf:
 
         while isinstance(answer := self._transactions.write(work), _State):
             # Whatever is laid elsewhere, or begun anew, meanwhile: then it is read again.
-            digest = _Digest(answer, _sha256(self.read_log_part(answer.log_id, min(end.start, end.size))))
+            digest = _Digest(answer, _sha256(self.read(answer.log_id, min(end.start, end.size))))
         return answer
 
-    def log_parts(self, path: str) -> list[LogPart]:
+    def parts(self, path: str) -> list[LogPart]:
         """Say what there is of the log with this relative path, oldest first."""
         query = (
             select(LogRow, WorkerRow, JobRow.state)
@@ -129,12 +129,7 @@ class LogShelf:
         )
         return self._transactions.read(lambda session: [_part(*row) for row in session.execute(query)])
 
-    def read_log(self, path: str) -> Iterator[bytes]:
-        """Give all bytes of the log with this relative path, piece by piece; nothing if there is none."""
-        for part in self.log_parts(path):
-            yield from self.read_log_part(part.id)
-
-    def read_log_part(self, part_id: UUID, offset: int = 0) -> Iterator[bytes]:
+    def read(self, part_id: UUID, offset: int = 0) -> Iterator[bytes]:
         """Give the bytes of one part from this offset on, piece by piece. No transaction stays open between two pieces.
 
         :raises LogUnreadableError: some of them are not where they should be.

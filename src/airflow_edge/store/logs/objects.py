@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
-from airflow_edge.rules.ports import LogStoreError
+from airflow_edge.store.errors import LogStoreError
 from airflow_edge.store.logs.rows import LARGEST_ROW
 from airflow_edge.store.logs.seekable_zstd import cut, frames, pieces, read_table, table, table_length
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from airflow_edge.rules.ports import LogStoreError, LogUnreadableError
+from airflow_edge.store.errors import LogStoreError, LogUnreadableError
 from airflow_edge.store.logs.objects import ObjectStore
 from airflow_edge.store.logs.rows import Row, read_rows, unpack
 from airflow_edge.store.tables import LogRow

@@ -1,4 +1,4 @@
-"""Logs at rest: small rows merged, whole logs moved to the log store, old ones deleted: `dispatch.ports.LogUpkeep`.
+"""Logs at rest: small rows merged, whole logs moved to the log store, old ones deleted.
 
 Every step is a small transaction, holds nothing while it reads, packs or uploads, and may be cut off anywhere: a log
 that is being looked after is put off for a while, and whoever finds it then goes on. Two who are at the same log
@@ -18,8 +18,8 @@ from sqlalchemy import ColumnElement, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.states import JOB_OPEN
-from airflow_edge.rules.ports import LogStoreError, LogUnreadableError
-from airflow_edge.store.logs.logs import RECHECK, LogShelf
+from airflow_edge.store.errors import LogStoreError, LogUnreadableError
+from airflow_edge.store.logs.logs import RECHECK, TaskLogs
 from airflow_edge.store.logs.objects import ObjectStore, object_key
 from airflow_edge.store.logs.rows import (
     LARGEST_ROW,
@@ -61,18 +61,23 @@ class LogUpkeep:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    def tidy_logs(
+    def tidy(
         self,
         store_url: str | None,
         *,
         clock: Callable[[], datetime],
         stopping: Callable[[], bool] = lambda: False,
     ) -> int:
-        """Do what is due for some logs; say for how many.
+        """Do what is due for some logs; say for how many. May take minutes, each transaction of it a moment.
+
+        The rows of a log are merged into few; one that is complete or given up is moved to the log store, if there is
+        one; one that was marked as deleted loses its bytes.
 
         :param store_url: where whole logs belong (`[edge] log_store`); None for the database
+        :param clock: gives the time, aware
         :param stopping: is asked now and then, and ends the work
         :raises LogStoreError: the log store failed; that log is tried again later.
+        :raises LogUnreadableError: the bytes of a log are not those that were verified once; it stays where it is.
         """
         due = self._transactions.read(lambda session: _due(session, clock(), lock=False))
         if not due:
@@ -91,8 +96,8 @@ class LogUpkeep:
                 raise
         return len(claimed)
 
-    def expire_logs(self, *, before: datetime, now: datetime, limit: int) -> int:
-        """Mark logs that did not change since then as deleted, at most `limit`; say how many. `tidy_logs` deletes them.
+    def expire(self, *, before: datetime, now: datetime, limit: int) -> int:
+        """Mark logs that did not change since then as deleted, at most `limit`; say how many. `tidy` deletes them.
 
         The log of a job that is not over stays, however old.
         """
@@ -115,8 +120,11 @@ class LogUpkeep:
 
         return self._transactions.write(work) if self._transactions.read(look) else 0
 
-    def check_log_store(self, store_url: str) -> None:
-        """Write, read and delete something in a log store."""
+    def check_store(self, store_url: str) -> None:
+        """Write, read and delete something in a log store.
+
+        :raises LogStoreError: it cannot be used; says why, and what to do.
+        """
         ObjectStore(store_url).check()
 
     def _put_off(self, log_ids: list[UUID], until: datetime) -> None:
@@ -292,7 +300,7 @@ class _Chore:
         :raises LogUnreadableError: they are not those that were verified once.
         """
         digest, position = hashlib.sha256(), 0
-        for piece in LogShelf(self._transactions).read_log_part(this.id):
+        for piece in TaskLogs(self._transactions).read(this.id):
             digest.update(piece[max(0, this.sha256_from - position) :])
             position += len(piece)
             yield piece

@@ -1,25 +1,35 @@
-"""Enrolment tokens, and what they open: `dispatch.ports.Enrollments`."""
+"""Enrolment tokens, and what they open."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.problems import Code
-from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_job_state
-from airflow_edge.rules.model import EnrollToken, OrderState
-from airflow_edge.rules.ports import Enrollment
-from airflow_edge.store.tables import EnrollTokenRow, JobRow, WorkerOrderRow, WorkerRow
+from airflow_edge.protocol.states import WorkerState
+from airflow_edge.rules.model import EnrollToken, Worker
+from airflow_edge.store.columns import to_duration, to_seconds
+from airflow_edge.store.tables import EnrollTokenRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
-from airflow_edge.store.workers.workers import to_duration, to_seconds, to_worker
+from airflow_edge.store.workers.workers import to_worker
 
 _ASK_FOR_A_NEW_ONE = "ask for a new one: airflow edge enroll-token create"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrollment:
+    """What came of an attempt to enrol: a worker, or the reason why not (`code` of `protocol.problems.Code`)."""
+
+    worker: Worker | None
+    code: str = ""
+    detail: str = ""
 
 
 class EnrollmentRefusedError(Exception):
@@ -31,13 +41,13 @@ class EnrollmentRefusedError(Exception):
         self.detail = detail
 
 
-class EnrollmentDesk:
+class EnrollTokens:
     """Enrolment tokens, and what they open."""
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    def create_token(self, token: EnrollToken, secret_hash: str) -> None:
+    def create(self, token: EnrollToken, secret_hash: str) -> None:
         """Keep a new token by the hash of its secret."""
         row = {
             "id": token.id,
@@ -54,12 +64,12 @@ class EnrollmentDesk:
         }
         self._transactions.write(lambda session: session.add(EnrollTokenRow(**row)))
 
-    def tokens(self) -> list[EnrollToken]:
+    def all(self) -> list[EnrollToken]:
         """Give all tokens, newest first."""
         query = select(EnrollTokenRow).order_by(EnrollTokenRow.created_at.desc(), EnrollTokenRow.id)
         return self._transactions.read(lambda session: [_to_token(row) for row in session.scalars(query)])
 
-    def revoke_token(self, token_id: UUID, *, now: datetime) -> bool:
+    def revoke(self, token_id: UUID, *, now: datetime) -> bool:
         """Revoke a token; False if there is none."""
 
         def work(session: Session) -> bool:
@@ -106,27 +116,6 @@ class EnrollmentDesk:
             return _register(session, known, name, public_key, queues, None, None, now)
 
         return self._enroll(work)
-
-    def revoke_worker(self, name: str, *, now: datetime) -> bool:
-        """Revoke a worker's key at once; False if there is no worker of that name.
-
-        Its jobs are not waited for: those it has not accepted go back into the queue, the others are lost. What people
-        wanted of it is refused: it is not for the machine that may enrol under its name next.
-        """
-
-        def work(session: Session) -> bool:
-            row = session.scalar(select(WorkerRow).where(WorkerRow.name == name).with_for_update())
-            if row is None:
-                return False
-            if row.revoked_at is None:
-                row.revoked_at = row.changed_at = now
-                row.state, row.asked_state = WorkerState.OFFLINE, None
-                row.maintenance_comment, row.maintenance_cause = "", None
-                _refuse_orders(session, row.id, now)
-            _take_jobs_back(session, row.id, now)
-            return True
-
-        return self._transactions.write(work)
 
     def _enroll(self, work: Callable[[Session], WorkerRow]) -> Enrollment:
         def enroll(session: Session) -> Enrollment:
@@ -207,28 +196,6 @@ def _register(
     row.enroll_token_id = token_id
     row.changed_at = now
     return row
-
-
-def _refuse_orders(session: Session, worker_id: UUID, now: datetime) -> None:
-    session.execute(
-        update(WorkerOrderRow)
-        .where(WorkerOrderRow.worker_id == worker_id, WorkerOrderRow.state == OrderState.WAITING)
-        .values(state=OrderState.REFUSED, detail="the worker was revoked", finished_at=now)
-    )
-
-
-def _take_jobs_back(session: Session, worker_id: UUID, now: datetime) -> None:
-    this_workers = update(JobRow).where(JobRow.worker_id == worker_id)
-    session.execute(
-        this_workers.where(JobRow.state == JobState.LEASED).values(
-            state=next_job_state(JobState.LEASED, JobEvent.EXPIRE), lease_until=None
-        )
-    )
-    session.execute(
-        this_workers.where(JobRow.state == JobState.RUNNING).values(
-            state=next_job_state(JobState.RUNNING, JobEvent.LOSE), reason="its worker was revoked", ended_at=now
-        )
-    )
 
 
 def _to_token(row: EnrollTokenRow) -> EnrollToken:

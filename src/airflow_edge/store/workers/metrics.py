@@ -1,4 +1,4 @@
-"""Measurements of workers over time: `dispatch.ports.WorkerMetrics`."""
+"""Measurements of workers over time."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ AT_ONCE: Final = 500
 PURGED_AT_ONCE: Final = 1_000
 
 
-class MetricBook:
+class WorkerMetrics:
     """Chunks of measurements."""
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    def write_metrics(self, chunks: Sequence[Chunk]) -> None:
+    def write(self, chunks: Sequence[Chunk]) -> None:
         """Keep chunks, each in the place of one of the same worker that began in the same minute."""
         key = tuple_(WorkerMetricRow.worker_id, WorkerMetricRow.minute)
 
@@ -42,7 +42,7 @@ class MetricBook:
 
         self._transactions.write(work)
 
-    def metrics(self, worker_id: UUID, *, since: int, until: int) -> list[Chunk]:
+    def read(self, worker_id: UUID, *, since: int, until: int) -> list[Chunk]:
         """Give the chunks of a worker that know something of this time, in minutes since 1970, oldest first."""
         query = (
             select(WorkerMetricRow)
@@ -61,7 +61,7 @@ class MetricBook:
             ]
         )
 
-    def purge_metrics(self, *, before: int) -> int:
+    def purge(self, *, before: int) -> int:
         """Delete, in several transactions, the chunks that begin before this minute; say how many."""
         # Worker by worker, as the key has it: an index for this alone would be a third of the table.
         workers = self._transactions.read(

@@ -1,4 +1,4 @@
-"""Signed requests that were accepted, so that none is twice, at whichever API server: `dispatch.ports.Nonces`."""
+"""Signed requests that were accepted, so that none is twice, at whichever API server."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from airflow_edge.store.tables import NonceRow
 from airflow_edge.store.transactions import Transactions, changed_rows
 
 
-class NonceBook:
+class Nonces:
     """Ids of signed requests, kept until they expire."""
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    def use_nonces(self, nonces: Sequence[Nonce]) -> list[bool]:
+    def use(self, nonces: Sequence[Nonce]) -> list[bool]:
         """Note that these ids were used; False for each that had been used before."""
         rows = [{"digest": _digest(nonce), "expires_at": nonce.expires_at} for nonce in nonces]
         try:
             self._transactions.write(lambda session: session.execute(insert(NonceRow), rows))
         except IntegrityError:
             # Hardly ever: somebody sends again what was said before.
-            return [False] if len(nonces) == 1 else [self.use_nonces([nonce])[0] for nonce in nonces]
+            return [False] if len(nonces) == 1 else [self.use([nonce])[0] for nonce in nonces]
         return [True] * len(nonces)
 
-    def forget_nonces(self, *, now: datetime) -> int:
+    def forget_expired(self, *, now: datetime) -> int:
         """Forget the ids that are too old to be accepted anyway; say how many."""
 
         def work(session: Session) -> int:

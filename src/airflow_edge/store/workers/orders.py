@@ -1,4 +1,4 @@
-"""What people want of workers: `dispatch.ports.WorkerOrders`."""
+"""What people want of workers."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from sqlalchemy.orm import Session
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.messages import OrderKind
 from airflow_edge.protocol.states import MAINTENANCE, WorkerState
-from airflow_edge.rules.model import Order, OrderState
+from airflow_edge.rules.model import OrderState, WorkerOrder
 from airflow_edge.rules.orders import RIVALS, Wish, effect
 from airflow_edge.store.tables import WorkerOrderRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
 
 
-class OrderBook:
+class WorkerOrders:
     """Orders to workers, and what became of them."""
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    def give_order(self, worker_id: UUID, wish: Wish, *, by: str, now: datetime) -> Order | None:
+    def give(self, worker_id: UUID, wish: Wish, *, by: str, now: datetime) -> WorkerOrder | None:
         """Write an order down, and what it makes of the worker's state; None if there is no such worker.
 
         :raises IllegalTransitionError: it is not possible in the worker's state; nothing is changed.
         """
 
-        def work(session: Session) -> Order | None:
+        def work(session: Session) -> WorkerOrder | None:
             row = _locked(session, worker_id)
             if row is None:
                 return None
@@ -72,7 +72,7 @@ class OrderBook:
 
         return self._transactions.write(work)
 
-    def waiting_orders(self, worker_ids: Collection[UUID]) -> list[Order]:
+    def waiting(self, worker_ids: Collection[UUID]) -> list[WorkerOrder]:
         """Give the orders that these workers have not answered, in the order in which they were given."""
         return self._orders(
             select(WorkerOrderRow)
@@ -118,11 +118,11 @@ class OrderBook:
 
         return self._transactions.write(work)
 
-    def order(self, order_id: UUID) -> Order | None:
+    def get(self, order_id: UUID) -> WorkerOrder | None:
         """Give an order by its id."""
         return next(iter(self._orders(select(WorkerOrderRow).where(WorkerOrderRow.id == order_id))), None)
 
-    def orders(self, worker_id: UUID, *, limit: int) -> list[Order]:
+    def newest(self, worker_id: UUID, *, limit: int) -> list[WorkerOrder]:
         """Give the orders to a worker, newest first, at most `limit`."""
         return self._orders(
             select(WorkerOrderRow)
@@ -131,7 +131,7 @@ class OrderBook:
             .limit(limit)
         )
 
-    def purge_orders(self, *, before: datetime, limit: int) -> int:
+    def purge(self, *, before: datetime, limit: int) -> int:
         """Delete answered orders that were given before then, at most `limit`; say how many."""
 
         def work(session: Session) -> int:
@@ -148,7 +148,7 @@ class OrderBook:
 
         return self._transactions.write(work)
 
-    def _orders(self, query: Select[WorkerOrderRow]) -> list[Order]:
+    def _orders(self, query: Select[WorkerOrderRow]) -> list[WorkerOrder]:
         return self._transactions.read(lambda session: [_to_order(row) for row in session.scalars(query)])
 
 
@@ -167,8 +167,8 @@ def _locked(session: Session, worker_id: UUID) -> WorkerRow | None:
     return session.scalar(select(WorkerRow).where(WorkerRow.id == worker_id).with_for_update())
 
 
-def _to_order(row: WorkerOrderRow) -> Order:
-    return Order(
+def _to_order(row: WorkerOrderRow) -> WorkerOrder:
+    return WorkerOrder(
         id=row.id,
         worker_id=row.worker_id,
         kind=row.kind,

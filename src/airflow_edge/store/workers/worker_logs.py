@@ -1,4 +1,4 @@
-"""The workers' own logs, bounded: `dispatch.ports.WorkerLogs`."""
+"""The workers' own logs, bounded."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ KEPT_OF_QUOTA = 0.75
 """What is left when the quota was passed: not every batch shall cost a deletion."""
 
 
-class WorkerLogShelf:
+class WorkerLogs:
     """The workers' own logs."""
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    def append_worker_log(self, worker_id: UUID, batch: WorkerLog, *, quota: int, now: datetime) -> bool:
+    def append(self, worker_id: UUID, batch: WorkerLog, *, quota: int, now: datetime) -> bool:
         """Keep a batch, and delete the worker's oldest ones where that is more than `quota` bytes.
 
         False if it is none, is more than the quota by itself, or if this worker is not known.
@@ -72,7 +72,7 @@ class WorkerLogShelf:
             # An older link of the same worker was faster.
             return False
 
-    def read_worker_log(self, worker_id: UUID, *, after: int = 0) -> list[WorkerLogBatch]:
+    def read(self, worker_id: UUID, *, after: int = 0) -> list[WorkerLogBatch]:
         """Give the batches with higher numbers than `after`, oldest first, at most some at once."""
         query = (
             select(WorkerLogRow)
@@ -82,12 +82,12 @@ class WorkerLogShelf:
         )
         return self._transactions.read(lambda session: [_to_batch(row) for row in session.scalars(query)])
 
-    def last_worker_log(self, worker_id: UUID) -> int:
+    def last(self, worker_id: UUID) -> int:
         """Give the number of the newest batch, 0 if there is none."""
         query = select(func.max(WorkerLogRow.number)).where(WorkerLogRow.worker_id == worker_id)
         return self._transactions.read(lambda session: session.scalar(query)) or 0
 
-    def want_worker_log(self, worker_id: UUID, request: LogRequest, *, now: datetime) -> LogRequest:
+    def want(self, worker_id: UUID, request: LogRequest, *, now: datetime) -> LogRequest:
         """Ask a worker for its own log; give what it is asked for with the requests of others that last.
 
         A request without past records only prolongs one that lasts.
@@ -110,7 +110,7 @@ class WorkerLogShelf:
 
         return self._transactions.write(work)
 
-    def purge_worker_logs(self, *, before: datetime, limit: int) -> int:
+    def purge(self, *, before: datetime, limit: int) -> int:
         """Delete batches that came before then, at most `limit`; say how many."""
 
         def work(session: Session) -> int:

@@ -1,4 +1,4 @@
-"""Enrolled workers: `dispatch.ports.WorkerRegistry`."""
+"""Enrolled workers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,20 @@ from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session, load_only
 
 from airflow_edge.protocol.messages import MaintenanceCause
-from airflow_edge.protocol.states import JOB_HELD, OFFLINE_AS, WORKER_TRANSITIONS, WorkerEvent, WorkerState
+from airflow_edge.protocol.states import (
+    JOB_HELD,
+    OFFLINE_AS,
+    WORKER_TRANSITIONS,
+    JobEvent,
+    JobState,
+    WorkerEvent,
+    WorkerState,
+    next_job_state,
+)
 from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.model import LinkFacts, OrderState, Worker
 from airflow_edge.rules.orders import ASKED_STATES
+from airflow_edge.store.columns import to_duration, to_seconds
 from airflow_edge.store.tables import JobRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
 from airflow_edge.store.workers.worker_logs import to_request
@@ -31,19 +41,19 @@ class Workers:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    def worker(self, worker_id: UUID) -> Worker | None:
+    def get(self, worker_id: UUID) -> Worker | None:
         """Give a worker by its id."""
         return next(iter(self._workers(select(WorkerRow).where(WorkerRow.id == worker_id))), None)
 
-    def worker_named(self, name: str) -> Worker | None:
+    def named(self, name: str) -> Worker | None:
         """Give a worker by its name."""
         return next(iter(self._workers(select(WorkerRow).where(WorkerRow.name == name))), None)
 
-    def workers(self) -> list[Worker]:
+    def all(self) -> list[Worker]:
         """Give all workers, by name."""
         return self._workers(select(WorkerRow).order_by(WorkerRow.name))
 
-    def workers_with(self, worker_ids: Collection[UUID]) -> list[Worker]:
+    def with_ids(self, worker_ids: Collection[UUID]) -> list[Worker]:
         """Give the workers with these ids, those there are."""
         return self._workers(select(WorkerRow).where(WorkerRow.id.in_(worker_ids)))
 
@@ -112,6 +122,9 @@ class Workers:
         """Note in one transaction that these workers are linked and what they do.
 
         Gives those that may not be: they were revoked, or removed.
+
+        :param comments: on the maintenance of those that are in one; None leaves comments and causes as they are
+        :param causes: of their maintenance
         """
         if not states:
             return []
@@ -147,7 +160,7 @@ class Workers:
 
         return self._transactions.write(work)
 
-    def mark_silent(self, patience: Patience, *, now: datetime) -> list[UUID]:
+    def mark_unreachable(self, patience: Patience, *, now: datetime) -> list[UUID]:
         """Set workers that should be linked and were not seen to unknown; give their ids."""
         silent = (
             WorkerRow.state.in_(_MAY_FALL_SILENT),
@@ -193,7 +206,28 @@ class Workers:
 
         return self._transactions.write(work)
 
-    def remove_worker(self, worker_id: UUID, *, now: datetime) -> str:
+    def revoke(self, name: str, *, now: datetime) -> bool:
+        """Revoke a worker's key at once; False if there is no worker of that name.
+
+        Its jobs are not waited for: those it has not accepted go back into the queue, the others are lost. What people
+        wanted of it is refused: it is not for the machine that may enrol under its name next.
+        """
+
+        def work(session: Session) -> bool:
+            row = session.scalar(select(WorkerRow).where(WorkerRow.name == name).with_for_update())
+            if row is None:
+                return False
+            if row.revoked_at is None:
+                row.revoked_at = row.changed_at = now
+                row.state, row.asked_state = WorkerState.OFFLINE, None
+                row.maintenance_comment, row.maintenance_cause = "", None
+                _refuse_orders(session, row.id, now)
+            _take_jobs_back(session, row.id, now)
+            return True
+
+        return self._transactions.write(work)
+
+    def remove(self, worker_id: UUID, *, now: datetime) -> str:
         """Forget a worker that is offline or revoked and has no job; give the reason why not, if there is one."""
 
         def work(session: Session) -> str:
@@ -254,16 +288,6 @@ def to_worker(row: WorkerRow) -> Worker:
     )
 
 
-def to_duration(seconds: int | None) -> timedelta | None:
-    """Give the duration that a column holds."""
-    return None if seconds is None else timedelta(seconds=seconds)
-
-
-def to_seconds(duration: timedelta | None) -> int | None:
-    """Give what a column holds of a duration: whole seconds."""
-    return None if duration is None else round(duration.total_seconds())
-
-
 def _note_shutdown(session: Session, row: WorkerRow, now: datetime) -> None:
     """Count an order to shut down as done; what was asked before it goes on waiting."""
     waiting = (WorkerOrderRow.worker_id == row.id, WorkerOrderRow.state == OrderState.WAITING)
@@ -274,6 +298,28 @@ def _note_shutdown(session: Session, row: WorkerRow, now: datetime) -> None:
     )
     left = session.scalar(select(WorkerOrderRow.kind).where(*waiting, WorkerOrderRow.kind.in_(ASKED_STATES)))
     row.asked_state = ASKED_STATES[left] if left else None
+
+
+def _refuse_orders(session: Session, worker_id: UUID, now: datetime) -> None:
+    session.execute(
+        update(WorkerOrderRow)
+        .where(WorkerOrderRow.worker_id == worker_id, WorkerOrderRow.state == OrderState.WAITING)
+        .values(state=OrderState.REFUSED, detail="the worker was revoked", finished_at=now)
+    )
+
+
+def _take_jobs_back(session: Session, worker_id: UUID, now: datetime) -> None:
+    this_workers = update(JobRow).where(JobRow.worker_id == worker_id)
+    session.execute(
+        this_workers.where(JobRow.state == JobState.LEASED).values(
+            state=next_job_state(JobState.LEASED, JobEvent.EXPIRE), lease_until=None
+        )
+    )
+    session.execute(
+        this_workers.where(JobRow.state == JobState.RUNNING).values(
+            state=next_job_state(JobState.RUNNING, JobEvent.LOSE), reason="its worker was revoked", ended_at=now
+        )
+    )
 
 
 def _storable(system: Mapping[str, object]) -> dict[str, object]:

@@ -34,8 +34,7 @@ from airflow_edge.protocol.messages import (
 from airflow_edge.protocol.session import centre_session, site_session
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.protocol.version import NEWEST, ORDERS, WORKER_LOG
-from airflow_edge.rules.model import CONDITIONS, LogRequest, OrderState, Worker
-from airflow_edge.rules.model import Order as GivenOrder
+from airflow_edge.rules.model import CONDITIONS, LogRequest, OrderState, Worker, WorkerOrder
 from airflow_edge.rules.reports import Reading
 
 JOB: dict[str, Any] = {"job_id": str(uuid4()), "assignment": 1}
@@ -265,7 +264,7 @@ async def test_a_workers_own_log_is_kept_beside_everything_else(world):
 
 
 def given(kind, number=None):
-    return GivenOrder(
+    return WorkerOrder(
         id=uuid4(),
         worker_id=uuid4(),
         kind=kind,

@@ -1,4 +1,4 @@
-"""What people look at: workers, jobs and queues, filtered, sorted and in pages; `dispatch.ports.Overview`."""
+"""What people look at: workers, jobs and queues, filtered, sorted and in pages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ MOST_NAMED: Final = 1_000
 """Workers that a query names one by one; databases take only so many parameters."""
 
 
-class Overlook:
+class FleetViews:
     """Workers, jobs and queues as people look at them."""
 
     def __init__(self, transactions: Transactions) -> None:

@@ -1,0 +1,41 @@
+"""The store, on any SQL database that Airflow runs on: one part for each noun."""
+
+from __future__ import annotations
+
+from airflow_edge.store.fleet import FleetViews
+from airflow_edge.store.jobs.execution_calls import ExecutionCalls
+from airflow_edge.store.jobs.jobs import Jobs
+from airflow_edge.store.logs.handover import LogHandovers
+from airflow_edge.store.logs.logs import TaskLogs
+from airflow_edge.store.logs.upkeep import LogUpkeep
+from airflow_edge.store.transactions import SessionFactory, Transactions
+from airflow_edge.store.workers.enrollment import EnrollTokens
+from airflow_edge.store.workers.metrics import WorkerMetrics
+from airflow_edge.store.workers.nonces import Nonces
+from airflow_edge.store.workers.orders import WorkerOrders
+from airflow_edge.store.workers.worker_logs import WorkerLogs
+from airflow_edge.store.workers.workers import Workers
+
+
+class Store:
+    """Each call of a part is one transaction and may be made from any thread; all times are aware, in UTC."""
+
+    def __init__(self, session_factory: SessionFactory) -> None:
+        """Set it up; nothing is connected to before it is used.
+
+        :param session_factory: makes a session of its own at each call, Airflow's `settings.NonScopedSession` for
+            example
+        """
+        transactions = Transactions(session_factory)
+        self.jobs = Jobs(transactions)
+        self.calls = ExecutionCalls(transactions)
+        self.workers = Workers(transactions)
+        self.enroll_tokens = EnrollTokens(transactions)
+        self.orders = WorkerOrders(transactions)
+        self.nonces = Nonces(transactions)
+        self.metrics = WorkerMetrics(transactions)
+        self.worker_logs = WorkerLogs(transactions)
+        self.logs = TaskLogs(transactions)
+        self.log_upkeep = LogUpkeep(transactions)
+        self.log_handovers = LogHandovers(transactions)
+        self.fleet = FleetViews(transactions)
