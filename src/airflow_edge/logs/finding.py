@@ -13,7 +13,6 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from airflow_edge.rules.lines import first_bytes
 from airflow_edge.rules.log_notices import missing, nothing_yet, origin
 from airflow_edge.rules.model import LogPart, Worker
-from airflow_edge.store.errors import LogUnreadableError
 
 if TYPE_CHECKING:
     from airflow_edge.store.store import Store
@@ -61,6 +60,8 @@ def open_store() -> Store:
 
 def read_part(store: Store, part: LogPart, offset: int = 0) -> Iterator[bytes]:
     """Give the bytes of a part from there on; those that cannot be read are replaced by a line that says so."""
+    from airflow_edge.store.errors import LogUnreadableError
+
     try:
         yield from first_bytes(store.logs.read(part.id, offset), part.size - offset)
     except LogUnreadableError as error:
