@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -16,16 +17,16 @@ from starlette.types import ASGIApp
 from airflow_edge import __version__
 from airflow_edge.gateway.config import GatewayConfig, read_config
 from airflow_edge.gateway.endpoints.enroll import enroll
-from airflow_edge.gateway.endpoints.execution import ExecutionGate
-from airflow_edge.gateway.endpoints.link import Door
-from airflow_edge.gateway.endpoints.poll import PollDoor
+from airflow_edge.gateway.endpoints.execution import ExecutionEndpoint
+from airflow_edge.gateway.endpoints.link import link_by_websocket
+from airflow_edge.gateway.endpoints.poll import link_by_polling, poll
 from airflow_edge.gateway.endpoints.shared_secret import AirflowSecret
 from airflow_edge.gateway.gateway import Gateway
-from airflow_edge.gateway.http.answers import RefusedError, json_response, problem_response
-from airflow_edge.gateway.http.endpoint import Endpoint, Refusal
+from airflow_edge.gateway.http import EXCEPTION_HANDLERS, ProblemError, Refusal, json_response, routes
 from airflow_edge.gateway.openapi import Health
+from airflow_edge.gateway.task_api import TaskApi
 from airflow_edge.protocol.problems import Code
-from airflow_edge.protocol.urls import ENROLL, EXECUTION, HEALTH, LINK
+from airflow_edge.protocol.urls import ENROLL, EXECUTION, HEALTH, LINK, POLL, poll_path
 from airflow_edge.store.transactions import SessionFactory
 
 OLD_PATHS: Final = ("/v1/worker", "/v1/jobs", "/v1/logs", "/v1/rpcapi")
@@ -34,27 +35,31 @@ OLD_PATHS: Final = ("/v1/worker", "/v1/jobs", "/v1/logs", "/v1/rpcapi")
 _EVERYTHING: Final = "/{rest:path}"
 
 
-def create_app(config: GatewayConfig | None = None, session_factory: SessionFactory | None = None) -> FastAPI:
+def create_app(
+    config: GatewayConfig | None = None,
+    session_factory: SessionFactory | None = None,
+    load_task_api: Callable[[], TaskApi] = TaskApi,
+) -> FastAPI:
     """Build the gateway; nothing is connected to before its lifespan begins.
 
     :param config: the settings; Airflow's configuration where they are not given
     :param session_factory: gives sessions on Airflow's database; Airflow's own where it is not given
+    :param load_task_api: makes the Execution API that tasks' calls are passed to
     """
     config = config or read_config()
-    return _working_app(Gateway(config, session_factory)) if config.api_enabled else _disabled_app()
+    if not config.api_enabled:
+        return _disabled_app()
+    return _working_app(Gateway(config, session_factory, load_task_api))
 
 
 def _working_app(gateway: Gateway) -> FastAPI:
     async def health(_: Request) -> Response:
         try:
-            gateway.check_ready()
-        except RefusedError as refusal:
-            obstacle = Health(status="not_ready", version=__version__, detail=refusal.problem.detail)
-            return json_response(obstacle, HTTPStatus.SERVICE_UNAVAILABLE)
+            gateway.check_ready(tasks=True)
+        except ProblemError as obstacle:
+            answer = Health(status="not_ready", version=__version__, detail=obstacle.problem.detail)
+            return json_response(answer, HTTPStatus.SERVICE_UNAVAILABLE)
         return json_response(Health(status="healthy", version=__version__))
-
-    async def enroll_worker(request: Request) -> Response:
-        return await enroll(gateway.centre, AirflowSecret(), request)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -76,12 +81,13 @@ def _working_app(gateway: Gateway) -> FastAPI:
     )
     unknown = Refusal(HTTPStatus.NOT_FOUND, Code.MALFORMED, "There is nothing at this address of the edge gateway.")
     app.router.routes += [
-        Route(HEALTH, Endpoint(health, ("GET", "HEAD"))),
-        Route(ENROLL, Endpoint(enroll_worker, ("POST",))),
-        Route(f"{EXECUTION}/{{path:path}}", ExecutionGate(lambda: gateway.centre, lambda: gateway.task_api)),
-        WebSocketRoute(LINK, Door(lambda: gateway.centre)),
+        *routes(HEALTH, health, "GET"),
+        *routes(ENROLL, partial(enroll, gateway, AirflowSecret()), "POST"),
+        Route(f"{EXECUTION}/{{path:path}}", ExecutionEndpoint(gateway)),
+        WebSocketRoute(LINK, partial(link_by_websocket, gateway)),
         Route(LINK, upgrade),
-        *PollDoor(lambda: gateway.centre).routes(),
+        *routes(POLL, partial(link_by_polling, gateway), "POST"),
+        *routes(poll_path("{link}"), partial(poll, gateway), "POST"),
         *(Route(path + rest, gone) for path in OLD_PATHS for rest in ("", _EVERYTHING)),
         *_everywhere(unknown),
     ]
@@ -102,18 +108,14 @@ def _disabled_app() -> FastAPI:
 
 
 def _bare_app(**options: Any) -> FastAPI:
-    app = FastAPI(
-        title="airflow-edge gateway", version=__version__, openapi_url=None, redirect_slashes=False, **options
+    return FastAPI(
+        title="airflow-edge gateway",
+        version=__version__,
+        openapi_url=None,
+        redirect_slashes=False,
+        exception_handlers=EXCEPTION_HANDLERS,
+        **options,
     )
-
-    async def failed(_: Request, error: Exception) -> Response:
-        refusal = RefusedError(
-            HTTPStatus.INTERNAL_SERVER_ERROR, Code.NOT_READY, "The gateway failed; the API server's log says more."
-        )
-        return problem_response(refusal.problem)
-
-    app.add_exception_handler(Exception, failed)
-    return app
 
 
 def _everywhere(application: ASGIApp) -> list[Route | WebSocketRoute]:

@@ -5,22 +5,40 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator
+import os
+import resource
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Final
+from uuid import UUID, uuid4
 
 from airflow import settings
-from sqlalchemy import Connection, inspect
+from sqlalchemy import inspect
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
 from airflow_edge.backoff import Backoff
-from airflow_edge.gateway.centre import Centre
+from airflow_edge.gateway.access.authentication import Authenticator
+from airflow_edge.gateway.access.directory import WorkerDirectory
 from airflow_edge.gateway.config import GatewayConfig
+from airflow_edge.gateway.database.batching import Gathered
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
 from airflow_edge.gateway.database.notify import Listener, dsn_of
-from airflow_edge.gateway.files import allow_many_files
-from airflow_edge.gateway.http.answers import not_ready
+from airflow_edge.gateway.http import not_ready
+from airflow_edge.gateway.links.polling import Polls
+from airflow_edge.gateway.links.reconcile import Admission, Entrant, admit
+from airflow_edge.gateway.links.registry import Links
+from airflow_edge.gateway.loops.background import Background
+from airflow_edge.gateway.loops.dispatcher import Dispatcher
+from airflow_edge.gateway.loops.handover import Handover
+from airflow_edge.gateway.loops.keeper import Keeper
+from airflow_edge.gateway.loops.log_keeper import LogKeeper
 from airflow_edge.gateway.task_api import TaskApi
+from airflow_edge.protocol.messages import WorkerLog
+from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import Base
 from airflow_edge.store.transactions import SessionFactory
@@ -30,42 +48,75 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 10.0
 """Seconds between two attempts to get ready."""
+NOTIFIED_POLL_INTERVAL = 5.0
+"""Seconds between two looks at the queue while the database notifies us: only to be safe."""
+MOST_LOG_CHECKS = 3
+"""Ends of logs that are checked at once: a long one keeps a thread busy for seconds, and others need threads, too."""
+WORKER_LOGS_AT_ONCE = 2
+"""How many of the database's threads the workers' own logs may take: the others are for jobs."""
+ENOUGH_FILES: Final = 16_384
+"""A limit above which nothing is said: more than twice the links that one process is made for."""
 
 
 class Gateway:
-    """What is behind the gateway's endpoints, as soon as it is ready."""
+    """What is behind the gateway's endpoints: its parts, and whether calls can be served yet."""
 
-    def __init__(self, config: GatewayConfig, session_factory: SessionFactory | None = None) -> None:
+    def __init__(
+        self,
+        config: GatewayConfig,
+        session_factory: SessionFactory | None = None,
+        load_task_api: Callable[[], TaskApi] = TaskApi,
+    ) -> None:
         """Connect to nothing yet.
 
         :param session_factory: gives sessions on Airflow's database; Airflow's own where it is not given
+        :param load_task_api: makes the Execution API that tasks' calls are passed to
         """
-        self._config = config
-        self._session_factory = session_factory
-        self._centre: Centre | None = None
+        self.config = config
+        self._session_factory = session_factory or _airflow_session
+        self.store = Store(self._session_factory)
+        self.calls = StoreCalls()
+        self.links = Links()
+        self.polls = Polls()
+        self.directory = WorkerDirectory(self.store.workers, self.calls)
+        self.authenticator = Authenticator(self.directory, self.store.nonces, self.calls)
+        self.admissions = Gathered(self._admit)
+        self.dispatcher = Dispatcher(
+            self.store.jobs,
+            self.calls,
+            self.links,
+            offer_timeout=config.offer_timeout,
+            poll_interval=self._poll_interval,
+        )
+        self.log_checks = asyncio.Semaphore(MOST_LOG_CHECKS)
+        self._worker_log_turns = asyncio.Semaphore(WORKER_LOGS_AT_ONCE)
+        self._listener: Listener | None = None
+        self._keeper = Keeper(
+            self.store, self.calls, self.links, self.directory, self.authenticator.seen, self.requeued, config
+        )
+        self._log_keeper = LogKeeper(self.store.log_upkeep, config)
+        self._handover = Handover(self.store)
+        self._background = Background()
+        self._load_task_api = load_task_api
         self._task_api: TaskApi | None = None
+        self._links_served = False
         self._obstacle = "The gateway is starting; try again."
 
-    def check_ready(self) -> None:
-        """Raise `RefusedError` unless calls can be served."""
-        if self._centre is None or self._task_api is None:
-            raise not_ready(self._obstacle)
+    @cached_property
+    def id(self) -> str:
+        """Its name among all gateways; made by the process that serves, not by one that forks it off."""
+        return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
-    @property
-    def centre(self) -> Centre:
-        """The centre.
-
-        :raises RefusedError: it is not ready.
-        """
-        if self._centre is None:
+    def check_ready(self, *, tasks: bool = False) -> None:
+        """Raise `ProblemError` unless workers can enrol and link; with `tasks`, unless their tasks can call, too."""
+        if not self._links_served or (tasks and self._task_api is None):
             raise not_ready(self._obstacle)
-        return self._centre
 
     @property
     def task_api(self) -> TaskApi:
         """Airflow's Execution API.
 
-        :raises RefusedError: it is not ready.
+        :raises ProblemError: it is not ready, or workers cannot link yet.
         """
         if self._task_api is None:
             raise not_ready(self._obstacle)
@@ -77,27 +128,25 @@ class Gateway:
 
         Nothing that goes wrong here reaches the API server.
         """
-        allow_many_files()
-        calls = StoreCalls()
+        _allow_many_files()
         async with AsyncExitStack() as stack:
             task_api = await self._start_task_api(stack)
             # What is loaded by now stays. Each search through all of it for garbage would stop every link for a second.
             gc.freeze()
-            getting_ready = asyncio.create_task(self._get_ready(task_api, calls)) if task_api else None
+            getting_ready = asyncio.create_task(self._get_ready(task_api)) if task_api else None
             try:
                 yield
             finally:
                 if getting_ready is not None:
                     getting_ready.cancel()
                     await asyncio.gather(getting_ready, return_exceptions=True)
-                if self._centre is not None:
-                    await self._centre.stop()
-                self._centre = self._task_api = None
-                await asyncio.to_thread(calls.close)
+                if self._links_served:
+                    await self._stop()
+                await asyncio.to_thread(self.calls.close)
 
     async def _start_task_api(self, stack: AsyncExitStack) -> TaskApi | None:
         try:
-            task_api = TaskApi()
+            task_api = self._load_task_api()
             await stack.enter_async_context(task_api.running())
         # Whatever it is, Airflow's own API server has to start all the same.
         except Exception as error:
@@ -106,18 +155,17 @@ class Gateway:
             return None
         return task_api
 
-    async def _get_ready(self, task_api: TaskApi, calls: StoreCalls) -> None:
-        factory = self._session_factory or _airflow_session
+    async def _get_ready(self, task_api: TaskApi) -> None:
         pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
-                if self._centre is None and (url := await self._look_at(calls, factory)):
-                    self._begin(calls, factory, url)
-                if self._centre is not None:
+                if not self._links_served and (url := await self._look_at_database()):
+                    self._start(url)
+                if self._links_served:
                     # Workers come back meanwhile; the calls of their tasks wait for this.
                     await task_api.warm_up()
                     self._task_api = task_api
-                    log.info("The edge gateway is ready (%s)", self._centre.id)
+                    log.info("The edge gateway is ready (%s)", self.id)
                     return
             # The reasons are many, and none must end the attempts.
             except Exception as error:
@@ -125,10 +173,10 @@ class Gateway:
                 log.exception("The edge gateway is not ready; it tries again")
             await asyncio.sleep(pauses.next())
 
-    async def _look_at(self, calls: StoreCalls, factory: SessionFactory) -> URL | None:
+    async def _look_at_database(self) -> URL | None:
         """Give the database's address if it has the tables; say what to do if not."""
         try:
-            url, missing = await calls.run(_examine, factory)
+            url, missing = await self.calls.run(_examine, self._session_factory)
         except StoreUnavailableError:
             self._obstacle = "The centre's database does not answer; try again."
             return None
@@ -138,11 +186,61 @@ class Gateway:
             return None
         return url
 
-    def _begin(self, calls: StoreCalls, factory: SessionFactory, url: URL) -> None:
-        dsn = dsn_of(url)
-        self._centre = Centre(self._config, Store(factory), calls, Listener(dsn) if dsn else None)
-        self._centre.start()
+    def _start(self, url: URL) -> None:
+        """Start the loops, and serve links."""
+        self._background.start("dispatcher", self.dispatcher.run)
+        self._background.start("watch over links and tasks", self._keeper.watch)
+        self._background.start("orders to workers", self._keeper.pass_orders)
+        self._background.start("watch over offers", self._keeper.expire)
+        self._background.start("watch over presence", self._keeper.beat)
+        self._background.start("purge", self._keeper.purge)
+        self._background.start("retention of measurements", self._keeper.purge_metrics)
+        self._background.start("care of logs", self._log_keeper.tidy)
+        self._background.start("retention of logs", self._log_keeper.expire)
+        self._background.start("handing over of logs", self._handover.run)
+        if dsn := dsn_of(url):
+            self._listener = listener = Listener(dsn)
+            self._background.start("listener", lambda: listener.run(self.dispatcher.wake))
+        self._links_served = True
         self._obstacle = "The gateway is loading Airflow's Execution API; try again."
+
+    async def _stop(self) -> None:
+        """Stop the loops and let go of the links."""
+        self._links_served, self._task_api = False, None
+        await self._background.stop()
+        await self._log_keeper.stop()
+        await self._handover.stop()
+        for link in self.links:
+            link.close(CloseCode.SHUTTING_DOWN, "the API server is shutting down")
+        await self.polls.stop()
+
+    def requeued(self) -> None:
+        """Say, here and at all other gateways, that a job is back in the queue."""
+        self.dispatcher.wake()
+        if self._listener is not None:
+            self._listener.tell()
+
+    async def keep_worker_log(self, worker_id: UUID, batch: WorkerLog) -> None:
+        """Store a batch of a worker's own log.
+
+        :raises StoreUnavailableError: the database failed.
+        """
+        async with self._worker_log_turns:
+            await self.calls.run(
+                self.store.worker_logs.append,
+                worker_id,
+                batch,
+                quota=self.config.worker_log_quota,
+                now=datetime.now(UTC),
+            )
+
+    async def _admit(self, entrants: Sequence[Entrant]) -> list[Admission]:
+        return await self.calls.run(admit, self.store, entrants, now=datetime.now(UTC))
+
+    def _poll_interval(self) -> float:
+        if self._listener is not None and self._listener.connected:
+            return NOTIFIED_POLL_INTERVAL
+        return self.config.dispatch_poll_interval
 
 
 def _airflow_session() -> Session:
@@ -154,6 +252,27 @@ def _airflow_session() -> Session:
 
 def _examine(factory: SessionFactory) -> tuple[URL, list[str]]:
     with factory() as session:
-        connection: Connection = session.connection()
+        connection = session.connection()
         there = inspect(connection).get_table_names()
         return connection.engine.url, sorted(Base.metadata.tables.keys() - set(there))
+
+
+def _allow_many_files() -> None:
+    """Raise the soft limit of open files, which is for programs that use `select`, to the hard one.
+
+    Each linked worker takes one file; where there are few, say so.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    if soft not in {hard, unlimited}:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError) as error:
+            log.warning("The limit of open files stays at %d: %s", soft, error)
+            hard = soft
+    if hard != unlimited and hard < ENOUGH_FILES:
+        log.warning(
+            "This API server process may open %d files, and each edge worker that is linked to it takes one. For more, "
+            "raise the limit where it is started: LimitNOFILE= (systemd), --ulimit nofile= (containers), ulimit -Hn",
+            hard,
+        )

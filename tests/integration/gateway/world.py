@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -18,20 +18,12 @@ from airflow.api_fastapi.app import lifespan
 from fastapi import FastAPI
 from sqlalchemy import Engine, func, insert, select, update
 from sqlalchemy.orm import Session, sessionmaker
-from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Mount
 
 from airflow_edge.gateway.app import create_app
-from airflow_edge.gateway.centre import Centre as EdgeCentre
 from airflow_edge.gateway.config import GatewayConfig
-from airflow_edge.gateway.database.calls import StoreCalls
-from airflow_edge.gateway.database.notify import Listener, dsn_of
-from airflow_edge.gateway.endpoints.enroll import enroll
-from airflow_edge.gateway.endpoints.link import Door
-from airflow_edge.gateway.endpoints.poll import PollDoor
-from airflow_edge.gateway.endpoints.shared_secret import AirflowSecret
-from airflow_edge.gateway.http.endpoint import Endpoint
-from airflow_edge.protocol.urls import ENROLL, HEALTH, LINK, PREFIX
+from airflow_edge.gateway.task_api import TaskApi
+from airflow_edge.protocol.urls import HEALTH, PREFIX
 from airflow_edge.rules.model import EnrollToken, NewJob
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.store import Store
@@ -84,33 +76,22 @@ def mounted(*, session_factory: SessionFactory | None = None, **settings: Any) -
     return app
 
 
-def links_only(sessions: SessionFactory, **settings: Any) -> FastAPI:
-    """A gateway where workers enrol, link, and do nothing else: it is up in no time."""
-    centre: EdgeCentre | None = None
+class NoTaskApi(TaskApi):
+    """In place of Airflow's Execution API where no task calls: it is loaded in no time."""
+
+    def __init__(self) -> None: ...
 
     @asynccontextmanager
-    async def running(_: FastAPI):
-        nonlocal centre
-        calls = StoreCalls()
-        with sessions() as session:
-            dsn = dsn_of(session.get_bind().engine.url)
-        centre = EdgeCentre(config(**settings), Store(sessions), calls, Listener(dsn) if dsn else None)
-        centre.start()
+    async def running(self) -> AsyncIterator[None]:
         yield
-        await centre.stop()
-        calls.close()
 
-    def get() -> EdgeCentre:
-        assert centre is not None
-        return centre
+    async def warm_up(self) -> None: ...
 
-    app = FastAPI(lifespan=running)
-    app.router.routes += [
-        WebSocketRoute(PREFIX + LINK, Door(get)),
-        *PollDoor(get).routes(PREFIX),
-        Route(PREFIX + HEALTH, PlainTextResponse("up")),
-        Route(PREFIX + ENROLL, Endpoint(lambda request: enroll(get(), AirflowSecret(), request), ("POST",))),
-    ]
+
+def links_only(sessions: SessionFactory, **settings: Any) -> FastAPI:
+    """A gateway where workers enrol, link, and do nothing else: it is up in no time."""
+    app = FastAPI(lifespan=lifespan)
+    app.mount(PREFIX, create_app(config(**settings), sessions, NoTaskApi))
     return app
 
 

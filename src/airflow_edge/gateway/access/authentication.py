@@ -16,7 +16,7 @@ from airflow_edge.gateway.access.directory import WorkerDirectory
 from airflow_edge.gateway.access.seen_tokens import SeenTokens
 from airflow_edge.gateway.database.batching import Gathered
 from airflow_edge.gateway.database.calls import StoreCalls
-from airflow_edge.gateway.http.answers import RefusedError
+from airflow_edge.gateway.http import ProblemError
 from airflow_edge.protocol.errors import ClockSkewError, TokenError
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.tokens import ENROLMENT, LIFETIME, MAX_SKEW, Claims, ParsedToken, check_claims, parse
@@ -51,14 +51,14 @@ class Authenticator:
 
         :param paths: forms of the request's path below the gateway; the token has to name one of them
         :param everywhere: no other gateway process may have accepted the token either
-        :raises RefusedError: the request is not one of a worker that may call, with the reason as its answer.
+        :raises ProblemError: the request is not one of a worker that may call, with the reason as its answer.
         :raises StoreUnavailableError: the database failed.
         """
         parsed = _parse(bearer(headers))
         worker = await self._find(parsed.claims.sub)
         verify(parsed, worker.public_key)
         if worker.revoked_at is not None:
-            raise RefusedError(
+            raise ProblemError(
                 HTTPStatus.FORBIDDEN,
                 Code.REVOKED,
                 f"Worker '{worker.name}' was revoked at the centre. To use this machine again, enrol it anew: "
@@ -71,12 +71,12 @@ class Authenticator:
     async def newcomer(self, headers: Headers, public_key: bytes, *, method: str, path: str) -> None:
         """Check that whoever sent this request holds the private half of this key.
 
-        :raises RefusedError: they have not shown it.
+        :raises ProblemError: they have not shown it.
         :raises StoreUnavailableError: the database failed.
         """
         parsed = _parse(bearer(headers))
         if parsed.claims.sub != ENROLMENT:
-            raise RefusedError(UNAUTHORIZED, Code.BAD_TOKEN, "The token is not one for enrolling.")
+            raise ProblemError(UNAUTHORIZED, Code.BAD_TOKEN, "The token is not one for enrolling.")
         verify(parsed, public_key)
         # A stranger could fill the database with marks otherwise; and the same enrolment twice makes the same worker.
         await self._check_fresh(UUID(int=0), parsed.claims, method=method, path=path, everywhere=False)
@@ -87,7 +87,7 @@ class Authenticator:
         except ValueError:
             worker = None
         if worker is None:
-            raise RefusedError(
+            raise ProblemError(
                 UNAUTHORIZED,
                 Code.UNKNOWN_WORKER,
                 "No such worker is enrolled at this centre. Enrol this machine: airflow-edge enroll URL TOKEN",
@@ -99,15 +99,15 @@ class Authenticator:
         try:
             check_claims(claims, now=now, method=method, path=path)
         except ClockSkewError as error:
-            raise RefusedError(UNAUTHORIZED, Code.CLOCK_SKEW, _sentence(error), centre_time=now) from error
+            raise ProblemError(UNAUTHORIZED, Code.CLOCK_SKEW, _sentence(error), centre_time=now) from error
         except TokenError as error:
-            raise RefusedError(UNAUTHORIZED, Code.BAD_TOKEN, _sentence(error)) from error
+            raise ProblemError(UNAUTHORIZED, Code.BAD_TOKEN, _sentence(error)) from error
         expires_at = float(min(claims.exp, claims.iat + LIFETIME) + MAX_SKEW)
         fresh = self.seen.first_time(worker_id, claims.jti, expires_at=expires_at, now=now)
         if fresh and everywhere:
             fresh = await self.first_time_anywhere(str(worker_id), claims.jti, expires_at=expires_at)
         if not fresh:
-            raise RefusedError(UNAUTHORIZED, Code.REPLAYED, "The token was used before; every request needs a new one.")
+            raise ProblemError(UNAUTHORIZED, Code.REPLAYED, "The token was used before; every request needs a new one.")
 
     async def first_time_anywhere(self, subject: str, jti: str, *, expires_at: float) -> bool:
         """Note the id of a token for all gateway processes; False if one of them has accepted it before.
@@ -123,11 +123,11 @@ class Authenticator:
 def bearer(headers: Headers) -> str:
     """Give the token of the Authorization header.
 
-    :raises RefusedError: there is none.
+    :raises ProblemError: there is none.
     """
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise RefusedError(
+        raise ProblemError(
             UNAUTHORIZED,
             Code.BAD_TOKEN,
             "This is the gateway for edge workers: every request needs 'Authorization: Bearer' with a worker's token.",
@@ -139,12 +139,12 @@ def verify(parsed: ParsedToken, public_key: bytes) -> None:
     """Check a token's signature.
 
     :param public_key: 32 bytes, Ed25519
-    :raises RefusedError: another key made it.
+    :raises ProblemError: another key made it.
     """
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(parsed.signature, parsed.signed)
     except (InvalidSignature, ValueError) as error:
-        raise RefusedError(
+        raise ProblemError(
             UNAUTHORIZED, Code.BAD_TOKEN, "The token is not signed with the key that was enrolled."
         ) from error
 
@@ -153,7 +153,7 @@ def _parse(token: str) -> ParsedToken:
     try:
         return parse(token)
     except TokenError as error:
-        raise RefusedError(UNAUTHORIZED, Code.BAD_TOKEN, _sentence(error)) from error
+        raise ProblemError(UNAUTHORIZED, Code.BAD_TOKEN, _sentence(error)) from error
 
 
 def _sentence(error: Exception) -> str:

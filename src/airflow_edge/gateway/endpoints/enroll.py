@@ -13,9 +13,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from airflow_edge.gateway.centre import Centre
-from airflow_edge.gateway.http.answers import RefusedError, json_response
-from airflow_edge.gateway.http.body import read_body
+from airflow_edge.gateway.gateway import Gateway
+from airflow_edge.gateway.http import ProblemError, json_response, read_body
 from airflow_edge.protocol.problems import Code, EnrollReply, EnrollRequest
 from airflow_edge.protocol.urls import ENROLL
 from airflow_edge.store.workers.enrollment import Enrollment
@@ -36,49 +35,50 @@ class SharedSecret(Protocol):
     async def check(self, token: str) -> None:
         """Check the token.
 
-        :raises RefusedError: it does not prove that its maker knows the secret, now.
+        :raises ProblemError: it does not prove that its maker knows the secret, now.
         """
 
     def default_queues(self) -> tuple[str, ...]:
         """Give the queues of a worker that names none."""
 
 
-async def enroll(centre: Centre, secret: SharedSecret, request: Request) -> Response:
+async def enroll(gateway: Gateway, secret: SharedSecret, request: Request) -> Response:
     """Register the worker that the request describes.
 
-    :raises RefusedError: it may not become one, with the reason as its answer.
+    :raises ProblemError: it may not become one, with the reason as its answer.
     :raises StoreUnavailableError: the database failed.
     """
+    gateway.check_ready()
     wish = _read(await read_body(request, MAX_BODY_BYTES))
     key = bytes.fromhex(wish.public_key)
-    await centre.authenticator.newcomer(request.headers, key, method="POST", path=ENROLL)
+    await gateway.authenticator.newcomer(request.headers, key, method="POST", path=ENROLL)
     if (wish.token is None) == (wish.shared_secret_token is None):
-        raise RefusedError(
+        raise ProblemError(
             HTTPStatus.BAD_REQUEST, Code.MALFORMED, "Give either an enrolment token or proof of the shared secret."
         )
     if wish.token is not None:
-        enrollment = await _with_token(centre, wish.token, wish.name, key)
+        enrollment = await _with_token(gateway, wish.token, wish.name, key)
     else:
-        enrollment = await _with_secret(centre, secret, wish, key)
+        enrollment = await _with_secret(gateway, secret, wish, key)
     worker = enrollment.worker
     if worker is None:
         code = Code(enrollment.code)
-        raise RefusedError(_STATUSES.get(code, HTTPStatus.FORBIDDEN), code, f"{enrollment.detail}.")
-    centre.directory.forget(worker.id)
+        raise ProblemError(_STATUSES.get(code, HTTPStatus.FORBIDDEN), code, f"{enrollment.detail}.")
+    gateway.directory.forget(worker.id)
     log.info("Worker '%s' is enrolled for the queues %s", worker.name, ", ".join(worker.queues))
     return json_response(
         EnrollReply(worker_id=str(worker.id), name=worker.name, queues=worker.queues, team_name=worker.team_name)
     )
 
 
-async def _with_token(centre: Centre, token: str, name: str, key: bytes) -> Enrollment:
+async def _with_token(gateway: Gateway, token: str, name: str, key: bytes) -> Enrollment:
     digest = hashlib.sha256(token.encode()).hexdigest()
-    return await centre.calls.run(centre.store.enroll_tokens.enroll, digest, name, key, now=datetime.now(UTC))
+    return await gateway.calls.run(gateway.store.enroll_tokens.enroll, digest, name, key, now=datetime.now(UTC))
 
 
-async def _with_secret(centre: Centre, secret: SharedSecret, wish: EnrollRequest, key: bytes) -> Enrollment:
-    if not centre.config.allow_shared_secret_enrollment:
-        raise RefusedError(
+async def _with_secret(gateway: Gateway, secret: SharedSecret, wish: EnrollRequest, key: bytes) -> Enrollment:
+    if not gateway.config.allow_shared_secret_enrollment:
+        raise ProblemError(
             HTTPStatus.FORBIDDEN,
             Code.ENROLLMENT_REFUSED,
             "This centre does not let workers enrol with the shared secret. Use a token (at the centre: airflow edge "
@@ -88,11 +88,11 @@ async def _with_secret(centre: Centre, secret: SharedSecret, wish: EnrollRequest
     await secret.check(token)
     # The signature can be written in more than one way, what it covers cannot.
     covered = hashlib.sha256(token.rpartition(".")[0].encode()).hexdigest()
-    if not await centre.authenticator.first_time_anywhere("shared secret", covered, expires_at=time.time() + 300):
-        raise RefusedError(HTTPStatus.UNAUTHORIZED, Code.REPLAYED, "The proof of the shared secret was used before.")
+    if not await gateway.authenticator.first_time_anywhere("shared secret", covered, expires_at=time.time() + 300):
+        raise ProblemError(HTTPStatus.UNAUTHORIZED, Code.REPLAYED, "The proof of the shared secret was used before.")
     queues = wish.queues or secret.default_queues()
-    return await centre.calls.run(
-        centre.store.enroll_tokens.enroll_trusted, wish.name, key, queues, now=datetime.now(UTC)
+    return await gateway.calls.run(
+        gateway.store.enroll_tokens.enroll_trusted, wish.name, key, queues, now=datetime.now(UTC)
     )
 
 
@@ -100,6 +100,6 @@ def _read(body: bytes) -> EnrollRequest:
     try:
         return msgspec.json.decode(body, type=EnrollRequest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RefusedError(
+        raise ProblemError(
             HTTPStatus.BAD_REQUEST, Code.MALFORMED, f"The request is not one for enrolling: {error}."
         ) from error

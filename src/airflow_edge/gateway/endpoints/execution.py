@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
@@ -16,11 +15,10 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from airflow_edge.gateway.centre import Centre
-from airflow_edge.gateway.database.calls import StoreUnavailableError
 from airflow_edge.gateway.endpoints.repeats import ask_once, set_state, set_value
 from airflow_edge.gateway.endpoints.routes import Repeat, repeat_of
-from airflow_edge.gateway.http.answers import RefusedError, not_ready, problem_response
+from airflow_edge.gateway.gateway import Gateway
+from airflow_edge.gateway.http import ProblemError
 from airflow_edge.gateway.task_api import TaskApi, request_scope
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import Assignment, JobId
@@ -54,44 +52,28 @@ class _JobName(msgspec.Struct):
     assignment: Assignment
 
 
-class ExecutionGate:
+class ExecutionEndpoint:
     """The ASGI application behind `/v1/execution/…`."""
 
-    def __init__(self, centre: Callable[[], Centre], task_api: Callable[[], TaskApi]) -> None:
-        """Set it up.
-
-        :param centre: gives what is behind the gateway, or raises `RefusedError` while it is not ready
-        :param task_api: likewise for Airflow's Execution API
-        """
-        self._centre = centre
-        self._task_api = task_api
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one call."""
-        try:
-            centre, task_api = self._centre(), self._task_api()
-            headers = Headers(scope=scope)
-            path, sent_path = _paths(scope)
-            worker = await centre.authenticator.worker(
-                headers, method=scope["method"], paths=(EXECUTION + sent_path, EXECUTION + path)
-            )
-            job = await _confirm(centre, worker, headers)
-            _check_path(job, scope["method"], path)
-            _check_length(headers)
-            await self._serve(centre, task_api, job, scope, receive, send)
-        except ClientDisconnect:
-            # Nobody is there to be told.
-            return
-        except RefusedError as refusal:
-            await problem_response(refusal.problem)(scope, receive, send)
-        except StoreUnavailableError:
-            unavailable = not_ready("The centre's database does not answer; try again.")
-            await problem_response(unavailable.problem)(scope, receive, send)
+        """Serve one call.
 
-    async def _serve(
-        self, centre: Centre, task_api: TaskApi, job: AssignedJob, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        path, _ = _paths(scope)
+        :raises ProblemError: the worker may not make it, or not now.
+        :raises StoreUnavailableError: the database failed.
+        :raises ClientDisconnect: the worker has gone away.
+        """
+        gateway, task_api = self._gateway, self._gateway.task_api
+        headers = Headers(scope=scope)
+        path, sent_path = _paths(scope)
+        worker = await gateway.authenticator.worker(
+            headers, method=scope["method"], paths=(EXECUTION + sent_path, EXECUTION + path)
+        )
+        job = await _confirm(gateway, worker, headers)
+        _check_path(job, scope["method"], path)
+        _check_length(headers)
         passed = [(name, value) for name, value in scope["headers"] if name in PASSED_IN]
         passed.append((b"authorization", b"Bearer " + task_api.token(job.workload_id).encode()))
         inner = request_scope(scope["method"], path, scope["query_string"], passed)
@@ -100,9 +82,9 @@ class ExecutionGate:
             case Repeat.SET:
                 await set_value(ask, inner, await _whole(receive), send)
             case Repeat.STATE:
-                await set_state(centre, job, ask, inner, await _whole(receive), send)
+                await set_state(gateway, job, ask, inner, await _whole(receive), send)
             case Repeat.REMEMBERED:
-                await ask_once(centre, job, ask, inner, await _whole(receive), send)
+                await ask_once(gateway, job, ask, inner, await _whole(receive), send)
             case _:
                 await ask(inner, _bounded(receive), send)
 
@@ -127,20 +109,20 @@ async def _call(task_api: TaskApi, scope: Scope, receive: Receive, send: Send) -
         log.exception("A call of the Execution API failed: %s %s", scope["method"], scope["path"])
 
 
-async def _confirm(centre: Centre, worker: Worker, headers: Headers) -> AssignedJob:
+async def _confirm(gateway: Gateway, worker: Worker, headers: Headers) -> AssignedJob:
     """Give the job that the call is made for.
 
-    :raises RefusedError: it is not named, or not this worker's under this assignment.
+    :raises ProblemError: it is not named, or not this worker's under this assignment.
     """
     name = _job_name(headers)
-    job = await centre.calls.run(
-        centre.store.jobs.confirm, worker.id, UUID(name.job_id), name.assignment, now=datetime.now(UTC)
+    job = await gateway.calls.run(
+        gateway.store.jobs.confirm, worker.id, UUID(name.job_id), name.assignment, now=datetime.now(UTC)
     )
     if job is None:
         reason = "the job was given to another worker, or has ended at the centre"
-        if link := centre.links.get(worker.id):
+        if link := gateway.links.get(worker.id):
             link.void_job(AssignmentKey(name.job_id, name.assignment), reason)
-        raise RefusedError(
+        raise ProblemError(
             HTTPStatus.CONFLICT,
             Code.NOT_YOURS,
             f"Worker '{worker.name}' does not hold job {name.job_id} under assignment {name.assignment}: {reason}.",
@@ -153,7 +135,7 @@ def _job_name(headers: Headers) -> _JobName:
     try:
         return msgspec.convert({"job_id": job_id, "assignment": assignment}, _JobName, strict=False)
     except msgspec.ValidationError as error:
-        raise RefusedError(
+        raise ProblemError(
             HTTPStatus.BAD_REQUEST,
             Code.MALFORMED,
             f"The header {JOB_HEADER} has to name the job that the call is made for: <job id>:<assignment>.",
@@ -176,7 +158,7 @@ def _check_path(job: AssignedJob, method: str, path: str) -> None:
             # Not about one task: counts and states that tasks may ask for.
             allowed = job.kind == "task" and method == "GET"
         if not allowed:
-            raise RefusedError(
+            raise ProblemError(
                 HTTPStatus.FORBIDDEN,
                 Code.NOT_YOURS,
                 f"Job {job.id} may not call {path}: it concerns another task.",
@@ -205,7 +187,7 @@ def _bounded(receive: Receive) -> Receive:
 async def _whole(receive: Receive) -> bytes:
     """Give the body of a request.
 
-    :raises RefusedError: it is too long.
+    :raises ProblemError: it is too long.
     :raises ClientDisconnect: the worker has gone away in the middle of it.
     """
     parts: list[bytes] = []
@@ -222,8 +204,8 @@ async def _whole(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-def _too_long() -> RefusedError:
-    return RefusedError(
+def _too_long() -> ProblemError:
+    return ProblemError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         Code.MALFORMED,
         f"The request is longer than {MAX_BODY_BYTES // 2**20} MiB; keep large values in a store of their own, for "

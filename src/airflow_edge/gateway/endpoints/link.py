@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from airflow_edge import __version__
-from airflow_edge.gateway.centre import Centre
 from airflow_edge.gateway.database.calls import StoreUnavailableError
-from airflow_edge.gateway.http.answers import RefusedError, not_ready, problem_response
+from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.links.connection import Connection, ConnectionClosedError
 from airflow_edge.gateway.links.link import Link
 from airflow_edge.gateway.links.orders import OrderLane
@@ -48,37 +45,22 @@ class TurnedAwayError(Exception):
         self.code = code
 
 
-class Door:
-    """The ASGI application behind `/v1/link`."""
+async def link_by_websocket(gateway: Gateway, websocket: WebSocket) -> None:
+    """Serve one connection to its end.
 
-    def __init__(self, centre: Callable[[], Centre]) -> None:
-        """Set it up.
-
-        :param centre: gives what is behind the gateway, or raises `RefusedError` while it is not ready
-        """
-        self._centre = centre
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection to its end."""
-        websocket = WebSocket(scope, receive, send)
-        try:
-            centre = self._centre()
-            worker = await centre.authenticator.worker(websocket.headers, method="GET", paths=(LINK,), everywhere=True)
-        except RefusedError as refusal:
-            await websocket.send_denial_response(problem_response(refusal.problem))
-            return
-        except StoreUnavailableError:
-            unavailable = not_ready("The centre's database does not answer; try again.")
-            await websocket.send_denial_response(problem_response(unavailable.problem))
-            return
-        await websocket.accept()
-        await serve(centre, worker, WebSocketConnection(websocket))
+    :raises ProblemError: it is not let in.
+    :raises StoreUnavailableError: the database failed before that.
+    """
+    gateway.check_ready()
+    worker = await gateway.authenticator.worker(websocket.headers, method="GET", paths=(LINK,), everywhere=True)
+    await websocket.accept()
+    await serve(gateway, worker, WebSocketConnection(websocket))
 
 
-async def serve(centre: Centre, worker: Worker, connection: Connection) -> None:
+async def serve(gateway: Gateway, worker: Worker, connection: Connection) -> None:
     """Serve a worker's connection to its end, beginning with the `Hello`."""
     try:
-        await _serve(centre, worker, connection)
+        await _serve(gateway, worker, connection)
     except TurnedAwayError as reason:
         await connection.send(encode(CentreFrame(0, 0, Rejected(code=reason.code, message=str(reason)))))
         await connection.close(CloseCode.PROTOCOL_ERROR, str(reason))
@@ -92,7 +74,7 @@ async def serve(centre: Centre, worker: Worker, connection: Connection) -> None:
         log.info("Worker '%s' closed its connection before it was linked", worker.name)
 
 
-async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None:
+async def _serve(gateway: Gateway, worker: Worker, connection: Connection) -> None:
     clock = asyncio.get_running_loop().time
     frame = await connection.receive(HELLO_PATIENCE)
     hello = frame.body
@@ -100,21 +82,21 @@ async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None
         raise RemoteProtocolError("the first message has to be a Hello")
     worker = replace(worker, asked_queues=hello.queues)
     protocol = _check(worker, hello)
-    verdict = judge(hello.agent_version, hello.airflow_version, centre.config.versions)
-    async with centre.links.entering(worker.id):
-        parked = centre.links.take_over(worker.id, hello.session_id, code=CloseCode.REPLACED, now=clock())
+    verdict = judge(hello.agent_version, hello.airflow_version, gateway.config.versions)
+    async with gateway.links.entering(worker.id):
+        parked = gateway.links.take_over(worker.id, hello.session_id, code=CloseCode.REPLACED, now=clock())
         link_id = uuid4()
-        admission = await centre.admissions.ask(
+        admission = await gateway.admissions.ask(
             Entrant(
                 worker_id=worker.id,
                 jobs=hello.jobs,
-                facts=_facts(link_id, centre.id, connection.transport, hello, verdict),
+                facts=_facts(link_id, gateway.id, connection.transport, hello, verdict),
                 previous=_previous(parked),
             )
         )
         session, again = _go_on(hello, parked if admission.resumed else None)
-        link = _make_link(centre, link_id, worker, hello, session, protocol, verdict)
-        _count(link, admission, lease=centre.config.offer_timeout, now=clock())
+        link = _make_link(gateway, link_id, worker, hello, session, protocol, verdict)
+        _count(link, admission, lease=gateway.config.offer_timeout, now=clock())
         welcome = Welcome(
             protocol=protocol,
             resumed=admission.resumed,
@@ -122,14 +104,14 @@ async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None
             session_id=session.session_id,
             name=worker.name,
             queues=worker.served_queues,
-            heartbeat_interval=centre.config.heartbeat_interval,
+            heartbeat_interval=gateway.config.heartbeat_interval,
             centre_version=__version__,
             log_dictionaries=logdata.DICTIONARIES,
             version_refused=verdict.refused,
             version_warning=verdict.warning,
         )
         await connection.send(encode(session.send(welcome)))
-        centre.links.add(link)
+        gateway.links.add(link)
     log.info(
         "Worker '%s' is linked (%s): %d slots, queues %s, %d jobs there; %d given back to the queue, %d lost",
         worker.name,
@@ -148,20 +130,20 @@ async def _serve(centre: Centre, worker: Worker, connection: Connection) -> None
     for key in admission.void:
         link.void_job(key, "the centre does not know this job here: it was given to another worker, or has ended")
     if admission.requeued:
-        centre.requeued()
+        gateway.requeued()
     else:
-        centre.dispatcher.wake()
+        gateway.dispatcher.wake()
     try:
         end = await link.run(connection)
     finally:
-        centre.links.remove(link, now=clock())
+        gateway.links.remove(link, now=clock())
     log.info("The link of worker '%s' has ended (%d): %s", worker.name, end.code, end.reason)
     if link.said_goodbye:
-        await centre.calls.run(centre.store.workers.unlink, worker.id, link.id, link.state, now=datetime.now(UTC))
+        await gateway.calls.run(gateway.store.workers.unlink, worker.id, link.id, link.state, now=datetime.now(UTC))
     elif end.code == CloseCode.SILENT:
         # While the link stood it counted as seen; the truth is older. A link that it has elsewhere puts it right.
-        heard = datetime.now(UTC) - centre.config.patience.silence
-        await centre.calls.run(centre.store.workers.seen, {worker.id: WorkerState.UNKNOWN}, {}, now=heard)
+        heard = datetime.now(UTC) - gateway.config.patience.silence
+        await gateway.calls.run(gateway.store.workers.seen, {worker.id: WorkerState.UNKNOWN}, {}, now=heard)
 
 
 def _check(worker: Worker, hello: Hello) -> int:
@@ -214,7 +196,7 @@ def _go_on(hello: Hello, parked: Parked | None) -> tuple[Session[CentreFrame, Si
 
 
 def _make_link(
-    centre: Centre,
+    gateway: Gateway,
     link_id: UUID,
     worker: Worker,
     hello: Hello,
@@ -222,10 +204,10 @@ def _make_link(
     protocol: int,
     verdict: Verdict,
 ) -> Link:
-    run, store = centre.calls.run, centre.store
+    run, store = gateway.calls.run, gateway.store
 
     async def finish(end: LogEnd) -> LogProgress | None:
-        async with centre.log_checks:
+        async with gateway.log_checks:
             return await run(store.logs.finish, worker.id, end, now=datetime.now(UTC))
 
     lane = LogLane(lambda chunk: run(store.logs.append, worker.id, chunk, now=datetime.now(UTC)), finish)
@@ -248,13 +230,13 @@ def _make_link(
         hello,
         session,
         lane,
-        WorkerLogLane(lambda batch: centre.keep_worker_log(worker.id, batch)),
+        WorkerLogLane(lambda batch: gateway.keep_worker_log(worker.id, batch)),
         orders,
         protocol=protocol,
         settle=lambda reports: run(store.jobs.settle, worker.id, reports, now=datetime.now(UTC)),
-        wake_dispatcher=centre.dispatcher.wake,
-        requeued=centre.requeued,
-        silence=centre.config.silence,
+        wake_dispatcher=gateway.dispatcher.wake,
+        requeued=gateway.requeued,
+        silence=gateway.config.silence,
         refused=bool(verdict.refused),
     )
 

@@ -2,70 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from airflow_edge.gateway.centre import Centre
 from airflow_edge.gateway.endpoints.link import serve
-from airflow_edge.gateway.http.answers import RefusedError
-from airflow_edge.gateway.http.body import read_body
-from airflow_edge.gateway.http.endpoint import Endpoint
+from airflow_edge.gateway.gateway import Gateway
+from airflow_edge.gateway.http import ProblemError, read_body
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.polling import CONTENT_TYPE, MAX_BODY_BYTES, WAIT, Reply, decode_frames, encode_reply
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.urls import POLL, poll_path
 
 
-class PollDoor:
-    """What is behind `/v1/poll`."""
+async def link_by_polling(gateway: Gateway, request: Request) -> Response:
+    """Begin a link; the request carries the `Hello`.
 
-    def __init__(self, centre: Callable[[], Centre]) -> None:
-        """Set it up.
+    :raises ProblemError: it is not let in.
+    :raises StoreUnavailableError: the database failed before that.
+    """
+    gateway.check_ready()
+    worker = await gateway.authenticator.worker(request.headers, method="POST", paths=(POLL,), everywhere=True)
+    frames = await _frames(request)
+    if len(frames) != 1:
+        raise _malformed("a link begins with one frame, the Hello")
+    connection = gateway.polls.open(worker.id, lambda connection: serve(gateway, worker, connection))
+    await connection.take(frames)
+    return _response(await connection.listen_while(WAIT, _hung_up(request)))
 
-        :param centre: gives what is behind the gateway, or raises `RefusedError` while it is not ready
-        """
-        self._centre = centre
 
-    def routes(self, prefix: str = "") -> list[Route]:
-        """Give the routes; `prefix` goes before their paths."""
-        return [
-            Route(prefix + POLL, Endpoint(self._open, ("POST",))),
-            Route(prefix + poll_path("{link}"), Endpoint(self._poll, ("POST",))),
-        ]
+async def poll(gateway: Gateway, request: Request) -> Response:
+    """Take frames up a link, or, without any, wait for the centre's.
 
-    async def _open(self, request: Request) -> Response:
-        centre = self._centre()
-        worker = await centre.authenticator.worker(request.headers, method="POST", paths=(POLL,), everywhere=True)
+    :raises ProblemError: there is no such link, or the request is not one of its worker.
+    :raises StoreUnavailableError: the database failed.
+    """
+    gateway.check_ready()
+    name = str(request.path_params["link"])
+    worker = await gateway.authenticator.worker(request.headers, method="POST", paths=(poll_path(name),))
+    connection = gateway.polls.get(name, worker.id)
+    if connection is None:
+        raise ProblemError(
+            HTTPStatus.MISDIRECTED_REQUEST,
+            Code.LINK_ELSEWHERE,
+            "This API server process does not have this link. The worker tries others, and then links anew.",
+        )
+    try:
         frames = await _frames(request)
-        if len(frames) != 1:
-            raise _malformed("a link begins with one frame, the Hello")
-        connection = centre.polls.open(worker.id, lambda connection: serve(centre, worker, connection))
-        await connection.take(frames)
-        return _response(await connection.listen_while(WAIT, _hung_up(request)))
-
-    async def _poll(self, request: Request) -> Response:
-        centre = self._centre()
-        name = str(request.path_params["link"])
-        worker = await centre.authenticator.worker(request.headers, method="POST", paths=(poll_path(name),))
-        connection = centre.polls.get(name, worker.id)
-        if connection is None:
-            raise RefusedError(
-                HTTPStatus.MISDIRECTED_REQUEST,
-                Code.LINK_ELSEWHERE,
-                "This API server process does not have this link. The worker tries others, and then links anew.",
-            )
-        try:
-            frames = await _frames(request)
-        except RefusedError:
-            await connection.cut_off("what the worker sent could not be read")
-            raise
-        if frames:
-            return _response(await connection.take(frames))
-        return _response(await connection.listen_while(WAIT, _hung_up(request)))
+    except ProblemError:
+        await connection.cut_off("what the worker sent could not be read")
+        raise
+    if frames:
+        return _response(await connection.take(frames))
+    return _response(await connection.listen_while(WAIT, _hung_up(request)))
 
 
 async def _hung_up(request: Request) -> None:
@@ -80,8 +70,8 @@ async def _frames(request: Request) -> list[bytes]:
         raise _malformed(str(error)) from error
 
 
-def _malformed(what: str) -> RefusedError:
-    return RefusedError(HTTPStatus.BAD_REQUEST, Code.MALFORMED, f"The request is not one of a link: {what}.")
+def _malformed(what: str) -> ProblemError:
+    return ProblemError(HTTPStatus.BAD_REQUEST, Code.MALFORMED, f"The request is not one of a link: {what}.")
 
 
 def _response(reply: Reply) -> Response:

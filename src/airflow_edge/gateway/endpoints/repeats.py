@@ -17,8 +17,8 @@ from typing import Final, TypeVar
 import msgspec
 from starlette.types import Message, Receive, Scope, Send
 
-from airflow_edge.gateway.centre import Centre
 from airflow_edge.gateway.database.calls import StoreUnavailableError
+from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.rules.model import AssignedJob, CallAnswer
 
 log = logging.getLogger(__name__)
@@ -42,14 +42,14 @@ _GONE_ON: Final = CallAnswer(
 )
 
 
-async def set_state(centre: Centre, job: AssignedJob, ask: Ask, scope: Scope, body: bytes, send: Send) -> None:
+async def set_state(gateway: Gateway, job: AssignedJob, ask: Ask, scope: Scope, body: bytes, send: Send) -> None:
     """Serve a call that sets the task's state.
 
     :raises StoreUnavailableError: the database failed; nothing was done.
     """
     wish = _decoded(body, _Wish).state
     # A deferred task keeps its id: Airflow could not tell this run from the one that has taken it on.
-    if await centre.calls.run(centre.store.calls.superseded, job.id):
+    if await gateway.calls.run(gateway.store.calls.superseded, job.id):
         await _send(send, _DONE if wish in PARTING else _GONE_ON)
         return
     said = await _listen(ask, scope, body)
@@ -69,7 +69,7 @@ async def set_value(ask: Ask, scope: Scope, body: bytes, send: Send) -> None:
     await _send(send, said.answer, said.correlation)
 
 
-async def ask_once(centre: Centre, job: AssignedJob, ask: Ask, scope: Scope, body: bytes, send: Send) -> None:
+async def ask_once(gateway: Gateway, job: AssignedJob, ask: Ask, scope: Scope, body: bytes, send: Send) -> None:
     """Serve a call that is carried out once: the second time, the answer to the first is given.
 
     What changed nothing (4xx) may be asked again; where Airflow failed (5xx), nobody knows whether it was done.
@@ -77,7 +77,7 @@ async def ask_once(centre: Centre, job: AssignedJob, ask: Ask, scope: Scope, bod
     :raises StoreUnavailableError: the database failed; nothing was done.
     """
     digest = _digest(job, scope, body)
-    known = await centre.calls.run(centre.store.calls.begin, digest, job.id)
+    known = await gateway.calls.run(gateway.store.calls.begin, digest, job.id)
     if known is not None and known.answer is not None:
         await _send(send, known.answer)
         return
@@ -86,9 +86,9 @@ async def ask_once(centre: Centre, job: AssignedJob, ask: Ask, scope: Scope, bod
     answer = _DONE if known is not None and said.answer.status == HTTPStatus.CONFLICT else said.answer
     try:
         if answer.status < HTTPStatus.BAD_REQUEST:
-            await centre.calls.run(centre.store.calls.remember, digest, answer)
+            await gateway.calls.run(gateway.store.calls.remember, digest, answer)
         elif answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            await centre.calls.run(centre.store.calls.forget, digest)
+            await gateway.calls.run(gateway.store.calls.forget, digest)
     except StoreUnavailableError:
         log.warning("The answer to %s %s could not be noted", scope["method"], scope["path"])
     await _send(send, answer, said.correlation)

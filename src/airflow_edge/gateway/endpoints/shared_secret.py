@@ -9,7 +9,7 @@ import jwt
 from airflow.api_fastapi.auth.tokens import InvalidClaimError, JWTValidator, get_sig_validation_args
 from airflow.configuration import conf
 
-from airflow_edge.gateway.http.answers import RefusedError
+from airflow_edge.gateway.http import ProblemError
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.tokens import LIFETIME, PROOF_AUDIENCE
 
@@ -20,7 +20,7 @@ class AirflowSecret:
     async def check(self, token: str) -> None:
         """Check a JWT with the audience of such proofs, no older than they live, `[api_auth] jwt_leeway` aside.
 
-        :raises RefusedError: it is not one, or not signed with the secret of this centre.
+        :raises ProblemError: it is not one, or not signed with the secret of this centre.
         """
         try:
             validator = JWTValidator(
@@ -40,8 +40,8 @@ class AirflowSecret:
         return (conf.get_mandatory_value("operators", "default_queue"),)
 
 
-def _refusal(what: str) -> RefusedError:
-    return RefusedError(
+def _refusal(what: str) -> ProblemError:
+    return ProblemError(
         HTTPStatus.UNAUTHORIZED,
         Code.BAD_TOKEN,
         f"{what}: [api_auth] jwt_secret has to be the same at the site and at the centre, and both clocks right.",

@@ -1,0 +1,108 @@
+"""Requests and answers of all endpoints; whatever goes wrong is answered with a `Problem` that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from airflow_edge.gateway.database.calls import StoreUnavailableError
+from airflow_edge.protocol.problems import Code, Problem
+
+PROBLEM_TYPE: Final = "application/problem+json"
+"""The content type of RFC 9457: it also tells an answer of the gateway from one of Airflow's Execution API."""
+
+
+class ProblemError(Exception):
+    """A request that cannot be served; carries the whole answer."""
+
+    def __init__(self, status: HTTPStatus, code: Code, detail: str, *, centre_time: float | None = None) -> None:
+        super().__init__(detail)
+        self.problem = Problem(
+            status=status.value, code=code.value, detail=detail, title=status.phrase, centre_time=centre_time
+        )
+
+
+def not_ready(detail: str) -> ProblemError:
+    """Make the refusal for when the centre cannot know right now; the caller tries again."""
+    return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, Code.NOT_READY, detail)
+
+
+def problem_response(problem: Problem) -> Response:
+    """Make the HTTP answer; the one for "not now" says when to try again."""
+    headers = {"Retry-After": "2"} if problem.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return Response(msgspec.json.encode(problem), problem.status, headers, PROBLEM_TYPE)
+
+
+def json_response(body: msgspec.Struct, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """Make the HTTP answer for a document."""
+    return Response(msgspec.json.encode(body), status.value, media_type="application/json")
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """Read the body.
+
+    :param most: bytes
+    :raises ProblemError: it is longer.
+    :raises starlette.requests.ClientDisconnect: it has no end.
+    """
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            raise ProblemError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, Code.MALFORMED, f"The request is longer than {most // 1024} KiB."
+            )
+    return bytes(body)
+
+
+class Refusal:
+    """An endpoint that says no to everything, a WebSocket upgrade included."""
+
+    def __init__(self, status: HTTPStatus, code: Code, detail: str) -> None:
+        self._problem = ProblemError(status, code, detail).problem
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse one request."""
+        # A response is for one request only: what is around us (compression) changes its headers.
+        await problem_response(self._problem)(scope, receive, send)
+
+
+def routes(path: str, endpoint: Callable[[Request], Awaitable[Response]], method: str) -> tuple[Route, Route]:
+    """Serve this method at an address, and refuse all others, also those that HTTP does not know."""
+    detail = f"This address is called with {method} only."
+    other = Refusal(HTTPStatus.METHOD_NOT_ALLOWED, Code.MALFORMED, detail)
+    return Route(path, endpoint, methods=[method]), Route(path, other)
+
+
+async def _answer_problem(_: Request, error: ProblemError) -> Response:
+    return problem_response(error.problem)
+
+
+async def _answer_outage(_: Request, error: StoreUnavailableError) -> Response:
+    return problem_response(not_ready("The centre's database does not answer; try again.").problem)
+
+
+async def _answer_nobody(_: Request, error: ClientDisconnect) -> Response:
+    # The server drops it.
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
+async def _answer_failure(_: Request, error: Exception) -> Response:
+    detail = "The gateway failed; the API server's log says more."
+    return problem_response(ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, Code.NOT_READY, detail).problem)
+
+
+EXCEPTION_HANDLERS: Final[dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]]] = {
+    ProblemError: _answer_problem,
+    StoreUnavailableError: _answer_outage,
+    ClientDisconnect: _answer_nobody,
+    Exception: _answer_failure,
+}
+"""How errors are answered; those of a WebSocket before it is accepted likewise."""

@@ -1,1 +1,0 @@
-"""Bodies, answers and problems, the same for all endpoints."""
