@@ -27,7 +27,7 @@ from airflow_edge.agent.core.events import (
     Stored,
     Voided,
 )
-from airflow_edge.gateway.links.progress import Progress
+from airflow_edge.gateway.links.link import Progress
 from airflow_edge.gateway.links.reconcile import Previous
 from airflow_edge.gateway.links.slots import Slots
 from airflow_edge.protocol.assignment import AssignmentKey

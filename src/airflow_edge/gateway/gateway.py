@@ -11,9 +11,9 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from airflow import settings
 from sqlalchemy import inspect
@@ -26,10 +26,11 @@ from airflow_edge.gateway.access.directory import WorkerDirectory
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.database.batching import Gathered
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
-from airflow_edge.gateway.database.notify import Listener, dsn_of
+from airflow_edge.gateway.database.notify import QueueSignal, dsn_of
 from airflow_edge.gateway.http import not_ready
 from airflow_edge.gateway.links.polling import Polls
 from airflow_edge.gateway.links.reconcile import Admission, Entrant, admit
+from airflow_edge.gateway.links.records import Records
 from airflow_edge.gateway.links.registry import Links
 from airflow_edge.gateway.loops.background import Background
 from airflow_edge.gateway.loops.dispatcher import Dispatcher
@@ -37,7 +38,6 @@ from airflow_edge.gateway.loops.handover import Handover
 from airflow_edge.gateway.loops.keeper import Keeper
 from airflow_edge.gateway.loops.log_keeper import LogKeeper
 from airflow_edge.gateway.task_api import TaskApi
-from airflow_edge.protocol.messages import WorkerLog
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import Base
@@ -48,12 +48,6 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 10.0
 """Seconds between two attempts to get ready."""
-NOTIFIED_POLL_INTERVAL = 5.0
-"""Seconds between two looks at the queue while the database notifies us: only to be safe."""
-MOST_LOG_CHECKS = 3
-"""Ends of logs that are checked at once: a long one keeps a thread busy for seconds, and others need threads, too."""
-WORKER_LOGS_AT_ONCE = 2
-"""How many of the database's threads the workers' own logs may take: the others are for jobs."""
 ENOUGH_FILES: Final = 16_384
 """A limit above which nothing is said: more than twice the links that one process is made for."""
 
@@ -81,18 +75,18 @@ class Gateway:
         self.directory = WorkerDirectory(self.store.workers, self.calls)
         self.authenticator = Authenticator(self.directory, self.store.nonces, self.calls)
         self.admissions = Gathered(self._admit)
-        self.dispatcher = Dispatcher(
+        self.queue = QueueSignal()
+        self.records = Records(self.store, self.calls, self.queue, worker_log_quota=config.worker_log_quota)
+        self._dispatcher = Dispatcher(
             self.store.jobs,
             self.calls,
             self.links,
+            self.queue,
             offer_timeout=config.offer_timeout,
-            poll_interval=self._poll_interval,
+            poll_interval=config.dispatch_poll_interval,
         )
-        self.log_checks = asyncio.Semaphore(MOST_LOG_CHECKS)
-        self._worker_log_turns = asyncio.Semaphore(WORKER_LOGS_AT_ONCE)
-        self._listener: Listener | None = None
         self._keeper = Keeper(
-            self.store, self.calls, self.links, self.directory, self.authenticator.seen, self.requeued, config
+            self.store, self.calls, self.links, self.directory, self.authenticator.seen, self.queue, config
         )
         self._log_keeper = LogKeeper(self.store.log_upkeep, config)
         self._handover = Handover(self.store)
@@ -188,7 +182,7 @@ class Gateway:
 
     def _start(self, url: URL) -> None:
         """Start the loops, and serve links."""
-        self._background.start("dispatcher", self.dispatcher.run)
+        self._background.start("dispatcher", self._dispatcher.run)
         self._background.start("watch over links and tasks", self._keeper.watch)
         self._background.start("orders to workers", self._keeper.pass_orders)
         self._background.start("watch over offers", self._keeper.expire)
@@ -199,8 +193,7 @@ class Gateway:
         self._background.start("retention of logs", self._log_keeper.expire)
         self._background.start("handing over of logs", self._handover.run)
         if dsn := dsn_of(url):
-            self._listener = listener = Listener(dsn)
-            self._background.start("listener", lambda: listener.run(self.dispatcher.wake))
+            self._background.start("listener", partial(self.queue.listen, dsn))
         self._links_served = True
         self._obstacle = "The gateway is loading Airflow's Execution API; try again."
 
@@ -214,33 +207,8 @@ class Gateway:
             link.close(CloseCode.SHUTTING_DOWN, "the API server is shutting down")
         await self.polls.stop()
 
-    def requeued(self) -> None:
-        """Say, here and at all other gateways, that a job is back in the queue."""
-        self.dispatcher.wake()
-        if self._listener is not None:
-            self._listener.tell()
-
-    async def keep_worker_log(self, worker_id: UUID, batch: WorkerLog) -> None:
-        """Store a batch of a worker's own log.
-
-        :raises StoreUnavailableError: the database failed.
-        """
-        async with self._worker_log_turns:
-            await self.calls.run(
-                self.store.worker_logs.append,
-                worker_id,
-                batch,
-                quota=self.config.worker_log_quota,
-                now=datetime.now(UTC),
-            )
-
     async def _admit(self, entrants: Sequence[Entrant]) -> list[Admission]:
         return await self.calls.run(admit, self.store, entrants, now=datetime.now(UTC))
-
-    def _poll_interval(self) -> float:
-        if self._listener is not None and self._listener.connected:
-            return NOTIFIED_POLL_INTERVAL
-        return self.config.dispatch_poll_interval
 
 
 def _airflow_session() -> Session:

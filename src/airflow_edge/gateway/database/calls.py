@@ -75,11 +75,11 @@ class StoreCalls:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
-async def persist(call: Callable[[], Awaitable[T]]) -> T:
+async def persist(call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
     """Repeat an idempotent call until the database answers."""
     pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
     while True:
         try:
-            return await call()
+            return await call(*args, **kwargs)
         except StoreUnavailableError:
             await asyncio.sleep(pauses.next())

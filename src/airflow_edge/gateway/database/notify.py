@@ -1,10 +1,9 @@
-"""Hears from PostgreSQL that jobs were queued, on a connection of its own."""
+"""When to look at the queue: PostgreSQL tells of queued jobs, on a connection of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -46,15 +45,11 @@ _KNOWN: Final = frozenset(
 _ERRORS: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError)
 
 
-class Listener:
-    """The listening connection of one gateway process."""
+class QueueSignal:
+    """Says when it is worth looking at the queue: because of something here, or because the database notifies us."""
 
-    def __init__(self, dsn: str) -> None:
-        """Connect to nothing yet.
-
-        :param dsn: as `dsn_of` gives it
-        """
-        self._dsn = dsn
+    def __init__(self) -> None:
+        self._awake = asyncio.Event()
         self._connection: asyncpg.Connection | None = None
         self._telling: set[asyncio.Task[None]] = set()
 
@@ -63,29 +58,44 @@ class Listener:
         """Whether notifications arrive at present."""
         return self._connection is not None
 
+    def wake(self) -> None:
+        """Have the queue looked at here."""
+        self._awake.set()
+
     def tell(self) -> None:
-        """Notify all listeners, here and elsewhere, as far as that is possible at present."""
+        """Have the queue looked at here, and by all other gateways as far as that is possible at present."""
+        self.wake()
         if self._connection is not None and not self._telling:
             task = asyncio.create_task(self._tell(self._connection))
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
+
+    async def wait(self, patience: float) -> None:
+        """Wait until there is a reason to look, or until that many seconds have passed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._awake.wait()
+        self._awake.clear()
 
     async def _tell(self, connection: asyncpg.Connection) -> None:
         # Were it not to get through, the others would look at the queue by themselves soon.
         with suppress(*_ERRORS):
             await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, QUEUED, timeout=CONNECT_TIMEOUT)
 
-    async def run(self, notified: Callable[[], None]) -> None:
-        """Call `notified` for each notification, and after each connection, until cancelled."""
+    async def listen(self, dsn: str) -> None:
+        """Wake for each notification, and after each connection, until cancelled.
+
+        :param dsn: as `dsn_of` gives it
+        """
         pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
-                connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT)
+                connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT)
                 try:
-                    await connection.add_listener(CHANNEL, lambda *_: notified())
+                    await connection.add_listener(CHANNEL, lambda *_: self.wake())
                     pauses.reset()
                     self._connection = connection
-                    notified()
+                    self.wake()
                     await _until_lost(connection)
                 finally:
                     self._connection = None

@@ -13,22 +13,19 @@ from starlette.websockets import WebSocket
 from airflow_edge import __version__
 from airflow_edge.gateway.database.calls import StoreUnavailableError
 from airflow_edge.gateway.gateway import Gateway
-from airflow_edge.gateway.links.connection import Connection, ConnectionClosedError
-from airflow_edge.gateway.links.link import Link
-from airflow_edge.gateway.links.orders import OrderLane
+from airflow_edge.gateway.links.connection import Connection, ConnectionClosedError, WebSocketConnection
+from airflow_edge.gateway.links.driver import drive
+from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.gateway.links.reconcile import Admission, Entrant, Previous
 from airflow_edge.gateway.links.registry import Parked
-from airflow_edge.gateway.links.task_logs import LogLane
-from airflow_edge.gateway.links.websocket import WebSocketConnection
-from airflow_edge.gateway.links.worker_logs import WorkerLogLane
 from airflow_edge.protocol import logdata, version
 from airflow_edge.protocol.errors import RemoteProtocolError
-from airflow_edge.protocol.messages import CentreFrame, Hello, LogEnd, Offer, Rejected, SiteFrame, Welcome, encode
+from airflow_edge.protocol.messages import CentreFrame, Hello, Offer, Rejected, SiteFrame, Welcome, encode
 from airflow_edge.protocol.problems import CloseCode, Code
 from airflow_edge.protocol.session import Session, centre_session
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.protocol.urls import LINK
-from airflow_edge.rules.model import LinkFacts, LogProgress, Worker
+from airflow_edge.rules.model import LinkFacts, Worker
 from airflow_edge.rules.versions import Verdict, judge
 
 log = logging.getLogger(__name__)
@@ -83,7 +80,7 @@ async def _serve(gateway: Gateway, worker: Worker, connection: Connection) -> No
     worker = replace(worker, asked_queues=hello.queues)
     protocol = _check(worker, hello)
     verdict = judge(hello.agent_version, hello.airflow_version, gateway.config.versions)
-    async with gateway.links.entering(worker.id):
+    async with gateway.links.lock(worker.id):
         parked = gateway.links.take_over(worker.id, hello.session_id, code=CloseCode.REPLACED, now=clock())
         link_id = uuid4()
         admission = await gateway.admissions.ask(
@@ -91,11 +88,12 @@ async def _serve(gateway: Gateway, worker: Worker, connection: Connection) -> No
                 worker_id=worker.id,
                 jobs=hello.jobs,
                 facts=_facts(link_id, gateway.id, connection.transport, hello, verdict),
+                knows_orders=protocol >= version.ORDERS,
                 previous=_previous(parked),
             )
         )
         session, again = _go_on(hello, parked if admission.resumed else None)
-        link = _make_link(gateway, link_id, worker, hello, session, protocol, verdict)
+        link = WorkerLink(link_id, worker, hello, session, protocol=protocol, refused=bool(verdict.refused))
         _count(link, admission, lease=gateway.config.offer_timeout, now=clock())
         welcome = Welcome(
             protocol=protocol,
@@ -130,11 +128,11 @@ async def _serve(gateway: Gateway, worker: Worker, connection: Connection) -> No
     for key in admission.void:
         link.void_job(key, "the centre does not know this job here: it was given to another worker, or has ended")
     if admission.requeued:
-        gateway.requeued()
+        gateway.queue.tell()
     else:
-        gateway.dispatcher.wake()
+        gateway.queue.wake()
     try:
-        end = await link.run(connection)
+        end = await drive(link, connection, gateway.records, silence=gateway.config.silence)
     finally:
         gateway.links.remove(link, now=clock())
     log.info("The link of worker '%s' has ended (%d): %s", worker.name, end.code, end.reason)
@@ -195,53 +193,7 @@ def _go_on(hello: Hello, parked: Parked | None) -> tuple[Session[CentreFrame, Si
     return parked.session, parked.session.resume(hello.received)
 
 
-def _make_link(
-    gateway: Gateway,
-    link_id: UUID,
-    worker: Worker,
-    hello: Hello,
-    session: Session[CentreFrame, SiteFrame],
-    protocol: int,
-    verdict: Verdict,
-) -> Link:
-    run, store = gateway.calls.run, gateway.store
-
-    async def finish(end: LogEnd) -> LogProgress | None:
-        async with gateway.log_checks:
-            return await run(store.logs.finish, worker.id, end, now=datetime.now(UTC))
-
-    lane = LogLane(lambda chunk: run(store.logs.append, worker.id, chunk, now=datetime.now(UTC)), finish)
-    orders = OrderLane(
-        protocol,
-        lambda answer: run(
-            store.orders.obeyed,
-            worker.id,
-            UUID(answer.order_id),
-            answer.state,
-            done=answer.done,
-            detail=answer.detail,
-            now=datetime.now(UTC),
-        ),
-        session.pending(),
-    )
-    return Link(
-        link_id,
-        worker,
-        hello,
-        session,
-        lane,
-        WorkerLogLane(lambda batch: gateway.keep_worker_log(worker.id, batch)),
-        orders,
-        protocol=protocol,
-        settle=lambda reports: run(store.jobs.settle, worker.id, reports, now=datetime.now(UTC)),
-        wake_dispatcher=gateway.dispatcher.wake,
-        requeued=gateway.requeued,
-        silence=gateway.config.silence,
-        refused=bool(verdict.refused),
-    )
-
-
-def _count(link: Link, admission: Admission, *, lease: float, now: float) -> None:
+def _count(link: WorkerLink, admission: Admission, *, lease: float, now: float) -> None:
     for job in admission.held:
         key = job.key
         if job.state is JobState.LEASED:

@@ -1,10 +1,19 @@
-"""What a link needs of the connection under it, be that a WebSocket or long polling."""
+"""What a link needs of the connection under it, and how a WebSocket gives it; `polling` has the other way."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
-from airflow_edge.protocol.messages import SiteFrame
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.messages import SiteFrame, decode_site_frame
+from airflow_edge.protocol.problems import CloseCode
+
+MOST_REASON_BYTES = 123
+"""A close frame has no room for more (RFC 6455, 5.5)."""
+CLOSE_PATIENCE = 2.0
 
 
 class ConnectionClosedError(Exception):
@@ -39,3 +48,40 @@ class Connection(Protocol):
 
     async def close(self, code: int, reason: str) -> None:
         """Close the connection, as far as the other side lets us."""
+
+
+class WebSocketConnection:
+    """An accepted WebSocket."""
+
+    transport = "WebSocket"
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+
+    async def receive(self, patience: float) -> SiteFrame:
+        """Wait until the site's next frame is here; see `Connection`."""
+        async with asyncio.timeout(patience):
+            event = await self._websocket.receive()
+        if event["type"] == "websocket.disconnect":
+            raise ConnectionClosedError(event.get("code", CloseCode.NORMAL))
+        data = event.get("bytes")
+        if data is None:
+            raise RemoteProtocolError("a text message came where only binary ones are spoken")
+        return decode_site_frame(data)
+
+    async def send(self, frame: bytes) -> None:
+        """Send an encoded frame; see `Connection`."""
+        try:
+            await self._websocket.send_bytes(frame)
+        except WebSocketDisconnect as error:
+            raise ConnectionClosedError(error.code) from error
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the connection, as far as the other side lets us."""
+        short = reason.encode()[:MOST_REASON_BYTES].decode(errors="ignore")
+        try:
+            async with asyncio.timeout(CLOSE_PATIENCE):
+                await self._websocket.close(code, short)
+        # It may be closed already, or be too clogged to take the word; either way it ends here.
+        except (RuntimeError, WebSocketDisconnect, TimeoutError, OSError):
+            return

@@ -1,66 +1,47 @@
-"""One worker's link, from its acceptance to its end: what comes in goes to the lanes, what the centre says goes out."""
+"""One worker's link as it stands: what the worker has said of itself, and what the centre says to it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
-import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections import deque
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from airflow_edge.gateway.links.connection import Connection, ConnectionClosedError
-from airflow_edge.gateway.links.orders import OrderLane
-from airflow_edge.gateway.links.progress import Progress
-from airflow_edge.gateway.links.reports import ReportLane
-from airflow_edge.gateway.links.send_queue import Outbox
+from airflow_edge.gateway.links.orders import ToldOrders
 from airflow_edge.gateway.links.slots import Slots
-from airflow_edge.gateway.links.task_logs import LogLane
-from airflow_edge.gateway.links.worker_logs import WorkerLogLane
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.messages import (
-    UNNUMBERED,
-    Accepted,
     CentreFrame,
     CentreMessage,
-    Ended,
-    Goodbye,
     Hello,
-    LogAck,
-    LogChunk,
-    LogEnd,
     MaintenanceCause,
-    Obeyed,
     Offer,
-    Order,
     Ping,
-    Refused,
-    Released,
     Serves,
     SiteFrame,
-    SiteMessage,
     Status,
     Stop,
     Void,
     WantWorkerLog,
-    WorkerLog,
     encode,
 )
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.session import Session
 from airflow_edge.protocol.states import OFFLINE_AS
-from airflow_edge.protocol.version import WORKER_LOG
+from airflow_edge.protocol.version import ORDERS, WORKER_LOG
 from airflow_edge.rules.metrics import RESOLUTION, Chunk, Recorder
 from airflow_edge.rules.model import CONDITIONS, ClaimedJob, LogRequest, Worker, WorkerOrder
 from airflow_edge.rules.overview import READY
-from airflow_edge.rules.reports import Reading, Report
 
 log = logging.getLogger(__name__)
 
+MOST_FRAMES = 5_000
+MOST_BYTES = 32 * 1024 * 1024
+"""What waits to be sent to a worker; one that does not read it is given up."""
 MOST_UNACKNOWLEDGED = 10_000
 """Messages that a site may leave unacknowledged before its link is given up."""
 MOST_SYSTEM_FACTS = 50
@@ -68,15 +49,15 @@ LONGEST_SYSTEM_TEXT = 500
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class LinkEnd:
     """How a link ended."""
 
     code: int
     reason: str
 
 
-class Link:
-    """A linked worker. `run` drives it; the other methods may be called from the same event loop at any time."""
+class WorkerLink:
+    """A linked worker, as the rest of the gateway sees it. All methods are called in the event loop, at any time."""
 
     def __init__(
         self,
@@ -84,24 +65,13 @@ class Link:
         worker: Worker,
         hello: Hello,
         session: Session[CentreFrame, SiteFrame],
-        log_lane: LogLane,
-        worker_log_lane: WorkerLogLane,
-        order_lane: OrderLane,
         *,
         protocol: int,
-        settle: Callable[[list[Report]], Awaitable[list[Reading]]],
-        wake_dispatcher: Callable[[], None],
-        requeued: Callable[[], None],
-        silence: float,
         refused: bool = False,
     ) -> None:
-        """Take over a connection whose `Hello` was answered.
+        """Take over a conversation in which a `Hello` has come.
 
         :param protocol: the version that both sides speak
-        :param settle: applies reports of this worker in one transaction
-        :param wake_dispatcher: is called when the worker could take more
-        :param requeued: is called when a job of this worker is back in the queue
-        :param silence: seconds without a word after which the link is given up
         :param refused: the worker is to get no jobs, because of its versions
         """
         self.id = link_id
@@ -118,22 +88,17 @@ class Link:
         self.system: Mapping[str, str | int | float | bool] = {}
         self.slots = Slots(hello.concurrency)
         self.session = session
-        self.ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
-        self._outbox = Outbox()
+        self.orders = ToldOrders(session.pending())
+        self.knows_orders = protocol >= ORDERS
+        self.ended: asyncio.Future[LinkEnd] = asyncio.get_running_loop().create_future()
+        self.outbox = SendQueue()
         self._progress = Progress(session.handled)
         self._acknowledged = session.handled
         self._stopped: set[AssignmentKey] = set()
-        self._wake_dispatcher = wake_dispatcher
-        self._requeued = requeued
-        self._silence = silence
         self._refused = refused
         self._recorder = Recorder(worker.id)
-        self._reports = ReportLane(settle, self._settled)
-        self._logs = log_lane
-        self._worker_log = worker_log_lane
         self._protocol = protocol
         self._asked_for: LogRequest | None = None
-        self._orders = order_lane
         self._goodbye: int | None = None
 
     @property
@@ -159,7 +124,7 @@ class Link:
 
     @property
     def _ready(self) -> bool:
-        return self.state in READY and not (self._refused or self.conditions or self._orders.pauses)
+        return self.state in READY and not (self._refused or self.conditions or self.orders.pauses)
 
     def measured(self, now: float) -> Chunk | None:
         """Give the worker's measurements that have not been kept yet.
@@ -201,21 +166,22 @@ class Link:
         self._stopped = set(unwanted)
 
     def pass_orders(self, waiting: Collection[WorkerOrder]) -> None:
-        """Tell the worker what people want of it, each of it once.
+        """Tell a worker that knows orders what people want of it, each of it once.
 
         :param waiting: everything that it has not answered
         """
-        for order in self._orders.new(waiting, self.state):
+        for order in self.orders.new(waiting):
             self.send(order)
 
-    def follow(self, worker: Worker) -> None:
-        """Go by what the centre says of the worker now; it is told if that changes its queues."""
+    def follow(self, worker: Worker) -> bool:
+        """Go by what the centre says of the worker now; say whether that changes its queues, which it is told."""
         before, self.worker = self.worker.served_queues, worker
-        if worker.served_queues != before:
-            self.queues = frozenset(worker.served_queues)
-            if self._orders.understood:
-                self.send(Serves(queues=worker.served_queues))
-            self._wake_dispatcher()
+        if worker.served_queues == before:
+            return False
+        self.queues = frozenset(worker.served_queues)
+        if self.knows_orders:
+            self.send(Serves(queues=worker.served_queues))
+        return True
 
     def void_job(self, key: AssignmentKey, reason: str) -> None:
         """Tell the worker that an assignment does not count any more."""
@@ -233,7 +199,7 @@ class Link:
     def close(self, code: int, reason: str) -> None:
         """End the link; nothing is sent or acknowledged on it from here on."""
         if self.open:
-            self.ended.set_result(End(code, reason))
+            self.ended.set_result(LinkEnd(code, reason))
 
     def send(self, message: CentreMessage) -> None:
         """Send a message; none after the end, when the conversation may belong to a newer link already."""
@@ -241,97 +207,18 @@ class Link:
             self._put(self.session.send(message))
 
     def _put(self, frame: CentreFrame) -> None:
-        if not self._outbox.put(encode(frame)) or self.session.outstanding > MOST_UNACKNOWLEDGED:
+        if not self.outbox.put(encode(frame)) or self.session.outstanding > MOST_UNACKNOWLEDGED:
             self.close(CloseCode.PROTOCOL_ERROR, "the worker does not read what it is sent")
             return
         self._acknowledged = max(self._acknowledged, frame.ack)
 
-    # What the worker says
+    # What the worker has said
 
-    async def run(self, connection: Connection) -> End:
-        """Drive the link to its end and close the connection."""
-        tasks = [
-            asyncio.create_task(part, name=f"{name} of worker {self.worker.name}")
-            for name, part in (
-                ("receiving", self._receive(connection)),
-                ("sending", self._send(connection)),
-                ("reports", self._reports.run()),
-                ("logs", self._logs.run(self._log_acknowledged, self._log_finished)),
-                ("worker's log", self._worker_log.run()),
-                ("orders", self._orders.run(self._obeyed)),
-            )
-        ]
-        try:
-            waited: list[asyncio.Future[Any]] = [*tasks, self.ended]
-            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done():
-                    self._note_end(task.exception())
-        finally:
-            self.close(CloseCode.UNREADY, "the gateway is shutting down")
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        end = self.ended.result()
-        await connection.close(end.code, end.reason)
-        return end
+    def note_status(self, status: Status, *, now: float) -> bool:
+        """Note how the worker is; say whether it is ready for jobs, and was not before.
 
-    def _note_end(self, error: BaseException | None) -> None:
-        match error:
-            case ConnectionClosedError():
-                self.close(error.code, "the worker closed the connection")
-            case TimeoutError():
-                self.close(CloseCode.SILENT, f"nothing was heard for {self._silence:.0f} s")
-            case RemoteProtocolError():
-                self.close(CloseCode.PROTOCOL_ERROR, str(error))
-            case _:
-                log.error("The link of worker '%s' failed", self.worker.name, exc_info=error)
-                self.close(CloseCode.UNREADY, "the gateway failed; try again")
-
-    async def _send(self, connection: Connection) -> None:
-        while True:
-            frame = await self._outbox.get()
-            await connection.send(frame)
-            if self._goodbye is not None and self._acknowledged >= self._goodbye and self._outbox.empty:
-                self.close(CloseCode.NORMAL, "goodbye")
-
-    async def _receive(self, connection: Connection) -> None:
-        while True:
-            frame = await connection.receive(self._silence)
-            if self.open and self.session.receive(frame):
-                await self._take(frame.seq, frame.body)
-
-    async def _take(self, seq: int, message: SiteMessage) -> None:
-        if (seq == 0) != isinstance(message, UNNUMBERED):
-            raise RemoteProtocolError(f"a {type(message).__name__} with the number {seq}")
-        match message:
-            case Refused():
-                # Before anybody hands the job out anew.
-                self.slots.refuse(message.key, now=asyncio.get_running_loop().time())
-                await self._reports.put(seq, message)
-            case Accepted() | Released() | Ended():
-                await self._reports.put(seq, message)
-            case Status():
-                self._note_status(message)
-            case LogChunk():
-                await self._logs.put_chunk(message)
-            case LogEnd():
-                await self._logs.put_end(seq, message)
-            case WorkerLog():
-                self._worker_log.put(message, now=asyncio.get_running_loop().time())
-            case Obeyed():
-                await self._orders.put(seq, message)
-            case Goodbye():
-                self.state = OFFLINE_AS[self.state]
-                self._goodbye = seq
-                self._finish(seq)
-                self._acknowledge()
-            case Ping():
-                pass
-            case Hello():
-                raise RemoteProtocolError("a second Hello on one link")
-
-    def _note_status(self, status: Status) -> None:
+        :param now: seconds since 1970
+        """
         was_ready = self._ready
         if self._goodbye is None:
             self.state = status.state
@@ -339,53 +226,83 @@ class Link:
         self.conditions = status.conditions
         self.comment, self.cause = status.comment, status.cause
         if status.metrics is not None:
-            self._recorder.add(status.metrics, len(status.alive), minute_of(time.time()))
+            self._recorder.add(status.metrics, len(status.alive), minute_of(now))
         facts = dict(list(status.system.items())[:MOST_SYSTEM_FACTS]) | {CONDITIONS: "; ".join(status.conditions)}
         self.system = _storable(facts)
-        if not was_ready and self._ready:
-            self._wake_dispatcher()
+        return self._ready and not was_ready
 
-    def _settled(self, batch: list[tuple[int, Report, Reading]]) -> None:
-        for seq, report, reading in batch:
-            key = report.key
-            if isinstance(report, Refused):
-                log.info("Worker '%s' refused job %s: %s", self.worker.name, report.job_id, report.reason)
-            elif reading is Reading.VOID:
-                self.void_job(key, "the job was given to another worker, or has ended at the centre")
-            elif isinstance(report, Accepted):
-                self.slots.accept(key)
-            else:
-                self.slots.free(key)
-            self._finish(seq)
-        self._acknowledge()
-        if any(isinstance(report, Refused) for _, report, _ in batch):
-            self._requeued()
-        elif not all(isinstance(report, Accepted) for _, report, _ in batch):
-            self._wake_dispatcher()
+    def note_goodbye(self, seq: int) -> None:
+        """Note that the worker shuts down; the link ends when that is acknowledged."""
+        self.state = OFFLINE_AS[self.state]
+        self._goodbye = seq
+        self.finish(seq)
+        self.acknowledge()
 
-    def _log_acknowledged(self, key: AssignmentKey, offset: int) -> None:
-        self.send(LogAck(**key._asdict(), offset=offset))
-
-    def _log_finished(self, seq: int, key: AssignmentKey, offset: int, complete: bool) -> None:
-        self._finish(seq)
-        self.send(LogAck(**key._asdict(), offset=offset, complete=complete))
-
-    def _obeyed(self, seq: int, order: Order | None) -> None:
-        if order is not None and order.kind == "concurrency" and order.number:
-            self.slots.concurrency = order.number
-            self._wake_dispatcher()
-        if seq:
-            self._finish(seq)
-            self._acknowledge()
-
-    def _finish(self, seq: int) -> None:
+    def finish(self, seq: int) -> None:
+        """Note that a numbered message is dealt with for good, though perhaps not those before it."""
         if self.open:
             self._progress.finish(seq)
             self.session.handle(self._progress.done)
 
-    def _acknowledge(self) -> None:
+    def acknowledge(self) -> None:
+        """Let the worker know what is dealt with, unless that was said already."""
         if self.open and self.session.handled > self._acknowledged:
             self.send(Ping())
+
+    def sent(self) -> None:
+        """Note that what was to be sent is on its way."""
+        if self._goodbye is not None and self._acknowledged >= self._goodbye and self.outbox.empty:
+            self.close(CloseCode.NORMAL, "goodbye")
+
+
+class SendQueue:
+    """What waits to be sent down a link, bounded so that a worker that does not read costs no more than that."""
+
+    def __init__(self, most_frames: int = MOST_FRAMES, most_bytes: int = MOST_BYTES) -> None:
+        self._most_frames = most_frames
+        self._most_bytes = most_bytes
+        self._frames: deque[bytes] = deque()
+        self._bytes = 0
+        self._filled = asyncio.Event()
+
+    def put(self, frame: bytes) -> bool:
+        """Add a frame; False if there is no room for it."""
+        if len(self._frames) >= self._most_frames or self._bytes + len(frame) > self._most_bytes:
+            return False
+        self._frames.append(frame)
+        self._bytes += len(frame)
+        self._filled.set()
+        return True
+
+    async def get(self) -> bytes:
+        """Take the oldest frame, as soon as there is one."""
+        while not self._frames:
+            self._filled.clear()
+            await self._filled.wait()
+        frame = self._frames.popleft()
+        self._bytes -= len(frame)
+        return frame
+
+    @property
+    def empty(self) -> bool:
+        """Whether everything was taken."""
+        return not self._frames
+
+
+class Progress:
+    """Which numbered messages are dealt with, though they are dealt with out of order."""
+
+    def __init__(self, done: int) -> None:
+        self.done = done
+        """Every number up to this one is dealt with."""
+        self._ahead: set[int] = set()
+
+    def finish(self, seq: int) -> None:
+        """Note that this number is dealt with."""
+        self._ahead.add(seq)
+        while self.done + 1 in self._ahead:
+            self.done += 1
+            self._ahead.remove(self.done)
 
 
 def minute_of(now: float) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from airflow_edge.gateway.links.orders import refuse_orders
 from airflow_edge.protocol import messages
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import Refused
@@ -33,6 +34,7 @@ class Entrant:
     jobs: Collection[messages.HeldJob]
     """All the jobs that the site answers for."""
     facts: LinkFacts
+    knows_orders: bool = True
     previous: Previous | None
 
 
@@ -92,6 +94,9 @@ def _settle(
         store.jobs.settle(entrant.worker_id, [Refused(**key._asdict(), reason=reason) for key in unanswered], now=now)
     if gone:
         store.jobs.lose(entrant.worker_id, gone, "its worker came back without it", now=now)
+    if not entrant.knows_orders:
+        refuse_orders(store, entrant.worker_id, orders, entrant.facts.state, now=now)
+        orders = ()
     return Admission(
         resumed=resumed,
         held=tuple(job for key, job in held.items() if key not in missing),

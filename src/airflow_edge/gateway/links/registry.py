@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from uuid import UUID
+from weakref import WeakValueDictionary
 
-from airflow_edge.gateway.links.link import Link
+from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.protocol.messages import CentreFrame, SiteFrame
 from airflow_edge.protocol.session import Session
 from airflow_edge.rules.model import Capacity
@@ -26,43 +26,31 @@ class Parked:
     until: float
 
 
-@dataclass(slots=True)
-class _Door:
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    visitors: int = 0
-
-
 class Links:
     """The links of one gateway process: at most one for each worker."""
 
     def __init__(self) -> None:
-        self._links: dict[UUID, Link] = {}
+        self._links: dict[UUID, WorkerLink] = {}
         self._parked: dict[UUID, Parked] = {}
-        self._doors: dict[UUID, _Door] = {}
+        self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
-    def __iter__(self) -> Iterator[Link]:
+    def __iter__(self) -> Iterator[WorkerLink]:
         return iter(list(self._links.values()))
 
     def __len__(self) -> int:
         return len(self._links)
 
-    def get(self, worker_id: UUID) -> Link | None:
+    def get(self, worker_id: UUID) -> WorkerLink | None:
         """Give the worker's link if it is open."""
         link = self._links.get(worker_id)
         return link if link is not None and link.open else None
 
-    @asynccontextmanager
-    async def entering(self, worker_id: UUID) -> AsyncIterator[None]:
-        """Let the connections of one worker in one after the other."""
-        door = self._doors.setdefault(worker_id, _Door())
-        door.visitors += 1
-        try:
-            async with door.lock:
-                yield
-        finally:
-            door.visitors -= 1
-            if not door.visitors:
-                del self._doors[worker_id]
+    def lock(self, worker_id: UUID) -> asyncio.Lock:
+        """Give what lets the connections of one worker in one after the other."""
+        # Gone when nobody has it any more.
+        lock = self._locks.get(worker_id) or asyncio.Lock()
+        self._locks[worker_id] = lock
+        return lock
 
     def take_over(self, worker_id: UUID, session_id: str, *, code: int, now: float) -> Parked | None:
         """Close the worker's link, if it has one, and give the remembered conversation if it has that name."""
@@ -75,11 +63,11 @@ class Links:
             return None
         return parked
 
-    def add(self, link: Link) -> None:
+    def add(self, link: WorkerLink) -> None:
         """Let the dispatcher and the keeper know of a link."""
         self._links[link.worker.id] = link
 
-    def remove(self, link: Link, *, now: float) -> None:
+    def remove(self, link: WorkerLink, *, now: float) -> None:
         """Forget a link that has ended, but not its conversation, unless it was closed for good."""
         if self._links.get(link.worker.id) is link:
             del self._links[link.worker.id]
@@ -90,7 +78,7 @@ class Links:
         """Drop the conversations that nobody came back for."""
         self._parked = {worker_id: parked for worker_id, parked in self._parked.items() if parked.until >= now}
 
-    def capacities(self, now: float) -> dict[Link, Capacity]:
+    def capacities(self, now: float) -> dict[WorkerLink, Capacity]:
         """Give what each linked worker could take now; those that can take nothing are left out."""
         return {
             link: Capacity(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
+from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.gateway.links.registry import Links
 from airflow_edge.protocol.messages import MAX_FRAME_BYTES, Ended, Refused
 from airflow_edge.rules.model import Capacity, ClaimedJob
@@ -24,6 +24,8 @@ TOO_LONG = (
     f"the workload is longer than the {MAX_WORKLOAD_BYTES // 2**20} MiB that can be handed to an edge worker: pass "
     "large values by reference, not as arguments"
 )
+NOTIFIED_POLL_INTERVAL = 5.0
+"""Seconds between two looks at the queue while the database notifies us: only to be safe."""
 PAUSE = 1.0
 """Seconds between two attempts while the database does not answer."""
 LONGEST_REST = 0.1
@@ -38,34 +40,28 @@ class Dispatcher:
         jobs: Jobs,
         calls: StoreCalls,
         links: Links,
+        queue: QueueSignal,
         *,
         offer_timeout: float,
-        poll_interval: Callable[[], float],
+        poll_interval: float,
     ) -> None:
         """Set it up; `run` does the work.
 
         :param offer_timeout: seconds that a worker has to answer an offer
-        :param poll_interval: gives the seconds after which the queue is looked at without being woken
+        :param poll_interval: seconds between two looks at the queue where the database does not notify us
         """
         self._jobs = jobs
         self._calls = calls
         self._links = links
         self._offer_timeout = offer_timeout
         self._poll_interval = poll_interval
-        self._awake = asyncio.Event()
-
-    def wake(self) -> None:
-        """Have the queue looked at now."""
-        self._awake.set()
+        self._queue = queue
 
     async def run(self) -> None:
         """Hand jobs out until cancelled."""
         clock = asyncio.get_running_loop().time
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_interval()):
-                    await self._awake.wait()
-            self._awake.clear()
+            await self._queue.wait(NOTIFIED_POLL_INTERVAL if self._queue.connected else self._poll_interval)
             began = clock()
             try:
                 await self._hand_out()
@@ -73,7 +69,7 @@ class Dispatcher:
                 await asyncio.sleep(min(clock() - began, LONGEST_REST))
             except StoreUnavailableError:
                 # It was logged. Who could take jobs may be different when the database answers again.
-                self.wake()
+                self._queue.wake()
                 await asyncio.sleep(PAUSE)
 
     async def _hand_out(self) -> None:
@@ -92,7 +88,7 @@ class Dispatcher:
                 # It has refused a job, or is gone, since it was looked at.
                 await self._settle(job, Refused(**_name(job), reason="the worker was not ready any more"))
                 log.info("Job %s is back in the queue: worker '%s' is not ready any more", job.id, link.worker.name)
-                self.wake()
+                self._queue.wake()
             else:
                 link.offer(job, lease=self._offer_timeout, now=clock())
 

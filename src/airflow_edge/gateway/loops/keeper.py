@@ -17,7 +17,9 @@ from airflow_edge.gateway.access.directory import WorkerDirectory
 from airflow_edge.gateway.access.seen_tokens import SeenTokens
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
-from airflow_edge.gateway.links.link import Link, minute_of
+from airflow_edge.gateway.database.notify import QueueSignal
+from airflow_edge.gateway.links.link import WorkerLink, minute_of
+from airflow_edge.gateway.links.orders import refuse_orders
 from airflow_edge.gateway.links.registry import Links
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.problems import CloseCode
@@ -52,19 +54,15 @@ class Keeper:
         links: Links,
         directory: WorkerDirectory,
         seen: SeenTokens,
-        requeued: Callable[[], None],
+        queue: QueueSignal,
         config: GatewayConfig,
     ) -> None:
-        """Set it up.
-
-        :param requeued: is called when jobs are back in the queue
-        """
         self._store = store
         self._calls = calls
         self._links = links
         self._directory = directory
         self._seen = seen
-        self._requeued = requeued
+        self._queue = queue
         self._config = config
         self._looked_at = datetime.now(UTC)
         self._steady_since: float | None = None
@@ -110,7 +108,7 @@ class Keeper:
         self._looked_at = asked_at
         for worker_id in changed:
             self._directory.forget(worker_id)
-        followed: dict[UUID, Link] = {}
+        followed: dict[UUID, WorkerLink] = {}
         # A link that began after the question is not judged by the answer.
         for link in known:
             worker = changed.get(link.worker.id)
@@ -121,13 +119,14 @@ class Keeper:
             elif worker.link_id != link.id:
                 link.close(CloseCode.REPLACED, "a newer link of this worker has replaced it")
             else:
-                link.follow(worker)
+                if link.follow(worker):
+                    self._queue.wake()
                 link.ask_for_log(worker.log_request, now=asked_at)
                 followed[worker.id] = link
         await self._pass_orders(followed)
 
     async def _stop_unwanted(self) -> None:
-        links: dict[UUID, Link] = {link.worker.id: link for link in self._links if link.open}
+        links: dict[UUID, WorkerLink] = {link.worker.id: link for link in self._links if link.open}
         if not links:
             return
         unwanted: defaultdict[UUID, dict[AssignmentKey, str]] = defaultdict(dict)
@@ -136,14 +135,19 @@ class Keeper:
         for worker_id, link in links.items():
             link.stop_jobs(unwanted[worker_id])
 
-    async def _pass_orders(self, links: dict[UUID, Link]) -> None:
+    async def _pass_orders(self, links: dict[UUID, WorkerLink]) -> None:
         if not links:
             return
         waiting: defaultdict[UUID, list[WorkerOrder]] = defaultdict(list)
         for order in await self._calls.run(self._store.orders.waiting, list(links)):
             waiting[order.worker_id].append(order)
         for worker_id, orders in waiting.items():
-            links[worker_id].pass_orders(orders)
+            link = links[worker_id]
+            if link.knows_orders:
+                link.pass_orders(orders)
+            else:
+                now = datetime.now(UTC)
+                await self._calls.run(refuse_orders, self._store, worker_id, orders, link.state, now=now)
 
     async def _note_changes(self) -> None:
         """Note what people look at while it happens; that tasks come and go can wait for the next heartbeat."""
@@ -162,7 +166,7 @@ class Keeper:
 
     async def _expire_leases(self) -> None:
         if await self._calls.run(self._store.jobs.expire_leases, now=datetime.now(UTC)):
-            self._requeued()
+            self._queue.tell()
 
     async def _note_presence(self) -> None:
         now = datetime.now(UTC)
@@ -188,7 +192,7 @@ class Keeper:
         if lost := await self._calls.run(self._store.jobs.lose_unreachable, self._config.patience, now=now):
             log.warning("%d jobs are lost: their workers were out of reach for longer than their grace", lost)
 
-    async def _keep_metrics(self, links: list[Link]) -> None:
+    async def _keep_metrics(self, links: list[WorkerLink]) -> None:
         now = time.time()
         chunks = [chunk for link in links if (chunk := link.measured(now)) is not None]
         if chunks and self._config.metrics_retention:

@@ -7,13 +7,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import given as given_values
+from hypothesis import strategies as st
 from starlette.websockets import WebSocket
 
-from airflow_edge.gateway.links.link import Link
-from airflow_edge.gateway.links.orders import OrderLane
-from airflow_edge.gateway.links.task_logs import LogLane
-from airflow_edge.gateway.links.websocket import WebSocketConnection
-from airflow_edge.gateway.links.worker_logs import WorkerLogLane
+from airflow_edge.gateway.database.calls import StoreUnavailableError
+from airflow_edge.gateway.links.connection import WebSocketConnection
+from airflow_edge.gateway.links.driver import MOST_WORKER_LOGS, drive
+from airflow_edge.gateway.links.link import Progress, SendQueue, WorkerLink
+from airflow_edge.gateway.links.records import Records
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import (
     Accepted,
@@ -50,6 +52,12 @@ async def until(condition):
     raise AssertionError("it never came")
 
 
+def tasks():
+    """Give the tasks of links."""
+    names = (task.get_name() for task in asyncio.all_tasks())
+    return sorted(name.partition(" of worker")[0] for name in names if not name.startswith(("Task-", "test_")))
+
+
 class Wire:
     """The ASGI server's side of a WebSocket, in memory."""
 
@@ -72,18 +80,52 @@ class Wire:
         return decode_centre_frame(event["bytes"]) if event["type"] == "websocket.send" else event
 
 
-class World:
-    """A link whose store answers when the test lets it."""
+class Notebook(Records):
+    """Records in memory, which answer when the test lets them."""
 
-    def __init__(self, protocol=NEWEST, **hello):
-        self.protocol = protocol
-        self.worker_log: list[WorkerLog] = []
-        self.wire = Wire()
-        self.site = site_session("s")
+    def __init__(self):
         self.settled: list[list] = []
         self.may_settle = asyncio.Event()
-        self.woken = self.requeued = 0
+        self.may_keep = asyncio.Event()
+        self.may_keep.set()
+        self.worker_log: list[WorkerLog] = []
         self.answers: list[Obeyed] = []
+        self.woken = self.requeued = 0
+        self.fails: list[Exception] = []
+
+    async def settle(self, worker_id, reports):
+        await self.may_settle.wait()
+        self._fail()
+        self.settled.append(reports)
+        return [Reading.APPLY] * len(reports)
+
+    async def append_worker_log(self, worker_id, batch):
+        await self.may_keep.wait()
+        self._fail()
+        self.worker_log.append(batch)
+
+    async def note_answer(self, worker_id, answer):
+        self._fail()
+        self.answers.append(answer)
+
+    def _fail(self):
+        if self.fails:
+            raise self.fails.pop(0)
+
+    def wake(self):
+        self.woken += 1
+
+    def tell_requeued(self):
+        self.requeued += 1
+
+
+class World:
+    """A link whose records answer when the test lets them."""
+
+    def __init__(self, protocol=NEWEST, **hello):
+        self.wire = Wire()
+        self.site = site_session("s")
+        self.records = Notebook()
         worker = Worker(
             id=uuid4(),
             name="worker",
@@ -116,41 +158,16 @@ class World:
             "state": WorkerState.IDLE,
             "jobs": (),
         }
-        self.link = Link(
-            uuid4(),
-            worker,
-            Hello(**{**fields, **hello}),
-            centre_session("s"),
-            LogLane(self.no_log, self.no_log),
-            WorkerLogLane(self.keep_worker_log),
-            OrderLane(self.protocol, self.note_answer),
-            protocol=self.protocol,
-            settle=self.settle,
-            wake_dispatcher=lambda: setattr(self, "woken", self.woken + 1),
-            requeued=lambda: setattr(self, "requeued", self.requeued + 1),
-            silence=60,
-        )
+        self.link = WorkerLink(uuid4(), worker, Hello(**{**fields, **hello}), centre_session("s"), protocol=protocol)
 
-    async def note_answer(self, answer):
-        self.answers.append(answer)
-        return True
-
-    async def settle(self, reports):
-        await self.may_settle.wait()
-        self.settled.append(reports)
-        return [Reading.APPLY] * len(reports)
-
-    async def keep_worker_log(self, batch):
-        self.worker_log.append(batch)
-
-    async def no_log(self, _):
-        return None
+    async def run(self):
+        return await drive(self.link, await self.wire.accepted(), self.records, silence=60)
 
 
 @pytest.fixture
 async def world():
     world = World()
-    running = asyncio.create_task(world.link.run(await world.wire.accepted()))
+    running = asyncio.create_task(world.run())
     yield world
     world.link.close(1000, "over")
     await asyncio.wait_for(running, 5)
@@ -161,11 +178,11 @@ async def test_reports_that_come_during_a_transaction_share_the_next(world):
         world.wire.say(world.site.send(Accepted(**JOB)))
     await until(world.wire.incoming.empty)
     world.wire.say(world.site.send(Ended(**JOB, exit_code=0)))
-    world.may_settle.set()
+    world.records.may_settle.set()
     while world.site.outstanding:
         world.site.receive(await world.wire.hear())
-    assert sum(map(len, world.settled)) == 4
-    assert len(world.settled) <= 2
+    assert sum(map(len, world.records.settled)) == 4
+    assert len(world.records.settled) <= 2
 
 
 async def test_nothing_is_acknowledged_before_it_is_settled(world):
@@ -173,13 +190,13 @@ async def test_nothing_is_acknowledged_before_it_is_settled(world):
     await until(world.wire.incoming.empty)
     world.link.send(Ping())
     assert (await world.wire.hear()).ack == 0
-    world.may_settle.set()
+    world.records.may_settle.set()
     assert (await world.wire.hear()).ack == 1
 
 
 async def test_a_conversation_is_left_alone_after_the_links_end():
     world = World()
-    running = asyncio.create_task(world.link.run(await world.wire.accepted()))
+    running = asyncio.create_task(world.run())
     await asyncio.sleep(0)
     world.wire.say(world.site.send(Accepted(**JOB)))
     world.link.close(4409, "replaced")
@@ -192,13 +209,13 @@ async def test_a_conversation_is_left_alone_after_the_links_end():
 
 
 async def test_a_refusal_is_told_to_the_other_gateways_and_an_end_to_our_dispatcher(world):
-    world.may_settle.set()
+    world.records.may_settle.set()
     world.wire.say(world.site.send(Refused(**JOB, reason="")))
     assert (await world.wire.hear()).ack == 1
-    assert (world.requeued, world.woken) == (1, 0)
+    assert (world.records.requeued, world.records.woken) == (1, 0)
     world.wire.say(world.site.send(Ended(**JOB)))
     assert (await world.wire.hear()).ack == 2
-    assert (world.requeued, world.woken) == (1, 1)
+    assert (world.records.requeued, world.records.woken) == (1, 1)
 
 
 async def test_a_job_is_stopped_once_while_it_is_unwanted(world):
@@ -224,7 +241,7 @@ async def test_a_worker_that_says_why_it_takes_no_job_is_offered_none_until_it_d
         await until(lambda conditions=conditions: world.link.conditions == conditions)
         assert world.link.free_slots(0) == free
         assert world.link.system[CONDITIONS] == "; ".join(conditions)
-        assert world.woken == woken
+        assert world.records.woken == woken
 
 
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
@@ -250,7 +267,7 @@ async def test_a_worker_too_old_for_it_is_not_asked():
     world = World(protocol=WORKER_LOG - 1)
     world.link.ask_for_log(REQUEST, now=NOW)
     world.link.send(Ping())
-    running = asyncio.create_task(world.link.run(await world.wire.accepted()))
+    running = asyncio.create_task(world.run())
     assert (await world.wire.hear()).body == Ping()
     running.cancel()
 
@@ -259,8 +276,8 @@ async def test_a_workers_own_log_is_kept_beside_everything_else(world):
     batch = WorkerLog(run="r", first=0, size=1, data=b"x")
     world.wire.say(world.site.send(Accepted(**JOB)))
     world.wire.say(world.site.send(batch))
-    await until(lambda: world.worker_log == [batch])
-    assert world.settled == []
+    await until(lambda: world.records.worker_log == [batch])
+    assert world.records.settled == []
 
 
 def given(kind, number=None):
@@ -287,22 +304,8 @@ async def test_an_order_is_passed_on_once_and_no_job_is_offered_until_it_is_answ
     answer = Obeyed(order_id=str(order.id), done=False, detail="no", state=WorkerState.IDLE)
     world.wire.say(world.site.send(answer))
     assert (await world.wire.hear()).ack == 1
-    assert world.answers == [answer]
+    assert world.records.answers == [answer]
     assert world.link.free_slots(0.0) == 4
-
-
-async def test_one_that_is_too_old_for_orders_refuses_them_without_being_asked():
-    world = World(protocol=ORDERS - 1)
-    connection = await world.wire.accepted()
-    running = asyncio.create_task(world.link.run(connection))
-    order = given("restart")
-    world.link.pass_orders([order])
-    await until(lambda: world.answers)
-    assert (world.answers[0].done, world.answers[0].order_id) == (False, str(order.id))
-    assert "update airflow-edge" in world.answers[0].detail
-    assert world.wire.outgoing.empty()
-    world.link.close(1000, "")
-    await running
 
 
 async def test_slots_change_when_the_worker_has_changed_them(world):
@@ -310,29 +313,117 @@ async def test_slots_change_when_the_worker_has_changed_them(world):
     world.link.pass_orders([order])
     await world.wire.hear()
     assert world.link.free_slots(0.0) == 4
-    woken = world.woken
+    woken = world.records.woken
     world.wire.say(world.site.send(Obeyed(order_id=str(order.id), done=True, state=WorkerState.IDLE)))
     await world.wire.hear()
-    assert (world.link.free_slots(0.0), world.woken) == (7, woken + 1)
+    assert (world.link.free_slots(0.0), world.records.woken) == (7, woken + 1)
 
 
 async def test_a_worker_hears_of_its_new_queues_once(world):
-    woken = world.woken
     changed = replace(world.link.worker, queues=("a", "c"))
-    world.link.follow(changed)
-    world.link.follow(replace(changed, team_name="another"))
+    assert world.link.follow(changed)
+    assert not world.link.follow(replace(changed, team_name="another"))
     assert (await world.wire.hear()).body == Serves(queues=("a", "c"))
     assert world.wire.outgoing.empty()
     assert (world.link.queues, world.link.worker.team_name) == (frozenset({"a", "c"}), "another")
-    assert world.woken == woken + 1
 
 
 async def test_one_that_is_too_old_is_not_told_of_its_queues_and_serves_them():
     world = World(protocol=ORDERS - 1)
-    running = asyncio.create_task(world.link.run(await world.wire.accepted()))
+    running = asyncio.create_task(world.run())
     world.link.follow(replace(world.link.worker, queues=("c",)))
     await asyncio.sleep(0)
     assert world.wire.outgoing.empty()
     assert world.link.queues == {"c"}
     world.link.close(1000, "")
     await running
+
+
+async def test_what_the_records_refuse_ends_the_link_and_is_said(world, caplog):
+    world.records.may_settle.set()
+    world.records.fails = [RuntimeError("no luck")]
+    world.wire.say(world.site.send(Accepted(**JOB)))
+    event = await world.wire.hear()
+    assert (event["type"], event["code"]) == ("websocket.close", 4503)
+    assert "no luck" in caplog.text
+    # Nothing was acknowledged: the worker says it again when it has linked anew.
+    assert world.link.session.handled == 0
+    assert world.link.resumable
+
+
+async def test_lanes_wait_for_the_database_and_lose_nothing(world, monkeypatch):
+    monkeypatch.setattr("airflow_edge.gateway.database.calls.FIRST_PAUSE", 0.001)
+    world.records.may_settle.set()
+    world.records.fails = [StoreUnavailableError("away")] * 3
+    order = given("restart")
+    world.link.pass_orders([order])
+    assert (await world.wire.hear()).body.order_id == str(order.id)
+    world.wire.say(world.site.send(Accepted(**JOB)))
+    world.wire.say(world.site.send(Obeyed(order_id=str(order.id), done=True, state=WorkerState.IDLE)))
+    while world.site.outstanding:
+        world.site.receive(await world.wire.hear())
+    assert len(world.records.settled) == len(world.records.answers) == 1
+    # The lanes have ended, and begin again.
+    world.wire.say(world.site.send(Ended(**JOB)))
+    while world.site.outstanding:
+        world.site.receive(await world.wire.hear())
+    assert len(world.records.settled) == 2
+
+
+async def test_nobody_waits_for_a_workers_own_log_and_what_there_is_no_room_for_is_dropped(world):
+    world.records.may_keep.clear()
+    for first in range(3 * MOST_WORKER_LOGS):
+        world.wire.say(world.site.send(WorkerLog(run="r", first=first, size=1, data=b"x")))
+    world.wire.say(world.site.send(Ping()))
+    await until(world.wire.incoming.empty)
+    world.records.fails = [StoreUnavailableError("away")]
+    world.records.may_keep.set()
+    await until(lambda: world.records.worker_log and len(tasks()) == 2)
+    # One was with the records, and was not kept.
+    kept = [batch.first for batch in world.records.worker_log]
+    assert kept == list(range(1, len(kept) + 1))
+    assert MOST_WORKER_LOGS - 1 <= len(kept) <= MOST_WORKER_LOGS
+
+
+async def test_an_idle_link_has_two_tasks_and_one_more_for_what_it_works_on(world):
+    await asyncio.sleep(0)
+    await until(lambda: len(tasks()) == 2)
+    assert tasks() == ["receiving", "sending"]
+    world.wire.say(world.site.send(Accepted(**JOB)))
+    world.records.may_keep.clear()
+    world.wire.say(world.site.send(WorkerLog(run="r", first=0, size=1, data=b"x")))
+    await until(lambda: len(tasks()) == 4)
+    world.records.may_settle.set()
+    world.records.may_keep.set()
+    await until(lambda: len(tasks()) == 2)
+    assert (len(world.records.settled), len(world.records.worker_log)) == (1, 1)
+
+
+@given_values(st.integers(0, 5), st.permutations(range(1, 9)), st.integers(0, 8))
+def test_progress_is_the_number_up_to_which_all_are_done(start, order, count):
+    progress = Progress(start)
+    done = {start + number for number in order[:count]}
+    for number in order[:count]:
+        progress.finish(start + number)
+    first_missing = next(number for number in range(start + 1, start + 10) if number not in done)
+    assert progress.done == first_missing - 1
+
+
+async def test_frames_leave_in_the_order_in_which_they_came():
+    queue = SendQueue()
+    taker = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    assert queue.put(b"one")
+    assert queue.put(b"two")
+    assert [await taker, await queue.get()] == [b"one", b"two"]
+    assert queue.empty
+
+
+async def test_the_queue_holds_so_many_frames_and_so_many_bytes():
+    queue = SendQueue(most_frames=2, most_bytes=10)
+    assert queue.put(b"12345")
+    assert not queue.put(b"123456")
+    assert queue.put(b"12345")
+    assert not queue.put(b"")
+    await queue.get()
+    assert queue.put(b"12345")

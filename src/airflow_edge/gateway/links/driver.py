@@ -1,0 +1,206 @@
+"""Drives a link to its end: what comes in is worked on in lanes, so that reports, logs and answers do not wait for each
+other, and what is to be said goes out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TypeAlias
+
+from airflow_edge.gateway.database.calls import StoreUnavailableError, persist
+from airflow_edge.gateway.links.connection import Connection, ConnectionClosedError
+from airflow_edge.gateway.links.lane import Lane, LinkTasks
+from airflow_edge.gateway.links.link import LinkEnd, WorkerLink
+from airflow_edge.gateway.links.records import Records
+from airflow_edge.gateway.links.worker_logs import Allowance
+from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.messages import (
+    UNNUMBERED,
+    Accepted,
+    Ended,
+    Goodbye,
+    Hello,
+    LogAck,
+    LogChunk,
+    LogEnd,
+    Obeyed,
+    Ping,
+    Refused,
+    Released,
+    SiteMessage,
+    Status,
+    WorkerLog,
+)
+from airflow_edge.protocol.problems import CloseCode
+from airflow_edge.rules.reports import Reading, Report
+
+log = logging.getLogger(__name__)
+
+MOST_REPORTS = 2_000
+MOST_REPORTS_AT_ONCE = 500
+"""Reports in one transaction: those that come during one share the next."""
+MOST_LOG_PIECES = 32
+"""Of at most `2 * MAX_LOG_CHUNK_BYTES` each."""
+MOST_ANSWERS = 100
+"""When more than these wait, the link is not read any further."""
+MOST_WORKER_LOGS = 8
+"""When more batches of a worker's own log than these wait, they are dropped."""
+
+Numbered: TypeAlias = tuple[int, Report]
+
+
+async def drive(link: WorkerLink, connection: Connection, records: Records, *, silence: float) -> LinkEnd:
+    """Drive the link to its end and close the connection.
+
+    :param records: where what the worker says is written down
+    :param silence: seconds without a word after which the link is given up
+    """
+    driver = _Driver(link, records, silence)
+    driver.tasks.start(driver.receive(connection), f"receiving of worker {link.worker.name}")
+    driver.tasks.start(driver.send(connection), f"sending of worker {link.worker.name}")
+    try:
+        await asyncio.wait([link.ended])
+    finally:
+        link.close(CloseCode.UNREADY, "the gateway is shutting down")
+        await driver.tasks.cancel()
+    end = link.ended.result()
+    await connection.close(end.code, end.reason)
+    return end
+
+
+class _Driver:
+    def __init__(self, link: WorkerLink, records: Records, silence: float) -> None:
+        self._link = link
+        self._worker = link.worker.id
+        self._records = records
+        self._silence = silence
+        self.tasks = tasks = LinkTasks(self._fail)
+        self._reports: Lane[Numbered] = Lane(
+            "reports", tasks, self._settle, most_waiting=MOST_REPORTS, most_at_once=MOST_REPORTS_AT_ONCE
+        )
+        self._logs: Lane[tuple[int, LogChunk | LogEnd]] = Lane(
+            "logs", tasks, self._keep_log, most_waiting=MOST_LOG_PIECES
+        )
+        self._log_ends: Lane[tuple[int, LogEnd]] = Lane(
+            "ends of logs", tasks, self._check_log, most_waiting=MOST_LOG_PIECES
+        )
+        self._worker_logs: Lane[WorkerLog] = Lane(
+            "worker's own log", tasks, self._keep_worker_log, most_waiting=MOST_WORKER_LOGS
+        )
+        self._worker_log_allowance = Allowance()
+        self._answers: Lane[tuple[int, Obeyed]] = Lane(
+            "answers to orders", tasks, self._note_answer, most_waiting=MOST_ANSWERS
+        )
+
+    def _fail(self, error: BaseException) -> None:
+        match error:
+            case ConnectionClosedError():
+                self._link.close(error.code, "the worker closed the connection")
+            case TimeoutError():
+                self._link.close(CloseCode.SILENT, f"nothing was heard for {self._silence:.0f} s")
+            case RemoteProtocolError():
+                self._link.close(CloseCode.PROTOCOL_ERROR, str(error))
+            case _:
+                log.error("The link of worker '%s' failed", self._link.worker.name, exc_info=error)
+                self._link.close(CloseCode.UNREADY, "the gateway failed; try again")
+
+    async def send(self, connection: Connection) -> None:
+        """Send what there is to say."""
+        while True:
+            await connection.send(await self._link.outbox.get())
+            self._link.sent()
+
+    async def receive(self, connection: Connection) -> None:
+        """Take in what the worker says."""
+        while True:
+            frame = await connection.receive(self._silence)
+            if self._link.open and self._link.session.receive(frame):
+                await self._take(frame.seq, frame.body)
+
+    async def _take(self, seq: int, message: SiteMessage) -> None:
+        if (seq == 0) != isinstance(message, UNNUMBERED):
+            raise RemoteProtocolError(f"a {type(message).__name__} with the number {seq}")
+        now = asyncio.get_running_loop().time()
+        match message:
+            case Refused():
+                # Before anybody hands the job out anew.
+                self._link.slots.refuse(message.key, now=now)
+                await self._reports.put((seq, message))
+            case Accepted() | Released() | Ended():
+                await self._reports.put((seq, message))
+            case Status():
+                if self._link.note_status(message, now=time.time()):
+                    self._records.wake()
+            case LogChunk() | LogEnd():
+                await self._logs.put((seq, message))
+            case WorkerLog():
+                if not self._worker_logs.full and self._worker_log_allowance.take(len(message.data), now=now):
+                    await self._worker_logs.put(message)
+            case Obeyed():
+                await self._answers.put((seq, message))
+            case Goodbye():
+                self._link.note_goodbye(seq)
+            case Ping():
+                pass
+            case Hello():
+                raise RemoteProtocolError("a second Hello on one link")
+
+    # The lanes
+
+    async def _settle(self, batch: list[Numbered]) -> None:
+        reports = [report for _, report in batch]
+        readings = await persist(self._records.settle, self._worker, reports)
+        for (seq, report), reading in zip(batch, readings, strict=True):
+            self._note_reading(report, reading)
+            self._link.finish(seq)
+        self._link.acknowledge()
+        if any(isinstance(report, Refused) for report in reports):
+            self._records.tell_requeued()
+        elif not all(isinstance(report, Accepted) for report in reports):
+            self._records.wake()
+
+    def _note_reading(self, report: Report, reading: Reading) -> None:
+        if isinstance(report, Refused):
+            log.info("Worker '%s' refused job %s: %s", self._link.worker.name, report.job_id, report.reason)
+        elif reading is Reading.VOID:
+            self._link.void_job(report.key, "the job was given to another worker, or has ended at the centre")
+        elif isinstance(report, Accepted):
+            self._link.slots.accept(report.key)
+        else:
+            self._link.slots.free(report.key)
+
+    async def _keep_log(self, waiting: list[tuple[int, LogChunk | LogEnd]]) -> None:
+        ((seq, message),) = waiting
+        if isinstance(message, LogEnd):
+            # All of its pieces are stored; to check a long log takes seconds, which other logs need not wait for.
+            await self._log_ends.put((seq, message))
+            return
+        progress = await persist(self._records.append_log, self._worker, message)
+        # Nobody wants the log of a job that is not known: it is acknowledged, so that the site can delete it.
+        offset = message.offset + message.size if progress is None else progress.offset
+        self._link.send(LogAck(**message.key._asdict(), offset=offset))
+
+    async def _check_log(self, waiting: list[tuple[int, LogEnd]]) -> None:
+        ((seq, end),) = waiting
+        progress = await persist(self._records.finish_log, self._worker, end)
+        offset, complete = (end.size, True) if progress is None else (progress.offset, progress.complete)
+        self._link.finish(seq)
+        self._link.send(LogAck(**end.key._asdict(), offset=offset, complete=complete))
+
+    async def _keep_worker_log(self, waiting: list[WorkerLog]) -> None:
+        try:
+            await self._records.append_worker_log(self._worker, *waiting)
+        except StoreUnavailableError:
+            # It was logged; a worker's own log is not worth waiting for.
+            return
+
+    async def _note_answer(self, waiting: list[tuple[int, Obeyed]]) -> None:
+        ((seq, answer),) = waiting
+        await persist(self._records.note_answer, self._worker, answer)
+        order = self._link.orders.answered(answer)
+        if order is not None and order.kind == "concurrency" and order.number:
+            self._link.slots.concurrency = order.number
+            self._records.wake()
+        self._link.finish(seq)
+        self._link.acknowledge()
