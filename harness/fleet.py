@@ -21,7 +21,7 @@ from typing import NamedTuple
 from airflow_edge.agent.link.link import Link
 from airflow_edge.agent.link.owner import Owner
 from airflow_edge.agent.net.identity import Identity
-from airflow_edge.protocol import version
+from airflow_edge.protocol import handshake
 from airflow_edge.protocol.messages import (
     Hello,
     Offer,
@@ -58,8 +58,8 @@ class IdleWorker:
     def hello(self, session_id: str, received: int) -> Hello:
         self.hellos += 1
         return Hello(
-            oldest_protocol=version.OLDEST,
-            newest_protocol=version.NEWEST,
+            oldest_protocol=handshake.OLDEST,
+            newest_protocol=handshake.NEWEST,
             session_id=session_id,
             received=received,
             boot_id="boot",

@@ -19,7 +19,7 @@ from airflow_edge.agent.machine import facts
 from airflow_edge.agent.machine.sensors import Senses
 from airflow_edge.agent.net.identity import Identity
 from airflow_edge.agent.supervisors.runtime import RuntimeLink
-from airflow_edge.protocol import version
+from airflow_edge.protocol import handshake
 from airflow_edge.protocol.messages import Hello, Status, Welcome
 from airflow_edge.protocol.states import WorkerState
 
@@ -47,7 +47,7 @@ class Profile:
         self._runtime = runtime
         self._folders = folders
         self._boot_id = boot_id
-        self._protocol = version.OLDEST
+        self._protocol = handshake.OLDEST
         self._queues: tuple[str, ...] = config.queues or identity.queues
         self._versions = {"refused": "", "warning": ""}
         """What the centre thinks of this worker's versions."""
@@ -72,8 +72,8 @@ class Profile:
     def hello(self, session_id: str, received: int) -> Hello:
         """Say who this is."""
         return Hello(
-            oldest_protocol=version.OLDEST,
-            newest_protocol=version.NEWEST,
+            oldest_protocol=handshake.OLDEST,
+            newest_protocol=handshake.NEWEST,
             session_id=session_id,
             received=received,
             boot_id=self._boot_id,
@@ -89,8 +89,8 @@ class Profile:
         )
 
     def status(self) -> Status:
-        """Say what this does, in words that the centre knows: before `version.ORDERS` there is no maintenance."""
-        understood = self._protocol >= version.ORDERS
+        """Say what this does, in words that the centre knows: before `handshake.ORDERS` there is no maintenance."""
+        understood = self._protocol >= handshake.ORDERS
         stance = self._core.stance
         return Status(
             state=stance.state if understood or not stance.in_maintenance else WorkerState.TERMINATING,

@@ -6,6 +6,7 @@
     ├── LocalProtocolError        this side broke the rules: a bug here
     │   └── IllegalTransitionError
     ├── RemoteProtocolError       the other side broke the rules
+    ├── RejectedError             the centre does not serve this worker
     └── TokenError                a token that does not prove what it should
         ├── MalformedTokenError
         ├── ClockSkewError
@@ -29,6 +30,15 @@ class IllegalTransitionError(LocalProtocolError):
 
 class RemoteProtocolError(ProtocolError):
     """The other side sent something the protocol forbids; the link has to be closed."""
+
+
+class RejectedError(ProtocolError):
+    """The centre does not serve this worker; the text says what to do."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """:param code: for programs, see `problems.Code`"""
+        super().__init__(message)
+        self.code = code
 
 
 class TokenError(ProtocolError):

@@ -45,7 +45,7 @@ class Session(Generic[Sent, Got]):
 
         :raises RemoteProtocolError: a number was skipped, or something was acknowledged that was never sent.
         """
-        self._acknowledge(frame.ack)
+        self.acknowledge(frame.ack)
         if frame.seq == 0:
             return True
         if frame.seq <= self.received:
@@ -66,7 +66,7 @@ class Session(Generic[Sent, Got]):
 
         What this side has received but not dealt with is forgotten, and will come again.
         """
-        self._acknowledge(received)
+        self.acknowledge(received)
         self.received = self.handled
         return self.pending()
 
@@ -95,11 +95,17 @@ class Session(Generic[Sent, Got]):
         """Give the frames that were not acknowledged, oldest first, with today's acknowledgement."""
         return [self._frame(frame.seq, self.handled, frame.body) for frame in self._unacknowledged]
 
-    def _acknowledge(self, seq: int) -> None:
+    def acknowledge(self, seq: int) -> list[Sent]:
+        """Note that the other side has dealt with everything up to this number. Gives what was not known to be yet.
+
+        :raises RemoteProtocolError: that was never sent.
+        """
         if seq >= self._next:
             raise RemoteProtocolError(f"message {seq} was acknowledged, but only {self._next - 1} were sent")
+        done = []
         while self._unacknowledged and self._unacknowledged[0].seq <= seq:
-            self._unacknowledged.popleft()
+            done.append(self._unacknowledged.popleft())
+        return done
 
 
 def site_session(session_id: str) -> Session[SiteFrame, CentreFrame]:

@@ -12,14 +12,14 @@ from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.net.identity import make_private_folder
 from airflow_edge.agent.own_log.file import open_log
 from airflow_edge.agent.worker import run_worker
-from airflow_edge.protocol import version
+from airflow_edge.protocol import handshake
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("-q", "--queues")
-    parser.add_argument("--newest-protocol", type=int, default=version.NEWEST, help="be as old as that")
+    parser.add_argument("--newest-protocol", type=int, default=handshake.NEWEST, help="be as old as that")
     arguments = parser.parse_args()
-    version.NEWEST = arguments.newest_protocol
+    handshake.NEWEST = arguments.newest_protocol
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if os.environ.get("VERBOSE"):
         logging.getLogger("airflow_edge").setLevel(logging.DEBUG)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from airflow_edge.agent.task_logs.kept import about
 from airflow_edge.protocol import zstd
+from airflow_edge.protocol.handshake import NEWEST
 from airflow_edge.protocol.local import LOG_FILE
 from airflow_edge.protocol.messages import Accepted, Goodbye, WantWorkerLog, WorkerLog
-from airflow_edge.protocol.version import NEWEST
 from airflow_edge.protocol.worker_log import Record, unpack
 from tests.integration.agent.centre import Centre
 from tests.integration.agent.conftest import Agent

@@ -6,8 +6,8 @@ import signal
 from collections.abc import Callable
 from uuid import uuid4
 
+from airflow_edge.protocol.handshake import ORDERS
 from airflow_edge.protocol.messages import Accepted, Ended, Goodbye, Obeyed, Order, Released
-from airflow_edge.protocol.version import ORDERS
 from tests.integration.agent.centre import Centre
 from tests.integration.agent.conftest import Agent
 from tests.integration.agent.runtime import Runtime, state_body

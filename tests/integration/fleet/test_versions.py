@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from airflow_edge.gateway.links.orders import TOO_OLD
-from airflow_edge.protocol import version
+from airflow_edge.protocol import handshake
 from tests.integration.fleet.fleet import enrolled, linked
 
-PREVIOUS = version.NEWEST - 1
+PREVIOUS = handshake.NEWEST - 1
 """The version before orders."""
 
 
 @pytest.fixture
 def old_gateway(monkeypatch):
     """The gateways of this process speak the previous version of the protocol, not the newest."""
-    monkeypatch.setattr(version, "NEWEST", PREVIOUS)
+    monkeypatch.setattr("airflow_edge.gateway.endpoints.link.NEWEST", PREVIOUS)
 
 
 async def test_an_old_agent_works_and_refuses_orders_with_what_to_update(centre, tmp_path):

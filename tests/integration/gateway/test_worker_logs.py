@@ -12,8 +12,8 @@ from sqlalchemy import func, select
 
 from airflow_edge.gateway.links.worker_logs import BURST, BYTES_PER_SECOND
 from airflow_edge.protocol import zstd
+from airflow_edge.protocol.handshake import NEWEST, WORKER_LOG
 from airflow_edge.protocol.messages import Accepted, Offer, WantWorkerLog, WorkerLog
-from airflow_edge.protocol.version import NEWEST, WORKER_LOG
 from airflow_edge.protocol.worker_log import Record, pack
 from airflow_edge.rules.model import LogRequest
 from airflow_edge.store.tables import WorkerLogRow

@@ -1,11 +1,6 @@
 from __future__ import annotations
 
-from collections import deque
-
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from airflow_edge.protocol.errors import LocalProtocolError, RemoteProtocolError
 from airflow_edge.protocol.messages import (
@@ -13,13 +8,9 @@ from airflow_edge.protocol.messages import (
     CentreFrame,
     Offer,
     Ping,
-    SiteFrame,
     Status,
-    decode_centre_frame,
-    decode_site_frame,
-    encode,
 )
-from airflow_edge.protocol.session import Session, centre_session, site_session
+from airflow_edge.protocol.session import centre_session, site_session
 from airflow_edge.protocol.states import WorkerState
 
 JOB = "00000000-0000-0000-0000-{:012x}".format
@@ -78,95 +69,3 @@ def test_what_came_but_was_not_dealt_with_comes_again_after_a_resumption() -> No
     centre.resume(0)
     again = site.resume(centre.handled)
     assert [centre.receive(frame) for frame in again] == [True]
-
-
-class Conversation(RuleBasedStateMachine):
-    """Two sides, a connection that is cut at any moment, and now and then a centre that has forgotten everything."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sessions = 0
-        self.site: Session[SiteFrame, CentreFrame] = site_session("0")
-        self.centre: Session[CentreFrame, SiteFrame] = centre_session("0")
-        self.to_centre: deque[SiteFrame] = deque()
-        self.to_site: deque[CentreFrame] = deque()
-        self.connected = True
-        self.sent = 0
-        self.arrived: list[int] = []
-        """What the centre has dealt with for good: it outlives the centre's forgetting, as a database does."""
-
-    def _say(self, frame: SiteFrame) -> None:
-        if self.connected:
-            self.to_centre.append(decode_site_frame(encode(frame)))
-
-    @rule()
-    def site_speaks(self) -> None:
-        self.sent += 1
-        self._say(self.site.send(accepted(self.sent)))
-
-    @rule()
-    def centre_speaks(self) -> None:
-        frame = self.centre.send(offer(1))
-        if self.connected:
-            self.to_site.append(decode_centre_frame(encode(frame)))
-
-    @precondition(lambda self: self.to_centre)
-    @rule(commits=st.booleans())
-    def centre_hears(self, commits: bool) -> None:
-        frame = self.to_centre.popleft()
-        if self.centre.receive(frame) and frame.seq and commits and self.centre.handled == frame.seq - 1:
-            assert isinstance(frame.body, Accepted)
-            self.arrived.append(int(frame.body.job_id[-12:], 16))
-            self.centre.handle(frame.seq)
-
-    @precondition(lambda self: self.to_site)
-    @rule()
-    def site_hears(self) -> None:
-        frame = self.to_site.popleft()
-        if self.site.receive(frame) and frame.seq:
-            self.site.handle(frame.seq)
-
-    @precondition(lambda self: self.connected)
-    @rule()
-    def cut(self) -> None:
-        self.connected = False
-        self.to_centre.clear()
-        self.to_site.clear()
-
-    @precondition(lambda self: not self.connected)
-    @rule(forgotten=st.booleans())
-    def connect(self, forgotten: bool) -> None:
-        self.connected = True
-        if forgotten:
-            self.sessions += 1
-            self.centre = centre_session(str(self.sessions))
-            frames = self.site.restart(str(self.sessions))
-        else:
-            offers = self.centre.resume(self.site.handled)
-            frames = self.site.resume(self.centre.handled)
-            self.to_site.extend(offers)
-        for frame in frames:
-            self._say(frame)
-
-    @invariant()
-    def nothing_is_dropped_before_it_was_dealt_with(self) -> None:
-        bodies = [frame.body for frame in self.site.pending()]
-        waiting = {int(body.job_id[-12:], 16) for body in bodies if isinstance(body, Accepted)}
-        assert waiting | set(self.arrived) == set(range(1, self.sent + 1))
-
-    def teardown(self) -> None:
-        if self.connected:
-            self.cut()
-        self.connect(forgotten=False)
-        while self.to_centre or self.to_site:
-            if self.to_site:
-                self.site_hears()
-            if self.to_centre:
-                self.centre_hears(commits=True)
-        assert set(self.arrived) == set(range(1, self.sent + 1))
-        firsts = list(dict.fromkeys(self.arrived))
-        assert firsts == sorted(firsts)
-
-
-TestConversation = Conversation.TestCase
-TestConversation.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)

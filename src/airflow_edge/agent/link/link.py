@@ -7,7 +7,7 @@ import contextlib
 import logging
 import secrets
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,15 +19,13 @@ from airflow_edge.agent.link.owner import Owner
 from airflow_edge.agent.link.transport import LinkClosedError, Transport
 from airflow_edge.agent.net.identity import Signer
 from airflow_edge.backoff import Backoff
-from airflow_edge.protocol import version
-from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.errors import ProtocolError, RemoteProtocolError
+from airflow_edge.protocol.errors import ProtocolError, RejectedError, RemoteProtocolError
+from airflow_edge.protocol.handshake import NEWEST, SiteHandshake, knows
 from airflow_edge.protocol.messages import (
     CentreFrame,
     Ended,
     Goodbye,
     LogAck,
-    Obeyed,
     Offer,
     Order,
     Ping,
@@ -85,8 +83,6 @@ class Link:
         self._epoch = 0
         self._settled = asyncio.Event()
         self._settled.set()
-        self._ended: deque[tuple[int, AssignmentKey]] = deque()
-        """The numbers of unacknowledged `Ended`."""
         self._outbox: deque[SiteFrame] = deque()
         self._wake = asyncio.Event()
         self._all_sent = asyncio.Event()
@@ -95,7 +91,7 @@ class Link:
         self._backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
         self._interval = 0.0
         """Seconds between two statuses, as the centre wants it."""
-        self._protocol = version.NEWEST
+        self._protocol = NEWEST
         """What the centre speaks, once it has said so."""
         self._ever_linked = False
         self.times_linked = 0
@@ -113,11 +109,10 @@ class Link:
 
     def send(self, message: SiteMessage) -> None:
         """Send a message now, or when the link stands again. A `Status` without a link is dropped."""
-        if not self._knows(message):
+        # A newer centre may have given the order that is answered. It asks again when the worker is back there.
+        if not knows(self._protocol, message):
             return
         frame = self._session.send(message)
-        if isinstance(message, Ended):
-            self._ended.append((frame.seq, message.key))
         if self.linked.is_set():
             self._outbox.append(frame)
             self._wake.set()
@@ -163,7 +158,8 @@ class Link:
             except ProtocolError as error:
                 log.exception("the centre and this worker misunderstand each other; the link is made anew")
                 self._set_state("connecting", f"protocol error: {error}")
-                self._begin_anew(_new_id())
+                self._session.restart(_new_id())
+                self._begun_anew()
             self.linked.clear()
             if self._transports.waiting:
                 continue
@@ -184,12 +180,10 @@ class Link:
             greeted = clock()
             self.times_linked += 1
             self._transport = transport
-            await _until_one_ends(
-                self._send_all(transport, owner),
-                self._send_status(owner),
-                self._receive_all(transport, owner),
-                self._transports.reopen(transport),
-            )
+            parts = [self._send_all(transport, owner), self._receive_all(transport, owner)]
+            if self._transports.why(transport):
+                parts.append(self._transports.reopen())
+            await _until_one_ends(*parts)
         except (LinkClosedError, AddressError) as error:
             if not _steady(greeted, clock()) and getattr(error, "code", CloseCode.CUT) == CloseCode.CUT:
                 self._transports.failed(transport, linked=greeted is not None)
@@ -207,30 +201,21 @@ class Link:
     async def _greet(self, transport: Transport, owner: Owner) -> None:
         """Say who we are, and hear whether the conversation goes on."""
         session = self._session
-        hello = owner.hello(session.session_id, session.handled)
+        handshake = SiteHandshake(session, owner.hello(session.session_id, session.handled))
         try:
             async with asyncio.timeout(GREETING_TIMEOUT):
-                await transport.send([encode(session.send(hello))])
-                frame = await _receive(transport)
+                await transport.send([encode(handshake.hello())])
+                welcome, acknowledged, again = handshake.finish(await _receive(transport))
         except TimeoutError:
             raise UnreachableError(f"{self._gateway} did not answer the worker's greeting in time") from None
-        match frame.body:
-            case Rejected() as rejected:
-                raise RefusedError(rejected.message, rejected.code)
-            case Welcome() as welcome:
-                pass
-            case other:
-                raise RemoteProtocolError(f"{type(other).__name__} came instead of Welcome")
-        if version.negotiate(welcome.protocol, welcome.protocol) is None:
-            raise RemoteProtocolError(f"the centre wants to speak version {welcome.protocol} of the protocol")
+        except RejectedError as error:
+            raise RefusedError(str(error), error.code) from None
         self._protocol = welcome.protocol
-        if welcome.resumed:
-            self._acknowledge(welcome.received, owner)
-            frames = session.resume(welcome.received)
-        else:
-            frames = self._begin_anew(welcome.session_id or session.session_id)
+        _pass_on(acknowledged, owner)
+        if not welcome.resumed:
+            self._begun_anew()
         self._interval = welcome.heartbeat_interval
-        self._outbox = deque(frames)
+        self._outbox = deque(again)
         self._wake.set()
         self._ever_linked = True
         self._set_state("linked", self._transports.why(transport), transport.name)
@@ -238,19 +223,14 @@ class Link:
         owner.welcomed(welcome)
         self.send(owner.status())
 
-    def _begin_anew(self, session_id: str) -> list[SiteFrame]:
-        frames = self._session.restart(session_id, self._knows)
+    def _begun_anew(self) -> None:
         self._epoch += 1
         self._settled.set()
-        self._ended = deque((frame.seq, frame.body.key) for frame in frames if isinstance(frame.body, Ended))
-        return frames
-
-    def _knows(self, message: object) -> bool:
-        """Whether the centre knows such a message: a newer one than this may have given the order."""
-        # It asks again when the worker is back there.
-        return self._protocol >= version.ORDERS or not isinstance(message, Obeyed)
 
     async def _send_all(self, transport: Transport, owner: Owner) -> None:
+        """Send what there is to send, and a status when it is time."""
+        clock = asyncio.get_running_loop().time
+        due = clock() + self._interval
         while True:
             self._wake.clear()
             if batch := self._next_batch(owner):
@@ -258,7 +238,12 @@ class Link:
                 if not self._outbox:
                     self._all_sent.set()
             else:
-                await self._wake.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(due):
+                        await self._wake.wait()
+            if clock() >= due:
+                due = clock() + self._interval
+                self.send(owner.status())
 
     def _next_batch(self, owner: Owner) -> list[bytes]:
         batch: list[bytes] = []
@@ -270,16 +255,12 @@ class Link:
             batch.append(encode(self._session.send(chunk)))
         return batch
 
-    async def _send_status(self, owner: Owner) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
-            self.send(owner.status())
-
     async def _receive_all(self, transport: Transport, owner: Owner) -> None:
         while True:
             frame = await _receive(transport)
+            acknowledged = self._session.acknowledge(frame.ack)
             is_new = self._session.receive(frame)
-            self._acknowledge(frame.ack, owner)
+            _pass_on((done.body for done in acknowledged), owner)
             self._heard.set()
             match frame.body:
                 case LogAck() as ack:
@@ -306,10 +287,6 @@ class Link:
         self._session.handle(seq)
         if self._session.handled == self._session.received:
             self._settled.set()
-
-    def _acknowledge(self, seq: int, owner: Owner) -> None:
-        while self._ended and self._ended[0][0] <= seq:
-            owner.acknowledged(self._ended.popleft()[1])
 
     def _closed(self, closed: LinkClosedError) -> AgentError:
         if closed.code == CloseCode.REVOKED:
@@ -372,6 +349,13 @@ async def _until_one_ends(*coroutines: Coroutine[object, object, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
+
+
+def _pass_on(acknowledged: Iterable[SiteMessage], owner: Owner) -> None:
+    """Say which jobs' ends the centre has dealt with."""
+    for message in acknowledged:
+        if isinstance(message, Ended):
+            owner.acknowledged(message.key)
 
 
 def _steady(since: float | None, now: float) -> bool:

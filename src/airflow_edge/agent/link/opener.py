@@ -52,10 +52,8 @@ class Transports:
                     raise failure.error from failure
         return PollingTransport(self._gateway, self._signer, ca_file=self._ca_file)
 
-    async def reopen(self, transport: Transport) -> None:
-        """Wait until `open` has something better to give than this transport, which stays in use meanwhile."""
-        if isinstance(transport, WebSocketTransport):
-            await asyncio.Event().wait()
+    async def reopen(self) -> None:
+        """Wait until `open` has something better to give than long polling, which stays in use meanwhile."""
         while True:
             await asyncio.sleep(self._fallback.next_pause())
             try:

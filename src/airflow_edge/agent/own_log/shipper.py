@@ -17,8 +17,8 @@ from pathlib import Path
 
 from airflow_edge.agent.own_log.reader import Follower, tail
 from airflow_edge.protocol import zstd
+from airflow_edge.protocol.handshake import WORKER_LOG
 from airflow_edge.protocol.messages import WantWorkerLog, WorkerLog
-from airflow_edge.protocol.version import WORKER_LOG
 from airflow_edge.protocol.worker_log import Record, Source, pack
 
 log = logging.getLogger(__name__)

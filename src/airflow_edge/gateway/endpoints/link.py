@@ -16,13 +16,13 @@ from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.links.connection import Connection, ConnectionClosedError, WebSocketConnection
 from airflow_edge.gateway.links.driver import drive
 from airflow_edge.gateway.links.link import WorkerLink
-from airflow_edge.gateway.links.reconcile import Admission, Entrant, Previous
+from airflow_edge.gateway.links.reconcile import Entrant, Previous
 from airflow_edge.gateway.links.registry import Parked
-from airflow_edge.protocol import logdata, version
-from airflow_edge.protocol.errors import RemoteProtocolError
-from airflow_edge.protocol.messages import CentreFrame, Hello, Offer, Rejected, SiteFrame, Welcome, encode
+from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
+from airflow_edge.protocol.handshake import NEWEST, OLDEST, ORDERS, CentreHandshake, rejection
+from airflow_edge.protocol.messages import Hello, Offer, encode
 from airflow_edge.protocol.problems import CloseCode, Code
-from airflow_edge.protocol.session import Session, centre_session
+from airflow_edge.protocol.session import centre_session
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.protocol.urls import LINK
 from airflow_edge.rules.model import LinkFacts, Worker
@@ -32,14 +32,6 @@ log = logging.getLogger(__name__)
 
 HELLO_PATIENCE = 10.0
 """Seconds between the acceptance of the connection and the worker's `Hello`."""
-
-
-class TurnedAwayError(Exception):
-    """A `Hello` that cannot be served."""
-
-    def __init__(self, code: Code, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 async def link_by_websocket(gateway: Gateway, websocket: WebSocket) -> None:
@@ -58,9 +50,9 @@ async def serve(gateway: Gateway, worker: Worker, connection: Connection) -> Non
     """Serve a worker's connection to its end, beginning with the `Hello`."""
     try:
         await _serve(gateway, worker, connection)
-    except TurnedAwayError as reason:
-        await connection.send(encode(CentreFrame(0, 0, Rejected(code=reason.code, message=str(reason)))))
-        await connection.close(CloseCode.PROTOCOL_ERROR, str(reason))
+    except RejectedError as error:
+        await connection.send(encode(rejection(error)))
+        await connection.close(CloseCode.PROTOCOL_ERROR, str(error))
     except RemoteProtocolError as error:
         await connection.close(CloseCode.PROTOCOL_ERROR, str(error))
     except TimeoutError:
@@ -72,44 +64,64 @@ async def serve(gateway: Gateway, worker: Worker, connection: Connection) -> Non
 
 
 async def _serve(gateway: Gateway, worker: Worker, connection: Connection) -> None:
-    clock = asyncio.get_running_loop().time
-    frame = await connection.receive(HELLO_PATIENCE)
-    hello = frame.body
-    if not isinstance(hello, Hello) or frame.seq != 0:
-        raise RemoteProtocolError("the first message has to be a Hello")
-    worker = replace(worker, asked_queues=hello.queues)
-    protocol = _check(worker, hello)
-    verdict = judge(hello.agent_version, hello.airflow_version, gateway.config.versions)
+    first = await connection.receive(HELLO_PATIENCE)
+    handshake = CentreHandshake(first, release=__version__, oldest=OLDEST, newest=NEWEST)
+    worker = replace(worker, asked_queues=handshake.hello.queues)
+    if not worker.served_queues:
+        raise RejectedError(
+            Code.NO_QUEUES,
+            f"worker '{worker.name}' may serve the queues {', '.join(worker.queues)}, and asks for none of them "
+            f"({', '.join(worker.asked_queues or ())}): change -q, or enrol it with a token for these queues",
+        )
     async with gateway.links.lock(worker.id):
-        parked = gateway.links.take_over(worker.id, hello.session_id, code=CloseCode.REPLACED, now=clock())
-        link_id = uuid4()
-        admission = await gateway.admissions.ask(
-            Entrant(
-                worker_id=worker.id,
-                jobs=hello.jobs,
-                facts=_facts(link_id, gateway.id, connection.transport, hello, verdict),
-                knows_orders=protocol >= version.ORDERS,
-                previous=_previous(parked),
-            )
+        link = await _enter(gateway, worker, connection, handshake)
+    try:
+        end = await drive(link, connection, gateway.records, silence=gateway.config.silence)
+    finally:
+        gateway.links.remove(link, now=asyncio.get_running_loop().time())
+    log.info("The link of worker '%s' has ended (%d): %s", worker.name, end.code, end.reason)
+    if link.said_goodbye:
+        await gateway.calls.run(gateway.store.workers.unlink, worker.id, link.id, link.state, now=datetime.now(UTC))
+    elif end.code == CloseCode.SILENT:
+        # While the link stood it counted as seen; the truth is older. A link that it has elsewhere puts it right.
+        heard = datetime.now(UTC) - gateway.config.patience.silence
+        await gateway.calls.run(gateway.store.workers.seen, {worker.id: WorkerState.UNKNOWN}, {}, now=heard)
+
+
+async def _enter(gateway: Gateway, worker: Worker, connection: Connection, handshake: CentreHandshake) -> WorkerLink:
+    """Settle who has which job, welcome the worker, and give its link, which holds what is said to it first."""
+    clock = asyncio.get_running_loop().time
+    hello = handshake.hello
+    verdict = judge(hello.agent_version, hello.airflow_version, gateway.config.versions)
+    parked = gateway.links.take_over(worker.id, hello.session_id, code=CloseCode.REPLACED, now=clock())
+    link_id = uuid4()
+    admission = await gateway.admissions.ask(
+        Entrant(
+            worker_id=worker.id,
+            jobs=hello.jobs,
+            facts=_facts(link_id, gateway.id, connection.transport, hello, verdict),
+            knows_orders=handshake.protocol >= ORDERS,
+            previous=_previous(parked),
         )
-        session, again = _go_on(hello, parked if admission.resumed else None)
-        link = WorkerLink(link_id, worker, hello, session, protocol=protocol, refused=bool(verdict.refused))
-        _count(link, admission, lease=gateway.config.offer_timeout, now=clock())
-        welcome = Welcome(
-            protocol=protocol,
-            resumed=admission.resumed,
-            received=session.handled,
-            session_id=session.session_id,
-            name=worker.name,
-            queues=worker.served_queues,
-            heartbeat_interval=gateway.config.heartbeat_interval,
-            centre_version=__version__,
-            log_dictionaries=logdata.DICTIONARIES,
-            version_refused=verdict.refused,
-            version_warning=verdict.warning,
-        )
-        await connection.send(encode(session.send(welcome)))
-        gateway.links.add(link)
+    )
+    session = parked.session if parked is not None and admission.resumed else centre_session(uuid4().hex)
+    welcome, again = handshake.welcome(
+        session,
+        resumed=admission.resumed,
+        name=worker.name,
+        queues=worker.served_queues,
+        heartbeat_interval=gateway.config.heartbeat_interval,
+        version_refused=verdict.refused,
+        version_warning=verdict.warning,
+    )
+    link = WorkerLink(link_id, worker, hello, session, protocol=handshake.protocol, refused=bool(verdict.refused))
+    for job in admission.held:
+        if job.state is JobState.LEASED:
+            link.slots.offer(job.key, job.slots, deadline=clock() + gateway.config.offer_timeout)
+        elif not job.released:
+            link.slots.hold(job.key, job.slots)
+    await connection.send(encode(welcome))
+    gateway.links.add(link)
     log.info(
         "Worker '%s' is linked (%s): %d slots, queues %s, %d jobs there; %d given back to the queue, %d lost",
         worker.name,
@@ -131,36 +143,7 @@ async def _serve(gateway: Gateway, worker: Worker, connection: Connection) -> No
         gateway.queue.tell()
     else:
         gateway.queue.wake()
-    try:
-        end = await drive(link, connection, gateway.records, silence=gateway.config.silence)
-    finally:
-        gateway.links.remove(link, now=clock())
-    log.info("The link of worker '%s' has ended (%d): %s", worker.name, end.code, end.reason)
-    if link.said_goodbye:
-        await gateway.calls.run(gateway.store.workers.unlink, worker.id, link.id, link.state, now=datetime.now(UTC))
-    elif end.code == CloseCode.SILENT:
-        # While the link stood it counted as seen; the truth is older. A link that it has elsewhere puts it right.
-        heard = datetime.now(UTC) - gateway.config.patience.silence
-        await gateway.calls.run(gateway.store.workers.seen, {worker.id: WorkerState.UNKNOWN}, {}, now=heard)
-
-
-def _check(worker: Worker, hello: Hello) -> int:
-    """Give the version to speak; turn the worker away if there is none, or nothing to do for it."""
-    protocol = version.negotiate(hello.oldest_protocol, hello.newest_protocol)
-    if protocol is None:
-        raise TurnedAwayError(
-            Code.PROTOCOL_VERSION,
-            f"the worker (airflow-edge {hello.agent_version}) speaks protocol {hello.oldest_protocol} to "
-            f"{hello.newest_protocol}, the centre (airflow-edge {__version__}) {version.OLDEST} to {version.NEWEST}: "
-            "install matching versions of airflow-edge",
-        )
-    if not worker.served_queues:
-        raise TurnedAwayError(
-            Code.NO_QUEUES,
-            f"worker '{worker.name}' may serve the queues {', '.join(worker.queues)}, and asks for none of them "
-            f"({', '.join(hello.queues or ())}): change -q, or enrol it with a token for these queues",
-        )
-    return protocol
+    return link
 
 
 def _facts(link_id: UUID, gateway_id: str, transport: str, hello: Hello, verdict: Verdict) -> LinkFacts:
@@ -184,19 +167,3 @@ def _previous(parked: Parked | None) -> Previous | None:
         return None
     offered = [frame.body.key for frame in parked.session.pending() if isinstance(frame.body, Offer)]
     return Previous(link_id=parked.link_id, offered=offered)
-
-
-def _go_on(hello: Hello, parked: Parked | None) -> tuple[Session[CentreFrame, SiteFrame], list[CentreFrame]]:
-    """Give the conversation and what has to be sent in it again."""
-    if parked is None:
-        return centre_session(uuid4().hex), []
-    return parked.session, parked.session.resume(hello.received)
-
-
-def _count(link: WorkerLink, admission: Admission, *, lease: float, now: float) -> None:
-    for job in admission.held:
-        key = job.key
-        if job.state is JobState.LEASED:
-            link.slots.offer(key, job.slots, deadline=now + lease)
-        elif not job.released:
-            link.slots.hold(key, job.slots)

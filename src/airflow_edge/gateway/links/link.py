@@ -14,6 +14,7 @@ from uuid import UUID
 from airflow_edge.gateway.links.orders import ToldOrders
 from airflow_edge.gateway.links.slots import Slots
 from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.handshake import ORDERS, WORKER_LOG
 from airflow_edge.protocol.messages import (
     CentreFrame,
     CentreMessage,
@@ -32,7 +33,6 @@ from airflow_edge.protocol.messages import (
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.session import Session
 from airflow_edge.protocol.states import OFFLINE_AS
-from airflow_edge.protocol.version import ORDERS, WORKER_LOG
 from airflow_edge.rules.metrics import RESOLUTION, Chunk, Recorder
 from airflow_edge.rules.model import CONDITIONS, ClaimedJob, LogRequest, Worker, WorkerOrder
 from airflow_edge.rules.overview import READY

@@ -14,8 +14,8 @@ from airflow_edge.agent.own_log import shipper as worker_log
 from airflow_edge.agent.own_log.file import RotatingFile
 from airflow_edge.agent.own_log.shipper import WorkerLogShipper
 from airflow_edge.protocol import zstd
+from airflow_edge.protocol.handshake import WORKER_LOG
 from airflow_edge.protocol.messages import MAX_WORKER_LOG_BYTES, WantWorkerLog, WorkerLog
-from airflow_edge.protocol.version import WORKER_LOG
 from airflow_edge.protocol.worker_log import LONGEST_RECORD, Record, unpack
 
 

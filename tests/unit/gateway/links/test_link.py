@@ -17,6 +17,7 @@ from airflow_edge.gateway.links.driver import MOST_WORKER_LOGS, drive
 from airflow_edge.gateway.links.link import Progress, SendQueue, WorkerLink
 from airflow_edge.gateway.links.records import Records
 from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.handshake import NEWEST, ORDERS, WORKER_LOG
 from airflow_edge.protocol.messages import (
     Accepted,
     Ended,
@@ -35,7 +36,6 @@ from airflow_edge.protocol.messages import (
 )
 from airflow_edge.protocol.session import centre_session, site_session
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.protocol.version import NEWEST, ORDERS, WORKER_LOG
 from airflow_edge.rules.model import CONDITIONS, LogRequest, OrderState, Worker, WorkerOrder
 from airflow_edge.rules.reports import Reading
 

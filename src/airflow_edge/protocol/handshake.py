@@ -1,0 +1,178 @@
+"""How a link begins: site and centre agree on a version, and on where the conversation goes on. No I/O.
+
+::
+
+    site                                            centre
+    SiteHandshake.hello  ───────── Hello ─────────▶ CentreHandshake
+                                                      no version in common, nothing to serve: RejectedError
+                         ◀─ Rejected, then closed ─ rejection
+    SiteHandshake.finish ◀──────── Welcome ──────── CentreHandshake.welcome
+
+Whatever is lost on the way, both may begin again: a site that heard no `Welcome` is in the conversation that it was in
+before, and says so in its next `Hello`.
+
+The versions of the protocol:
+
+1. The beginning.
+2. The worker's own log: `WorkerLog`, `WantWorkerLog`.
+3. What people want of a worker: `Order`, `Obeyed`, `Serves`, and the states of maintenance in `Status`.
+
+A message that the other side does not know ends the link, so none is sent that came after the version agreed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from airflow_edge.protocol import logdata
+from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
+from airflow_edge.protocol.messages import (
+    CentreFrame,
+    Hello,
+    Obeyed,
+    Order,
+    Rejected,
+    Serves,
+    SiteFrame,
+    SiteMessage,
+    WantWorkerLog,
+    Welcome,
+    WorkerLog,
+)
+from airflow_edge.protocol.problems import Code
+from airflow_edge.protocol.session import Session
+
+OLDEST = 1
+NEWEST = 3
+
+WORKER_LOG = 2
+"""The first version with the worker's own log."""
+ORDERS = 3
+"""The first version with orders."""
+
+_SINCE: Mapping[object, int] = {
+    WorkerLog: WORKER_LOG,
+    WantWorkerLog: WORKER_LOG,
+    Obeyed: ORDERS,
+    Order: ORDERS,
+    Serves: ORDERS,
+}
+
+
+def knows(protocol: int, message: object) -> bool:
+    """Whether a side that speaks this version knows such a message."""
+    return _SINCE.get(type(message), OLDEST) <= protocol
+
+
+class Linked(NamedTuple):
+    """What a `Welcome` means for the site."""
+
+    welcome: Welcome
+    acknowledged: list[SiteMessage]
+    """What the centre has dealt with since it was last heard."""
+    again: list[SiteFrame]
+    """What is to be sent again."""
+
+
+class SiteHandshake:
+    """The site's half, over one connection."""
+
+    def __init__(self, session: Session[SiteFrame, CentreFrame], hello: Hello) -> None:
+        """Begin, in the conversation as it is."""
+        self._session = session
+        self._hello = hello
+
+    def hello(self) -> SiteFrame:
+        """Give what is sent first."""
+        return self._session.send(self._hello)
+
+    def finish(self, frame: CentreFrame) -> Linked:
+        """Take the centre's answer in; the conversation goes on, or begins anew, as it says.
+
+        :raises RejectedError: the centre does not serve this worker.
+        :raises RemoteProtocolError: it is no answer to the `Hello`; the conversation is as it was.
+        """
+        match frame.body:
+            case Rejected() as rejected:
+                raise RejectedError(rejected.code, rejected.message)
+            case Welcome() as welcome:
+                pass
+            case other:
+                raise RemoteProtocolError(f"{type(other).__name__} came instead of Welcome")
+        if not self._hello.oldest_protocol <= welcome.protocol <= self._hello.newest_protocol:
+            raise RemoteProtocolError(f"the centre wants to speak version {welcome.protocol} of the protocol")
+        session = self._session
+        if welcome.resumed:
+            acknowledged = [frame.body for frame in session.acknowledge(welcome.received)]
+            return Linked(welcome, acknowledged, session.resume(welcome.received))
+        name = welcome.session_id or session.session_id
+        return Linked(welcome, [], session.restart(name, lambda message: knows(welcome.protocol, message)))
+
+
+class CentreHandshake:
+    """The centre's half, over one connection."""
+
+    def __init__(self, frame: SiteFrame, *, release: str, oldest: int, newest: int) -> None:
+        """Read what a site has sent first.
+
+        :param release: the centre's version of airflow-edge
+        :param oldest: the oldest version of the protocol that the centre speaks; `newest`: the newest
+        :raises RejectedError: there is no version that both sides speak.
+        :raises RemoteProtocolError: it is no `Hello`.
+        """
+        hello = frame.body
+        if not isinstance(hello, Hello) or frame.seq != 0:
+            raise RemoteProtocolError("the first message has to be a Hello")
+        self.hello = hello
+        self.protocol = min(newest, hello.newest_protocol)
+        """The version that is spoken: the newest that both sides know."""
+        self._release = release
+        if self.protocol < max(oldest, hello.oldest_protocol):
+            raise RejectedError(
+                Code.PROTOCOL_VERSION,
+                f"the worker (airflow-edge {hello.agent_version}) speaks protocol {hello.oldest_protocol} to "
+                f"{hello.newest_protocol}, the centre (airflow-edge {release}) {oldest} to {newest}: install matching "
+                "versions of airflow-edge",
+            )
+
+    def continues(self, session: Session[CentreFrame, SiteFrame]) -> bool:
+        """Whether the site is in this conversation."""
+        return session.session_id == self.hello.session_id
+
+    def welcome(
+        self,
+        session: Session[CentreFrame, SiteFrame],
+        *,
+        resumed: bool,
+        name: str,
+        queues: tuple[str, ...],
+        heartbeat_interval: float,
+        version_refused: str = "",
+        version_warning: str = "",
+    ) -> tuple[CentreFrame, list[CentreFrame]]:
+        """Give the answer to the site, and what has to be sent again after it.
+
+        :param session: the conversation that the site is in (`resumed`), or a new one
+        :raises RemoteProtocolError: the site claims to have received what was never sent.
+        """
+        again = session.resume(self.hello.received) if resumed else []
+        welcome = Welcome(
+            protocol=self.protocol,
+            resumed=resumed,
+            received=session.handled,
+            session_id=session.session_id,
+            name=name,
+            queues=queues,
+            heartbeat_interval=heartbeat_interval,
+            centre_version=self._release,
+            log_dictionaries=logdata.DICTIONARIES,
+            version_refused=version_refused,
+            version_warning=version_warning,
+        )
+        return session.send(welcome), again
+
+
+def rejection(error: RejectedError) -> CentreFrame:
+    """Give the answer to a site that is not served; the link is closed after it, with `CloseCode.PROTOCOL_ERROR`."""
+    return CentreFrame(0, 0, Rejected(code=error.code, message=str(error)))
