@@ -6,11 +6,7 @@
     ├── LocalProtocolError        this side broke the rules: a bug here
     │   └── IllegalTransitionError
     ├── RemoteProtocolError       the other side broke the rules
-    ├── RejectedError             the centre does not serve this worker
-    └── TokenError                a token that does not prove what it should
-        ├── MalformedTokenError
-        ├── ClockSkewError
-        └── WrongAudienceError
+    └── RejectedError             the centre does not serve this worker
 """
 
 from __future__ import annotations
@@ -39,19 +35,3 @@ class RejectedError(ProtocolError):
         """:param code: for programs, see `problems.Code`"""
         super().__init__(message)
         self.code = code
-
-
-class TokenError(ProtocolError):
-    """A token that does not prove what it should; the text says what to do."""
-
-
-class MalformedTokenError(TokenError):
-    """Not a token of this protocol at all."""
-
-
-class ClockSkewError(TokenError):
-    """The clocks of site and centre differ by more than is allowed."""
-
-
-class WrongAudienceError(TokenError):
-    """A token made for another request, or for another centre."""

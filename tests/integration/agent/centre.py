@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import uvicorn
-from nacl.signing import VerifyKey
 
-from airflow_edge.protocol import logdata, tokens, urls
+from airflow_edge.gateway.access import authentication
+from airflow_edge.protocol import logdata, urls
 from airflow_edge.protocol.messages import (
     CentreMessage,
     Hello,
@@ -181,11 +181,11 @@ class Centre:
 
     def _authenticate(self, headers: dict[str, str], method: str, path: str) -> None:
         text = headers["authorization"].removeprefix("Bearer ")
-        parsed = tokens.parse(text)
-        VerifyKey(bytes.fromhex(self.public_key)).verify(parsed.signed, parsed.signature)
-        tokens.check_claims(parsed.claims, now=time.time(), method=method, path=path)
-        assert parsed.claims.jti not in self.tokens
-        self.tokens.add(parsed.claims.jti)
+        authentication.verify(text, bytes.fromhex(self.public_key))
+        claims = authentication.read_claims(text)
+        authentication.check_claims(claims, now=time.time(), method=method, path=path)
+        assert claims.jti not in self.tokens
+        self.tokens.add(claims.jti)
 
     async def _link(self, receive: Any, send: Any) -> None:
         assert (await receive())["type"] == "websocket.connect"

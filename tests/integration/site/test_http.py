@@ -12,7 +12,7 @@ import pytest
 from airflow_edge.agent.errors import UnreachableError, WrongUrlError
 from airflow_edge.agent.net.http import HttpClient
 from airflow_edge.agent.net.identity import PendingKey
-from airflow_edge.protocol import tokens
+from airflow_edge.gateway.access.authentication import read_claims
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ async def test_a_call_arrives_as_it_was_made_and_is_answered(echo, signer):
         "größe",
     )
     assert got["headers"]["x-job"] == "7"
-    claims = tokens.parse(got["headers"]["authorization"].removeprefix("Bearer ")).claims
+    claims = read_claims(got["headers"]["authorization"].removeprefix("Bearer "))
     assert (claims.htm, claims.htu) == ("PATCH", "/v1/execution/a%20b")
 
 

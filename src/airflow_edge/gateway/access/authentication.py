@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from uuid import UUID
 
-from cryptography.exceptions import InvalidSignature
+import jwt
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from starlette.datastructures import Headers
 
@@ -17,13 +18,22 @@ from airflow_edge.gateway.access.seen_tokens import SeenTokens
 from airflow_edge.gateway.database.batching import Gathered
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.http import ProblemError
-from airflow_edge.protocol.errors import ClockSkewError, TokenError
 from airflow_edge.protocol.problems import Code
-from airflow_edge.protocol.tokens import ENROLMENT, LIFETIME, MAX_SKEW, Claims, ParsedToken, check_claims, parse
+from airflow_edge.protocol.tokens import (
+    ALGORITHM,
+    AUDIENCE,
+    ENROLMENT,
+    LIFETIME,
+    MAX_SKEW,
+    MAX_TOKEN_LENGTH,
+    Claims,
+)
 from airflow_edge.rules.model import Nonce, Worker
 from airflow_edge.store.workers.nonces import Nonces
 
 UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
+
+_JWS = jwt.PyJWS(algorithms=[ALGORITHM])
 
 
 class Authenticator:
@@ -54,9 +64,10 @@ class Authenticator:
         :raises ProblemError: the request is not one of a worker that may call, with the reason as its answer.
         :raises StoreUnavailableError: the database failed.
         """
-        parsed = _parse(bearer(headers))
-        worker = await self._find(parsed.claims.sub)
-        verify(parsed, worker.public_key)
+        token = bearer(headers)
+        claims = read_claims(token)
+        worker = await self._find(claims.sub)
+        verify(token, worker.public_key)
         if worker.revoked_at is not None:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN,
@@ -64,8 +75,8 @@ class Authenticator:
                 f"Worker '{worker.name}' was revoked at the centre. To use this machine again, enrol it anew: "
                 "airflow-edge enroll URL TOKEN",
             )
-        path = next((path for path in paths if path == parsed.claims.htu), "")
-        await self._check_fresh(worker.id, parsed.claims, method=method, path=path, everywhere=everywhere)
+        path = next((path for path in paths if path == claims.htu), "")
+        await self._check_fresh(worker.id, claims, method=method, path=path, everywhere=everywhere)
         return worker
 
     async def newcomer(self, headers: Headers, public_key: bytes, *, method: str, path: str) -> None:
@@ -74,12 +85,13 @@ class Authenticator:
         :raises ProblemError: they have not shown it.
         :raises StoreUnavailableError: the database failed.
         """
-        parsed = _parse(bearer(headers))
-        if parsed.claims.sub != ENROLMENT:
-            raise ProblemError(UNAUTHORIZED, Code.BAD_TOKEN, "The token is not one for enrolling.")
-        verify(parsed, public_key)
+        token = bearer(headers)
+        claims = read_claims(token)
+        if claims.sub != ENROLMENT:
+            raise _refusal("The token is not one for enrolling.")
+        verify(token, public_key)
         # A stranger could fill the database with marks otherwise; and the same enrolment twice makes the same worker.
-        await self._check_fresh(UUID(int=0), parsed.claims, method=method, path=path, everywhere=False)
+        await self._check_fresh(UUID(int=0), claims, method=method, path=path, everywhere=False)
 
     async def _find(self, sub: str) -> Worker:
         try:
@@ -96,13 +108,8 @@ class Authenticator:
 
     async def _check_fresh(self, worker_id: UUID, claims: Claims, *, method: str, path: str, everywhere: bool) -> None:
         now = self._now()
-        try:
-            check_claims(claims, now=now, method=method, path=path)
-        except ClockSkewError as error:
-            raise ProblemError(UNAUTHORIZED, Code.CLOCK_SKEW, _sentence(error), centre_time=now) from error
-        except TokenError as error:
-            raise ProblemError(UNAUTHORIZED, Code.BAD_TOKEN, _sentence(error)) from error
-        expires_at = float(min(claims.exp, claims.iat + LIFETIME) + MAX_SKEW)
+        check_claims(claims, now=now, method=method, path=path)
+        expires_at = expiry(claims)
         fresh = self.seen.first_time(worker_id, claims.jti, expires_at=expires_at, now=now)
         if fresh and everywhere:
             fresh = await self.first_time_anywhere(str(worker_id), claims.jti, expires_at=expires_at)
@@ -127,35 +134,71 @@ def bearer(headers: Headers) -> str:
     """
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise ProblemError(
-            UNAUTHORIZED,
-            Code.BAD_TOKEN,
-            "This is the gateway for edge workers: every request needs 'Authorization: Bearer' with a worker's token.",
+        raise _refusal(
+            "This is the gateway for edge workers: every request needs 'Authorization: Bearer' with a worker's token."
         )
     return token.strip()
 
 
-def verify(parsed: ParsedToken, public_key: bytes) -> None:
+def read_claims(token: str) -> Claims:
+    """Read what a token claims. Nothing of it counts before `verify`.
+
+    :raises ProblemError: it is not the token of a worker.
+    """
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise _refusal("The token is too long to be one of a worker.")
+    try:
+        unverified = _JWS.decode_complete(token, options={"verify_signature": False})
+        claims = msgspec.json.decode(unverified["payload"], type=Claims)
+    except (jwt.PyJWTError, msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise _refusal("This is not the token of an airflow-edge worker.") from error
+    if unverified["header"].get("alg") != ALGORITHM:
+        raise _refusal("The token is not signed with EdDSA.")
+    return claims
+
+
+def verify(token: str, public_key: bytes) -> None:
     """Check a token's signature.
 
     :param public_key: 32 bytes, Ed25519
     :raises ProblemError: another key made it.
     """
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(parsed.signature, parsed.signed)
-    except (InvalidSignature, ValueError) as error:
-        raise ProblemError(
-            UNAUTHORIZED, Code.BAD_TOKEN, "The token is not signed with the key that was enrolled."
-        ) from error
+        _JWS.decode(token, Ed25519PublicKey.from_public_bytes(public_key), algorithms=[ALGORITHM])
+    except (jwt.PyJWTError, ValueError) as error:
+        raise _refusal("The token is not signed with the key that was enrolled.") from error
 
 
-def _parse(token: str) -> ParsedToken:
-    try:
-        return parse(token)
-    except TokenError as error:
-        raise ProblemError(UNAUTHORIZED, Code.BAD_TOKEN, _sentence(error)) from error
+def check_claims(claims: Claims, *, now: float, method: str, path: str) -> None:
+    """Check what a token says against the request it came with; `now` is the centre's clock in seconds since the epoch.
+
+    :raises ProblemError: it was made for something else, or for another time.
+    """
+    if claims.aud != AUDIENCE or claims.htm != method or claims.htu != path:
+        raise _refusal("The token was made for another request.")
+    ahead = claims.iat - now
+    if ahead > MAX_SKEW:
+        raise _wrong_time(
+            f"The worker's clock is {ahead:.0f} s ahead of the centre's (at most {MAX_SKEW} s are allowed); set it "
+            "right, for example with NTP.",
+            now,
+        )
+    if now > expiry(claims):
+        raise _wrong_time(
+            f"The token was signed {-ahead:.0f} s ago by the worker's clock: either that clock is behind the centre's "
+            f"(at most {MAX_SKEW} s are allowed; set it right, for example with NTP) or the request was held up.",
+            now,
+        )
 
 
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."
+def expiry(claims: Claims) -> float:
+    """Give when a token can be good no more, by the centre's clock; it cannot give itself a longer life."""
+    return float(min(claims.exp, claims.iat + LIFETIME) + MAX_SKEW)
+
+
+def _wrong_time(detail: str, now: float) -> ProblemError:
+    return ProblemError(UNAUTHORIZED, Code.CLOCK_SKEW, detail, centre_time=now)
+
+
+def _refusal(detail: str) -> ProblemError:
+    return ProblemError(UNAUTHORIZED, Code.BAD_TOKEN, detail)
