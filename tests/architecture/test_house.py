@@ -1,0 +1,75 @@
+"""One can find one's way: a word means one thing, folders and files stay small, a unit test stands where its module does."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "airflow_edge"
+UNIT = ROOT / "tests" / "unit"
+
+MOST_MODULES = 14
+"""In a folder, besides its `__init__`: as many as one keeps in the head."""
+MOST_LINES = 400
+
+SAME_NAME: dict[str, str] = {}
+"""Class names that stand twice on purpose, and why."""
+NOT_YET_ONE_NAME = frozenset(
+    {
+        *("Claims", "End", "Gateway", "HeldJob", "Jobs", "Link", "LogUpkeep", "Order", "Outcome", "RefusedError"),
+        *("Response", "SharedSecret", "Store", "Tasks", "Verdict", "Worker", "_Workload"),
+    }
+)
+NOT_YET_SMALL = frozenset({"agent/core/core.py", "agent/worker.py", "gateway/links/link.py", "rules/explain.py"})
+NOT_YET_A_DOZEN = frozenset({"protocol", "rules"})
+
+OF_THE_WHOLE = {"test_exactly_once.py": "two sites and two gateways, with every rule that has a part in it"}
+"""Unit tests that stand for no module, and what they are about."""
+
+
+def modules() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def test_no_class_name_stands_twice() -> None:
+    homes = defaultdict(list)
+    for module in modules():
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                homes[node.name].append(str(module.relative_to(SOURCE)))
+    assert homes
+    twice = {name: found for name, found in homes.items() if len(found) > 1}
+    assert not {name: found for name, found in twice.items() if name not in NOT_YET_ONE_NAME | SAME_NAME.keys()}
+    assert SAME_NAME.keys() <= twice.keys()
+
+
+def test_no_folder_has_more_modules_than_one_keeps_in_the_head() -> None:
+    sizes = defaultdict(int)
+    for module in modules():
+        if module.name != "__init__.py":
+            sizes[str(module.parent.relative_to(SOURCE))] += 1
+    assert sizes
+    assert not {folder: n for folder, n in sizes.items() if n > MOST_MODULES and folder not in NOT_YET_A_DOZEN}
+
+
+def test_no_file_is_too_long() -> None:
+    lengths = {
+        str(module.relative_to(SOURCE)): len(module.read_text(encoding="utf-8").splitlines()) for module in modules()
+    }
+    assert not {name: n for name, n in lengths.items() if n > MOST_LINES and name not in NOT_YET_SMALL}
+
+
+def test_a_unit_test_stands_where_its_module_does() -> None:
+    """`test_core_always.py` is about `core.py` too."""
+    tests = sorted(UNIT.rglob("test_*.py"))
+    assert tests
+    homeless = []
+    for test in tests:
+        place = test.relative_to(UNIT)
+        code = (ROOT if place.parts[0] == "harness" else SOURCE) / place.parent
+        words = test.stem.removeprefix("test_").split("_")
+        if not any((code / ("_".join(words[:n]) + ".py")).exists() for n in range(len(words), 0, -1)):
+            homeless.append(str(place))
+    assert set(homeless) == set(OF_THE_WHOLE)
