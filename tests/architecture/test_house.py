@@ -1,4 +1,4 @@
-"""One can find one's way: a word means one thing, folders and files stay small, a unit test stands where its module does."""
+"""One can find one's way: a word means one thing, folders and files stay small, unit tests stand where modules do."""
 
 from __future__ import annotations
 
