@@ -34,7 +34,7 @@ def modules() -> list[Path]:
 
 
 def test_no_class_name_stands_twice() -> None:
-    homes = defaultdict(list)
+    homes: defaultdict[str, list[str]] = defaultdict(list)
     for module in modules():
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef):
@@ -46,7 +46,7 @@ def test_no_class_name_stands_twice() -> None:
 
 
 def test_no_folder_has_more_modules_than_one_keeps_in_the_head() -> None:
-    sizes = defaultdict(int)
+    sizes: defaultdict[str, int] = defaultdict(int)
     for module in modules():
         if module.name != "__init__.py":
             sizes[str(module.parent.relative_to(SOURCE))] += 1

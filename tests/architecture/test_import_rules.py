@@ -75,6 +75,18 @@ def test_the_contracts_hold() -> None:
         ("agent", "airflow_edge.runtime"),
         ("agent", "fastapi"),
         ("runtime", "airflow_edge.store"),
+        ("agent/core", "airflow_edge.agent.journal"),
+        ("agent/journal", "airflow_edge.agent.link"),
+        ("agent/link", "airflow_edge.agent.task_api"),
+        ("agent/net", "airflow_edge.agent.profile"),
+        ("agent/task_logs", "airflow_edge.agent.own_log"),
+        ("gateway/database", "airflow_edge.gateway.links"),
+        ("gateway/links", "airflow_edge.gateway.access"),
+        ("gateway/links", "airflow_edge.gateway.loops"),
+        ("gateway/loops", "airflow_edge.gateway.gateway"),
+        ("store/logs", "airflow_edge.store.jobs"),
+        ("store/logs", "airflow_edge.store.workers"),
+        ("store/workers", "airflow_edge.store.jobs"),
     ],
 )
 def test_a_broken_rule_is_noticed(module: str, imported: str, tmp_path: Path) -> None:
@@ -84,12 +96,25 @@ def test_a_broken_rule_is_noticed(module: str, imported: str, tmp_path: Path) ->
     result = lint_imports(tmp_path)
 
     assert result.returncode != 0
-    assert f"airflow_edge.{module}.offender -> {imported}" in result.stdout
+    assert f"airflow_edge.{module.replace('/', '.')}.offender -> {imported}" in result.stdout
 
 
-def test_a_module_without_a_place_in_the_layers_is_noticed(tmp_path: Path) -> None:
+def test_a_circle_is_noticed(tmp_path: Path) -> None:
     shutil.copytree(SOURCE, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "airflow_edge" / "newcomer.py").touch()
+    folder = tmp_path / "airflow_edge" / "runtime"
+    (folder / "here.py").write_text("import airflow_edge.runtime.there\n", encoding="utf-8")
+    (folder / "there.py").write_text("import airflow_edge.runtime.here\n", encoding="utf-8")
+
+    result = lint_imports(tmp_path)
+
+    assert result.returncode != 0
+    assert "airflow_edge.runtime" in result.stdout
+
+
+@pytest.mark.parametrize("folder", ["", "agent", "gateway", "store"])
+def test_a_module_without_a_place_in_the_layers_is_noticed(folder: str, tmp_path: Path) -> None:
+    shutil.copytree(SOURCE, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "airflow_edge" / folder / "newcomer.py").touch()
 
     result = lint_imports(tmp_path)
 
