@@ -13,3 +13,17 @@ class AssignmentKey(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.job_id}.{self.assignment}"
+
+
+class Assigned:
+    """Whatever is about one assignment."""
+
+    __slots__ = ()
+
+    job_id: str
+    assignment: int
+
+    @property
+    def key(self) -> AssignmentKey:
+        """The assignment's name."""
+        return AssignmentKey(self.job_id, self.assignment)

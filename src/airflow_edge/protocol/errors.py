@@ -11,6 +11,12 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
 
 class ProtocolError(Exception):
     """Base of every error of the protocol."""
@@ -26,6 +32,18 @@ class IllegalTransitionError(LocalProtocolError):
 
 class RemoteProtocolError(ProtocolError):
     """The other side sent something the protocol forbids; the link has to be closed."""
+
+
+def decode_remote(decoder: msgspec.msgpack.Decoder[T], data: bytes, what: str) -> T:
+    """Decode what the other side has sent.
+
+    :param what: what it should be, for the message
+    :raises RemoteProtocolError: it is something else.
+    """
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RemoteProtocolError(f"not {what}: {error}") from error
 
 
 class RejectedError(ProtocolError):

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.assignment import Assigned
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.messages import JobKind
 
@@ -31,7 +31,7 @@ MAX_LOCAL_FRAME = 1024 * 1024
 _LENGTH = struct.Struct(">I")
 
 
-class JobFile(msgspec.Struct, frozen=True, kw_only=True):
+class JobFile(msgspec.Struct, Assigned, frozen=True, kw_only=True):
     """`job.json` (mode 0600).
 
     All that the supervisor needs. `secret` opens the agent's Execution API for this job only.
@@ -47,11 +47,6 @@ class JobFile(msgspec.Struct, frozen=True, kw_only=True):
     """The Unix socket on which the agent serves the Execution API."""
     secret: str
     log_path: str
-
-    @property
-    def key(self) -> AssignmentKey:
-        """The assignment's name."""
-        return AssignmentKey(self.job_id, self.assignment)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,16 +65,11 @@ class LocalMessage(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Base of the local messages."""
 
 
-class LocalJobMessage(LocalMessage, frozen=True, kw_only=True):
+class LocalJobMessage(LocalMessage, Assigned, frozen=True, kw_only=True):
     """Base of the local messages about one assignment."""
 
     job_id: str
     assignment: int
-
-    @property
-    def key(self) -> AssignmentKey:
-        """The assignment's name."""
-        return AssignmentKey(self.job_id, self.assignment)
 
 
 class StartJob(LocalJobMessage, frozen=True, kw_only=True):
@@ -100,17 +90,12 @@ class Retire(LocalMessage, frozen=True, kw_only=True):
     """Leave the socket to another runtime at once, and exit when the last job has ended."""
 
 
-class LocalJob(msgspec.Struct, frozen=True, kw_only=True):
+class LocalJob(msgspec.Struct, Assigned, frozen=True, kw_only=True):
     """A job whose supervisor is alive."""
 
     job_id: str
     assignment: int
     pid: int
-
-    @property
-    def key(self) -> AssignmentKey:
-        """The assignment's name."""
-        return AssignmentKey(self.job_id, self.assignment)
 
 
 class RuntimeHello(LocalMessage, frozen=True, kw_only=True):

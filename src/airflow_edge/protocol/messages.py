@@ -11,8 +11,8 @@ from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.assignment import Assigned
+from airflow_edge.protocol.errors import RemoteProtocolError, decode_remote
 from airflow_edge.protocol.states import WorkerState
 
 MAX_FRAME_BYTES = 8 * 1024 * 1024
@@ -46,29 +46,19 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Base of all messages; its class name is its tag on the wire."""
 
 
-class JobMessage(Message, frozen=True, kw_only=True):
+class JobMessage(Message, Assigned, frozen=True, kw_only=True):
     """Base of the messages about one assignment."""
 
     job_id: JobId
     assignment: Assignment
 
-    @property
-    def key(self) -> AssignmentKey:
-        """The assignment's name."""
-        return AssignmentKey(self.job_id, self.assignment)
 
-
-class HeldJob(msgspec.Struct, frozen=True, kw_only=True):
+class HeldJob(msgspec.Struct, Assigned, frozen=True, kw_only=True):
     """A job that the site answers for when it links."""
 
     job_id: JobId
     assignment: Assignment
     phase: Phase
-
-    @property
-    def key(self) -> AssignmentKey:
-        """The assignment's name."""
-        return AssignmentKey(self.job_id, self.assignment)
 
 
 # From the site to the centre
@@ -375,7 +365,4 @@ def decode_centre_frame(data: bytes) -> CentreFrame:
 def _decode(decoder: msgspec.msgpack.Decoder[Frame], data: bytes) -> Frame:
     if len(data) > MAX_FRAME_BYTES:
         raise RemoteProtocolError(f"a frame of {len(data)} bytes is longer than the {MAX_FRAME_BYTES} allowed")
-    try:
-        return decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RemoteProtocolError(f"not a frame of this protocol: {error}") from error
+    return decode_remote(decoder, data, "a frame of this protocol")

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import msgspec
 
-from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.errors import decode_remote
 from airflow_edge.protocol.messages import MAX_FRAME_BYTES
 
 WAIT = 10.0
@@ -71,10 +71,7 @@ def decode_frames(body: bytes) -> list[bytes]:
     """
     if not body:
         return []
-    try:
-        return [bytes(frame) for frame in _frames_decoder.decode(body)]
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RemoteProtocolError(f"not an array of frames: {error}") from error
+    return [bytes(frame) for frame in decode_remote(_frames_decoder, body, "an array of frames")]
 
 
 def make_reply(link: str, frames: Iterable[bytes] = (), end: End | None = None) -> Reply:
@@ -92,7 +89,4 @@ def decode_reply(body: bytes) -> Reply:
 
     :raises RemoteProtocolError: it is not such a body.
     """
-    try:
-        return _reply_decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RemoteProtocolError(f"not a reply of the centre: {error}") from error
+    return decode_remote(_reply_decoder, body, "a reply of the centre")

@@ -53,6 +53,14 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds since the epoch, by the centre's clock; given where that is what the request failed of."""
 
 
+def read_problem(body: bytes) -> Problem | None:
+    """Read the body of an answer; None if it is none of the gateway's errors."""
+    try:
+        return msgspec.json.decode(body, type=Problem)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 class EnrollRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a site sends to become a worker, with a token signed by the new key in the Authorization header.
 

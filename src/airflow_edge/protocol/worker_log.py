@@ -15,7 +15,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
-from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.errors import decode_remote
 
 LEVELS: Final = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 """The levels by name; their numbers are those of `logging`."""
@@ -92,7 +92,4 @@ def unpack(data: bytes) -> tuple[Record, ...]:
 
     :raises RemoteProtocolError: they are no batch.
     """
-    try:
-        return _decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RemoteProtocolError(f"not a batch of log records: {error}") from error
+    return decode_remote(_decoder, data, "a batch of log records")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from airflow_edge.agent.errors import AddressError, AgentError, ClockError, RefusedError, UnreachableError
-from airflow_edge.agent.link.opener import Transports
+from airflow_edge.agent.link.opener import Opener
 from airflow_edge.agent.link.owner import Owner
 from airflow_edge.agent.link.transport import LinkClosedError, Transport
 from airflow_edge.agent.net.identity import Signer
@@ -78,7 +78,7 @@ class Link:
         self.linked = asyncio.Event()
         self._gateway = gateway
         self._clock = signer.clock
-        self._transports = Transports(gateway, signer, ca_file=ca_file)
+        self._opener = Opener(gateway, signer, ca_file=ca_file)
         self._session = site_session(_new_id())
         self._epoch = 0
         self._settled = asyncio.Event()
@@ -93,12 +93,10 @@ class Link:
         """Seconds between two statuses, as the centre wants it."""
         self._protocol = NEWEST
         """What the centre speaks, once it has said so."""
-        self._ever_linked = False
         self.times_linked = 0
         """How often the link was made."""
         self._transport: Transport | None = None
         self._said_goodbye = asyncio.Event()
-        self._last_reason = ""
 
     @property
     def round_trip(self) -> float | None:
@@ -157,11 +155,11 @@ class Link:
                 self._failed(error, give_up=not owner.has_tasks())
             except ProtocolError as error:
                 log.exception("the centre and this worker misunderstand each other; the link is made anew")
-                self._set_state("connecting", f"protocol error: {error}")
+                self._note_away("connecting", f"protocol error: {error}")
                 self._session.restart(_new_id())
                 self._begun_anew()
             self.linked.clear()
-            if self._transports.waiting:
+            if self._opener.has_reopened:
                 continue
             wait = REFUSED_WAIT if self.state.state == "refused" else self._backoff.next()
             with contextlib.suppress(TimeoutError):
@@ -172,21 +170,19 @@ class Link:
     async def _link_once(self, owner: Owner) -> None:
         # What came over the last connection is dealt with first, so that it is known what is to come again.
         await self._settled.wait()
-        transport = await self._transports.open()
+        transport = await self._opener.open()
         greeted: float | None = None
         clock = asyncio.get_running_loop().time
         try:
             await self._greet(transport, owner)
             greeted = clock()
-            self.times_linked += 1
-            self._transport = transport
             parts = [self._send_all(transport, owner), self._receive_all(transport, owner)]
-            if self._transports.why(transport):
-                parts.append(self._transports.reopen())
+            if self._opener.why(transport):
+                parts.append(self._opener.reopen())
             await _until_one_ends(*parts)
         except (LinkClosedError, AddressError) as error:
             if not _steady(greeted, clock()) and getattr(error, "code", CloseCode.CUT) == CloseCode.CUT:
-                self._transports.failed(transport, linked=greeted is not None)
+                self._opener.failed(transport, linked=greeted is not None)
             raise self._closed(error) if isinstance(error, LinkClosedError) else error from None
         except ProtocolError as error:
             await transport.close(CloseCode.PROTOCOL_ERROR, str(error))
@@ -195,7 +191,7 @@ class Link:
             self.linked.clear()
             if _steady(greeted, clock()):
                 self._backoff.reset()
-                self._transports.lasted(transport)
+                self._opener.lasted(transport)
             await transport.close()
 
     async def _greet(self, transport: Transport, owner: Owner) -> None:
@@ -217,8 +213,9 @@ class Link:
         self._interval = welcome.heartbeat_interval
         self._outbox = deque(again)
         self._wake.set()
-        self._ever_linked = True
-        self._set_state("linked", self._transports.why(transport), transport.name)
+        self._transport = transport
+        self.times_linked += 1
+        self._note_linked(transport, welcome)
         self.linked.set()
         owner.welcomed(welcome)
         self.send(owner.status())
@@ -302,10 +299,10 @@ class Link:
         refused = isinstance(error, RefusedError)
         for_good = isinstance(error, RefusedError) and error.code not in _PASSING
         reset = isinstance(error, ClockError) and self._set_clock(error)
-        hopeless = for_good or not (self._ever_linked or isinstance(error, UnreachableError) or refused or reset)
+        hopeless = for_good or not (self.times_linked or isinstance(error, UnreachableError) or refused or reset)
         if hopeless and give_up:
             raise error
-        self._set_state("refused" if refused else "connecting", str(error))
+        self._note_away("refused" if refused else "connecting", str(error))
 
     def _set_clock(self, error: ClockError) -> bool:
         """Sign by the centre's clock, if it was certainly the centre that has told its time."""
@@ -320,21 +317,18 @@ class Link:
             )
         return reset
 
-    def _set_state(
-        self,
-        state: Literal["connecting", "linked", "refused"],
-        reason: str,
-        transport: str = "",
-    ) -> None:
-        if reason != self._last_reason or state != self.state.state:
-            if state != "linked":
-                log.warning("not linked: %s; trying again", reason)
-            elif reason:
-                log.warning("linked to %s by long polling, until a WebSocket can be made; %s", self._gateway, reason)
-            else:
-                log.info("linked to %s", self._gateway)
-        self.state = LinkState(state, reason, transport)
-        self._last_reason = reason
+    def _note_linked(self, transport: Transport, welcome: Welcome) -> None:
+        reason = self._opener.why(transport)
+        if reason:
+            log.warning("linked to %s by long polling, until a WebSocket can be made; %s", self._gateway, reason)
+        else:
+            log.info("linked to %s, which is airflow-edge %s", self._gateway, welcome.centre_version)
+        self.state = LinkState("linked", reason, transport.name)
+
+    def _note_away(self, state: Literal["connecting", "refused"], reason: str) -> None:
+        if (state, reason) != (self.state.state, self.state.reason):
+            log.warning("not linked: %s; trying again", reason)
+        self.state = LinkState(state, reason)
 
 
 async def _until_one_ends(*coroutines: Coroutine[object, object, None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from airflow_edge.agent.link.fallback import Fallback, Suspicion
@@ -13,7 +14,7 @@ from airflow_edge.agent.net import tls_and_proxy
 from airflow_edge.agent.net.identity import Signer
 
 
-class Transports:
+class Opener:
     """Gives the link one transport after the other, and learns from what becomes of them."""
 
     def __init__(self, gateway: str, signer: Signer, *, ca_file: Path | None = None) -> None:
@@ -24,15 +25,14 @@ class Transports:
         """
         tls_and_proxy.ssl_context(gateway, ca_file)
         tls_and_proxy.proxy_url(gateway)
-        self._gateway = gateway
-        self._signer = signer
-        self._ca_file = ca_file
+        self._open_websocket = partial(open_websocket, gateway, signer, ca_file=ca_file)
+        self._start_polling = partial(PollingTransport, gateway, signer, ca_file=ca_file)
         self._fallback = Fallback()
         self._reopened: WebSocketTransport | None = None
 
     @property
-    def waiting(self) -> bool:
-        """Whether a connection is there already."""
+    def has_reopened(self) -> bool:
+        """Whether a WebSocket is there already, for `open` to give."""
         return self._reopened is not None
 
     async def open(self) -> Transport:
@@ -50,7 +50,7 @@ class Transports:
                 self._fallback.websocket_failed(failure.suspicion, str(failure.error))
                 if not self._fallback.polling:
                     raise failure.error from failure
-        return PollingTransport(self._gateway, self._signer, ca_file=self._ca_file)
+        return self._start_polling()
 
     async def reopen(self) -> None:
         """Wait until `open` has something better to give than long polling, which stays in use meanwhile."""
@@ -81,6 +81,3 @@ class Transports:
         if isinstance(transport, WebSocketTransport):
             return ""
         return f"WebSockets do not get through: {self._fallback.reason}"
-
-    async def _open_websocket(self) -> WebSocketTransport:
-        return await open_websocket(self._gateway, self._signer, ca_file=self._ca_file)

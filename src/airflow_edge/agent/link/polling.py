@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 
-import msgspec
-
 from airflow_edge.agent.errors import UnreachableError
 from airflow_edge.agent.link.transport import LinkClosedError
 from airflow_edge.agent.net.failures import refusal
@@ -18,7 +16,7 @@ from airflow_edge.agent.net.identity import Signer
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.polling import CONTENT_TYPE, WAIT, End, Reply, decode_reply, encode_frames
-from airflow_edge.protocol.problems import Code, Problem
+from airflow_edge.protocol.problems import Code, read_problem
 
 PATIENCE = 15.0
 """Seconds for an answer, beyond what the centre may take on purpose."""
@@ -117,9 +115,8 @@ class _Lane:
 
 
 def _is_elsewhere(response: Response) -> bool:
-    if response.status != HTTPStatus.MISDIRECTED_REQUEST:
-        return False
-    try:
-        return msgspec.json.decode(response.body, type=Problem).code == Code.LINK_ELSEWHERE
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return False
+    problem = read_problem(response.body)
+    return problem is not None and (response.status, problem.code) == (
+        HTTPStatus.MISDIRECTED_REQUEST,
+        Code.LINK_ELSEWHERE,
+    )

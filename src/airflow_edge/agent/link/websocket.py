@@ -9,7 +9,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
@@ -25,11 +24,11 @@ from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.link.fallback import Suspicion
 from airflow_edge.agent.link.transport import LinkClosedError
 from airflow_edge.agent.net import tls_and_proxy
-from airflow_edge.agent.net.failures import refusal, transport_error
+from airflow_edge.agent.net.failures import BUSY, refusal, transport_error
 from airflow_edge.agent.net.identity import Signer
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.messages import MAX_FRAME_BYTES
-from airflow_edge.protocol.problems import CloseCode, Problem
+from airflow_edge.protocol.problems import CloseCode, read_problem
 
 OPEN_TIMEOUT = 15.0
 CLOSE_TIMEOUT = 2.0
@@ -37,17 +36,6 @@ PING_INTERVAL = 5.0
 PING_TIMEOUT = 10.0
 UNSENT_BYTES = 64 * 1024
 """What may wait in the kernel: log chunks that are already there delay what is urgent, and the pings."""
-
-_PASSING = frozenset(
-    {
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.BAD_GATEWAY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        HTTPStatus.GATEWAY_TIMEOUT,
-    }
-)
-"""What proxies answer where nobody is behind them, and sometimes to an upgrade that they do not understand."""
 
 
 class WebSocketFailedError(Exception):
@@ -157,17 +145,9 @@ def _of_answer(status: int, body: bytes) -> Suspicion:
     # The gateway itself answers so when the request reaches it without its upgrade.
     if status == HTTPStatus.UPGRADE_REQUIRED:
         return Suspicion.CERTAIN
-    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or _is_problem(body):
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or read_problem(body) is not None:
         return Suspicion.NONE
-    return Suspicion.SOME if status in _PASSING else Suspicion.CERTAIN
-
-
-def _is_problem(body: bytes) -> bool:
-    try:
-        msgspec.json.decode(body, type=Problem)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return False
-    return True
+    return Suspicion.SOME if status in BUSY else Suspicion.CERTAIN
 
 
 def _keep_short(connection: ClientConnection) -> None:

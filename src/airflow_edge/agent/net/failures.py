@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from http import HTTPStatus
 
 import httpcore
-import msgspec
 from websockets.exceptions import InvalidMessage, InvalidProxyStatus, ProxyError
 
 from airflow_edge.agent.errors import (
@@ -23,9 +22,9 @@ from airflow_edge.agent.errors import (
     WrongUrlError,
 )
 from airflow_edge.agent.machine.conditions import describe
-from airflow_edge.protocol.problems import Code, Problem
+from airflow_edge.protocol.problems import Code, read_problem
 
-_BUSY = frozenset(
+BUSY = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
         HTTPStatus.TOO_MANY_REQUESTS,
@@ -34,6 +33,7 @@ _BUSY = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
+"""What proxies answer where nobody is behind them, and sometimes to an upgrade that they do not understand."""
 _NEVER_SENT = (
     httpcore.ConnectError,
     httpcore.ConnectTimeout,
@@ -59,9 +59,8 @@ def transport_error(error: BaseException, gateway: str) -> AgentError:
 
 def refusal(status: int, body: bytes, gateway: str) -> AgentError:
     """Say what an answer means that is not a success: a `Problem` of the gateway, or somebody else's page."""
-    try:
-        problem = msgspec.json.decode(body, type=Problem)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    problem = read_problem(body)
+    if problem is None:
         return _foreign_answer(status, gateway)
     match problem.code:
         case Code.API_NOT_ENABLED:
@@ -119,7 +118,7 @@ def _speaks_something_else(error: BaseException) -> bool:
 def _foreign_answer(status: int, gateway: str) -> AgentError:
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return _bad_proxy_login()
-    if status in _BUSY:
+    if status in BUSY:
         return UnreachableError(
             f"what stands before the API server at {gateway} answered {status}: the API server may be starting or down"
         )
