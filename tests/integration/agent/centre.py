@@ -1,4 +1,4 @@
-"""A centre over a real socket: the gateway's side of the protocol, driven by the test."""
+"""A centre over a real socket: the gateway's own link and handshake, its database and people played by the test."""
 
 from __future__ import annotations
 
@@ -6,37 +6,67 @@ import asyncio
 import contextlib
 import json
 import time
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID, uuid4
 
 import uvicorn
+from starlette.websockets import WebSocket
 
 from airflow_edge.gateway.access import authentication
+from airflow_edge.gateway.links.connection import WebSocketConnection
+from airflow_edge.gateway.links.driver import drive
+from airflow_edge.gateway.links.link import WorkerLink
+from airflow_edge.gateway.links.records import Records
 from airflow_edge.protocol import logdata, urls
+from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.errors import RejectedError
+from airflow_edge.protocol.handshake import OLDEST, CentreHandshake, rejection
 from airflow_edge.protocol.messages import (
+    CentreFrame,
     CentreMessage,
     Hello,
-    LogAck,
     LogChunk,
     LogEnd,
+    Obeyed,
     Offer,
-    Ping,
-    Rejected,
     SiteFrame,
     SiteMessage,
     Status,
-    Welcome,
-    decode_site_frame,
+    WorkerLog,
     encode,
 )
+from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.session import Session, centre_session
+from airflow_edge.protocol.states import WorkerState
+from airflow_edge.rules.model import LogProgress, Worker
+from airflow_edge.rules.reports import Reading, Report
 
 M = TypeVar("M")
 
 Answer = tuple[int, bytes]
+CentreSession = Session[CentreFrame, SiteFrame]
+
+WORKER = Worker(
+    id=uuid4(),
+    name="site-1",
+    public_key=bytes(32),
+    queues=("default",),
+    team_name=None,
+    state=WorkerState.IDLE,
+    concurrency=4,
+    enrolled_at=datetime.now(UTC),
+    last_seen_at=None,
+    revoked_at=None,
+    boot_id=None,
+    link_id=None,
+    transport=None,
+    agent_version=None,
+    airflow_version=None,
+)
 
 
 @dataclass
@@ -66,7 +96,7 @@ class Centre:
     acknowledge: bool = True
     take_logs: bool = True
     refusal: Answer | None = None
-    rejection: Rejected | None = None
+    rejection: RejectedError | None = None
     forget_sessions: bool = False
     answer: Callable[[Call], Answer | None] = lambda call: (200, b"{}")
     """Answers an Execution API call; None closes the connection instead."""
@@ -78,17 +108,15 @@ class Centre:
     messages: list[SiteMessage] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
-    logs: dict[tuple[str, int], bytearray] = field(default_factory=dict)
+    logs: dict[AssignmentKey | tuple[str, int], bytearray] = field(default_factory=dict)
     chunks: list[LogChunk] = field(default_factory=list)
-    ends: dict[tuple[str, int], LogEnd] = field(default_factory=dict)
-    close_codes: list[int] = field(default_factory=list)
+    ends: dict[AssignmentKey | tuple[str, int], LogEnd] = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._changed = asyncio.Condition()
-        self._sessions: dict[str, Session[Any, SiteFrame]] = {}
-        self._session: Session[Any, SiteFrame] | None = None
-        self._send: Callable[[dict[str, Any]], Any] | None = None
+        self._sessions: dict[str, CentreSession] = {}
+        self._link: WorkerLink | None = None
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
@@ -100,7 +128,7 @@ class Centre:
 
     @property
     def linked(self) -> bool:
-        return self._send is not None
+        return self._link is not None and self._link.open
 
     async def start(self) -> None:
         chain, key = self.tls or (None, None)
@@ -142,14 +170,15 @@ class Centre:
         return found[0]
 
     async def say(self, message: CentreMessage) -> None:
-        assert self._session is not None
-        frame = self._session.send(message)
-        if self._send is not None:
-            await self._send({"type": "websocket.send", "bytes": encode(frame)})
+        assert self._link is not None
+        if self._link.open:
+            self._link.send(message)
+        else:
+            self._link.session.send(message)
 
     async def offer(self, *, slots: int = 1, workload: dict[str, Any] | None = None, **more: Any) -> Offer:
         offer = Offer(
-            job_id=more.pop("job_id", str(uuid.uuid4())),
+            job_id=more.pop("job_id", str(uuid4())),
             assignment=more.pop("assignment", 1),
             kind="task",
             queue="default",
@@ -160,11 +189,23 @@ class Centre:
         await self.say(offer)
         return offer
 
-    async def cut(self, code: int = 1012) -> None:
+    async def cut(self, code: int = CloseCode.SHUTTING_DOWN) -> None:
         """Close the link."""
-        assert self._send is not None
-        with contextlib.suppress(RuntimeError):
-            await self._send({"type": "websocket.close", "code": code, "reason": "cut by the test"})
+        assert self._link is not None
+        self._link.close(code, "cut by the test")
+
+    async def take(self, frame: SiteFrame, session: CentreSession) -> None:
+        """Note what has come, if it is new."""
+        if frame.seq in {0, session.received + 1}:
+            match frame.body:
+                case Status() as status:
+                    self.statuses.append(status)
+                case LogChunk() as chunk:
+                    self.chunks.append(chunk)
+                case LogEnd() as end:
+                    self.ends[end.key] = end
+            self.messages.append(frame.body)
+        await self.notify()
 
     # The gateway's side
 
@@ -173,7 +214,7 @@ class Centre:
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if scope["type"] == "websocket":
             self._authenticate(headers, "GET", path)
-            await self._link(receive, send)
+            await self._link_up(scope, receive, send)
         elif scope["type"] == "http":
             raw = scope["raw_path"].decode().removeprefix(urls.PREFIX)
             self._authenticate(headers, scope["method"], raw)
@@ -187,78 +228,44 @@ class Centre:
         assert claims.jti not in self.tokens
         self.tokens.add(claims.jti)
 
-    async def _link(self, receive: Any, send: Any) -> None:
-        assert (await receive())["type"] == "websocket.connect"
+    async def _link_up(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if self.refusal is not None:
+            assert (await receive())["type"] == "websocket.connect"
             await _respond(send, "websocket.http.response", *self.refusal)
             return
-        await send({"type": "websocket.accept"})
-        first = decode_site_frame((await receive())["bytes"])
-        hello = first.body
-        assert isinstance(hello, Hello)
-        self.hellos.append(hello)
+        websocket = WebSocket(scope, receive, send)
+        await websocket.accept()
+        connection = _Watched(WebSocketConnection(websocket), self.take)
+        try:
+            await self._serve(connection)
+        except RejectedError as error:
+            await connection.send(encode(rejection(error)))
+            await connection.close(CloseCode.PROTOCOL_ERROR, str(error))
+
+    async def _serve(self, connection: _Watched) -> None:
+        handshake = CentreHandshake(await connection.receive(10), release="0", oldest=OLDEST, newest=self.protocol)
+        self.hellos.append(handshake.hello)
         if self.rejection is not None:
-            await send({"type": "websocket.send", "bytes": encode(centre_session("-").send(self.rejection))})
-            await send({"type": "websocket.close", "code": 4400})
-            return
-        session = None if self.forget_sessions else self._sessions.get(hello.session_id)
-        resumed = session is not None
-        if session is None:
-            session = self._sessions[hello.session_id] = centre_session(hello.session_id)
-        again = session.resume(hello.received) if resumed else []
-        welcome = Welcome(
-            protocol=self.protocol,
-            resumed=resumed,
-            received=session.handled,
+            raise self.rejection
+        known = None if self.forget_sessions else self._sessions.get(handshake.hello.session_id)
+        session = connection.session = known or centre_session(uuid4().hex)
+        self._sessions = {session.session_id: session}
+        welcome, again = handshake.welcome(
+            session,
+            resumed=known is not None,
             name="site-1",
             queues=("default",),
             heartbeat_interval=self.heartbeat_interval,
-            centre_version="0",
-            log_dictionaries=logdata.DICTIONARIES,
         )
-        for frame in [session.send(welcome), *again]:
-            await send({"type": "websocket.send", "bytes": encode(frame)})
-        self._session, self._send = session, send
-        await self._notify()
+        link = WorkerLink(uuid4(), WORKER, handshake.hello, session, protocol=handshake.protocol)
+        await connection.send(encode(welcome))
+        link.resend(again)
+        self._link = link
+        await self.notify()
         try:
-            async for frame in _frames(receive, self.close_codes):
-                if session.receive(frame):
-                    await self._take(session, frame)
+            await drive(link, connection, _Records(self), silence=60)
         finally:
-            if self._send is send:
-                self._send = None
-            await self._notify()
-
-    async def _take(self, session: Session[Any, SiteFrame], frame: SiteFrame) -> None:
-        body = frame.body
-        match body:
-            case Status():
-                self.statuses.append(body)
-            case LogChunk():
-                self.chunks.append(body)
-                if self.take_logs:
-                    await self._take_chunk(body)
-            case LogEnd():
-                self.ends[body.job_id, body.assignment] = body
-                if self.take_logs:
-                    kept = self.logs.get((body.job_id, body.assignment), b"")
-                    complete = len(kept) == body.size
-                    await self.say(
-                        LogAck(job_id=body.job_id, assignment=body.assignment, offset=len(kept), complete=complete)
-                    )
-        self.messages.append(body)
-        if frame.seq and self.acknowledge:
-            session.handle(frame.seq)
-            await self.say(Ping())
-        await self._notify()
-
-    async def _take_chunk(self, chunk: LogChunk) -> None:
-        kept = self.logs.setdefault((chunk.job_id, chunk.assignment), bytearray())
-        data = logdata.unpack(chunk)
-        assert len(data) == chunk.size
-        if chunk.offset == len(kept):
-            kept += data
-        await self.say(LogAck(job_id=chunk.job_id, assignment=chunk.assignment, offset=len(kept)))
+            await self.notify()
 
     async def _call(self, scope: dict[str, Any], path: str, headers: dict[str, str], receive: Any, send: Any) -> None:
         body = b""
@@ -269,7 +276,7 @@ class Centre:
             more = event.get("more_body", False)
         call = Call(scope["method"], path.removeprefix(urls.EXECUTION), scope["query_string"].decode(), headers, body)
         self.calls.append(call)
-        await self._notify()
+        await self.notify()
         answer = self.answer(call)
         if answer is None:
             # It breaks off in the middle of the answer: the server closes the connection after that.
@@ -277,7 +284,7 @@ class Centre:
             return
         await _respond(send, "http.response", *answer)
 
-    async def _notify(self) -> None:
+    async def notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 
@@ -292,10 +299,62 @@ async def _respond(send: Any, kind: str, status: int, body: bytes) -> None:
     await send({"type": f"{kind}.body", "body": body})
 
 
-async def _frames(receive: Any, codes: list[int]) -> AsyncIterator[SiteFrame]:
-    while True:
-        event = await receive()
-        if event["type"] == "websocket.disconnect":
-            codes.append(event.get("code", 0))
-            return
-        yield decode_site_frame(event["bytes"])
+class _Watched:
+    """A connection that somebody listens in on."""
+
+    transport = "WebSocket"
+
+    def __init__(self, connection: WebSocketConnection, take: Callable[[SiteFrame, CentreSession], Awaitable[None]]):
+        self._connection = connection
+        self._take = take
+        self.send, self.close = connection.send, connection.close
+        self.session: CentreSession | None = None
+
+    async def receive(self, patience: float) -> SiteFrame:
+        frame = await self._connection.receive(patience)
+        if self.session is not None:
+            await self._take(frame, self.session)
+        return frame
+
+
+class _Records(Records):
+    """Keeps everything in memory; what the test does not let it take, it never gets done with."""
+
+    def __init__(self, centre: Centre) -> None:
+        self._centre = centre
+
+    async def settle(self, worker_id: UUID, reports: Sequence[Report]) -> list[Reading]:
+        await self._let(self._centre.acknowledge)
+        return [Reading.APPLY] * len(reports)
+
+    async def append_log(self, worker_id: UUID, chunk: LogChunk) -> LogProgress:
+        await self._let(self._centre.take_logs)
+        kept = self._centre.logs.setdefault(chunk.key, bytearray())
+        data = logdata.unpack(chunk)
+        assert len(data) == chunk.size
+        if chunk.offset == len(kept):
+            kept += data
+        await self._centre.notify()
+        return LogProgress(len(kept), complete=False)
+
+    async def finish_log(self, worker_id: UUID, end: LogEnd) -> LogProgress:
+        await self._let(self._centre.take_logs)
+        size = len(self._centre.logs.get(end.key, b""))
+        return LogProgress(size, complete=size == end.size)
+
+    async def append_worker_log(self, worker_id: UUID, batch: WorkerLog) -> None:
+        pass
+
+    async def note_answer(self, worker_id: UUID, answer: Obeyed) -> None:
+        await self._let(self._centre.acknowledge)
+
+    def wake(self) -> None:
+        pass
+
+    def tell_requeued(self) -> None:
+        pass
+
+    @staticmethod
+    async def _let(allowed: bool) -> None:
+        if not allowed:
+            await asyncio.Event().wait()

@@ -11,7 +11,8 @@ import pytest
 
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.process.control import ask
-from airflow_edge.protocol.messages import Accepted, Ended, Goodbye, Refused, Rejected
+from airflow_edge.protocol.errors import RejectedError
+from airflow_edge.protocol.messages import Accepted, Ended, Goodbye, Refused
 from airflow_edge.protocol.problems import Code
 from tests.integration.agent.centre import Centre
 from tests.integration.agent.conftest import Agent
@@ -109,7 +110,7 @@ async def test_a_worker_that_is_turned_away_at_its_start_says_why(
 async def test_a_rejected_greeting_ends_the_worker(
     centre: Centre, runtime: Runtime, make_agent: Callable[[], Agent]
 ) -> None:
-    centre.rejection = Rejected(code=Code.PROTOCOL_VERSION, message="install matching versions")
+    centre.rejection = RejectedError(Code.PROTOCOL_VERSION, "install matching versions")
     agent = make_agent()
     await agent.start()
     assert await agent.ended() == 8
