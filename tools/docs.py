@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from airflow_edge import settings
-from airflow_edge.cli.centre.command import plain
+from airflow_edge.cli.centre.describing import plain
 from airflow_edge.cli.example import from_epilog
 from airflow_edge.protocol import states
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from airflow import settings
 from fastapi import FastAPI
 
 from airflow_edge.admin.api import create_api
-from airflow_edge.admin.config import read_patience
-from airflow_edge.store.transactions import SessionFactory
+from airflow_edge.admin.config import read_patience, session
 
 
 def create_app() -> FastAPI:
     """Build the API that Airflow's API server mounts; nothing is connected to before it is called."""
-    return create_api(lambda: cast("SessionFactory", settings.NonScopedSession)(), read_patience())
+    return create_api(session, read_patience())

@@ -1,11 +1,16 @@
-"""What the REST API and the command line need of the centre's settings."""
+"""What the REST API and the command line need of the centre: its settings and its database."""
 
 from __future__ import annotations
 
+from typing import cast
+
+from airflow import settings
 from airflow.configuration import conf
+from sqlalchemy.orm import Session
 
 from airflow_edge.rules.liveness import Patience, patience, read_graces
 from airflow_edge.settings import SECTION
+from airflow_edge.store.transactions import SessionFactory
 
 
 def read_patience() -> Patience:
@@ -16,3 +21,8 @@ def read_patience() -> Patience:
     grace, queues = read_graces(lambda name: conf.get_mandatory_value(SECTION, name))
     interval = conf.getfloat(SECTION, "heartbeat_interval")
     return patience(heartbeat_interval=interval, disconnect_grace=grace, queue_disconnect_grace=queues)
+
+
+def session() -> Session:
+    """Make a session of its own on Airflow's database."""
+    return cast("SessionFactory", settings.NonScopedSession)()

@@ -11,7 +11,7 @@ import pytest
 from airflow.cli.cli_parser import get_parser
 from rich.text import Text
 
-from airflow_edge.cli.centre.command import literal, plain
+from airflow_edge.cli.centre.describing import literal, plain
 from airflow_edge.cli.example import as_epilog, from_epilog
 from airflow_edge.cli.site import main as edge
 

@@ -18,13 +18,14 @@ from airflow.utils.log.log_reader import TaskLogReader
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_edge import __version__
+from airflow_edge.admin.config import session
 from airflow_edge.cli.centre.advice import Facts, Gateway, Tables, findings, is_right
 from airflow_edge.executor.edge3 import edge3_is_installed
-from airflow_edge.logs.finding import open_store
 from airflow_edge.protocol.urls import HEALTH, gateway_url
 from airflow_edge.settings import SECTION
 from airflow_edge.store.errors import LogStoreError
 from airflow_edge.store.manager import EdgeTablesManager
+from airflow_edge.store.store import Store
 
 ANSWER_TIMEOUT = 10.0
 """Seconds for the API server to answer."""
@@ -59,7 +60,7 @@ def _look(api_url: str | None) -> Facts:
         database_error=database_error,
         base_url=base_url,
         gateway=_ask(base_url) if base_url else None,
-        workers=len(open_store().workers.all()) if tables == "current" else 0,
+        workers=len(Store(session).workers.all()) if tables == "current" else 0,
         log_store=log_store,
         log_store_error=_try_log_store(log_store) if log_store else "",
     )
@@ -87,7 +88,7 @@ def _tables() -> tuple[Tables | None, str]:
 
 def _try_log_store(url: str) -> str:
     try:
-        open_store().log_upkeep.check_store(url)
+        Store(session).log_upkeep.check_store(url)
     except LogStoreError as error:
         return str(error)
     return ""

@@ -3,61 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
-from datetime import timedelta
-from typing import Final
 
 from airflow.cli.cli_config import ARG_OUTPUT, ARG_VERBOSE, ActionCommand, Arg, GroupCommand
 
-from airflow_edge.cli.centre.command import arg, command
+from airflow_edge.cli.centre.arguments import duration, grace, grace_or_default, positive
+from airflow_edge.cli.centre.describing import arg, command
 from airflow_edge.cli.centre.fleet_definition import FLEET_COMMANDS
-
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def duration(text: str) -> timedelta:
-    """Read a duration like `30m`, `1h` or `7d`.
-
-    :raises argparse.ArgumentTypeError: it is none, or is zero, or longer than ten years.
-    """
-    found = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a duration; write it like 30m, 1h or 7d")
-    length = timedelta(seconds=int(found[1]) * _UNITS[found[2]])
-    if not timedelta(0) < length <= timedelta(days=3650):
-        raise argparse.ArgumentTypeError(f"'{text}' is not possible; it has to be between 1s and 3650d")
-    return length
-
-
-def grace(text: str) -> timedelta:
-    """Read how long jobs are waited for: seconds, or a number with a unit.
-
-    :raises argparse.ArgumentTypeError: it is none.
-    """
-    from airflow_edge.rules.durations import parse_duration
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def grace_or_default(text: str) -> timedelta | None:
-    """Read the same, or `default`, which stands for none of a worker's own.
-
-    :raises argparse.ArgumentTypeError: it is neither.
-    """
-    return None if text == "default" else grace(text)
-
-
-def positive(text: str) -> int:
-    """Read a number of at least one.
-
-    :raises argparse.ArgumentTypeError: it is none.
-    """
-    if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number between 1 and 999999")
-    return int(text)
 
 
 class _Everything(Arg):
@@ -77,7 +28,7 @@ def _at_the_site(name: str, text: str, words: str) -> ActionCommand:
     return command(
         name,
         text,
-        f"commands.{name}",
+        f"site.{name}",
         _Everything(),
         description=f"{text} The same as `airflow-edge {name}`.",
         example=f"$ airflow edge {name} {words}",
@@ -88,7 +39,7 @@ _TOKEN_COMMANDS = (
     command(
         "create",
         "Create a token with which a worker can enrol, and print the command for the site",
-        "commands.create_enroll_token",
+        "tokens.create_enroll_token",
         arg("-q", "--queues", help="Comma-separated queues to serve. Default: [operators] default_queue"),
         arg("-t", "--team", help="The team whose tasks the worker runs ([core] multi_team)"),
         arg("-n", "--name-pattern", help="A glob that the worker's name has to match, like 'factory-*'"),
@@ -117,7 +68,7 @@ $ airflow edge enroll-token create --queues plc,camera \\
     command(
         "list",
         "List the enrolment tokens (their secrets are not kept)",
-        "commands.list_enroll_tokens",
+        "tokens.list_enroll_tokens",
         ARG_OUTPUT,
         ARG_VERBOSE,
         example="$ airflow edge enroll-token list --output yaml",
@@ -125,7 +76,7 @@ $ airflow edge enroll-token create --queues plc,camera \\
     command(
         "revoke",
         "Revoke an enrolment token; workers enrolled with it stay",
-        "commands.revoke_enroll_token",
+        "tokens.revoke_enroll_token",
         arg("token_id", metavar="ID", help="The token's id, as `list` shows it"),
         ARG_VERBOSE,
         example="""
@@ -140,7 +91,7 @@ _COMMANDS = (
     command(
         "list-workers",
         "List the enrolled workers",
-        "commands.list_workers",
+        "workers.list_workers",
         arg("-s", "--state", nargs="+", help="Only in these states, like 'maintenance mode'"),
         arg("--worker-name-pattern", metavar="PATTERN", help="Only with names like this, as in 'factory-*'"),
         arg("-q", "--queue", help="Only those that serve this queue"),
@@ -155,7 +106,7 @@ $ airflow edge list-workers --worker-name-pattern 'factory-*' \\
     command(
         "set-disconnect-grace",
         "Say how long the jobs of single workers are waited for while those are out of reach; it holds at once",
-        "commands.set_disconnect_grace",
+        "workers.set_disconnect_grace",
         arg("names", metavar="WORKER", nargs="+", help="A worker's name"),
         arg(
             "grace",
@@ -185,7 +136,7 @@ Jobs of 'factory-7' are waited for 12h while the worker is out of reach.
     command(
         "worker-logs",
         "Show a worker's own log, which it is asked for, or what the centre has of it",
-        "commands.worker_logs",
+        "worker_logs.worker_logs",
         arg("name", metavar="NAME", help="The worker's name"),
         arg("-f", "--follow", help="Go on with what is added, until Ctrl-C", action="store_true"),
         arg("-n", "--lines", help="How many past lines to begin with. Default: 100", type=positive, default=100),

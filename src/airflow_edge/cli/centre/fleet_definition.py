@@ -2,53 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-import re
 from typing import Final
 
 from airflow.cli.cli_config import ARG_OUTPUT, ARG_VERBOSE, ActionCommand, Arg
 
-from airflow_edge.cli.centre.command import arg, command
+from airflow_edge.cli.centre.arguments import comment, seconds, slots, worker_name
+from airflow_edge.cli.centre.describing import arg, command
 
-LONGEST_COMMENT: Final = 4096
-"""Characters: `protocol.messages.MAX_TEXT`, which is not imported for every `airflow` command."""
 PATIENCE: Final = 5.0
 """Seconds for which a command waits for the workers' answers."""
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", text):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds")
-    return float(text)
-
-
-def _slots(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= 100_000:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number between 1 and 100000")
-    return int(text)
-
-
-def comment(text: str) -> str:
-    """Read what people are to see beside a worker.
-
-    :raises argparse.ArgumentTypeError: it is empty or too long.
-    """
-    if not 1 <= len(text.strip()) <= LONGEST_COMMENT:
-        raise argparse.ArgumentTypeError(f"a comment has between 1 and {LONGEST_COMMENT} characters")
-    return text
-
-
-def worker_name(text: str) -> str:
-    """Read a worker's new name.
-
-    :raises argparse.ArgumentTypeError: no worker can be called so.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,199}", text):
-        raise argparse.ArgumentTypeError(
-            f"'{text}' cannot be a worker's name: it has to begin with a letter or digit and to consist of at most 200 "
-            "letters, digits and . _ @ -"
-        )
-    return text
 
 
 _WORKERS = arg("workers", metavar="WORKER", nargs="*", help="Names of workers, or patterns like 'factory-*'")
@@ -60,7 +22,7 @@ _PATIENCE = arg(
     "--wait",
     dest="patience",
     metavar="SECONDS",
-    type=_seconds,
+    type=seconds,
     default=PATIENCE,
     help=f"How long to wait for the workers' answers. Default: {PATIENCE:g}. What they do later, they do all the same",
 )
@@ -69,7 +31,7 @@ _PATIENCE = arg(
 def _about_workers(name: str, function: str, text: str, *args: Arg, example: str, waits: bool = True) -> ActionCommand:
     """Describe a command that takes several workers."""
     given = (_WORKERS, _HOSTNAME, *args, *([_PATIENCE] if waits else []), ARG_OUTPUT, ARG_VERBOSE)
-    return command(name, text, f"fleet.{function}", *given, example=example)
+    return command(name, text, f"workers.{function}", *given, example=example)
 
 
 FLEET_COMMANDS: Final = (
@@ -112,7 +74,7 @@ $ airflow edge remote-edge-worker-update-maintenance-comment factory-7 \\
     command(
         "shutdown-all-workers",
         "Have every linked worker finish its tasks and end",
-        "fleet.shutdown_all_workers",
+        "workers.shutdown_all_workers",
         arg("-y", "--yes", help="Don't ask", action="store_true"),
         _PATIENCE,
         ARG_OUTPUT,
@@ -133,13 +95,13 @@ nothing starts them again [y/N]
         "set-worker-concurrency",
         "set_worker_concurrency",
         "Set how many slots workers have; it outlives their restarts",
-        arg("-c", "--concurrency", help="The number of slots", type=_slots, required=True),
+        arg("-c", "--concurrency", help="The number of slots", type=slots, required=True),
         example="$ airflow edge set-worker-concurrency factory-7 --concurrency 16",
     ),
     command(
         "rename-worker",
         "Give a worker another name",
-        "fleet.rename_worker",
+        "workers.rename_worker",
         arg("name", metavar="NAME", help="The worker's name"),
         arg("new_name", metavar="NEW_NAME", help="Its new one", type=worker_name),
         _PATIENCE,
@@ -180,14 +142,14 @@ nothing starts them again [y/N]
     command(
         "list-jobs",
         "List jobs: tasks and callbacks on their way to workers and back",
-        "fleet.list_jobs",
+        "jobs.list_jobs",
         arg("-s", "--state", nargs="+", help="Only in these states"),
         arg("-q", "--queue", help="Only of this queue"),
         arg("--worker", help="Only those of this worker"),
         arg("-t", "--team", help="Only of this team"),
         arg("--dag-id", help="Only of this Dag"),
         arg("--run-id", help="Only of this run"),
-        arg("--limit", type=_slots, default=100, help="How many, the newest first. Default: 100"),
+        arg("--limit", type=slots, default=100, help="How many, the newest first. Default: 100"),
         ARG_OUTPUT,
         ARG_VERBOSE,
         example="$ airflow edge list-jobs --state queued running --queue plc --output yaml",
@@ -195,7 +157,7 @@ nothing starts them again [y/N]
     command(
         "list-queues",
         "List queues: what waits and runs in them, and the workers and free slots that serve them",
-        "fleet.list_queues",
+        "jobs.list_queues",
         ARG_OUTPUT,
         ARG_VERBOSE,
         example="$ airflow edge list-queues --output yaml",
@@ -203,7 +165,7 @@ nothing starts them again [y/N]
     command(
         "explain-job",
         "Say in one sentence why a task is not running",
-        "fleet.explain_job",
+        "jobs.explain_job",
         arg("dag_id", metavar="DAG", help="The Dag's id"),
         arg("run_id", metavar="RUN", help="The run's id"),
         arg("task_id", metavar="TASK", help="The task's id"),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
+from airflow_edge.admin.config import session
+from airflow_edge.cli.centre.printing import audited
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.protocol.worker_log import Record, level_name
+from airflow_edge.protocol.worker_log import LEVELS, Record, level_name
 from airflow_edge.rules.model import LogRequest, Worker, WorkerLogBatch
 from airflow_edge.rules.worker_log import Lost, WorkerLogReader
 from airflow_edge.store.store import Store
@@ -24,6 +29,27 @@ PATIENCE: Final = 20.0
 _AWAY: Final = frozenset({WorkerState.OFFLINE, WorkerState.UNKNOWN})
 
 Say = Callable[[str], None]
+
+
+@audited
+def worker_logs(args: argparse.Namespace) -> None:
+    """Show a worker's own log."""
+    store = Store(session)
+    worker = next((worker for worker in store.workers.all() if worker.name == args.name), None)
+    if worker is None:
+        raise SystemExit(f"There is no worker '{args.name}'; see: airflow edge list-workers")
+    view = WorkerLogView(
+        store,
+        worker,
+        level=LEVELS[args.level.upper()],
+        say=lambda text: print(text, flush=True),
+        note=lambda text: print(f"[{text}]", file=sys.stderr, flush=True),
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        if args.follow:
+            view.follow(args.lines)
+        else:
+            view.show(args.lines)
 
 
 class WorkerLogView:

@@ -1,108 +1,65 @@
-"""What the commands of `airflow edge` about many workers do: they parse, call the fleet and print."""
+"""What the commands of `airflow edge` about workers do: they parse, call the fleet and print."""
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterable, Sequence
-from enum import StrEnum
-from typing import Final, TypeVar, cast
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final
 
-from airflow import settings
 from airflow.utils.platform import getuser
-from sqlalchemy.orm import Session
 
 from airflow_edge.admin.audit import record
-from airflow_edge.admin.config import read_patience
+from airflow_edge.admin.config import read_patience, session
 from airflow_edge.admin.fleet import Fleet, Outcome, UnknownWorkerError
-from airflow_edge.cli.centre.printing import as_text, audited, harmless, print_as, say
-from airflow_edge.protocol.states import JobState
-from airflow_edge.rules.model import MAX_QUEUE_LENGTH, Worker
+from airflow_edge.cli.centre.printing import as_text, audited, print_as, say
+from airflow_edge.cli.centre.reading import one_of, queue_names
+from airflow_edge.protocol.states import REQUESTS, WorkerState
+from airflow_edge.rules.durations import format_duration
+from airflow_edge.rules.model import CONDITIONS, AwaitedJobs, Worker
 from airflow_edge.rules.orders import Wish
-from airflow_edge.rules.overview import JobFilter
+from airflow_edge.rules.overview import WorkerFilter, WorkerView
 from airflow_edge.store.store import Store
-from airflow_edge.store.transactions import SessionFactory
 
-Choice = TypeVar("Choice", bound=StrEnum)
-
+MOST_WORKERS: Final = 100_000
 LOOK_INTERVAL: Final = 0.1
 """Seconds between two looks at an order that waits for its worker."""
 
 
 @audited
-def list_jobs(args: argparse.Namespace) -> None:
-    """List jobs."""
-    wanted = JobFilter(
-        dag_id=args.dag_id,
-        run_id=args.run_id,
-        queue=args.queue,
-        worker=args.worker,
-        team_name=args.team,
-        states=frozenset(one_of(JobState, args.state)),
-    )
-    page = _store().fleet.find_jobs(wanted, order="-queued_at", limit=args.limit)
-    print_as(
-        [
-            {
-                "id": str(job.id),
-                "dag_id": job.dag_id,
-                "run_id": job.run_id,
-                "task_id": job.task_id,
-                "map_index": job.map_index,
-                "try": job.try_number,
-                "state": job.state.value,
-                "queue": job.queue,
-                "worker": job.worker,
-                "slots": job.slots,
-                "queued_at": as_text(job.queued_at),
-                "started_at": as_text(job.started_at),
-                "ended_at": as_text(job.ended_at),
-                "reason": job.reason,
-            }
-            for job in page.items
-        ],
-        args.output,
-    )
-    if page.total > len(page.items):
-        say(f"These are the newest {len(page.items)} of {page.total}; see --limit and the filters.")
-
-
-@audited
-def list_queues(args: argparse.Namespace) -> None:
-    """List queues, with what waits in them and who serves them."""
-    print_as(
-        [
-            {
-                "queue": queue.queue,
-                "team": queue.team_name or "",
-                "queued": queue.queued,
-                "running": queue.running,
-                "oldest_queued_at": as_text(queue.oldest_queued_at),
-                "workers": queue.workers,
-                "ready_workers": queue.ready_workers,
-                "free_slots": queue.free_slots,
-            }
-            for queue in _fleet().queues()
-        ],
-        args.output,
-    )
-
-
-@audited
-def explain_job(args: argparse.Namespace) -> None:
-    """Say in one sentence why a task is not running."""
-    # Airflow's models of Dags and tasks, which no other command waits for.
-    from airflow_edge.admin.airflow_facts import task_facts
-
+def list_workers(args: argparse.Namespace) -> None:
+    """List the enrolled workers."""
     try:
         patience = read_patience()
     except ValueError as error:
         raise SystemExit(str(error)) from None
-    with _sessions() as session:
-        task = task_facts(session, args.dag_id, args.run_id, args.task_id, args.map_index)
-    fleet = _fleet()
-    job = fleet.newest_job(args.dag_id, args.run_id, args.task_id, args.map_index)
-    print(harmless(fleet.explain(task, job, patience=patience).sentence))
+    store, now = Store(session), datetime.now(UTC)
+    awaited = store.jobs.awaited(patience, now=now)
+    silent_before = patience.silent_before(now)
+    wanted = WorkerFilter(
+        name_pattern=args.worker_name_pattern,
+        states=frozenset(one_of(WorkerState, args.state)),
+        queue=args.queue,
+        team_name=args.team,
+    )
+    views = store.fleet.find_workers(wanted, limit=MOST_WORKERS).items
+    print_as([_worker_fields(view, awaited.get(view.worker.id), silent_before) for view in views], args.output)
+
+
+@audited
+def set_disconnect_grace(args: argparse.Namespace) -> None:
+    """Set, or take back, the grace of single workers."""
+    if unknown := Store(session).workers.set_disconnect_grace(args.names, args.grace):
+        raise SystemExit(
+            f"There is no worker {' and none '.join(map(repr, unknown))}; nothing was changed; "
+            "see: airflow edge list-workers"
+        )
+    names = ", ".join(f"'{name}'" for name in args.names)
+    if args.grace is None:
+        print(f"Jobs of {names} are waited for as [edge] queue_disconnect_grace and disconnect_grace say.")
+    else:
+        print(f"Jobs of {names} are waited for {format_duration(args.grace)} while the worker is out of reach.")
 
 
 @audited
@@ -132,7 +89,7 @@ def shutdown_worker(args: argparse.Namespace) -> None:
 @audited
 def shutdown_all_workers(args: argparse.Namespace) -> None:
     """Ask every worker that is there to finish its jobs and end."""
-    fleet = _fleet()
+    fleet = Fleet(Store(session))
     workers = fleet.linked()
     if not workers:
         raise SystemExit("No worker is linked.")
@@ -192,32 +149,8 @@ def remove_worker(args: argparse.Namespace) -> None:
     _change(args, "remove", lambda fleet, workers: fleet.remove(workers))
 
 
-def queue_names(text: str) -> list[str]:
-    """Read a comma-separated list of queues.
-
-    :raises SystemExit: there is none, or one is too long.
-    """
-    queues = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    if not queues:
-        raise SystemExit("Name at least one queue: --queues default,gpu")
-    if too_long := next((queue for queue in queues if len(queue) > MAX_QUEUE_LENGTH), None):
-        raise SystemExit(f"A queue's name has at most {MAX_QUEUE_LENGTH} characters, not {len(too_long)}.")
-    return queues
-
-
-def one_of(kind: type[Choice], names: Iterable[str] | None) -> list[Choice]:
-    """Read the names of states.
-
-    :raises SystemExit: one is none.
-    """
-    try:
-        return [kind(name) for name in names or ()]
-    except ValueError as error:
-        raise SystemExit(f"{error}; there are: {', '.join(kind)}") from None
-
-
 def _order(args: argparse.Namespace, wish: Wish) -> None:
-    fleet = _fleet()
+    fleet = Fleet(Store(session))
     workers = _selected(args, fleet)
     say(f"{wish.kind}: {_names(workers)}")
     _report(args, fleet, wish.kind, fleet.give_order(workers, wish, by=getuser()), text=wish.text, number=wish.number)
@@ -226,7 +159,7 @@ def _order(args: argparse.Namespace, wish: Wish) -> None:
 def _change(
     args: argparse.Namespace, event: str, act: Callable[[Fleet, list[Worker]], list[Outcome]], **wish: object
 ) -> None:
-    fleet = _fleet()
+    fleet = Fleet(Store(session))
     workers = _selected(args, fleet)
     say(f"{event}: {_names(workers)}")
     _report(args, fleet, event, act(fleet, workers), **wish)
@@ -252,9 +185,9 @@ def _report(args: argparse.Namespace, fleet: Fleet, event: str, outcomes: Sequen
             final = [_again(fleet, outcome) for outcome in final]
     finally:
         # Whoever does not want to wait has asked all the same.
-        with _sessions() as session:
+        with session() as airflow:
             said = {name: value for name, value in wish.items() if value}
-            record(session, event, by=getuser(), wish=said, outcomes=final)
+            record(airflow, event, by=getuser(), wish=said, outcomes=final)
     print_as(
         [
             {"worker": one.worker, "result": one.result, "detail": one.detail or _explain(one), "order": one.order_id}
@@ -284,13 +217,29 @@ def _names(workers: Sequence[Worker]) -> str:
     return f"{len(workers)} worker{'s' if len(workers) > 1 else ''} ({', '.join(worker.name for worker in workers)})"
 
 
-def _sessions() -> Session:
-    return cast("SessionFactory", settings.NonScopedSession)()
-
-
-def _store() -> Store:
-    return Store(lambda: cast("SessionFactory", settings.NonScopedSession)())
-
-
-def _fleet() -> Fleet:
-    return Fleet(_store())
+def _worker_fields(view: WorkerView, awaited: AwaitedJobs | None, silent_before: datetime) -> dict[str, object]:
+    worker = view.worker
+    # What was asked of a worker shows as its state for however long it is silent.
+    missed = worker.state is WorkerState.UNKNOWN or worker.state in REQUESTS
+    unreachable = missed and worker.last_seen_at is not None and worker.last_seen_at < silent_before
+    return {
+        "name": worker.name,
+        "state": "revoked" if worker.revoked_at is not None else worker.state.value,
+        "queues": list(worker.queues),
+        "team": worker.team_name or "",
+        "concurrency": worker.concurrency,
+        "transport": worker.transport or "",
+        "free_slots": view.free_slots,
+        "jobs": view.jobs,
+        "maintenance_comment": worker.maintenance_comment,
+        "maintenance_cause": worker.maintenance_cause or "",
+        "last_seen_at": as_text(worker.last_seen_at),
+        "unreachable_since": as_text(worker.last_seen_at) if unreachable or awaited else "",
+        "running_jobs_lost_after": as_text(awaited.first_lost_after) if awaited else "",
+        "disconnect_grace": format_duration(worker.disconnect_grace) if worker.disconnect_grace is not None else "",
+        "conditions": worker.system.get(CONDITIONS, ""),
+        "agent_version": worker.agent_version or "",
+        "airflow_version": worker.airflow_version or "",
+        "version_refused": worker.version_refused,
+        "version_warning": worker.version_warning,
+    }

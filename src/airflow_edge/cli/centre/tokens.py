@@ -1,0 +1,117 @@
+"""What the commands of `airflow edge enroll-token` do."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import secrets
+import shlex
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID, uuid4
+
+from airflow.configuration import conf
+from airflow.utils.platform import getuser
+
+from airflow_edge.admin.config import session
+from airflow_edge.admin.teams import check_team
+from airflow_edge.cli.centre.printing import as_text, audited, print_as
+from airflow_edge.cli.centre.reading import queue_names
+from airflow_edge.rules.durations import format_duration
+from airflow_edge.rules.model import EnrollToken
+from airflow_edge.store.store import Store
+
+_SECRET_BYTES: Final = 32
+_GLOB: Final = frozenset("*?[")
+
+
+@audited
+def create_enroll_token(args: argparse.Namespace) -> None:
+    """Create an enrolment token, show it this once, and print the command for the site."""
+    if args.team is not None:
+        try:
+            check_team(args.team)
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
+    now = datetime.now(UTC)
+    secret = f"edge_{secrets.token_urlsafe(_SECRET_BYTES)}"
+    token = EnrollToken(
+        id=uuid4(),
+        queues=tuple(queue_names(args.queues or conf.get_mandatory_value("operators", "default_queue"))),
+        team_name=args.team,
+        name_pattern=args.name_pattern,
+        disconnect_grace=args.disconnect_grace,
+        uses_left=args.uses,
+        created_at=now,
+        expires_at=now + args.ttl,
+        created_by=getuser(),
+        revoked_at=None,
+    )
+    command = _site_command(_api_url(args.api_url), secret, token.name_pattern)
+    Store(session).enroll_tokens.create(token, hashlib.sha256(secret.encode()).hexdigest())
+    if args.output == "json":
+        print(json.dumps({**_token_fields(token), "token": secret, "command": command}, indent=2, default=str))
+        return
+    print(
+        f"Enrolment token {token.id} for the queues {', '.join(token.queues)}: good for {token.uses_left} "
+        f"worker{'s' if token.uses_left > 1 else ''} until {token.expires_at:%Y-%m-%d %H:%M:%S} UTC.\n"
+        f"It is shown only now. Run this at the site:\n\n    {command}\n"
+    )
+
+
+@audited
+def list_enroll_tokens(args: argparse.Namespace) -> None:
+    """List the enrolment tokens."""
+    print_as([_token_fields(token) for token in Store(session).enroll_tokens.all()], args.output)
+
+
+@audited
+def revoke_enroll_token(args: argparse.Namespace) -> None:
+    """Revoke an enrolment token."""
+    try:
+        token_id = UUID(args.token_id)
+    except ValueError:
+        raise SystemExit(f"'{args.token_id}' is not the id of a token; see: airflow edge enroll-token list") from None
+    if not Store(session).enroll_tokens.revoke(token_id, now=datetime.now(UTC)):
+        raise SystemExit(f"There is no enrolment token {token_id}; see: airflow edge enroll-token list")
+    print(f"Enrolment token {token_id} is revoked.")
+
+
+def _api_url(given: str | None) -> str:
+    url = given or conf.get("api", "base_url", fallback="")
+    if url.startswith(("http://", "https://")):
+        return url.rstrip("/")
+    raise SystemExit(
+        "Where will the site find this Airflow's API server? Set [api] base_url, or say it: --api-url https://…"
+    )
+
+
+def _site_command(url: str, secret: str, name_pattern: str | None) -> str:
+    command = ["airflow-edge", "enroll", url, secret]
+    if name_pattern is not None and not _GLOB.intersection(name_pattern):
+        command += ["--name", name_pattern]
+    return shlex.join(command)
+
+
+def _token_fields(token: EnrollToken) -> dict[str, object]:
+    return {
+        "id": str(token.id),
+        "state": _token_state(token),
+        "queues": list(token.queues),
+        "team": token.team_name or "",
+        "name_pattern": token.name_pattern or "",
+        "disconnect_grace": format_duration(token.disconnect_grace) if token.disconnect_grace is not None else "",
+        "uses_left": token.uses_left,
+        "expires_at": as_text(token.expires_at),
+        "created_at": as_text(token.created_at),
+        "created_by": token.created_by,
+    }
+
+
+def _token_state(token: EnrollToken) -> str:
+    if token.revoked_at is not None:
+        return "revoked"
+    if token.expires_at <= datetime.now(UTC):
+        return "expired"
+    return "valid" if token.uses_left > 0 else "used up"
