@@ -87,9 +87,12 @@ env-edge3: $(EDGE3)/done.stamp ## .build/edge3: the peer that the benchmark runs
 
 # ---- what people run
 
-.PHONY: test lint format demo bench bench-reconnect bench-logs bench-large-log chaos scenarios docs docs-check lock clean
+.PHONY: test fuzz lint format demo bench bench-reconnect bench-logs bench-large-log chaos scenarios docs docs-check lock clean
 test: setup env-worker env-airflow-3.2 env-edge3 ## all tests (make test ARGS='tests/unit -x' for some)
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --durations=25 $(ARGS)
+
+fuzz: setup ## new examples for every property (MINUTES=30 SEED=7); what fails is kept in tests/examples
+	$(BIN)/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lint: setup ## formatting, lint, types, import rules, generated pages
 	$(BIN)/ruff check .

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from harness.processes import let_children_hang_up
+from tests.fuzz.examples import KeptExamples, begin_with, the_same_wherever
 
 # How long an example takes says something about the machine, and nothing about the code.
-settings.register_profile("airflow-edge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# What fails where it is decided whether a change lands has to come from the change.
-settings.register_profile("always-the-same", settings.get_profile("airflow-edge"), derandomize=True, database=None)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "airflow-edge"))
+settings.register_profile(
+    "the-same-each-time",
+    database=KeptExamples(),
+    deadline=None,
+    derandomize=False,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("the-same-each-time")
 
 let_children_hang_up()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.pluginmanager.hasplugin("tests.fuzz.plugin"):
+        the_same_wherever()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Generate the same examples each time, whatever ran before: a failure has to come from the change."""
+    begin_with(item.config.getoption("fuzz_seed", 0), item.nodeid)
+    return (yield)
 
 
 class FolderScheduling(LoadScopeScheduling):

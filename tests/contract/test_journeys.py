@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
@@ -35,6 +36,7 @@ def _reports(job: ClaimedJob) -> st.SearchStrategy[Report]:
     )
 
 
+@pytest.mark.hypothesis
 def test_whatever_happens_a_job_has_one_holder_and_one_end(sessions: sessionmaker[Session], store: Store) -> None:
     class Journeys(RuleBasedStateMachine):
         offers: Bundle[ClaimedJob] = Bundle("offers")

@@ -53,6 +53,7 @@ def document():
 
 def endpoints(api):
     paths = document()["paths"]
+    assert paths
     return [(method.upper(), path) for path, methods in paths.items() for method in methods]
 
 

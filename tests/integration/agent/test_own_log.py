@@ -104,6 +104,7 @@ async def test_the_agents_log_goes_to_a_centre_that_asks(
     await centre.cut()
     await centre.until(lambda: any("not linked" in record.text for record in records(centre)))
     numbers = [(m.first, len(unpack(zstd.decompress(m.data)))) for m in centre.messages if isinstance(m, WorkerLog)]
+    assert len(numbers) > 1
     assert all(first + count == following for (first, count), (following, _) in pairwise(numbers))
 
 

@@ -43,8 +43,9 @@ VOLATILE = {
     "airflow_edge_job": {"state", "lease_until"},
 }  # fmt: skip
 
+pytestmark = pytest.mark.hypothesis
+
 QUIET = settings(
-    database=None,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )

@@ -63,5 +63,7 @@ def test_a_line_of_a_task_is_short_with_it() -> None:
 @pytest.mark.parametrize("number", logdata.DICTIONARIES)
 def test_a_dictionary_holds_lines_like_airflows(number: int) -> None:
     path = Path(logdata.__file__).with_name(f"log_dictionary_{number}.jsonl")
-    for line in path.read_text().splitlines():
+    lines = path.read_text().splitlines()
+    assert lines
+    for line in lines:
         assert {"timestamp", "level", "event", "logger"} <= json.loads(line).keys()
