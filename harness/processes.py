@@ -6,11 +6,12 @@ import atexit
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +28,18 @@ def let_children_hang_up() -> None:
     """Have programs that are started from here take SIGHUP for what it is, also where `nohup` has us ignore it."""
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)
+
+
+@contextlib.contextmanager
+def without_descriptors(pid: int = 0) -> Iterator[None]:
+    """Let a process, by default this one, open nothing more: whatever would need a descriptor fails with EMFILE."""
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    # What is open stays open. There is no number below this that is free.
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class ProcessFailedError(Exception):

@@ -21,7 +21,12 @@ The text of each says what to do about it, in one line.
 
 from __future__ import annotations
 
-from typing import ClassVar
+import errno
+import resource
+from typing import ClassVar, Final
+
+SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Numbers of errors of the operating system that say nothing but that the machine lacks something at the moment."""
 
 
 class AgentError(Exception):
@@ -110,3 +115,16 @@ class NotRunningError(AgentError):
     """No worker runs in this state folder."""
 
     exit_status = 10
+
+
+def describe(error: OSError) -> str:
+    """Say what an error of the operating system means."""
+    if error.errno == errno.EMFILE:
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return (
+            f"the worker has as many files and connections open as it may ({limit}); raise the limit (LimitNOFILE= in "
+            "its systemd unit, or `ulimit -n`) and start it anew, which its tasks outlive"
+        )
+    if error.errno == errno.ENFILE:
+        return "this machine has as many files open as it can; end what opens them, or raise the sysctl fs.file-max"
+    return f"{error.strerror or error}; give it to this user"

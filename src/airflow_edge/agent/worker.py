@@ -137,7 +137,7 @@ class Worker:
         self._supervisors = Supervisors(config, self._folders, self._core.jobs, lambda event: self._driver.post(event))
         self._runtime = self._supervisors.runtime
         self._profile = Profile(
-            config, identity, self._core, self._senses, self._runtime, self._folders, boot_id=boot_id
+            config, identity, self._core, self._senses, self._runtime, self._folders, boot_id=boot_id or "unknown"
         )
         hands = Hands(
             send=self._send,

@@ -14,13 +14,11 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 
-from airflow_edge.protocol import stopping
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.local import (
     LOG_FILE,
@@ -42,17 +40,14 @@ from airflow_edge.protocol.local import (
     split_frames,
 )
 from airflow_edge.runtime.outcome import describe_exit, write_outcome
-from airflow_edge.runtime.processes import kill_session, terminate_task
+from airflow_edge.site.processes import kill_session
+from airflow_edge.site.stop import Stop
 
 log = logging.getLogger(__name__)
-
-SUPERVISOR_GRACE = 5.0
-"""Seconds a supervisor has to end after its task was killed."""
 
 TERMINATION_GRACE = 3.0
 """Seconds between SIGTERM and SIGKILL for the tasks when the runtime itself is terminated."""
 
-_RETRY_TERMINATE = 0.05
 _LOOK_AROUND = 5.0
 _PAUSE = 1.0
 _MAX_BACKLOG = 16 * 1024 * 1024
@@ -64,28 +59,7 @@ class _Job:
     assignment: int
     folder: Path
     pid: int
-    grace: float = 0.0
-    """Seconds between SIGTERM and SIGKILL, once it is being stopped."""
-    stop_reason: str = ""
-    terminate_at: float | None = None
-    kill_task_at: float | None = None
-    kill_supervisor_at: float | None = None
-
-    @property
-    def stopping(self) -> bool:
-        return self.kill_task_at is not None or self.kill_supervisor_at is not None
-
-    def deadlines(self) -> list[float]:
-        return [at for at in (self.terminate_at, self.kill_task_at, self.kill_supervisor_at) if at is not None]
-
-    def note(self, event: str) -> None:
-        """Write into the task's log what is done to it, if there is a log yet."""
-        with contextlib.suppress(OSError):
-            descriptor = os.open(self.folder / LOG_FILE, os.O_WRONLY | os.O_APPEND)
-            try:
-                os.write(descriptor, stopping.line(event, datetime.now(UTC)))
-            finally:
-                os.close(descriptor)
+    stop: Stop
 
 
 class Server:
@@ -138,7 +112,8 @@ class Server:
             try:
                 for key, _ in self._selector.select(self._timeout(look_around)):
                     key.data()
-                self._enforce_stops(time.monotonic())
+                for job in self._jobs.values():
+                    job.stop.enforce(job.pid, time.monotonic())
             except OSError as error:
                 # No descriptor is to be had, most likely: for the agent that connects, or to look at processes.
                 log.error("%s; trying again in %g s", error, _PAUSE)
@@ -153,8 +128,8 @@ class Server:
         self._leave_socket()
 
     def _timeout(self, look_around: float) -> float:
-        deadlines = [at for job in self._jobs.values() for at in job.deadlines()]
-        return max(0.0, min([look_around, *deadlines]) - time.monotonic())
+        steps = [due for job in self._jobs.values() if (due := job.stop.due) is not None]
+        return max(0.0, min([look_around, *steps]) - time.monotonic())
 
     # The agent
 
@@ -291,7 +266,7 @@ class Server:
             raise
         finally:
             os.close(output)
-        return _Job(order.job_id, order.assignment, folder, pid)
+        return _Job(order.job_id, order.assignment, folder, pid, Stop(folder / LOG_FILE))
 
     def _leave_to_parent(self) -> None:
         signal.set_wakeup_fd(-1)
@@ -303,37 +278,7 @@ class Server:
     def _stop(self, order: StopJob) -> None:
         job = self._jobs.get((order.job_id, order.assignment))
         if job is not None:
-            self._begin_stop(job, order.grace, order.reason)
-
-    def _begin_stop(self, job: _Job, grace: float, reason: str) -> None:
-        now = time.monotonic()
-        if job.kill_supervisor_at is not None:
-            return
-        if job.kill_task_at is None:
-            job.terminate_at = now
-            job.stop_reason = reason
-        elif now + grace >= job.kill_task_at:
-            return
-        job.grace, job.kill_task_at = grace, now + grace
-
-    def _enforce_stops(self, now: float) -> None:
-        for job in self._jobs.values():
-            if job.terminate_at is not None and now >= job.terminate_at:
-                # A supervisor that was forked just now has no task yet.
-                reached = terminate_task(job.pid)
-                job.terminate_at = None if reached else now + _RETRY_TERMINATE
-                if reached:
-                    job.note(stopping.terminated(job.stop_reason, job.grace))
-            if job.kill_task_at is not None and now >= job.kill_task_at:
-                job.terminate_at = job.kill_task_at = None
-                job.kill_supervisor_at = now + SUPERVISOR_GRACE
-                job.note(stopping.killed(job.grace))
-                kill_session(job.pid)
-            if job.kill_supervisor_at is not None and now >= job.kill_supervisor_at:
-                job.kill_supervisor_at = now + SUPERVISOR_GRACE
-                job.note(stopping.SUPERVISOR_KILLED)
-                kill_session(job.pid)
-                os.kill(job.pid, signal.SIGKILL)
+            job.stop.ask(order.grace, order.reason, time.monotonic())
 
     def _signalled(self) -> None:
         numbers = self._signals.recv(4096)
@@ -341,7 +286,7 @@ class Server:
             log.info("terminated, with %d jobs", len(self._jobs))
             self._retiring = True
             for job in self._jobs.values():
-                self._begin_stop(job, TERMINATION_GRACE, "the runtime was terminated")
+                job.stop.ask(TERMINATION_GRACE, "the runtime was terminated", time.monotonic())
         if signal.SIGCHLD in numbers:
             for job in tuple(self._jobs.values()):
                 self._reap(job)
@@ -351,7 +296,7 @@ class Server:
         if ended is None:
             return
         killed = ended.si_code != os.CLD_EXITED
-        if killed or job.stopping:
+        if killed or job.stop.asked:
             # Before its pid is given back: it is the session's id.
             kill_session(job.pid)
         os.waitpid(job.pid, 0)

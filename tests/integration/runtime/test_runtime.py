@@ -13,7 +13,6 @@ import time
 import psutil
 import pytest
 
-from airflow_edge.protocol import stopping
 from airflow_edge.protocol.local import (
     JobExited,
     JobNotStarted,
@@ -23,6 +22,7 @@ from airflow_edge.protocol.local import (
     RuntimeHello,
     StopJob,
 )
+from airflow_edge.site import stop
 from harness.waiting import wait_for
 from tests.integration.runtime.agent import SECRET, WORKER, Connection, is_alive
 from tests.integration.runtime.execution_api import Call, ExecutionApi
@@ -101,7 +101,7 @@ def test_plain_python_is_killed_after_the_grace_with_all_its_children(agent, api
     assert time.monotonic() - began >= 0.5
     assert agent.connection.expect(JobExited, job=job).exit_code == 128 + signal.SIGKILL
     said = [line for line in job.log if line.get("logger") == "airflow_edge"]
-    assert [line["event"] for line in said] == [stopping.terminated("it was cleared", 0.5), stopping.killed(0.5)]
+    assert [line["event"] for line in said] == [stop.terminated("it was cleared", 0.5), stop.killed(0.5)]
     assert {line["level"] for line in said} == {"warning"}
 
 

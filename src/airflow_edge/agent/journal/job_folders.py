@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shutil
@@ -13,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from airflow_edge.agent.errors import SHORTAGES
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import (
     JOB_FILE,
@@ -78,21 +78,15 @@ class JobFolders:
         except OSError:
             return None
 
-    def note(self, key: AssignmentKey, line: bytes) -> None:
-        """Add a line to the task's log, if there is one yet."""
-        try:
-            descriptor = os.open(self.log_file(key), os.O_WRONLY | os.O_APPEND)
-        except OSError:
-            return
-        with os.fdopen(descriptor, "wb", buffering=0) as output, contextlib.suppress(OSError):
-            output.write(line)
-
     def was_started(self, key: AssignmentKey) -> bool:
         """Whether a runtime has begun with the job, or may have: only its own file says that none has."""
         return self.supervisor_log(key).exists() or not self.folder(key).exists()
 
     def outcome(self, key: AssignmentKey) -> Outcome | None:
-        """Give what the supervisor left behind, or None if it left nothing that can be read."""
+        """Give what the supervisor left behind, or None if it left nothing that can be read.
+
+        :raises OSError: the machine lacks what it takes to look; it may be there.
+        """
         return _read(self.folder(key) / OUTCOME_FILE, Outcome)
 
     def put_away(self, key: AssignmentKey) -> None:
@@ -129,5 +123,7 @@ def _read(path: Path, kind: type[T]) -> T | None:
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
+        if isinstance(error, OSError) and error.errno in SHORTAGES:
+            raise
         log.warning("%s cannot be read: %s", path, error)
         return None

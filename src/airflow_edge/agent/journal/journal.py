@@ -93,16 +93,16 @@ class Journal:
         return None if row is None else _decode(row[0])
 
     def boot_id(self) -> str | None:
-        """Give the machine's boot that the journal was last used in."""
-        row = self._database.execute("SELECT id FROM boot").fetchone()
+        """Give the machine's boot that the journal was last used in; None if that is not known."""
+        row = self._database.execute("SELECT id FROM boot WHERE id <> 'unknown'").fetchone()
         return None if row is None else row[0]
 
-    def note_boot(self, boot_id: str) -> None:
+    def note_boot(self, boot_id: str | None) -> None:
         """Note the boot in which the journal is used from now on; raises what `write` raises."""
         if boot_id != self.boot_id():
             with self._transaction():
                 self._database.execute("DELETE FROM boot")
-                self._database.execute("INSERT INTO boot VALUES (?)", (boot_id,))
+                self._database.execute("INSERT INTO boot VALUES (?)", (boot_id or "unknown",))
 
     def standing(self) -> Standing:
         """Give what people have made of the worker."""

@@ -17,15 +17,15 @@ from airflow_edge.protocol.messages import Ended
 log = logging.getLogger(__name__)
 
 
-def recover(journal: Journal, folders: JobFolders, boot_id: str) -> list[JobRecord]:
+def recover(journal: Journal, folders: JobFolders, boot_id: str | None) -> list[JobRecord]:
     """Give the jobs that the last agent had, as they are now, and begin the journal anew with them.
 
-    :param boot_id: names the boot of the machine that this is
+    :param boot_id: names the boot of the machine that this is; None if that cannot be known
     """
     records = journal.unfinished()
     if journal.damaged:
         records = records_of_folders(folders)
-    if journal.boot_id() not in {None, boot_id}:
+    if boot_id is not None and journal.boot_id() not in {None, boot_id}:
         log.warning("the machine was rebooted; %d jobs of before are over", sum(not one.ended for one in records))
         records = ended_by_reboot(records, folders)
     journal.write_with_reserve(records)

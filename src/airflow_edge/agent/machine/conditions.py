@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
-import resource
 from collections.abc import Callable
 from pathlib import Path
+
+from airflow_edge.agent.errors import describe
 
 log = logging.getLogger(__name__)
 
@@ -87,16 +87,3 @@ def look(state_dir: Path, min_free_disk: int) -> tuple[str, ...]:
     if min_free_disk and disk.f_files and disk.f_favail < FEWEST_FILES:
         found.append(f"the disk of the state folder {state_dir} has no inodes left for new files; remove some")
     return tuple(found)
-
-
-def describe(error: OSError) -> str:
-    """Say what an error of the operating system means."""
-    if error.errno == errno.EMFILE:
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return (
-            f"the worker has as many files and connections open as it may ({limit}); raise the limit (LimitNOFILE= in "
-            "its systemd unit, or `ulimit -n`) and start it anew, which its tasks outlive"
-        )
-    if error.errno == errno.ENFILE:
-        return "this machine has as many files open as it can; end what opens them, or raise the sysctl fs.file-max"
-    return f"{error.strerror or error}; give it to this user"

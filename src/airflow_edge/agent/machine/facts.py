@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 
-def boot_id() -> str:
-    """Give an id that changes when the machine reboots."""
+def boot_id() -> str | None:
+    """Give an id that changes when the machine reboots; None where it cannot be read, which is not another boot."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
-        return "unknown"
+        return None
 
 
 def load() -> float:

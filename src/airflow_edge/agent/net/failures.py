@@ -20,8 +20,8 @@ from airflow_edge.agent.errors import (
     RefusedError,
     UnreachableError,
     WrongUrlError,
+    describe,
 )
-from airflow_edge.agent.machine.conditions import describe
 from airflow_edge.protocol.problems import Code, read_problem
 
 BUSY = frozenset(

@@ -1,4 +1,8 @@
-"""Supervisors that have outlived their runtime: their tasks go on, and the agent sees to them until they end."""
+"""Supervisors that have outlived their runtime: their tasks go on, and the agent sees to them until they end.
+
+Whether one lives may not be known for a while, on a machine without descriptors for example. Then all stays as it was,
+and it is looked for again: only what is certainly gone has ended.
+"""
 
 from __future__ import annotations
 
@@ -6,174 +10,143 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from airflow_edge.protocol import stopping
+import psutil
+
+from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.protocol.assignment import AssignmentKey
-
-if TYPE_CHECKING:
-    import psutil
+from airflow_edge.site.processes import find, kill_session, lives
+from airflow_edge.site.stop import Stop
 
 log = logging.getLogger(__name__)
 
-SUPERVISOR_GRACE = 5.0
-"""Seconds that a supervisor has, once its task was killed, to note how it ended."""
 LOOK_INTERVAL = 0.5
 """Seconds between two looks whether an orphan has ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Supervisor:
-    pid: int
-    began: str | None
-    """When it began, by the kernel's count; None where that cannot be known. A pid is used again."""
-
-    def lives(self) -> bool:
-        try:
-            return os.getsid(self.pid) == self.pid and _began(self.pid) == self.began
-        except OSError:
-            return False
+@dataclass(slots=True)
+class _Orphan:
+    stop: Stop
+    process: psutil.Process | None
+    """Its supervisor; None while that could not be looked for."""
 
 
 class Orphans:
     """Knows the supervisors of all jobs, and looks after those whose runtime is gone."""
 
-    def __init__(self, exited: Callable[[AssignmentKey], None], *, note: Callable[[AssignmentKey, str], None]) -> None:
+    def __init__(self, folders: JobFolders, exited: Callable[[AssignmentKey], None]) -> None:
         """Know none yet.
 
-        :param exited: is told when an orphan's supervisor is gone
-        :param note: writes into a task's log what is done to it
+        :param exited: is told when an orphan's supervisor is gone; upon an `OSError` it is told again a little later
         """
+        self._folders = folders
         self._exited = exited
-        self._note = note
-        self._known: dict[AssignmentKey, _Supervisor] = {}
-        self._adopted: set[AssignmentKey] = set()
-        self._kills: dict[AssignmentKey, asyncio.TimerHandle] = {}
+        self._known: dict[AssignmentKey, psutil.Process] = {}
+        self._adopted: dict[AssignmentKey, _Orphan] = {}
         self._wake = asyncio.Event()
 
     def remember(self, key: AssignmentKey, pid: int) -> None:
-        """Note a job's supervisor while its runtime is there."""
-        if pid > 1:
-            self._known[key] = _Supervisor(pid, _began(pid))
-
-    def discover(self, outputs: Mapping[Path, AssignmentKey]) -> None:
-        """Find the supervisors of jobs that the runtime does not know: both it and the last agent may have died.
-
-        :param outputs: the file that is the standard output of the job's supervisor
-        """
-        wanted = {}
-        for path, key in outputs.items():
-            with contextlib.suppress(OSError):
-                wanted[_file(path)] = key
-        for pid in _pids() if wanted else ():
-            with contextlib.suppress(OSError):
-                # The task may have the same output; only the supervisor leads a session.
-                if os.getsid(pid) == pid and (found := wanted.get(_file(Path(f"/proc/{pid}/fd/1")))):
-                    self.remember(found, pid)
+        """Note a job's supervisor while its runtime is there, and no other process can have its pid."""
+        # Whom we cannot look at now is looked for when the runtime is gone.
+        with contextlib.suppress(OSError):
+            if pid > 1 and (process := find(pid)):
+                self._known[key] = process
 
     def forget(self, key: AssignmentKey) -> None:
         """The job has ended."""
         self._known.pop(key, None)
-        self._adopted.discard(key)
-        if kill := self._kills.pop(key, None):
-            kill.cancel()
+        self._adopted.pop(key, None)
 
     def adopt(self, keys: Iterable[AssignmentKey]) -> frozenset[AssignmentKey]:
-        """Look after those of these jobs, unknown to the runtime, whose supervisors live all the same; give them."""
-        found = {key for key in keys if (known := self._known.get(key)) and known.lives()}
-        if found - self._adopted:
-            log.warning("%d tasks have outlived their runtime; they go on", len(found - self._adopted))
-        self._adopted |= found
+        """Look after those of these jobs, unknown to the runtime, whose supervisors live, or may live; give them."""
+        wanted = [key for key in keys if key in self._known or self._was_started(key)]
+        new = [key for key in wanted if key not in self._adopted]
+        for key in new:
+            self._adopted[key] = _Orphan(Stop(self._folders.log_file(key)), self._known.get(key))
+        gone = self._gone()
+        for key in gone.intersection(new):
+            del self._adopted[key]
+        if found := [key for key in new if key not in gone]:
+            log.warning("%d tasks have outlived their runtime; they go on", len(found))
         self._wake.set()
-        return frozenset(found)
+        return frozenset(wanted) - gone
 
     def halt(self, key: AssignmentKey, grace: float, reason: str) -> bool:
         """End an orphan: SIGTERM to its task, after `grace` seconds SIGKILL to all of it. False if it is none."""
-        supervisor = self._known.get(key)
-        if key not in self._adopted or supervisor is None:
-            return False
-        if key not in self._kills:
-            for task in _children(supervisor):
-                with contextlib.suppress(ProcessLookupError):
-                    if os.getpgid(task.pid) == task.pid:
-                        os.killpg(task.pid, signal.SIGTERM)
-                    else:
-                        os.kill(task.pid, signal.SIGTERM)
-            self._note(key, stopping.terminated(reason, grace))
-            self._kills[key] = asyncio.get_running_loop().call_later(grace, self._kill_task, key, supervisor, grace)
-        return True
-
-    def _kill_task(self, key: AssignmentKey, supervisor: _Supervisor, grace: float) -> None:
-        if supervisor.lives():
-            self._note(key, stopping.killed(grace))
-            for process in _children(supervisor, recursive=True):
-                _kill(process.pid)
-            loop = asyncio.get_running_loop()
-            self._kills[key] = loop.call_later(SUPERVISOR_GRACE, _kill_supervisor, supervisor)
+        if orphan := self._adopted.get(key):
+            orphan.stop.ask(grace, reason, time.monotonic())
+            self._wake.set()
+        return orphan is not None
 
     async def run(self) -> None:
-        """Notice the ends of orphans."""
+        """Notice the ends of orphans, and end those that are to end."""
         while True:
             self._wake.clear()
-            for key in list(self._adopted):
-                if not self._known[key].lives():
-                    _end_session(self._known[key])
-                    self.forget(key)
+            for key in self._gone():
+                # What cannot be dealt with now is still there the next time.
+                with contextlib.suppress(OSError):
+                    _end_session(self._adopted[key].process)
                     self._exited(key)
-            if self._adopted:
-                await asyncio.sleep(LOOK_INTERVAL)
-            else:
-                await self._wake.wait()
+                    self.forget(key)
+            now = time.monotonic()
+            pause = LOOK_INTERVAL if self._adopted else None
+            for orphan in self._adopted.values():
+                if orphan.process is not None:
+                    orphan.stop.enforce(orphan.process.pid, now)
+                    if pause is not None and (due := orphan.stop.due) is not None:
+                        pause = min(pause, max(0.0, due - now))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+
+    def _gone(self) -> set[AssignmentKey]:
+        """Give the adopted whose supervisors are certainly gone."""
+        gone = self._search()
+        for key, orphan in self._adopted.items():
+            with contextlib.suppress(OSError):
+                if orphan.process is not None and not lives(orphan.process):
+                    gone.add(key)
+        return gone
+
+    def _search(self) -> set[AssignmentKey]:
+        """Find those that nobody remembers, since the last agent may have died as well; give those that are not there.
+
+        A supervisor is known by its standard output.
+        """
+        missing = {key: orphan for key, orphan in self._adopted.items() if orphan.process is None}
+        if not missing:
+            return set()
+        try:
+            outputs = {_file(output): key for key in missing if (output := self._folders.supervisor_log(key)).exists()}
+            for pid in psutil.pids():
+                # Whoever is not ours is none. The task may have the same output; only the supervisor leads a session.
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+                    key = outputs.get(_file(Path(f"/proc/{pid}/fd/1"))) if os.getsid(pid) == pid else None
+                    if key in missing and (process := find(pid)):
+                        missing.pop(key).process = process
+        except OSError as error:
+            log.warning("it cannot be known now which tasks have outlived their runtime: %s; looking again", error)
+            return set()
+        return set(missing)
+
+    def _was_started(self, key: AssignmentKey) -> bool:
+        try:
+            return self._folders.supervisor_log(key).exists()
+        except OSError:
+            return True
 
 
-def _began(pid: int) -> str | None:
-    """Give the time at which a process began (field 22 of proc(5)'s stat); together with its pid that is unique."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    # What nobody has reaped yet is gone all the same.
-    return "gone" if fields[0] in {"Z", "X"} else fields[19]
-
-
-def _children(supervisor: _Supervisor, *, recursive: bool = False) -> list[psutil.Process]:
-    import psutil
-
-    try:
-        return psutil.Process(supervisor.pid).children(recursive=recursive)
-    except psutil.NoSuchProcess:
-        return []
+def _end_session(process: psutil.Process | None) -> None:
+    """End what a supervisor that was killed has left behind: for all we know its job is over."""
+    # As long as there is one of its session left, its pid is not given to another process.
+    if process is not None and find(process.pid) in {None, process}:
+        kill_session(process.pid)
 
 
 def _file(path: Path) -> tuple[int, int]:
     found = path.stat()
     return found.st_dev, found.st_ino
-
-
-def _pids() -> list[int]:
-    """Every process of this machine, where the kernel shows them as files."""
-    return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
-
-
-def _end_session(supervisor: _Supervisor) -> None:
-    """End what a supervisor that was killed has left behind: for all we know its job is over."""
-    for pid in _pids():
-        with contextlib.suppress(OSError):
-            # As long as there is one of its session left, its pid is not given to another process.
-            if os.getsid(pid) == supervisor.pid != pid:
-                _kill(pid)
-
-
-def _kill_supervisor(supervisor: _Supervisor) -> None:
-    if supervisor.lives():
-        log.warning("the supervisor %d does not end; it is killed", supervisor.pid)
-        _kill(supervisor.pid)
-
-
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)

@@ -201,8 +201,8 @@ class RuntimeLink:
             log.exception("the runtime sent what is no message; connecting anew")
         finally:
             writer.close()
-        warm, self._writer = self._writer is not None, None
-        self._broken.set()
+            warm, self._writer = self._writer is not None, None
+            self._broken.set()
         if warm and not self._retiring:
             log.warning("the connection to the runtime broke")
             self._gone()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.core.events import Event, Exited, NotStarted, RuntimeGone, RuntimeReady, Started
 from airflow_edge.agent.core.jobs import Jobs
 from airflow_edge.agent.journal.job_folders import JobFolders
-from airflow_edge.agent.supervisors.orphans import Orphans
+from airflow_edge.agent.supervisors.orphans import LOOK_INTERVAL, Orphans
 from airflow_edge.agent.supervisors.runtime import RuntimeLink, RuntimeLog
-from airflow_edge.protocol import stopping
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import (
     JobExited,
@@ -40,10 +39,7 @@ class Supervisors:
             outdated=self._remember,
             gone=lambda: post(RuntimeGone()),
         )
-        self.orphans = Orphans(
-            lambda key: post(Exited(key, None, None, folders.outcome(key))),
-            note=lambda key, event: folders.note(key, stopping.line(event, datetime.now(UTC))),
-        )
+        self.orphans = Orphans(folders, lambda key: post(Exited(key, None, None, folders.outcome(key))))
         self._grace = config.task_stop_grace
         self._folders = folders
         self._jobs = jobs
@@ -72,8 +68,15 @@ class Supervisors:
             case JobNotStarted():
                 self._post(NotStarted(message.key, message.reason))
             case JobExited():
-                key = message.key
-                self._post(Exited(key, message.exit_code, message.signal, self._folders.outcome(key)))
+                self._exited(message)
+
+    def _exited(self, message: JobExited) -> None:
+        try:
+            outcome = self._folders.outcome(message.key)
+        except OSError:
+            asyncio.get_running_loop().call_later(LOOK_INTERVAL, self._exited, message)
+        else:
+            self._post(Exited(message.key, message.exit_code, message.signal, outcome))
 
     def _remember(self, hello: RuntimeHello) -> None:
         for job in hello.jobs:
@@ -81,11 +84,16 @@ class Supervisors:
 
     def _take_stock(self, hello: RuntimeHello) -> None:
         self._remember(hello)
-        alive = frozenset(job.key for job in hello.jobs)
+        alive = {job.key for job in hello.jobs}
         others = [job.key for job in self._jobs.live() if job.key not in alive]
-        self.orphans.discover({self._folders.supervisor_log(key): key for key in others})
         alive |= self.orphans.adopt(others)
-        missing = [key for key in others if key not in alive]
-        outcomes = {key: outcome for key in missing if (outcome := self._folders.outcome(key))}
-        unstarted = frozenset(key for key in missing if not self._folders.was_started(key))
-        self._post(RuntimeReady(alive, outcomes, unstarted))
+        outcomes = {}
+        for key in set(others) - alive:
+            try:
+                outcomes[key] = self._folders.outcome(key)
+            except OSError:
+                # It is there, and to be read when the machine can: until then the job goes on.
+                alive.add(key)
+                self._exited(JobExited(job_id=key.job_id, assignment=key.assignment, exit_code=None, signal=None))
+        unstarted = frozenset(key for key in outcomes if not self._folders.was_started(key))
+        self._post(RuntimeReady(frozenset(alive), {key: found for key, found in outcomes.items() if found}, unstarted))

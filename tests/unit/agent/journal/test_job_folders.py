@@ -9,9 +9,11 @@ from msgspec.structs import replace
 
 from airflow_edge.agent.core.events import JobRecord
 from airflow_edge.agent.journal.job_folders import JobFolders
-from airflow_edge.agent.journal.recovery import ended_by_reboot, records_of_folders
+from airflow_edge.agent.journal.journal import Journal
+from airflow_edge.agent.journal.recovery import ended_by_reboot, records_of_folders, recover
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile, Outcome
+from harness.processes import without_descriptors
 
 KEY = AssignmentKey("00000000-0000-4000-8000-000000000001", 7)
 
@@ -50,8 +52,20 @@ def test_an_outcome_is_read_where_there_is_one(folders: JobFolders) -> None:
     file = folders.folder(KEY) / "outcome.json"
     file.write_bytes(msgspec.json.encode(outcome))
     assert folders.outcome(KEY) == outcome
+    with without_descriptors(), pytest.raises(OSError):
+        folders.outcome(KEY)
+    assert folders.outcome(KEY) == outcome
     file.write_bytes(b"{")
     assert folders.outcome(KEY) is None
+
+
+def test_what_boot_this_is_has_to_be_known_for_another_one(folders: JobFolders, tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    folders.write(job_file())
+    Journal(path).write([JobRecord(key=KEY, kind="task", slots=1)])
+    for boot_id, over in (("first", False), (None, False), ("second", False), ("third", True)):
+        (record,) = recover(Journal(path), folders, boot_id)
+        assert (record.ended is not None) == over, boot_id
 
 
 def test_only_its_own_folder_says_that_a_job_was_never_begun(folders: JobFolders) -> None:

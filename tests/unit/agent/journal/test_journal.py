@@ -129,6 +129,8 @@ def test_the_last_boot_is_remembered(path: Path) -> None:
     for boot_id in ("first", "second", "second"):
         journal.note_boot(boot_id)
         assert Journal(path).boot_id() == boot_id
+    journal.note_boot(None)
+    assert Journal(path).boot_id() is None
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:

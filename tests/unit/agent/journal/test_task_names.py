@@ -10,7 +10,7 @@ from airflow_edge.agent.core.job import Job
 from airflow_edge.agent.journal import task_names
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.local import LOG_FILE, JobFile
+from airflow_edge.protocol.local import JobFile
 
 KEY = AssignmentKey("00000000-0000-4000-8000-000000000001", 7)
 JOB = Job(key=KEY, kind="task", slots=1, phase="running")
@@ -56,13 +56,3 @@ def test_what_is_no_task_or_cannot_be_read_is_shown_all_the_same(folders: JobFol
 
 def test_a_job_without_a_folder_is_shown_all_the_same(folders: JobFolders) -> None:
     assert task_names.describe(JOB, folders) == {**BARE, "since": None}
-
-
-def test_a_line_is_added_to_a_log_only_where_there_is_one(folders: JobFolders) -> None:
-    write(folders, "{}")
-    log = folders.folder(KEY) / LOG_FILE
-    folders.note(KEY, b"lost\n")
-    assert not log.exists()
-    log.write_bytes(b"first\n")
-    folders.note(KEY, b"second\n")
-    assert log.read_bytes() == b"first\nsecond\n"

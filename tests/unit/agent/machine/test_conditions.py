@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_edge.agent.machine.conditions import describe, look
+from airflow_edge.agent.errors import describe
+from airflow_edge.agent.machine.conditions import look
 
 EXABYTE = 2**60
 

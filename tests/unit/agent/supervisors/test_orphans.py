@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import IO
 
+import msgspec
 import psutil
 import pytest
 
+from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.supervisors.orphans import Orphans
-from airflow_edge.protocol import stopping
 from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.site import stop
+from harness.processes import without_descriptors
 from harness.waiting import wait_for
 
 KEY = AssignmentKey("00000000-0000-4000-8000-000000000001", 1)
@@ -35,12 +39,29 @@ STUBBORN = SUPERVISOR.format("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
 class Exits:
     def __init__(self) -> None:
         self.keys: list[AssignmentKey] = []
-        self.notes: list[str] = []
         self.first = asyncio.Event()
+        self.unreadable = 0
+        """How often to be told in vain."""
 
     def __call__(self, key: AssignmentKey) -> None:
+        if self.unreadable:
+            self.unreadable -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
         self.keys.append(key)
         self.first.set()
+
+    async def wait(self) -> None:
+        async with asyncio.timeout(10):
+            await self.first.wait()
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> JobFolders:
+    folders = JobFolders(tmp_path / "jobs")
+    folders.folder(KEY).mkdir()
+    folders.supervisor_log(KEY).touch()
+    folders.log_file(KEY).touch()
+    return folders
 
 
 @pytest.fixture
@@ -49,8 +70,8 @@ async def exits() -> Exits:
 
 
 @pytest.fixture
-async def orphans(exits: Exits) -> AsyncIterator[Orphans]:
-    orphans = Orphans(exits, note=lambda key, event: exits.notes.append(event))
+async def orphans(exits: Exits, folders: JobFolders) -> AsyncIterator[Orphans]:
+    orphans = Orphans(folders, exits)
     running = asyncio.create_task(orphans.run())
     yield orphans
     running.cancel()
@@ -70,18 +91,19 @@ def supervisor(code: str, stdout: IO[bytes] | int = subprocess.PIPE):
 
 
 @pytest.mark.parametrize("code", [OBEDIENT, STUBBORN])
-async def test_an_orphan_is_ended_and_its_end_noticed(orphans: Orphans, exits: Exits, code: str) -> None:
+async def test_an_orphan_is_ended_and_its_end_noticed(
+    orphans: Orphans, exits: Exits, folders: JobFolders, code: str
+) -> None:
     with supervisor(code) as process:
         orphans.remember(KEY, process.pid)
         assert orphans.adopt([KEY]) == {KEY}
         assert orphans.halt(KEY, 0.2, "cleared")
         # Nobody reaps it before its end is noticed: a zombie counts as gone.
-        async with asyncio.timeout(10):
-            await exits.first.wait()
+        await exits.wait()
         assert process.wait(10) == 1
     assert exits.keys == [KEY]
-    assert exits.notes == [stopping.terminated("cleared", 0.2), stopping.killed(0.2)][: len(exits.notes)]
-    assert len(exits.notes) == (2 if code == STUBBORN else 1)
+    notes = [msgspec.json.decode(line)["event"] for line in folders.log_file(KEY).read_bytes().splitlines()]
+    assert notes == [stop.terminated("cleared", 0.2), stop.killed(0.2)][: 2 if code == STUBBORN else 1]
     assert not orphans.halt(KEY, 0.2, "")
 
 
@@ -98,25 +120,26 @@ async def test_a_job_of_a_living_runtime_is_not_ours_to_end(orphans: Orphans) ->
         assert process.poll() is None
 
 
-async def test_another_process_of_the_same_number_is_no_orphan(orphans: Orphans, monkeypatch) -> None:
-    with supervisor(OBEDIENT) as process:
-        monkeypatch.setattr("airflow_edge.agent.supervisors.orphans._began", lambda pid: "1")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may choose the number of the next process")
+async def test_another_process_of_the_same_number_is_no_orphan(orphans: Orphans, exits: Exits) -> None:
+    with of_number() as process:
         orphans.remember(KEY, process.pid)
-        monkeypatch.setattr("airflow_edge.agent.supervisors.orphans._began", lambda pid: "2")
+        assert orphans.adopt([KEY]) == {KEY}
+    # It leads a session, too: what is in that must not be taken for what the orphan has left behind.
+    with of_number(process.pid) as another:
+        await exits.wait()
         assert orphans.adopt([KEY]) == frozenset()
+        assert another.poll() is None
+    assert exits.keys == [KEY]
 
 
 async def test_a_supervisor_that_nobody_remembers_is_found_by_its_output(
-    orphans: Orphans, exits: Exits, tmp_path: Path
+    orphans: Orphans, exits: Exits, folders: JobFolders
 ) -> None:
-    output = tmp_path / "supervisor.log"
-    with output.open("wb") as file, supervisor(OBEDIENT, stdout=file) as process:
-        wait_for(output.read_bytes, "the task to be there", timeout=10)
-        orphans.discover({output: KEY, tmp_path / "none": AssignmentKey(KEY.job_id, 2)})
+    with recorded(folders) as process:
         assert orphans.adopt([KEY, AssignmentKey(KEY.job_id, 2)]) == {KEY}
         assert orphans.halt(KEY, 10, "")
-        async with asyncio.timeout(10):
-            await exits.first.wait()
+        await exits.wait()
         assert process.wait(10) == 1
 
 
@@ -126,7 +149,87 @@ async def test_the_task_of_a_killed_supervisor_is_ended(orphans: Orphans, exits:
         orphans.remember(KEY, process.pid)
         orphans.adopt([KEY])
         process.kill()
-        async with asyncio.timeout(10):
-            await exits.first.wait()
+        await exits.wait()
         psutil.wait_procs([task], timeout=10)
         assert not task.is_running()
+
+
+async def test_who_cannot_be_looked_at_is_not_dead_and_an_order_to_end_it_is_carried_out_later(
+    orphans: Orphans, exits: Exits, caplog: pytest.LogCaptureFixture
+) -> None:
+    with supervisor(OBEDIENT) as process:
+        orphans.remember(KEY, process.pid)
+        orphans.adopt([KEY])
+        with without_descriptors():
+            assert orphans.adopt([KEY]) == {KEY}
+            assert orphans.halt(KEY, 0.2, "cleared")
+            async with asyncio.timeout(10):
+                while "cannot be ended now" not in caplog.text:  # noqa: ASYNC110 - a log has no event
+                    await asyncio.sleep(0.01)
+            # It was looked at meanwhile.
+            assert process.poll() is None
+            assert exits.keys == []
+        await exits.wait()
+    assert exits.keys == [KEY]
+
+
+async def test_a_supervisor_that_started_while_nothing_could_be_looked_at_is_adopted_all_the_same(
+    orphans: Orphans, folders: JobFolders
+) -> None:
+    with recorded(folders) as process:
+        with without_descriptors():
+            orphans.remember(KEY, process.pid)
+        assert orphans.adopt([KEY]) == {KEY}
+
+
+async def test_who_cannot_be_looked_for_may_live_until_that_is_known(
+    orphans: Orphans, exits: Exits, folders: JobFolders
+) -> None:
+    dead = AssignmentKey(KEY.job_id, 2)
+    folders.folder(dead).mkdir()
+    folders.supervisor_log(dead).touch()
+    with recorded(folders) as process:
+        with without_descriptors():
+            assert orphans.adopt([KEY, dead, AssignmentKey(KEY.job_id, 3)]) == {KEY, dead}
+            assert orphans.halt(KEY, 10, "cleared")
+        await exits.wait()
+        assert exits.keys == [dead]
+        exits.first.clear()
+        await exits.wait()
+        assert process.wait(10) == 1
+    assert exits.keys == [dead, KEY]
+
+
+async def test_an_end_is_told_again_where_it_could_not_be_dealt_with(orphans: Orphans, exits: Exits) -> None:
+    exits.unreadable = 2
+    with supervisor(OBEDIENT) as process:
+        orphans.remember(KEY, process.pid)
+        orphans.adopt([KEY])
+    await exits.wait()
+    assert (exits.keys, exits.unreadable) == ([KEY], 0)
+
+
+@contextlib.contextmanager
+def recorded(folders: JobFolders) -> Iterator[subprocess.Popen[bytes]]:
+    """A supervisor that is known by its output only."""
+    output = folders.supervisor_log(KEY)
+    with output.open("wb") as file, supervisor(OBEDIENT, stdout=file) as process:
+        wait_for(output.read_bytes, "the task to be there", timeout=10)
+        yield process
+
+
+@contextlib.contextmanager
+def of_number(pid: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with this number, which is free, or with any."""
+    for _ in range(100):
+        if pid is not None:
+            Path("/proc/sys/kernel/ns_last_pid").write_text(str(pid - 1))
+        process = subprocess.Popen(["sleep", "100"], start_new_session=True)
+        try:
+            if pid in {None, process.pid}:
+                yield process
+                return
+        finally:
+            process.kill()
+            process.wait()
+    pytest.skip("others are always faster")

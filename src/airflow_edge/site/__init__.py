@@ -1,0 +1,1 @@
+"""What the agent and the runtime share: the processes of jobs, and how they are ended."""

@@ -1,0 +1,97 @@
+"""The processes of a job. Each supervisor leads a session of its own: so what it leaves behind is found.
+
+A process lives, is gone, or it cannot be known which. Gone is only what the kernel says is not there; all that goes
+wrong besides is an `OSError`, upon which nobody is taken for dead, and which is worth another attempt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+
+import psutil
+
+_ROUNDS = 5
+"""A process may fork while it is being killed; its child is found in the next round."""
+
+
+def find(pid: int) -> psutil.Process | None:
+    """Give the process that has this pid now, by which it is recognised from then on; None if there is none."""
+    with _unknown_is_an_error():
+        try:
+            return psutil.Process(pid)
+        except psutil.NoSuchProcess:
+            return None
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether it is still there. What nobody has reaped yet is gone all the same."""
+    with _unknown_is_an_error():
+        try:
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+
+def terminate_task(supervisor: int) -> bool:
+    """Send SIGTERM to the task, so that its `on_kill` runs; False if the supervisor has no child (yet, or any more).
+
+    A task that leads a process group (Airflow 3.3) gets it with its whole group, as from Airflow's own supervisor.
+    """
+    with _unknown_is_an_error():
+        try:
+            children = psutil.Process(supervisor).children()
+        except psutil.NoSuchProcess:
+            return False
+    for child in children:
+        with _unless_gone():
+            if os.getpgid(child.pid) == child.pid:
+                os.killpg(child.pid, signal.SIGTERM)
+            else:
+                os.kill(child.pid, signal.SIGTERM)
+    return bool(children)
+
+
+def kill_session(supervisor: int) -> None:
+    """SIGKILL whatever is in the supervisor's session or descends from it, except the supervisor."""
+    for _ in range(_ROUNDS):
+        doomed = _below(supervisor)
+        if not doomed:
+            break
+        for process in doomed:
+            kill(process.pid)
+
+
+def kill(pid: int) -> None:
+    """SIGKILL it, if it is there."""
+    with _unless_gone():
+        os.kill(pid, signal.SIGKILL)
+
+
+def _below(supervisor: int) -> set[psutil.Process]:
+    found: set[psutil.Process] = set()
+    with _unknown_is_an_error():
+        for pid in psutil.pids():
+            with _unless_gone():
+                if os.getsid(pid) == supervisor:
+                    process = psutil.Process(pid)
+                    found.add(process)
+                    found.update(process.children(recursive=True))
+        return {process for process in found if process.pid != supervisor and lives(process)}
+
+
+@contextlib.contextmanager
+def _unless_gone() -> Iterator[None]:
+    """Pass over what has ended meanwhile, or is another user's (by sudo, say) and not ours to signal or look into."""
+    with contextlib.suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess, psutil.AccessDenied):
+        yield
+
+
+@contextlib.contextmanager
+def _unknown_is_an_error() -> Iterator[None]:
+    try:
+        yield
+    except psutil.AccessDenied as error:
+        raise PermissionError(str(error)) from error
