@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import hashlib
 import logging
 import os
@@ -19,6 +19,8 @@ SEGMENT_FILE = "log.json"
 """In the job's folder: which segment of the stream the log file is."""
 
 _BLOCK = 1024 * 1024
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM})
+"""What the attempt to open it says when a task has removed it, or has put something else in its place."""
 
 
 class LogFile:
@@ -53,13 +55,19 @@ class LogFile:
         """Say how long the file is, which one it is, and what has happened to it.
 
         :param seen: how long it was, or has to be because so much of it was sent
+        :raises OSError: it cannot be looked at now, which says nothing about it.
         """
         descriptor = self._descriptor if self._descriptor is not None else self._open()
         if descriptor is None:
             gone = segment.file is not None and not self._gone
             self._gone = self._gone or gone
             return segment.skip, segment.file, Damage.REPLACED if gone else None
-        found = os.fstat(descriptor)
+        try:
+            found = os.fstat(descriptor)
+        except OSError:
+            # A network file system may want it opened anew.
+            self.close()
+            raise
         if segment.file is not None and segment.file != self._identity:
             return found.st_size, self._identity, Damage.REPLACED
         if found.st_size < seen:
@@ -84,19 +92,30 @@ class LogFile:
             return b""
 
     def digest(self, segment: Segment, size: int) -> str:
-        """Give the SHA-256 (hex) of the segment up to an offset of the stream. It may take a while."""
+        """Give the SHA-256 (hex) of the segment up to an offset of the stream; it may take a while.
+
+        :raises OSError: the file cannot be read.
+        """
         digest = hashlib.sha256(segment.marker)
         offset, end = segment.skip, segment.in_file(size)
-        while offset < end and (data := self.read(offset, min(_BLOCK, end - offset))):
-            digest.update(data)
-            offset += len(data)
+        if offset < end:
+            if self._descriptor is None:
+                raise OSError(errno.EBADF, "it is not open")
+            # One of its own: the other one may be let go of meanwhile.
+            descriptor = os.dup(self._descriptor)
+            try:
+                while offset < end and (data := os.pread(descriptor, min(_BLOCK, end - offset), offset)):
+                    digest.update(data)
+                    offset += len(data)
+            finally:
+                os.close(descriptor)
         return digest.hexdigest()
 
     def close(self) -> None:
         """Let go of it."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     @property
     def _note(self) -> Path:
@@ -106,8 +125,10 @@ class LogFile:
         try:
             # A task can put anything in its place; opening a pipe must not wait for somebody to write to it.
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-        except OSError:
-            return None
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return None
+            raise
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             os.close(descriptor)
@@ -119,7 +140,10 @@ class LogFile:
         return descriptor
 
     def _is_in_place(self) -> bool:
-        with contextlib.suppress(OSError):
+        try:
             found = self.path.lstat()
-            return (found.st_dev, found.st_ino) == self._identity
-        return False
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return False
+            raise
+        return (found.st_dev, found.st_ino) == self._identity

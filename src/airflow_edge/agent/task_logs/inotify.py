@@ -32,8 +32,7 @@ class Watch:
         self._watched: dict[Path, int | None] = {}
         self._libc: Any = None
         self._descriptor: int | None = None
-        if inotify and sys.platform == "linux":
-            self._open()
+        self._inotify = inotify and sys.platform == "linux"
 
     @property
     def told(self) -> bool:
@@ -41,7 +40,11 @@ class Watch:
         return self._descriptor is not None and None not in self._watched.values()
 
     def start(self) -> None:
-        """Listen, in the running event loop."""
+        """Listen, in the running event loop: for the first time, or again."""
+        if self._inotify and self._descriptor is None:
+            self._open()
+        for folder in self._watched:
+            self.add(folder)
         if self._descriptor is not None:
             asyncio.get_running_loop().add_reader(self._descriptor, self._told, self._descriptor)
 

@@ -28,6 +28,8 @@ STALLED_AFTER = 15.0
 """Seconds without an answer, on a standing link, after which the centre is asked how far it is."""
 GIVEN_UP_AFTER = 24 * 3600.0
 """Seconds of silence on a standing link after which an ended job's log is dropped."""
+MOST_HASHED = 2
+"""Ended logs that are read once more at a time: a slow disk has other things to do."""
 MOST_ENDS = 10
 """How often a log may differ from what was said at its end before it is dropped: something goes on changing it."""
 
@@ -49,7 +51,11 @@ class _Log:
     """When the centre last said something about it, or the link came up."""
     last_sent: float = 0.0
     under_way: deque[_Sent] = field(default_factory=deque)
+    ending: bool = False
+    """Whether it is read once more, to say how it ends."""
     refused_ends: int = 0
+    fault: str = ""
+    """Why it cannot be looked at now."""
 
 
 class LogShipper:
@@ -85,6 +91,7 @@ class LogShipper:
         self._watch = Watch(inotify=inotify)
         self._window = Window()
         self._bucket = Bucket(bandwidth)
+        self._hashing = asyncio.Semaphore(MOST_HASHED)
 
     def follow(self, key: AssignmentKey, path: Path, *, fresh: bool) -> None:
         """Ship this log from now on.
@@ -173,17 +180,30 @@ class LogShipper:
         """Look at the files when they change, and now and then."""
         self._watch.start()
         try:
-            while True:
-                await self._watch.wait()
-                # Changes go on to be noted meanwhile; the look comes after them.
-                await asyncio.sleep(self._gathering)
-                for entry in list(self._logs.values()):
-                    self._look(entry)
-                    await self._tend(entry)
+            async with asyncio.TaskGroup() as ends:
+                while True:
+                    await self._watch.wait()
+                    # Changes go on to be noted meanwhile; the look comes after them.
+                    await asyncio.sleep(self._gathering)
+                    for entry in list(self._logs.values()):
+                        self._look_after(entry, ends)
         finally:
             self._watch.close()
             for entry in self._logs.values():
                 entry.file.close()
+
+    def _look_after(self, entry: _Log, ends: asyncio.TaskGroup) -> None:
+        """Do for a log what is to be done; what the machine does not let us do now is done at one of the next looks."""
+        try:
+            self._look(entry)
+            if self._linked and self._tend(entry):
+                entry.ending = True
+                ends.create_task(self._end(entry))
+        except OSError as error:
+            self._failed(entry, error)
+        else:
+            entry.fault = ""
+        self._more()
 
     def _look(self, entry: _Log) -> None:
         stream = entry.stream
@@ -196,15 +216,14 @@ class LogShipper:
                 stream.see(identity)
                 entry.file.save(stream.segment)
 
-    async def _tend(self, entry: _Log) -> None:
-        if not self._linked:
-            return
+    def _tend(self, entry: _Log) -> bool:
+        """Keep the log moving; say whether all of it is at the centre, so that its end is to be said."""
         stream, now = entry.stream, self._now()
         silence = now - entry.heard
         if stream.closed and (silence > GIVEN_UP_AFTER or entry.refused_ends > MOST_ENDS):
             log.warning("the centre does not take the log of job %s; it is given up", entry.key)
             self._drop(entry)
-            return
+            return False
         if stream.under_way and now - max(entry.heard, entry.last_sent) > STALLED_AFTER:
             self._ask(entry)
         if damage := stream.segment_due():
@@ -212,24 +231,38 @@ class LogShipper:
             stream.begin(next_segment(stream, damage, datetime.now(UTC).isoformat()))
             entry.file.save(stream.segment)
             self._look(entry)
-        if stream.can_end:
-            if entry.file.switch():
-                # The deleted file is at the centre; the other one is the next segment.
-                self._look(entry)
-                self._watch.poke()
-            else:
-                await self._end(entry)
-        self._more()
+        if not stream.can_end or entry.ending:
+            return False
+        if entry.file.switch():
+            # The deleted file is at the centre; the other one is the next segment.
+            self._look(entry)
+            self._watch.poke()
+            return False
+        return True
 
     async def _end(self, entry: _Log) -> None:
+        """Say how a log ends. It is read once more for that, while the other logs go on."""
         stream, segment, size = entry.stream, entry.stream.segment, entry.stream.size
-        digest = await asyncio.to_thread(entry.file.digest, segment, size)
-        if entry.key not in self._logs or not stream.can_end or stream.segment is not segment:
+        try:
+            async with self._hashing:
+                digest = await asyncio.to_thread(entry.file.digest, segment, size)
+        except OSError as error:
+            self._failed(entry, error)
             return
-        stream.end_sent = True
-        entry.last_sent = self._now()
+        finally:
+            entry.ending = False
+        if entry.key not in self._logs or not stream.can_end or stream.segment is not segment:
+            self._watch.poke()
+            return
         key = entry.key
         self._send(LogEnd(job_id=key.job_id, assignment=key.assignment, start=segment.start, size=size, sha256=digest))
+        stream.end_sent = True
+        entry.last_sent = self._now()
+
+    def _failed(self, entry: _Log, error: OSError) -> None:
+        if entry.fault != str(error):
+            log.warning("the log of job %s cannot be looked at now: %s; trying again", entry.key, error)
+        entry.fault = str(error)
 
     def _ask(self, entry: _Log) -> None:
         entry.stream.ask()

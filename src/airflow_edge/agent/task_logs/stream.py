@@ -87,11 +87,6 @@ class Stream:
         return max(self.segment.in_file(self.sent), self._in_file)
 
     @property
-    def kept_of_file(self) -> int:
-        """Up to where the centre has the file."""
-        return self.segment.in_file(self.acknowledged)
-
-    @property
     def damaged(self) -> bool:
         """Whether a new segment is to begin."""
         return self._damage is not None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -14,11 +15,14 @@ from typing import Any
 
 import pytest
 
+from airflow_edge.agent.task_logs.file import LogFile
 from airflow_edge.agent.task_logs.pace import LEAST, MOST_PIECES
 from airflow_edge.agent.task_logs.shipper import GIVEN_UP_AFTER, MOST_ENDS, STALLED_AFTER, LogShipper
+from airflow_edge.agent.task_logs.stream import Segment
 from airflow_edge.protocol import zstd
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import MAX_LOG_CHUNK_BYTES, LogAck, LogChunk, LogEnd
+from harness.processes import without_descriptors
 
 JOB = "00000000-0000-4000-8000-000000000001"
 OTHER = "00000000-0000-4000-8000-000000000002"
@@ -360,3 +364,91 @@ async def test_an_acknowledgement_of_an_unknown_log_is_ignored(line: Line) -> No
     line.acknowledge(4)
     line.acknowledge(4, complete=True)
     assert line.done == []
+
+
+async def test_a_log_that_cannot_be_looked_at_stops_no_other_and_goes_on_itself(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = LogFile.look
+    failures = 3
+    failed = asyncio.Event()
+
+    def look_at_times(file: LogFile, segment: Segment, seen: int) -> object:
+        nonlocal failures
+        if file.path == log and failures:
+            failures -= 1
+            failed.set()
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return look(file, segment, seen)
+
+    monkeypatch.setattr(LogFile, "look", look_at_times)
+    other = tmp_path / "other" / "task.log"
+    other.parent.mkdir()
+    async with shipping() as line:
+        for key, path in ((KEY, log), (OTHER_KEY, other)):
+            path.write_bytes(b"first\n")
+            line.shipper.follow(key, path, fresh=True)
+        assert [chunk.job_id for chunk in await line.all_chunks()] == [OTHER]
+        while failures:
+            line.shipper.follow(KEY, log, fresh=True)
+            failed.clear()
+            await failed.wait()
+        assert text(await line.all_chunks()) == b"first\n"
+        # inotify has not been given up, so that this comes at once and not after a while.
+        assert "anon_inode:inotify" in open_files()
+        write(log, b"first\nsecond\n")
+        assert text(await line.all_chunks()) == b"second\n"
+
+
+async def test_a_shipper_that_was_ended_can_be_run_again(log: Path) -> None:
+    line = Line()
+    for content in (b"first\n", b"second\n"):
+        running = asyncio.create_task(line.shipper.run())
+        line.shipper.linked(())
+        with log.open("ab") as file:
+            file.write(content)
+        line.shipper.follow(KEY, log, fresh=True)
+        assert await line.take(b"", partial(ends_with, content))
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_that_no_descriptor_is_to_be_had_is_no_damage(log: Path) -> None:
+    write(log, b"first\n")
+    file = LogFile(log)
+    _, identity, _ = file.look(Segment(), 0)
+    file.close()
+    with without_descriptors(), pytest.raises(OSError):
+        file.look(Segment(file=identity), 0)
+    assert file.look(Segment(file=identity), 0) == (6, identity, None)
+
+
+async def test_a_long_log_that_has_ended_does_not_hold_up_the_others(line: Line, log: Path, tmp_path: Path) -> None:
+    size = 1024**3
+    write(log, b"")
+    os.truncate(log, size)
+    line.shipper.follow(KEY, log, fresh=False)
+    line.shipper.close(KEY)
+    (question,) = await line.all_chunks()
+    assert question.size == 0
+    line.acknowledge(size)
+    other = tmp_path / "other" / "task.log"
+    other.parent.mkdir()
+    other.write_bytes(b"news\n")
+    line.shipper.follow(OTHER_KEY, other, fresh=True)
+    assert text(await line.all_chunks()) == b"news\n"
+    assert not line.ends
+    await line.seen(lambda: line.ends)
+    assert line.ends[0].size == size
+
+
+def ends_with(ending: bytes, content: bytes) -> bool:
+    return content.endswith(ending)
+
+
+def open_files() -> set[str]:
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.add(str(entry.readlink()))
+    return found
