@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import configparser
 import os
-import re
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from airflow_edge.agent.core.automatic import ENTER_AT, LEAVE_BELOW, Automatic
 from airflow_edge.agent.errors import ConfigError
@@ -19,6 +18,7 @@ from airflow_edge.protocol.worker_log import LEVELS
 from airflow_edge.settings import BY_NAME, SECTION
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 _UNITS = {"k": 2**10, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 MEBIBYTE = 1024 * 1024
@@ -114,21 +114,17 @@ class Config:
         return socket_path(self.state_dir, "control.sock")
 
 
-class _Choice(NamedTuple):
-    """A level of logging that was chosen, or none: not to be taken for a setting that is not there."""
-
-    level: int | None
-
-
 class Sources:
     """The environment and `airflow.cfg`, read as Airflow reads them, but without interpolation."""
 
-    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(self, environ: Mapping[str, str] | None = None, flags: Mapping[str, object] | None = None) -> None:
         """Read `airflow.cfg` of `environ` (the process's own by default).
 
+        :param flags: settings of `[edge]` given on the command line, by their names; None for one that was not given
         :raises ConfigError: the file cannot be read or is not a configuration file.
         """
         self.environ = os.environ if environ is None else environ
+        self._flags = flags or {}
         self.airflow_home = _absolute(self.environ.get("AIRFLOW_HOME") or "~/airflow")
         self.file = _absolute(self.environ.get("AIRFLOW_CONFIG") or str(self.airflow_home / "airflow.cfg"))
         self._parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
@@ -163,14 +159,31 @@ class Sources:
             return done.stdout.strip(), origin
         return None
 
-    def setting(self, name: str, flag: object = None) -> tuple[str, str] | None:
-        """Give a setting of `[edge]` and where it came from: flag, environment, file or default. None if nowhere."""
-        if flag is not None:
-            return str(flag), "the command line"
-        if found := self.find(SECTION, name):
-            return found
-        default = BY_NAME[name].default
-        return None if default is None else (default, "the default")
+    def optional(self, name: str, read: Callable[[str], T]) -> T | None:
+        """Read a setting of `[edge]`, from flag, environment, file or default; None if it is nowhere.
+
+        :raises ConfigError: it makes no sense; the text names the setting and where it came from.
+        """
+        if (flag := self._flags.get(name)) is not None:
+            found = str(flag), "the command line"
+        elif (anywhere := self.find(SECTION, name)) is not None:
+            found = anywhere
+        elif (default := BY_NAME[name].default) is not None:
+            found = default, "the default"
+        else:
+            return None
+        try:
+            return read(found[0])
+        except ValueError as error:
+            raise ConfigError(f"{name} is '{found[0]}', from {found[1]}, and that is {error}") from error
+
+    def required(self, name: str, read: Callable[[str], T]) -> T:
+        """Read a setting that has a default; see `optional`."""
+        # As a tuple: what is read may be None.
+        value = self.optional(name, lambda text: (read(text),))
+        if value is None:
+            raise LookupError(f"{name} has no default")
+        return value[0]
 
 
 def load(
@@ -191,50 +204,34 @@ def load(
     :param flags: settings of `[edge]` given on the command line, by their names; None for one that was not given
     :raises ConfigError: a value makes no sense; the text names the setting and where it came from.
     """
-    flags = flags or {}
-    sources = Sources(environ)
-
-    def setting(name: str, read: Callable[[str], T]) -> T | None:
-        found = sources.setting(name, flags.get(name))
-        if found is None:
-            return None
-        text, origin = found
-        try:
-            return read(text)
-        except ValueError as error:
-            raise ConfigError(f"{name} is '{text}', from {origin}, and that is {error}") from error
-
-    def with_default(name: str, read: Callable[[str], T]) -> T:
-        value = setting(name, read)
-        if value is None:
-            raise LookupError(f"{name} has no default")
-        return value
-
+    sources = Sources(environ, flags)
     return Config(
-        state_dir=setting("state_dir", _absolute) or sources.airflow_home / "edge",
-        api_url=setting("api_url", str),
+        state_dir=sources.optional("state_dir", _absolute) or sources.airflow_home / "edge",
+        api_url=sources.optional("api_url", str),
         name=name,
         queues=None if queues is None else _queues(queues),
-        concurrency=with_default("worker_concurrency", _slots),
-        ca_file=setting("ca_file", _absolute),
-        task_stop_grace=with_default("task_stop_grace", _seconds),
-        log_bandwidth=setting("log_bandwidth", _bandwidth),
-        min_free_disk=with_default("min_free_disk", _mebibytes),
+        concurrency=sources.required("worker_concurrency", _number(int, "a whole number", 1, 100_000)),
+        ca_file=sources.optional("ca_file", _absolute),
+        task_stop_grace=sources.required("task_stop_grace", _number(float, "a number of seconds", 0, DAY)),
+        log_bandwidth=sources.optional("log_bandwidth", _bandwidth),
+        min_free_disk=sources.required("min_free_disk", _number(int, "a whole number of MiB", 0, 2**40)),
         kept_logs=Limits(
-            max_age=with_default("local_log_max_age", _number) * DAY,
-            max_size=int(with_default("local_log_max_size", _number) * MEBIBYTE),
-            min_free=int(with_default("local_log_min_free", _number) * MEBIBYTE),
+            max_age=sources.required("local_log_max_age", _AMOUNT) * DAY,
+            max_size=int(sources.required("local_log_max_size", _AMOUNT) * MEBIBYTE),
+            min_free=int(sources.required("local_log_min_free", _AMOUNT) * MEBIBYTE),
         ),
-        worker_log_max_size=int(with_default("worker_log_max_size", _more_than_nothing) * MEBIBYTE),
-        worker_log_backups=with_default("worker_log_backups", _backups),
-        worker_log_level=setting("worker_log_level", _level),
-        extended_system_info_function=setting("extended_system_info_function", str),
+        worker_log_max_size=int(
+            sources.required("worker_log_max_size", _number(float, "a number", 0.001, 10**9)) * MEBIBYTE
+        ),
+        worker_log_backups=sources.required("worker_log_backups", _number(int, "a whole number", 0, 999)),
+        worker_log_level=sources.optional("worker_log_level", _one_of({"off": None, **LEVELS})),
+        extended_system_info_function=sources.optional("extended_system_info_function", str),
         automatic=Automatic(
-            enter_at=with_default("automatic_maintenance_on", _one_of(ENTER_AT)).level,
-            leave_below=with_default("automatic_maintenance_exit", _one_of(LEAVE_BELOW)).level,
+            enter_at=sources.required("automatic_maintenance_on", _one_of(ENTER_AT)),
+            leave_below=sources.required("automatic_maintenance_exit", _one_of(LEAVE_BELOW)),
         ),
         daemon=daemon,
-        umask=with_default("worker_umask", _umask),
+        umask=sources.required("worker_umask", _umask),
         pid_file=_optional_path(pid_file),
         log_file=_optional_path(log_file),
         stdout=_optional_path(stdout),
@@ -258,43 +255,31 @@ def _queues(text: str) -> tuple[str, ...]:
     return queues
 
 
-def _one_of(levels: Mapping[str, int | None]) -> Callable[[str], _Choice]:
-    def read(text: str) -> _Choice:
-        if (word := text.strip().lower()) not in levels:
-            raise ValueError(f"none of {', '.join(level.capitalize() for level in levels)}")
-        return _Choice(levels[word])
+def _one_of(levels: Mapping[str, int | None]) -> Callable[[str], int | None]:
+    by_word = {word.lower(): level for word, level in levels.items()}
+
+    def read(text: str) -> int | None:
+        if (word := text.strip().lower()) not in by_word:
+            raise ValueError(f"none of {', '.join(word.capitalize() for word in by_word)}")
+        return by_word[word]
 
     return read
 
 
-def _slots(text: str) -> int:
-    try:
-        slots = int(text)
-    except ValueError:
-        raise ValueError("not a whole number") from None
-    if not 1 <= slots <= 100_000:
-        raise ValueError("not between 1 and 100000")
-    return slots
+def _number(kind: type[N], words: str, least: float, most: float) -> Callable[[str], N]:
+    def read(text: str) -> N:
+        try:
+            number = kind(text)
+        except ValueError:
+            raise ValueError(f"not {words}") from None
+        if not least <= number <= most:
+            raise ValueError(f"not {words} between {least} and {most}")
+        return number
+
+    return read
 
 
-def _mebibytes(text: str) -> int:
-    try:
-        size = int(text)
-    except ValueError:
-        raise ValueError("not a whole number of MiB") from None
-    if size < 0:
-        raise ValueError("less than 0")
-    return size
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        raise ValueError("not a number of seconds") from None
-    if not 0 <= seconds <= 86_400:
-        raise ValueError("not between 0 and 86400 seconds")
-    return seconds
+_AMOUNT = _number(float, "a number", 0, 10**9)
 
 
 def _bandwidth(text: str) -> float:
@@ -306,37 +291,6 @@ def _bandwidth(text: str) -> float:
     if not 1024 <= rate <= 2**40:
         raise ValueError("not between 1k and 1T bytes a second")
     return rate
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise ValueError("not a number") from None
-    if not 0 <= number <= 1e9:
-        raise ValueError("not between 0 and 1000000000")
-    return number
-
-
-def _more_than_nothing(text: str) -> float:
-    number = _number(text)
-    if number < 0.001:
-        raise ValueError("too little; 0.001 is the least")
-    return number
-
-
-def _backups(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,3}", text):
-        raise ValueError("not a whole number between 0 and 999")
-    return int(text)
-
-
-def _level(text: str) -> int | None:
-    if text.lower() == "off":
-        return None
-    if text.upper() not in LEVELS:
-        raise ValueError(f"none of off, {', '.join(LEVELS).lower()}")
-    return LEVELS[text.upper()]
 
 
 def _umask(text: str) -> int:

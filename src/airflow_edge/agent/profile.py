@@ -16,7 +16,7 @@ from airflow_edge.agent.journal import task_names
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.link.link import LinkState
 from airflow_edge.agent.machine import facts
-from airflow_edge.agent.machine.sensors import Senses
+from airflow_edge.agent.machine.sensors import Sensors
 from airflow_edge.agent.net.identity import Identity
 from airflow_edge.agent.supervisors.runtime import RuntimeLink
 from airflow_edge.protocol import handshake
@@ -34,7 +34,7 @@ class Profile:
         config: Config,
         identity: Identity,
         core: Core,
-        senses: Senses,
+        sensors: Sensors,
         runtime: RuntimeLink,
         folders: JobFolders,
         *,
@@ -43,7 +43,7 @@ class Profile:
         self._config = config
         self._identity = identity
         self._core = core
-        self._senses = senses
+        self._sensors = sensors
         self._runtime = runtime
         self._folders = folders
         self._boot_id = boot_id
@@ -96,7 +96,7 @@ class Profile:
             state=stance.state if understood or not stance.in_maintenance else WorkerState.TERMINATING,
             alive=self._core.jobs.alive(asyncio.get_running_loop().time()),
             system={
-                **self._senses.facts,
+                **self._sensors.facts,
                 "concurrency": self._core.concurrency,
                 "free_slots": self._core.free,
                 "cpus": os.cpu_count() or 0,
@@ -105,7 +105,7 @@ class Profile:
             conditions=self._core.conditions,
             comment=(stance.standing.maintenance or "") if understood else "",
             cause=stance.standing.cause if understood else None,
-            metrics=self._senses.take_metrics(),
+            metrics=self._sensors.take_metrics(),
         )
 
     def describe(self, link: LinkState, gateway: str) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class Profile:
             "maintenance_cause": standing.cause,
             "version_refused": self._versions["refused"],
             "version_warning": self._versions["warning"],
-            "system": dict(self._senses.facts),
+            "system": dict(self._sensors.facts),
             "queues": self._queues,
             "link": {**asdict(link), "url": gateway},
             "runtime": {"pid": self._runtime.pid, "airflow_version": self._runtime.airflow_version},

@@ -36,7 +36,7 @@ from airflow_edge.agent.link.link import Link
 from airflow_edge.agent.link.owner import Owner
 from airflow_edge.agent.machine import facts
 from airflow_edge.agent.machine.conditions import ConditionsWatch
-from airflow_edge.agent.machine.sensors import Senses
+from airflow_edge.agent.machine.sensors import Sensors
 from airflow_edge.agent.net.http import HttpClient
 from airflow_edge.agent.net.identity import Identity, make_private_folder
 from airflow_edge.agent.own_log.shipper import WorkerLogShipper
@@ -119,7 +119,7 @@ class Worker:
         records = recover(self._journal, self._folders, boot_id)
         self._core = Core(config.concurrency, records, self._journal.standing(), config.automatic)
         self._link = Link(self._gateway, identity, ca_file=config.ca_file)
-        self._senses = Senses(config, self._link, lambda event: self._driver.post(event))
+        self._sensors = Sensors(config, self._link, lambda event: self._driver.post(event))
         self._http = HttpClient(self._gateway, identity, ca_file=config.ca_file)
         self._forwarder = Forwarder(self._http)
         self._shipper = LogShipper(
@@ -137,7 +137,7 @@ class Worker:
         self._supervisors = Supervisors(config, self._folders, self._core.jobs, lambda event: self._driver.post(event))
         self._runtime = self._supervisors.runtime
         self._profile = Profile(
-            config, identity, self._core, self._senses, self._runtime, self._folders, boot_id=boot_id or "unknown"
+            config, identity, self._core, self._sensors, self._runtime, self._folders, boot_id=boot_id or "unknown"
         )
         hands = Hands(
             send=self._send,
@@ -198,7 +198,7 @@ class Worker:
                             watch.run,
                             self._own_log.run,
                             self._copies.run,
-                            *self._senses.loops,
+                            *self._sensors.loops,
                         )
                     ]
                     await self._until_over()

@@ -10,15 +10,17 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from airflow_edge.protocol.local import GENERATION_VARIABLE
 from airflow_edge.protocol.worker_log import Formatter
 from airflow_edge.runtime.environment import for_tasks
-from airflow_edge.runtime.lossy_file import make_output_lenient
-from airflow_edge.runtime.own_log import OwnLog
+from airflow_edge.runtime.lossy_file import make_output_lossy
 from airflow_edge.runtime.titles import set_title
+from airflow_edge.site.rotation import Rotation
 
 ALREADY_RUNNING = 4
 """Exit status: another runtime listens there."""
@@ -53,21 +55,19 @@ def main(argv: list[str] | None = None) -> int:
     # A socket that is there before this runtime is warm is a dead one's.
     path.unlink(missing_ok=True)
 
-    make_output_lenient()
+    make_output_lossy()
     generation = os.environ.pop(GENERATION_VARIABLE, "")
     environment = for_tasks(os.environ)
     os.environ.clear()
     os.environ.update(environment)
-    return _serve(path, lock, generation, _own_log(arguments))
+    tidy = None
+    if arguments.log_file is not None:
+        rotation = Rotation(arguments.log_file, max_size=arguments.log_max_size, backups=arguments.log_backups)
+        tidy = partial(rotation.rotate, sys.stderr.fileno())
+    return _serve(path, lock, generation, tidy)
 
 
-def _own_log(arguments: argparse.Namespace) -> OwnLog | None:
-    if arguments.log_file is None:
-        return None
-    return OwnLog(arguments.log_file, max_size=arguments.log_max_size, backups=arguments.log_backups)
-
-
-def _serve(path: Path, lock: int, generation: str, own_log: OwnLog | None) -> int:
+def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | None) -> int:
     began = time.monotonic()
     # Airflow reads the environment when it is imported: not before this.
     from airflow_edge.runtime.warm import warm_up
@@ -95,7 +95,7 @@ def _serve(path: Path, lock: int, generation: str, own_log: OwnLog | None) -> in
             supervise=supervise,
             release=lambda: os.close(lock),
             generation=generation,
-            tidy=own_log.rotate if own_log else None,
+            tidy=tidy,
         )
         log.info("ready for tasks of Airflow %s after %.1f s", airflow_version, time.monotonic() - began)
         server.run()

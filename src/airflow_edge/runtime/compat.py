@@ -60,10 +60,10 @@ def bear_full_disks() -> None:
     """Have a supervisor go on, and its task with it, when there is no room for a line of the task's log."""
     make = sdk_log.init_log_file
 
-    def make_lenient(local_relative_path: str) -> Path:
+    def make_lossy(local_relative_path: str) -> Path:
         return _LogPath(make(local_relative_path))
 
-    sdk_log.init_log_file = make_lenient
+    sdk_log.init_log_file = make_lossy
 
 
 class _LogPath(PosixPath):

@@ -17,7 +17,7 @@ Notice = Callable[[int, str], bytes]
 """Makes the line that says how many lines were lost, and why."""
 
 
-class LenientFile(io.RawIOBase):
+class LossyFile(io.RawIOBase):
     """Appends to a file and never raises. Each write should be whole lines, or one line of several writes."""
 
     def __init__(self, file: Path | int, notice: Notice) -> None:
@@ -78,15 +78,15 @@ class LenientFile(io.RawIOBase):
         return written
 
 
-def task_log(path: Path) -> LenientFile:
+def task_log(path: Path) -> LossyFile:
     """Give a task's log, in which each line is a JSON object."""
-    return LenientFile(path, _json_notice)
+    return LossyFile(path, _json_notice)
 
 
-def make_output_lenient() -> None:
+def make_output_lossy() -> None:
     """Have this process, and those forked from it, bear that what they print cannot be written."""
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
-        raw: Any = LenientFile(descriptor, _text_notice)
+        raw: Any = LossyFile(descriptor, _text_notice)
         stream = io.TextIOWrapper(io.BufferedWriter(raw), "utf-8", errors="backslashreplace", line_buffering=True)
         setattr(sys, name, stream)
 

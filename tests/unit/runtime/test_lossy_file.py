@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_edge.runtime.lossy_file import LenientFile, task_log
+from airflow_edge.runtime.lossy_file import LossyFile, task_log
 
 
 def notice(lines: int, why: str) -> bytes:
@@ -40,7 +40,7 @@ def room() -> Iterator[Callable[[int], object]]:
 
 def test_what_finds_no_room_is_counted_and_said_when_there_is_some(tmp_path, room):
     path = tmp_path / "log"
-    file = LenientFile(path, notice)
+    file = LossyFile(path, notice)
     file.write(b"one\n")
     with room(4):
         for line in (b"two\n", b"three\n"):
@@ -52,7 +52,7 @@ def test_what_finds_no_room_is_counted_and_said_when_there_is_some(tmp_path, roo
 
 def test_a_line_that_was_begun_is_completed(tmp_path, room):
     path = tmp_path / "log"
-    file = LenientFile(path, notice)
+    file = LossyFile(path, notice)
     with room(6):
         file.write(b"one\n")
         file.write(b"two\n")
@@ -65,7 +65,7 @@ def test_a_line_that_was_begun_is_completed(tmp_path, room):
 
 def test_what_was_lost_last_is_said_at_the_end(tmp_path, room):
     path = tmp_path / "log"
-    file = LenientFile(path, notice)
+    file = LossyFile(path, notice)
     with room(0):
         file.write(b"one\n")
     file.close()
@@ -75,7 +75,7 @@ def test_what_was_lost_last_is_said_at_the_end(tmp_path, room):
 
 def test_a_file_that_cannot_be_made_yet_is_made_later(tmp_path):
     path = tmp_path / "folder" / "log"
-    file = LenientFile(path, notice)
+    file = LossyFile(path, notice)
     file.write(b"one\n")
     path.parent.mkdir()
     file.write(b"two\n")
@@ -98,7 +98,7 @@ def test_a_tasks_log_says_it_in_its_own_form_and_what_to_do(tmp_path, room):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_a_process_may_print_where_nothing_can_be_written():
     program = (
-        "import sys; from airflow_edge.runtime.lossy_file import make_output_lenient; make_output_lenient()\n"
+        "import sys; from airflow_edge.runtime.lossy_file import make_output_lossy; make_output_lossy()\n"
         "print('x' * 100_000); sys.stdout.flush(); sys.stderr.write('y\\n'); print('done')"
     )
     with Path("/dev/full").open("wb") as full:

@@ -24,7 +24,7 @@ from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.link.fallback import Suspicion
 from airflow_edge.agent.link.transport import LinkClosedError
 from airflow_edge.agent.net import tls_and_proxy
-from airflow_edge.agent.net.failures import BUSY, refusal, transport_error
+from airflow_edge.agent.net.failures import IN_BETWEEN, refusal, transport_error
 from airflow_edge.agent.net.identity import Signer
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.messages import MAX_FRAME_BYTES
@@ -147,7 +147,8 @@ def _of_answer(status: int, body: bytes) -> Suspicion:
         return Suspicion.CERTAIN
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or read_problem(body) is not None:
         return Suspicion.NONE
-    return Suspicion.SOME if status in BUSY else Suspicion.CERTAIN
+    # Proxies answer so where nobody is behind them, and sometimes to an upgrade that they do not understand.
+    return Suspicion.SOME if status in IN_BETWEEN else Suspicion.CERTAIN
 
 
 def _keep_short(connection: ClientConnection) -> None:

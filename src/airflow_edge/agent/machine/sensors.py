@@ -14,7 +14,7 @@ from airflow_edge.protocol.messages import Metrics
 log = logging.getLogger(__name__)
 
 
-class Senses:
+class Sensors:
     """Measurements, and what a function of the user's own says."""
 
     def __init__(self, config: Config, link: LinkQuality, post: Callable[[StatusFound], None]) -> None:

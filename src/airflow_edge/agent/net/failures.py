@@ -24,16 +24,10 @@ from airflow_edge.agent.errors import (
 )
 from airflow_edge.protocol.problems import Code, read_problem
 
-BUSY = frozenset(
-    {
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.BAD_GATEWAY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        HTTPStatus.GATEWAY_TIMEOUT,
-    }
-)
-"""What proxies answer where nobody is behind them, and sometimes to an upgrade that they do not understand."""
+NOBODY_BEHIND = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+"""What a proxy or load balancer answers that finds no API server behind it."""
+IN_BETWEEN = NOBODY_BEHIND | {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+"""What somebody between site and centre answers for reasons that pass."""
 _NEVER_SENT = (
     httpcore.ConnectError,
     httpcore.ConnectTimeout,
@@ -118,7 +112,7 @@ def _speaks_something_else(error: BaseException) -> bool:
 def _foreign_answer(status: int, gateway: str) -> AgentError:
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return _bad_proxy_login()
-    if status in BUSY:
+    if status in IN_BETWEEN:
         return UnreachableError(
             f"what stands before the API server at {gateway} answered {status}: the API server may be starting or down"
         )

@@ -2,52 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import logging
-import os
-from logging import handlers
 from pathlib import Path
 
 from airflow_edge.agent.errors import ConfigError
 from airflow_edge.protocol.worker_log import Formatter
+from airflow_edge.site.rotation import Rotation
 
 
-class RotatingFile(handlers.RotatingFileHandler):
-    """A log file that begins anew at a size. Where stdout or stderr go to that file, they go along to the new one."""
+class RotatingFile(logging.StreamHandler[io.TextIOWrapper]):
+    """Writes records to a log file that begins anew at a size. The library's own takes stdout and stderr not along."""
 
     def __init__(self, path: Path, *, max_size: int, backups: int) -> None:
         """:raises ConfigError: the file cannot be written."""
+        self._rotation = Rotation(path, max_size=max_size, backups=backups)
         try:
-            # Without a number to keep, the library would let the file grow for ever.
-            super().__init__(
-                path, maxBytes=max_size, backupCount=max(1, backups), encoding="utf-8", errors="backslashreplace"
-            )
+            file = io.FileIO(self._rotation.open(), "ab")
         except OSError as error:
             raise ConfigError(
                 f"the log file {path} cannot be written ({error.strerror}); give it to this user"
             ) from error
+        super().__init__(io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace"))
         self.setFormatter(Formatter())
 
-    def doRollover(self) -> None:  # noqa: N802 - the name is the library's
-        """Begin a new file."""
-        followers = [descriptor for descriptor in (1, 2) if self._is_ours(descriptor)]
-        super().doRollover()
-        if self.stream is not None:
-            for descriptor in followers:
-                os.dup2(self.stream.fileno(), descriptor)
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        super().emit(record)
+        self._rotation.rotate(self.stream.fileno())
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is the library's
         """Go on: a full disk may end the log, but not the worker."""
-
-    def _open(self) -> io.TextIOWrapper:
-        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        return io.TextIOWrapper(io.FileIO(descriptor, "ab"), encoding=self.encoding, errors=self.errors)
-
-    def _is_ours(self, descriptor: int) -> bool:
-        with contextlib.suppress(OSError):
-            return self.stream is not None and os.path.sameopenfile(descriptor, self.stream.fileno())
-        return False
 
 
 def open_log(path: Path, *, max_size: int, backups: int) -> None:

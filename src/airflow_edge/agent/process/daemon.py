@@ -88,7 +88,7 @@ def detach(*, umask: int, stdout: Path | None, stderr: Path | None) -> int:
 
     :param stdout: file to append to; None for nowhere
     :return: in the foreground the pid of the process in the background, and there 0
-    :raises AgentError: an output file cannot be opened; nothing was forked then.
+    :raises AgentError: an output file cannot be opened, and nothing was forked; or the process there ended at once.
     """
     outputs = [_open_output(path) for path in (stdout, stderr)]
     sys.stdout.flush()
@@ -100,9 +100,11 @@ def detach(*, umask: int, stdout: Path | None, stderr: Path | None) -> int:
         for descriptor in outputs:
             os.close(descriptor)
         with os.fdopen(reader, "rb") as answers:
-            background = int(answers.read())
+            background = answers.read()
         os.waitpid(child, 0)
-        return background
+        if not background:
+            raise AgentError("the worker's process ended before it was in the background; its log may say why")
+        return int(background)
     os.close(reader)
     os.setsid()
     # A session's leader could get a terminal again by opening one; its child cannot.

@@ -11,7 +11,7 @@ import msgspec
 
 from airflow_edge.agent.core.events import Event, Seen, StateCallBegan, StateCallEnded
 from airflow_edge.agent.task_api.forwarder import Forwarder
-from airflow_edge.agent.task_api.local_server import Request, Response
+from airflow_edge.agent.task_api.local_server import LocalResponse, Request
 from airflow_edge.protocol.assignment import AssignmentKey
 
 _HEARTBEAT = re.compile(r"/task-instances/[^/]+/heartbeat")
@@ -37,7 +37,7 @@ class ExecutionApi:
         for digest in [digest for digest, owner in self._open.items() if owner == key]:
             del self._open[digest]
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, request: Request) -> LocalResponse:
         """Answer a call."""
         digest = _digest(request.headers.get("authorization", "").removeprefix("Bearer "))
         key = self._open.get(digest)
@@ -50,10 +50,10 @@ class ExecutionApi:
             return await self._change_state(key, request)
         self._post(Seen(key))
         if heartbeat:
-            return Response(HTTPStatus.NO_CONTENT)
+            return LocalResponse(HTTPStatus.NO_CONTENT)
         return await self._forward(key, request)
 
-    async def _change_state(self, key: AssignmentKey, request: Request) -> Response:
+    async def _change_state(self, key: AssignmentKey, request: Request) -> LocalResponse:
         passed = False
         self._post(StateCallBegan(key))
         try:
@@ -63,7 +63,7 @@ class ExecutionApi:
             self._post(StateCallEnded(key, passed))
         return response
 
-    async def _forward(self, key: AssignmentKey, request: Request) -> Response:
+    async def _forward(self, key: AssignmentKey, request: Request) -> LocalResponse:
         return await self._forwarder.forward(key, request, lambda: self._post(Seen(key)))
 
 
@@ -71,9 +71,9 @@ def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
-def _problem(status: HTTPStatus, reason: str, message: str) -> Response:
+def _problem(status: HTTPStatus, reason: str, message: str) -> LocalResponse:
     body = msgspec.json.encode({"detail": {"reason": reason, "message": message}})
-    return Response(status, (("content-type", "application/json"),), body)
+    return LocalResponse(status, (("content-type", "application/json"),), body)
 
 
 _GONE = _problem(HTTPStatus.GONE, "not_found", "this job is over")

@@ -16,8 +16,9 @@ from typing import Protocol
 import msgspec
 
 from airflow_edge.agent.errors import AgentError
-from airflow_edge.agent.net.http import Response as CentreResponse
-from airflow_edge.agent.task_api.local_server import Request, Response
+from airflow_edge.agent.net.failures import NOBODY_BEHIND
+from airflow_edge.agent.net.http import Response
+from airflow_edge.agent.task_api.local_server import LocalResponse, Request
 from airflow_edge.backoff import Backoff
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.assignment import AssignmentKey
@@ -30,7 +31,6 @@ LONGEST_WAIT = 8.0
 PATIENCE = 60.0
 """Seconds without progress after which an attempt has failed."""
 
-_AWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 _PASSED_ON = ("airflow-api-version", "correlation-id", "traceparent", "tracestate", "content-type", "accept")
 _KEPT_BACK = frozenset(
     {
@@ -52,7 +52,7 @@ class Http(Protocol):
 
     async def request(
         self, method: str, path: str, *, query: str, headers: Mapping[str, str], body: bytes, patience: float
-    ) -> CentreResponse: ...
+    ) -> Response: ...
 
 
 class Forwarder:
@@ -67,7 +67,7 @@ class Forwarder:
         self._hurry.set()
         self._hurry = asyncio.Event()
 
-    async def forward(self, key: AssignmentKey, request: Request, waiting: Callable[[], None]) -> Response:
+    async def forward(self, key: AssignmentKey, request: Request, waiting: Callable[[], None]) -> LocalResponse:
         """Have the centre answer the call, however long that takes; cancel it when the answer is not wanted any more.
 
         :param waiting: called before each attempt
@@ -87,7 +87,7 @@ class Forwarder:
             except AgentError as error:
                 reason = str(error)
             else:
-                if response.status in _AWAY:
+                if response.status in NOBODY_BEHIND:
                     reason = f"the centre answered {response.status}"
                 elif not _token_spoiled(response):
                     if held:
@@ -102,22 +102,22 @@ class Forwarder:
                 await asyncio.wait_for(hurry.wait(), backoff.next())
 
 
-def _local(response: CentreResponse) -> Response:
+def _local(response: Response) -> LocalResponse:
     headers = [(name, value) for name, value in response.headers.items() if name not in _KEPT_BACK]
-    return Response(response.status, headers, response.body)
+    return LocalResponse(response.status, headers, response.body)
 
 
-def _token_spoiled(response: CentreResponse) -> bool:
+def _token_spoiled(response: Response) -> bool:
     """Whether the gateway refused our own token for a reason that passes: none of the supervisor's business."""
     return response.status == HTTPStatus.UNAUTHORIZED and _code(response) in {Code.CLOCK_SKEW, Code.REPLAYED}
 
 
-def _code(response: CentreResponse) -> str:
+def _code(response: Response) -> str:
     try:
         return msgspec.json.decode(response.body, type=Problem).code
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return ""
 
 
-def _detail(response: CentreResponse) -> str:
+def _detail(response: Response) -> str:
     return msgspec.json.decode(response.body, type=Problem).detail

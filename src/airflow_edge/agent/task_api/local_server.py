@@ -35,7 +35,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class LocalResponse:
     """Its answer."""
 
     status: int
@@ -43,7 +43,7 @@ class Response:
     body: bytes = b""
 
 
-Handler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Awaitable[LocalResponse]]
 
 
 class LocalServer:
@@ -130,7 +130,7 @@ class _Conversation(asyncio.Protocol):
                         return
         except h11.RemoteProtocolError as error:
             if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-                self._send(Response(error.error_status_hint, body=str(error).encode()))
+                self._send(LocalResponse(error.error_status_hint, body=str(error).encode()))
             self._hang_up()
 
     async def _answer(self, request: Request) -> None:
@@ -138,7 +138,7 @@ class _Conversation(asyncio.Protocol):
             response = await self._handler(request)
         except Exception:
             log.exception("the call %s %s failed here", request.method, request.path)
-            response = Response(HTTPStatus.INTERNAL_SERVER_ERROR)
+            response = LocalResponse(HTTPStatus.INTERNAL_SERVER_ERROR)
         self._call = None
         self._send(response)
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
@@ -147,7 +147,7 @@ class _Conversation(asyncio.Protocol):
         else:
             self._hang_up()
 
-    def _send(self, response: Response) -> None:
+    def _send(self, response: LocalResponse) -> None:
         headers = [*response.headers, ("content-length", str(len(response.body)))]
         self._write(h11.Response(status_code=response.status, headers=headers))
         if response.body:

@@ -108,3 +108,22 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_forked(tmp_
 
     with pytest.raises(AgentError, match="nowhere"):
         detach(umask=0o022, stdout=tmp_path / "nowhere" / "out", stderr=None)
+
+
+DIES = """
+import sys
+from airflow_edge.agent.errors import AgentError
+from airflow_edge.agent.process.daemon import detach
+
+try:
+    # No umask: the process in the background ends before it is there.
+    detach(umask=1 << 40, stdout=None, stderr=None)
+except AgentError as error:
+    sys.exit(str(error))
+"""
+
+
+def test_that_the_process_in_the_background_ended_at_once_is_told():
+    done = subprocess.run([sys.executable, "-c", DIES], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "ended before it was in the background" in done.stderr

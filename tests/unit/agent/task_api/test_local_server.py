@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from airflow_edge.agent.task_api.local_server import Handler, LocalServer, Request, Response
+from airflow_edge.agent.task_api.local_server import Handler, LocalResponse, LocalServer, Request
 
 Serve = Callable[[Handler], AbstractAsyncContextManager[httpx.AsyncClient]]
 
@@ -35,9 +35,9 @@ def serve(tmp_path: Path) -> Serve:
     return serve
 
 
-async def echo(request: Request) -> Response:
+async def echo(request: Request) -> LocalResponse:
     headers = [("x-method", request.method), ("x-path", request.path), ("x-query", request.query)]
-    return Response(200, headers, request.body)
+    return LocalResponse(200, headers, request.body)
 
 
 async def test_requests_are_answered_one_after_the_other_on_a_connection(serve: Serve) -> None:
@@ -51,8 +51,8 @@ async def test_requests_are_answered_one_after_the_other_on_a_connection(serve: 
 
 
 async def test_a_head_has_no_body(serve: Serve) -> None:
-    async def count(request: Request) -> Response:
-        return Response(200, [("content-range", "map_indexes 3")])
+    async def count(request: Request) -> LocalResponse:
+        return LocalResponse(200, [("content-range", "map_indexes 3")])
 
     async with serve(count) as client:
         response = await client.head("/xcoms")
@@ -72,7 +72,7 @@ async def test_a_chunked_body_is_put_together(serve: Serve) -> None:
 async def test_a_handler_ends_when_its_caller_goes(serve: Serve) -> None:
     began, ended = asyncio.Event(), asyncio.Event()
 
-    async def hold(request: Request) -> Response:
+    async def hold(request: Request) -> LocalResponse:
         began.set()
         try:
             await asyncio.Event().wait()
@@ -89,10 +89,10 @@ async def test_a_handler_ends_when_its_caller_goes(serve: Serve) -> None:
 
 
 async def test_a_fault_of_ours_is_a_500_and_the_next_call_is_served(serve: Serve) -> None:
-    async def stumble(request: Request) -> Response:
+    async def stumble(request: Request) -> LocalResponse:
         if request.path == "/bad":
             raise ValueError("ours")
-        return Response(204)
+        return LocalResponse(204)
 
     async with serve(stumble) as client:
         assert (await client.get("/bad")).status_code == 500

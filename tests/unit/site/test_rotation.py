@@ -7,18 +7,18 @@ from pathlib import Path
 PROGRAM = """
 import os, sys
 from pathlib import Path
-from airflow_edge.runtime.own_log import OwnLog
+from airflow_edge.site.rotation import Rotation
 path = Path(sys.argv[1])
 output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 os.dup2(output, 1)
 os.dup2(output, 2)
-log = OwnLog(path, max_size=100, backups=2)
+log = Rotation(path, max_size=100, backups=2)
 for number in range(30):
     os.write(1 + number % 2, f"number {number}\\n".encode())
-    log.rotate()
+    log.rotate(2)
 # Another runtime has moved the file.
 path.rename(path.with_name("away"))
-log.rotate()
+log.rotate(2)
 os.write(2, b"here again\\n")
 """
 
