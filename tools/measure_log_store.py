@@ -27,10 +27,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from airflow_edge.protocol import logdata
 from airflow_edge.protocol.messages import MAX_LOG_CHUNK_BYTES, Accepted, Ended, LogAck, LogEnd, Offer
-from airflow_edge.rules.model import NewJob
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.store import Store
-from airflow_edge.store.tables import LogRow
+from airflow_edge.store.tables import JobRow, LogRow
 from harness import environments
 from harness.airflow import Airflow
 from harness.database import PostgresServer, SqliteFiles
@@ -118,8 +117,8 @@ async def send(airflow: Airflow, store: Store, sessions: sessionmaker[Session], 
     print(f"first {len(first) // 1024:3d} KiB   {(time.monotonic() - began) * 1000:8.0f} ms, from the store")
 
 
-def _job() -> NewJob:
-    return NewJob(
+def _job() -> JobRow:
+    return JobRow(
         id=uuid4(),
         kind="task",
         workload_id=uuid4(),

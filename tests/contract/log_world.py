@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from airflow_edge.protocol import zstd
 from airflow_edge.protocol.messages import LogChunk, LogEnd
-from airflow_edge.rules.model import ClaimedJob, LogProgress
-from airflow_edge.store.logs.logs import TaskLogs
+from airflow_edge.store.jobs.claims import ClaimedJob
+from airflow_edge.store.logs.logs import LogProgress, TaskLogs
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import LogChunkRow, LogRow
 from airflow_edge.store.transactions import Transactions

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_edge.rules.model import CallAnswer, CallMemory
+from airflow_edge.store.jobs.execution_calls import CallAnswer, CallMemory
 from airflow_edge.store.store import Store
 from tests.contract.world import NOW, accepted, capacity, claim, ended, new_job, queue
 

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from airflow_edge.protocol.messages import Ended, Refused, Released
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.liveness import Patience
-from airflow_edge.rules.model import ClaimedJob
 from airflow_edge.rules.reports import Reading
 from airflow_edge.store.jobs import outbox
+from airflow_edge.store.jobs.claims import ClaimedJob
 from airflow_edge.store.store import Store
 from tests.contract.world import (
     LEASE,

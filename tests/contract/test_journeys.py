@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from airflow_edge.protocol.messages import Accepted, Ended, Refused, Released
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobState
-from airflow_edge.rules.model import ClaimedJob
 from airflow_edge.rules.reports import Reading, Report
 from airflow_edge.store.jobs import outbox
+from airflow_edge.store.jobs.claims import ClaimedJob
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow
 from tests.contract.world import LEASE, NOW, capacity, claim, new_job, queue

@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.model import ClaimedJob, LogProgress
-from airflow_edge.store.logs.logs import TaskLogs
+from airflow_edge.store.jobs.claims import ClaimedJob
+from airflow_edge.store.logs.logs import LogProgress, TaskLogs
 from airflow_edge.store.store import Store
 from airflow_edge.store.transactions import Transactions
 from tests.contract.log_world import PATH, Place, Sessions, TidiedLogs, chunk, end, running_job, send

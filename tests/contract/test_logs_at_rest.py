@@ -17,8 +17,9 @@ from fsspec.core import url_to_fs
 from s3fs import S3FileSystem
 from sqlalchemy import delete, select, update
 
-from airflow_edge.rules.model import ClaimedJob, LogProgress
 from airflow_edge.store.errors import LogStoreError, LogUnreadableError
+from airflow_edge.store.jobs.claims import ClaimedJob
+from airflow_edge.store.logs.logs import LogProgress
 from airflow_edge.store.logs.rows import LARGEST_ROW
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import LogChunkRow, LogRow

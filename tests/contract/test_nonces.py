@@ -3,8 +3,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
-from airflow_edge.rules.model import Nonce
 from airflow_edge.store.store import Store
+from airflow_edge.store.workers.nonces import Nonce
 from tests.contract.world import NOW
 
 LATER = NOW + timedelta(minutes=3)

@@ -7,8 +7,7 @@ import pytest
 
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import MAINTENANCE, OFFLINE_AS, REQUESTS, WorkerState
-from airflow_edge.rules.model import OrderState
-from airflow_edge.rules.orders import Wish
+from airflow_edge.rules.orders import OrderState, Wish
 from airflow_edge.store.store import Store
 from tests.contract.world import NOW, capacity, claim, enrolled, facts, new_job, queue
 

@@ -9,14 +9,18 @@ from itertools import count
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session, sessionmaker, undefer
 
 from airflow_edge.protocol.messages import Accepted, Ended
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.model import Capacity, ClaimedJob, EnrollToken, LinkFacts, NewJob, Worker
+from airflow_edge.rules.matching import Capacity
+from airflow_edge.rules.worker import Worker
 from airflow_edge.store.jobs import outbox
+from airflow_edge.store.jobs.claims import ClaimedJob
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow
+from airflow_edge.store.workers.enrollment import EnrollToken
+from airflow_edge.store.workers.workers import LinkFacts
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
 LEASE = timedelta(seconds=10)
@@ -24,9 +28,9 @@ LEASE = timedelta(seconds=10)
 _names = count()
 
 
-def new_job(**fields) -> NewJob:
+def new_job(**fields) -> JobRow:
     """A job with something in every field."""
-    return NewJob(
+    return JobRow(
         **{
             "id": uuid4(),
             "kind": "task",
@@ -48,7 +52,7 @@ def new_job(**fields) -> NewJob:
     )
 
 
-def queue(sessions: sessionmaker[Session], *jobs: NewJob, now: datetime = NOW) -> None:
+def queue(sessions: sessionmaker[Session], *jobs: JobRow, now: datetime = NOW) -> None:
     with sessions() as session:
         for job in jobs:
             outbox.add_job(session, job, now=now)
@@ -75,7 +79,9 @@ def ended(job: ClaimedJob, exit_code: int = 0) -> Ended:
 
 def row(sessions: sessionmaker[Session], job_id: UUID) -> JobRow:
     with sessions() as session:
-        return session.scalars(select(JobRow).where(JobRow.id == job_id)).one()
+        return session.scalars(
+            select(JobRow).options(undefer(JobRow.log_path), undefer(JobRow.workload)).where(JobRow.id == job_id)
+        ).one()
 
 
 def state(sessions: sessionmaker[Session], job_id: UUID) -> JobState:

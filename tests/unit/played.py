@@ -47,8 +47,10 @@ from airflow_edge.protocol.messages import (
 )
 from airflow_edge.protocol.session import Session, site_session
 from airflow_edge.protocol.states import JOB_HELD, JobEvent, JobState, next_job_state
-from airflow_edge.rules.model import AssignedJob, LinkFacts, WorkerOrder
+from airflow_edge.rules.orders import WorkerOrder
 from airflow_edge.rules.reports import Reading, Report, event_of, read
+from airflow_edge.store.jobs.jobs import AssignedJob
+from airflow_edge.store.workers.workers import LinkFacts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CONCURRENCY = 2

@@ -30,9 +30,9 @@ from airflow_edge.protocol.messages import (
 )
 from airflow_edge.protocol.session import centre_session
 from airflow_edge.protocol.states import JOB_ENDED, JobEvent, JobState, WorkerState, next_job_state
-from airflow_edge.rules.model import LinkFacts
 from airflow_edge.rules.reports import Reading
 from airflow_edge.store.store import Store
+from airflow_edge.store.workers.workers import LinkFacts
 from tests.unit.played import CONCURRENCY, JOBS, LEASE, NOW, WORKERS, Database, GatewayLink, SiteEnd, previous
 
 GATEWAYS = [0, 1]

@@ -45,9 +45,9 @@ from airflow_edge.admin.teams import may_change, readable_teams
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.metrics import RESOLUTION, chart
-from airflow_edge.rules.model import Worker
 from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.overview import JobFilter, WorkerFilter
+from airflow_edge.rules.worker import Worker
 from airflow_edge.store.fleet import JOB_ORDERS, WORKER_ORDERS
 from airflow_edge.store.store import Store
 from airflow_edge.store.transactions import SessionFactory

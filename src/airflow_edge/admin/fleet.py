@@ -13,9 +13,9 @@ from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import REQUESTS, WorkerState
 from airflow_edge.rules.explain import Explanation, JobFacts, TaskFacts, WorkerFacts, explain
 from airflow_edge.rules.liveness import Patience
-from airflow_edge.rules.model import OrderState, Worker, WorkerOrder
-from airflow_edge.rules.orders import Wish
+from airflow_edge.rules.orders import OrderState, Wish, WorkerOrder
 from airflow_edge.rules.overview import JobView, QueueView, WorkerView, queues
+from airflow_edge.rules.worker import Worker
 from airflow_edge.store.store import Store
 
 Result = Literal["done", "waiting", "refused"]

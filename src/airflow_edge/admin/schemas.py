@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_edge.protocol.messages import MaintenanceCause
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.model import MAX_QUEUE_LENGTH, OrderState, Worker, WorkerOrder
+from airflow_edge.rules.orders import OrderState, WorkerOrder
 from airflow_edge.rules.overview import WorkerView
+from airflow_edge.rules.worker import Worker
+from airflow_edge.store.tables import MAX_QUEUE_LENGTH
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from airflow.executors import workloads
 from airflow.models.callback import CallbackKey
 from airflow.models.taskinstancekey import TaskInstanceKey
 
-from airflow_edge.rules.model import MAX_QUEUE_LENGTH, NewJob
 from airflow_edge.store.jobs.outbox import AdoptedJob
+from airflow_edge.store.tables import MAX_QUEUE_LENGTH, JobRow
 
 if TYPE_CHECKING:
     from airflow.executors.workloads.types import WorkloadKey
@@ -43,14 +43,14 @@ def key_of_adopted(job: AdoptedJob) -> WorkloadKey:
     )
 
 
-def to_job(workload: Workload, *, owner: int | None, team_name: str | None, default_queue: str) -> NewJob:
+def to_job(workload: Workload, *, owner: int | None, team_name: str | None, default_queue: str) -> JobRow:
     """Make a job of a workload, without its token: no secret is stored or sent to a site.
 
     :raises UnfitWorkloadError: the queue's name is too long.
     """
     document = workload.model_copy(update={"token": ""}).model_dump_json()
     if isinstance(workload, workloads.ExecuteCallback):
-        return NewJob(
+        return JobRow(
             id=uuid4(),
             kind="callback",
             workload_id=UUID(workload.callback.id),
@@ -74,7 +74,7 @@ def to_job(workload: Workload, *, owner: int | None, team_name: str | None, defa
             f"the name of the task's queue has {len(queue)} characters, at most {MAX_QUEUE_LENGTH} are possible; "
             f"give the task a shorter `queue` (it begins with '{queue[:40]}')"
         )
-    return NewJob(
+    return JobRow(
         id=uuid4(),
         kind="task",
         workload_id=ti.id,

@@ -11,8 +11,8 @@ import msgspec
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from airflow_edge.rules.lines import first_bytes
-from airflow_edge.rules.log_notices import missing, nothing_yet, origin
-from airflow_edge.rules.model import LogPart, Worker
+from airflow_edge.rules.log_notices import LogPart, missing, nothing_yet, origin
+from airflow_edge.rules.worker import Worker
 
 if TYPE_CHECKING:
     from airflow_edge.store.store import Store

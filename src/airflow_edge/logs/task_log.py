@@ -10,7 +10,7 @@ from airflow_edge.logs.finding import find_log, open_store, read_part
 from airflow_edge.rules.lines import lines
 
 if TYPE_CHECKING:
-    from airflow_edge.rules.model import LogPart
+    from airflow_edge.rules.log_notices import LogPart
     from airflow_edge.store.store import Store
 
 Sources: TypeAlias = list[str]

@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.model import LogPart, Worker
+from airflow_edge.rules.worker import Worker
 
 _AWAY = frozenset({WorkerState.UNKNOWN, WorkerState.OFFLINE})
 _KIB = 1024
 _MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPart:
+    """What one assignment wrote of a log, and what there is to say about the rest of it."""
+
+    id: UUID
+    worker_name: str
+    """Its id, if the worker itself is forgotten."""
+    worker_state: WorkerState | None
+    last_seen_at: datetime | None
+    """When its worker was last heard from."""
+    revoked: bool
+    """Its worker was revoked."""
+    job_state: JobState | None
+    """None if the job is forgotten, or was handed out anew since."""
+    created_at: datetime
+    changed_at: datetime
+    """When the last of it arrived."""
+    size: int
+    """Bytes that are here."""
+    expected_size: int | None
+    """Bytes that the site has, if it has said so: the job has ended there."""
+    complete: bool
+    """All of it is here and verified."""
+    given_up_at: datetime | None = None
+    """When the centre ceased to expect the rest. It is taken all the same, should it come."""
+    purged_at: datetime | None = None
+    """When its bytes were deleted because of their age (`[edge] log_retention`)."""
 
 
 def missing(part: LogPart) -> str | None:

@@ -4,17 +4,48 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
 from uuid import UUID
 
-from airflow_edge.rules.model import Capacity, QueuedJob
+
+class QueuedJob(Protocol):
+    """What decides who gets a job, and when: columns of its row."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def queue(self) -> str: ...
+    @property
+    def team_name(self) -> str | None: ...
+    @property
+    def slots(self) -> int: ...
+    @property
+    def priority_weight(self) -> int: ...
+    @property
+    def queued_at(self) -> datetime: ...
 
 
-def order(jobs: Iterable[QueuedJob]) -> list[QueuedJob]:
+Job = TypeVar("Job", bound=QueuedJob)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What a linked worker could take right now."""
+
+    worker_id: UUID
+    queues: frozenset[str]
+    team_name: str | None
+    free_slots: int
+
+
+def order(jobs: Iterable[Job]) -> list[Job]:
     """Put jobs in the order in which they are due: highest priority weight first, then the one that waits longest."""
     return sorted(jobs, key=lambda job: (-job.priority_weight, job.queued_at, job.id))
 
 
-def match(jobs: Iterable[QueuedJob], capacities: Iterable[Capacity]) -> list[tuple[QueuedJob, UUID]]:
+def match(jobs: Iterable[Job], capacities: Iterable[Capacity]) -> list[tuple[Job, UUID]]:
     """Give each job, in the order in which they are due, to the worker with the most free slots that may have it.
 
     A worker may have a job of a queue it serves, of its own team, with no more slots than it has free. A job that

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from typing import Final
+from uuid import UUID
 
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.messages import OrderKind
@@ -31,6 +34,34 @@ RIVALS: Final[Mapping[OrderKind, frozenset[OrderKind]]] = {
     "concurrency": frozenset({"concurrency"}),
 }
 """Orders that wait for the worker and that a later one makes pointless."""
+
+
+class OrderState(StrEnum):
+    """What became of an order to a worker."""
+
+    WAITING = "waiting"
+    """For the worker, linked or not."""
+    DONE = "done"
+    REFUSED = "refused"
+    SUPERSEDED = "superseded"
+    """A later one of its kind took its place before the worker got it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOrder:
+    """Something a person wants of a worker, and what became of it."""
+
+    id: UUID
+    worker_id: UUID
+    kind: OrderKind
+    text: str
+    number: int | None
+    asked_by: str
+    asked_at: datetime
+    state: OrderState
+    detail: str = ""
+    """Why it was refused, or what there is to say of it."""
+    finished_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from airflow_edge.protocol.messages import JobKind
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.model import CONDITIONS, Worker
+from airflow_edge.rules.worker import CONDITIONS, Worker
 
 T = TypeVar("T")
 

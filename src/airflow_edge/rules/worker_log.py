@@ -7,10 +7,24 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from airflow_edge.protocol.worker_log import Record
-from airflow_edge.rules.model import WorkerLogBatch
 
 MOST_REMEMBERED = 20_000
 """Records that are recognised when they come again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLogBatch:
+    """Records of a worker's own log that came together."""
+
+    number: int
+    """Rises with each batch of a worker."""
+    run: str
+    """Names the agent's process."""
+    first: int
+    """How many records that process had sent, or could have, before these."""
+    answers: str
+    """The request whose past records end here."""
+    records: tuple[Record, ...]
 
 
 @dataclass(frozen=True, slots=True)

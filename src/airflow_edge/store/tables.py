@@ -7,17 +7,19 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import JSON, BigInteger, Index, LargeBinary, MetaData, SmallInteger, String, UniqueConstraint, Uuid
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 from airflow_edge.protocol.messages import JobKind, MaintenanceCause, OrderKind
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.model import MAX_QUEUE_LENGTH, OrderState
+from airflow_edge.rules.orders import OrderState
 from airflow_edge.store.columns import Blob, ForeignText, LongText, UtcDateTime, choice
 
 VERSION_TABLE = "alembic_version_airflow_edge"
 """Where Alembic notes the schema's version."""
 
 AIRFLOW_ID_LENGTH = 250
+MAX_QUEUE_LENGTH = 256
+"""Characters of a queue's name, as in Airflow's own tables."""
 AIRFLOW_TEAM_LENGTH = 50
 
 
@@ -107,7 +109,7 @@ class WorkerMetricRow(Base):
     data: Mapped[bytes] = mapped_column(Blob)
 
 
-class JobRow(Base):
+class JobRow(MappedAsDataclass, Base, kw_only=True, repr=False, eq=False):
     """A workload on its way, and for a while after its end."""
 
     __tablename__ = "airflow_edge_job"
@@ -115,6 +117,7 @@ class JobRow(Base):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     kind: Mapped[JobKind] = mapped_column(String(16))
     workload_id: Mapped[UUID] = mapped_column(Uuid, index=True)
+    """The id of Airflow's task instance or callback."""
     dag_id: Mapped[str] = mapped_column(String(AIRFLOW_ID_LENGTH))
     task_id: Mapped[str] = mapped_column(String(AIRFLOW_ID_LENGTH))
     run_id: Mapped[str] = mapped_column(String(AIRFLOW_ID_LENGTH))
@@ -125,27 +128,31 @@ class JobRow(Base):
     priority_weight: Mapped[int]
     slots: Mapped[int]
     owner: Mapped[int | None]
-    log_path: Mapped[str] = mapped_column(LongText)
-    workload: Mapped[str] = mapped_column(LongText)
-    state: Mapped[JobState] = mapped_column(choice(JobState))
-    assignment: Mapped[int]
-    worker_id: Mapped[UUID | None] = mapped_column(Uuid)
+    """The id of the scheduler's job in Airflow: the only one that reports on it."""
+    log_path: Mapped[str] = mapped_column(LongText, deferred=True)
+    """Where Airflow looks for the log, relative to its folder of logs."""
+    workload: Mapped[str] = mapped_column(LongText, deferred=True)
+    """Airflow's JSON of the workload, without a token; read only when the job is handed out."""
+    state: Mapped[JobState] = mapped_column(choice(JobState), default=JobState.QUEUED)
+    assignment: Mapped[int] = mapped_column(default=0)
+    """The last number given out."""
+    worker_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)
     """The worker that has or last had it."""
-    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    released: Mapped[bool]
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    released: Mapped[bool] = mapped_column(default=False)
     """Airflow holds the task's state: the worker has its slots back."""
-    to_stop: Mapped[bool]
+    to_stop: Mapped[bool] = mapped_column(default=False)
     """It was cancelled while a worker held it, and that worker has not said yet that it has ended there."""
-    log_complete: Mapped[bool]
-    queued_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    log_complete: Mapped[bool] = mapped_column(default=False)
+    queued_at: Mapped[datetime] = mapped_column(UtcDateTime, init=False)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     """When its worker accepted it."""
-    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    booked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    booked_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     """When its scheduler knew of the end for good."""
-    exit_code: Mapped[int | None]
-    signal: Mapped[int | None]
-    reason: Mapped[str] = mapped_column(ForeignText())
+    exit_code: Mapped[int | None] = mapped_column(default=None)
+    signal: Mapped[int | None] = mapped_column(default=None)
+    reason: Mapped[str] = mapped_column(ForeignText(), default="")
 
 
 # Reads each queue in the order in which jobs are due, however many wait.

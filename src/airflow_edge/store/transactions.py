@@ -60,7 +60,8 @@ def changed_rows(result: object) -> int:
 def is_conflict(error: DBAPIError) -> bool:
     """Say whether the same work may succeed if it is simply done again: a deadlock, a lost race, a busy file."""
     original = error.orig
-    if getattr(original, "pgcode", None) in _CONFLICTS:
+    # As psycopg 3 and asyncpg call it, and as psycopg 2 does.
+    if (getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)) in _CONFLICTS:
         return True
     if getattr(original, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return True

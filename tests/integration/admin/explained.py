@@ -25,7 +25,8 @@ from airflow_edge.admin.config import read_patience
 from airflow_edge.admin.fleet import Fleet
 from airflow_edge.protocol.messages import Accepted, Ended
 from airflow_edge.rules.explain import Explanation
-from airflow_edge.rules.model import Capacity, Worker
+from airflow_edge.rules.matching import Capacity
+from airflow_edge.rules.worker import Worker
 from airflow_edge.store.tables import WorkerRow
 from tests.integration.admin.world import Api
 

@@ -19,10 +19,11 @@ from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.rules.model import LinkFacts, NewJob, Worker
+from airflow_edge.rules.worker import Worker
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.store import Store
-from airflow_edge.store.tables import Base, WorkerRow
+from airflow_edge.store.tables import Base, JobRow, WorkerRow
+from airflow_edge.store.workers.workers import LinkFacts
 
 TEAMS = ("red", "blue")
 
@@ -99,7 +100,7 @@ class Api:
         return worker
 
     def queue(self, **fields: Any) -> UUID:
-        job = NewJob(
+        job = JobRow(
             **{
                 "id": uuid4(),
                 "kind": "task",

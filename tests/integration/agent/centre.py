@@ -42,8 +42,9 @@ from airflow_edge.protocol.messages import (
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.session import Session, centre_session
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.rules.model import LogProgress, Worker
 from airflow_edge.rules.reports import Reading, Report
+from airflow_edge.rules.worker import Worker
+from airflow_edge.store.logs.logs import LogProgress
 
 M = TypeVar("M")
 

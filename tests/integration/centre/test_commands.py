@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.rules.model import LinkFacts
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.store import Store
+from airflow_edge.store.workers.workers import LinkFacts
 from harness import environments
 from harness.airflow import Airflow, MigratedDatabases
 from harness.database import SqliteFiles

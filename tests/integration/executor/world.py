@@ -32,14 +32,15 @@ from airflow.utils.sqlalchemy import prohibit_commit
 from airflow.utils.state import CallbackState, DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
 from airflow_edge.executor import EdgeExecutor
 from airflow_edge.executor.ledger import Ledger
 from airflow_edge.protocol import zstd
 from airflow_edge.protocol.messages import Accepted, Ended, LogChunk
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.rules.model import Capacity, ClaimedJob
+from airflow_edge.rules.matching import Capacity
+from airflow_edge.store.jobs.claims import ClaimedJob
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow, WorkerRow
 
@@ -224,7 +225,13 @@ class Centre:
 
     def jobs(self) -> list[JobRow]:
         with create_session() as session:
-            return list(session.scalars(select(JobRow).order_by(JobRow.queued_at)))
+            return list(
+                session.scalars(
+                    select(JobRow)
+                    .options(undefer(JobRow.log_path), undefer(JobRow.workload))
+                    .order_by(JobRow.queued_at)
+                )
+            )
 
     def job(self, job_id: UUID) -> JobRow:
         (row,) = [row for row in self.jobs() if row.id == job_id]
@@ -283,7 +290,11 @@ class Centre:
             return "\n".join(extra or "" for extra in session.scalars(select(Log.extra).where(Log.dag_id == dag_id)))
 
     def _rows(self, session, job_ids) -> list[JobRow]:
-        return list(session.scalars(select(JobRow).where(JobRow.id.in_(job_ids))))
+        return list(
+            session.scalars(
+                select(JobRow).options(undefer(JobRow.log_path), undefer(JobRow.workload)).where(JobRow.id.in_(job_ids))
+            )
+        )
 
 
 def ended_of(row: JobRow, exit_code: int) -> Ended:

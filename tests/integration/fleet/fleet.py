@@ -19,8 +19,8 @@ from airflow_edge.agent.errors import NotRunningError
 from airflow_edge.agent.net.identity import Identity
 from airflow_edge.agent.process.control import ask
 from airflow_edge.protocol.messages import OrderKind
-from airflow_edge.rules.model import Worker
 from airflow_edge.rules.orders import Wish
+from airflow_edge.rules.worker import Worker
 from tests.integration.agent.conftest import Agent
 from tests.integration.agent.runtime import Runtime
 from tests.integration.gateway.world import Centre, wait_until

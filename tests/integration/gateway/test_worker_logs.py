@@ -15,7 +15,7 @@ from airflow_edge.protocol import zstd
 from airflow_edge.protocol.handshake import NEWEST, WORKER_LOG
 from airflow_edge.protocol.messages import Accepted, Offer, WantWorkerLog, WorkerLog
 from airflow_edge.protocol.worker_log import Record, pack
-from airflow_edge.rules.model import LogRequest
+from airflow_edge.rules.worker import LogRequest
 from airflow_edge.store.tables import WorkerLogRow
 from tests.integration.gateway.world import config, wait_until
 

@@ -17,18 +17,18 @@ import uvicorn
 from airflow.api_fastapi.app import lifespan
 from fastapi import FastAPI
 from sqlalchemy import Engine, func, insert, select, update
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session, sessionmaker, undefer
 from starlette.routing import Mount
 
 from airflow_edge.gateway.app import create_app
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.task_api import TaskApi
 from airflow_edge.protocol.urls import HEALTH, PREFIX
-from airflow_edge.rules.model import EnrollToken, NewJob
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow, LogChunkRow, LogRow
 from airflow_edge.store.transactions import SessionFactory
+from airflow_edge.store.workers.enrollment import EnrollToken
 from tests.integration.gateway.site import Site
 
 START_PATIENCE = 120.0
@@ -213,9 +213,9 @@ class Centre:
         site.worker_id = str(worker.id)
         return site
 
-    def queue(self, queue: str, **fields: Any) -> NewJob:
+    def queue(self, queue: str, **fields: Any) -> JobRow:
         """Put a job into the queue, as the executor does."""
-        job = NewJob(
+        job = JobRow(
             **{
                 "id": uuid4(),
                 "kind": "task",
@@ -248,7 +248,11 @@ class Centre:
 
     def job(self, job_id: UUID | str) -> JobRow:
         with self.sessions() as session:
-            return session.scalars(select(JobRow).where(JobRow.id == UUID(str(job_id)))).one()
+            return session.scalars(
+                select(JobRow)
+                .options(undefer(JobRow.log_path), undefer(JobRow.workload))
+                .where(JobRow.id == UUID(str(job_id)))
+            ).one()
 
     def log_rows(self, job_id: UUID | str) -> int:
         """How many rows hold the log of this job."""

@@ -29,8 +29,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import sessionmaker
 
 from airflow_edge.protocol.urls import HEALTH, PREFIX
-from airflow_edge.rules.model import EnrollToken
 from airflow_edge.store.store import Store
+from airflow_edge.store.workers.enrollment import EnrollToken
 from harness.processes import Process
 
 REPOSITORY = Path(__file__).parents[3]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.log_notices import missing, nothing_yet, origin
-from airflow_edge.rules.model import LogPart, Worker
+from airflow_edge.rules.log_notices import LogPart, missing, nothing_yet, origin
+from airflow_edge.rules.worker import Worker
 
 SEEN = datetime(2026, 3, 4, 14, 2, 59, tzinfo=UTC)
 

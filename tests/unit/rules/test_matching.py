@@ -1,31 +1,42 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.rules.matching import match, order
-from airflow_edge.rules.model import Capacity, QueuedJob
+from airflow_edge.rules.matching import Capacity, match, order
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 TEAMS = st.sampled_from([None, "a", "b"])
 QUEUES = st.sampled_from(["plc", "lab", "gpu"])
 
 
+@dataclass(frozen=True)
+class Job:
+    """What decides who gets it, and when."""
+
+    id: UUID
+    queue: str
+    team_name: str | None
+    slots: int
+    priority_weight: int
+    queued_at: datetime
+
+
 def job(
     number: int, *, queue: str = "plc", team: str | None = None, slots: int = 1, weight: int = 1, age: int = 0
-) -> QueuedJob:
-    return QueuedJob(
+) -> Job:
+    return Job(
         id=UUID(int=number),
         queue=queue,
         team_name=team,
         slots=slots,
         priority_weight=weight,
         queued_at=START - timedelta(seconds=age),
-        assignment=0,
     )
 
 
@@ -33,7 +44,7 @@ def worker(number: int, free: int, *queues: str, team: str | None = None) -> Cap
     return Capacity(worker_id=UUID(int=number), queues=frozenset(queues or ("plc",)), team_name=team, free_slots=free)
 
 
-def pairs(jobs: list[QueuedJob], workers: list[Capacity]) -> list[tuple[int, int]]:
+def pairs(jobs: list[Job], workers: list[Capacity]) -> list[tuple[int, int]]:
     return [(matched.id.int, worker_id.int) for matched, worker_id in match(jobs, workers)]
 
 

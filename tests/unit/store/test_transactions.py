@@ -83,17 +83,22 @@ def test_what_writing_has_read_nobody_else_can_change(transactions: Transactions
 
 
 class _PostgresError(Exception):
-    def __init__(self, code: str) -> None:
+    """As a driver raises it: psycopg 3 and asyncpg say `sqlstate`, psycopg 2 says `pgcode`."""
+
+    def __init__(self, **code: str) -> None:
         super().__init__()
-        self.pgcode = code
+        vars(self).update(code)
 
 
 @pytest.mark.parametrize(
     ("original", "again"),
     [
-        (_PostgresError("40P01"), True),
-        (_PostgresError("40001"), True),
-        (_PostgresError("23505"), False),
+        (_PostgresError(pgcode="40P01"), True),
+        (_PostgresError(pgcode="40001"), True),
+        (_PostgresError(pgcode="23505"), False),
+        (_PostgresError(sqlstate="40P01"), True),
+        (_PostgresError(sqlstate="40001"), True),
+        (_PostgresError(sqlstate="23505"), False),
         (Exception(1213, "Deadlock found"), True),
         (Exception(1205, "Lock wait timeout"), True),
         (Exception(1062, "Duplicate entry"), False),

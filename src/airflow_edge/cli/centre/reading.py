@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import TypeVar
 
-from airflow_edge.rules.model import MAX_QUEUE_LENGTH
+from airflow_edge.store.tables import MAX_QUEUE_LENGTH
 
 Choice = TypeVar("Choice", bound=StrEnum)
 

@@ -19,8 +19,8 @@ from airflow_edge.admin.teams import check_team
 from airflow_edge.cli.centre.printing import as_text, audited, print_as
 from airflow_edge.cli.centre.reading import queue_names
 from airflow_edge.rules.durations import format_duration
-from airflow_edge.rules.model import EnrollToken
 from airflow_edge.store.store import Store
+from airflow_edge.store.workers.enrollment import EnrollToken
 
 _SECRET_BYTES: Final = 32
 _GLOB: Final = frozenset("*?[")

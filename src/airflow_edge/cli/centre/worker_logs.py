@@ -15,8 +15,8 @@ from airflow_edge.admin.config import session
 from airflow_edge.cli.centre.printing import audited
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.protocol.worker_log import LEVELS, Record, level_name
-from airflow_edge.rules.model import LogRequest, Worker, WorkerLogBatch
-from airflow_edge.rules.worker_log import Lost, WorkerLogReader
+from airflow_edge.rules.worker import LogRequest, Worker
+from airflow_edge.rules.worker_log import Lost, WorkerLogBatch, WorkerLogReader
 from airflow_edge.store.store import Store
 
 LOOK_INTERVAL: Final = 0.3

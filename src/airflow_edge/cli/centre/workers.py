@@ -17,9 +17,10 @@ from airflow_edge.cli.centre.printing import as_text, audited, print_as, say
 from airflow_edge.cli.centre.reading import one_of, queue_names
 from airflow_edge.protocol.states import REQUESTS, WorkerState
 from airflow_edge.rules.durations import format_duration
-from airflow_edge.rules.model import CONDITIONS, AwaitedJobs, Worker
 from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.overview import WorkerFilter, WorkerView
+from airflow_edge.rules.worker import CONDITIONS, Worker
+from airflow_edge.store.jobs.unreachable import AwaitedJobs
 from airflow_edge.store.store import Store
 
 MOST_WORKERS: Final = 100_000

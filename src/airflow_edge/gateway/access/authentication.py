@@ -28,8 +28,8 @@ from airflow_edge.protocol.tokens import (
     MAX_TOKEN_LENGTH,
     Claims,
 )
-from airflow_edge.rules.model import Nonce, Worker
-from airflow_edge.store.workers.nonces import Nonces
+from airflow_edge.rules.worker import Worker
+from airflow_edge.store.workers.nonces import Nonce, Nonces
 
 UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
 

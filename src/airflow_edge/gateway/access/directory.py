@@ -9,7 +9,7 @@ from uuid import UUID
 
 from airflow_edge.gateway.database.batching import Gathered
 from airflow_edge.gateway.database.calls import StoreCalls
-from airflow_edge.rules.model import Worker
+from airflow_edge.rules.worker import Worker
 from airflow_edge.store.workers.workers import Workers
 
 MAX_AGE = 1.0

@@ -24,7 +24,8 @@ from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import Assignment, JobId
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.urls import EXECUTION, JOB_HEADER
-from airflow_edge.rules.model import AssignedJob, Worker
+from airflow_edge.rules.worker import Worker
+from airflow_edge.store.jobs.jobs import AssignedJob
 
 log = logging.getLogger(__name__)
 

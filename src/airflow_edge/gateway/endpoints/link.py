@@ -25,8 +25,9 @@ from airflow_edge.protocol.problems import CloseCode, Code
 from airflow_edge.protocol.session import centre_session
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.protocol.urls import LINK
-from airflow_edge.rules.model import LinkFacts, Worker
 from airflow_edge.rules.versions import Verdict, judge
+from airflow_edge.rules.worker import Worker
+from airflow_edge.store.workers.workers import LinkFacts
 
 log = logging.getLogger(__name__)
 

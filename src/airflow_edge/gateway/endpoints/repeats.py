@@ -19,7 +19,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from airflow_edge.gateway.database.calls import StoreUnavailableError
 from airflow_edge.gateway.gateway import Gateway
-from airflow_edge.rules.model import AssignedJob, CallAnswer
+from airflow_edge.store.jobs.execution_calls import CallAnswer
+from airflow_edge.store.jobs.jobs import AssignedJob
 
 log = logging.getLogger(__name__)
 

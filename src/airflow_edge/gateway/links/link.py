@@ -34,8 +34,10 @@ from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.session import Session
 from airflow_edge.protocol.states import OFFLINE_AS
 from airflow_edge.rules.metrics import RESOLUTION, Chunk, Recorder
-from airflow_edge.rules.model import CONDITIONS, ClaimedJob, LogRequest, Worker, WorkerOrder
+from airflow_edge.rules.orders import WorkerOrder
 from airflow_edge.rules.overview import READY
+from airflow_edge.rules.worker import CONDITIONS, LogRequest, Worker
+from airflow_edge.store.jobs.claims import ClaimedJob
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from airflow_edge.protocol.messages import CentreFrame, Obeyed, Order, OrderKind
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.rules.model import WorkerOrder
+from airflow_edge.rules.orders import WorkerOrder
 from airflow_edge.store.store import Store
 
 TOO_OLD: Final = "the worker's version does not understand this; update airflow-edge at the site"

@@ -13,8 +13,10 @@ from airflow_edge.protocol import messages
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import Refused
 from airflow_edge.protocol.states import JobState
-from airflow_edge.rules.model import AssignedJob, LinkFacts, WorkerOrder
+from airflow_edge.rules.orders import WorkerOrder
+from airflow_edge.store.jobs.jobs import AssignedJob
 from airflow_edge.store.store import Store
+from airflow_edge.store.workers.workers import LinkFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

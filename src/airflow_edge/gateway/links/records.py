@@ -10,8 +10,8 @@ from uuid import UUID
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.protocol.messages import LogChunk, LogEnd, Obeyed, WorkerLog
-from airflow_edge.rules.model import LogProgress
 from airflow_edge.rules.reports import Reading, Report
+from airflow_edge.store.logs.logs import LogProgress
 from airflow_edge.store.store import Store
 
 MOST_LOG_CHECKS = 3

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.protocol.messages import CentreFrame, SiteFrame
 from airflow_edge.protocol.session import Session
-from airflow_edge.rules.model import Capacity
+from airflow_edge.rules.matching import Capacity
 
 PARKED_FOR = 60.0
 """Seconds for which the conversation of a closed link is remembered."""

@@ -12,8 +12,9 @@ from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableErro
 from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.gateway.links.registry import Links
 from airflow_edge.protocol.messages import MAX_FRAME_BYTES, Ended, Refused
-from airflow_edge.rules.model import Capacity, ClaimedJob
+from airflow_edge.rules.matching import Capacity
 from airflow_edge.rules.reports import Report
+from airflow_edge.store.jobs.claims import ClaimedJob
 from airflow_edge.store.jobs.jobs import Jobs
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from airflow_edge.gateway.links.registry import Links
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.rules.model import WorkerOrder
+from airflow_edge.rules.orders import WorkerOrder
 from airflow_edge.rules.overview import READY
 from airflow_edge.store.store import Store
 

@@ -10,17 +10,36 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import case, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
+from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.messages import JobKind
 from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_job_state
-from airflow_edge.rules.matching import match
-from airflow_edge.rules.model import Capacity, ClaimedJob, QueuedJob
+from airflow_edge.rules.matching import Capacity, match
 from airflow_edge.store.tables import JobRow, WorkerRow
 
 _TAKES_NONE: Final = frozenset({WorkerState.MAINTENANCE_REQUEST, WorkerState.SHUTDOWN_REQUEST})
 
 MAX_PER_QUEUE: Final = 500
 """Jobs of one queue that are looked at together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedJob:
+    """A job written down as handed out, ready to be offered."""
+
+    id: UUID
+    assignment: int
+    worker_id: UUID
+    kind: JobKind
+    queue: str
+    slots: int
+    workload: str
+
+    @property
+    def key(self) -> AssignmentKey:
+        """The assignment's name."""
+        return AssignmentKey(str(self.id), self.assignment)
 
 
 def any_queued(session: Session) -> bool:
@@ -30,7 +49,7 @@ def any_queued(session: Session) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Candidates:
-    jobs: dict[UUID, JobRow]
+    jobs: list[JobRow]
     complete: bool
     """No queue has more jobs than were looked at."""
 
@@ -41,11 +60,11 @@ def claim(session: Session, capacities: Sequence[Capacity], lease_until: datetim
     capacities = _willing(session, capacities)
     while True:
         candidates = _candidates(session, capacities)
-        matches = match([_queued(row) for row in candidates.jobs.values()], capacities)
+        matches = match(candidates.jobs, capacities)
         if not matches:
             return claimed
         _lease(session, {job.id: worker_id for job, worker_id in matches}, lease_until)
-        claimed += [_claimed(candidates.jobs[job.id], worker_id) for job, worker_id in matches]
+        claimed += [_claimed(job, worker_id) for job, worker_id in matches]
         if candidates.complete:
             return claimed
         taken: Counter[UUID] = Counter()
@@ -71,12 +90,13 @@ def _candidates(session: Session, capacities: Sequence[Capacity]) -> _Candidates
         if capacity.free_slots > 0:
             for queue in capacity.queues:
                 free[capacity.team_name, queue].append(capacity.free_slots)
-    jobs: dict[UUID, JobRow] = {}
+    jobs: list[JobRow] = []
     complete = True
     for (team_name, queue), slots in sorted(free.items(), key=lambda item: (item[0][0] or "", item[0][1])):
         limit = min(sum(slots), MAX_PER_QUEUE)
         found = session.scalars(
             select(JobRow)
+            .options(undefer(JobRow.workload))
             .where(
                 JobRow.state == JobState.QUEUED,
                 JobRow.queue == queue,
@@ -88,7 +108,7 @@ def _candidates(session: Session, capacities: Sequence[Capacity]) -> _Candidates
             .with_for_update(skip_locked=True)
         ).all()
         complete = complete and len(found) < limit
-        jobs.update((job.id, job) for job in found)
+        jobs += found
     return _Candidates(jobs, complete)
 
 
@@ -103,18 +123,6 @@ def _lease(session: Session, worker_ids: Mapping[UUID, UUID], lease_until: datet
             lease_until=lease_until,
         ),
         execution_options={"synchronize_session": False},
-    )
-
-
-def _queued(job: JobRow) -> QueuedJob:
-    return QueuedJob(
-        id=job.id,
-        queue=job.queue,
-        team_name=job.team_name,
-        slots=job.slots,
-        priority_weight=job.priority_weight,
-        queued_at=job.queued_at,
-        assignment=job.assignment,
     )
 
 

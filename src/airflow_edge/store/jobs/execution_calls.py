@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import and_, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
-from airflow_edge.rules.model import CallAnswer, CallMemory
 from airflow_edge.store.tables import CallRow, JobRow
 from airflow_edge.store.transactions import Transactions
 
 _LONGEST_ANSWER = 2**24 - 1
 _LONGEST_TYPE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswer:
+    """What Airflow's Execution API answered a call."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CallMemory:
+    """What is known of a call that was made before."""
+
+    answer: CallAnswer | None
+    """None where nobody lived to note it."""
 
 
 class ExecutionCalls:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -11,14 +12,15 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from airflow_edge.protocol.messages import Ended, Released
+from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.messages import Ended, JobKind, Released
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobEvent, JobState, job_sources, next_job_state
 from airflow_edge.rules.liveness import Grace, Patience
-from airflow_edge.rules.model import AssignedJob, AwaitedJobs, Capacity, ClaimedJob, Unwanted
+from airflow_edge.rules.matching import Capacity
 from airflow_edge.rules.reports import Reading, Report, event_of, read
 from airflow_edge.store.airflow_tables import TASK_INSTANCE, WANTED, refresh_heartbeats
-from airflow_edge.store.jobs.claims import any_queued, claim
-from airflow_edge.store.jobs.unreachable import awaited_jobs, unreachable_jobs
+from airflow_edge.store.jobs.claims import ClaimedJob, any_queued, claim
+from airflow_edge.store.jobs.unreachable import AwaitedJobs, awaited_jobs, unreachable_jobs
 from airflow_edge.store.tables import CallRow, JobRow, WorkerRow
 from airflow_edge.store.transactions import Transactions, changed_rows
 
@@ -27,6 +29,41 @@ UNCLAIMED_KEPT: Final = timedelta(days=1)
 
 _BACK_IN_THE_QUEUE: Final[dict[str, Any]] = {"state": JobState.QUEUED, "lease_until": None}
 _MAX_INT: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssignedJob:
+    """A job that a worker holds or held, as the store knows it."""
+
+    id: UUID
+    assignment: int
+    worker_id: UUID
+    kind: JobKind
+    workload_id: UUID
+    slots: int
+    state: JobState
+    released: bool
+    """Airflow holds the task's state; its slots are free."""
+
+    @property
+    def key(self) -> AssignmentKey:
+        """The assignment's name."""
+        return AssignmentKey(str(self.id), self.assignment)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unwanted:
+    """A job that its worker has to stop, and why."""
+
+    worker_id: UUID
+    job_id: UUID
+    assignment: int
+    reason: str
+
+    @property
+    def key(self) -> AssignmentKey:
+        """The assignment's name."""
+        return AssignmentKey(str(self.job_id), self.assignment)
 
 
 class Jobs:

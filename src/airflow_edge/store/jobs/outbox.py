@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.messages import JobKind
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobEvent, JobState, job_sources
-from airflow_edge.rules.model import EndedJob, NewJob
 from airflow_edge.store.airflow_tables import TASK_INSTANCE, TaskInstanceState, running_schedulers
 from airflow_edge.store.tables import JobRow
 from airflow_edge.store.transactions import changed_rows
@@ -29,6 +28,19 @@ QUEUED: Final = "queued"
 
 _NOTIFIED: Final = "airflow_edge_notified"
 _JOB_TABLE: Final[Table] = JobRow.metadata.tables[JobRow.__tablename__]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedJob:
+    """A job that has ended and that its executor has not booked yet."""
+
+    id: UUID
+    kind: JobKind
+    workload_id: UUID
+    state: JobState
+    reason: str
+    superseded: bool
+    """A newer job was queued for the same workload: a task that was resumed, or rescheduled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,34 +57,11 @@ class AdoptedJob:
     map_index: int
 
 
-def add_job(session: Session, job: NewJob, *, now: datetime) -> None:
+def add_job(session: Session, job: JobRow, *, now: datetime) -> None:
     """Queue a job with a plain INSERT: it exists if and when the session's transaction is committed."""
-    session.execute(
-        insert(_JOB_TABLE).values(
-            id=job.id,
-            kind=job.kind,
-            workload_id=job.workload_id,
-            dag_id=job.dag_id,
-            task_id=job.task_id,
-            run_id=job.run_id,
-            map_index=job.map_index,
-            try_number=job.try_number,
-            queue=job.queue,
-            team_name=job.team_name,
-            priority_weight=job.priority_weight,
-            slots=job.slots,
-            owner=job.owner,
-            log_path=job.log_path,
-            workload=job.workload,
-            state=JobState.QUEUED,
-            assignment=0,
-            released=False,
-            to_stop=False,
-            log_complete=False,
-            queued_at=now,
-            reason="",
-        )
-    )
+    # The session does not get to know the object: it is the scheduler's, which writes what it wants when it wants.
+    values = {column.key: getattr(job, column.key) for column in _JOB_TABLE.columns}
+    session.execute(insert(_JOB_TABLE).values(values | {"queued_at": now}))
     _notify_once(session)
 
 

@@ -12,9 +12,19 @@ from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.states import JobState
 from airflow_edge.rules.liveness import Grace, Patience
-from airflow_edge.rules.model import AwaitedJobs
 from airflow_edge.store.columns import to_duration
 from airflow_edge.store.tables import JobRow, WorkerRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitedJobs:
+    """The running jobs of a worker that is out of reach."""
+
+    worker_id: UUID
+    jobs: int
+    first_lost_after: datetime
+    last_lost_after: datetime
+    """When the grace of the first and of the last of them ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from airflow_edge.rules.model import FinishedLog
 from airflow_edge.store.tables import LogRow
 from airflow_edge.store.transactions import Transactions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedLog:
+    """What one assignment wrote, to be handed over to a remote log as well."""
+
+    id: UUID
+    path: str
+    again: bool
+    """Somebody has begun with it before: the remote log may have it."""
 
 
 class LogHandovers:

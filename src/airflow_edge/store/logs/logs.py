@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 from airflow_edge.protocol import logdata
 from airflow_edge.protocol.messages import LogChunk, LogEnd
 from airflow_edge.protocol.states import JobState
-from airflow_edge.rules.model import LogPart, LogProgress
+from airflow_edge.rules.log_notices import LogPart
 from airflow_edge.store.logs.reading import Whereabouts, look, read
 from airflow_edge.store.logs.rows import Row, add_frame, add_row, shorten
 from airflow_edge.store.tables import JobRow, LogRow, WorkerRow
@@ -27,6 +28,16 @@ RECHECK = timedelta(hours=1)
 """How often a log that is not complete is looked after."""
 SHORT = 512 * 1024
 """Bytes of a log that is checked at once, while it is locked; a longer one is read without a lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogProgress:
+    """How far a log is."""
+
+    offset: int
+    """Bytes received without a gap."""
+    complete: bool
+    """All of it is there and verified."""
 
 
 class _State(NamedTuple):

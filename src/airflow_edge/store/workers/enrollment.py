@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from uuid import UUID, uuid4
 
@@ -14,13 +14,31 @@ from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.rules.model import EnrollToken, Worker
+from airflow_edge.rules.worker import Worker
 from airflow_edge.store.columns import to_duration, to_seconds
 from airflow_edge.store.tables import EnrollTokenRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
 from airflow_edge.store.workers.workers import to_worker
 
 _ASK_FOR_A_NEW_ONE = "ask for a new one: airflow edge enroll-token create"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrollToken:
+    """An enrolment token without its secret."""
+
+    id: UUID
+    queues: tuple[str, ...]
+    team_name: str | None
+    name_pattern: str | None
+    """A glob that the worker's name has to match."""
+    disconnect_grace: timedelta | None = None
+    """Its workers' own grace."""
+    uses_left: int
+    created_at: datetime
+    expires_at: datetime
+    created_by: str
+    revoked_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

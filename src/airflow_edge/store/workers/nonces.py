@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from airflow_edge.rules.model import Nonce
 from airflow_edge.store.tables import NonceRow
 from airflow_edge.store.transactions import Transactions, changed_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Nonce:
+    """The id of a signed request, which is good once."""
+
+    subject: str
+    """Whose it is."""
+    jti: str
+    expires_at: datetime
 
 
 class Nonces:

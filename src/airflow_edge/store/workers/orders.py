@@ -13,8 +13,7 @@ from sqlalchemy.orm import Session
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.messages import OrderKind
 from airflow_edge.protocol.states import MAINTENANCE, WorkerState
-from airflow_edge.rules.model import OrderState, WorkerOrder
-from airflow_edge.rules.orders import RIVALS, Wish, effect
+from airflow_edge.rules.orders import RIVALS, OrderState, Wish, WorkerOrder, effect
 from airflow_edge.store.tables import WorkerOrderRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
 

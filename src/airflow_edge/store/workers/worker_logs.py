@@ -15,7 +15,8 @@ from airflow_edge.protocol import zstd
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.messages import WorkerLog
 from airflow_edge.protocol.worker_log import unpack
-from airflow_edge.rules.model import LogRequest, WorkerLogBatch
+from airflow_edge.rules.worker import LogRequest
+from airflow_edge.rules.worker_log import WorkerLogBatch
 from airflow_edge.store.tables import WorkerLogRow, WorkerRow
 from airflow_edge.store.transactions import Transactions, changed_rows
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -24,8 +24,8 @@ from airflow_edge.protocol.states import (
     next_job_state,
 )
 from airflow_edge.rules.liveness import Patience
-from airflow_edge.rules.model import LinkFacts, OrderState, Worker
-from airflow_edge.rules.orders import ASKED_STATES
+from airflow_edge.rules.orders import ASKED_STATES, OrderState
+from airflow_edge.rules.worker import Worker
 from airflow_edge.store.columns import to_duration, to_seconds
 from airflow_edge.store.tables import JobRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
@@ -33,6 +33,24 @@ from airflow_edge.store.workers.worker_logs import to_request
 
 _REMOVABLE: Final = frozenset({WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE})
 _MAY_FALL_SILENT = frozenset(state for state, steps in WORKER_TRANSITIONS.items() if WorkerEvent.SILENT in steps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkFacts:
+    """What a worker says of itself when it links."""
+
+    link_id: UUID
+    gateway_id: str
+    transport: str
+    boot_id: str
+    agent_version: str
+    airflow_version: str
+    concurrency: int
+    state: WorkerState
+    version_refused: str = ""
+    """What the centre thinks of these versions: see `dispatch.versions`."""
+    version_warning: str = ""
+    asked_queues: tuple[str, ...] | None = None
 
 
 class Workers:

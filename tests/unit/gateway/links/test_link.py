@@ -36,8 +36,9 @@ from airflow_edge.protocol.messages import (
 )
 from airflow_edge.protocol.session import centre_session, site_session
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.rules.model import CONDITIONS, LogRequest, OrderState, Worker, WorkerOrder
+from airflow_edge.rules.orders import OrderState, WorkerOrder
 from airflow_edge.rules.reports import Reading
+from airflow_edge.rules.worker import CONDITIONS, LogRequest, Worker
 
 JOB: dict[str, Any] = {"job_id": str(uuid4()), "assignment": 1}
 KEY = AssignmentKey(JOB["job_id"], 1)

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.rules.model import Worker
+from airflow_edge.rules.worker import Worker
 
 
 @pytest.mark.parametrize(
