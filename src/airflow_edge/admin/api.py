@@ -24,7 +24,7 @@ from starlette.responses import Response
 from airflow_edge import __version__
 from airflow_edge.admin.airflow_facts import task_facts
 from airflow_edge.admin.audit import record
-from airflow_edge.admin.fleet import Fleet, Outcome, UnknownWorkerError, is_of
+from airflow_edge.admin.fleet import Fleet, OrderOutcome, UnknownWorkerError, is_of
 from airflow_edge.admin.schemas import (
     ExplanationDocument,
     JobDocument,
@@ -255,12 +255,12 @@ def _changing(fleet: Fleet, session_factory: SessionFactory) -> APIRouter:
         user: GetUserDep,
         event: str,
         patterns: Sequence[str],
-        act: Callable[[list[Worker]], list[Outcome]],
+        act: Callable[[list[Worker]], list[OrderOutcome]],
         **wish: object,
     ) -> list[OutcomeDocument]:
-        def work() -> list[Outcome]:
+        def work() -> list[OrderOutcome]:
             own, others = _by_team(fleet.select(patterns), user)
-            outcomes: list[Outcome] = []
+            outcomes: list[OrderOutcome] = []
             try:
                 for worker in own:
                     outcomes += act([worker])
@@ -347,11 +347,13 @@ def _changing(fleet: Fleet, session_factory: SessionFactory) -> APIRouter:
     return router
 
 
-def _by_team(workers: Sequence[Worker], user: BaseUser) -> tuple[list[Worker], list[Outcome]]:
+def _by_team(workers: Sequence[Worker], user: BaseUser) -> tuple[list[Worker], list[OrderOutcome]]:
     """Part the workers that the user may change from those of other teams, with what there is to say of these."""
     allowed = {team: may_change(user, team) for team in {worker.team_name for worker in workers}}
     return [worker for worker in workers if allowed[worker.team_name]], [
-        Outcome(worker=worker.name, result="refused", detail=f"it belongs to team '{worker.team_name}', you do not")
+        OrderOutcome(
+            worker=worker.name, result="refused", detail=f"it belongs to team '{worker.team_name}', you do not"
+        )
         for worker in workers
         if not allowed[worker.team_name]
     ]

@@ -9,14 +9,14 @@ from typing import Final
 from airflow.models.log import Log
 from sqlalchemy.orm import Session
 
-from airflow_edge.admin.fleet import Outcome
+from airflow_edge.admin.fleet import OrderOutcome
 
 WORKERS_PER_ENTRY: Final = 50
 """MySQL has 64 KiB for an entry's text."""
 LONGEST_DETAIL: Final = 200
 
 
-def record(session: Session, event: str, *, by: str, wish: dict[str, object], outcomes: Sequence[Outcome]) -> None:
+def record(session: Session, event: str, *, by: str, wish: dict[str, object], outcomes: Sequence[OrderOutcome]) -> None:
     """Add an entry, or several where there are many workers, and commit.
 
     :param event: what was wanted, at most 48 characters

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import REQUESTS, WorkerState
-from airflow_edge.rules.explain import Explanation, JobFacts, TaskFacts, WorkerFacts, explain
+from airflow_edge.rules.explain import explain
+from airflow_edge.rules.facts import NOBODY_AHEAD, Explanation, TaskFacts, WorkerFacts
 from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.orders import OrderState, Wish, WorkerOrder
 from airflow_edge.rules.overview import JobView, QueueView, WorkerView, queues
@@ -24,7 +25,7 @@ REMOVED: Final = "it was removed meanwhile"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class OrderOutcome:
     """What came of a wish for one worker."""
 
     worker: str
@@ -84,11 +85,11 @@ class Fleet:
             worker for worker in self._store.workers.all() if worker.link_id is not None and worker.revoked_at is None
         ]
 
-    def give_order(self, workers: Iterable[Worker], wish: Wish, *, by: str) -> list[Outcome]:
+    def give_order(self, workers: Iterable[Worker], wish: Wish, *, by: str) -> list[OrderOutcome]:
         """Ask something of each of these workers. It is obeyed by those that are linked within a second."""
         return [self._give_one(worker, wish, by) for worker in workers]
 
-    def outcome(self, order_id: UUID, *, teams: Collection[str] | None = None) -> Outcome | None:
+    def outcome(self, order_id: UUID, *, teams: Collection[str] | None = None) -> OrderOutcome | None:
         """Say what has become of an order; None if there is none.
 
         :param teams: its worker is of one of these, or of none; None for any
@@ -99,36 +100,36 @@ class Fleet:
             return None
         return _outcome(worker.name, order)
 
-    def add_queues(self, workers: Iterable[Worker], names: Sequence[str]) -> list[Outcome]:
+    def add_queues(self, workers: Iterable[Worker], names: Sequence[str]) -> list[OrderOutcome]:
         """Have workers serve more queues, from now on, whatever they were started for."""
         return [
             _queues_outcome(worker, self._store.workers.change_queues(worker.id, add=names, now=self._now()))
             for worker in workers
         ]
 
-    def remove_queues(self, workers: Iterable[Worker], names: Sequence[str]) -> list[Outcome]:
+    def remove_queues(self, workers: Iterable[Worker], names: Sequence[str]) -> list[OrderOutcome]:
         """Have workers serve these queues no more; jobs that they have go on."""
         return [
             _queues_outcome(worker, self._store.workers.change_queues(worker.id, remove=names, now=self._now()))
             for worker in workers
         ]
 
-    def revoke(self, workers: Iterable[Worker]) -> list[Outcome]:
+    def revoke(self, workers: Iterable[Worker]) -> list[OrderOutcome]:
         """Revoke keys: the workers are cut off at once, and what they run is lost."""
         outcomes = []
         for worker in workers:
             if self._store.workers.revoke(worker.name, now=self._now()):
-                outcomes.append(Outcome(worker=worker.name, result="done"))
+                outcomes.append(OrderOutcome(worker=worker.name, result="done"))
             else:
-                outcomes.append(Outcome(worker=worker.name, result="refused", detail=REMOVED))
+                outcomes.append(OrderOutcome(worker=worker.name, result="refused", detail=REMOVED))
         return outcomes
 
-    def remove(self, workers: Iterable[Worker]) -> list[Outcome]:
+    def remove(self, workers: Iterable[Worker]) -> list[OrderOutcome]:
         """Forget workers that are offline or revoked."""
         outcomes = []
         for worker in workers:
             obstacle = self._store.workers.remove(worker.id, now=self._now())
-            outcomes.append(Outcome(worker=worker.name, result="refused" if obstacle else "done", detail=obstacle))
+            outcomes.append(OrderOutcome(worker=worker.name, result="refused" if obstacle else "done", detail=obstacle))
         return outcomes
 
     def queues(self) -> list[QueueView]:
@@ -153,41 +154,21 @@ class Fleet:
         views = self._store.fleet.all_workers()
         starts = self._store.fleet.oldest_start([view.worker.id for view in views if not view.free_slots])
         workers = [_worker_facts(view, starts.get(view.worker.id), job, patience, now) for view in views]
-        return explain(task, self._job_facts(job), workers, now=now)
+        ahead = NOBODY_AHEAD if job is None else self._store.fleet.ahead_of(job)
+        return explain(task, job, workers, ahead=ahead, now=now)
 
     def newest_job(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> JobView | None:
         """Give the newest job of a task instance."""
         return self._store.fleet.newest_job(dag_id, run_id, task_id, map_index)
 
-    def _give_one(self, worker: Worker, wish: Wish, by: str) -> Outcome:
+    def _give_one(self, worker: Worker, wish: Wish, by: str) -> OrderOutcome:
         try:
             order = self._store.orders.give(worker.id, wish, by=by, now=self._now())
         except IllegalTransitionError as refusal:
-            return Outcome(worker=worker.name, result="refused", detail=str(refusal))
+            return OrderOutcome(worker=worker.name, result="refused", detail=str(refusal))
         if order is None:
-            return Outcome(worker=worker.name, result="refused", detail=REMOVED)
+            return OrderOutcome(worker=worker.name, result="refused", detail=REMOVED)
         return _outcome(worker.name, order)
-
-    def _job_facts(self, job: JobView | None) -> JobFacts | None:
-        if job is None:
-            return None
-        ahead, weightier = self._store.fleet.ahead_of(job)
-        return JobFacts(
-            state=job.state,
-            queue=job.queue,
-            team_name=job.team_name,
-            slots=job.slots,
-            priority_weight=job.priority_weight,
-            queued_at=job.queued_at,
-            worker=job.worker,
-            lease_until=job.lease_until,
-            started_at=job.started_at,
-            ended_at=job.ended_at,
-            reason=job.reason,
-            refusals=job.assignment,
-            ahead=ahead,
-            ahead_weightier=weightier,
-        )
 
 
 def _worker_facts(
@@ -213,21 +194,23 @@ def _worker_facts(
     )
 
 
-def _queues_outcome(worker: Worker, changed: Worker | None) -> Outcome:
+def _queues_outcome(worker: Worker, changed: Worker | None) -> OrderOutcome:
     if changed is None:
-        return Outcome(worker=worker.name, result="refused", detail=REMOVED)
+        return OrderOutcome(worker=worker.name, result="refused", detail=REMOVED)
     if not changed.queues:
         detail = "a worker has to serve at least one queue; add another one first, or shut it down"
-        return Outcome(worker=worker.name, result="refused", detail=detail)
+        return OrderOutcome(worker=worker.name, result="refused", detail=detail)
     served = ", ".join(changed.served_queues)
-    return Outcome(worker=worker.name, result="done", detail=f"serves {served or 'no queue that it was started for'}")
+    return OrderOutcome(
+        worker=worker.name, result="done", detail=f"serves {served or 'no queue that it was started for'}"
+    )
 
 
-def _outcome(worker: str, order: WorkerOrder) -> Outcome:
+def _outcome(worker: str, order: WorkerOrder) -> OrderOutcome:
     results: dict[OrderState, Result] = {
         OrderState.WAITING: "waiting",
         OrderState.DONE: "done",
         OrderState.REFUSED: "refused",
         OrderState.SUPERSEDED: "refused",
     }
-    return Outcome(worker=worker, result=results[order.state], detail=order.detail, order_id=order.id)
+    return OrderOutcome(worker=worker, result=results[order.state], detail=order.detail, order_id=order.id)

@@ -23,7 +23,7 @@ from airflow_edge.executor.workloads import UnfitWorkloadError, key_of, key_of_a
 from airflow_edge.rules.lines import lines
 from airflow_edge.rules.liveness import Patience, patience, read_graces
 from airflow_edge.rules.log_notices import missing, origin
-from airflow_edge.rules.verdict import UNFINISHED, Verdict, callback_verdict, task_verdict
+from airflow_edge.rules.reports import UNFINISHED, Verdict, callback_verdict, task_verdict
 from airflow_edge.settings import BY_NAME, SECTION
 from airflow_edge.store.airflow_tables import TaskInstanceState, states_of
 from airflow_edge.store.jobs import outbox

@@ -3,139 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
-from enum import StrEnum
-from typing import Final
 
 from airflow_edge.protocol.states import MAINTENANCE, JobState, WorkerState
-
-EDGE_EXECUTOR: Final = "EdgeExecutor"
-
-
-class Cause(StrEnum):
-    """What keeps a task from running, or what it does instead; stable, for scripts."""
-
-    NO_TASK = "no-such-task"
-    DAG_PAUSED = "dag-paused"
-    NOT_SCHEDULED = "not-scheduled"
-    PARALLELISM = "parallelism-used-up"
-    POOL = "pool-full"
-    SCHEDULED = "scheduled"
-    DEFERRED = "deferred"
-    RETRY_WAITS = "retry-waits"
-    RESCHEDULED = "rescheduled"
-    FINISHED = "finished"
-    OTHER_EXECUTOR = "other-executor"
-    NOT_HANDED_OVER = "not-handed-over"
-    NO_WORKERS = "no-workers"
-    NO_WORKER_FOR_QUEUE = "no-worker-for-queue"
-    OTHER_TEAM = "other-team"
-    TOO_LARGE = "too-large"
-    NO_WORKER_READY = "no-worker-ready"
-    WORKERS_FULL = "workers-full"
-    BEHIND_OTHERS = "behind-others"
-    DUE = "due"
-    OFFERED = "offered"
-    STARTING = "starting"
-    RUNNING = "running"
-    UNREACHABLE = "worker-unreachable"
-    ENDED_AT_SITE = "ended-at-site"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskFacts:
-    """What Airflow knows of the task."""
-
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int
-    state: str | None
-    """Airflow's, None before it is scheduled."""
-    try_number: int
-    executor: str
-    """The name of the executor that is to run it."""
-    queue: str
-    team_name: str | None
-    dag_paused: bool
-    run_state: str
-    due_at: datetime | None
-    """When a retry or a rescheduled sensor is due."""
-    upstream_waiting: int
-    """Tasks upstream that have not ended."""
-    pool: str
-    pool_slots: int
-    pool_free: int
-    """Free slots of its pool; below its `pool_slots`, Airflow does not queue it."""
-    executor_free: int
-    """What `[core] parallelism` leaves this executor to queue."""
-    parallelism: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFacts:
-    """What we know of the task's newest job."""
-
-    state: JobState
-    queue: str
-    team_name: str | None
-    slots: int
-    priority_weight: int
-    queued_at: datetime
-    worker: str
-    """The name of the worker that has or last had it; empty if none ever had."""
-    lease_until: datetime | None
-    started_at: datetime | None
-    ended_at: datetime | None
-    reason: str
-    refusals: int = 0
-    """How often it was handed out before."""
-    ahead: int = 0
-    """Queued jobs of the same queue and team that are due before it."""
-    ahead_weightier: int = 0
-    """Those of them with a higher priority weight."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerFacts:
-    """A worker, as far as it matters to a job."""
-
-    name: str
-    state: WorkerState
-    revoked: bool
-    queues: frozenset[str]
-    team_name: str | None
-    slots: int
-    free_slots: int
-    seen_at: datetime | None
-    grace_until: datetime | None = None
-    """When the jobs of an unreachable worker are lost."""
-    full_since: datetime | None = None
-    """When the job that has run there longest began."""
-    version_refused: str = ""
-    """Why its version gets no jobs."""
-    obstacle: str = ""
-    """What the worker itself says keeps it from taking jobs, like a full disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """An answer: a stable cause and a sentence for a person."""
-
-    cause: Cause
-    sentence: str
+from airflow_edge.rules.facts import EDGE_EXECUTOR, NOBODY_AHEAD, Ahead, Cause, Explanation, TaskFacts, WorkerFacts
+from airflow_edge.rules.overview import JobView
 
 
 def explain(
-    task: TaskFacts | None, job: JobFacts | None, workers: Sequence[WorkerFacts], *, now: datetime
+    task: TaskFacts | None,
+    job: JobView | None,
+    workers: Sequence[WorkerFacts],
+    *,
+    ahead: Ahead = NOBODY_AHEAD,
+    now: datetime,
 ) -> Explanation:
     """Say why a task is not running, or what it does.
 
     :param task: None if Airflow has no such task instance
     :param job: its newest job, None if it was never handed to the edge executor, or was purged since
     :param workers: all enrolled workers
+    :param ahead: what is due before the job while it is queued
     """
     if task is None:
         return Explanation(
@@ -145,14 +34,14 @@ def explain(
     if job is not None and job.state is JobState.RUNNING:
         return _running(task, job, workers, now)
     if task.state == "queued":
-        return _queued(task, job, workers, now)
+        return _queued(task, job, workers, ahead, now)
     return _not_queued(task, job)
 
 
 # What Airflow decides
 
 
-def _not_queued(task: TaskFacts, job: JobFacts | None) -> Explanation:
+def _not_queued(task: TaskFacts, job: JobView | None) -> Explanation:
     match task.state:
         case None:
             return _not_scheduled(task)
@@ -230,7 +119,9 @@ def _scheduled(task: TaskFacts) -> Explanation:
 # What we decide
 
 
-def _queued(task: TaskFacts, job: JobFacts | None, workers: Sequence[WorkerFacts], now: datetime) -> Explanation:
+def _queued(
+    task: TaskFacts, job: JobView | None, workers: Sequence[WorkerFacts], ahead: Ahead, now: datetime
+) -> Explanation:
     if task.executor != EDGE_EXECUTOR:
         return Explanation(
             Cause.OTHER_EXECUTOR,
@@ -254,10 +145,10 @@ def _queued(task: TaskFacts, job: JobFacts | None, workers: Sequence[WorkerFacts
             f"Its last job has ended ({job.state}{': ' + job.reason if job.reason else ''}); "
             "the scheduler will set its state.",
         )
-    return _waiting(job, workers, now)
+    return _waiting(job, workers, ahead, now)
 
 
-def _waiting(job: JobFacts, workers: Sequence[WorkerFacts], now: datetime) -> Explanation:
+def _waiting(job: JobView, workers: Sequence[WorkerFacts], ahead: Ahead, now: datetime) -> Explanation:
     enrolled = [worker for worker in workers if not worker.revoked]
     if not enrolled:
         return Explanation(
@@ -284,24 +175,25 @@ def _waiting(job: JobFacts, workers: Sequence[WorkerFacts], now: datetime) -> Ex
     if not ready:
         return _none_ready(job, own)
     if all(worker.free_slots < job.slots for worker in ready):
-        return _all_full(job, own, ready)
-    if job.ahead:
-        weightier = f", {job.ahead_weightier} of them of higher priority" if job.ahead_weightier else ""
+        return _all_full(job, own, ready, ahead)
+    if ahead.jobs:
+        weightier = f", {ahead.weightier} of them of higher priority" if ahead.weightier else ""
         return Explanation(
             Cause.BEHIND_OTHERS,
-            f"It waits behind {_count(job.ahead, 'job')} of queue '{job.queue}'{weightier}; they are handed out first.",
+            f"It waits behind {_count(ahead.jobs, 'job')} of queue '{job.queue}'{weightier}; they are handed out "
+            "first.",
         )
     return _due(job, ready, now)
 
 
-def _no_worker_for_queue(job: JobFacts, enrolled: Sequence[WorkerFacts]) -> Explanation:
+def _no_worker_for_queue(job: JobView, enrolled: Sequence[WorkerFacts]) -> Explanation:
     known = sorted(set().union(*(worker.queues for worker in enrolled)))
     nearest = get_close_matches(job.queue, known, n=1)
     hint = f" (nearest: '{nearest[0]}')" if nearest else f" (served: {', '.join(known[:5])})" if known else ""
     return Explanation(Cause.NO_WORKER_FOR_QUEUE, f"No worker serves queue '{job.queue}'{hint}.")
 
 
-def _none_ready(job: JobFacts, own: Sequence[WorkerFacts]) -> Explanation:
+def _none_ready(job: JobView, own: Sequence[WorkerFacts]) -> Explanation:
     return Explanation(
         Cause.NO_WORKER_READY,
         f"{_count(len(own), 'worker serves', 'workers serve')} queue '{job.queue}', and none can take it: "
@@ -309,7 +201,7 @@ def _none_ready(job: JobFacts, own: Sequence[WorkerFacts]) -> Explanation:
     )
 
 
-def _all_full(job: JobFacts, own: Sequence[WorkerFacts], ready: Sequence[WorkerFacts]) -> Explanation:
+def _all_full(job: JobView, own: Sequence[WorkerFacts], ready: Sequence[WorkerFacts], ahead: Ahead) -> Explanation:
     others = [worker for worker in own if worker not in ready]
     busiest = max(ready, key=lambda worker: worker.free_slots)
     if busiest.free_slots:
@@ -322,7 +214,7 @@ def _all_full(job: JobFacts, own: Sequence[WorkerFacts], ready: Sequence[WorkerF
         running = f" (the longest job there runs since {_clock(since)})" if since else ""
         fullness = f"{len(ready)} {'is' if len(ready) == 1 else 'are'} full{running}"
     tally = f", {_tally(job, others)}" if others else ""
-    queue = f", behind {_count(job.ahead, 'job')} before it" if job.ahead else ""
+    queue = f", behind {_count(ahead.jobs, 'job')} before it" if ahead.jobs else ""
     return Explanation(
         Cause.WORKERS_FULL,
         f"{_count(len(own), 'worker serves', 'workers serve')} queue '{job.queue}': {fullness}{tally}. "
@@ -330,10 +222,10 @@ def _all_full(job: JobFacts, own: Sequence[WorkerFacts], ready: Sequence[WorkerF
     )
 
 
-def _due(job: JobFacts, ready: Sequence[WorkerFacts], now: datetime) -> Explanation:
+def _due(job: JobView, ready: Sequence[WorkerFacts], now: datetime) -> Explanation:
     free = max(ready, key=lambda worker: worker.free_slots)
     waited = (now - job.queued_at).total_seconds()
-    again = f" It came back {_count(job.refusals, 'time')} unanswered or refused." if job.refusals else ""
+    again = f" It came back {_count(job.assignment, 'time')} unanswered or refused." if job.assignment else ""
     return Explanation(
         Cause.DUE,
         f"Worker '{free.name}' has {_count(free.free_slots, 'free slot')} for it: it is handed out at any moment "
@@ -342,7 +234,7 @@ def _due(job: JobFacts, ready: Sequence[WorkerFacts], now: datetime) -> Explanat
     )
 
 
-def _running(task: TaskFacts, job: JobFacts, workers: Sequence[WorkerFacts], now: datetime) -> Explanation:
+def _running(task: TaskFacts, job: JobView, workers: Sequence[WorkerFacts], now: datetime) -> Explanation:
     worker = next((worker for worker in workers if worker.name == job.worker), None)
     if worker is not None and worker.state is WorkerState.UNKNOWN:
         until = (
@@ -362,7 +254,7 @@ def _running(task: TaskFacts, job: JobFacts, workers: Sequence[WorkerFacts], now
     return Explanation(Cause.RUNNING, f"It runs on worker '{job.worker}' since {_clock(job.started_at)}.")
 
 
-def _hindrance(worker: WorkerFacts, job: JobFacts) -> str:
+def _hindrance(worker: WorkerFacts, job: JobView) -> str:
     """Say in a few words why this worker cannot take any job now, or not this one ever; empty if it can."""
     if worker.state is WorkerState.UNKNOWN:
         return "unreachable"
@@ -383,7 +275,7 @@ def _hindrance(worker: WorkerFacts, job: JobFacts) -> str:
     return ""
 
 
-def _tally(job: JobFacts, workers: Sequence[WorkerFacts]) -> str:
+def _tally(job: JobView, workers: Sequence[WorkerFacts]) -> str:
     """Count workers by what hinders them, the most frequent first, with a name where there is one only."""
     groups: dict[str, list[WorkerFacts]] = {}
     for worker in workers:

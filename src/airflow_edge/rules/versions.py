@@ -23,7 +23,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class VersionVerdict:
     """What the centre thinks of a worker's versions: why it gets no jobs, or what is odd about it; empty for nothing.
 
     A worker that is refused is not warned of besides.
@@ -64,7 +64,7 @@ def read_rules(setting: Callable[[str], str | None], *, worker: str, airflow: st
     )
 
 
-def judge(worker: str, airflow: str, rules: Rules) -> Verdict:
+def judge(worker: str, airflow: str, rules: Rules) -> VersionVerdict:
     """Say what to think of a worker with these versions of airflow-edge and Airflow, as it gave them.
 
     Versions are compared as PEP 440 has it: a release candidate is older than its release. What the worker says may be
@@ -76,8 +76,8 @@ def judge(worker: str, airflow: str, rules: Rules) -> Verdict:
     )
     refused = [_refusal(part, has, minimum) for part, has, _, minimum in compared if _is_below(has, minimum)]
     if refused:
-        return Verdict(refused="; ".join(refused))
-    return Verdict(
+        return VersionVerdict(refused="; ".join(refused))
+    return VersionVerdict(
         warning="; ".join(
             f"it has {part.title} {has or 'of a version that it does not say'}, the centre {own}"
             for part, has, own, _ in compared

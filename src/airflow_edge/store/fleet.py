@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, func, or_,
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from airflow_edge.protocol.states import JOB_HELD, JobState
+from airflow_edge.rules.facts import Ahead
 from airflow_edge.rules.overview import JobFilter, JobView, Page, QueueDemand, WorkerFilter, WorkerView
 from airflow_edge.store.tables import JobRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
@@ -138,8 +139,8 @@ class FleetViews:
 
         return self._transactions.read(work)
 
-    def ahead_of(self, job: JobView) -> tuple[int, int]:
-        """Give how many queued jobs of its queue and team are due before a job, and how many of them weigh more."""
+    def ahead_of(self, job: JobView) -> Ahead:
+        """Count the queued jobs of its queue and team that are due before a job."""
         same = and_(
             JobRow.state == JobState.QUEUED,
             JobRow.queue == job.queue,
@@ -152,9 +153,9 @@ class FleetViews:
         )
         query = select(func.count(), func.coalesce(_number(weightier), 0)).where(same, or_(weightier, earlier))
 
-        def work(session: Session) -> tuple[int, int]:
+        def work(session: Session) -> Ahead:
             before, heavier = session.execute(query).one()
-            return int(before), int(heavier)
+            return Ahead(int(before), int(heavier))
 
         return self._transactions.read(work)
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import sessionmaker
 
 from airflow_edge.admin.audit import record
-from airflow_edge.admin.fleet import Outcome
+from airflow_edge.admin.fleet import OrderOutcome
 from airflow_edge.protocol.messages import Metrics
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.metrics import Recorder
@@ -321,7 +321,7 @@ def test_what_was_done_before_something_failed_is_in_the_audit_log(api, monkeypa
 
 
 def test_an_entry_in_the_audit_log_has_a_limit_and_the_log_has_none(api):
-    outcomes = [Outcome(worker=f"w{number}", result="refused", detail="x" * 4000) for number in range(120)]
+    outcomes = [OrderOutcome(worker=f"w{number}", result="refused", detail="x" * 4000) for number in range(120)]
     with api.sessions() as session:
         record(session, "shutdown", by="op", wish={"text": "y" * 4000}, outcomes=outcomes)
     entries = [extra for _, _, extra in api.audit()]

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from airflow_edge.admin.fleet import Fleet, Outcome
+from airflow_edge.admin.fleet import Fleet, OrderOutcome
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.errors import NotRunningError
 from airflow_edge.agent.net.identity import Identity
@@ -117,12 +117,12 @@ class FleetWorker:
 
     # What people do
 
-    def wish(self, kind: OrderKind, text: str = "", number: int | None = None) -> Outcome:
+    def wish(self, kind: OrderKind, text: str = "", number: int | None = None) -> OrderOutcome:
         """Ask something of it, as the commands and the REST API do."""
         (outcome,) = self.fleet.give_order([self.row()], Wish(kind, text, number), by="admin")
         return outcome
 
-    async def outcome(self, asked: Outcome, *, patience: float = 20.0) -> tuple[str, str]:
+    async def outcome(self, asked: OrderOutcome, *, patience: float = 20.0) -> tuple[str, str]:
         """Wait for the worker's answer."""
         order = asked.order_id
         assert order is not None, asked

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.explain import Cause, JobFacts, TaskFacts, WorkerFacts, explain
+from airflow_edge.rules.explain import explain
+from airflow_edge.rules.facts import NOBODY_AHEAD, Ahead, Cause, TaskFacts, WorkerFacts
+from airflow_edge.rules.overview import JobView
 
 NOW = datetime(2026, 11, 21, 14, 5, tzinfo=UTC)
 TASK = TaskFacts(
@@ -31,7 +34,17 @@ TASK = TaskFacts(
     executor_free=30,
     parallelism=32,
 )
-JOB = JobFacts(
+JOB = JobView(
+    id=UUID(int=1),
+    kind="task",
+    dag_id="dag",
+    run_id="run",
+    task_id="task",
+    map_index=-1,
+    try_number=1,
+    assignment=0,
+    exit_code=None,
+    signal=None,
     state=JobState.QUEUED,
     queue="plc",
     team_name=None,
@@ -154,12 +167,12 @@ SITUATIONS = [
     (task(), job(), [worker(obstacle="its disk is full")], Cause.NO_WORKER_READY, "unable (its disk is full)"),
     (
         task(),
-        job(ahead=18, ahead_weightier=17),
+        job(),
         [worker()],
         Cause.BEHIND_OTHERS,
         "behind 18 jobs of queue 'plc', 17 of them of higher priority",
     ),
-    (task(), job(refusals=2), [worker()], Cause.DUE, "waits since 12 s"),
+    (task(), job(assignment=2), [worker()], Cause.DUE, "waits since 12 s"),
     (
         task(),
         job(state=JobState.LEASED, worker="w", lease_until=NOW),
@@ -195,9 +208,12 @@ SITUATIONS = [
 ]
 
 
+AHEAD = {"behind 18 jobs of queue 'plc', 17 of them of higher priority": Ahead(18, 17)}
+
+
 @pytest.mark.parametrize(("facts", "its_job", "workers", "cause", "words"), SITUATIONS)
 def test_each_situation_has_its_sentence(facts, its_job, workers, cause, words):
-    explanation = explain(facts, its_job, workers, now=NOW)
+    explanation = explain(facts, its_job, workers, ahead=AHEAD.get(words, NOBODY_AHEAD), now=NOW)
     assert explanation.cause is cause
     assert words in explanation.sentence
 
@@ -229,20 +245,18 @@ TASKS = st.none() | st.builds(
     parallelism=st.just(32),
 )
 JOBS = st.none() | st.builds(
-    JobFacts,
+    job,
     state=st.sampled_from(JobState),
     queue=st.sampled_from(["plc", "gpu"]),
     team_name=st.sampled_from([None, "red"]),
     slots=st.integers(1, 3),
-    priority_weight=st.just(1),
     queued_at=st.just(NOW),
     worker=st.just("w"),
     lease_until=MOMENTS,
     started_at=MOMENTS,
     ended_at=MOMENTS,
     reason=st.sampled_from(["", "why"]),
-    refusals=st.integers(0, 1),
-    ahead=st.integers(0, 1),
+    assignment=st.integers(0, 1),
 )
 WORKERS = st.lists(
     st.builds(
@@ -264,9 +278,9 @@ WORKERS = st.lists(
 )
 
 
-@given(TASKS, JOBS, WORKERS)
-def test_there_is_always_one_sentence_and_it_never_says_unknown(facts, its_job, workers):
-    sentence = explain(facts, its_job, workers, now=NOW).sentence
+@given(TASKS, JOBS, WORKERS, st.builds(Ahead, st.integers(0, 1), st.just(0)))
+def test_there_is_always_one_sentence_and_it_never_says_unknown(facts, its_job, workers, ahead):
+    sentence = explain(facts, its_job, workers, ahead=ahead, now=NOW).sentence
     assert sentence.endswith(".")
     assert "unknown" not in sentence
     assert "None" not in sentence

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.rules.versions import Rules, Verdict, judge, read_rules
+from airflow_edge.rules.versions import Rules, VersionVerdict, judge, read_rules
 
 CENTRE = {"worker": "0.4.2", "airflow": "3.3.2"}
 
@@ -15,7 +15,7 @@ def rules(**minimums: str) -> Rules:
 
 @pytest.mark.parametrize("same", ["3.3.2", "3.3.2+patched.by.us", "v3.3.2"])
 def test_the_centres_own_versions_are_nothing_to_speak_of(same: str) -> None:
-    assert judge("0.4.2", same, rules(minimum_worker="0.4.2", minimum_airflow="3.3.2")) == Verdict()
+    assert judge("0.4.2", same, rules(minimum_worker="0.4.2", minimum_airflow="3.3.2")) == VersionVerdict()
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_the_centres_own_versions_are_nothing_to_speak_of(same: str) -> None:
     ],
 )
 def test_another_version_works_and_is_warned_of(worker: str, airflow: str, warning: str) -> None:
-    assert judge(worker, airflow, rules()) == Verdict(warning=warning)
+    assert judge(worker, airflow, rules()) == VersionVerdict(warning=warning)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from airflow.utils.platform import getuser
 
 from airflow_edge.admin.audit import record
 from airflow_edge.admin.config import read_patience, session
-from airflow_edge.admin.fleet import Fleet, Outcome, UnknownWorkerError
+from airflow_edge.admin.fleet import Fleet, OrderOutcome, UnknownWorkerError
 from airflow_edge.cli.centre.printing import as_text, audited, print_as, say
 from airflow_edge.cli.centre.reading import one_of, queue_names
 from airflow_edge.protocol.states import REQUESTS, WorkerState
@@ -158,7 +158,7 @@ def _order(args: argparse.Namespace, wish: Wish) -> None:
 
 
 def _change(
-    args: argparse.Namespace, event: str, act: Callable[[Fleet, list[Worker]], list[Outcome]], **wish: object
+    args: argparse.Namespace, event: str, act: Callable[[Fleet, list[Worker]], list[OrderOutcome]], **wish: object
 ) -> None:
     fleet = Fleet(Store(session))
     workers = _selected(args, fleet)
@@ -176,7 +176,9 @@ def _selected(args: argparse.Namespace, fleet: Fleet) -> list[Worker]:
         raise SystemExit(str(error)) from None
 
 
-def _report(args: argparse.Namespace, fleet: Fleet, event: str, outcomes: Sequence[Outcome], **wish: object) -> None:
+def _report(
+    args: argparse.Namespace, fleet: Fleet, event: str, outcomes: Sequence[OrderOutcome], **wish: object
+) -> None:
     """Wait a little for the workers' answers, print them, note them, and fail if one refused."""
     deadline = time.monotonic() + getattr(args, "patience", 0.0)
     final = list(outcomes)
@@ -200,17 +202,17 @@ def _report(args: argparse.Namespace, fleet: Fleet, event: str, outcomes: Sequen
         raise SystemExit(1)
 
 
-def _waits(outcome: Outcome) -> bool:
+def _waits(outcome: OrderOutcome) -> bool:
     return outcome.result == "waiting"
 
 
-def _again(fleet: Fleet, outcome: Outcome) -> Outcome:
+def _again(fleet: Fleet, outcome: OrderOutcome) -> OrderOutcome:
     if not _waits(outcome) or outcome.order_id is None:
         return outcome
     return fleet.outcome(outcome.order_id) or outcome
 
 
-def _explain(outcome: Outcome) -> str:
+def _explain(outcome: OrderOutcome) -> str:
     return "it will be told as soon as it is linked" if _waits(outcome) else ""
 
 

@@ -25,7 +25,7 @@ from airflow_edge.protocol.problems import CloseCode, Code
 from airflow_edge.protocol.session import centre_session
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.protocol.urls import LINK
-from airflow_edge.rules.versions import Verdict, judge
+from airflow_edge.rules.versions import VersionVerdict, judge
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.workers.workers import LinkFacts
 
@@ -147,7 +147,7 @@ async def _enter(gateway: Gateway, worker: Worker, connection: Connection, hands
     return link
 
 
-def _facts(link_id: UUID, gateway_id: str, transport: str, hello: Hello, verdict: Verdict) -> LinkFacts:
+def _facts(link_id: UUID, gateway_id: str, transport: str, hello: Hello, verdict: VersionVerdict) -> LinkFacts:
     return LinkFacts(
         link_id=link_id,
         gateway_id=gateway_id,
