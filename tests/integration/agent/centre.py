@@ -106,6 +106,8 @@ class Centre:
     """Certificate chain and private key."""
     port: int = 0
     hellos: list[Hello] = field(default_factory=list)
+    resumed: list[bool] = field(default_factory=list)
+    """Whether the conversation went on, for each link."""
     messages: list[SiteMessage] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
@@ -251,6 +253,7 @@ class Centre:
         known = None if self.forget_sessions else self._sessions.get(handshake.hello.session_id)
         session = connection.session = known or centre_session(uuid4().hex)
         self._sessions = {session.session_id: session}
+        self.resumed.append(known is not None)
         welcome, again = handshake.welcome(
             session,
             resumed=known is not None,
