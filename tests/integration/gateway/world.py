@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 import secrets
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -128,6 +129,12 @@ class GatewayServer:
         (server,) = self._server.servers
         host, port = server.sockets[0].getsockname()[:2]
         return f"http://{host}:{port}{PREFIX}"
+
+    def tasks(self) -> list[str]:
+        """Give the names of the tasks that the gateway has made; others in the server's loop are not counted."""
+        loop = self._server.servers[0].get_loop()
+        coroutines = ((task.get_name(), task.get_coro()) for task in asyncio.all_tasks(loop))
+        return [name for name, coroutine in coroutines if "airflow_edge" in inspect.getfile(coroutine.cr_code)]  # type: ignore[union-attr]
 
     def start(self) -> None:
         self._thread.start()
