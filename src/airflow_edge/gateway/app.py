@@ -59,7 +59,7 @@ def _working_app(gateway: Gateway) -> FastAPI:
         except ProblemError as obstacle:
             answer = Health(status="not_ready", version=__version__, detail=obstacle.problem.detail)
             return json_response(answer, HTTPStatus.SERVICE_UNAVAILABLE)
-        return json_response(Health(status="healthy", version=__version__))
+        return json_response(Health(status="healthy", version=__version__, detail=gateway.background.trouble()))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

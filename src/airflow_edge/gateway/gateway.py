@@ -32,11 +32,14 @@ from airflow_edge.gateway.links.polling import Polls
 from airflow_edge.gateway.links.reconcile import Admission, Entrant, admit
 from airflow_edge.gateway.links.records import Records
 from airflow_edge.gateway.links.registry import Links
+from airflow_edge.gateway.loops.assignments import Assignments
 from airflow_edge.gateway.loops.background import Background
 from airflow_edge.gateway.loops.dispatcher import Dispatcher
 from airflow_edge.gateway.loops.handover import Handover
-from airflow_edge.gateway.loops.keeper import Keeper
 from airflow_edge.gateway.loops.log_keeper import LogKeeper
+from airflow_edge.gateway.loops.presence import Presence
+from airflow_edge.gateway.loops.purge import Purge
+from airflow_edge.gateway.loops.worker_changes import WorkerChanges
 from airflow_edge.gateway.task_api import TaskApi
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.store.store import Store
@@ -85,12 +88,13 @@ class Gateway:
             offer_timeout=config.offer_timeout,
             poll_interval=config.dispatch_poll_interval,
         )
-        self._keeper = Keeper(
-            self.store, self.calls, self.links, self.directory, self.authenticator.seen, self.queue, config
-        )
+        self._assignments = Assignments(self.store.jobs, self.calls, self.links, self.queue)
+        self._worker_changes = WorkerChanges(self.store, self.calls, self.links, self.directory, self.queue)
+        self._presence = Presence(self.store, self.calls, self.links, config)
+        self._purge = Purge(self.store, self.calls, self.links, self.authenticator.seen, config)
         self._log_keeper = LogKeeper(self.store.log_upkeep, config)
         self._handover = Handover(self.store)
-        self._background = Background()
+        self.background = Background()
         self._load_task_api = load_task_api
         self._task_api: TaskApi | None = None
         self._links_served = False
@@ -182,25 +186,29 @@ class Gateway:
 
     def _start(self, url: URL) -> None:
         """Start the loops, and serve links."""
-        self._background.start("dispatcher", self._dispatcher.run)
-        self._background.start("watch over links and tasks", self._keeper.watch)
-        self._background.start("orders to workers", self._keeper.pass_orders)
-        self._background.start("watch over offers", self._keeper.expire)
-        self._background.start("watch over presence", self._keeper.beat)
-        self._background.start("purge", self._keeper.purge)
-        self._background.start("retention of measurements", self._keeper.purge_metrics)
-        self._background.start("care of logs", self._log_keeper.tidy)
-        self._background.start("retention of logs", self._log_keeper.expire)
-        self._background.start("handing over of logs", self._handover.run)
+        for name, loop in (
+            ("dispatcher", self._dispatcher.run),
+            ("watch over tasks", self._assignments.stop_unwanted),
+            ("watch over offers", self._assignments.expire_leases),
+            ("passing on of changes to workers", self._worker_changes.run),
+            ("noting of workers' states", self._presence.note_changes),
+            ("watch over presence", self._presence.beat),
+            ("purge", self._purge.run),
+            ("retention of measurements", self._purge.run_for_metrics),
+            ("care of logs", self._log_keeper.tidy),
+            ("retention of logs", self._log_keeper.expire),
+            ("handing over of logs", self._handover.run),
+        ):
+            self.background.start(name, loop)
         if dsn := dsn_of(url):
-            self._background.start("listener", partial(self.queue.listen, dsn))
+            self.background.start("listener", partial(self.queue.listen, dsn))
         self._links_served = True
         self._obstacle = "The gateway is loading Airflow's Execution API; try again."
 
     async def _stop(self) -> None:
         """Stop the loops and let go of the links."""
         self._links_served, self._task_api = False, None
-        await self._background.stop()
+        await self.background.stop()
         await self._log_keeper.stop()
         await self._handover.stop()
         for link in self.links:

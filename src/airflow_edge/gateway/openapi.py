@@ -25,7 +25,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """`healthy` or `not_ready`."""
     version: str
     detail: str | None = None
-    """What to do, where it is not ready."""
+    """What to do, where it is not ready; else what has failed lately in this process, if anything has."""
 
 
 def document() -> str:

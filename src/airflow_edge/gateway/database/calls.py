@@ -41,6 +41,8 @@ class StoreCalls:
     def __init__(self, threads: int = THREADS) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="edge-gateway-store")
         self._outage_since: float | None = None
+        self.failed_at = float("-inf")
+        """When the database has last not answered, by the event loop's clock."""
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call it in a thread. A call that has begun ends, even if nobody waits for it any more.
@@ -52,6 +54,7 @@ class StoreCalls:
         try:
             answer = await loop.run_in_executor(self._threads, call)
         except _OUTAGES as error:
+            self.failed_at = loop.time()
             self._note_outage(loop.time(), error)
             raise StoreUnavailableError(str(error)) from error
         except SQLAlchemyError as error:

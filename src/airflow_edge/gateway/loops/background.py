@@ -1,4 +1,4 @@
-"""Loops that run beside the requests, watched: one that crashes is logged and begun again."""
+"""Loops that run beside the requests, watched: one that crashes is begun again, and told of by the gateway's health."""
 
 from __future__ import annotations
 
@@ -7,23 +7,30 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from airflow_edge.backoff import Backoff
+from airflow_edge.gateway.database.calls import StoreUnavailableError
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
-"""Seconds between a crash and the next attempt: begun anew after a long run."""
+"""Seconds between a crash and the next attempt; begun anew after a long run."""
+REMEMBERED = 600.0
+"""Seconds for which a crash is told of."""
+
+Loop = Callable[[], Awaitable[None]]
+"""A coroutine function that ends only by being cancelled."""
 
 
 class Background:
-    """The loops of one gateway. Each is a coroutine function that only ends by being cancelled."""
+    """The loops of one gateway."""
 
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[None]] = []
+        self._crashes: dict[str, tuple[float, str]] = {}
 
-    def start(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
-        """Run the loop until `stop`."""
-        self._tasks.append(asyncio.create_task(keep_running(name, loop), name=name))
+    def start(self, name: str, loop: Loop) -> None:
+        """Run the loop until `stop`, again after each crash."""
+        self._tasks.append(asyncio.create_task(self._keep_running(name, loop), name=name))
 
     async def stop(self) -> None:
         """Cancel all loops and wait for their ends."""
@@ -32,19 +39,42 @@ class Background:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
 
+    def trouble(self) -> str | None:
+        """Say which loops have crashed lately, and what with; None if none has."""
+        since = asyncio.get_running_loop().time() - REMEMBERED
+        recent = [f"the {name} ({error})" for name, (at, error) in self._crashes.items() if at >= since]
+        return (
+            f"Failed lately, and begun again: {', '.join(recent)}; the API server's log says more." if recent else None
+        )
 
-async def keep_running(name: str, loop: Callable[[], Awaitable[None]]) -> None:
-    """Run a loop, again after each crash, until cancelled."""
-    clock = asyncio.get_running_loop().time
-    pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+    async def _keep_running(self, name: str, loop: Loop) -> None:
+        clock = asyncio.get_running_loop().time
+        pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        while True:
+            began = clock()
+            try:
+                await loop()
+                self._crashes[name] = clock(), "ended by itself"
+                log.error("The %s of the edge gateway ended by itself; it is started again", name)
+            # Whatever went wrong must not end the loop for the rest of the API server's life.
+            except Exception as error:
+                self._crashes[name] = clock(), type(error).__name__
+                log.exception("The %s of the edge gateway failed; it is started again", name)
+            if clock() - began > LONGEST_PAUSE:
+                pauses.reset()
+            await asyncio.sleep(pauses.next())
+
+
+async def repeat(interval: float, *steps: Callable[[], Awaitable[None]]) -> None:
+    """Carry out the steps again and again; what the database prevents is done the next time.
+
+    :param interval: seconds
+    """
     while True:
-        began = clock()
         try:
-            await loop()
-            log.error("The %s of the edge gateway ended by itself; it is started again", name)
-        # Whatever went wrong must not end the loop for the rest of the API server's life.
-        except Exception:
-            log.exception("The %s of the edge gateway failed; it is started again", name)
-        if clock() - began > LONGEST_PAUSE:
-            pauses.reset()
-        await asyncio.sleep(pauses.next())
+            for step in steps:
+                await step()
+        except StoreUnavailableError:
+            # It was logged.
+            pass
+        await asyncio.sleep(interval)

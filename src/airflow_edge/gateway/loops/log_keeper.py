@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
+from airflow_edge.gateway.loops.background import repeat
 from airflow_edge.store.errors import LogStoreError, LogUnreadableError
 from airflow_edge.store.logs.upkeep import LogUpkeep
 
@@ -43,24 +45,16 @@ class LogKeeper:
 
     async def expire(self) -> None:
         """Mark old logs as deleted."""
-        while self._config.log_retention is not None:
-            now = datetime.now(UTC)
-            try:
-                while (
-                    await self._calls.run(
-                        self._logs.expire,
-                        before=now - self._config.log_retention,
-                        now=now,
-                        limit=EXPIRE_AT_ONCE,
-                    )
-                    == EXPIRE_AT_ONCE
-                ):
-                    pass
-            except StoreUnavailableError:
-                # It was logged; what was not done is done the next time.
-                pass
-            await asyncio.sleep(EXPIRE_INTERVAL)
-        await asyncio.Event().wait()
+        if (retention := self._config.log_retention) is None:
+            await asyncio.Event().wait()
+        else:
+            await repeat(EXPIRE_INTERVAL, partial(self._expire_some, retention))
+
+    async def _expire_some(self, retention: timedelta) -> None:
+        now = datetime.now(UTC)
+        expire = partial(self._logs.expire, before=now - retention, now=now, limit=EXPIRE_AT_ONCE)
+        while await self._calls.run(expire) == EXPIRE_AT_ONCE:
+            pass
 
     async def stop(self) -> None:
         """Let what has begun end where it can be cut off."""

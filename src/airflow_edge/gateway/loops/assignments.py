@@ -1,0 +1,49 @@
+"""What becomes of jobs that were handed out: offers that nobody answers, and tasks that nobody wants any more."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime
+from uuid import UUID
+
+from airflow_edge.gateway.database.calls import StoreCalls
+from airflow_edge.gateway.database.notify import QueueSignal
+from airflow_edge.gateway.links.registry import Links
+from airflow_edge.gateway.loops.background import repeat
+from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.store.jobs.jobs import Jobs
+
+LEASES_INTERVAL = 2.0
+UNWANTED_INTERVAL = 1.0
+
+
+class Assignments:
+    """The watch of one gateway process over assignments. Each loop runs until it is cancelled."""
+
+    def __init__(self, jobs: Jobs, calls: StoreCalls, links: Links, queue: QueueSignal) -> None:
+        self._jobs = jobs
+        self._calls = calls
+        self._links = links
+        self._queue = queue
+
+    async def expire_leases(self) -> None:
+        """Put unanswered offers, whosoever they are, back into the queue."""
+        await repeat(LEASES_INTERVAL, self._expire_leases)
+
+    async def stop_unwanted(self) -> None:
+        """Have those tasks stopped that Airflow does not want any more and that run at workers linked here."""
+        await repeat(UNWANTED_INTERVAL, self._stop_unwanted)
+
+    async def _expire_leases(self) -> None:
+        if await self._calls.run(self._jobs.expire_leases, now=datetime.now(UTC)):
+            self._queue.tell()
+
+    async def _stop_unwanted(self) -> None:
+        links = {link.worker.id: link for link in self._links if link.open}
+        if not links:
+            return
+        unwanted: defaultdict[UUID, dict[AssignmentKey, str]] = defaultdict(dict)
+        for job in await self._calls.run(self._jobs.unwanted, list(links)):
+            unwanted[job.worker_id][job.key] = job.reason
+        for worker_id, link in links.items():
+            link.stop_jobs(unwanted[worker_id])

@@ -1,0 +1,70 @@
+"""Deletes what nobody needs any more. Every process does all of it; each step may be done twice without harm."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from airflow_edge.gateway.access.seen_tokens import SeenTokens
+from airflow_edge.gateway.config import GatewayConfig
+from airflow_edge.gateway.database.calls import StoreCalls
+from airflow_edge.gateway.links.link import minute_of
+from airflow_edge.gateway.links.registry import Links
+from airflow_edge.gateway.loops.background import repeat
+from airflow_edge.store.store import Store
+
+INTERVAL = 60.0
+METRICS_INTERVAL = 900.0
+AT_ONCE = 1_000
+"""Rows in one transaction."""
+ORDERS_KEPT = timedelta(days=30)
+"""How long answered orders can be asked about."""
+
+
+class Purge:
+    """The purge of one gateway process. Each loop runs until it is cancelled."""
+
+    def __init__(self, store: Store, calls: StoreCalls, links: Links, seen: SeenTokens, config: GatewayConfig) -> None:
+        self._store = store
+        self._calls = calls
+        self._links = links
+        self._seen = seen
+        self._config = config
+
+    async def run(self) -> None:
+        """Delete what is old, but for measurements."""
+        await repeat(INTERVAL, self._forget, self._purge_jobs, self._purge_worker_logs)
+
+    async def run_for_metrics(self) -> None:
+        """Delete measurements that are old enough."""
+        await repeat(METRICS_INTERVAL, self._purge_metrics)
+
+    async def _forget(self) -> None:
+        now = datetime.now(UTC)
+        self._links.forget_parked(asyncio.get_running_loop().time())
+        self._seen.forget_expired(now.timestamp())
+        await self._calls.run(self._store.nonces.forget_expired, now=now)
+        await self._calls.run(self._store.orders.purge, before=now - ORDERS_KEPT, limit=AT_ONCE)
+
+    async def _purge_jobs(self) -> None:
+        now = datetime.now(UTC)
+        await self._while_full(
+            lambda: self._store.jobs.purge(
+                succeeded_before=now - self._config.job_success_purge,
+                failed_before=now - self._config.job_fail_purge,
+                limit=AT_ONCE,
+            )
+        )
+
+    async def _purge_worker_logs(self) -> None:
+        before = datetime.now(UTC) - self._config.worker_log_purge
+        await self._while_full(lambda: self._store.worker_logs.purge(before=before, limit=AT_ONCE))
+
+    async def _purge_metrics(self) -> None:
+        oldest = datetime.now(UTC) - self._config.metrics_retention
+        await self._calls.run(self._store.metrics.purge, before=minute_of(oldest.timestamp()))
+
+    async def _while_full(self, purge: Callable[[], int]) -> None:
+        while await self._calls.run(purge) == AT_ONCE:
+            pass

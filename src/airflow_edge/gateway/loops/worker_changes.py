@@ -1,0 +1,83 @@
+"""What the centre has decided about workers, passed on to those that are linked: revocations, queues, orders, and that
+somebody wants to read a worker's own log.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from airflow_edge.gateway.access.directory import WorkerDirectory
+from airflow_edge.gateway.database.calls import StoreCalls
+from airflow_edge.gateway.database.notify import QueueSignal
+from airflow_edge.gateway.links.link import WorkerLink
+from airflow_edge.gateway.links.orders import refuse_orders
+from airflow_edge.gateway.links.registry import Links
+from airflow_edge.gateway.loops.background import repeat
+from airflow_edge.protocol.problems import CloseCode
+from airflow_edge.rules.orders import WorkerOrder
+from airflow_edge.rules.worker import Worker
+from airflow_edge.store.store import Store
+
+LOOK_INTERVAL = 0.5
+OVERLAP = timedelta(seconds=30)
+"""By how much the clocks of those who change workers may lag behind this process's."""
+
+
+class WorkerChanges:
+    """Follows in one gateway process what is changed about workers; an order to one is such a change."""
+
+    def __init__(
+        self, store: Store, calls: StoreCalls, links: Links, directory: WorkerDirectory, queue: QueueSignal
+    ) -> None:
+        self._store = store
+        self._calls = calls
+        self._links = links
+        self._directory = directory
+        self._queue = queue
+        self._looked_at = datetime.now(UTC)
+
+    async def run(self) -> None:
+        """Follow changes until cancelled."""
+        await repeat(LOOK_INTERVAL, self._look)
+
+    async def _look(self) -> None:
+        known = list(self._links)
+        asked_at = datetime.now(UTC)
+        changed = await self._calls.run(self._store.workers.changed_since, self._looked_at - OVERLAP)
+        workers = {worker.id: worker for worker in changed}
+        for worker_id in workers:
+            self._directory.forget(worker_id)
+        # A link that began after the question is not judged by the answer.
+        affected = [(link, workers[link.worker.id]) for link in known if link.worker.id in workers]
+        followed = {worker.id: link for link, worker in affected if self._follow(link, worker, asked_at)}
+        await self._pass_orders(followed)
+        # Not before: what was not passed on is passed on the next time.
+        self._looked_at = asked_at
+
+    def _follow(self, link: WorkerLink, worker: Worker, now: datetime) -> bool:
+        if worker.revoked_at is not None or worker.public_key != link.worker.public_key:
+            link.close(CloseCode.REVOKED, "revoked")
+        elif worker.link_id != link.id:
+            link.close(CloseCode.REPLACED, "a newer link of this worker has replaced it")
+        else:
+            if link.follow(worker):
+                self._queue.wake()
+            link.ask_for_log(worker.log_request, now=now)
+        return link.open
+
+    async def _pass_orders(self, links: Mapping[UUID, WorkerLink]) -> None:
+        if not links:
+            return
+        waiting: defaultdict[UUID, list[WorkerOrder]] = defaultdict(list)
+        for order in await self._calls.run(self._store.orders.waiting, list(links)):
+            waiting[order.worker_id].append(order)
+        for worker_id, orders in waiting.items():
+            link = links[worker_id]
+            if link.knows_orders:
+                link.pass_orders(orders)
+            else:
+                now = datetime.now(UTC)
+                await self._calls.run(refuse_orders, self._store, worker_id, orders, link.state, now=now)
