@@ -41,7 +41,7 @@ from airflow_edge.protocol.local import (
 )
 from airflow_edge.runtime.outcome import describe_exit, write_outcome
 from airflow_edge.site.processes import kill_session
-from airflow_edge.site.stop import Stop
+from airflow_edge.site.stop import StopSteps
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class _Job:
     assignment: int
     folder: Path
     pid: int
-    stop: Stop
+    stop: StopSteps
 
 
 class Server:
@@ -266,7 +266,7 @@ class Server:
             raise
         finally:
             os.close(output)
-        return _Job(order.job_id, order.assignment, folder, pid, Stop(folder / LOG_FILE))
+        return _Job(order.job_id, order.assignment, folder, pid, StopSteps(folder / LOG_FILE))
 
     def _leave_to_parent(self) -> None:
         signal.set_wakeup_fd(-1)

@@ -22,7 +22,7 @@ _RETRY_TERMINATE: Final = 0.05
 _PAUSE: Final = 1.0
 
 
-class Stop:
+class StopSteps:
     """SIGTERM to the task, SIGKILL to all that is below its supervisor, SIGKILL to the supervisor."""
 
     def __init__(self, log_file: Path) -> None:

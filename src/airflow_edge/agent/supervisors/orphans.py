@@ -20,7 +20,7 @@ import psutil
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.site.processes import find, kill_session, lives
-from airflow_edge.site.stop import Stop
+from airflow_edge.site.stop import StopSteps
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ LOOK_INTERVAL = 0.5
 
 @dataclass(slots=True)
 class _Orphan:
-    stop: Stop
+    stop: StopSteps
     process: psutil.Process | None
     """Its supervisor; None while that could not be looked for."""
 
@@ -66,7 +66,7 @@ class Orphans:
         wanted = [key for key in keys if key in self._known or self._was_started(key)]
         new = [key for key in wanted if key not in self._adopted]
         for key in new:
-            self._adopted[key] = _Orphan(Stop(self._folders.log_file(key)), self._known.get(key))
+            self._adopted[key] = _Orphan(StopSteps(self._folders.log_file(key)), self._known.get(key))
         gone = self._gone()
         for key in gone.intersection(new):
             del self._adopted[key]

@@ -37,7 +37,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gateway:
+class GatewayAnswer:
     """What answered at the gateway's address."""
 
     outcome: Literal["healthy", "not ready", "disabled", "something else", "nothing"]
@@ -62,7 +62,7 @@ class Facts:
     """None: the database cannot be asked; `database_error` says why."""
     database_error: str
     base_url: str
-    gateway: Gateway | None
+    gateway: GatewayAnswer | None
     """None: there is no address to ask."""
     workers: int
     log_store: str | None
@@ -168,7 +168,7 @@ def _gateway(facts: Facts) -> Iterator[Finding]:
         yield Finding(Mark.OK, some) if facts.workers else Finding(Mark.NOTE, none)
 
 
-def _answer(facts: Facts, gateway: Gateway, url: str) -> Finding:
+def _answer(facts: Facts, gateway: GatewayAnswer, url: str) -> Finding:
     match gateway.outcome:
         case "healthy" if gateway.version != facts.edge_version:
             return _wrong(

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_edge import __version__
 from airflow_edge.admin.config import session
-from airflow_edge.cli.centre.advice import Facts, Gateway, Tables, findings, is_right
+from airflow_edge.cli.centre.advice import Facts, GatewayAnswer, Tables, findings, is_right
 from airflow_edge.executor.edge3 import edge3_is_installed
 from airflow_edge.protocol.urls import HEALTH, gateway_url
 from airflow_edge.settings import SECTION
@@ -94,22 +94,24 @@ def _try_log_store(url: str) -> str:
     return ""
 
 
-def _ask(base_url: str) -> Gateway:
+def _ask(base_url: str) -> GatewayAnswer:
     try:
         answer = httpx.get(gateway_url(base_url) + HEALTH, timeout=ANSWER_TIMEOUT)
     except ValueError as error:
-        return Gateway(outcome="something else", detail=str(error))
+        return GatewayAnswer(outcome="something else", detail=str(error))
     except httpx.HTTPError as error:
-        return Gateway(outcome="nothing", detail=str(error) or type(error).__name__)
+        return GatewayAnswer(outcome="nothing", detail=str(error) or type(error).__name__)
     try:
         said = json.loads(answer.text)
     except ValueError:
         said = None
     match said:
         case {"status": "healthy", "version": str(version)}:
-            return Gateway(outcome="healthy", version=version)
+            return GatewayAnswer(outcome="healthy", version=version)
         case {"status": "not_ready", "detail": str(detail)}:
-            return Gateway(outcome="not ready", detail=detail)
+            return GatewayAnswer(outcome="not ready", detail=detail)
         case {"code": "api_not_enabled"}:
-            return Gateway(outcome="disabled")
-    return Gateway(outcome="something else", detail=f"status {answer.status_code}: {answer.text[:_MOST_OF_AN_ANSWER]}")
+            return GatewayAnswer(outcome="disabled")
+    return GatewayAnswer(
+        outcome="something else", detail=f"status {answer.status_code}: {answer.text[:_MOST_OF_AN_ANSWER]}"
+    )

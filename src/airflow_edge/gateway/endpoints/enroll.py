@@ -29,7 +29,7 @@ _STATUSES: Final = {
 }
 
 
-class SharedSecret(Protocol):
+class SharedSecretRequest(Protocol):
     """Whoever can say whether a token was signed with the secret of Airflow's components."""
 
     async def check(self, token: str) -> None:
@@ -42,7 +42,7 @@ class SharedSecret(Protocol):
         """Give the queues of a worker that names none."""
 
 
-async def enroll(gateway: Gateway, secret: SharedSecret, request: Request) -> Response:
+async def enroll(gateway: Gateway, secret: SharedSecretRequest, request: Request) -> Response:
     """Register the worker that the request describes.
 
     :raises ProblemError: it may not become one, with the reason as its answer.
@@ -76,7 +76,7 @@ async def _with_token(gateway: Gateway, token: str, name: str, key: bytes) -> En
     return await gateway.calls.run(gateway.store.enroll_tokens.enroll, digest, name, key, now=datetime.now(UTC))
 
 
-async def _with_secret(gateway: Gateway, secret: SharedSecret, wish: EnrollRequest, key: bytes) -> Enrollment:
+async def _with_secret(gateway: Gateway, secret: SharedSecretRequest, wish: EnrollRequest, key: bytes) -> Enrollment:
     if not gateway.config.allow_shared_secret_enrollment:
         raise ProblemError(
             HTTPStatus.FORBIDDEN,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_edge.cli.centre.advice import Facts, Gateway, Mark, findings, is_right, without_secrets
+from airflow_edge.cli.centre.advice import Facts, GatewayAnswer, Mark, findings, is_right, without_secrets
 
 
 def facts(**changes) -> Facts:
@@ -19,7 +19,7 @@ def facts(**changes) -> Facts:
             "tables": "current",
             "database_error": "",
             "base_url": "https://airflow.example.org",
-            "gateway": Gateway(outcome="healthy", version="1.0"),
+            "gateway": GatewayAnswer(outcome="healthy", version="1.0"),
             "workers": 1,
             "log_store": None,
             "log_store_error": "",
@@ -47,10 +47,10 @@ def test_a_centre_that_is_right_gets_nothing_but_ok():
         ({"remote_log_is_ours": False, "handler_is_ours": False}, "airflow_edge.logs.LOGGING_CONFIG"),
         ({"log_store": "s3://logs", "log_store_error": "no such bucket"}, "no such bucket"),
         ({"gateway": None, "base_url": ""}, "[api] base_url"),
-        ({"gateway": Gateway(outcome="healthy", version="0.9")}, "restart the API server"),
-        ({"gateway": Gateway(outcome="disabled")}, "set [edge] api_enabled = True"),
-        ({"gateway": Gateway(outcome="not ready", detail="the tables are missing")}, "the tables are missing"),
-        ({"gateway": Gateway(outcome="something else", detail="status 200: <html>")}, "airflow-edge[server]"),
+        ({"gateway": GatewayAnswer(outcome="healthy", version="0.9")}, "restart the API server"),
+        ({"gateway": GatewayAnswer(outcome="disabled")}, "set [edge] api_enabled = True"),
+        ({"gateway": GatewayAnswer(outcome="not ready", detail="the tables are missing")}, "the tables are missing"),
+        ({"gateway": GatewayAnswer(outcome="something else", detail="status 200: <html>")}, "airflow-edge[server]"),
     ],
 )
 def test_what_is_wrong_is_said_with_what_to_do(changes, advice):
@@ -66,7 +66,7 @@ def test_what_is_wrong_is_said_with_what_to_do(changes, advice):
         ({"handler_is_ours": False}, "EdgeTaskHandler"),
         ({"base_url": "http://localhost:8080"}, "this machine only"),
         ({"base_url": "http://airflow.example.org"}, "not encrypted"),
-        ({"gateway": Gateway(outcome="nothing", detail="refused")}, "refused"),
+        ({"gateway": GatewayAnswer(outcome="nothing", detail="refused")}, "refused"),
         ({"workers": 0}, "airflow edge enroll-token create"),
     ],
 )
