@@ -20,7 +20,6 @@ from airflow_edge.gateway.endpoints.enroll import enroll
 from airflow_edge.gateway.endpoints.execution import ExecutionEndpoint
 from airflow_edge.gateway.endpoints.link import link_by_websocket
 from airflow_edge.gateway.endpoints.poll import link_by_polling, poll
-from airflow_edge.gateway.endpoints.shared_secret import AirflowSecret
 from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.http import EXCEPTION_HANDLERS, ProblemError, Refusal, json_response, routes
 from airflow_edge.gateway.openapi import Health
@@ -82,7 +81,7 @@ def _working_app(gateway: Gateway) -> FastAPI:
     unknown = Refusal(HTTPStatus.NOT_FOUND, Code.MALFORMED, "There is nothing at this address of the edge gateway.")
     app.router.routes += [
         *routes(HEALTH, health, "GET"),
-        *routes(ENROLL, partial(enroll, gateway, AirflowSecret()), "POST"),
+        *routes(ENROLL, partial(enroll, gateway), "POST"),
         Route(f"{EXECUTION}/{{path:path}}", ExecutionEndpoint(gateway)),
         WebSocketRoute(LINK, partial(link_by_websocket, gateway)),
         Route(LINK, upgrade),

@@ -7,12 +7,13 @@ import logging
 import time
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from airflow_edge.gateway.endpoints.shared_secret import check_proof, default_queues
 from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.http import ProblemError, json_response, read_body
 from airflow_edge.protocol.problems import Code, EnrollReply, EnrollRequest
@@ -29,20 +30,7 @@ _STATUSES: Final = {
 }
 
 
-class SharedSecretRequest(Protocol):
-    """Whoever can say whether a token was signed with the secret of Airflow's components."""
-
-    async def check(self, token: str) -> None:
-        """Check the token.
-
-        :raises ProblemError: it does not prove that its maker knows the secret, now.
-        """
-
-    def default_queues(self) -> tuple[str, ...]:
-        """Give the queues of a worker that names none."""
-
-
-async def enroll(gateway: Gateway, secret: SharedSecretRequest, request: Request) -> Response:
+async def enroll(gateway: Gateway, request: Request) -> Response:
     """Register the worker that the request describes.
 
     :raises ProblemError: it may not become one, with the reason as its answer.
@@ -59,7 +47,7 @@ async def enroll(gateway: Gateway, secret: SharedSecretRequest, request: Request
     if wish.token is not None:
         enrollment = await _with_token(gateway, wish.token, wish.name, key)
     else:
-        enrollment = await _with_secret(gateway, secret, wish, key)
+        enrollment = await _with_secret(gateway, wish, key)
     worker = enrollment.worker
     if worker is None:
         code = Code(enrollment.code)
@@ -76,7 +64,7 @@ async def _with_token(gateway: Gateway, token: str, name: str, key: bytes) -> En
     return await gateway.calls.run(gateway.store.enroll_tokens.enroll, digest, name, key, now=datetime.now(UTC))
 
 
-async def _with_secret(gateway: Gateway, secret: SharedSecretRequest, wish: EnrollRequest, key: bytes) -> Enrollment:
+async def _with_secret(gateway: Gateway, wish: EnrollRequest, key: bytes) -> Enrollment:
     if not gateway.config.allow_shared_secret_enrollment:
         raise ProblemError(
             HTTPStatus.FORBIDDEN,
@@ -85,12 +73,12 @@ async def _with_secret(gateway: Gateway, secret: SharedSecretRequest, wish: Enro
             "enroll-token create), or set [edge] allow_shared_secret_enrollment = True there.",
         )
     token = wish.shared_secret_token or ""
-    await secret.check(token)
+    await check_proof(token)
     # The signature can be written in more than one way, what it covers cannot.
     covered = hashlib.sha256(token.rpartition(".")[0].encode()).hexdigest()
     if not await gateway.authenticator.first_time_anywhere("shared secret", covered, expires_at=time.time() + 300):
         raise ProblemError(HTTPStatus.UNAUTHORIZED, Code.REPLAYED, "The proof of the shared secret was used before.")
-    queues = wish.queues or secret.default_queues()
+    queues = wish.queues or default_queues()
     return await gateway.calls.run(
         gateway.store.enroll_tokens.enroll_trusted, wish.name, key, queues, now=datetime.now(UTC)
     )
