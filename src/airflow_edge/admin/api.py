@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Any, Final, TypeVar, cast
+from typing import Annotated, Final, TypeVar, cast
 from uuid import UUID
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_pool, requires_access_view
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime
-from sqlalchemy.exc import SQLAlchemyError
-from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.responses import Response
 
 from airflow_edge import __version__
 from airflow_edge.admin.airflow_facts import task_facts
 from airflow_edge.admin.audit import record
-from airflow_edge.admin.fleet import Fleet, OrderOutcome, UnknownWorkerError, is_of
+from airflow_edge.admin.fleet import Fleet, OrderOutcome, is_of
+from airflow_edge.admin.problems import PROBLEMS, add_problem_handlers
 from airflow_edge.admin.schemas import (
     ExplanationDocument,
     JobDocument,
@@ -32,7 +27,6 @@ from airflow_edge.admin.schemas import (
     OrderDocument,
     OutcomeDocument,
     PageOf,
-    ProblemDocument,
     QueueDocument,
     Selection,
     WithComment,
@@ -59,15 +53,6 @@ T = TypeVar("T")
 LONGEST_PAGE: Final = 1000
 MOST_POINTS: Final = 20_000
 """Values of one series in an answer: two weeks, minute by minute."""
-PROBLEM_TYPE: Final = "application/problem+json"
-
-_CODES: Final = {
-    HTTPStatus.UNAUTHORIZED: "unauthenticated",
-    HTTPStatus.FORBIDDEN: "forbidden",
-    HTTPStatus.NOT_FOUND: "not_found",
-    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
-    HTTPStatus.SERVICE_UNAVAILABLE: "not_ready",
-}
 
 _NO_NUL: Final = r"^[^\x00]*$"
 """PostgreSQL has no such character."""
@@ -79,12 +64,282 @@ Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="How many to giv
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1, description="How many to leave out before")]
 
 
+class AdminServices:
+    """What the routes do their work with."""
+
+    def __init__(self, session_factory: SessionFactory, patience: Patience) -> None:
+        self.session_factory = session_factory
+        self.patience = patience
+        self.store = Store(session_factory)
+        self.fleet = Fleet(self.store)
+
+
+def _services(request: Request) -> AdminServices:
+    return cast("AdminServices", request.app.state.services)
+
+
+Services = Annotated[AdminServices, Depends(_services)]
+
+
 def _teams(user: GetUserDep) -> frozenset[str] | None:
     return readable_teams(user)
 
 
 Teams = Annotated[frozenset[str] | None, Depends(_teams)]
 """Whose workers and jobs the caller may see besides those of no team; None for everybody's."""
+
+
+def _order_pattern(names: frozenset[str]) -> str:
+    return f"^-?({'|'.join(sorted(names))})$"
+
+
+reading = APIRouter(dependencies=[Depends(requires_access_view(AccessView.JOBS))], responses=PROBLEMS, tags=["Read"])
+
+
+@reading.get("/workers", operation_id="list_workers")
+def list_workers(
+    admin: Services,
+    teams: Teams,
+    name: Annotated[str | None, Query(max_length=200, pattern=_NO_NUL, description="With `*` and `?`")] = None,
+    state: Annotated[list[WorkerState], Query()] = [],  # noqa: B006 - FastAPI copies defaults
+    queue: Word | None = None,
+    team: Team = None,
+    revoked: bool = True,
+    order_by: Annotated[str, Query(pattern=_order_pattern(WORKER_ORDERS))] = "name",
+    limit: Limit = 100,
+    offset: Offset = 0,
+) -> PageOf[WorkerDocument]:
+    """Give workers, filtered, sorted and in pages."""
+    wanted = WorkerFilter(
+        name_pattern=name, states=frozenset(state), queue=queue, team_name=team, teams=teams, revoked=revoked
+    )
+    page = admin.store.fleet.find_workers(wanted, order=order_by, limit=limit, offset=offset)
+    return PageOf(items=[WorkerDocument.of(view) for view in page.items], total=page.total)
+
+
+@reading.get("/workers/{name}/orders", operation_id="list_orders")
+def list_orders(admin: Services, name: Name, teams: Teams, limit: Limit = 100) -> list[OrderDocument]:
+    """Give what was wanted of a worker lately, newest first, and what became of it."""
+    worker = admin.fleet.named(name, teams=teams)
+    return [OrderDocument.of(order) for order in admin.store.orders.newest(worker.id, limit=limit)]
+
+
+@reading.get("/workers/{name}/metrics", operation_id="get_metrics")
+def get_metrics(
+    admin: Services,
+    name: Name,
+    teams: Teams,
+    since: Annotated[AwareDatetime | None, Query(description="Default: an hour before `until`")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Default: now")] = None,
+    resolution: Annotated[
+        int,
+        Query(ge=RESOLUTION, le=86_400, multiple_of=RESOLUTION, description="Seconds between two values"),
+    ] = RESOLUTION,
+) -> MetricsDocument:
+    """Give a worker's measurements over a time, for charts."""
+    last = until or datetime.now(UTC)
+    try:
+        first = since or last - timedelta(hours=1)
+        points = (last - first).total_seconds() / resolution
+    except OverflowError:
+        points = -1.0
+    if not 0 < points <= MOST_POINTS:
+        raise HTTPException(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"`since` has to be before `until`, by at most {MOST_POINTS} values: ask for a coarser `resolution`.",
+        )
+    worker = admin.fleet.named(name, teams=teams)
+    begin, end = int(first.timestamp()), int(last.timestamp())
+    # The first value may begin a little before.
+    begin -= begin % resolution
+    chunks = admin.store.metrics.read(worker.id, since=begin // RESOLUTION, until=-(-end // RESOLUTION))
+    found = chart(chunks, since=begin, until=end, resolution=resolution)
+    return MetricsDocument(worker=worker.name, resolution=resolution, times=found.times, series=dict(found.series))
+
+
+@reading.get("/orders/{order_id}", operation_id="get_order")
+def get_order(admin: Services, order_id: UUID, teams: Teams) -> OutcomeDocument:
+    """Say what has become of an order to a worker."""
+    outcome = admin.fleet.outcome(order_id, teams=teams)
+    if outcome is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"There is no order {order_id}; old ones are deleted.")
+    return OutcomeDocument.model_validate(outcome)
+
+
+@reading.get("/jobs", operation_id="list_jobs")
+def list_jobs(
+    admin: Services,
+    teams: Teams,
+    dag_id: Id | None = None,
+    run_id: Id | None = None,
+    task_id: Id | None = None,
+    queue: Word | None = None,
+    worker: Word | None = None,
+    team: Team = None,
+    state: Annotated[list[JobState], Query()] = [],  # noqa: B006 - FastAPI copies defaults
+    order_by: Annotated[str, Query(pattern=_order_pattern(JOB_ORDERS))] = "-queued_at",
+    limit: Limit = 100,
+    offset: Offset = 0,
+) -> PageOf[JobDocument]:
+    """Give jobs, filtered, sorted and in pages."""
+    wanted = JobFilter(
+        dag_id=dag_id,
+        run_id=run_id,
+        task_id=task_id,
+        queue=queue,
+        worker=worker,
+        team_name=team,
+        teams=teams,
+        states=frozenset(state),
+    )
+    page = admin.store.fleet.find_jobs(wanted, order=order_by, limit=limit, offset=offset)
+    return PageOf(items=[JobDocument.model_validate(job) for job in page.items], total=page.total)
+
+
+@reading.get("/queues", operation_id="list_queues")
+def list_queues(admin: Services, teams: Teams) -> list[QueueDocument]:
+    """Give every queue: what waits and runs in it, and the workers and free slots that serve it."""
+    return [QueueDocument.model_validate(queue) for queue in admin.fleet.queues() if is_of(queue.team_name, teams)]
+
+
+@reading.get("/explanation", operation_id="explain_job")
+def explain_job(
+    admin: Services,
+    dag_id: Id,
+    run_id: Id,
+    task_id: Id,
+    teams: Teams,
+    map_index: Annotated[int, Query(ge=-1, le=2**31 - 1)] = -1,
+) -> ExplanationDocument:
+    """Say in one sentence why a task is not running."""
+    with admin.session_factory() as session:
+        task = task_facts(session, dag_id, run_id, task_id, map_index)
+    if task is not None and not is_of(task.team_name, teams):
+        task = None
+    job = admin.store.fleet.newest_job(dag_id, run_id, task_id, map_index)
+    return ExplanationDocument.model_validate(admin.fleet.explain(task, job, patience=admin.patience))
+
+
+changing = APIRouter(
+    dependencies=[Depends(requires_access_view(AccessView.JOBS)), Depends(requires_access_pool("PUT"))],
+    responses=PROBLEMS,
+    tags=["Change"],
+)
+
+
+def _change(
+    admin: AdminServices,
+    user: BaseUser,
+    event: str,
+    patterns: Sequence[str],
+    act: Callable[[list[Worker]], list[OrderOutcome]],
+    **wish: object,
+) -> list[OutcomeDocument]:
+    own, outcomes_of_others = _by_team(admin.fleet.select(patterns), user)
+    outcomes: list[OrderOutcome] = []
+    try:
+        for worker in own:
+            outcomes += act([worker])
+    finally:
+        # What was done before something failed was done all the same.
+        outcomes += outcomes_of_others
+        with admin.session_factory() as session:
+            record(session, event, by=user.get_name(), wish=wish, outcomes=outcomes)
+    return [OutcomeDocument.model_validate(outcome) for outcome in outcomes]
+
+
+def _order(admin: AdminServices, user: BaseUser, patterns: Sequence[str], wish: Wish) -> list[OutcomeDocument]:
+    said = {"text": wish.text} if wish.text else {}
+    number = {} if wish.number is None else {"number": wish.number}
+    return _change(
+        admin,
+        user,
+        wish.kind,
+        patterns,
+        lambda workers: admin.fleet.give_order(workers, wish, by=user.get_name()),
+        **said,
+        **number,
+    )
+
+
+@changing.post("/workers/maintenance", operation_id="request_maintenance")
+def request_maintenance(wanted: WithComment, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
+    """Have workers take no new job, until they are told to leave maintenance."""
+    return _order(admin, user, wanted.workers, Wish("maintenance", wanted.comment))
+
+
+@changing.post("/workers/maintenance/comment", operation_id="update_maintenance_comment")
+def update_maintenance_comment(wanted: WithComment, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
+    """Change the comment on a maintenance."""
+    return _order(admin, user, wanted.workers, Wish("maintenance comment", wanted.comment))
+
+
+@changing.post("/workers/maintenance/exit", operation_id="exit_maintenance")
+def exit_maintenance(wanted: Selection, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
+    """Have workers take jobs again."""
+    return _order(admin, user, wanted.workers, Wish("exit maintenance"))
+
+
+@changing.post("/workers/shutdown", operation_id="shutdown_workers")
+def shutdown_workers(wanted: Selection, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
+    """Have workers finish their jobs and end."""
+    return _order(admin, user, wanted.workers, Wish("shutdown"))
+
+
+@changing.post("/workers/restart", operation_id="restart_workers")
+def restart_workers(wanted: Selection, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
+    """Have workers replace their agent by a new one; their jobs go on."""
+    return _order(admin, user, wanted.workers, Wish("restart"))
+
+
+@changing.post("/workers/concurrency", operation_id="set_concurrency")
+def set_concurrency(wanted: WithConcurrency, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
+    """Set how many slots workers have."""
+    return _order(admin, user, wanted.workers, Wish("concurrency", number=wanted.concurrency))
+
+
+@changing.post("/workers/rename", operation_id="rename_worker")
+def rename_worker(wanted: WithName, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
+    """Give a worker another name."""
+    return _order(admin, user, [wanted.worker], Wish("rename", wanted.name))
+
+
+@changing.post("/workers/queues/add", operation_id="add_queues")
+def add_queues(wanted: WithQueues, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
+    """Have workers serve more queues."""
+    return _change(
+        admin,
+        user,
+        "add queues",
+        wanted.workers,
+        lambda some: admin.fleet.add_queues(some, wanted.queues),
+        queues=wanted.queues,
+    )
+
+
+@changing.post("/workers/queues/remove", operation_id="remove_queues")
+def remove_queues(wanted: WithQueues, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
+    """Have workers serve these queues no more; jobs that they have go on."""
+    return _change(
+        admin,
+        user,
+        "remove queues",
+        wanted.workers,
+        lambda some: admin.fleet.remove_queues(some, wanted.queues),
+        queues=wanted.queues,
+    )
+
+
+@changing.post("/workers/revoke", operation_id="revoke_workers")
+def revoke_workers(wanted: Selection, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
+    """Revoke workers' keys: they are cut off at once, and what they run is lost."""
+    return _change(admin, user, "revoke", wanted.workers, admin.fleet.revoke)
+
+
+@changing.post("/workers/remove", operation_id="remove_workers")
+def remove_workers(wanted: Selection, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
+    """Forget workers that are offline or revoked."""
+    return _change(admin, user, "remove", wanted.workers, admin.fleet.remove)
 
 
 def create_api(session_factory: SessionFactory, patience: Patience) -> FastAPI:
@@ -98,253 +353,11 @@ def create_api(session_factory: SessionFactory, patience: Patience) -> FastAPI:
         version=__version__,
         description="Edge workers, their jobs and queues. Airflow's own authentication; every change is audited.",
     )
-    fleet = Fleet(Store(session_factory))
-    store = Store(session_factory)
-    app.include_router(_reading(fleet, store, session_factory, patience))
-    app.include_router(_changing(fleet, session_factory))
-    # Its base class: what Starlette itself refuses, an unknown path say, is one too.
-    app.add_exception_handler(StarletteHTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _malformed)
-    app.add_exception_handler(UnknownWorkerError, _not_found)
-    app.add_exception_handler(SQLAlchemyError, _not_ready)
+    app.state.services = AdminServices(session_factory, patience)
+    app.include_router(reading)
+    app.include_router(changing)
+    add_problem_handlers(app)
     return app
-
-
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    status.value: {"model": ProblemDocument, "content": {PROBLEM_TYPE: {}}}
-    for status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
-}
-
-
-def _reading(fleet: Fleet, store: Store, session_factory: SessionFactory, patience: Patience) -> APIRouter:
-    router = APIRouter(
-        dependencies=[Depends(requires_access_view(AccessView.JOBS))], responses=_PROBLEMS, tags=["Read"]
-    )
-
-    @router.get("/workers", operation_id="list_workers")
-    async def list_workers(
-        teams: Teams,
-        name: Annotated[str | None, Query(max_length=200, pattern=_NO_NUL, description="With `*` and `?`")] = None,
-        state: Annotated[list[WorkerState], Query()] = [],  # noqa: B006 - FastAPI copies defaults
-        queue: Word | None = None,
-        team: Team = None,
-        revoked: bool = True,
-        order_by: Annotated[str, Query(pattern=_order_pattern(WORKER_ORDERS))] = "name",
-        limit: Limit = 100,
-        offset: Offset = 0,
-    ) -> PageOf[WorkerDocument]:
-        """Give workers, filtered, sorted and in pages."""
-        wanted = WorkerFilter(
-            name_pattern=name, states=frozenset(state), queue=queue, team_name=team, teams=teams, revoked=revoked
-        )
-        page = await _run(lambda: store.fleet.find_workers(wanted, order=order_by, limit=limit, offset=offset))
-        return PageOf(items=[WorkerDocument.of(view) for view in page.items], total=page.total)
-
-    @router.get("/workers/{name}/orders", operation_id="list_orders")
-    async def list_orders(name: Name, teams: Teams, limit: Limit = 100) -> list[OrderDocument]:
-        """Give what was wanted of a worker lately, newest first, and what became of it."""
-        worker = await _run(lambda: fleet.named(name, teams=teams))
-        return [OrderDocument.of(order) for order in await _run(lambda: store.orders.newest(worker.id, limit=limit))]
-
-    @router.get("/workers/{name}/metrics", operation_id="get_metrics")
-    async def get_metrics(
-        name: Name,
-        teams: Teams,
-        since: Annotated[AwareDatetime | None, Query(description="Default: an hour before `until`")] = None,
-        until: Annotated[AwareDatetime | None, Query(description="Default: now")] = None,
-        resolution: Annotated[
-            int,
-            Query(ge=RESOLUTION, le=86_400, multiple_of=RESOLUTION, description="Seconds between two values"),
-        ] = RESOLUTION,
-    ) -> MetricsDocument:
-        """Give a worker's measurements over a time, for charts."""
-        last = until or datetime.now(UTC)
-        try:
-            first = since or last - timedelta(hours=1)
-            points = (last - first).total_seconds() / resolution
-        except OverflowError:
-            points = -1.0
-        if not 0 < points <= MOST_POINTS:
-            raise HTTPException(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                f"`since` has to be before `until`, by at most {MOST_POINTS} values: ask for a coarser `resolution`.",
-            )
-        worker = await _run(lambda: fleet.named(name, teams=teams))
-        begin, end = int(first.timestamp()), int(last.timestamp())
-        # The first value may begin a little before.
-        begin -= begin % resolution
-        chunks = await _run(
-            lambda: store.metrics.read(worker.id, since=begin // RESOLUTION, until=-(-end // RESOLUTION))
-        )
-        found = chart(chunks, since=begin, until=end, resolution=resolution)
-        return MetricsDocument(worker=worker.name, resolution=resolution, times=found.times, series=dict(found.series))
-
-    @router.get("/orders/{order_id}", operation_id="get_order")
-    async def get_order(order_id: UUID, teams: Teams) -> OutcomeDocument:
-        """Say what has become of an order to a worker."""
-        outcome = await _run(lambda: fleet.outcome(order_id, teams=teams))
-        if outcome is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, f"There is no order {order_id}; old ones are deleted.")
-        return OutcomeDocument.model_validate(outcome)
-
-    @router.get("/jobs", operation_id="list_jobs")
-    async def list_jobs(
-        teams: Teams,
-        dag_id: Id | None = None,
-        run_id: Id | None = None,
-        task_id: Id | None = None,
-        queue: Word | None = None,
-        worker: Word | None = None,
-        team: Team = None,
-        state: Annotated[list[JobState], Query()] = [],  # noqa: B006 - FastAPI copies defaults
-        order_by: Annotated[str, Query(pattern=_order_pattern(JOB_ORDERS))] = "-queued_at",
-        limit: Limit = 100,
-        offset: Offset = 0,
-    ) -> PageOf[JobDocument]:
-        """Give jobs, filtered, sorted and in pages."""
-        wanted = JobFilter(
-            dag_id=dag_id,
-            run_id=run_id,
-            task_id=task_id,
-            queue=queue,
-            worker=worker,
-            team_name=team,
-            teams=teams,
-            states=frozenset(state),
-        )
-        page = await _run(lambda: store.fleet.find_jobs(wanted, order=order_by, limit=limit, offset=offset))
-        return PageOf(items=[JobDocument.model_validate(job) for job in page.items], total=page.total)
-
-    @router.get("/queues", operation_id="list_queues")
-    async def list_queues(teams: Teams) -> list[QueueDocument]:
-        """Give every queue: what waits and runs in it, and the workers and free slots that serve it."""
-        found = await _run(fleet.queues)
-        return [QueueDocument.model_validate(queue) for queue in found if is_of(queue.team_name, teams)]
-
-    @router.get("/explanation", operation_id="explain_job")
-    async def explain_job(
-        dag_id: Id,
-        run_id: Id,
-        task_id: Id,
-        teams: Teams,
-        map_index: Annotated[int, Query(ge=-1, le=2**31 - 1)] = -1,
-    ) -> ExplanationDocument:
-        """Say in one sentence why a task is not running."""
-
-        def look() -> ExplanationDocument:
-            with session_factory() as session:
-                task = task_facts(session, dag_id, run_id, task_id, map_index)
-            if task is not None and not is_of(task.team_name, teams):
-                task = None
-            job = fleet.newest_job(dag_id, run_id, task_id, map_index)
-            return ExplanationDocument.model_validate(fleet.explain(task, job, patience=patience))
-
-        return await _run(look)
-
-    return router
-
-
-def _changing(fleet: Fleet, session_factory: SessionFactory) -> APIRouter:
-    router = APIRouter(
-        dependencies=[Depends(requires_access_view(AccessView.JOBS)), Depends(requires_access_pool("PUT"))],
-        responses=_PROBLEMS,
-        tags=["Change"],
-    )
-
-    async def change(
-        user: GetUserDep,
-        event: str,
-        patterns: Sequence[str],
-        act: Callable[[list[Worker]], list[OrderOutcome]],
-        **wish: object,
-    ) -> list[OutcomeDocument]:
-        def work() -> list[OrderOutcome]:
-            own, others = _by_team(fleet.select(patterns), user)
-            outcomes: list[OrderOutcome] = []
-            try:
-                for worker in own:
-                    outcomes += act([worker])
-            finally:
-                # What was done before something failed was done all the same.
-                outcomes += others
-                with session_factory() as session:
-                    record(session, event, by=user.get_name(), wish=wish, outcomes=outcomes)
-            return outcomes
-
-        return [OutcomeDocument.model_validate(outcome) for outcome in await _run(work)]
-
-    async def order(user: GetUserDep, patterns: Sequence[str], wish: Wish) -> list[OutcomeDocument]:
-        said = {"text": wish.text} if wish.text else {}
-        number = {} if wish.number is None else {"number": wish.number}
-        by = user.get_name()
-        return await change(
-            user, wish.kind, patterns, lambda workers: fleet.give_order(workers, wish, by=by), **said, **number
-        )
-
-    @router.post("/workers/maintenance", operation_id="request_maintenance")
-    async def request_maintenance(wanted: WithComment, user: GetUserDep) -> list[OutcomeDocument]:
-        """Have workers take no new job, until they are told to leave maintenance."""
-        return await order(user, wanted.workers, Wish("maintenance", wanted.comment))
-
-    @router.post("/workers/maintenance/comment", operation_id="update_maintenance_comment")
-    async def update_maintenance_comment(wanted: WithComment, user: GetUserDep) -> list[OutcomeDocument]:
-        """Change the comment on a maintenance."""
-        return await order(user, wanted.workers, Wish("maintenance comment", wanted.comment))
-
-    @router.post("/workers/maintenance/exit", operation_id="exit_maintenance")
-    async def exit_maintenance(wanted: Selection, user: GetUserDep) -> list[OutcomeDocument]:
-        """Have workers take jobs again."""
-        return await order(user, wanted.workers, Wish("exit maintenance"))
-
-    @router.post("/workers/shutdown", operation_id="shutdown_workers")
-    async def shutdown_workers(wanted: Selection, user: GetUserDep) -> list[OutcomeDocument]:
-        """Have workers finish their jobs and end."""
-        return await order(user, wanted.workers, Wish("shutdown"))
-
-    @router.post("/workers/restart", operation_id="restart_workers")
-    async def restart_workers(wanted: Selection, user: GetUserDep) -> list[OutcomeDocument]:
-        """Have workers replace their agent by a new one; their jobs go on."""
-        return await order(user, wanted.workers, Wish("restart"))
-
-    @router.post("/workers/concurrency", operation_id="set_concurrency")
-    async def set_concurrency(wanted: WithConcurrency, user: GetUserDep) -> list[OutcomeDocument]:
-        """Set how many slots workers have."""
-        return await order(user, wanted.workers, Wish("concurrency", number=wanted.concurrency))
-
-    @router.post("/workers/rename", operation_id="rename_worker")
-    async def rename_worker(wanted: WithName, user: GetUserDep) -> list[OutcomeDocument]:
-        """Give a worker another name."""
-        return await order(user, [wanted.worker], Wish("rename", wanted.name))
-
-    @router.post("/workers/queues/add", operation_id="add_queues")
-    async def add_queues(wanted: WithQueues, user: GetUserDep) -> list[OutcomeDocument]:
-        """Have workers serve more queues."""
-        return await change(
-            user, "add queues", wanted.workers, lambda some: fleet.add_queues(some, wanted.queues), queues=wanted.queues
-        )
-
-    @router.post("/workers/queues/remove", operation_id="remove_queues")
-    async def remove_queues(wanted: WithQueues, user: GetUserDep) -> list[OutcomeDocument]:
-        """Have workers serve these queues no more; jobs that they have go on."""
-        return await change(
-            user,
-            "remove queues",
-            wanted.workers,
-            lambda some: fleet.remove_queues(some, wanted.queues),
-            queues=wanted.queues,
-        )
-
-    @router.post("/workers/revoke", operation_id="revoke_workers")
-    async def revoke_workers(wanted: Selection, user: GetUserDep) -> list[OutcomeDocument]:
-        """Revoke workers' keys: they are cut off at once, and what they run is lost."""
-        return await change(user, "revoke", wanted.workers, fleet.revoke)
-
-    @router.post("/workers/remove", operation_id="remove_workers")
-    async def remove_workers(wanted: Selection, user: GetUserDep) -> list[OutcomeDocument]:
-        """Forget workers that are offline or revoked."""
-        return await change(user, "remove", wanted.workers, fleet.remove)
-
-    return router
 
 
 def _by_team(workers: Sequence[Worker], user: BaseUser) -> tuple[list[Worker], list[OrderOutcome]]:
@@ -357,38 +370,3 @@ def _by_team(workers: Sequence[Worker], user: BaseUser) -> tuple[list[Worker], l
         for worker in workers
         if not allowed[worker.team_name]
     ]
-
-
-async def _run(work: Callable[[], T]) -> T:
-    """Use the database in a thread of its own: the event loop serves workers too."""
-    return await asyncio.to_thread(work)
-
-
-def _order_pattern(names: frozenset[str]) -> str:
-    return f"^-?({'|'.join(sorted(names))})$"
-
-
-def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    code = _CODES.get(HTTPStatus(status), "malformed")
-    body = {"status": status, "code": code, "title": HTTPStatus(status).phrase, "detail": detail}
-    return JSONResponse(body, status, headers, PROBLEM_TYPE)
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    refusal = cast("StarletteHTTPException", error)
-    return _problem(refusal.status_code, str(refusal.detail), refusal.headers)
-
-
-async def _malformed(_: Request, error: Exception) -> Response:
-    first = cast("RequestValidationError", error).errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{where}: {first['msg']}")
-
-
-async def _not_found(_: Request, error: Exception) -> Response:
-    return _problem(HTTPStatus.NOT_FOUND, str(error))
-
-
-async def _not_ready(_: Request, error: Exception) -> Response:
-    log.error("The database did not do what it was asked", exc_info=error)
-    return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "Airflow's database did not do what it was asked; try again.")
