@@ -8,19 +8,17 @@ from airflow import settings
 from airflow.configuration import conf
 from sqlalchemy.orm import Session
 
-from airflow_edge.rules.liveness import Patience, patience, read_graces
+from airflow_edge.rules import liveness
 from airflow_edge.settings import SECTION
 from airflow_edge.store.transactions import SessionFactory
 
 
-def read_patience() -> Patience:
+def read_patience() -> liveness.Patience:
     """Read from Airflow's configuration how long workers out of reach are waited for.
 
     :raises ValueError: a setting makes no sense; the message names it.
     """
-    grace, queues = read_graces(lambda name: conf.get_mandatory_value(SECTION, name))
-    interval = conf.getfloat(SECTION, "heartbeat_interval")
-    return patience(heartbeat_interval=interval, disconnect_grace=grace, queue_disconnect_grace=queues)
+    return liveness.read_patience(lambda name: conf.get_mandatory_value(SECTION, name))
 
 
 def session() -> Session:

@@ -21,7 +21,7 @@ from airflow_edge.executor.edge3 import UNINSTALL_EDGE3, edge3_is_installed
 from airflow_edge.executor.ledger import Entry, Ledger
 from airflow_edge.executor.workloads import UnfitWorkloadError, key_of, key_of_adopted, to_job
 from airflow_edge.rules.lines import lines
-from airflow_edge.rules.liveness import Patience, patience, read_graces
+from airflow_edge.rules.liveness import read_patience
 from airflow_edge.rules.log_notices import missing, origin
 from airflow_edge.rules.reports import UNFINISHED, Verdict, callback_verdict, task_verdict
 from airflow_edge.settings import BY_NAME, SECTION
@@ -92,7 +92,7 @@ class EdgeExecutor(BaseExecutor):
         """
         if edge3_is_installed():
             raise RuntimeError(UNINSTALL_EDGE3)
-        _patience()
+        read_patience(_setting)
 
     def queue_workload(self, workload: ExecutorWorkload, session: Session) -> None:
         """Put a workload into the outbox, within the scheduler's transaction."""
@@ -264,7 +264,7 @@ class EdgeExecutor(BaseExecutor):
         now = time.monotonic()
         if now < self._next_keep_alive or not self._ledger:
             return
-        Jobs(self._transactions).keep_alive((), _patience(), now=_now())
+        Jobs(self._transactions).keep_alive((), read_patience(_setting), now=_now())
         self._next_keep_alive = now + KEEP_ALIVE_INTERVAL
 
     def _adopt_orphaned_callbacks(self) -> None:
@@ -283,12 +283,6 @@ class EdgeExecutor(BaseExecutor):
 
 def _is_of(key: WorkloadKey, ti: TaskInstance) -> bool:
     return getattr(key, "primary", None) == ti.key.primary
-
-
-def _patience() -> Patience:
-    grace, queues = read_graces(_setting)
-    interval = conf.getfloat(SECTION, "heartbeat_interval", fallback=BY_NAME["heartbeat_interval"].default)
-    return patience(heartbeat_interval=interval, disconnect_grace=grace, queue_disconnect_grace=queues)
 
 
 def _setting(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -12,12 +11,11 @@ from airflow.exceptions import AirflowConfigException
 
 from airflow_edge import __version__
 from airflow_edge.rules.durations import parse_duration
-from airflow_edge.rules.liveness import Patience, patience, read_graces
+from airflow_edge.rules.liveness import Patience, read_patience
 from airflow_edge.rules.versions import Rules, read_rules
 from airflow_edge.settings import BY_NAME, SECTION
 
 SHORTEST_OFFER = 1.0
-SHORTEST_HEARTBEAT = 0.1
 SHORTEST_POLL = 0.01
 """Seconds; with less, the gateway would be busy with nothing else."""
 
@@ -29,9 +27,8 @@ class GatewayConfig:
     api_enabled: bool
     allow_shared_secret_enrollment: bool
     offer_timeout: float
-    heartbeat_interval: float
-    disconnect_grace: timedelta
-    queue_disconnect_grace: Mapping[str, timedelta] = field(default_factory=dict)
+    patience: Patience
+    """How long a worker may be silent."""
     dispatch_poll_interval: float
     job_success_purge: timedelta
     job_fail_purge: timedelta
@@ -50,15 +47,6 @@ class GatewayConfig:
         """Seconds without a word after which a link is given up."""
         return self.patience.silence.total_seconds()
 
-    @property
-    def patience(self) -> Patience:
-        """How long a worker may be silent."""
-        return patience(
-            heartbeat_interval=self.heartbeat_interval,
-            disconnect_grace=self.disconnect_grace,
-            queue_disconnect_grace=self.queue_disconnect_grace,
-        )
-
 
 def read_config() -> GatewayConfig:
     """Read the settings from Airflow's configuration.
@@ -66,14 +54,11 @@ def read_config() -> GatewayConfig:
     :raises airflow.exceptions.AirflowConfigException: one of them is not a number, not true or false, or no URL.
     :raises ValueError: one of them is not a duration, or not a version.
     """
-    disconnect_grace, queue_disconnect_grace = read_graces(_text)
     return GatewayConfig(
         api_enabled=_boolean("api_enabled"),
         allow_shared_secret_enrollment=_boolean("allow_shared_secret_enrollment"),
         offer_timeout=max(_number("offer_timeout"), SHORTEST_OFFER),
-        heartbeat_interval=max(_number("heartbeat_interval"), SHORTEST_HEARTBEAT),
-        disconnect_grace=disconnect_grace,
-        queue_disconnect_grace=queue_disconnect_grace,
+        patience=read_patience(_text),
         dispatch_poll_interval=max(_number("dispatch_poll_interval"), SHORTEST_POLL),
         job_success_purge=timedelta(minutes=_number("job_success_purge")),
         job_fail_purge=timedelta(minutes=_number("job_fail_purge")),

@@ -11,6 +11,9 @@ from airflow_edge.rules.durations import format_duration, parse_duration, parse_
 
 T = TypeVar("T")
 
+SHORTEST_HEARTBEAT: Final = 0.1
+"""Seconds; with less, the gateway would be busy with nothing else."""
+
 SILENT_INTERVALS: Final = 3
 """Heartbeat intervals without a word after which a worker is out of reach."""
 
@@ -39,6 +42,11 @@ class Patience:
     queues: Mapping[str, timedelta] = field(default_factory=dict)
 
     @property
+    def heartbeat_interval(self) -> float:
+        """Seconds between two heartbeats."""
+        return self.silence.total_seconds() / SILENT_INTERVALS
+
+    @property
     def shortest(self) -> timedelta:
         """The shortest grace of the settings."""
         return min((self.grace, *self.queues.values()))
@@ -64,29 +72,17 @@ class Patience:
         return last_seen + max(self.grace_of(queue, own).length, self.silence)
 
 
-def patience(
-    *,
-    heartbeat_interval: float,
-    disconnect_grace: timedelta,
-    queue_disconnect_grace: Mapping[str, timedelta] | None = None,
-) -> Patience:
-    """Say how long the centre waits, given the settings; the interval is in seconds."""
-    return Patience(
-        silence=timedelta(seconds=SILENT_INTERVALS * heartbeat_interval),
-        grace=disconnect_grace,
-        queues=queue_disconnect_grace or {},
-    )
-
-
-def read_graces(option: Callable[[str], str]) -> tuple[timedelta, Mapping[str, timedelta]]:
-    """Read the settings `disconnect_grace` and `queue_disconnect_grace`.
+def read_patience(option: Callable[[str], str]) -> Patience:
+    """Read the settings `heartbeat_interval`, `disconnect_grace` and `queue_disconnect_grace`.
 
     :param option: gives the text of an option of `[edge]`
     :raises ValueError: one of them makes no sense; the message names it.
     """
-    return (
-        _read("disconnect_grace", option, parse_duration),
-        _read("queue_disconnect_grace", option, parse_named_durations),
+    interval = max(_read("heartbeat_interval", option, float), SHORTEST_HEARTBEAT)
+    return Patience(
+        silence=timedelta(seconds=SILENT_INTERVALS * interval),
+        grace=_read("disconnect_grace", option, parse_duration),
+        queues=_read("queue_disconnect_grace", option, parse_named_durations),
     )
 
 

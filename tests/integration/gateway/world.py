@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from airflow_edge.gateway.app import create_app
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.task_api import TaskApi
 from airflow_edge.protocol.urls import HEALTH, PREFIX
+from airflow_edge.rules.liveness import SILENT_INTERVALS, Patience
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow, LogChunkRow, LogRow
@@ -37,15 +38,21 @@ START_PATIENCE = 120.0
 T = TypeVar("T")
 
 
-def config(**changes: Any) -> GatewayConfig:
+def config(
+    *,
+    heartbeat_interval: float = 5.0,
+    disconnect_grace: timedelta = timedelta(minutes=15),
+    queue_disconnect_grace: Mapping[str, timedelta] | None = None,
+    **changes: Any,
+) -> GatewayConfig:
     """Settings for tests: impatient, but not hasty."""
+    silence = timedelta(seconds=SILENT_INTERVALS * heartbeat_interval)
     return GatewayConfig(
         **{
             "api_enabled": True,
             "allow_shared_secret_enrollment": False,
             "offer_timeout": 10.0,
-            "heartbeat_interval": 5.0,
-            "disconnect_grace": timedelta(minutes=15),
+            "patience": Patience(silence, disconnect_grace, queue_disconnect_grace or {}),
             "dispatch_poll_interval": 0.05,
             "job_success_purge": timedelta(minutes=5),
             "job_fail_purge": timedelta(minutes=60),

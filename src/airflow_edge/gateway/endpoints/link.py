@@ -111,7 +111,7 @@ async def _enter(gateway: Gateway, worker: Worker, connection: Connection, hands
         resumed=admission.resumed,
         name=worker.name,
         queues=worker.served_queues,
-        heartbeat_interval=gateway.config.heartbeat_interval,
+        heartbeat_interval=gateway.config.patience.heartbeat_interval,
         version_refused=verdict.refused,
         version_warning=verdict.warning,
     )

@@ -46,7 +46,7 @@ class Presence:
         """Note with each heartbeat who is there, and draw the consequences for those who are not."""
         self._began = asyncio.get_running_loop().time()
         await repeat(
-            self._config.heartbeat_interval,
+            self._config.patience.heartbeat_interval,
             self._note_all,
             self._keep_metrics,
             self._keep_jobs_alive,
