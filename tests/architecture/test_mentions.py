@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 PATH = re.compile(r"(?<![\w/.:{}$~*-])(?:(?!\.\.)[\w.-]+/)+[\w.-]+\.(?:py|md|toml|txt|json|in|service|cfg)\b(?!\()")
 FOLDER = re.compile(r"`((?:[a-z_]+/)+)`")
+DEFINED = re.compile(r"`((?:[\w.-]+/)*[\w.-]+\.py): (\w+)`")
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)(?:#[^)]*)?\)")
 
 ELSEWHERE = frozenset(
@@ -82,3 +83,12 @@ def test_every_link_of_a_page_arrives() -> None:
     links = [(page, target) for page in pages() for target in LINK.findall(page.read_text(encoding="utf-8"))]
     assert len(links) > 50
     assert not [f"{page.name}: {target}" for page, target in links if not (page.parent / target).exists()]
+
+
+def test_what_a_page_says_is_in_a_file_is_in_it() -> None:
+    named = [mention for page in pages() for mention in DEFINED.findall(page.read_text(encoding="utf-8"))]
+    assert len(named) > 20
+    for path, name in named:
+        (home,) = [file for file in files() if file == f"src/airflow_edge/{path}"] or [f"no {path}"]
+        text = (ROOT / home).read_text(encoding="utf-8") if "no " not in home else ""
+        assert re.search(rf"^\s*(?:(?:async )?(?:def|class) )?{name}\b", text, re.MULTILINE), f"{path} has no {name}"
