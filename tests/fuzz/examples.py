@@ -42,7 +42,8 @@ class Example:
         folder.mkdir(parents=True, exist_ok=True)
         content = asdict(self) | {"choices": [_plain(choice) for choice in self.choices]}
         digest = sha256(json.dumps([self.test, content["choices"]]).encode()).hexdigest()
-        file = folder / f"{self.test.rpartition('::')[2]}-{digest[:8]}.json"
+        name = self.test.partition("::")[2].replace("::", ".")
+        file = folder / f"{name}-{digest[:8]}.json"
         file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         return file
 
