@@ -1,4 +1,4 @@
-"""Tokens at the door, over real sockets: who gets in, and what the others are told."""
+"""Tokens of requests, over real sockets: who gets in, and what the others are told."""
 
 from __future__ import annotations
 

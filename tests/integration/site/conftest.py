@@ -12,7 +12,7 @@ from tests.integration.site.machine import Machine
 
 @pytest.fixture(scope="session")
 def centre(tmp_path_factory):
-    """A centre with several doors, for all tests here."""
+    """A centre with several gateways, for all tests here."""
     with Centre.running(tmp_path_factory.mktemp("centre")) as centre:
         yield centre
 

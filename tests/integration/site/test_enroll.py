@@ -194,15 +194,15 @@ def test_the_shared_secret_enrols_where_it_may(centre, machine):
 
 
 @pytest.mark.parametrize(
-    ("door", "secret", "words"),
+    ("gateway", "secret", "words"),
     [
         ("http", JWT_SECRET, "allow_shared_secret_enrollment"),
         ("trusting", "another secret" * 4, "jwt_secret"),
     ],
     ids=["not allowed", "another secret"],
 )
-def test_the_shared_secret_is_refused_clearly(centre, machine, door, secret, words):
-    url = getattr(centre, door)
+def test_the_shared_secret_is_refused_clearly(centre, machine, gateway, secret, words):
+    url = getattr(centre, gateway)
     said = machine.type("enroll", url, "--shared-secret", "--name", "old-timer-2", AIRFLOW__API_AUTH__JWT_SECRET=secret)
 
     assert said.status == 8

@@ -107,15 +107,15 @@ def test_http_and_https_are_not_mixed_up(centre, machine):
     assert "does not speak TLS" in said.complaint
 
 
-@pytest.mark.parametrize("door", ["https", "http"])
-def test_enrolment_and_link_go_through_the_proxy(centre, machine, proxy, door):
-    url = getattr(centre, door)
+@pytest.mark.parametrize("gateway", ["https", "http"])
+def test_enrolment_and_link_go_through_the_proxy(centre, machine, proxy, gateway):
+    url = getattr(centre, gateway)
     environment = {
         "HTTPS_PROXY": proxy.url(),
         "HTTP_PROXY": proxy.url(),
         "AIRFLOW__EDGE__CA_FILE": str(centre.ca_file),
     }
-    said = machine.type("enroll", url, centre.token(), "--name", f"proxied-{door}", **environment)
+    said = machine.type("enroll", url, centre.token(), "--name", f"proxied-{gateway}", **environment)
     assert (said.status, said.err) == (0, "")
     worker = machine.start_worker(**environment)
     machine.wait_linked()
