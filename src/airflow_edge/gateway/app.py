@@ -48,10 +48,12 @@ def create_app(
     config = config or read_config()
     if not config.api_enabled:
         return _disabled_app()
-    return _working_app(Gateway(config, session_factory, load_task_api))
+    return app_of(Gateway(config, session_factory, load_task_api))
 
 
-def _working_app(gateway: Gateway) -> FastAPI:
+def app_of(gateway: Gateway) -> FastAPI:
+    """Give the endpoints of this gateway, which runs as long as the application."""
+
     async def health(_: Request) -> Response:
         try:
             gateway.check_ready(tasks=True)

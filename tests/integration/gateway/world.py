@@ -79,8 +79,13 @@ def serve_below(path: str, app: FastAPI) -> None:
 
 def mounted(*, session_factory: SessionFactory | None = None, **settings: Any) -> FastAPI:
     """A gateway mounted as Airflow does it, without Airflow's own pages beside it."""
+    return below_prefix(create_app(config(**settings), session_factory))
+
+
+def below_prefix(gateway: FastAPI) -> FastAPI:
+    """An app with nothing but the gateway in it."""
     app = FastAPI(lifespan=lifespan)
-    app.mount(PREFIX, create_app(config(**settings), session_factory))
+    app.mount(PREFIX, gateway)
     return app
 
 
@@ -98,9 +103,7 @@ class NoTaskApi(TaskApi):
 
 def links_only(sessions: SessionFactory, **settings: Any) -> FastAPI:
     """A gateway where workers enrol, link, and do nothing else: it is up in no time."""
-    app = FastAPI(lifespan=lifespan)
-    app.mount(PREFIX, create_app(config(**settings), sessions, NoTaskApi))
-    return app
+    return below_prefix(create_app(config(**settings), sessions, NoTaskApi))
 
 
 class GatewayServer:
