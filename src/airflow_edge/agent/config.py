@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import configparser
 import os
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_edge.agent.core.automatic import ENTER_AT, LEAVE_BELOW, Automatic
 from airflow_edge.agent.errors import ConfigError
@@ -16,6 +15,9 @@ from airflow_edge.agent.process.sockets import socket_path
 from airflow_edge.agent.task_logs.retention import Limits
 from airflow_edge.protocol.worker_log import LEVELS
 from airflow_edge.settings import BY_NAME, SECTION
+
+if TYPE_CHECKING:
+    import configparser
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -127,19 +129,14 @@ class Sources:
         self._flags = flags or {}
         self.airflow_home = _absolute(self.environ.get("AIRFLOW_HOME") or "~/airflow")
         self.file = _absolute(self.environ.get("AIRFLOW_CONFIG") or str(self.airflow_home / "airflow.cfg"))
-        self._parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
-        try:
-            self._parser.read(self.file, encoding="utf-8")
-        except (OSError, configparser.Error, UnicodeDecodeError) as error:
-            reason = " ".join(str(error).split())
-            raise ConfigError(f"{self.file} cannot be read: {reason}") from error
+        self._parser = _parse(self.file)
 
     def find(self, section: str, option: str) -> tuple[str, str] | None:
         """Give an option's text and where it came from, or None. Empty counts as not set."""
         variable = f"AIRFLOW__{section.upper()}__{option.upper()}"
         if text := self.environ.get(variable, "").strip():
             return text, f"the environment variable {variable}"
-        if text := (self._parser.get(section, option, fallback="") or "").strip():
+        if self._parser and (text := (self._parser.get(section, option, fallback="") or "").strip()):
             return text, f"[{section}] {option} in {self.file}"
         return None
 
@@ -238,6 +235,24 @@ def load(
         stderr=_optional_path(stderr),
         verbose=verbose,
     )
+
+
+def _parse(file: Path) -> configparser.RawConfigParser | None:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}") from error
+    # Many a site has no file, and no need of this.
+    import configparser
+
+    parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
+    try:
+        parser.read_string(text, str(file))
+    except configparser.Error as error:
+        raise ConfigError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+    return parser
 
 
 def _absolute(text: str) -> Path:

@@ -6,25 +6,26 @@ dictionary is a file here, and is never changed once it was released: its number
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from airflow_edge.protocol import zstd
 from airflow_edge.protocol.messages import JobId, LogChunk
 
-
-def _load(number: int) -> zstd.ZstdDict:
-    path = Path(__file__).with_name(f"log_dictionary_{number}.jsonl")
-    return zstd.ZstdDict(path.read_bytes(), is_raw=True)
+if TYPE_CHECKING:
+    # Loaded with the first chunk: a worker without tasks never needs it.
+    from airflow_edge.protocol import zstd
 
 
 NO_DICTIONARY: Final = 0
 DICTIONARIES: Final = (1,)
 """Numbers of the dictionaries there are; the last is the best."""
 
-_LOADED: Final = {number: _load(number) for number in DICTIONARIES}
+_LINES: Final = {
+    number: Path(__file__).with_name(f"log_dictionary_{number}.jsonl").read_bytes() for number in DICTIONARIES
+}
 """Read now: while they are wanted, an upgrade may have taken the files away."""
 
 SMALL = 32 * 1024
@@ -32,7 +33,7 @@ SMALL = 32 * 1024
 LEVEL = 3
 LEVEL_FOR_SMALL = 9
 
-_UNPACKING = {int(zstd.DecompressionParameter.window_log_max): 23}
+_LARGEST_WINDOW = 23
 """A frame that wants more than 8 MiB to be unpacked is no honest one."""
 
 
@@ -43,6 +44,8 @@ def best(known: Collection[int]) -> int:
 
 def pack(job_id: JobId, assignment: int, offset: int, plain: bytes, dictionary: int) -> LogChunk:
     """Make a chunk of these bytes."""
+    from airflow_edge.protocol import zstd
+
     level = LEVEL_FOR_SMALL if len(plain) <= SMALL else LEVEL
     return LogChunk(
         job_id=job_id,
@@ -51,7 +54,7 @@ def pack(job_id: JobId, assignment: int, offset: int, plain: bytes, dictionary: 
         size=len(plain),
         crc32=zlib.crc32(plain),
         dictionary=dictionary,
-        data=zstd.compress(plain, level, zstd_dict=_LOADED.get(dictionary)),
+        data=zstd.compress(plain, level, zstd_dict=_dictionary(dictionary)),
     )
 
 
@@ -60,9 +63,12 @@ def unpack(chunk: LogChunk) -> bytes:
 
     It never unpacks more than the chunk's size.
     """
-    if chunk.dictionary != NO_DICTIONARY and chunk.dictionary not in _LOADED:
+    from airflow_edge.protocol import zstd
+
+    if chunk.dictionary not in {NO_DICTIONARY, *DICTIONARIES}:
         return b""
-    decompressor = zstd.ZstdDecompressor(zstd_dict=_LOADED.get(chunk.dictionary), options=_UNPACKING)
+    options = {int(zstd.DecompressionParameter.window_log_max): _LARGEST_WINDOW}
+    decompressor = zstd.ZstdDecompressor(zstd_dict=_dictionary(chunk.dictionary), options=options)
     try:
         plain = decompressor.decompress(chunk.data, max_length=chunk.size + 1)
     except zstd.ZstdError:
@@ -70,3 +76,10 @@ def unpack(chunk: LogChunk) -> bytes:
     # What comes after the one frame would be unpacked by whoever reads the stored bytes.
     whole = decompressor.eof and not decompressor.unused_data
     return plain if whole and len(plain) == chunk.size and zlib.crc32(plain) == chunk.crc32 else b""
+
+
+@functools.cache
+def _dictionary(number: int) -> zstd.ZstdDict | None:
+    from airflow_edge.protocol import zstd
+
+    return zstd.ZstdDict(_LINES[number], is_raw=True) if number != NO_DICTIONARY else None

@@ -8,7 +8,7 @@ import pytest
 
 from tools.measure_agent import measure
 
-MOST_MB = 40.0
+MOST_MB = 38.0
 HEAVY = {"airflow", "sqlalchemy", "fastapi", "pydantic", "cryptography", "jwt", "httpx", "aiohttp", "structlog", "rich"}
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING
 
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.core.events import StatusFound
 from airflow_edge.agent.machine.metrics import LinkQuality, Meter, MetricsWatch
-from airflow_edge.agent.machine.system_info import ExtendedInfo, Fact
 from airflow_edge.protocol.messages import Metrics
+
+if TYPE_CHECKING:
+    from airflow_edge.agent.machine.system_info import ExtendedInfo, Fact
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,8 @@ class Sensors:
         self._metrics = MetricsWatch(Meter(config.jobs_dir), link)
         self._extended: ExtendedInfo | None = None
         if path := config.extended_system_info_function:
+            from airflow_edge.agent.machine.system_info import ExtendedInfo
+
             self._extended = ExtendedInfo(path, lambda status, text: post(StatusFound(status, text)))
         elif config.automatic.enter_at is not None:
             log.warning(

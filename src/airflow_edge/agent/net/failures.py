@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
 from http import HTTPStatus
 
-import httpcore
 from websockets.exceptions import InvalidMessage, InvalidProxyStatus, ProxyError
 
 from airflow_edge.agent.errors import (
@@ -28,14 +28,6 @@ NOBODY_BEHIND = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABL
 """What a proxy or load balancer answers that finds no API server behind it."""
 IN_BETWEEN = NOBODY_BEHIND | {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 """What somebody between site and centre answers for reasons that pass."""
-_NEVER_SENT = (
-    httpcore.ConnectError,
-    httpcore.ConnectTimeout,
-    httpcore.PoolTimeout,
-    httpcore.ProxyError,
-    ConnectionRefusedError,
-    socket.gaierror,
-)
 _UNKNOWN_ISSUER = frozenset({18, 19, 20, 21})
 """X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT and its kin in OpenSSL's x509_vfy.h."""
 _EXPIRED = 10
@@ -47,7 +39,12 @@ def transport_error(error: BaseException, gateway: str) -> AgentError:
     causes = list(_causes(error))
     meaning = _diagnose(error, causes, gateway)
     if isinstance(meaning, UnreachableError):
-        meaning.perhaps_delivered = not any(isinstance(cause, _NEVER_SENT) for cause in causes)
+        never_sent = (
+            *_of_httpcore("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"),
+            ConnectionRefusedError,
+            socket.gaierror,
+        )
+        meaning.perhaps_delivered = not any(isinstance(cause, never_sent) for cause in causes)
     return meaning
 
 
@@ -72,7 +69,7 @@ def _diagnose(error: BaseException, causes: list[BaseException], gateway: str) -
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _certificate_error(cause, gateway)
     for cause in causes:
-        if isinstance(cause, httpcore.ProxyError | ProxyError):
+        if isinstance(cause, (*_of_httpcore("ProxyError"), ProxyError)):
             return _proxy_error(cause)
         if isinstance(cause, ssl.SSLError) and cause.reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"}:
             return WrongUrlError(
@@ -93,7 +90,7 @@ def _diagnose(error: BaseException, causes: list[BaseException], gateway: str) -
                 f"nothing listens at {gateway} (connection refused); check host and port, and whether the API server "
                 "runs"
             )
-        if isinstance(cause, TimeoutError | httpcore.TimeoutException):
+        if isinstance(cause, (*_of_httpcore("TimeoutException"), TimeoutError)):
             return UnreachableError(
                 f"{gateway} did not answer in time; check the URL, firewalls, and whether this site needs a proxy "
                 "(HTTPS_PROXY)"
@@ -102,11 +99,17 @@ def _diagnose(error: BaseException, causes: list[BaseException], gateway: str) -
     return UnreachableError(f"the connection to {gateway} failed: {words}; check the URL and the network")
 
 
+def _of_httpcore(*names: str) -> tuple[type[BaseException], ...]:
+    """Give these of its exceptions; none as long as nothing has needed it, which takes up 3 MB."""
+    library = sys.modules.get("httpcore")
+    return tuple(getattr(library, name) for name in names) if library else ()
+
+
 def _speaks_something_else(error: BaseException) -> bool:
     if isinstance(error, InvalidMessage):
         # An answer that breaks off is invalid too, and may be complete the next time.
         return not isinstance(error.__cause__, EOFError | OSError)
-    return isinstance(error, httpcore.RemoteProtocolError) and "illegal status line" in str(error)
+    return isinstance(error, _of_httpcore("RemoteProtocolError")) and "illegal status line" in str(error)
 
 
 def _foreign_answer(status: int, gateway: str) -> AgentError:
@@ -137,7 +140,7 @@ def _certificate_error(error: ssl.SSLCertVerificationError, gateway: str) -> Cer
     return CertificateError(f"the certificate of {gateway} is not trusted: {error.verify_message}; {advice}")
 
 
-def _proxy_error(error: httpcore.ProxyError | ProxyError) -> UnreachableError:
+def _proxy_error(error: BaseException) -> UnreachableError:
     if isinstance(error, InvalidProxyStatus):
         status = error.response.status_code
         reason = str(status)

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-import httpcore
 from websockets.proxy import parse_proxy
 
 from airflow_edge import __version__
 from airflow_edge.agent.net import tls_and_proxy
 from airflow_edge.agent.net.failures import transport_error
 from airflow_edge.agent.net.identity import Signer
+
+if TYPE_CHECKING:
+    import httpcore
 
 KEEP_ALIVE = 50.0
 """Seconds for which an idle connection is kept: less than the usual minute of proxies and load balancers."""
@@ -53,14 +56,10 @@ class HttpClient:
         self.gateway = gateway
         self._signer = signer
         self._cookies = cookies
-        context = tls_and_proxy.ssl_context(gateway, ca_file)
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=context,
-            proxy=_proxy(gateway, ca_file),
-            max_connections=MAX_CONNECTIONS,
-            max_keepalive_connections=MAX_CONNECTIONS,
-            keepalive_expiry=KEEP_ALIVE,
-        )
+        self._ca_file = ca_file
+        self._context = tls_and_proxy.ssl_context(gateway, ca_file)
+        self._proxy = tls_and_proxy.proxy_url(gateway)
+        self._connections: httpcore.AsyncConnectionPool | None = None
 
     async def __aenter__(self) -> HttpClient:
         return self
@@ -95,8 +94,11 @@ class HttpClient:
         ]
         if self._cookies:
             fields.append((b"Cookie", b"; ".join(self._cookies.values())))
+        pool = self._pool()
+        import httpcore
+
         try:
-            response = await self._pool.request(
+            response = await pool.request(
                 method,
                 self.gateway + path + (f"?{query}" if query else ""),
                 headers=fields,
@@ -105,7 +107,13 @@ class HttpClient:
                     "timeout": {"connect": CONNECT_TIMEOUT, "pool": patience, "read": patience, "write": patience}
                 },
             )
-        except _FAILURES as error:
+        except (
+            httpcore.NetworkError,
+            httpcore.ProtocolError,
+            httpcore.ProxyError,
+            httpcore.TimeoutException,
+            OSError,
+        ) as error:
             raise transport_error(error, self.gateway) from error
         if self._cookies is not None:
             _keep_cookies(self._cookies, response.headers)
@@ -114,16 +122,22 @@ class HttpClient:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._pool.aclose()
+        if self._connections is not None:
+            await self._connections.aclose()
 
+    def _pool(self) -> httpcore.AsyncConnectionPool:
+        if self._connections is None:
+            # Loaded with the first call: it takes up 3 MB, and a worker without tasks makes none.
+            import httpcore
 
-_FAILURES = (
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.ProxyError,
-    httpcore.TimeoutException,
-    OSError,
-)
+            self._connections = httpcore.AsyncConnectionPool(
+                ssl_context=self._context,
+                proxy=_proxy(self._proxy, self._ca_file),
+                max_connections=MAX_CONNECTIONS,
+                max_keepalive_connections=MAX_CONNECTIONS,
+                keepalive_expiry=KEEP_ALIVE,
+            )
+        return self._connections
 
 
 def _keep_cookies(cookies: dict[bytes, bytes], headers: list[tuple[bytes, bytes]]) -> None:
@@ -135,10 +149,11 @@ def _keep_cookies(cookies: dict[bytes, bytes], headers: list[tuple[bytes, bytes]
         del cookies[next(iter(cookies))]
 
 
-def _proxy(gateway: str, ca_file: Path | None) -> httpcore.Proxy | None:
-    url = tls_and_proxy.proxy_url(gateway)
+def _proxy(url: str | None, ca_file: Path | None) -> httpcore.Proxy | None:
     if url is None:
         return None
+    import httpcore
+
     parsed = parse_proxy(url)
     host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host
     address = f"{parsed.scheme}://{host}:{parsed.port}"

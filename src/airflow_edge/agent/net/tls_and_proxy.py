@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import ssl
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from websockets.uri import parse_uri
 
 from airflow_edge.agent.errors import ConfigError
 from airflow_edge.protocol.urls import link_url
+
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+"""A certificate's file as `openssl rehash` names it."""
 
 
 # The link and HTTPS share one: the system's authorities take up about a megabyte.
@@ -25,7 +29,7 @@ def ssl_context(gateway: str, ca_file: Path | None) -> ssl.SSLContext | None:
     """
     if not gateway.startswith("https:"):
         return None
-    context = ssl.create_default_context()
+    context = ssl.create_default_context(capath=_system_folder())
     if ca_file is not None:
         try:
             context.load_verify_locations(ca_file)
@@ -35,6 +39,23 @@ def ssl_context(gateway: str, ca_file: Path | None) -> ssl.SSLContext | None:
                 "certificates (--ca-file, AIRFLOW__EDGE__CA_FILE or [edge] ca_file)"
             ) from error
     return context
+
+
+def _system_folder() -> str | None:
+    """Give the folder where each of the system's authorities has a file, of which OpenSSL reads those that it needs.
+
+    None where that is not so: then it reads all of them, which takes up 1.3 MB.
+    """
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile != paths.openssl_cafile or paths.capath != paths.openssl_capath:
+        return None
+    try:
+        bundled = Path(paths.cafile).read_bytes().count(b"-----BEGIN CERTIFICATE-----")
+        hashed = sum(bool(_HASHED.fullmatch(file.name)) for file in Path(paths.capath).iterdir())
+    except OSError:
+        return None
+    # Somebody may have added one to the bundle alone.
+    return paths.capath if bundled == hashed else None
 
 
 def proxy_url(gateway: str) -> str | None:

@@ -33,6 +33,7 @@ class Watch:
         self._libc: Any = None
         self._descriptor: int | None = None
         self._inotify = inotify and sys.platform == "linux"
+        self._started = False
 
     @property
     def told(self) -> bool:
@@ -41,15 +42,15 @@ class Watch:
 
     def start(self) -> None:
         """Listen, in the running event loop: for the first time, or again."""
-        if self._inotify and self._descriptor is None:
-            self._open()
+        self._started = True
         for folder in self._watched:
             self.add(folder)
-        if self._descriptor is not None:
-            asyncio.get_running_loop().add_reader(self._descriptor, self._told, self._descriptor)
 
     def add(self, folder: Path) -> None:
         """Watch the files directly in this folder."""
+        if self._started and self._inotify and self._descriptor is None:
+            # With the first folder: a worker without tasks has nothing to watch.
+            self._open()
         self._watched[folder] = None if self._descriptor is None else self._add(folder)
 
     def remove(self, folder: Path) -> None:
@@ -77,6 +78,7 @@ class Watch:
             asyncio.get_running_loop().remove_reader(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = None
+        self._started = False
 
     def _open(self) -> None:
         try:
@@ -86,11 +88,14 @@ class Watch:
             descriptor = self._libc.inotify_init1(_IN_NONBLOCK | _IN_CLOEXEC)
         except (ImportError, OSError, AttributeError, MemoryError) as error:
             log.info("there is no inotify (%s): logs are looked at every %s s", error, POLL_INTERVAL)
+            self._inotify = False
             return
         if descriptor < 0:
             log.info("there is no inotify left for this user: logs are looked at every %s s", POLL_INTERVAL)
+            self._inotify = False
             return
         self._descriptor = descriptor
+        asyncio.get_running_loop().add_reader(descriptor, self._told, descriptor)
 
     def _add(self, folder: Path) -> int | None:
         number: int = self._libc.inotify_add_watch(self._descriptor, os.fsencode(folder), _EVENTS)
