@@ -17,9 +17,8 @@ from typing import NoReturn
 
 from airflow_edge.protocol.local import GENERATION_VARIABLE
 from airflow_edge.protocol.worker_log import Formatter
-from airflow_edge.runtime.environment import for_tasks
+from airflow_edge.runtime.environment import for_tasks, set_title
 from airflow_edge.runtime.lossy_file import make_output_lossy
-from airflow_edge.runtime.titles import set_title
 from airflow_edge.site.rotation import Rotation
 
 ALREADY_RUNNING = 4

@@ -1,14 +1,22 @@
-"""The environment in which a site's tasks run. It has to be set before Airflow is imported, which reads it then."""
+"""What surrounds the tasks at a site: environment variables, the host's name, and their processes' titles.
+
+The variables have to be set before Airflow is imported, which reads them then.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+WORKER_NAME_VARIABLE: Final = "AIRFLOW_EDGE_WORKER_NAME"
+
 _ALWAYS: Final = {
-    "AIRFLOW__CORE__HOSTNAME_CALLABLE": "airflow_edge.runtime.hostname.get",
+    "AIRFLOW__CORE__HOSTNAME_CALLABLE": f"{__name__}.hostname",
     # A site has no database. This is one that cannot be opened, or made by accident.
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{os.devnull}/airflow-edge-has-no-database",
     # A log goes to the job's folder, and from there to the centre; for no other eyes on this machine.
@@ -47,3 +55,20 @@ def for_tasks(environ: Mapping[str, str]) -> dict[str, str]:
         # Airflow would write one, with freshly made secrets in it that open nothing and alarm people.
         result["AIRFLOW_CONFIG"] = os.devnull
     return result
+
+
+def hostname() -> str:
+    """Give the worker's name, so that the UI shows where a task ran in the words of the person who named the worker.
+
+    `[core] hostname_callable` points here.
+    """
+    return os.environ.get(WORKER_NAME_VARIABLE) or socket.getfqdn()
+
+
+def set_title(title: str) -> None:
+    """Name this process in the list of processes, where that is possible. On macOS it is not safe after a fork."""
+    if sys.platform != "darwin":
+        with contextlib.suppress(ImportError):
+            from setproctitle import setproctitle
+
+            setproctitle(title)

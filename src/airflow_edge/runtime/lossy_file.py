@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from airflow_edge.site.stop import line
 
 Notice = Callable[[int, str], bytes]
 """Makes the line that says how many lines were lost, and why."""
@@ -99,13 +99,7 @@ def _words(lines: int, why: str) -> str:
 
 
 def _json_notice(lines: int, why: str) -> bytes:
-    line = {
-        "timestamp": datetime.now(UTC),
-        "level": "warning",
-        "event": _words(lines, why),
-        "logger": "airflow_edge",
-    }
-    return msgspec.json.encode(line) + b"\n"
+    return line(_words(lines, why), datetime.now(UTC))
 
 
 def _text_notice(lines: int, why: str) -> bytes:

@@ -19,6 +19,7 @@ from typing import NoReturn
 
 import msgspec
 
+from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.local import (
     LOG_FILE,
@@ -55,8 +56,7 @@ _MAX_BACKLOG = 16 * 1024 * 1024
 
 @dataclass(slots=True)
 class _Job:
-    job_id: str
-    assignment: int
+    key: AssignmentKey
     folder: Path
     pid: int
     stop: StopSteps
@@ -93,7 +93,7 @@ class Server:
         self._agent: socket.socket | None = None
         self._incoming = bytearray()
         self._outgoing = bytearray()
-        self._jobs: dict[tuple[str, int], _Job] = {}
+        self._jobs: dict[AssignmentKey, _Job] = {}
         self._retiring = False
         for end in (listener, self._signals, self._wakeup):
             end.setblocking(False)
@@ -114,17 +114,17 @@ class Server:
                     key.data()
                 for job in self._jobs.values():
                     job.stop.enforce(job.pid, time.monotonic())
+                if time.monotonic() >= look_around:
+                    look_around = time.monotonic() + _LOOK_AROUND
+                    self._retire_if_forgotten()
+                    if self._tidy is not None:
+                        self._tidy()
             except OSError as error:
                 # No descriptor is to be had, most likely: for the agent that connects, or to look at processes.
                 log.error("%s; trying again in %g s", error, _PAUSE)
                 time.sleep(_PAUSE)
                 with contextlib.suppress(BlockingIOError):
                     self._wakeup.send(bytes([signal.SIGCHLD]))
-            if time.monotonic() >= look_around:
-                look_around = time.monotonic() + _LOOK_AROUND
-                self._retire_if_forgotten()
-                if self._tidy is not None:
-                    self._tidy()
         self._leave_socket()
 
     def _timeout(self, look_around: float) -> float:
@@ -146,9 +146,7 @@ class Server:
             RuntimeHello(
                 pid=os.getpid(),
                 airflow_version=self._airflow_version,
-                jobs=tuple(
-                    LocalJob(job_id=job.job_id, assignment=job.assignment, pid=job.pid) for job in self._jobs.values()
-                ),
+                jobs=tuple(LocalJob(**job.key._asdict(), pid=job.pid) for job in self._jobs.values()),
                 generation=self._generation,
             )
         )
@@ -182,7 +180,8 @@ class Server:
             case StartJob():
                 self._start(order)
             case StopJob():
-                self._stop(order)
+                if job := self._jobs.get(order.key):
+                    job.stop.ask(order.grace, order.reason, time.monotonic())
             case Retire():
                 log.info("retiring with %d jobs", len(self._jobs))
                 self._retiring = True
@@ -229,22 +228,21 @@ class Server:
     # Jobs
 
     def _start(self, order: StartJob) -> None:
-        name = (order.job_id, order.assignment)
-        job = self._jobs.get(name)
+        job = self._jobs.get(order.key)
         if job is None:
             try:
-                job = self._jobs[name] = self._fork(order)
+                job = self._jobs[order.key] = self._fork(order)
             except FileExistsError:
                 self._refuse(order, "it was started here before, and is started once only")
                 return
             except OSError as error:
                 self._refuse(order, f"no process could be started: {error}")
                 return
-        self._send(JobStarted(job_id=job.job_id, assignment=job.assignment, pid=job.pid))
+        self._send(JobStarted(**job.key._asdict(), pid=job.pid))
 
     def _refuse(self, order: StartJob, reason: str) -> None:
-        log.warning("job %s, assignment %d: %s", order.job_id, order.assignment, reason)
-        self._send(JobNotStarted(job_id=order.job_id, assignment=order.assignment, reason=reason))
+        log.warning("job %s: %s", order.key, reason)
+        self._send(JobNotStarted(**order.key._asdict(), reason=reason))
 
     def _fork(self, order: StartJob) -> _Job:
         if self._retiring:
@@ -266,7 +264,7 @@ class Server:
             raise
         finally:
             os.close(output)
-        return _Job(order.job_id, order.assignment, folder, pid, StopSteps(folder / LOG_FILE))
+        return _Job(order.key, folder, pid, StopSteps(folder / LOG_FILE))
 
     def _leave_to_parent(self) -> None:
         signal.set_wakeup_fd(-1)
@@ -274,11 +272,6 @@ class Server:
         for end in (self._listener, self._signals, self._wakeup, self._agent):
             if end is not None:
                 end.close()
-
-    def _stop(self, order: StopJob) -> None:
-        job = self._jobs.get((order.job_id, order.assignment))
-        if job is not None:
-            job.stop.ask(order.grace, order.reason, time.monotonic())
 
     def _signalled(self) -> None:
         numbers = self._signals.recv(4096)
@@ -300,32 +293,19 @@ class Server:
             # Before its pid is given back: it is the session's id.
             kill_session(job.pid)
         os.waitpid(job.pid, 0)
-        del self._jobs[job.job_id, job.assignment]
+        del self._jobs[job.key]
         if not (job.folder / OUTCOME_FILE).exists():
             self._write_missing_outcome(job, -ended.si_status if killed else ended.si_status)
-        self._send(
-            JobExited(
-                job_id=job.job_id,
-                assignment=job.assignment,
-                exit_code=None if killed else ended.si_status,
-                signal=ended.si_status if killed else None,
-            )
-        )
+        code, number = (None, ended.si_status) if killed else (ended.si_status, None)
+        self._send(JobExited(**job.key._asdict(), exit_code=code, signal=number))
 
     def _write_missing_outcome(self, job: _Job, status: int) -> None:
         code, reason = describe_exit("the task's supervisor", status)
+        reason = reason or "the task's supervisor wrote no outcome"
         try:
-            write_outcome(
-                job.folder,
-                Outcome(
-                    job_id=job.job_id,
-                    assignment=job.assignment,
-                    exit_code=code or 1,
-                    reason=reason or "the task's supervisor wrote no outcome",
-                ),
-            )
+            write_outcome(job.folder, Outcome(**job.key._asdict(), exit_code=code or 1, reason=reason))
         except OSError as error:
-            log.error("the outcome of job %s cannot be written: %s", job.job_id, error)
+            log.error("the outcome of job %s cannot be written: %s", job.key, error)
 
     def _retire_if_forgotten(self) -> None:
         if not self._retiring and self._forgotten():

@@ -15,9 +15,8 @@ from airflow.sdk.api.client import Client
 
 from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, JobFile, Outcome
 from airflow_edge.runtime import compat
-from airflow_edge.runtime.hostname import WORKER_NAME_VARIABLE
+from airflow_edge.runtime.environment import WORKER_NAME_VARIABLE, set_title
 from airflow_edge.runtime.outcome import count_oom_kills, describe_exit, write_outcome
-from airflow_edge.runtime.titles import set_title
 from airflow_edge.runtime.transport import AgentTransport
 
 API_URL = "http://edge/"

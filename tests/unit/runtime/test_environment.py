@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import os
+import socket
 
 import pytest
 
-from airflow_edge.runtime.environment import for_tasks
+from airflow_edge.runtime.environment import WORKER_NAME_VARIABLE, for_tasks, hostname
 
 
 def test_what_the_agent_had_stays():
@@ -63,3 +64,14 @@ def test_what_was_given_is_not_changed():
     environ = {"AIRFLOW__API_AUTH__JWT_SECRET": "x"}
     for_tasks(environ)
     assert environ == {"AIRFLOW__API_AUTH__JWT_SECRET": "x"}
+
+
+def test_the_hosts_name_is_the_workers(monkeypatch):
+    monkeypatch.setenv(WORKER_NAME_VARIABLE, "press-7")
+    assert hostname() == "press-7"
+    assert for_tasks({})["AIRFLOW__CORE__HOSTNAME_CALLABLE"] == f"{hostname.__module__}.{hostname.__name__}"
+
+
+def test_without_a_name_it_is_the_hosts(monkeypatch):
+    monkeypatch.delenv(WORKER_NAME_VARIABLE, raising=False)
+    assert hostname() == socket.getfqdn()

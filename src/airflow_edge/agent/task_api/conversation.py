@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 import h11
 
-from airflow_edge.agent.task_api.local_server import Handler, LocalResponse, Request
+from airflow_edge.agent.task_api.calls import Handler, LocalResponse, Request
 
 log = logging.getLogger(__name__)
 

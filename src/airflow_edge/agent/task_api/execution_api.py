@@ -10,8 +10,8 @@ from http import HTTPStatus
 import msgspec
 
 from airflow_edge.agent.core.events import Event, Seen, StateCallBegan, StateCallEnded
+from airflow_edge.agent.task_api.calls import LocalResponse, Request
 from airflow_edge.agent.task_api.forwarder import Forwarder
-from airflow_edge.agent.task_api.local_server import LocalResponse, Request
 from airflow_edge.protocol.assignment import AssignmentKey
 
 _HEARTBEAT = re.compile(r"/task-instances/[^/]+/heartbeat")

@@ -18,7 +18,7 @@ import msgspec
 from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.net.failures import NOBODY_BEHIND
 from airflow_edge.agent.net.http import Response
-from airflow_edge.agent.task_api.local_server import LocalResponse, Request
+from airflow_edge.agent.task_api.calls import LocalResponse, Request
 from airflow_edge.backoff import Backoff
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.assignment import AssignmentKey

@@ -8,39 +8,15 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from airflow_edge.agent.task_api.calls import Handler
 
 if TYPE_CHECKING:
     from airflow_edge.agent.task_api.conversation import Conversation
 
 _BACKLOG = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A call; header names are in lower case."""
-
-    method: str
-    path: str
-    """Percent-encoded, as it came."""
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class LocalResponse:
-    """Its answer."""
-
-    status: int
-    headers: Sequence[tuple[str, str]] = ()
-    body: bytes = b""
-
-
-Handler = Callable[[Request], Awaitable[LocalResponse]]
 
 
 class LocalServer:

@@ -9,9 +9,9 @@ import pytest
 from airflow_edge.agent.core.events import Event, Seen, StateCallBegan, StateCallEnded
 from airflow_edge.agent.errors import UnreachableError
 from airflow_edge.agent.net.http import Response as CentreResponse
+from airflow_edge.agent.task_api.calls import Request
 from airflow_edge.agent.task_api.execution_api import ExecutionApi
 from airflow_edge.agent.task_api.forwarder import Forwarder
-from airflow_edge.agent.task_api.local_server import Request
 from airflow_edge.protocol.assignment import AssignmentKey
 
 KEY = AssignmentKey("00000000-0000-4000-8000-000000000001", 1)

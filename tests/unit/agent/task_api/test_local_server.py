@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from airflow_edge.agent.task_api.local_server import Handler, LocalResponse, LocalServer, Request
+from airflow_edge.agent.task_api.calls import Handler, LocalResponse, Request
+from airflow_edge.agent.task_api.local_server import LocalServer
 
 Serve = Callable[[Handler], AbstractAsyncContextManager[httpx.AsyncClient]]
 
