@@ -6,12 +6,14 @@ them (`hook/sitecustomize.py`). Three tasks run, one after the other. What count
 * **Handed the job**: a function of ours that has it as an argument (not `self`), as a local variable or as what it
   returns. "It" is the job's id, an `AssignmentKey`, a path, document or encoded frame with the id in it, Airflow's
   workload of it, or an object of ours with one of these in its fields (three deep; lists, tuples and dicts too).
-  A text for people that mentions the id (a title, a line of log) is not the job.
+  A text for people that mentions the id (a title, a line of log) is not the job. Nor does a function count that would
+  pass on anything (its result's type is a type variable: a transaction, a thread, a decoder), or a property or
+  `__str__`, which only says something of its own object (`Assigned.key`).
 * **Forward only.** In each process from the first touch until the job is in the next process's hands; in the scheduler
   until `queue_workload` has returned; in the supervisor until the task's own code begins. So acceptances that were
   sent, heartbeats, logs and the task's calls to the Execution API are not on the way. Within that time a call whose
   only burden is an answer (a message from site to centre or from runtime to agent) is left out, with all it calls.
-* **The way back** is prepared on the way forward by a few files, which are handed the job and hand it on to nobody.
+* **What comes after** the start is prepared on the way by a few files, which get the job and hand it on to nobody.
   They are named in `way.WAY_BACK`, each with its reason, and printed under the list.
 * **Files**: those with such a function, and those that define a shape, if no function of theirs had it.
 * **Shapes**: the classes of ours of the objects that were or held the job, and Airflow's workload. One that holds
@@ -47,7 +49,7 @@ def listing(files: list[File], behind: set[str]) -> str:
     for number, file in enumerate(files, 1):
         what = [file.process.ljust(10), file.name.ljust(34), (file.function or "(defines a shape)").ljust(36)]
         lines.append(f"{number:3} {' '.join(what)} {', '.join(file.shapes)}".rstrip())
-    return "\n".join([*lines, f"the way back is prepared in: {', '.join(sorted(behind))}", totals(files)])
+    return "\n".join([*lines, f"what comes after is prepared in: {', '.join(sorted(behind))}", totals(files)])
 
 
 def section(files: list[File], behind: set[str]) -> str:
@@ -58,7 +60,7 @@ def section(files: list[File], behind: set[str]) -> str:
         shapes = ", ".join(f"`{shape}`" for shape in file.shapes)
         lines.append(f"| {number} | {file.process} | `{file.name}` | {function} | {shapes} |")
     back = ", ".join(f"`{name}`" for name in sorted(behind))
-    return "\n".join([BEGIN, *lines, "", f"{totals(files)}. The way back is prepared in {back}.", END])
+    return "\n".join([BEGIN, *lines, "", f"{totals(files)}. What comes after is prepared in {back}.", END])
 
 
 def check(measure: Callable[[], list[Travel]] = travels) -> int:

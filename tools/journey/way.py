@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import typing
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 
+from airflow_edge import protocol
 from airflow_edge.protocol import local, messages
 from tools.journey.measuring import Shapes, Touch, Travel
+
+SOURCE = Path(protocol.__file__).parent.parent
 
 WAY_BACK = {
     "agent/task_logs/": "begins to follow the log that the task will write",
     "runtime/lossy_file.py": "opens that log",
     "executor/ledger.py": "remembers which end the scheduler is to be told",
+    "site/stop.py": "would end it, were that asked",
 }
-"""Files that are handed the job to carry something of it back later: they hand it on to nobody."""
+"""Files that are handed the job for what comes after its start: they hand it on to nobody."""
 
 _ANSWERS = {
     f"{answer.__module__}:{answer.__qualname__}"
@@ -74,8 +80,36 @@ def _forward(travel: Travel) -> Iterator[Touch]:
     answering = _answering(inside)
     for touch in inside:
         calls = {(touch.pid, call) for call in (touch.call, *touch.above)}
-        if not calls & answering and any(True for _ in _carried(touch)):
+        if not calls & answering and any(True for _ in _carried(touch)) and not _knows_nothing(touch):
             yield touch
+
+
+def _knows_nothing(touch: Touch) -> bool:
+    """Whether it would pass on anything, or only says something of the object that it belongs to."""
+    return touch.function.partition(".<locals>")[0] in _generics_and_properties(touch.file)
+
+
+@cache
+def _generics_and_properties(file: str) -> frozenset[str]:
+    tree = ast.parse((SOURCE / file).read_text(encoding="utf-8"))
+    variables = {
+        ast.unparse(node.targets[0])
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("TypeVar(")
+    }
+    found = set()
+    for node in tree.body:
+        inside, prefix, bases = [node], "", ""
+        if isinstance(node, ast.ClassDef):
+            # What a class that is generic itself gives is not whatever another function gives.
+            inside, prefix, bases = node.body, f"{node.name}.", " ".join(map(ast.unparse, node.bases))
+        for function in inside:
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                gives = ast.unparse(function.returns) if function.returns else ""
+                is_property = function.name == "__str__" or "property" in map(ast.unparse, function.decorator_list)
+                if is_property or (gives in variables and gives not in bases):
+                    found.add(prefix + function.name)
+    return frozenset(found)
 
 
 def _windows(travel: Travel) -> dict[int, int]:
