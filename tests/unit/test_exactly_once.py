@@ -1,6 +1,6 @@
 """Agent, session and centre together: whatever happens between them, a job runs once and its end is heard.
 
-The parts are the real ones; the network, the database and the processes are played.
+The parts are the real ones; the network, the database and the processes are simulated.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from airflow_edge.protocol.states import JOB_ENDED, JobEvent, JobState, WorkerSt
 from airflow_edge.rules.reports import Reading
 from airflow_edge.store.store import Store
 from airflow_edge.store.workers.workers import LinkFacts
-from tests.unit.played import CONCURRENCY, JOBS, LEASE, NOW, WORKERS, Database, GatewayLink, SiteEnd, previous
+from tests.unit.simulated import CONCURRENCY, JOBS, LEASE, NOW, WORKERS, Database, GatewayLink, SiteEnd, previous
 
 GATEWAYS = [0, 1]
 workers = st.sampled_from(WORKERS)
@@ -310,7 +310,7 @@ class World(RuleBasedStateMachine):
             assert record.ended is not None
             assert (row.state is JobState.SUCCEEDED) == (record.ended.exit_code == 0)
         for site in self.sites.values():
-            assert all(job.acknowledged for job in site.core.jobs.values())
+            assert all(job.record.acknowledged for job in site.core.jobs.values())
         self.an_assignment_is_started_once_and_at_one_site()
         self.a_task_begins_under_one_assignment_only()
 

@@ -12,7 +12,7 @@ from typing import Any
 from airflow_edge import __version__
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.core.core import Core
-from airflow_edge.agent.journal import task_names
+from airflow_edge.agent.journal import workloads
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.link.link import LinkState
 from airflow_edge.agent.machine import facts
@@ -84,16 +84,16 @@ class Profile:
             concurrency=self._core.concurrency,
             queues=self._config.queues,
             # Which protocol the centre speaks is not known yet; the first status says more.
-            state=WorkerState.STARTING if self._core.stance.in_maintenance else self._core.state,
+            state=WorkerState.STARTING if self._core.worker.in_maintenance else self._core.worker.state,
             jobs=self._core.jobs.held(),
         )
 
     def status(self) -> Status:
         """Say what this does, in words that the centre knows: before `handshake.ORDERS` there is no maintenance."""
         understood = self._protocol >= handshake.ORDERS
-        stance = self._core.stance
+        worker = self._core.worker
         return Status(
-            state=stance.state if understood or not stance.in_maintenance else WorkerState.TERMINATING,
+            state=worker.state if understood or not worker.in_maintenance else WorkerState.TERMINATING,
             alive=self._core.jobs.alive(asyncio.get_running_loop().time()),
             system={
                 **self._sensors.facts,
@@ -103,31 +103,31 @@ class Profile:
                 "load": facts.load(),
             },
             conditions=self._core.conditions,
-            comment=(stance.standing.maintenance or "") if understood else "",
-            cause=stance.standing.cause if understood else None,
+            comment=(worker.desired.maintenance or "") if understood else "",
+            cause=worker.desired.cause if understood else None,
             metrics=self._sensors.take_metrics(),
         )
 
     def describe(self, link: LinkState, gateway: str) -> dict[str, Any]:
         """Give what `airflow-edge status` shows."""
-        standing = self._core.stance.standing
+        desired = self._core.worker.desired
         return {
             "name": self._identity.name,
-            "state": self._core.state,
+            "state": self._core.worker.state,
             "pid": os.getpid(),
             "version": __version__,
             "concurrency": self._core.concurrency,
             "free_slots": self._core.free,
             "conditions": self._core.conditions,
             "clock_ahead": self._identity.clock.machine_ahead,
-            "maintenance_comment": standing.maintenance,
-            "maintenance_cause": standing.cause,
+            "maintenance_comment": desired.maintenance,
+            "maintenance_cause": desired.cause,
             "version_refused": self._versions["refused"],
             "version_warning": self._versions["warning"],
             "system": dict(self._sensors.facts),
             "queues": self._queues,
             "link": {**asdict(link), "url": gateway},
             "runtime": {"pid": self._runtime.pid, "airflow_version": self._runtime.airflow_version},
-            "jobs": [task_names.describe(job, self._folders) for job in self._core.jobs.live()],
+            "jobs": [workloads.describe(job, self._folders) for job in self._core.jobs.live()],
             "undelivered": len(self._core.jobs) - len(self._core.jobs.live()),
         }

@@ -234,7 +234,8 @@ REQUESTS: Final = frozenset(
 """States that the centre gives to a worker that has not obeyed yet. They wait for it, however long it is silent."""
 
 
-def _next(table: Mapping[State, Mapping[Event, State]], state: State, event: Event) -> State:
+def next_state(table: Mapping[State, Mapping[Event, State]], state: State, event: Event) -> State:
+    """Give the state that follows by this table, or raise `IllegalTransitionError`."""
     try:
         return table[state][event]
     except KeyError:
@@ -246,12 +247,12 @@ def _next(table: Mapping[State, Mapping[Event, State]], state: State, event: Eve
 
 def next_job_state(state: JobState, event: JobEvent) -> JobState:
     """Give the state that follows, or raise `IllegalTransitionError`."""
-    return _next(JOB_TRANSITIONS, state, event)
+    return next_state(JOB_TRANSITIONS, state, event)
 
 
 def next_worker_state(state: WorkerState, event: WorkerEvent) -> WorkerState:
     """Give the state that follows, or raise `IllegalTransitionError`."""
-    return _next(WORKER_TRANSITIONS, state, event)
+    return next_state(WORKER_TRANSITIONS, state, event)
 
 
 def job_sources(event: JobEvent) -> frozenset[JobState]:

@@ -23,10 +23,10 @@ import time_machine
 from airflow.configuration import conf
 from sqlalchemy import select
 
+from airflow_edge.agent.agent import Agent
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.net.clock import Clock as SigningClock
 from airflow_edge.agent.net.identity import Identity
-from airflow_edge.agent.worker import Worker
 from airflow_edge.protocol import tokens
 from harness.faults import FaultProxy
 from tests.integration.agent.runtime import Runtime
@@ -96,7 +96,7 @@ def far_centre(airflow_database, clock: Clock) -> Iterator[Centre]:
 @contextmanager
 def running_worker(config: Config, identity: Identity):
     identity.save(config.identity_file)
-    worker = asyncio.create_task(Worker(config, identity).run())
+    worker = asyncio.create_task(Agent(config, identity).run())
     try:
         yield worker
     finally:

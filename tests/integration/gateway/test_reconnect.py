@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, suppress
 
-from airflow_edge.agent.link import websocket
+from airflow_edge.agent.link import link, websocket
 from airflow_edge.protocol.urls import PREFIX
 from harness.faults import Direction, FaultProxy
 from tests.integration.gateway.worker import at_work
@@ -128,3 +128,20 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
             writer.write(data)
             await writer.drain()
     writer.close()
+
+
+async def test_a_worker_that_never_gets_done_with_a_message_links_again_and_hears_it_again(centre, monkeypatch):
+    monkeypatch.setattr(link, "SETTLING_PATIENCE", 0.2)
+    queue = centre.queue_name()
+    site = await centre.site(queue)
+    with FaultProxy([centre.gateway]) as proxy:
+        async with at_work(proxy.url + PREFIX, site) as worker:
+            await worker.linked_by("WebSocket")
+            worker.at_a_loss = True
+            job = centre.queue(queue)
+            await wait_until(lambda: worker.offers, lambda offers: offers == [(str(job.id), 1)])
+            worker.at_a_loss = False
+            proxy.reset()
+            await wait_until(lambda: worker.welcomes, lambda welcomes: welcomes == 2)
+            await centre.wait_for_state(job.id, "succeeded")
+            assert worker.offers == [(str(job.id), 1)] * 2

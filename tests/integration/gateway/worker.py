@@ -17,10 +17,14 @@ class Worker(IdleWorker):
         super().__init__(gateway, WorkerKey(site.worker_id, site.name, site.key.private_bytes_raw().hex()))
         self.offers: list[tuple[str, int]] = []
         self.void: list[tuple[str, int]] = []
+        self.at_a_loss = False
+        """It hears what the centre says, and never gets done with it."""
 
     def receive(self, message, done, /) -> None:
         if isinstance(message, Offer):
             self.offers.append((message.job_id, message.assignment))
+            if self.at_a_loss:
+                return
             job_id, assignment = message.job_id, message.assignment
             self.link.send(Accepted(job_id=job_id, assignment=assignment))
             self.link.send(Released(job_id=job_id, assignment=assignment))

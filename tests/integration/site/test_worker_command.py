@@ -41,6 +41,11 @@ def test_it_links_tells_its_status_and_stops(enrolled):
     assert (status["name"], status["concurrency"], status["pid"]) == (enrolled.name, 3, worker.pid)
     assert (enrolled.folder / "here.pid").read_text() == f"{worker.pid}\n"
 
+    events = json.loads(enrolled.type("status", "--events").out)
+    (welcome,) = [one for one in events if one["event"].startswith("Welcome(")]
+    assert f"Rename(name='{enrolled.name}')" in welcome["commands"]
+    assert [one["error"] for one in events] == [""] * len(events)
+
     said = enrolled.type("stop", "--wait")
     assert (said.status, said.err) == (0, "")
     assert enrolled.name in said.out

@@ -7,56 +7,21 @@ state of its task, and `ended` when its process is gone. After a crash the core 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
+from msgspec.structs import replace
+
+from airflow_edge.agent.core import events
 from airflow_edge.agent.core.automatic import Automatic
-from airflow_edge.agent.core.events import (
-    Acknowledged,
-    Announce,
-    Close,
-    Command,
-    ConditionsFound,
-    DrainAsked,
-    Event,
-    ExitAsked,
-    Exited,
-    Forget,
-    Halt,
-    JobRecord,
-    LogDone,
-    MaintenanceAsked,
-    Named,
-    NotStarted,
-    NotStored,
-    Offered,
-    Ordered,
-    Rename,
-    Restart,
-    RuntimeGone,
-    RuntimeReady,
-    Save,
-    Seen,
-    Send,
-    Stand,
-    Standing,
-    Start,
-    Started,
-    StateCallBegan,
-    StateCallEnded,
-    StatusFound,
-    StopAsked,
-    Store,
-    Stored,
-    TerminateAsked,
-    Voided,
-)
-from airflow_edge.agent.core.job import Job, accepted, story
-from airflow_edge.agent.core.jobs import Jobs
-from airflow_edge.agent.core.offers import WaitingOffers, key_of
-from airflow_edge.agent.core.worker_state import SHUTTING_DOWN, Stance
+from airflow_edge.agent.core.events import Command, DesiredState, Event, JobRecord
+from airflow_edge.agent.core.jobs import MAX_REASON, HeldJobs, Job, Stage, Step, WaitingOffers, ending, story
+from airflow_edge.agent.core.worker_state import SHUTTING_DOWN, WorkerStateMachine
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.local import Outcome
-from airflow_edge.protocol.messages import Ended, Obeyed, Offer, Order, Refused, Released, SiteMessage
-from airflow_edge.protocol.states import WorkerState
+from airflow_edge.protocol.local import JobNotStarted, JobStarted, StartJob, StopJob
+from airflow_edge.protocol.messages import Ended, Obeyed, Offer, Order, Refused, Released, Stop, Void, Welcome
+
+LONGEST_SILENCE = 60.0
+"""Seconds after which a task of the last agent's is stopped though its supervisor was not heard of: it hangs."""
 
 
 class Core:
@@ -66,130 +31,140 @@ class Core:
         self,
         concurrency: int,
         records: Iterable[JobRecord] = (),
-        standing: Standing | None = None,
+        desired: DesiredState | None = None,
         automatic: Automatic | None = None,
+        *,
+        jobs_dir: Path = Path("jobs"),
+        stop_grace: float = 5.0,
     ) -> None:
         """Make it.
 
-        :param concurrency: slots, unless the standing says otherwise
+        :param concurrency: slots, unless the desired state says otherwise
         :param records: the unfinished jobs of the journal
-        :param standing: what people have made of the worker before
+        :param desired: what people have made of the worker before
         :param automatic: when it goes into maintenance by itself; never by default
+        :param jobs_dir: where the jobs' folders are, for the runtime
+        :param stop_grace: seconds that a task has to end by itself
         """
-        self.stance = Stance(standing or Standing(), automatic or Automatic())
-        self._concurrency = concurrency
+        self.worker = WorkerStateMachine(desired or DesiredState(), automatic or Automatic())
+        self.jobs = HeldJobs(records)
         self.conditions: tuple[str, ...] = ()
         """Why no new job is taken now, besides that slots are taken."""
-        self._runtime_ready = False
+        self.commands: list[Command] = []
+        """What the event that is being handled, or was handled last, leads to."""
+        self._concurrency = concurrency
+        self._jobs_dir = jobs_dir
+        self._stop_grace = stop_grace
         self._waiting = WaitingOffers()
-        self.jobs = Jobs(records)
-        self._commands: list[Command] = []
-
-    # What others may ask
-
-    @property
-    def state(self) -> WorkerState:
-        """The worker's state."""
-        return self.stance.state
-
-    @property
-    def leaving(self) -> bool:
-        """Whether the worker was told to go."""
-        return self.stance.leaving
-
-    @property
-    def over(self) -> bool:
-        """Whether the worker was told to go and no job's process is left."""
-        return self.stance.over
+        self._connections = 0
+        """To runtimes, that were made so far."""
+        self._runtime = 0
+        """The number of the connection that stands; 0 if none does."""
+        self._now = 0.0
+        self._silence_ends: float | None = None
+        """When the supervisors of jobs that were taken over have had time to be heard of."""
+        self._terminating: str | None = None
+        """Why all jobs are to end, if they are."""
 
     @property
     def concurrency(self) -> int:
         """Slots in all."""
-        return self.stance.standing.concurrency or self._concurrency
+        return self.worker.desired.concurrency or self._concurrency
 
     @property
     def free(self) -> int:
         """Free slots."""
         return self.concurrency - self.jobs.slots
 
-    # What happens
+    @property
+    def due(self) -> float | None:
+        """When time alone brings something to do, so that a `TimePassed` is wanted then; None for never."""
+        waits = any(self._may_be_asked_again(job) and self._stop_reason(job) is not None for job in self.jobs.live())
+        return self._silence_ends if waits else None
 
     def handle(self, event: Event, now: float) -> list[Command]:
-        """Take an event in and give what is to be done, in this order; `now` is monotonic, in seconds."""
-        self._commands = []
+        """Take an event in and give what is to be done, in this order; `now` is monotonic, in seconds.
+
+        :raises IllegalTransitionError: this must not happen; `commands` has what it has led to all the same.
+        """
+        self.commands = []
+        self._now = now
         refused = ""
         match event:
-            case Offered():
-                self._offered(event, now)
-            case Stored():
-                self._stored(event.key)
-            case NotStored():
-                self._not_stored(event.key, event.reason, now)
-            case StopAsked():
+            case Offer():
+                self._offered(event)
+            case events.OfferedAgain():
+                if not event.record.void:
+                    self.commands += story(event.record)
+            case events.Store():
+                self._stored(event.record.key)
+            case events.NotStored():
+                del self.jobs[event.key]
+                self._refuse(event.key, event.reason)
+                self._take_waiting()
+            case Stop():
                 self._stop_asked(event.key, event.reason)
-            case Voided():
+            case Void():
                 self._voided(event.key, event.reason)
-            case Acknowledged():
-                self._acknowledged(event.key)
-            case LogDone():
-                self._log_done(event.key)
-            case RuntimeReady():
-                self._on_runtime_ready(event, now)
-            case RuntimeGone():
-                self._runtime_ready = False
-            case Started():
+            case events.Acknowledged():
+                self._note_end(event.key, acknowledged=True)
+            case events.LogDone():
+                self._note_end(event.key, log_done=True)
+            case events.RuntimeReady():
+                self._on_runtime_ready(event)
+            case events.RuntimeGone():
+                self._runtime = 0
+            case JobStarted():
                 self._started(event.key)
-            case NotStarted():
-                self._ended(event.key, now, reason=event.reason)
-            case Exited():
-                self._exited(event, now)
-            case Seen():
-                if job := self.jobs.get(event.key):
-                    job.last_seen = now
-                    job.silent = False
+            case JobNotStarted():
+                self._ended(event.key, ending(event.key, reason=event.reason))
+            case events.Exited():
+                ended = ending(event.key, event.outcome, exit_code=event.exit_code, signal=event.signal)
+                self._ended(event.key, ended)
+            case events.Seen():
+                if job := self._seen(event.key):
                     self._pursue_stop(job)
-            case StateCallBegan():
-                if job := self.jobs.get(event.key):
+            case events.StateCallBegan():
+                if job := self._seen(event.key):
                     job.state_calls += 1
-                    job.last_seen = now
-                    job.silent = False
-            case StateCallEnded():
+            case events.StateCallEnded():
                 self._state_call_ended(event)
-            case ConditionsFound():
+            case events.ConditionsFound():
                 self.conditions = event.conditions
-                self._do(Announce())
-            case StatusFound():
-                self.stance.note_status(event.status, event.text)
-            case Ordered():
-                refused = self._obey(event.order)
-            case Named():
-                self._do(Rename(event.name))
-            case MaintenanceAsked():
-                self.stance.maintain(event.comment, "site")
-            case ExitAsked():
-                self.stance.exit_maintenance()
-            case DrainAsked():
-                self.stance.leave()
-            case TerminateAsked():
+                self.commands.append(events.Announce())
+            case events.StatusFound():
+                self.worker.note_status(event.status, event.text)
+            case Order():
+                refused = self._obey(event)
+            case Welcome():
+                self.commands.append(events.Rename(event.name))
+            case events.MaintenanceAsked():
+                self.worker.maintain(event.comment, "site")
+            case events.ExitAsked():
+                self.worker.exit_maintenance()
+            case events.TimePassed():
+                for job in self.jobs.live():
+                    self._pursue_stop(job)
+            case events.DrainAsked():
+                self.worker.leave()
+            case events.TerminateAsked():
                 self._terminate(event.reason)
         self._follow()
-        if isinstance(event, Ordered):
-            self._say(Obeyed(order_id=event.order.order_id, done=not refused, detail=refused, state=self.state))
-        return self._commands
+        if isinstance(event, Order):
+            self.commands.append(
+                Obeyed(order_id=event.order_id, done=not refused, detail=refused, state=self.worker.state)
+            )
+        return self.commands
 
     # Offers
 
-    def _offered(self, event: Offered, now: float) -> None:
-        offer = event.offer
-        key = key_of(offer)
+    def _offered(self, offer: Offer) -> None:
+        key = offer.key
         if job := self.jobs.get(key):
             # One that is being stored is answered when it is.
-            if job.stored and not job.void:
-                self._say(*story(job.record()))
-        elif event.known is not None:
-            if not event.known.void:
-                self._say(*story(event.known))
-        elif self._is_stale(key):
+            if job.stage is not Stage.STORING and not job.record.void:
+                self.commands += story(job.record)
+        elif key.assignment < max(self.jobs.newest_assignment(key.job_id), self._waiting.newest_assignment(key.job_id)):
             self._refuse(key, "a newer assignment of this job is here")
         elif reason := self._objection(offer):
             self._refuse(key, reason)
@@ -197,50 +172,41 @@ class Core:
             for older in self.jobs.others(key):
                 self._voided(older.key, "the centre has handed the job out anew")
             if self._must_wait(key):
-                self._waiting.add(offer, now)
+                self._waiting.add(offer, self._now)
             else:
                 self._take(offer)
 
-    def _is_stale(self, key: AssignmentKey) -> bool:
-        newest = max(self.jobs.newest_assignment(key.job_id), self._waiting.newest_assignment(key.job_id))
-        return key.assignment < newest
-
     def _objection(self, offer: Offer) -> str:
-        if self.stance.objection:
-            return self.stance.objection
+        if self.worker.objection:
+            return self.worker.objection
         if offer.slots > self.concurrency:
             return f"the job needs {offer.slots} slots, and this worker has {self.concurrency}"
         return "; ".join(self.conditions)
 
     def _must_wait(self, key: AssignmentKey) -> bool:
         """An offer is better answered late than refused: refused, it would come back at once."""
-        return not self._runtime_ready or bool(self.jobs.others(key))
+        return not self._runtime or bool(self.jobs.others(key))
 
     def _take(self, offer: Offer) -> None:
-        key = key_of(offer)
+        key = offer.key
         self._waiting.drop(key.job_id)
         if offer.slots > self.free:
             self._refuse(key, f"{self.free} of {self.concurrency} slots are free")
             return
-        job = Job(key=key, kind=offer.kind, slots=offer.slots, stored=False, start_sent=False)
-        self.jobs[key] = job
-        self._do(Store(job.record(), offer))
+        record = JobRecord(key=key, kind=offer.kind, slots=offer.slots)
+        self.jobs[key] = Job(record=record)
+        self.commands.append(events.Store(record, offer))
 
-    def _take_waiting(self, now: float) -> None:
-        for offer in self._waiting.take(lambda key: not self._must_wait(key), now):
+    def _take_waiting(self) -> None:
+        for offer in self._waiting.take(lambda key: not self._must_wait(key), self._now):
             self._take(offer)
 
     def _stored(self, key: AssignmentKey) -> None:
         job = self.jobs[key]
-        job.stored = True
-        if not job.void:
-            self._say(accepted(key))
+        job.step(Step.STORED)
+        if not job.record.void:
+            self.commands += story(job.record)
         self._start_or_stop(job)
-
-    def _not_stored(self, key: AssignmentKey, reason: str, now: float) -> None:
-        if self.jobs.pop(key, None):
-            self._refuse(key, reason)
-            self._take_waiting(now)
 
     # Stopping
 
@@ -250,192 +216,183 @@ class Core:
             return
         job = self.jobs.get(key)
         # A task whose state Airflow holds has been stopped by nobody: the centre saw that very state.
-        if job is None or job.phase in {"released", "ended"} or job.stop_reason is not None:
-            return
-        job.stop_reason = reason
-        self._save(job)
-        self._pursue_stop(job)
+        if job and job.stage not in {Stage.RELEASED, Stage.ENDED} and job.record.stop_reason is None:
+            job.change(stop_reason=reason)
+            self._save(job)
+            self._pursue_stop(job)
 
     def _voided(self, key: AssignmentKey, reason: str) -> None:
         self._waiting.withdraw(key)
         job = self.jobs.get(key)
-        if job is None or job.void:
+        if job is None or job.record.void:
             return
-        job.void = job.urgent = True
-        job.acknowledged = not job.live
-        job.stop_reason = job.stop_reason or reason
+        job.change(void=True, acknowledged=not job.live, stop_reason=job.record.stop_reason or reason)
         self._save(job)
         self._pursue_stop(job)
-        self._forget_if_finished(job)
+
+    def _stop_reason(self, job: Job) -> str | None:
+        """Why a job is to end; None if it is not."""
+        return self._terminating if job.record.stop_reason is None else job.record.stop_reason
+
+    def _is_urgent(self, job: Job) -> bool:
+        """Whether it is to end whatever it is doing."""
+        return job.record.void or self._terminating is not None
+
+    def _may_be_asked_again(self, job: Job) -> bool:
+        """Whether a job's supervisor may be about to ask again for an answer that the last agent did not live to give.
+
+        That its task's state is taken, for example: then it is not the stop that ends it.
+        """
+        silent = job.taken_over and job.record.kind == "task" and job.last_seen is None
+        return silent and (self._silence_ends is None or self._now < self._silence_ends)
 
     def _pursue_stop(self, job: Job) -> None:
-        if job.stop_reason is None or not job.live or not job.stored:
+        reason, urgent = self._stop_reason(job), self._is_urgent(job)
+        if reason is None or job.stage in {Stage.STORING, Stage.ENDED}:
             return
-        if not job.urgent and (job.phase == "released" or job.state_calls):
+        if not urgent and (job.stage is Stage.RELEASED or job.state_calls):
             return
-        if not job.start_sent:
-            self._end(job, Ended(job_id=job.key.job_id, assignment=job.key.assignment, reason=job.stop_reason))
-        elif self._runtime_ready and not job.halt_sent and (job.urgent or not job.silent):
-            job.halt_sent = True
-            self._do(Halt(job.key, job.stop_reason))
+        if job.stage is Stage.STORED:
+            self._end(job, ending(job.key, reason=reason))
+        elif self._runtime and job.stop_sent_to != self._runtime and (urgent or not self._may_be_asked_again(job)):
+            job.stop_sent_to = self._runtime
+            self._stop(job.key, reason)
 
-    def _state_call_ended(self, event: StateCallEnded) -> None:
+    def _stop_if_unwanted(self, key: AssignmentKey) -> None:
+        """Stop what is alive though nobody counts with it, however that has come about."""
+        job = self.jobs.get(key)
+        if job is None or not job.live:
+            self._stop(key, "it should not run any more")
+
+    def _stop(self, key: AssignmentKey, reason: str) -> None:
+        self.commands.append(
+            StopJob(job_id=key.job_id, assignment=key.assignment, grace=self._stop_grace, reason=reason)
+        )
+
+    def _state_call_ended(self, event: events.StateCallEnded) -> None:
         job = self.jobs.get(event.key)
         if job is None or not job.live:
             return
         job.state_calls = max(0, job.state_calls - 1)
-        if event.passed and job.phase != "released":
-            job.phase = "released"
-            if not job.urgent:
-                job.stop_reason = None
+        if event.passed and job.stage is not Stage.RELEASED:
+            job.step(Step.STATE_TAKEN)
+            if not self._is_urgent(job):
+                job.change(stop_reason=None)
             self._save(job)
-            if not job.void:
-                self._say(Released(job_id=job.key.job_id, assignment=job.key.assignment))
+            if not job.record.void:
+                self.commands.append(Released(job_id=job.key.job_id, assignment=job.key.assignment))
         self._pursue_stop(job)
 
     # The runtime
 
-    def _on_runtime_ready(self, event: RuntimeReady, now: float) -> None:
-        self._runtime_ready = True
-        self.stance.initialise()
-        for job in [job for job in self.jobs.live() if job.stored]:
-            job.halt_sent = False
+    def _on_runtime_ready(self, event: events.RuntimeReady) -> None:
+        self._connections += 1
+        self._runtime = self._connections
+        if self._silence_ends is None:
+            self._silence_ends = self._now + LONGEST_SILENCE
+        self.worker.initialise()
+        for job in [job for job in self.jobs.live() if job.stage is not Stage.STORING]:
             if job.key in event.alive:
-                job.phase = "running" if job.phase == "accepted" else job.phase
+                job.step(Step.ALIVE)
                 self._pursue_stop(job)
-            elif not job.start_sent or job.key in event.unstarted:
-                job.start_sent = False
+            elif job.stage is Stage.STORED or (job.stage is Stage.ORDERED and job.key in event.unstarted):
+                job.step(Step.UNSTARTED)
                 self._start_or_stop(job)
-            elif outcome := event.outcomes.get(job.key):
-                self._ended(job.key, now, exit_code=outcome.exit_code, reason=outcome.reason)
             else:
-                self._ended(job.key, now, reason="the runtime that ran it is gone, and it left no outcome")
+                gone = "the runtime that ran it is gone, and it left no outcome"
+                self._ended(job.key, ending(job.key, event.outcomes.get(job.key), reason=gone))
         for key in event.alive:
-            self._halt_if_unwanted(key)
-        self._take_waiting(now)
+            self._stop_if_unwanted(key)
+        self._take_waiting()
 
     def _start_or_stop(self, job: Job) -> None:
-        if job.stop_reason is not None:
+        if self._stop_reason(job) is not None:
             self._pursue_stop(job)
-        elif self._runtime_ready:
-            job.start_sent = True
-            self._do(Start(job.key))
+        elif self._runtime:
+            job.step(Step.ORDERED)
+            key = job.key
+            self.commands.append(
+                StartJob(job_id=key.job_id, assignment=key.assignment, folder=str(self._jobs_dir / str(key)))
+            )
 
     def _started(self, key: AssignmentKey) -> None:
-        job = self.jobs.get(key)
-        if job and job.phase == "accepted":
-            job.phase = "running"
-        self._halt_if_unwanted(key)
+        if job := self.jobs.begun(key):
+            job.step(Step.ALIVE)
+            self._pursue_stop(job)
+        self._stop_if_unwanted(key)
 
-    def _halt_if_unwanted(self, key: AssignmentKey) -> None:
-        job = self.jobs.get(key)
-        if job is None or not job.live:
-            self._do(Halt(key, "it should not run any more"))
-
-    def _exited(self, event: Exited, now: float) -> None:
-        outcome: Outcome | None = event.outcome
-        if outcome is not None:
-            self._ended(event.key, now, exit_code=outcome.exit_code, reason=outcome.reason)
-        else:
-            self._ended(event.key, now, exit_code=event.exit_code, signal=event.signal)
-
-    def _ended(
-        self,
-        key: AssignmentKey,
-        now: float,
-        *,
-        exit_code: int | None = None,
-        signal: int | None = None,
-        reason: str = "",
-    ) -> None:
-        job = self.jobs.get(key)
-        if job is None or not job.live:
-            return
-        if not reason and exit_code != 0:
-            reason = job.stop_reason or ""
-        ended = Ended(
-            job_id=key.job_id, assignment=key.assignment, exit_code=exit_code, signal=signal, reason=reason[:4096]
-        )
-        self._end(job, ended)
-        self._take_waiting(now)
+    def _seen(self, key: AssignmentKey) -> Job | None:
+        """Note that a job's supervisor is alive: whatever a crash has forgotten, it was started."""
+        if job := self.jobs.begun(key):
+            job.last_seen = self._now
+            job.step(Step.ALIVE)
+        return job
 
     # Endings
 
+    def _ended(self, key: AssignmentKey, ended: Ended) -> None:
+        if job := self.jobs.begun(key):
+            if not ended.reason and ended.exit_code != 0:
+                ended = replace(ended, reason=self._stop_reason(job) or "")
+            self._end(job, ended)
+            self._take_waiting()
+
     def _end(self, job: Job, ended: Ended) -> None:
-        job.phase = "ended"
-        job.ended = ended
-        job.acknowledged = job.void
+        job.step(Step.ENDED)
+        job.change(ended=ended, acknowledged=job.record.void)
         self._save(job)
-        self._do(Close(job.key))
-        if not job.void:
-            self._say(ended)
-        self._forget_if_finished(job)
+        self.commands.append(events.Close(job.key))
+        if not job.record.void:
+            self.commands.append(ended)
 
-    def _acknowledged(self, key: AssignmentKey) -> None:
+    def _note_end(self, key: AssignmentKey, **facts: bool) -> None:
+        """Note what the centre has of a job that has ended."""
         job = self.jobs.get(key)
-        if job and not job.live and not job.acknowledged:
-            job.acknowledged = True
-            self._save(job)
-            self._forget_if_finished(job)
-
-    def _log_done(self, key: AssignmentKey) -> None:
-        job = self.jobs.get(key)
-        if job and not job.live and not job.log_done:
-            job.log_done = True
-            self._save(job)
-            self._forget_if_finished(job)
-
-    def _forget_if_finished(self, job: Job) -> None:
-        if not job.live and job.acknowledged and job.log_done:
-            del self.jobs[job.key]
-            self._do(Forget(job.record()))
+        if job and not job.live:
+            before = job.record
+            job.change(**facts)
+            if job.record != before:
+                self._save(job)
 
     # What people want
 
     def _obey(self, order: Order) -> str:
         match order.kind:
-            case "restart" if self.stance.standing.restarted != order.order_id:
-                if self.leaving:
+            case "restart" if self.worker.desired.restarted != order.order_id:
+                if self.worker.leaving:
                     # The next agent would know nothing of that.
                     return SHUTTING_DOWN
-                self._do(Restart())
+                self.commands.append(events.Restart())
             case "rename":
-                self._do(Rename(order.text))
-        return self.stance.obey(order)
+                self.commands.append(events.Rename(order.text))
+        return self.worker.obey(order)
 
     def _terminate(self, reason: str) -> None:
-        self.stance.leave()
+        self.worker.leave()
+        self._terminating = self._terminating or reason
         for job in self.jobs.live():
-            job.urgent = True
-            if job.stop_reason is None:
-                job.stop_reason = reason
             self._pursue_stop(job)
 
     def _follow(self) -> None:
         """Bring the worker's state up to the jobs, and say what has changed."""
-        stance = self.stance
-        stance.follow(bool(self.jobs.live()))
-        if stance.objection:
+        worker = self.worker
+        worker.follow(bool(self.jobs.live()))
+        if worker.objection:
             for key in self._waiting.withdraw_all():
-                self._refuse(key, stance.objection)
-        if stance.standing_changed:
-            self._do(Stand(stance.standing))
-        if stance.changed or stance.standing_changed:
-            self._do(Announce())
-        stance.changed = stance.standing_changed = False
-
-    # Commands
-
-    def _do(self, command: Command) -> None:
-        self._commands.append(command)
-
-    def _say(self, *messages: SiteMessage) -> None:
-        self._commands += [Send(message) for message in messages]
+                self._refuse(key, worker.objection)
+        if worker.desired_changed:
+            self.commands.append(events.KeepDesired(worker.desired))
+        if worker.changed or worker.desired_changed:
+            self.commands.append(events.Announce())
+        worker.changed = worker.desired_changed = False
 
     def _refuse(self, key: AssignmentKey, reason: str) -> None:
-        self._say(Refused(job_id=key.job_id, assignment=key.assignment, reason=reason[:4096]))
+        self.commands.append(Refused(job_id=key.job_id, assignment=key.assignment, reason=reason[:MAX_REASON]))
 
     def _save(self, job: Job) -> None:
+        """Keep a job's record, and nothing else of one that is finished."""
         # Before it is stored there is nothing to replace; `Stored` sees to the rest.
-        if job.stored:
-            self._do(Save(job.record()))
+        if job.stage is not Stage.STORING:
+            self.commands.append(events.Save(job.record))
+        if job.record.finished:
+            del self.jobs[job.key]

@@ -1,4 +1,7 @@
-"""The words of the agent's core: what happens (events), what is to be done (commands), what is remembered of a job."""
+"""The words of the agent's core: what happens (events), what is to be done (commands), what is remembered of a job.
+
+What the centre and the runtime say is an event just as they say it, and what they are to be told is a command.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,22 @@ from typing import TypeAlias
 import msgspec
 
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.local import Outcome
-from airflow_edge.protocol.messages import Ended, JobKind, MaintenanceCause, Offer, Order, Phase, SiteMessage
+from airflow_edge.protocol.local import JobNotStarted, JobStarted, Outcome, StartJob, StopJob
+from airflow_edge.protocol.messages import (
+    Accepted,
+    Ended,
+    JobKind,
+    MaintenanceCause,
+    Obeyed,
+    Offer,
+    Order,
+    Phase,
+    Refused,
+    Released,
+    Stop,
+    Void,
+    Welcome,
+)
 
 
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +52,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
         return self.acknowledged and self.log_done
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     """What a person has made of the worker; it outlives the agent."""
 
     maintenance: str | None = None
@@ -57,35 +74,14 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 # Events
 
 
-class Offered(msgspec.Struct, frozen=True):
-    """The centre offers a job. `known` is what the journal holds under this key."""
+class OfferedAgain(msgspec.Struct, frozen=True):
+    """The centre offers a job that the core does not have any more; the journal does."""
 
-    offer: Offer
-    known: JobRecord | None
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """`Store` was carried out."""
-
-    key: AssignmentKey
+    record: JobRecord
 
 
 class NotStored(msgspec.Struct, frozen=True):
-    """`Store` failed, and nothing is left of it."""
-
-    key: AssignmentKey
-    reason: str
-
-
-class StopAsked(msgspec.Struct, frozen=True):
-    """The centre wants the job ended, and its end reported."""
-
-    key: AssignmentKey
-    reason: str
-
-
-class Voided(msgspec.Struct, frozen=True):
-    """The centre does not count with this assignment any more."""
+    """A `Store` could not be carried out, and nothing is left of it."""
 
     key: AssignmentKey
     reason: str
@@ -117,19 +113,6 @@ class RuntimeReady(msgspec.Struct, frozen=True):
 
 class RuntimeGone(msgspec.Struct, frozen=True):
     """The connection to the runtime broke."""
-
-
-class Started(msgspec.Struct, frozen=True):
-    """The job's supervisor was forked."""
-
-    key: AssignmentKey
-
-
-class NotStarted(msgspec.Struct, frozen=True):
-    """The job's supervisor could not be forked."""
-
-    key: AssignmentKey
-    reason: str
 
 
 class Exited(msgspec.Struct, frozen=True):
@@ -173,18 +156,6 @@ class StatusFound(msgspec.Struct, frozen=True):
     text: str
 
 
-class Ordered(msgspec.Struct, frozen=True):
-    """The centre passes on what a person wants of the worker."""
-
-    order: Order
-
-
-class Named(msgspec.Struct, frozen=True):
-    """The centre calls the worker so."""
-
-    name: str
-
-
 class MaintenanceAsked(msgspec.Struct, frozen=True):
     """Somebody at the site wants the worker in maintenance."""
 
@@ -193,6 +164,10 @@ class MaintenanceAsked(msgspec.Struct, frozen=True):
 
 class ExitAsked(msgspec.Struct, frozen=True):
     """Somebody at the site wants the worker out of maintenance."""
+
+
+class TimePassed(msgspec.Struct, frozen=True):
+    """The time has come that the core has said: see `Core.due`."""
 
 
 class DrainAsked(msgspec.Struct, frozen=True):
@@ -205,72 +180,20 @@ class TerminateAsked(msgspec.Struct, frozen=True):
     reason: str = "the worker was terminated"
 
 
-Event: TypeAlias = (
-    Offered
-    | Stored
-    | NotStored
-    | StopAsked
-    | Voided
-    | Acknowledged
-    | LogDone
-    | RuntimeReady
-    | RuntimeGone
-    | Started
-    | NotStarted
-    | Exited
-    | Seen
-    | StateCallBegan
-    | StateCallEnded
-    | ConditionsFound
-    | StatusFound
-    | Ordered
-    | Named
-    | MaintenanceAsked
-    | ExitAsked
-    | DrainAsked
-    | TerminateAsked
-)
-
-
 # Commands
 
 
 class Store(msgspec.Struct, frozen=True):
-    """Write the job's folder and its first record, durably; answer with `Stored` or `NotStored`."""
+    """Write the job's folder and its first record, durably. Once it is carried out it comes back as an event."""
 
     record: JobRecord
     offer: Offer
 
 
 class Save(msgspec.Struct, frozen=True):
-    """Replace the job's record."""
+    """Replace the job's record; with one that is finished, the job's folder goes too."""
 
     record: JobRecord
-
-
-class Forget(msgspec.Struct, frozen=True):
-    """Save this last record, and delete the job's folder."""
-
-    record: JobRecord
-
-
-class Send(msgspec.Struct, frozen=True):
-    """Tell the centre."""
-
-    message: SiteMessage
-
-
-class Start(msgspec.Struct, frozen=True):
-    """Have the runtime start the job."""
-
-    key: AssignmentKey
-
-
-class Halt(msgspec.Struct, frozen=True):
-    """Have the runtime end the job: SIGTERM to the task, later SIGKILL."""
-
-    key: AssignmentKey
-    reason: str
 
 
 class Close(msgspec.Struct, frozen=True):
@@ -283,10 +206,10 @@ class Announce(msgspec.Struct, frozen=True):
     """The worker's state has changed: tell the centre now."""
 
 
-class Stand(msgspec.Struct, frozen=True):
+class KeepDesired(msgspec.Struct, frozen=True):
     """Keep this durably, in place of what was kept before."""
 
-    standing: Standing
+    desired: DesiredState
 
 
 class Rename(msgspec.Struct, frozen=True):
@@ -299,4 +222,34 @@ class Restart(msgspec.Struct, frozen=True):
     """Replace the agent by a new one; jobs go on."""
 
 
-Command: TypeAlias = Store | Save | Forget | Send | Start | Halt | Close | Announce | Stand | Rename | Restart
+ToCentre: TypeAlias = Accepted | Refused | Released | Ended | Obeyed
+"""What the centre is told."""
+Command: TypeAlias = Store | Save | KeepDesired | ToCentre | StartJob | StopJob | Close | Announce | Rename | Restart
+
+Event: TypeAlias = (
+    Offer
+    | Stop
+    | Void
+    | Order
+    | Welcome
+    | OfferedAgain
+    | Store
+    | NotStored
+    | Acknowledged
+    | LogDone
+    | RuntimeReady
+    | RuntimeGone
+    | JobStarted
+    | JobNotStarted
+    | Exited
+    | Seen
+    | StateCallBegan
+    | StateCallEnded
+    | ConditionsFound
+    | StatusFound
+    | TimePassed
+    | MaintenanceAsked
+    | ExitAsked
+    | DrainAsked
+    | TerminateAsked
+)

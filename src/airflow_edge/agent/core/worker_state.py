@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from airflow_edge.agent.core.automatic import Automatic
-from airflow_edge.agent.core.events import Standing
+from airflow_edge.agent.core.events import DesiredState
 from airflow_edge.protocol.messages import MAX_TEXT, MaintenanceCause, Order
 from airflow_edge.protocol.states import WORKER_TRANSITIONS, WorkerEvent, WorkerState, next_worker_state
 
@@ -21,22 +21,22 @@ _MAY_SHUT_DOWN: Final = frozenset(
 ) - {WorkerState.STARTING}
 
 
-class Stance:
-    """The state of one worker. What changes it says in `changed` and `standing_changed`, until these are reset."""
+class WorkerStateMachine:
+    """The state of one worker. What changes it says in `changed` and `desired_changed`, until these are reset."""
 
-    def __init__(self, standing: Standing, automatic: Automatic | None = None) -> None:
+    def __init__(self, desired: DesiredState, automatic: Automatic | None = None) -> None:
         """Begin where the last agent ended.
 
-        :param standing: what it kept
+        :param desired: what it kept
         :param automatic: when the worker goes into maintenance by itself; never by default
         """
         self._automatic = automatic or Automatic()
         self._status = logging.INFO
         self.state = WorkerState.STARTING
-        self.standing = standing
-        self.leaving = standing.leaving
+        self.desired = desired
+        self.leaving = desired.leaving
         self.changed = False
-        self.standing_changed = False
+        self.desired_changed = False
 
     @property
     def over(self) -> bool:
@@ -46,7 +46,7 @@ class Stance:
     @property
     def in_maintenance(self) -> bool:
         """Whether somebody works on it."""
-        return self.standing.maintenance is not None
+        return self.desired.maintenance is not None
 
     @property
     def objection(self) -> str:
@@ -71,14 +71,14 @@ class Stance:
         :param status: a level of Python's logging
         """
         self._status = status
-        standing = self.standing
-        if standing.overruled and not self._automatic.is_bad(status):
-            self._keep(msgspec.structs.replace(standing, overruled=False))
+        desired = self.desired
+        if desired.overruled and not self._automatic.is_bad(status):
+            self._keep(msgspec.structs.replace(desired, overruled=False))
         advice = self._automatic.advise(
             status,
             maintained=self.in_maintenance,
-            by_itself=standing.cause == "system",
-            overruled=standing.overruled,
+            by_itself=desired.cause == "system",
+            overruled=desired.overruled,
         )
         if advice == "enter":
             said = f"the status is {logging.getLevelName(status).lower()}"
@@ -92,7 +92,7 @@ class Stance:
             return SHUTTING_DOWN
         if not self.in_maintenance:
             self._ask(WorkerEvent.MAINTENANCE_ASKED)
-        self._keep(msgspec.structs.replace(self.standing, maintenance=comment[:MAX_TEXT], cause=cause))
+        self._keep(msgspec.structs.replace(self.desired, maintenance=comment[:MAX_TEXT], cause=cause))
         return ""
 
     def exit_maintenance(self) -> str:
@@ -114,15 +114,15 @@ class Stance:
                 return self.maintain(order.text, "admin") if self.in_maintenance else NOT_IN_MAINTENANCE
             case "exit maintenance":
                 return self.exit_maintenance()
-            case "shutdown" if self.standing.shut_down != order.order_id:
+            case "shutdown" if self.desired.shut_down != order.order_id:
                 if not self.leaving:
                     self._ask(WorkerEvent.SHUTDOWN_ASKED)
-                self._keep(msgspec.structs.replace(self.standing, leaving=True, shut_down=order.order_id))
+                self._keep(msgspec.structs.replace(self.desired, leaving=True, shut_down=order.order_id))
                 self.leave()
             case "restart":
-                self._keep(msgspec.structs.replace(self.standing, restarted=order.order_id))
+                self._keep(msgspec.structs.replace(self.desired, restarted=order.order_id))
             case "concurrency":
-                self._keep(msgspec.structs.replace(self.standing, concurrency=order.number))
+                self._keep(msgspec.structs.replace(self.desired, concurrency=order.number))
         return ""
 
     def follow(self, live: bool) -> None:
@@ -151,7 +151,7 @@ class Stance:
     def _end_maintenance(self, *, overruled: bool) -> None:
         if self.leaving:
             return
-        self._keep(msgspec.structs.replace(self.standing, maintenance=None, cause=None, overruled=overruled))
+        self._keep(msgspec.structs.replace(self.desired, maintenance=None, cause=None, overruled=overruled))
         self._ask(WorkerEvent.EXIT_ASKED)
 
     def _ask(self, event: WorkerEvent) -> None:
@@ -162,10 +162,10 @@ class Stance:
     def _step(self, event: WorkerEvent) -> None:
         self.state = next_worker_state(self.state, event)
         self.changed = True
-        if self.over and self.standing.leaving:
+        if self.over and self.desired.leaving:
             # Who starts it again wants it back.
-            self._keep(msgspec.structs.replace(self.standing, leaving=False))
+            self._keep(msgspec.structs.replace(self.desired, leaving=False))
 
-    def _keep(self, standing: Standing) -> None:
-        self.standing_changed = self.standing_changed or standing != self.standing
-        self.standing = standing
+    def _keep(self, desired: DesiredState) -> None:
+        self.desired_changed = self.desired_changed or desired != self.desired
+        self.desired = desired

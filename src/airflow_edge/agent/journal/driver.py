@@ -7,6 +7,7 @@ import contextlib
 import logging
 import secrets
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -16,43 +17,47 @@ from airflow_edge.agent.core.events import (
     Announce,
     Close,
     Command,
+    DesiredState,
     Event,
-    Forget,
-    Halt,
     JobRecord,
+    KeepDesired,
     NotStored,
-    Offered,
+    OfferedAgain,
     Rename,
     Restart,
     Save,
-    Send,
-    Stand,
-    Standing,
-    Start,
     Store,
-    Stored,
+    TimePassed,
+    ToCentre,
 )
+from airflow_edge.agent.journal.history import History
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.local import JobFile
-from airflow_edge.protocol.messages import Offer, Refused
+from airflow_edge.protocol.local import JobFile, StartJob, StopJob
+from airflow_edge.protocol.messages import Offer, Order, Refused
 
 log = logging.getLogger(__name__)
 
 RETRY_INTERVAL = 2.0
-"""Seconds between two attempts to write a journal that could not be written."""
+"""Seconds between two attempts to write a journal that could not be written, or at what else has failed."""
+LONGEST_FAULT = 500
+"""Characters of an error that are shown."""
 
-Posted: TypeAlias = Event | Offer
+Deed: TypeAlias = Command | JobFile
+"""What is to be done: a command, or, where a job is stored, to let its supervisor in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hands:
-    """What the driver moves: each is called from the event loop, and returns at once."""
+class Effects:
+    """What the driver moves: each is called from the event loop, and returns at once.
 
-    send: Callable[[Send], None]
-    start: Callable[[AssignmentKey], None]
-    halt: Callable[[AssignmentKey, str], None]
+    What raises is tried again until it does not; the worker says so meanwhile.
+    """
+
+    send: Callable[[ToCentre], None]
+    order: Callable[[StartJob | StopJob], None]
+    """Have a job started or stopped."""
     admit: Callable[[JobFile], None]
     """The job is stored: let its supervisor in, follow its log."""
     close: Callable[[AssignmentKey], None]
@@ -64,26 +69,34 @@ class Hands:
 class Driver:
     """The only one who talks to the core."""
 
-    def __init__(
-        self, core: Core, journal: Journal, folders: JobFolders, hands: Hands, *, worker_name: str, api_socket: str
-    ) -> None:
+    def __init__(self, core: Core, journal: Journal, folders: JobFolders, *, worker_name: str, api_socket: str) -> None:
         """:param worker_name: what tasks report as their host; :param api_socket: where supervisors find the agent"""
         self.core = core
+        self.history = History()
         self._journal = journal
         self._folders = folders
-        self._hands = hands
         self._worker_name = worker_name
         self._api_socket = api_socket
-        self.fault = ""
+        self._journal_fault = ""
         """Why the journal cannot be written now, for a person."""
         self._owed: dict[AssignmentKey, JobRecord] = {}
         """What the journal does not have yet, because it could not be written."""
-        self._owed_standing: Standing | None = None
-        self._posted: list[tuple[Posted, Callable[[], None] | None]] = []
+        self._owed_desired: DesiredState | None = None
+        self._undone: list[Deed] = []
+        """What an effect has failed at, and what has to come after it."""
+        self._failure = ""
+        """The last words of such a failure."""
+        self._retry_at = 0.0
+        self._posted: list[tuple[Event, Callable[[], None] | None]] = []
         self._wake = asyncio.Event()
         self._moved = asyncio.Condition()
 
-    def post(self, event: Posted, done: Callable[[], None] | None = None) -> None:
+    @property
+    def fault(self) -> str:
+        """What cannot be done now and is tried again and again, for a person; empty if there is nothing."""
+        return "; ".join(fault for fault in (self._journal_fault, self._failure) if fault)
+
+    def post(self, event: Event, done: Callable[[], None] | None = None) -> None:
         """Let something happen; `done` is called when everything that follows from it is done."""
         self._posted.append((event, done))
         self._wake.set()
@@ -93,151 +106,233 @@ class Driver:
         async with self._moved:
             await self._moved.wait_for(lambda: condition(self.core))
 
-    async def run(self) -> None:
-        """Handle what is posted, round by round."""
+    async def run(self, effects: Effects) -> None:
+        """Handle what is posted, round by round, until cancelled: nothing that fails ends a round or is forgotten."""
         while True:
-            if not await self._woken():
-                await asyncio.to_thread(self._try_again)
+            await self._until_due()
+            now = time.monotonic()
+            if self.fault and now >= self._retry_at:
+                await self._try_again(effects)
+            if self.core.due is not None and now >= self.core.due:
+                self.post(TimePassed())
             self._wake.clear()
             posted, self._posted = self._posted, []
-            await self._round([event for event, _ in posted])
-            for _, done in posted:
+            await self._round([event for event, _ in posted], effects)
+            for event, done in posted:
                 if done is not None:
-                    done()
+                    try:
+                        done()
+                    except Exception:
+                        log.exception("that %s is dealt with could not be told", type(event).__name__)
             async with self._moved:
                 self._moved.notify_all()
 
-    async def _woken(self) -> bool:
-        """Wait for something to handle; False if it is time to try the journal again."""
-        try:
-            async with asyncio.timeout(RETRY_INTERVAL if self.fault else None):
+    async def _until_due(self) -> None:
+        """Wait for something to handle, or until it is time to try again what has failed, or for what the core said."""
+        times = [self._retry_at] if self.fault else []
+        if self.core.due is not None:
+            times.append(self.core.due)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, min(times) - time.monotonic()) if times else None):
                 await self._wake.wait()
-        except TimeoutError:
-            return False
-        return True
 
-    async def _round(self, events: Sequence[Posted]) -> None:
-        now = asyncio.get_running_loop().time()
+    async def _round(self, events: Sequence[Event], effects: Effects) -> None:
+        now = time.monotonic()
+        known = await self._look_up([event.key for event in events if isinstance(event, Offer)])
         while events:
-            commands = [
-                command
-                for posted in events
-                if (event := self._complete(posted)) is not None
-                for command in self.core.handle(event, now)
-            ]
-            events = await self._write_down(commands)
+            commands = [command for event in events for command in self._handle(event, known, now)]
+            events = await self._write_down(commands, effects)
             for command in commands:
-                self._obey(command)
+                if not isinstance(command, Store | Save | KeepDesired):
+                    self._do(command, effects)
 
-    def _complete(self, posted: Posted) -> Event | None:
-        """Look up what the journal knows of an offer; refuse it where that cannot be known."""
-        if not isinstance(posted, Offer):
-            return posted
-        key = posted.key
+    async def _look_up(self, keys: Sequence[AssignmentKey]) -> Mapping[AssignmentKey, JobRecord] | Exception:
+        """Give what the journal knows of offers, or why that cannot be known."""
+        if not keys:
+            return {}
         try:
-            return Offered(posted, None if key in self.core.jobs else self._owed.get(key) or self._journal.find(key))
-        except sqlite3.Error as error:
+            return await asyncio.to_thread(self._find, keys) | self._owed
+        except Exception as error:  # noqa: BLE001 - whatever it is, the offers have to be answered
             log.error("the journal cannot be read: %s; restart the worker to begin a new one", error)
-            reason = f"the site cannot read its journal: {error}"
-            self._hands.send(Send(Refused(job_id=key.job_id, assignment=key.assignment, reason=reason)))
-            return None
+            return error
 
-    def _obey(self, command: Command) -> None:
-        match command:
-            case Send():
-                self._hands.send(command)
-            case Start(key):
-                self._hands.start(key)
-            case Halt(key, reason):
-                self._hands.halt(key, reason)
+    def _find(self, keys: Sequence[AssignmentKey]) -> dict[AssignmentKey, JobRecord]:
+        return {key: record for key in keys if (record := self._journal.find(key))}
+
+    def _handle(
+        self, event: Event, known: Mapping[AssignmentKey, JobRecord] | Exception, now: float
+    ) -> Sequence[Command]:
+        commands: Sequence[Command]
+        if isinstance(event, Order):
+            log.info("the centre passes on: %s %s", event.kind, event.text or event.number or "")
+        if isinstance(event, Offer) and event.key not in self.core.jobs:
+            if isinstance(known, Exception):
+                reason = f"the site cannot read its journal: {known}"[:LONGEST_FAULT]
+                commands = [Refused(job_id=event.job_id, assignment=event.assignment, reason=reason)]
+                self.history.note(event, commands)
+                return commands
+            if record := known.get(event.key):
+                event = OfferedAgain(record)
+        failure = ""
+        try:
+            commands = self.core.handle(event, now)
+        except Exception as error:
+            # What it has led to so far counts: the core has changed by so much.
+            commands, failure = self.core.commands, f"{type(error).__name__}: {error}"
+            before = self.history.about(getattr(event, "key", None))
+            log.exception("%s could not be dealt with; what came before:\n%s", type(event).__name__, before)
+        self.history.note(event, commands, failure)
+        return commands
+
+    # Doing
+
+    def _do(self, deed: Deed, effects: Effects) -> None:
+        """Do it, in its turn: after what has failed before it and is about the same."""
+        if isinstance(deed, Close):
+            # The process is gone: there is nothing to start or stop any more.
+            self._undone = [
+                one for one in self._undone if not (isinstance(one, StartJob | StopJob) and one.key == deed.key)
+            ]
+        if any(_lane(one) == _lane(deed) for one in self._undone):
+            if deed not in self._undone:
+                self._undone.append(deed)
+            return
+        try:
+            self._carry_out(deed, effects)
+        except Exception as error:  # noqa: BLE001 - whatever a part does, the round goes on and nothing of it is lost
+            self._undone.append(deed)
+            self._note_failure(deed, error)
+
+    def _carry_out(self, deed: Deed, effects: Effects) -> None:
+        match deed:
+            case JobFile():
+                effects.admit(deed)
+            case StartJob() | StopJob():
+                effects.order(deed)
             case Close(key):
-                self._hands.close(key)
+                effects.close(key)
             case Announce():
-                self._hands.announce()
+                effects.announce()
             case Rename(name):
                 self._worker_name = name
-                self._hands.rename(name)
+                effects.rename(name)
             case Restart():
-                self._hands.restart()
-            case Store() | Save() | Forget() | Stand():
-                pass
+                effects.restart()
+            case Store() | Save() | KeepDesired():
+                """It was written down already."""
+            case message:
+                effects.send(message)
+
+    def _note_failure(self, deed: Deed, error: Exception) -> None:
+        about = f" of job {deed.key}" if isinstance(deed, JobFile | StartJob | StopJob | Close) else ""
+        failure = f"{_NAMES.get(type(deed), type(deed).__name__)}{about} has failed: {error}"[:LONGEST_FAULT]
+        if failure != self._failure:
+            log.error("%s; it is tried again", failure, exc_info=error)
+        self._due_later()
+        self._failure = failure
+
+    def _due_later(self) -> None:
+        if not self.fault:
+            self._retry_at = time.monotonic() + RETRY_INTERVAL
+
+    async def _try_again(self, effects: Effects) -> None:
+        undone, self._undone = self._undone, []
+        for deed in undone:
+            self._do(deed, effects)
+        if self._failure and not self._undone:
+            self._failure = ""
+            log.info("what had failed is done")
+        if self._journal_fault:
+            try:
+                await asyncio.to_thread(self._try_journal)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+                self._note_fault(error)
+            else:
+                self._journal_fault = ""
+                log.info("the journal can be written again")
+        self._retry_at = time.monotonic() + RETRY_INTERVAL
 
     # Writing
 
-    async def _write_down(self, commands: Sequence[Command]) -> list[Event]:
+    async def _write_down(self, commands: Sequence[Command], effects: Effects) -> list[Event]:
         """Write what is to be written before anything is done; give the events that follow from it."""
-        stores = [(command.record, self._job_file(command.offer)) for command in commands if isinstance(command, Store)]
-        records = {command.record.key: command.record for command in commands if isinstance(command, Save | Forget)}
-        standings = [command.standing for command in commands if isinstance(command, Stand)]
-        if not stores and not records and not standings:
+        stores = [command for command in commands if isinstance(command, Store)]
+        records = {command.record.key: command.record for command in commands if isinstance(command, Save)}
+        desired = [command.desired for command in commands if isinstance(command, KeepDesired)]
+        if not stores and not records and not desired:
             return []
-        self._owed_standing = standings[-1] if standings else self._owed_standing
-        refused = await asyncio.to_thread(self._write, stores, records)
+        self._owed |= records
+        self._owed_desired = desired[-1] if desired else self._owed_desired
+        try:
+            stored = await asyncio.to_thread(self._write, stores)
+        except Exception as error:  # noqa: BLE001 - without a thread, say: what is owed stays owed
+            self._note_fault(error)
+            stored = dict.fromkeys((store.record.key for store in stores), f"the site cannot write anything: {error}")
         events: list[Event] = []
-        for record, job in stores:
-            if reason := refused.get(record.key):
-                events.append(NotStored(record.key, reason))
-            else:
-                self._hands.admit(job)
-                events.append(Stored(record.key))
+        for store in stores:
+            match stored[store.record.key]:
+                case JobFile() as job:
+                    self._do(job, effects)
+                    events.append(store)
+                case reason:
+                    events.append(NotStored(store.record.key, reason[:LONGEST_FAULT]))
         return events
 
-    def _write(
-        self, stores: Sequence[tuple[JobRecord, JobFile]], records: Mapping[AssignmentKey, JobRecord]
-    ) -> dict[AssignmentKey, str]:
-        """Give what could not be stored, and why."""
-        refused: dict[AssignmentKey, str] = {}
-        stored: list[JobRecord] = []
-        for record, job in stores:
+    def _write(self, stores: Sequence[Store]) -> dict[AssignmentKey, JobFile | str]:
+        """Give what was stored, or why it could not be."""
+        result: dict[AssignmentKey, JobFile | str] = {}
+        records: list[JobRecord] = []
+        for store in stores:
+            key = store.record.key
             try:
+                job = self._job_file(store.offer)
                 self._folders.write(job)
-                stored.append(record)
-            except OSError as error:
-                refused[record.key] = f"the site cannot write the job's folder: {error}"
-        self._owed |= records
+            except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this job only
+                result[key] = f"the site cannot write the job's folder: {error}"
+            else:
+                result[key] = job
+                records.append(store.record)
         try:
-            self._journal.write([*stored, *self._owed.values()], self._owed_standing)
-        except sqlite3.Error as error:
+            self._journal.write([*records, *self._owed.values()], self._owed_desired)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the agent
             self._note_fault(error)
-            for record in stored:
+            for record in records:
                 self._folders.remove(record.key)
-                refused[record.key] = f"the site cannot write its journal: {error}"
+                result[record.key] = f"the site cannot write its journal: {error}"
             with contextlib.suppress(sqlite3.Error):
                 # For a new job there is no room; for what happens to those that are here, there is a reserve.
-                self._journal.write_with_reserve(self._owed.values(), self._owed_standing)
+                self._journal.write_with_reserve(self._owed.values(), self._owed_desired)
                 self._paid()
         else:
             self._paid()
-        return refused
+        return result
 
     def _paid(self) -> None:
         for record in self._owed.values():
             if record.finished:
-                self._folders.put_away(record.key)
+                try:
+                    self._folders.put_away(record.key)
+                except OSError as error:
+                    # The next agent tidies up what is left.
+                    log.warning("the folder of job %s cannot be put away: %s", record.key, error)
         self._owed = {}
-        self._owed_standing = None
+        self._owed_desired = None
 
-    def _try_again(self) -> None:
-        try:
-            self._journal.write_with_reserve(self._owed.values(), self._owed_standing)
-            self._paid()
-            self._journal.try_out()
-        except (sqlite3.Error, OSError) as error:
-            self._note_fault(error)
-        else:
-            self.fault = ""
-            log.info("the journal can be written again")
+    def _try_journal(self) -> None:
+        self._journal.write_with_reserve(self._owed.values(), self._owed_desired)
+        self._paid()
+        self._journal.try_out()
 
     def _note_fault(self, error: Exception) -> None:
         fault = (
             f"the journal in the state folder cannot be written ({error}); make room on the disk of the state folder"
         )
-        if fault != self.fault:
+        if fault != self._journal_fault:
             log.error("%s", fault)
-        self.fault = fault
+        self._due_later()
+        self._journal_fault = fault
 
     def _job_file(self, offer: Offer) -> JobFile:
-        key = offer.key
         return JobFile(
             job_id=offer.job_id,
             assignment=offer.assignment,
@@ -246,5 +341,27 @@ class Driver:
             workload=offer.workload.decode(),
             api_socket=self._api_socket,
             secret=secrets.token_urlsafe(32),
-            log_path=str(self._folders.log_file(key)),
+            log_path=str(self._folders.log_file(offer.key)),
         )
+
+
+_NAMES: Mapping[type, str] = {
+    JobFile: "letting in the supervisor",
+    StartJob: "the start",
+    StopJob: "the stop",
+    Close: "the closing",
+    Announce: "telling the centre of the worker's state",
+    Rename: "the renaming",
+    Restart: "the restart",
+}
+
+
+def _lane(deed: Deed) -> tuple[str, object]:
+    """Say what a deed is about: what is about the same is done in order."""
+    match deed:
+        case JobFile() | StartJob() | StopJob() | Close():
+            return "job", deed.key
+        case Announce() | Rename() | Restart() | KeepDesired() | Store() | Save():
+            return type(deed).__name__, None
+        case message:
+            return "centre", getattr(message, "key", None)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from airflow_edge.agent.core.events import JobRecord, Standing
+from airflow_edge.agent.core.events import DesiredState, JobRecord
 from airflow_edge.agent.errors import ConfigError
 from airflow_edge.protocol.assignment import AssignmentKey
 
@@ -49,7 +49,7 @@ _SCHEMA = """
     CREATE INDEX IF NOT EXISTS job_unfinished ON job (job_id) WHERE NOT finished;
 """
 _decode = msgspec.json.Decoder(JobRecord).decode
-_decode_standing = msgspec.json.Decoder(Standing).decode
+_decode_desired = msgspec.json.Decoder(DesiredState).decode
 
 
 class Journal:
@@ -104,12 +104,12 @@ class Journal:
                 self._database.execute("DELETE FROM boot")
                 self._database.execute("INSERT INTO boot VALUES (?)", (boot_id or "unknown",))
 
-    def standing(self) -> Standing:
+    def desired(self) -> DesiredState:
         """Give what people have made of the worker."""
         row = self._database.execute("SELECT value FROM standing").fetchone()
-        return Standing() if row is None else _decode_standing(row[0])
+        return DesiredState() if row is None else _decode_desired(row[0])
 
-    def write(self, records: Iterable[JobRecord], standing: Standing | None = None) -> None:
+    def write(self, records: Iterable[JobRecord], desired: DesiredState | None = None) -> None:
         """Write records durably, and what people have made of the worker if that has changed: all or nothing.
 
         :raises sqlite3.Error: the disk is full or damaged.
@@ -120,21 +120,21 @@ class Journal:
         ]
         with self._transaction():
             self._database.executemany("INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?)", rows)
-            if standing is not None:
+            if desired is not None:
                 self._database.execute("DELETE FROM standing")
-                self._database.execute("INSERT INTO standing VALUES (?)", (msgspec.json.encode(standing).decode(),))
+                self._database.execute("INSERT INTO standing VALUES (?)", (msgspec.json.encode(desired).decode(),))
             self._finished += sum(finished for _, _, finished, _ in rows)
             if self._finished >= _PRUNE_EVERY:
                 self._prune()
 
-    def write_with_reserve(self, records: Iterable[JobRecord], standing: Standing | None = None) -> None:
+    def write_with_reserve(self, records: Iterable[JobRecord], desired: DesiredState | None = None) -> None:
         """Write records that have to be written though the disk is full; raises what `write` raises."""
         try:
-            self.write(records, standing)
+            self.write(records, desired)
         except sqlite3.Error:
             if not self.spend_reserve():
                 raise
-            self.write(records, standing)
+            self.write(records, desired)
 
     def try_out(self) -> None:
         """Write what changes nothing, and see to it that there is a reserve.

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-import msgspec
 from msgspec.structs import replace
 
 from airflow_edge.agent.core.events import JobRecord
+from airflow_edge.agent.core.jobs import ending
+from airflow_edge.agent.journal import workloads
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
 from airflow_edge.protocol.local import Outcome
-from airflow_edge.protocol.messages import Ended
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def recover(journal: Journal, folders: JobFolders, boot_id: str | None) -> list[
 def records_of_folders(folders: JobFolders) -> list[JobRecord]:
     """Give records of the jobs in the folders: each was taken, and perhaps started."""
     return [
-        JobRecord(key=key, kind=job.kind, slots=_slots(job.workload))
+        JobRecord(key=key, kind=job.kind, slots=workloads.slots(job.workload))
         for key in folders.present()
         if (job := folders.read(key))
     ]
@@ -48,27 +48,5 @@ def ended_by_reboot(records: Iterable[JobRecord], folders: JobFolders) -> list[J
 
 
 def _ended(record: JobRecord, outcome: Outcome | None) -> JobRecord:
-    reason = outcome.reason if outcome else "the machine was rebooted while it ran, and it left no outcome"
-    ended = Ended(
-        job_id=record.key.job_id,
-        assignment=record.key.assignment,
-        exit_code=outcome.exit_code if outcome else None,
-        reason=reason,
-    )
-    return replace(record, phase="ended", ended=ended, acknowledged=record.void)
-
-
-class _TaskInstance(msgspec.Struct):
-    pool_slots: int = 1
-
-
-class _Workload(msgspec.Struct):
-    ti: _TaskInstance | None = None
-
-
-def _slots(workload: str) -> int:
-    try:
-        instance = msgspec.json.decode(workload, type=_Workload).ti
-    except msgspec.MsgspecError:
-        return 1
-    return instance.pool_slots if instance else 1
+    reason = "the machine was rebooted while it ran, and it left no outcome"
+    return replace(record, phase="ended", ended=ending(record.key, outcome, reason=reason), acknowledged=record.void)

@@ -54,6 +54,8 @@ STEADY_AFTER = 10.0
 REFUSED_WAIT = 30.0
 """Seconds between two attempts at a centre that does not want us, made only because tasks still run here."""
 GREETING_TIMEOUT = 15.0
+SETTLING_PATIENCE = 10.0
+"""Seconds that a new link waits for what the last one has brought to be dealt with."""
 
 _PASSING = frozenset({Code.REPLAYED, Code.NOT_READY, ""})
 """Refusals that another attempt may cure."""
@@ -169,7 +171,11 @@ class Link:
 
     async def _link_once(self, owner: Owner) -> None:
         # What came over the last connection is dealt with first, so that it is known what is to come again.
-        await self._settled.wait()
+        try:
+            await asyncio.wait_for(self._settled.wait(), SETTLING_PATIENCE)
+        except TimeoutError:
+            # They come again over the new link, for as long as it takes.
+            log.error("messages of the centre are not dealt with after %g s; linking all the same", SETTLING_PATIENCE)
         transport = await self._opener.open()
         greeted: float | None = None
         clock = asyncio.get_running_loop().time

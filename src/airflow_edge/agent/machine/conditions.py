@@ -40,22 +40,22 @@ class ConditionsWatch:
         self._min_free_disk = min_free_disk * MEBIBYTE
         self._fault = fault
         self._found = found
+        self._known: tuple[str, ...] = ()
 
     async def run(self) -> None:
         """Look until cancelled."""
-        known: tuple[str, ...] = ()
         while True:
             found = look(self._state_dir, self._min_free_disk)
             if fault := self._fault():
                 found += (fault,)
             for condition in found:
-                if condition not in known:
+                if condition not in self._known:
                     log.warning("no new jobs: %s", condition)
-            if known and not found:
+            if self._known and not found:
                 log.info("new jobs are taken again")
-            if found != known:
-                known = found
+            if found != self._known:
                 self._found(found)
+                self._known = found
             await asyncio.sleep(LOOK_INTERVAL)
 
 

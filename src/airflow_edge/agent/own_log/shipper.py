@@ -127,12 +127,14 @@ class WorkerLogShipper:
 
     async def _look(self, level: int) -> None:
         if self._unanswered:
-            request, self._unanswered = self._request, ""
+            request = self._request
             # What the tail shows is not to be given once more as news.
             self._take_news(level)
             self._follow()
             self._add(await asyncio.to_thread(self._tails, min(request.lines, MOST_WAITING), request.level))
             self._answer = (self._count, request.request)
+            if self._unanswered == request.request:
+                self._unanswered = ""
         else:
             if not self._following:
                 self._follow()

@@ -75,7 +75,7 @@ class Orphans:
         self._wake.set()
         return frozenset(wanted) - gone
 
-    def halt(self, key: AssignmentKey, grace: float, reason: str) -> bool:
+    def stop(self, key: AssignmentKey, grace: float, reason: str) -> bool:
         """End an orphan: SIGTERM to its task, after `grace` seconds SIGKILL to all of it. False if it is none."""
         if orphan := self._adopted.get(key):
             orphan.stop.ask(grace, reason, time.monotonic())

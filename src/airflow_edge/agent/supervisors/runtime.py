@@ -203,10 +203,10 @@ class RuntimeLink:
             writer.close()
             warm, self._writer = self._writer is not None, None
             self._broken.set()
-        if warm and not self._retiring:
-            log.warning("the connection to the runtime broke")
-            self._gone()
-        self._running()
+            if warm and not self._retiring:
+                log.warning("the connection to the runtime broke")
+                self._gone()
+            self._running()
         return warm
 
     def _replace(self, hello: RuntimeHello, writer: asyncio.StreamWriter) -> None:

@@ -7,12 +7,11 @@ import logging
 from collections.abc import Callable
 
 from airflow_edge.agent.config import Config
-from airflow_edge.agent.core.events import Event, Exited, NotStarted, RuntimeGone, RuntimeReady, Started
-from airflow_edge.agent.core.jobs import Jobs
+from airflow_edge.agent.core.events import Event, Exited, RuntimeGone, RuntimeReady
+from airflow_edge.agent.core.jobs import HeldJobs
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.supervisors.orphans import LOOK_INTERVAL, Orphans
 from airflow_edge.agent.supervisors.runtime import RuntimeLink, RuntimeLog
-from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import (
     JobExited,
     JobNotStarted,
@@ -29,7 +28,7 @@ log = logging.getLogger(__name__)
 class Supervisors:
     """Has them started and ended, and tells the core what becomes of them."""
 
-    def __init__(self, config: Config, folders: JobFolders, jobs: Jobs, post: Callable[[Event], None]) -> None:
+    def __init__(self, config: Config, folders: JobFolders, jobs: HeldJobs, post: Callable[[Event], None]) -> None:
         """:param post: tells the core"""
         self.runtime = RuntimeLink(
             config.state_dir,
@@ -40,33 +39,30 @@ class Supervisors:
             gone=lambda: post(RuntimeGone()),
         )
         self.orphans = Orphans(folders, lambda key: post(Exited(key, None, None, folders.outcome(key))))
-        self._grace = config.task_stop_grace
         self._folders = folders
         self._jobs = jobs
         self._post = post
 
-    def start(self, key: AssignmentKey) -> None:
-        """Have the runtime start a job."""
-        log.info("starting job %s", key)
-        folder = str(self._folders.folder(key))
-        self.runtime.send(StartJob(job_id=key.job_id, assignment=key.assignment, folder=folder))
-
-    def halt(self, key: AssignmentKey, reason: str) -> None:
-        """End a job."""
-        log.info("stopping job %s: %s", key, reason)
-        if not self.orphans.halt(key, self._grace, reason):
-            self.runtime.send(StopJob(job_id=key.job_id, assignment=key.assignment, grace=self._grace, reason=reason))
+    def order(self, order: StartJob | StopJob) -> None:
+        """Have a job started or stopped: by the runtime, or, where that is gone, stopped from here."""
+        match order:
+            case StartJob():
+                log.info("starting job %s", order.key)
+                self.runtime.send(order)
+            case StopJob():
+                log.info("stopping job %s: %s", order.key, order.reason)
+                if not self.orphans.stop(order.key, order.grace, order.reason):
+                    self.runtime.send(order)
 
     def _heard(self, message: ToAgent) -> None:
         match message:
             case RuntimeHello():
                 self._take_stock(message)
             case JobStarted():
-                key = message.key
-                self.orphans.remember(key, message.pid)
-                self._post(Started(key))
+                self.orphans.remember(message.key, message.pid)
+                self._post(message)
             case JobNotStarted():
-                self._post(NotStarted(message.key, message.reason))
+                self._post(message)
             case JobExited():
                 self._exited(message)
 

@@ -159,6 +159,11 @@ def add_maintenance_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_status_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the flags of `status`."""
+    parser.add_argument(
+        "--events",
+        action="store_true",
+        help="what has happened lately instead: the last 500 events, each with what the worker did about it",
+    )
     _add_state_dir(parser)
 
 
@@ -238,6 +243,8 @@ the worker 'factory-7' is in state 'maintenance mode', with 0 tasks
         """
 $ airflow-edge status | jq .state
 "running"
+$ airflow-edge status --events | jq -r '.[].event' | tail -1
+JobStarted(job_id='0191d6c4-…', assignment=1, pid=4711)
 """,
     ),
     Command(

@@ -113,21 +113,21 @@ def maintenance(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Print what the running worker does.
+    """Print what the running worker does, or what has happened to it lately.
 
     :raises NotRunningError: there is none.
     """
-    answer = ask(load({"state_dir": arguments.state_dir}).control_socket, "status")
+    answer = ask(load({"state_dir": arguments.state_dir}).control_socket, "events" if arguments.events else "status")
     print(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
     return 0
 
 
 def _run(config: Config) -> int:
-    from airflow_edge.agent.worker import run_worker
+    from airflow_edge.agent.agent import run_agent
 
     _check_name(config, ensure_enrolled(config))
     with PidFile(config.pid_file) if config.pid_file else contextlib.nullcontext():
-        return run_worker(config)
+        return run_agent(config)
 
 
 def _check_name(config: Config, identity: Identity) -> None:

@@ -14,44 +14,32 @@ from airflow_edge.agent.core.events import (
     DrainAsked,
     Event,
     Exited,
-    Forget,
-    Halt,
     JobRecord,
     LogDone,
-    NotStarted,
     NotStored,
-    Offered,
+    OfferedAgain,
     RuntimeGone,
     RuntimeReady,
     Save,
     Seen,
-    Send,
-    Start,
-    Started,
     StateCallBegan,
     StateCallEnded,
-    StopAsked,
     Store,
-    Stored,
     TerminateAsked,
-    Voided,
 )
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.local import Outcome
-from airflow_edge.protocol.messages import Accepted, Ended, Offer, Refused, Released, SiteMessage
+from airflow_edge.protocol.local import JobNotStarted, JobStarted, Outcome, StartJob, StopJob
+from airflow_edge.protocol.messages import Accepted, Ended, Obeyed, Offer, Refused, Released, Stop, Void
 from airflow_edge.protocol.states import WorkerState
 
 JOB = "00000000-0000-4000-8000-000000000001"
 OTHER = "00000000-0000-4000-8000-000000000002"
 KEY = AssignmentKey(JOB, 1)
+SAID = (Accepted, Refused, Released, Ended, Obeyed)
 
 
 def offer(job_id: str = JOB, assignment: int = 1, *, slots: int = 1, lease: float = 10.0) -> Offer:
     return Offer(job_id=job_id, assignment=assignment, kind="task", queue="q", slots=slots, lease=lease, workload=b"{}")
-
-
-def offered(job_id: str = JOB, assignment: int = 1, *, slots: int = 1, known: JobRecord | None = None) -> Offered:
-    return Offered(offer(job_id, assignment, slots=slots), known)
 
 
 def ready(*alive: AssignmentKey) -> RuntimeReady:
@@ -62,8 +50,31 @@ def accepted(key: AssignmentKey = KEY) -> Accepted:
     return Accepted(job_id=key.job_id, assignment=key.assignment)
 
 
+def stop(reason: str = "cleared", key: AssignmentKey = KEY) -> Stop:
+    return Stop(job_id=key.job_id, assignment=key.assignment, reason=reason)
+
+
+def void(reason: str) -> Void:
+    return Void(job_id=JOB, assignment=1, reason=reason)
+
+
+def started(key: AssignmentKey = KEY) -> JobStarted:
+    return JobStarted(job_id=key.job_id, assignment=key.assignment, pid=4711)
+
+
+def start(key: AssignmentKey = KEY) -> StartJob:
+    return StartJob(job_id=key.job_id, assignment=key.assignment, folder=f"jobs/{key}")
+
+
+def stopped(reason: str, key: AssignmentKey = KEY) -> StopJob:
+    return StopJob(job_id=key.job_id, assignment=key.assignment, grace=5.0, reason=reason)
+
+
 def ended(key: AssignmentKey = KEY, **how: object) -> Ended:
     return Ended(job_id=key.job_id, assignment=key.assignment, **how)  # type: ignore[arg-type]
+
+
+STORE = Store(JobRecord(key=KEY, kind="task", slots=1), offer())
 
 
 class Site:
@@ -82,14 +93,14 @@ class Site:
             for command in self.core.handle(event, self.now):
                 commands.append(command)
                 if isinstance(command, Store):
-                    commands += self.let(Stored(command.record.key))
+                    commands += self.let(command)
         return commands
 
-    def said(self, *events: Event) -> list[SiteMessage]:
-        return [command.message for command in self.let(*events) if isinstance(command, Send)]
+    def said(self, *events: Event) -> list[Command]:
+        return did(self.let(*events), *SAID)
 
     def running(self, key: AssignmentKey = KEY, *, slots: int = 1) -> None:
-        self.let(offered(*key, slots=slots), Started(key))
+        self.let(offer(*key, slots=slots), started(key))
 
 
 def did(commands: list[Command], *kinds: type) -> list[Command]:
@@ -99,11 +110,11 @@ def did(commands: list[Command], *kinds: type) -> list[Command]:
 def test_what_is_wrong_with_the_machine_is_told_and_costs_new_jobs_only() -> None:
     site = Site()
     site.running()
-    assert did(site.let(ConditionsFound(("the disk is full", "and more"))), Announce, Halt) == [Announce()]
-    (refused,) = site.said(offered(OTHER))
+    assert did(site.let(ConditionsFound(("the disk is full", "and more"))), Announce, StopJob) == [Announce()]
+    (refused,) = site.said(offer(OTHER))
     assert refused == Refused(job_id=OTHER, assignment=1, reason="the disk is full; and more")
     site.let(ConditionsFound(()))
-    assert did(site.let(offered(OTHER, 2)), Start) == [Start(AssignmentKey(OTHER, 2))]
+    assert did(site.let(offer(OTHER, 2)), StartJob) == [start(AssignmentKey(OTHER, 2))]
 
 
 # The way of a job
@@ -112,30 +123,31 @@ def test_what_is_wrong_with_the_machine_is_told_and_costs_new_jobs_only() -> Non
 def test_an_offer_is_stored_before_it_is_accepted_and_started() -> None:
     core = Core(4)
     core.handle(ready(), 0)
-    commands = core.handle(offered(), 0)
-    assert did(commands, Store, Send, Start) == [Store(JobRecord(key=KEY, kind="task", slots=1), offer())]
-    assert did(core.handle(Stored(KEY), 0), Send, Start) == [Send(accepted()), Start(KEY)]
+    commands = core.handle(offer(), 0)
+    assert did(commands, Store, *SAID, StartJob) == [STORE]
+    assert did(core.handle(STORE, 0), *SAID, StartJob) == [accepted(), start()]
 
 
 def test_a_job_that_cannot_be_stored_is_refused_and_its_slots_are_free() -> None:
     core = Core(1)
     core.handle(ready(), 0)
-    core.handle(offered(), 0)
+    core.handle(offer(), 0)
     commands = core.handle(NotStored(KEY, "disk full"), 0)
-    assert did(commands, Send) == [Send(Refused(job_id=JOB, assignment=1, reason="disk full"))]
+    assert did(commands, *SAID) == [Refused(job_id=JOB, assignment=1, reason="disk full")]
     assert core.free == 1
-    assert core.state is WorkerState.IDLE
+    assert core.worker.state is WorkerState.IDLE
 
 
 def test_a_job_is_finished_when_its_end_is_acknowledged_and_its_log_is_complete() -> None:
     site = Site()
     site.running()
     over = site.let(Exited(KEY, 0, None, Outcome(job_id=JOB, assignment=1, exit_code=0)))
-    assert did(over, Close, Send) == [Close(KEY), Send(ended(exit_code=0))]
-    assert did(site.let(Acknowledged(KEY)), Forget) == []
-    (forget,) = did(site.let(LogDone(KEY)), Forget)
-    assert isinstance(forget, Forget)
-    assert forget.record.finished
+    assert did(over, Close, *SAID) == [Close(KEY), ended(exit_code=0)]
+    (acknowledged,) = did(site.let(Acknowledged(KEY)), Save)
+    (finished,) = did(site.let(LogDone(KEY)), Save)
+    assert isinstance(acknowledged, Save)
+    assert isinstance(finished, Save)
+    assert (acknowledged.record.finished, finished.record.finished) == (False, True)
     assert not site.core.jobs
 
 
@@ -161,8 +173,8 @@ def test_without_an_outcome_the_signal_is_told() -> None:
 
 def test_a_job_that_could_not_be_started_has_ended() -> None:
     site = Site()
-    site.let(offered())
-    assert site.said(NotStarted(KEY, "no memory")) == [ended(reason="no memory")]
+    site.let(offer())
+    assert site.said(JobNotStarted(job_id=JOB, assignment=1, reason="no memory")) == [ended(reason="no memory")]
 
 
 # Slots
@@ -172,14 +184,14 @@ def test_slots_are_those_of_jobs_not_released() -> None:
     site = Site(concurrency=4)
     site.running(slots=3)
     assert site.core.free == 1
-    assert site.said(offered(OTHER, slots=2)) == [Refused(job_id=OTHER, assignment=1, reason="1 of 4 slots are free")]
+    assert site.said(offer(OTHER, slots=2)) == [Refused(job_id=OTHER, assignment=1, reason="1 of 4 slots are free")]
     assert site.said(StateCallBegan(KEY), StateCallEnded(KEY, passed=True)) == [Released(job_id=JOB, assignment=1)]
     assert site.core.free == 4
-    assert site.said(offered(OTHER, slots=4)) == [accepted(AssignmentKey(OTHER, 1))]
+    assert site.said(offer(OTHER, slots=4)) == [accepted(AssignmentKey(OTHER, 1))]
 
 
 def test_a_job_larger_than_the_worker_is_refused() -> None:
-    (refused,) = Site(concurrency=4).said(offered(slots=5))
+    (refused,) = Site(concurrency=4).said(offer(slots=5))
     assert isinstance(refused, Refused)
     assert "needs 5 slots" in refused.reason
 
@@ -190,9 +202,9 @@ def test_a_job_larger_than_the_worker_is_refused() -> None:
 def test_a_repeated_offer_is_answered_as_before_and_not_started_again() -> None:
     site = Site()
     site.running()
-    assert did(site.let(offered()), Send, Start, Store) == [Send(accepted())]
+    assert did(site.let(offer()), *SAID, StartJob, Store) == [accepted()]
     site.let(StateCallBegan(KEY), StateCallEnded(KEY, passed=True), Exited(KEY, 0, None, None))
-    assert did(site.let(offered()), Send, Start, Store) == [Send(accepted()), Send(ended(exit_code=0))]
+    assert did(site.let(offer()), *SAID, StartJob, Store) == [accepted(), ended(exit_code=0)]
 
 
 def test_an_offer_of_a_finished_job_is_answered_from_the_journal() -> None:
@@ -205,17 +217,17 @@ def test_an_offer_of_a_finished_job_is_answered_from_the_journal() -> None:
         acknowledged=True,
         log_done=True,
     )
-    commands = Site().let(offered(known=record))
-    assert did(commands, Send, Start, Store) == [Send(accepted()), Send(ended(exit_code=7))]
+    commands = Site().let(OfferedAgain(record))
+    assert did(commands, *SAID, StartJob, Store) == [accepted(), ended(exit_code=7)]
 
 
 def test_a_job_that_no_runtime_has_begun_is_given_to_the_next_one() -> None:
     site = Site()
-    site.let(offered(), RuntimeGone())
-    assert did(site.let(RuntimeReady(frozenset(), {}, frozenset({KEY}))), Start, Send) == [Start(KEY)]
+    site.let(offer(), RuntimeGone())
+    assert did(site.let(RuntimeReady(frozenset(), {}, frozenset({KEY}))), StartJob, *SAID) == [start()]
     # Also by the next agent; and what has been stopped meanwhile ends without a start.
     again = Site(records=[JobRecord(key=KEY, kind="task", slots=1)], warm=False)
-    again.let(StopAsked(KEY, "enough"))
+    again.let(stop("enough"))
     said = again.said(RuntimeReady(frozenset(), {}, frozenset({KEY})))
     assert ended(reason="enough") in said
 
@@ -223,33 +235,33 @@ def test_a_job_that_no_runtime_has_begun_is_given_to_the_next_one() -> None:
 def test_a_newer_assignment_waits_until_the_older_one_is_gone() -> None:
     site = Site(concurrency=1)
     site.running()
-    assert did(site.let(offered(assignment=2)), Halt, Send, Store) == [
-        Halt(KEY, "the centre has handed the job out anew")
+    assert did(site.let(offer(assignment=2)), StopJob, *SAID, Store) == [
+        stopped("the centre has handed the job out anew")
     ]
     commands = site.let(Exited(KEY, None, 15, None))
-    assert did(commands, Send, Start) == [Send(accepted(AssignmentKey(JOB, 2))), Start(AssignmentKey(JOB, 2))]
+    assert did(commands, *SAID, StartJob) == [accepted(AssignmentKey(JOB, 2)), start(AssignmentKey(JOB, 2))]
 
 
 def test_a_waiting_offer_whose_lease_ran_out_is_dropped() -> None:
     site = Site(concurrency=1)
     site.running()
-    site.let(offered(assignment=2))
+    site.let(offer(assignment=2))
     site.now = 11.0
-    assert did(site.let(Exited(KEY, None, 15, None)), Send, Start, Store) == []
+    assert did(site.let(Exited(KEY, None, 15, None)), *SAID, StartJob, Store) == []
 
 
 def test_an_older_assignment_is_refused() -> None:
     site = Site()
     site.running(AssignmentKey(JOB, 2))
-    (refused,) = site.said(offered(assignment=1))
+    (refused,) = site.said(offer(assignment=1))
     assert isinstance(refused, Refused)
 
 
 def test_offers_wait_for_the_runtime() -> None:
     site = Site(warm=False)
-    assert site.core.state is WorkerState.STARTING
-    assert did(site.let(offered()), Send, Store) == []
-    assert did(site.let(ready()), Send, Start) == [Send(accepted()), Start(KEY)]
+    assert site.core.worker.state is WorkerState.STARTING
+    assert did(site.let(offer()), *SAID, Store) == []
+    assert did(site.let(ready()), *SAID, StartJob) == [accepted(), start()]
 
 
 # Stopping
@@ -258,9 +270,9 @@ def test_offers_wait_for_the_runtime() -> None:
 def test_a_stopped_job_reports_how_it_ended() -> None:
     site = Site()
     site.running()
-    commands = site.let(StopAsked(KEY, "the task was cleared"))
-    assert did(commands, Halt, Send) == [Halt(KEY, "the task was cleared")]
-    assert site.let(StopAsked(KEY, "the task was cleared")) == []
+    commands = site.let(stop("the task was cleared"))
+    assert did(commands, StopJob, *SAID) == [stopped("the task was cleared")]
+    assert site.let(stop("the task was cleared")) == []
     assert site.said(Exited(KEY, None, 9, None)) == [ended(signal=9, reason="the task was cleared")]
 
 
@@ -268,44 +280,44 @@ def test_a_released_job_is_not_stopped() -> None:
     site = Site()
     site.running()
     site.let(StateCallBegan(KEY), StateCallEnded(KEY, passed=True))
-    assert site.let(StopAsked(KEY, "the task has failed")) == []
+    assert site.let(stop("the task has failed")) == []
 
 
 def test_a_stop_waits_for_the_state_that_is_on_its_way() -> None:
     site = Site()
     site.running()
     site.let(StateCallBegan(KEY))
-    assert did(site.let(StopAsked(KEY, "marked failed")), Halt) == []
-    assert did(site.let(StateCallEnded(KEY, passed=True)), Halt) == []
+    assert did(site.let(stop("marked failed")), StopJob) == []
+    assert did(site.let(StateCallEnded(KEY, passed=True)), StopJob) == []
     assert site.said(Exited(KEY, 1, None, None)) == [ended(exit_code=1)]
 
 
 def test_a_stop_is_carried_out_when_the_state_did_not_pass() -> None:
     site = Site()
     site.running()
-    site.let(StateCallBegan(KEY), StopAsked(KEY, "marked failed"))
-    assert did(site.let(StateCallEnded(KEY, passed=False)), Halt) != []
+    site.let(StateCallBegan(KEY), stop("marked failed"))
+    assert did(site.let(StateCallEnded(KEY, passed=False)), StopJob) != []
 
 
 def test_a_stop_is_remembered_and_repeated_to_a_runtime_that_was_away() -> None:
     site = Site()
     site.running()
     site.let(RuntimeGone())
-    (save,) = site.let(StopAsked(KEY, "cleared"))
+    (save,) = site.let(stop("cleared"))
     assert isinstance(save, Save)
     taken_over = Site(records=[save.record], warm=False)
     taken_over.let(ready(KEY))
-    assert did(taken_over.let(Seen(KEY)), Halt) != []
+    assert did(taken_over.let(Seen(KEY)), StopJob) != []
 
 
 def test_a_task_taken_over_is_not_stopped_before_its_supervisor_has_asked_again_for_the_answer_it_missed() -> None:
     site = Site()
     site.running()
-    (save,) = site.let(StopAsked(KEY, "the task was set to success"))[:1]
+    (save,) = site.let(stop("the task was set to success"))[:1]
     assert isinstance(save, Save)
     taken_over = Site(records=[save.record], warm=False)
-    assert did(taken_over.let(ready(KEY), StateCallBegan(KEY)), Halt) == []
-    assert did(taken_over.let(StateCallEnded(KEY, passed=True)), Halt) == []
+    assert did(taken_over.let(ready(KEY), StateCallBegan(KEY)), StopJob) == []
+    assert did(taken_over.let(StateCallEnded(KEY, passed=True)), StopJob) == []
     ended = taken_over.said(Exited(KEY, 0, None, None))[-1]
     assert isinstance(ended, Ended)
     assert ended.exit_code == 0
@@ -314,35 +326,35 @@ def test_a_task_taken_over_is_not_stopped_before_its_supervisor_has_asked_again_
 def test_one_that_is_not_wanted_at_all_is_stopped_though_nothing_was_heard_of_it() -> None:
     site = Site()
     site.running()
-    (save, *_) = site.let(Voided(KEY, "it runs elsewhere"))
+    (save, *_) = site.let(void("it runs elsewhere"))
     assert isinstance(save, Save)
     taken_over = Site(records=[save.record], warm=False)
-    assert did(taken_over.let(ready(KEY)), Halt) != []
+    assert did(taken_over.let(ready(KEY)), StopJob) != []
 
 
 def test_a_job_that_was_never_started_ends_at_once() -> None:
     core = Core(4)
     core.handle(ready(), 0)
-    core.handle(offered(), 0)
-    core.handle(StopAsked(KEY, "cleared"), 0)
-    commands = core.handle(Stored(KEY), 0)
-    assert did(commands, Send, Start) == [Send(accepted()), Send(ended(reason="cleared"))]
+    core.handle(offer(), 0)
+    core.handle(stop("cleared"), 0)
+    commands = core.handle(STORE, 0)
+    assert did(commands, *SAID, StartJob) == [accepted(), ended(reason="cleared")]
 
 
 def test_a_void_job_is_ended_without_a_word() -> None:
     site = Site()
     site.running()
     site.let(StateCallBegan(KEY))
-    assert did(site.let(Voided(KEY, "given to another")), Halt) != []
-    assert did(site.let(Exited(KEY, None, 9, None)), Send) == []
+    assert did(site.let(void("given to another")), StopJob) != []
+    assert did(site.let(Exited(KEY, None, 9, None)), *SAID) == []
     assert site.core.jobs.held() == ()
-    assert did(site.let(LogDone(KEY)), Forget) != []
+    assert did(site.let(LogDone(KEY)), Save) != []
 
 
 def test_what_is_void_is_not_accepted() -> None:
     site = Site(warm=False)
-    site.let(offered(), Voided(KEY, "expired"))
-    assert did(site.let(ready()), Send, Start, Store) == []
+    site.let(offer(), void("expired"))
+    assert did(site.let(ready()), *SAID, StartJob, Store) == []
 
 
 # The runtime
@@ -355,7 +367,7 @@ def test_after_the_runtime_was_away_its_word_counts() -> None:
     site.let(RuntimeGone())
     outcome = Outcome(job_id=OTHER, assignment=1, exit_code=0)
     commands = site.let(RuntimeReady(frozenset({KEY}), {AssignmentKey(OTHER, 1): outcome}))
-    assert did(commands, Send, Start) == [Send(ended(AssignmentKey(OTHER, 1), exit_code=0))]
+    assert did(commands, *SAID, StartJob) == [ended(AssignmentKey(OTHER, 1), exit_code=0)]
 
 
 def test_a_job_that_nobody_knows_of_has_ended() -> None:
@@ -369,8 +381,8 @@ def test_a_job_that_nobody_knows_of_has_ended() -> None:
 
 def test_a_process_that_should_not_be_is_stopped() -> None:
     site = Site()
-    assert did(site.let(Started(KEY)), Halt) != []
-    assert did(site.let(RuntimeGone(), ready(KEY)), Halt) != []
+    assert did(site.let(started()), StopJob) != []
+    assert did(site.let(RuntimeGone(), ready(KEY)), StopJob) != []
 
 
 # What others ask
@@ -378,30 +390,30 @@ def test_a_process_that_should_not_be_is_stopped() -> None:
 
 def test_the_worker_goes_from_starting_to_idle_to_running_and_back() -> None:
     site = Site(warm=False)
-    states = [site.core.state]
-    for event in (ready(), offered(), Exited(KEY, 0, None, None)):
+    states = [site.core.worker.state]
+    for event in (ready(), offer(), Exited(KEY, 0, None, None)):
         assert did(site.let(event), Announce) == [Announce()]
-        states.append(site.core.state)
+        states.append(site.core.worker.state)
     assert states == ["starting", "idle", "running", "idle"]
 
 
 def test_a_draining_worker_refuses_and_is_over_with_its_last_job() -> None:
     site = Site()
     site.running()
-    assert did(site.let(DrainAsked()), Halt) == []
-    assert site.core.state is WorkerState.TERMINATING
-    (refused,) = site.said(offered(OTHER))
+    assert did(site.let(DrainAsked()), StopJob) == []
+    assert site.core.worker.state is WorkerState.TERMINATING
+    (refused,) = site.said(offer(OTHER))
     assert isinstance(refused, Refused)
-    assert not site.core.over
+    assert not site.core.worker.over
     site.let(Exited(KEY, 0, None, None))
-    assert site.core.over
+    assert site.core.worker.over
 
 
 def test_a_worker_without_jobs_is_over_at_once() -> None:
     for warm in (True, False):
         site = Site(warm=warm)
         site.let(DrainAsked())
-        assert site.core.over
+        assert site.core.worker.over
 
 
 def test_a_terminated_worker_stops_its_jobs_whatever_they_are_doing() -> None:
@@ -409,13 +421,13 @@ def test_a_terminated_worker_stops_its_jobs_whatever_they_are_doing() -> None:
     site.running()
     site.let(StateCallBegan(KEY))
     site.let(DrainAsked())
-    assert did(site.let(TerminateAsked()), Halt) != []
+    assert did(site.let(TerminateAsked()), StopJob) != []
     assert site.said(Exited(KEY, None, 15, None)) == [ended(signal=15, reason="the worker was terminated")]
-    assert site.core.over
+    assert site.core.worker.over
 
 
 def test_a_terminated_worker_stops_jobs_of_the_last_agent_when_the_runtime_answers() -> None:
     site = Site(records=[JobRecord(key=KEY, kind="task", slots=1)], warm=False)
     site.let(TerminateAsked())
-    assert not site.core.over
-    assert did(site.let(ready(KEY)), Halt) != []
+    assert not site.core.worker.over
+    assert did(site.let(ready(KEY)), StopJob) != []

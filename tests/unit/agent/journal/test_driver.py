@@ -3,46 +3,73 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from msgspec import structs
 
 from airflow_edge.agent.core.core import Core
-from airflow_edge.agent.core.events import Acknowledged, Exited, JobRecord, LogDone, Ordered, RuntimeReady, Standing
+from airflow_edge.agent.core.events import (
+    Acknowledged,
+    ConditionsFound,
+    DesiredState,
+    Exited,
+    JobRecord,
+    LogDone,
+    RuntimeReady,
+    Seen,
+    Store,
+)
+from airflow_edge.agent.core.jobs import Stage
 from airflow_edge.agent.journal import driver
-from airflow_edge.agent.journal.driver import Driver, Hands
+from airflow_edge.agent.journal.driver import Driver, Effects
+from airflow_edge.agent.journal.history import KEPT
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.local import JobFile
-from airflow_edge.protocol.messages import Accepted, Ended, Offer, Order, Refused
+from airflow_edge.protocol.local import JobFile, JobStarted, StartJob, StopJob
+from airflow_edge.protocol.messages import Accepted, Ended, Offer, Order, Refused, Stop
 from airflow_edge.protocol.states import WorkerState
 
 JOB = "00000000-0000-4000-8000-00000000000{}"
 
 
 class Site:
+    running: asyncio.Task[None]
+
     def __init__(self, folder: Path) -> None:
         self.did: list[object] = []
         self.jobs: list[JobFile] = []
+        self.announced: list[str] = []
         self.journal = Journal(folder / "journal.sqlite")
         self.folders = JobFolders(folder / "jobs")
-        hands = Hands(
-            send=lambda command: self.did.append(command.message),
-            start=lambda key: self.did.append(("start", key)),
-            halt=lambda key, reason: self.did.append(("halt", key, reason)),
+        self.driver = Driver(Core(8), self.journal, self.folders, worker_name="press-7", api_socket="/run/agent.sock")
+        self.effects = Effects(
+            send=self.did.append,
+            order=self.did.append,
             admit=self.jobs.append,
             close=lambda key: self.did.append(("close", key)),
-            announce=lambda: None,
+            announce=lambda: self.announced.append("announce"),
             rename=lambda name: self.did.append(("rename", name)),
             restart=lambda: self.did.append("restart"),
         )
-        self.driver = Driver(
-            Core(8), self.journal, self.folders, hands, worker_name="press-7", api_socket="/run/agent.sock"
-        )
+
+    async def use(self, effects: Effects) -> None:
+        """Run the driver with these effects from now on."""
+        self.running.cancel()
+        await asyncio.gather(self.running, return_exceptions=True)
+        self.running = asyncio.create_task(self.driver.run(effects))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110 - it tries every now and then
+                await asyncio.sleep(0.01)
 
     async def let(self, *events: object) -> list[object]:
         """Let these happen at once; give what was done in the end."""
@@ -59,10 +86,10 @@ class Site:
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     site = Site(tmp_path)
-    running = asyncio.create_task(site.driver.run())
+    site.running = asyncio.create_task(site.driver.run(site.effects))
     await site.let(RuntimeReady(frozenset(), {}))
     yield site
-    running.cancel()
+    site.running.cancel()
 
 
 def offer(number: int) -> Offer:
@@ -81,10 +108,14 @@ def key(number: int) -> AssignmentKey:
     return AssignmentKey(JOB.format(number), 1)
 
 
+def start(key: AssignmentKey) -> StartJob:
+    return StartJob(job_id=key.job_id, assignment=key.assignment, folder=f"jobs/{key}")
+
+
 async def test_offers_that_come_together_are_stored_before_any_is_accepted(site: Site) -> None:
     did = await site.let(offer(1), offer(2))
     kinds = [type(what) if isinstance(what, Accepted) else what for what in did]
-    assert kinds == [Accepted, ("start", key(1)), Accepted, ("start", key(2))]
+    assert kinds == [Accepted, start(key(1)), Accepted, start(key(2))]
     assert [job.job_id for job in site.jobs] == [JOB.format(1), JOB.format(2)]
     assert site.jobs[0].workload == '{"größe": 1}'
     assert len({job.secret for job in site.jobs}) == 2
@@ -99,7 +130,7 @@ async def test_one_job_that_cannot_be_stored_does_not_hinder_another(site: Site)
     assert isinstance(refused, Refused)
     assert "cannot write the job's folder" in refused.reason
     assert isinstance(accepted, Accepted)
-    assert started == ("start", key(2))
+    assert started == start(key(2))
     assert site.journal.find(key(1)) is None
 
 
@@ -125,10 +156,10 @@ async def test_what_the_journal_could_not_take_is_written_when_it_can(
     write = site.journal.write
     full = True
 
-    def write_if_there_is_room(records: Iterable[JobRecord], standing: Standing | None = None) -> None:
+    def write_if_there_is_room(records: Iterable[JobRecord], desired: DesiredState | None = None) -> None:
         if full:
             raise sqlite3.OperationalError("database or disk is full")
-        write(records, standing)
+        write(records, desired)
 
     monkeypatch.setattr(site.journal, "write", write_if_there_is_room)
     monkeypatch.setattr(driver, "RETRY_INTERVAL", 0.01)
@@ -139,9 +170,7 @@ async def test_what_the_journal_could_not_take_is_written_when_it_can(
     await site.let(offer(1))
     assert [message.exit_code for message in site.did if isinstance(message, Ended)] == [3]
     full = False
-    async with asyncio.timeout(10):
-        while site.driver.fault:  # noqa: ASYNC110 - it tries every now and then
-            await asyncio.sleep(0.01)
+    await site.until(lambda: not site.driver.fault)
     kept = site.journal.find(key(1))
     assert kept is not None
     assert kept.finished
@@ -172,21 +201,21 @@ async def test_what_the_journal_does_not_take_is_refused(
 
 
 def order(kind, text="", number=None):
-    return Ordered(Order(order_id=str(uuid4()), kind=kind, text=text, number=number))
+    return Order(order_id=str(uuid4()), kind=kind, text=text, number=number)
 
 
 async def test_what_a_person_wants_is_kept_before_it_is_answered(site, tmp_path):
     asked = order("maintenance", "new disk")
     [answer] = await site.let(asked)
     assert (answer.order_id, answer.done, answer.state) == (
-        asked.order.order_id,
+        asked.order_id,
         True,
         WorkerState.MAINTENANCE_MODE,
     )
-    assert Journal(tmp_path / "journal.sqlite").standing() == Standing(maintenance="new disk", cause="admin")
+    assert Journal(tmp_path / "journal.sqlite").desired() == DesiredState(maintenance="new disk", cause="admin")
     await site.let(order("concurrency", number=3))
     assert site.driver.core.concurrency == 3
-    assert Core(8, (), Journal(tmp_path / "journal.sqlite").standing()).concurrency == 3
+    assert Core(8, (), Journal(tmp_path / "journal.sqlite").desired()).concurrency == 3
 
 
 async def test_an_order_that_comes_again_does_not_restart_the_agent_again(site):
@@ -213,4 +242,155 @@ async def test_in_maintenance_no_job_is_taken(site):
     assert refused.reason == "the worker is in maintenance"
     await site.let(order("exit maintenance"))
     did = await site.let(offer(2))
-    assert ("start", AssignmentKey(JOB.format(2), 1)) in did
+    assert start(key(2)) in did
+
+
+# What an effect fails at
+
+
+class Broken:
+    """An effect that raises until it is mended."""
+
+    def __init__(self, effect: Callable[..., None]) -> None:
+        self.effect = effect
+        self.works = False
+        self.tried = asyncio.Event()
+
+    def __call__(self, *arguments: object) -> None:
+        self.tried.set()
+        if not self.works:
+            raise OSError(errno.EMFILE, "Too many open files")
+        self.effect(*arguments)
+
+
+def stop(number: int) -> Stop:
+    return Stop(job_id=JOB.format(number), assignment=1, reason="cleared")
+
+
+COMMANDS = [
+    ("order", offer(2), StartJob),
+    ("order", stop(1), StopJob),
+    ("send", offer(2), Accepted),
+    ("admit", offer(2), JobFile),
+    ("close", Exited(key(1), 0, None, None), ("close", key(1))),
+    ("announce", ConditionsFound(()), "announce"),
+    ("rename", order("rename", "press-8"), ("rename", "press-8")),
+    ("restart", order("restart"), "restart"),
+]
+
+
+@pytest.mark.parametrize(("effect", "event", "wanted"), COMMANDS)
+async def test_what_an_effect_fails_at_is_seen_and_done_in_the_end(
+    effect: str, event: object, wanted: object, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "RETRY_INTERVAL", 0.01)
+    await site.let(offer(1), JobStarted(job_id=JOB.format(1), assignment=1, pid=1))
+    broken = Broken(getattr(site.effects, effect))
+    await site.use(replace(site.effects, **{effect: broken}))
+    # The event is dealt with all the same, and so is what comes after it in the same round.
+    await site.let(event, offer(3))
+    assert "Too many open files" in site.driver.fault
+    assert site.driver.core.jobs[key(3)].stage is Stage.ORDERED
+    broken.tried.clear()
+    await asyncio.wait_for(broken.tried.wait(), 10)
+    broken.works = True
+    await site.until(lambda: not site.driver.fault)
+    done = [*site.did, *site.jobs, *site.announced]
+    assert any((isinstance(wanted, type) and isinstance(one, wanted)) or one == wanted for one in done)
+    assert {type(one) for one in done} >= {Accepted, StartJob, JobFile}
+
+
+async def test_a_job_is_started_only_after_its_supervisor_may_come_in(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "RETRY_INTERVAL", 0.01)
+    order_of: list[str] = []
+    admit = Broken(lambda job: order_of.append("admitted"))
+    await site.use(replace(site.effects, admit=admit, order=lambda order: order_of.append(type(order).__name__)))
+    await site.let(offer(1))
+    assert order_of == []
+    admit.works = True
+    await site.until(lambda: not site.driver.fault)
+    assert order_of == ["admitted", "StartJob"]
+
+
+async def test_a_job_that_ended_meanwhile_is_not_started_any_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "RETRY_INTERVAL", 0.01)
+    told = Broken(site.effects.order)
+    await site.use(replace(site.effects, order=told))
+    await site.let(offer(1))
+    did = await site.let(Exited(key(1), 0, None, None))
+    assert ("close", key(1)) in did
+    told.works = True
+    await site.until(lambda: not site.driver.fault)
+    assert StartJob not in map(type, site.did)
+
+
+async def test_what_the_core_cannot_deal_with_is_said_with_what_came_before(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    await site.let(offer(1))
+    # It is stored already.
+    did = await site.let(Store(JobRecord(key=key(1), kind="task", slots=1), offer(1)), offer(2))
+    assert Accepted(job_id=JOB.format(2), assignment=1) in did
+    assert "'is stored' is not possible in state 'ordered'" in caplog.text
+    assert "before that it took these steps: is stored, is ordered to start" in caplog.text
+    assert f"Offer(job_id='{JOB.format(1)}', assignment=1" in caplog.text
+    assert any("is not possible" in happened["error"] for happened in site.driver.history.last())
+
+
+async def test_a_message_that_cannot_be_told_to_be_dealt_with_holds_up_no_other(site: Site) -> None:
+    def raises() -> None:
+        raise ValueError("no such message")
+
+    site.driver.post(offer(1), raises)
+    did = await site.let(offer(2))
+    assert Accepted(job_id=JOB.format(2), assignment=1) in did
+
+
+async def test_a_workload_that_is_no_text_is_refused_and_costs_nothing_else(site: Site) -> None:
+    did = await site.let(structs.replace(offer(1), workload=b"\xff"), offer(2))
+    assert [type(one) for one in did] == [Refused, Accepted, StartJob]
+
+
+async def test_the_last_events_are_kept_with_what_they_led_to(site: Site) -> None:
+    await site.let(offer(1), Seen(key(1)))
+    await site.let(*[ConditionsFound((str(number),)) for number in range(KEPT)])
+    happened = site.driver.history.last()
+    assert len(happened) == KEPT
+    assert happened[-1]["event"] == f"ConditionsFound(conditions=('{KEPT - 1}',))"
+    assert happened[-1]["commands"] == ("Announce()",)
+
+
+async def test_a_workload_is_not_in_the_history(site: Site) -> None:
+    await site.let(offer(1), Seen(key(1)))
+    first, *_ = [one for one in site.driver.history.last() if "Offer" in one["event"]]
+    assert "workload=14 bytes" in first["event"]
+    assert [command.partition("(")[0] for command in first["commands"]] == ["Store", "Announce"]
+    assert "Seen" not in str(site.driver.history.last())
+
+
+async def test_without_a_thread_to_write_in_new_jobs_are_refused_and_the_rest_is_written_later(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "RETRY_INTERVAL", 0.01)
+    await site.let(offer(1))
+    real = asyncio.to_thread
+
+    async def none_left(function: Callable[..., object], *arguments: Any) -> object:
+        if function == site.driver._find:  # reading still works
+            return await real(function, *arguments)
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio, "to_thread", none_left)
+        did = await site.let(offer(2), Exited(key(1), 0, None, None), order("maintenance", "new disk"), LogDone(key(1)))
+        (refused,) = [one for one in did if isinstance(one, Refused)]
+        assert "can't start new thread" in refused.reason
+        assert "can't start new thread" in site.driver.fault
+    await site.until(lambda: not site.driver.fault)
+    other = Journal(tmp_path / "journal.sqlite")
+    record = other.find(key(1))
+    assert record is not None
+    assert record.log_done
+    assert other.desired().maintenance == "new disk"

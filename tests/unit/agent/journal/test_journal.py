@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_edge.agent.core.events import JobRecord, Standing
+from airflow_edge.agent.core.events import DesiredState, JobRecord
 from airflow_edge.agent.errors import ConfigError
 from airflow_edge.agent.journal.journal import RESERVE, Journal
 from airflow_edge.protocol.assignment import AssignmentKey
@@ -96,10 +96,10 @@ def test_a_reserve_is_spent_where_nothing_else_helps_and_made_anew(path: Path, m
     assert reserve.stat().st_size == RESERVE
     write = journal.write
 
-    def write_without_reserve(records: Iterable[JobRecord], standing: Standing | None = None) -> None:
+    def write_without_reserve(records: Iterable[JobRecord], desired: DesiredState | None = None) -> None:
         if reserve.exists():
             raise sqlite3.OperationalError("database or disk is full")
-        write(records, standing)
+        write(records, desired)
 
     monkeypatch.setattr(journal, "write", write_without_reserve)
     journal.write_with_reserve([record()])

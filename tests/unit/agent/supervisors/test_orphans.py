@@ -97,14 +97,14 @@ async def test_an_orphan_is_ended_and_its_end_noticed(
     with supervisor(code) as process:
         orphans.remember(KEY, process.pid)
         assert orphans.adopt([KEY]) == {KEY}
-        assert orphans.halt(KEY, 0.2, "cleared")
+        assert orphans.stop(KEY, 0.2, "cleared")
         # Nobody reaps it before its end is noticed: a zombie counts as gone.
         await exits.wait()
         assert process.wait(10) == 1
     assert exits.keys == [KEY]
     notes = [msgspec.json.decode(line)["event"] for line in folders.log_file(KEY).read_bytes().splitlines()]
     assert notes == [stop.terminated("cleared", 0.2), stop.killed(0.2)][: 2 if code == STUBBORN else 1]
-    assert not orphans.halt(KEY, 0.2, "")
+    assert not orphans.stop(KEY, 0.2, "")
 
 
 async def test_what_is_gone_or_unknown_is_no_orphan(orphans: Orphans) -> None:
@@ -116,7 +116,7 @@ async def test_what_is_gone_or_unknown_is_no_orphan(orphans: Orphans) -> None:
 async def test_a_job_of_a_living_runtime_is_not_ours_to_end(orphans: Orphans) -> None:
     with supervisor(OBEDIENT) as process:
         orphans.remember(KEY, process.pid)
-        assert not orphans.halt(KEY, 0, "")
+        assert not orphans.stop(KEY, 0, "")
         assert process.poll() is None
 
 
@@ -138,7 +138,7 @@ async def test_a_supervisor_that_nobody_remembers_is_found_by_its_output(
 ) -> None:
     with recorded(folders) as process:
         assert orphans.adopt([KEY, AssignmentKey(KEY.job_id, 2)]) == {KEY}
-        assert orphans.halt(KEY, 10, "")
+        assert orphans.stop(KEY, 10, "")
         await exits.wait()
         assert process.wait(10) == 1
 
@@ -162,7 +162,7 @@ async def test_who_cannot_be_looked_at_is_not_dead_and_an_order_to_end_it_is_car
         orphans.adopt([KEY])
         with without_descriptors():
             assert orphans.adopt([KEY]) == {KEY}
-            assert orphans.halt(KEY, 0.2, "cleared")
+            assert orphans.stop(KEY, 0.2, "cleared")
             async with asyncio.timeout(10):
                 while "cannot be ended now" not in caplog.text:  # noqa: ASYNC110 - a log has no event
                     await asyncio.sleep(0.01)
@@ -191,7 +191,7 @@ async def test_who_cannot_be_looked_for_may_live_until_that_is_known(
     with recorded(folders) as process:
         with without_descriptors():
             assert orphans.adopt([KEY, dead, AssignmentKey(KEY.job_id, 3)]) == {KEY, dead}
-            assert orphans.halt(KEY, 10, "cleared")
+            assert orphans.stop(KEY, 10, "cleared")
         await exits.wait()
         assert exits.keys == [dead]
         exits.first.clear()

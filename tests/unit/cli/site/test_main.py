@@ -84,7 +84,7 @@ def test_no_command_imports_airflow(command):
         "handler = build_parser().parse_args(words).handler\n"
         "assert 'asyncio' not in sys.modules, 'the parser alone has to be cheap'\n"
         "importlib.import_module(handler.partition(':')[0])\n"
-        "import airflow_edge.agent.worker\n"
+        "import airflow_edge.agent.agent\n"
         "bad = {name.partition('.')[0] for name in sys.modules} & {'airflow', 'sqlalchemy', 'fastapi', 'httpx'}\n"
         "assert not bad, bad\n"
     )

@@ -1,13 +1,12 @@
-"""The tasks of a worker as a person knows them."""
+"""What a job's workload says of its task: as a person knows it, and what it takes."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from airflow_edge.agent.core.job import Job
+from airflow_edge.agent.core.jobs import Job
 from airflow_edge.agent.journal.job_folders import JobFolders
 
 
@@ -17,6 +16,7 @@ class _Task(msgspec.Struct, frozen=True):
     task_id: str = ""
     map_index: int = -1
     try_number: int = 0
+    pool_slots: int = 1
 
 
 class _Workload(msgspec.Struct, frozen=True):
@@ -26,21 +26,28 @@ class _Workload(msgspec.Struct, frozen=True):
 def describe(job: Job, folders: JobFolders) -> dict[str, Any]:
     """Give what `airflow-edge status` shows of a job: which task it is, as far as its folder says, and since when."""
     since = folders.stored_at(job.key)
+    file = folders.read(job.key)
+    task = msgspec.structs.asdict(found) if file and (found := _task(file.workload)) else {}
+    task.pop("pool_slots", None)
     return {
         "job_id": job.key.job_id,
         "assignment": job.key.assignment,
-        "phase": job.phase,
-        "kind": job.kind,
-        **_task(job, folders),
-        "since": since and datetime.isoformat(since),
+        "phase": job.record.phase,
+        "kind": job.record.kind,
+        **task,
+        "since": since and since.isoformat(),
     }
 
 
-def _task(job: Job, folders: JobFolders) -> dict[str, Any]:
-    file = folders.read(job.key)
+def slots(workload: str) -> int:
+    """Give how many slots a job takes."""
+    task = _task(workload)
+    return task.pool_slots if task else 1
+
+
+def _task(workload: str) -> _Task | None:
     try:
-        workload = msgspec.json.decode(file.workload, type=_Workload) if file else _Workload()
+        return msgspec.json.decode(workload, type=_Workload).ti
     except msgspec.MsgspecError:
         # Another version of Airflow may write it otherwise; the job goes on all the same.
-        return {}
-    return msgspec.structs.asdict(workload.ti) if workload.ti else {}
+        return None

@@ -1,4 +1,4 @@
-"""The worker: everything put together, from its start to its end."""
+"""The agent, which is the worker: everything put together, from its start to its end."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any
+from functools import partial
 
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.core.core import Core
@@ -20,15 +19,10 @@ from airflow_edge.agent.core.events import (
     JobRecord,
     LogDone,
     MaintenanceAsked,
-    Named,
-    Ordered,
-    Send,
-    StopAsked,
     TerminateAsked,
-    Voided,
 )
 from airflow_edge.agent.errors import AgentError, ConfigError
-from airflow_edge.agent.journal.driver import Driver, Hands
+from airflow_edge.agent.journal.driver import Driver, Effects
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
 from airflow_edge.agent.journal.recovery import recover
@@ -43,6 +37,7 @@ from airflow_edge.agent.own_log.shipper import WorkerLogShipper
 from airflow_edge.agent.process import signals
 from airflow_edge.agent.process.control import ControlServer
 from airflow_edge.agent.process.daemon import PidFile
+from airflow_edge.agent.process.loops import Loops
 from airflow_edge.agent.profile import Profile
 from airflow_edge.agent.supervisors.supervisors import Supervisors
 from airflow_edge.agent.task_api.execution_api import ExecutionApi
@@ -53,15 +48,7 @@ from airflow_edge.agent.task_logs.shipper import LogShipper
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile
-from airflow_edge.protocol.messages import (
-    LogChunk,
-    Offer,
-    Order,
-    Stop,
-    Void,
-    Welcome,
-    WorkerLog,
-)
+from airflow_edge.protocol.messages import LogChunk, Welcome, WorkerLog
 
 log = logging.getLogger(__name__)
 
@@ -72,12 +59,10 @@ DELIVERY_PATIENCE = 10.0
 HURRIED_DELIVERY_PATIENCE = 3.0
 """The same for a worker that was terminated."""
 GOODBYE_PATIENCE = 1.0
-MACHINE_PAUSE = 2.0
-"""Seconds before a loop goes on that the machine has let down."""
 RETIRE_PATIENCE = 3.0
 
 
-def run_worker(config: Config) -> int:
+def run_agent(config: Config) -> int:
     """Be the worker of this state folder until told to end; give the exit status.
 
     :raises AgentError: the worker cannot run, or not go on; its `exit_status` says why.
@@ -86,7 +71,7 @@ def run_worker(config: Config) -> int:
     make_private_folder(config.state_dir)
     with PidFile(config.lock_file):
         try:
-            again = asyncio.run(Worker(config, identity).run())
+            again = asyncio.run(Agent(config, identity).run())
         except BaseExceptionGroup as group:
             raise _first(group) from None
     if again:
@@ -96,8 +81,8 @@ def run_worker(config: Config) -> int:
     return 0
 
 
-class Worker:
-    """One running worker."""
+class Agent:
+    """One life of a worker."""
 
     def __init__(self, config: Config, identity: Identity) -> None:
         """:raises ConfigError: a setting makes no sense."""
@@ -109,6 +94,7 @@ class Worker:
         self._identity = identity
         # Read once: what cannot be read later must not look like another boot.
         boot_id = facts.boot_id()
+        self._loops = Loops()
         self._terminating = asyncio.Event()
         self._handing_over = asyncio.Event()
         self._again = False
@@ -117,9 +103,19 @@ class Worker:
         self._folders = JobFolders(config.jobs_dir, self._copies.keep)
         self._journal = Journal(config.journal_file)
         records = recover(self._journal, self._folders, boot_id)
-        self._core = Core(config.concurrency, records, self._journal.standing(), config.automatic)
+        self._core = Core(
+            config.concurrency,
+            records,
+            self._journal.desired(),
+            config.automatic,
+            jobs_dir=config.jobs_dir,
+            stop_grace=config.task_stop_grace,
+        )
+        self._driver = Driver(
+            self._core, self._journal, self._folders, worker_name=identity.name, api_socket=str(config.api_socket)
+        )
         self._link = Link(self._gateway, identity, ca_file=config.ca_file)
-        self._sensors = Sensors(config, self._link, lambda event: self._driver.post(event))
+        self._sensors = Sensors(config, self._link, self._driver.post)
         self._http = HttpClient(self._gateway, identity, ca_file=config.ca_file)
         self._forwarder = Forwarder(self._http)
         self._shipper = LogShipper(
@@ -134,28 +130,10 @@ class Worker:
             linked=self._link.linked.is_set,
             more=self._link.more_log,
         )
-        self._supervisors = Supervisors(config, self._folders, self._core.jobs, lambda event: self._driver.post(event))
+        self._supervisors = Supervisors(config, self._folders, self._core.jobs, self._driver.post)
         self._runtime = self._supervisors.runtime
         self._profile = Profile(
             config, identity, self._core, self._sensors, self._runtime, self._folders, boot_id=boot_id or "unknown"
-        )
-        hands = Hands(
-            send=self._send,
-            start=self._supervisors.start,
-            halt=self._supervisors.halt,
-            admit=self._admit,
-            close=self._close_job,
-            announce=lambda: self._link.send(self._profile.status()),
-            rename=self._rename,
-            restart=self._restart,
-        )
-        self._driver = Driver(
-            self._core,
-            self._journal,
-            self._folders,
-            hands,
-            worker_name=identity.name,
-            api_socket=str(config.api_socket),
         )
         self._api = ExecutionApi(self._forwarder, self._driver.post)
         self._take_over(records)
@@ -169,7 +147,8 @@ class Worker:
         control = ControlServer(
             self._config.control_socket,
             {
-                "status": lambda _: self.describe(),
+                "status": lambda _: self._profile.describe(self._link.state, self._gateway),
+                "events": lambda _: self._driver.history.last(),
                 "drain": self.drain,
                 "terminate": lambda _: self.terminate(),
                 "maintenance": lambda comment: self._driver.post(MaintenanceAsked(comment)),
@@ -179,7 +158,7 @@ class Worker:
         watch = ConditionsWatch(
             self._config.state_dir,
             self._config.min_free_disk,
-            fault=lambda: self._driver.fault,
+            fault=lambda: self._driver.fault or self._loops.fault,
             found=lambda conditions: self._driver.post(ConditionsFound(conditions)),
         )
         with signals.handled(interrupt=self._interrupted, terminate=self.terminate, hang_up=self.hand_over):
@@ -188,18 +167,20 @@ class Worker:
             try:
                 async with asyncio.TaskGroup() as group:
                     loops = [
-                        group.create_task(_whatever_the_machine_does(loop))
-                        for loop in (
-                            self._keep_linked,
-                            self._driver.run,
-                            self._shipper.run,
-                            self._runtime.run,
-                            self._supervisors.orphans.run,
-                            watch.run,
-                            self._own_log.run,
-                            self._copies.run,
-                            *self._sensors.loops,
-                        )
+                        group.create_task(self._keep_linked()),
+                        group.create_task(self._driver.run(self._effects())),
+                        *(
+                            group.create_task(self._loops.keep(name, loop))
+                            for name, loop in (
+                                ("shipping the tasks' logs", self._shipper.run),
+                                ("the connection to the runtime", self._runtime.run),
+                                ("looking after tasks without a runtime", self._supervisors.orphans.run),
+                                ("looking at the machine's condition", watch.run),
+                                ("shipping the worker's own log", self._own_log.run),
+                                ("looking after kept logs", self._copies.run),
+                                *(("looking at the machine", loop) for loop in self._sensors.loops),
+                            )
+                        ),
                     ]
                     await self._until_over()
                     if not self._handing_over.is_set():
@@ -222,7 +203,7 @@ class Worker:
 
         :param timeout: seconds after which the jobs that are left are ended; empty for never
         """
-        if not self._core.leaving:
+        if not self._core.worker.leaving:
             log.info("draining: no new jobs; %d are left", len(self._core.jobs.live()))
             self._driver.post(DrainAsked())
         if timeout:
@@ -241,40 +222,43 @@ class Worker:
         log.info("leaving %d jobs to the next agent", len(self._core.jobs.live()))
         self._handing_over.set()
 
-    def describe(self) -> dict[str, Any]:
-        """Give what `airflow-edge status` shows."""
-        return self._profile.describe(self._link.state, self._gateway)
+    # For the link and the driver
 
-    # For the link
+    def _owner(self) -> Owner:
+        return Owner(
+            hello=self._profile.hello,
+            status=self._profile.status,
+            welcomed=self._welcomed,
+            serves=self._profile.serves,
+            receive=self._driver.post,
+            acknowledged=lambda key: self._driver.post(Acknowledged(key)),
+            log_acknowledged=self._shipper.acknowledged,
+            worker_log_wanted=self._own_log.want,
+            next_chunk=self._next_chunk,
+            has_tasks=lambda: bool(self._core.jobs.live()),
+        )
+
+    def _effects(self) -> Effects:
+        return Effects(
+            send=self._link.send,
+            order=self._supervisors.order,
+            admit=self._admit,
+            close=self._close_job,
+            announce=lambda: self._link.send(self._profile.status()),
+            rename=self._rename,
+            restart=self._restart,
+        )
 
     def _welcomed(self, welcome: Welcome) -> None:
         self._profile.welcomed(welcome)
-        self._driver.post(Named(welcome.name))
+        self._driver.post(welcome)
         self._shipper.linked(welcome.log_dictionaries)
         self._own_log.welcomed(welcome.protocol)
         self._forwarder.hurry()
 
-    def _receive(self, message: Offer | Stop | Void | Order, done: Callable[[], None]) -> None:
-        match message:
-            case Offer():
-                event: Offer | StopAsked | Voided | Ordered = message
-            case Order():
-                log.info("the centre passes on: %s %s", message.kind, message.text or message.number or "")
-                event = Ordered(message)
-            case Stop():
-                event = StopAsked(message.key, message.reason)
-            case Void():
-                event = Voided(message.key, message.reason)
-        self._driver.post(event, done)
-
     def _next_chunk(self) -> LogChunk | WorkerLog | None:
         """Give the next piece of log. The worker's own, which is little, tells what is wrong with the others'."""
         return self._own_log.next_batch() or self._shipper.next_chunk()
-
-    # For the driver
-
-    def _send(self, command: Send) -> None:
-        self._link.send(command.message)
 
     def _admit(self, job: JobFile) -> None:
         key = job.key
@@ -309,20 +293,7 @@ class Worker:
 
     async def _keep_linked(self) -> None:
         try:
-            await self._link.run(
-                Owner(
-                    hello=self._profile.hello,
-                    status=self._profile.status,
-                    welcomed=self._welcomed,
-                    serves=self._profile.serves,
-                    receive=self._receive,
-                    acknowledged=lambda key: self._driver.post(Acknowledged(key)),
-                    log_acknowledged=self._shipper.acknowledged,
-                    worker_log_wanted=self._own_log.want,
-                    next_chunk=self._next_chunk,
-                    has_tasks=lambda: bool(self._core.jobs.live()),
-                )
-            )
+            await self._loops.keep("the link to the centre", partial(self._link.run, self._owner()))
         except AgentError:
             # No task is left for which the runtime would have to stay.
             await self._runtime.retire(RETIRE_PATIENCE)
@@ -346,18 +317,18 @@ class Worker:
             self._link.send(message)
         if records:
             log.info("going on with %d jobs of the last agent", len(records))
-        if self._core.leaving:
+        if self._core.worker.leaving:
             log.info("the centre had told this worker to shut down: it takes no new jobs, and ends with its last one")
 
     def _interrupted(self) -> None:
-        if self._core.leaving:
+        if self._core.worker.leaving:
             self.terminate()
         else:
             self.drain()
 
     async def _until_over(self) -> None:
         """Wait until the worker was told to end and no job is left; once terminated, not longer than killing takes."""
-        over = asyncio.ensure_future(self._driver.wait_until(lambda core: core.over))
+        over = asyncio.ensure_future(self._driver.wait_until(lambda core: core.worker.over))
         terminating = asyncio.ensure_future(self._terminating.wait())
         handing_over = asyncio.ensure_future(self._handing_over.wait())
         ends = {over, handing_over}
@@ -383,16 +354,6 @@ class Worker:
         await self._link.say_goodbye("the worker was shut down", GOODBYE_PATIENCE)
         await self._runtime.retire(RETIRE_PATIENCE)
         log.info("ended")
-
-
-async def _whatever_the_machine_does(loop: Callable[[], Coroutine[object, object, None]]) -> None:
-    """Go on with a loop of the worker when the machine has no descriptor for it, say, or its disk fails."""
-    while True:
-        try:
-            return await loop()
-        except OSError as error:
-            log.exception("the machine does not do its part: %s; trying again", error.strerror or error)
-            await asyncio.sleep(MACHINE_PAUSE)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

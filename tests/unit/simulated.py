@@ -13,31 +13,28 @@ from airflow_edge.agent.core.events import (
     Acknowledged,
     Event,
     Exited,
-    Forget,
-    Halt,
     JobRecord,
     LogDone,
-    Offered,
+    OfferedAgain,
     RuntimeReady,
     Save,
-    Send,
-    Start,
-    Started,
     Store,
-    Stored,
-    Voided,
 )
 from airflow_edge.gateway.links.link import Progress
 from airflow_edge.gateway.links.reconcile import Previous
 from airflow_edge.gateway.links.slots import Slots
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RemoteProtocolError
-from airflow_edge.protocol.local import Outcome
+from airflow_edge.protocol.local import JobStarted, Outcome, StartJob, StopJob
 from airflow_edge.protocol.messages import (
+    Accepted,
     CentreFrame,
     Ended,
+    Obeyed,
     Offer,
     Ping,
+    Refused,
+    Released,
     SiteFrame,
     SiteMessage,
     Void,
@@ -176,25 +173,25 @@ class SiteEnd:
     # What the agent's driver does
 
     def let(self, event: Event) -> None:
-        events = [event]
+        events: list[Event] = [event]
         while events:
             commands = self.core.handle(events.pop(0), 0.0)
             for command in commands:
-                if isinstance(command, Store | Save | Forget):
+                if isinstance(command, Store | Save):
                     self.journal[command.record.key] = command.record
                 if isinstance(command, Store):
-                    events.append(Stored(command.record.key))
+                    events.append(command)
             for command in commands:
                 match command:
-                    case Send(message):
-                        self.say(message)
-                    case Start(key):
-                        self.orders[key] += 1
-                        self.alive.add(key)
-                        events.append(Started(key))
-                    case Halt(key, _) if key in self.alive:
-                        self.alive.discard(key)
-                        events.append(Exited(key, None, 9, None))
+                    case Accepted() | Refused() | Released() | Ended() | Obeyed():
+                        self.say(command)
+                    case StartJob(job_id=job_id, assignment=assignment):
+                        self.orders[command.key] += 1
+                        self.alive.add(command.key)
+                        events.append(JobStarted(job_id=job_id, assignment=assignment, pid=4711))
+                    case StopJob() if command.key in self.alive:
+                        self.alive.discard(command.key)
+                        events.append(Exited(command.key, None, 9, None))
 
     # What the agent's link does
 
@@ -221,10 +218,10 @@ class SiteEnd:
         if is_new and frame.seq:
             match frame.body:
                 case Offer() as offer:
-                    key = offer.key
-                    self.let(Offered(offer, None if self.core.jobs.get(key) else self.journal.get(key)))
+                    known = None if offer.key in self.core.jobs else self.journal.get(offer.key)
+                    self.let(offer if known is None else OfferedAgain(known))
                 case Void() as void:
-                    self.let(Voided(void.key, void.reason))
+                    self.let(void)
             self.session.handle(frame.seq)
 
     def greeted(self, welcome: Welcome) -> None:
