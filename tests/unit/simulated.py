@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -25,11 +25,13 @@ from airflow_edge.gateway.links.reconcile import Previous
 from airflow_edge.gateway.links.slots import Slots
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.handshake import NEWEST, OLDEST, SiteHandshake
 from airflow_edge.protocol.local import JobStarted, Outcome, StartJob, StopJob
 from airflow_edge.protocol.messages import (
     Accepted,
     CentreFrame,
     Ended,
+    Hello,
     Obeyed,
     Offer,
     Ping,
@@ -38,12 +40,12 @@ from airflow_edge.protocol.messages import (
     SiteFrame,
     SiteMessage,
     Void,
-    Welcome,
     decode_centre_frame,
+    decode_site_frame,
     encode,
 )
 from airflow_edge.protocol.session import Session, site_session
-from airflow_edge.protocol.states import JOB_HELD, JobEvent, JobState, next_job_state
+from airflow_edge.protocol.states import JOB_HELD, JobEvent, JobState, WorkerState, next_job_state
 from airflow_edge.rules.orders import WorkerOrder
 from airflow_edge.rules.reports import Reading, Report, event_of, read
 from airflow_edge.store.jobs.jobs import AssignedJob
@@ -135,7 +137,7 @@ class GatewayLink:
     def __post_init__(self) -> None:
         self.progress = Progress(self.session.handled)
 
-    def send(self, message: Offer | Void | Ping | Welcome) -> None:
+    def send(self, message: Offer | Void | Ping) -> None:
         if self.open:
             self.down.append(encode(self.session.send(message)))
 
@@ -157,8 +159,8 @@ class SiteEnd:
         self.lives += 1
         self.sessions = 0
         self.link: GatewayLink | None = None
-        self.welcomed = False
-        self.unheard: deque[tuple[int, AssignmentKey]] = deque()
+        self.handshake: SiteHandshake | None = None
+        """What of the link is not over yet."""
         self.session = site_session(self.new_id())
         self.core = Core(CONCURRENCY, [record for record in self.journal.values() if not record.finished])
         for message in self.core.jobs.reports():
@@ -197,24 +199,46 @@ class SiteEnd:
 
     def say(self, message: SiteMessage) -> None:
         frame = self.session.send(message)
-        if isinstance(message, Ended):
-            self.unheard.append((frame.seq, message.key))
-        if self.link is not None and self.welcomed:
+        if self.link is not None and self.handshake is None:
             self.link.up.append(encode(frame))
+
+    def greet(self) -> SiteFrame:
+        """Begin a link; the centre answers with a `Welcome` down the link that it gives the site then."""
+        hello = Hello(
+            oldest_protocol=OLDEST,
+            newest_protocol=NEWEST,
+            session_id=self.session.session_id,
+            received=self.session.handled,
+            boot_id="boot",
+            agent_version="1",
+            airflow_version="3",
+            python_version="3",
+            platform="linux",
+            concurrency=CONCURRENCY,
+            queues=None,
+            state=WorkerState.IDLE,
+            jobs=self.core.jobs.held(),
+        )
+        self.link, self.handshake = None, SiteHandshake(self.session, hello)
+        return decode_site_frame(encode(self.handshake.hello()))
 
     def hear(self, data: bytes) -> None:
         frame = decode_centre_frame(data)
-        if not self.welcomed:
-            assert isinstance(frame.body, Welcome)
-            self.greeted(frame.body)
+        if self.handshake is not None:
+            assert self.link is not None
+            _, acknowledged, again = self.handshake.finish(frame)
+            self.handshake = None
+            self.end(acknowledged)
+            self.link.up.extend(encode(frame) for frame in again)
             return
         try:
+            acknowledged = [done.body for done in self.session.acknowledge(frame.ack)]
             is_new = self.session.receive(frame)
         except RemoteProtocolError:
             self.link = None
-            self.begin_anew(self.new_id())
+            self.session.restart(self.new_id())
             return
-        self.acknowledge(frame.ack)
+        self.end(acknowledged)
         if is_new and frame.seq:
             match frame.body:
                 case Offer() as offer:
@@ -224,26 +248,11 @@ class SiteEnd:
                     self.let(void)
             self.session.handle(frame.seq)
 
-    def greeted(self, welcome: Welcome) -> None:
-        assert self.link is not None
-        if welcome.resumed:
-            self.acknowledge(welcome.received)
-            frames = self.session.resume(welcome.received)
-        else:
-            frames = self.begin_anew(welcome.session_id)
-        self.welcomed = True
-        self.link.up.extend(encode(frame) for frame in frames)
-
-    def begin_anew(self, session_id: str) -> list[SiteFrame]:
-        frames = self.session.restart(session_id)
-        self.unheard = deque((frame.seq, frame.body.key) for frame in frames if isinstance(frame.body, Ended))
-        return frames
-
-    def acknowledge(self, seq: int) -> None:
-        while self.unheard and self.unheard[0][0] <= seq:
-            _, key = self.unheard.popleft()
-            self.let(Acknowledged(key))
-            self.let(LogDone(key))
+    def end(self, acknowledged: Iterable[SiteMessage]) -> None:
+        for message in acknowledged:
+            if isinstance(message, Ended):
+                self.let(Acknowledged(message.key))
+                self.let(LogDone(message.key))
 
 
 def previous(parked: GatewayLink) -> Previous:

@@ -17,6 +17,7 @@ from airflow_edge.agent.core.events import Exited
 from airflow_edge.gateway.links.reconcile import Entrant, admit
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.handshake import NEWEST, OLDEST, CentreHandshake
 from airflow_edge.protocol.local import Outcome
 from airflow_edge.protocol.messages import (
     Ended,
@@ -24,7 +25,6 @@ from airflow_edge.protocol.messages import (
     Ping,
     Refused,
     Void,
-    Welcome,
     decode_site_frame,
     encode,
 )
@@ -70,8 +70,9 @@ class World(RuleBasedStateMachine):
         site = self.sites[worker]
         for old in [link for link in self.links if (link.worker, link.gateway) == (worker, gateway)]:
             self.close(old)
+        handshake = CentreHandshake(site.greet(), release="1", oldest=OLDEST, newest=NEWEST)
         parked = self.parked.pop((gateway, worker), None)
-        if parked is not None and parked.session.session_id != site.session.session_id:
+        if parked is not None and parked.session.session_id != handshake.hello.session_id:
             parked = None
         self.made += 1
         facts = LinkFacts(
@@ -84,45 +85,29 @@ class World(RuleBasedStateMachine):
             concurrency=CONCURRENCY,
             state=WorkerState.IDLE,
         )
-        received = site.session.handled
         entrant = Entrant(
             worker_id=worker,
-            jobs=site.core.jobs.held(),
+            jobs=handshake.hello.jobs,
             facts=facts,
             previous=previous(parked) if parked is not None else None,
         )
         (admission,) = admit(cast("Store", self.database), [entrant], now=NOW)
         assert not admission.lost
-        if admission.resumed:
-            assert parked is not None
-            session = parked.session
-            try:
-                again = session.resume(received)
-            except RemoteProtocolError:
-                site.link = None
-                return
-        else:
-            session, again = centre_session(str(facts.link_id)), []
+        session = parked.session if parked is not None and admission.resumed else centre_session(str(facts.link_id))
+        try:
+            welcome, again = handshake.welcome(
+                session, resumed=admission.resumed, name="worker", queues=("q",), heartbeat_interval=5
+            )
+        except RemoteProtocolError:
+            return
         link = GatewayLink(facts.link_id, worker, gateway, session)
         for job in admission.held:
             link.slots.hold(job.key, job.slots)
-        link.send(
-            Welcome(
-                protocol=1,
-                resumed=admission.resumed,
-                received=session.handled,
-                session_id=session.session_id,
-                name="worker",
-                queues=("q",),
-                heartbeat_interval=5,
-                centre_version="1",
-            )
-        )
-        link.down.extend(encode(frame) for frame in again)
+        link.down.extend(encode(frame) for frame in (welcome, *again))
         for key in admission.void:
             link.send(Void(job_id=key.job_id, assignment=key.assignment, reason="not here"))
         self.links.append(link)
-        site.link, site.welcomed = link, False
+        site.link = link
 
     def close(self, link: GatewayLink, *, resumable: bool = True) -> None:
         link.open = False
