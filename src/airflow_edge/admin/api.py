@@ -121,7 +121,8 @@ def list_workers(
 def list_orders(admin: Services, name: Name, teams: Teams, limit: Limit = 100) -> list[OrderDocument]:
     """Give what was wanted of a worker lately, newest first, and what became of it."""
     worker = admin.fleet.named(name, teams=teams)
-    return [OrderDocument.of(order) for order in admin.store.orders.newest(worker.id, limit=limit)]
+    orders = admin.store.orders.newest(worker.id, limit=limit)
+    return [OrderDocument.model_validate(order) for order in orders]
 
 
 @reading.get("/workers/{name}/metrics", operation_id="get_metrics")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_edge.protocol.messages import MaintenanceCause
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.orders import OrderState, WorkerOrder
+from airflow_edge.rules.orders import OrderState
 from airflow_edge.rules.overview import WorkerView
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.tables import MAX_QUEUE_LENGTH
@@ -149,11 +149,6 @@ class OrderDocument(Document):
     state: OrderState
     detail: str
     finished_at: datetime | None
-
-    @classmethod
-    def of(cls, order: WorkerOrder) -> OrderDocument:
-        """Make it of what the store gives."""
-        return cls.model_validate(order, from_attributes=True)
 
 
 class OutcomeDocument(Document):

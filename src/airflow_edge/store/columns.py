@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import DateTime, Dialect, Enum, LargeBinary, String, Text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Choice = TypeVar("Choice", bound=StrEnum)
+Value = TypeVar("Value", bound="DataclassInstance")
 
 LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
 """Text that may be longer than MySQL's 64 KiB TEXT."""
@@ -78,6 +83,14 @@ class ForeignText(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Make the value one that every database takes."""
         return None if value is None else value[: self.length].replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def to_value(kind: type[Value], row: object, **others: Any) -> Value:
+    """Make a plain value of those of a row's columns that are called like its fields.
+
+    :param others: fields that are no such columns, or not as they are
+    """
+    return kind(**{one.name: getattr(row, one.name) for one in fields(kind) if one.name not in others} | others)
 
 
 def to_duration(seconds: int | None) -> timedelta | None:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from airflow_edge.protocol.states import JOB_HELD, JobState
 from airflow_edge.rules.facts import Ahead
 from airflow_edge.rules.overview import JobFilter, JobView, Page, QueueDemand, WorkerFilter, WorkerView
+from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import JobRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
 from airflow_edge.store.workers.workers import to_worker
@@ -275,26 +276,5 @@ def _to_worker_view(row: WorkerRow, taken: Mapping[UUID, tuple[int, int]]) -> Wo
 
 
 def _to_view(row: JobRow, names: Mapping[UUID, str]) -> JobView:
-    return JobView(
-        id=row.id,
-        kind=row.kind,
-        dag_id=row.dag_id,
-        run_id=row.run_id,
-        task_id=row.task_id,
-        map_index=row.map_index,
-        try_number=row.try_number,
-        state=row.state,
-        queue=row.queue,
-        team_name=row.team_name,
-        slots=row.slots,
-        priority_weight=row.priority_weight,
-        assignment=row.assignment,
-        worker="" if row.worker_id is None else names.get(row.worker_id, str(row.worker_id)),
-        queued_at=row.queued_at,
-        lease_until=row.lease_until,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        exit_code=row.exit_code,
-        signal=row.signal,
-        reason=row.reason,
-    )
+    worker = "" if row.worker_id is None else names.get(row.worker_id, str(row.worker_id))
+    return to_value(JobView, row, worker=worker)

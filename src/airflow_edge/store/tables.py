@@ -226,26 +226,26 @@ class LogRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     """When the last of it arrived."""
-    size: Mapped[int] = mapped_column(BigInteger)
+    size: Mapped[int] = mapped_column(BigInteger, default=0)
     """Bytes received without a gap."""
     expected_size: Mapped[int | None] = mapped_column(BigInteger)
     """Bytes that the site has, if it has said so."""
     sha256: Mapped[str | None] = mapped_column(String(64))
     """SHA-256 (hex) of the bytes from `sha256_from` on, verified."""
-    sha256_from: Mapped[int] = mapped_column(BigInteger)
-    complete: Mapped[bool]
+    sha256_from: Mapped[int] = mapped_column(BigInteger, default=0)
+    complete: Mapped[bool] = mapped_column(default=False)
     given_up_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    revision: Mapped[int]
+    revision: Mapped[int] = mapped_column(default=0)
     """Grows whenever bytes that are here are laid elsewhere, or dropped."""
-    loose: Mapped[int]
+    loose: Mapped[int] = mapped_column(default=0)
     """Rows, from `merged` on, that may still be merged into larger ones."""
-    merged: Mapped[int] = mapped_column(BigInteger)
+    merged: Mapped[int] = mapped_column(BigInteger, default=0)
     """Up to here the rows are as large as they get."""
     store_url: Mapped[str | None] = mapped_column(LongText)
     object_key: Mapped[str | None] = mapped_column(LongText)
     """The object in that store that holds the first `object_size` bytes; the others are in rows."""
-    object_size: Mapped[int] = mapped_column(BigInteger)
+    object_size: Mapped[int] = mapped_column(BigInteger, default=0)
     upload_url: Mapped[str | None] = mapped_column(LongText)
     upload_key: Mapped[str | None] = mapped_column(LongText)
     """An object that is being written, or was when somebody crashed: nobody reads it."""

@@ -16,6 +16,7 @@ from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import JobKind
 from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_job_state
 from airflow_edge.rules.matching import Capacity, match
+from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import JobRow, WorkerRow
 
 _TAKES_NONE: Final = frozenset({WorkerState.MAINTENANCE_REQUEST, WorkerState.SHUTDOWN_REQUEST})
@@ -64,7 +65,11 @@ def claim(session: Session, capacities: Sequence[Capacity], lease_until: datetim
         if not matches:
             return claimed
         _lease(session, {job.id: worker_id for job, worker_id in matches}, lease_until)
-        claimed += [_claimed(job, worker_id) for job, worker_id in matches]
+        claimed += [
+            # The rows are as they were read.
+            to_value(ClaimedJob, job, assignment=job.assignment + 1, worker_id=worker_id)
+            for job, worker_id in matches
+        ]
         if candidates.complete:
             return claimed
         taken: Counter[UUID] = Counter()
@@ -123,17 +128,4 @@ def _lease(session: Session, worker_ids: Mapping[UUID, UUID], lease_until: datet
             lease_until=lease_until,
         ),
         execution_options={"synchronize_session": False},
-    )
-
-
-def _claimed(job: JobRow, worker_id: UUID) -> ClaimedJob:
-    """Say what was handed out, from the row as it was read before."""
-    return ClaimedJob(
-        id=job.id,
-        assignment=job.assignment + 1,
-        worker_id=worker_id,
-        kind=job.kind,
-        queue=job.queue,
-        slots=job.slots,
-        workload=job.workload,
     )

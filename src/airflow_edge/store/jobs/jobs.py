@@ -19,6 +19,7 @@ from airflow_edge.rules.liveness import Grace, Patience
 from airflow_edge.rules.matching import Capacity
 from airflow_edge.rules.reports import Reading, Report, event_of, read
 from airflow_edge.store.airflow_tables import TASK_INSTANCE, WANTED, refresh_heartbeats
+from airflow_edge.store.columns import to_value
 from airflow_edge.store.jobs.claims import ClaimedJob, any_queued, claim
 from airflow_edge.store.jobs.unreachable import AwaitedJobs, awaited_jobs, unreachable_jobs
 from airflow_edge.store.tables import CallRow, JobRow, WorkerRow
@@ -309,16 +310,7 @@ def _lost(reason: str, now: datetime) -> dict[str, Any]:
 def _held(job: JobRow) -> AssignedJob:
     if job.worker_id is None:
         raise AssertionError(f"job {job.id} is {job.state} without a worker")
-    return AssignedJob(
-        id=job.id,
-        assignment=job.assignment,
-        worker_id=job.worker_id,
-        kind=job.kind,
-        workload_id=job.workload_id,
-        slots=job.slots,
-        state=job.state,
-        released=job.released,
-    )
+    return to_value(AssignedJob, job)
 
 
 def _reason(task_id: UUID | None, task_state: str | None) -> str:

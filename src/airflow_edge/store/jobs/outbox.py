@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from airflow_edge.protocol.messages import JobKind
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobEvent, JobState, job_sources
 from airflow_edge.store.airflow_tables import TASK_INSTANCE, TaskInstanceState, running_schedulers
+from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import JobRow
 from airflow_edge.store.transactions import changed_rows
 
@@ -89,14 +90,7 @@ def ended(session: Session, owner: int | None) -> list[EndedJob]:
     )
     queued_last = dict(session.execute(newest.group_by(JobRow.workload_id)).all())
     return [
-        EndedJob(
-            id=row.id,
-            kind=row.kind,
-            workload_id=row.workload_id,
-            state=row.state,
-            reason=row.reason,
-            superseded=row.queued_at < queued_last[row.workload_id],
-        )
+        to_value(EndedJob, row, superseded=row.queued_at < queued_last[row.workload_id])
         for row in sorted(rows, key=lambda row: (row.ended_at, row.id))
     ]
 

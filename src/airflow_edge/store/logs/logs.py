@@ -17,6 +17,7 @@ from airflow_edge.protocol import logdata
 from airflow_edge.protocol.messages import LogChunk, LogEnd
 from airflow_edge.protocol.states import JobState
 from airflow_edge.rules.log_notices import LogPart
+from airflow_edge.store.columns import to_value
 from airflow_edge.store.logs.reading import Whereabouts, look, read
 from airflow_edge.store.logs.rows import Row, add_frame, add_row, shorten
 from airflow_edge.store.tables import JobRow, LogRow, WorkerRow
@@ -173,13 +174,6 @@ def _log(session: Session, worker_id: UUID, job_id: UUID, assignment: int, now: 
         worker_id=worker_id,
         created_at=now,
         changed_at=now,
-        size=0,
-        sha256_from=0,
-        complete=False,
-        revision=0,
-        loose=0,
-        merged=0,
-        object_size=0,
         tidy_at=now + RECHECK,
     )
     session.add(log)
@@ -198,20 +192,14 @@ def _complete(session: Session, log: LogRow, end: LogEnd, now: datetime) -> None
 
 
 def _part(log: LogRow, worker: WorkerRow | None, job_state: JobState | None) -> LogPart:
-    return LogPart(
-        id=log.id,
+    return to_value(
+        LogPart,
+        log,
         worker_name=str(log.worker_id) if worker is None else worker.name,
         worker_state=None if worker is None else worker.state,
         last_seen_at=None if worker is None else worker.last_seen_at,
         revoked=worker is not None and worker.revoked_at is not None,
         job_state=job_state,
-        created_at=log.created_at,
-        changed_at=log.changed_at,
-        size=log.size,
-        expected_size=log.expected_size,
-        complete=log.complete,
-        given_up_at=log.given_up_at,
-        purged_at=log.purged_at,
     )
 
 

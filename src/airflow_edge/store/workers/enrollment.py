@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from uuid import UUID, uuid4
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.worker import Worker
-from airflow_edge.store.columns import to_duration, to_seconds
+from airflow_edge.store.columns import to_duration, to_seconds, to_value
 from airflow_edge.store.tables import EnrollTokenRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
 from airflow_edge.store.workers.workers import to_worker
@@ -67,18 +67,10 @@ class EnrollTokens:
 
     def create(self, token: EnrollToken, secret_hash: str) -> None:
         """Keep a new token by the hash of its secret."""
-        row = {
-            "id": token.id,
+        row = asdict(token) | {
             "secret_hash": secret_hash,
             "queues": list(token.queues),
-            "team_name": token.team_name,
-            "name_pattern": token.name_pattern,
             "disconnect_grace": to_seconds(token.disconnect_grace),
-            "uses_left": token.uses_left,
-            "created_at": token.created_at,
-            "expires_at": token.expires_at,
-            "created_by": token.created_by,
-            "revoked_at": token.revoked_at,
         }
         self._transactions.write(lambda session: session.add(EnrollTokenRow(**row)))
 
@@ -217,15 +209,4 @@ def _register(
 
 
 def _to_token(row: EnrollTokenRow) -> EnrollToken:
-    return EnrollToken(
-        id=row.id,
-        queues=tuple(row.queues),
-        team_name=row.team_name,
-        name_pattern=row.name_pattern,
-        disconnect_grace=to_duration(row.disconnect_grace),
-        uses_left=row.uses_left,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        created_by=row.created_by,
-        revoked_at=row.revoked_at,
-    )
+    return to_value(EnrollToken, row, queues=tuple(row.queues), disconnect_grace=to_duration(row.disconnect_grace))

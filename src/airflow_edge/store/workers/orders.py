@@ -14,6 +14,7 @@ from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.messages import OrderKind
 from airflow_edge.protocol.states import MAINTENANCE, WorkerState
 from airflow_edge.rules.orders import RIVALS, OrderState, Wish, WorkerOrder, effect
+from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import WorkerOrderRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
 
@@ -67,7 +68,7 @@ class WorkerOrders:
             )
             session.add(order)
             session.flush()
-            return _to_order(order)
+            return to_value(WorkerOrder, order)
 
         return self._transactions.write(work)
 
@@ -148,7 +149,7 @@ class WorkerOrders:
         return self._transactions.write(work)
 
     def _orders(self, query: Select[WorkerOrderRow]) -> list[WorkerOrder]:
-        return self._transactions.read(lambda session: [_to_order(row) for row in session.scalars(query)])
+        return self._transactions.read(lambda session: [to_value(WorkerOrder, row) for row in session.scalars(query)])
 
 
 _ASKING: frozenset[OrderKind] = frozenset({"maintenance", "exit maintenance", "shutdown"})
@@ -164,18 +165,3 @@ def _is_taken(session: Session, name: str, worker_id: UUID) -> bool:
 
 def _locked(session: Session, worker_id: UUID) -> WorkerRow | None:
     return session.scalar(select(WorkerRow).where(WorkerRow.id == worker_id).with_for_update())
-
-
-def _to_order(row: WorkerOrderRow) -> WorkerOrder:
-    return WorkerOrder(
-        id=row.id,
-        worker_id=row.worker_id,
-        kind=row.kind,
-        text=row.text,
-        number=row.number,
-        asked_by=row.asked_by,
-        asked_at=row.asked_at,
-        state=row.state,
-        detail=row.detail,
-        finished_at=row.finished_at,
-    )

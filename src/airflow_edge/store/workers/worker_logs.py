@@ -17,6 +17,7 @@ from airflow_edge.protocol.messages import WorkerLog
 from airflow_edge.protocol.worker_log import unpack
 from airflow_edge.rules.worker import LogRequest
 from airflow_edge.rules.worker_log import WorkerLogBatch
+from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import WorkerLogRow, WorkerRow
 from airflow_edge.store.transactions import Transactions, changed_rows
 
@@ -183,10 +184,4 @@ def _is_sound(batch: WorkerLog) -> bool:
 
 
 def _to_batch(row: WorkerLogRow) -> WorkerLogBatch:
-    return WorkerLogBatch(
-        number=row.number,
-        run=row.run,
-        first=row.first,
-        answers=row.answers,
-        records=unpack(zstd.decompress(row.data)),
-    )
+    return to_value(WorkerLogBatch, row, records=unpack(zstd.decompress(row.data)))

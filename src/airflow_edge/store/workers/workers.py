@@ -26,7 +26,7 @@ from airflow_edge.protocol.states import (
 from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.orders import ASKED_STATES, OrderState
 from airflow_edge.rules.worker import Worker
-from airflow_edge.store.columns import to_duration, to_seconds
+from airflow_edge.store.columns import to_duration, to_seconds, to_value
 from airflow_edge.store.tables import JobRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
 from airflow_edge.store.transactions import Transactions
 from airflow_edge.store.workers.worker_logs import to_request
@@ -277,30 +277,12 @@ def _changed(queues: Iterable[str], add: Iterable[str], remove: Collection[str])
 
 def to_worker(row: WorkerRow) -> Worker:
     """Give the worker that the row holds."""
-    return Worker(
-        id=row.id,
-        name=row.name,
-        public_key=row.public_key,
+    return to_value(
+        Worker,
+        row,
         queues=tuple(row.queues),
         asked_queues=None if row.asked_queues is None else tuple(row.asked_queues),
         added_queues=tuple(row.added_queues or ()),
-        team_name=row.team_name,
-        state=row.state,
-        concurrency=row.concurrency,
-        enrolled_at=row.enrolled_at,
-        last_seen_at=row.last_seen_at,
-        revoked_at=row.revoked_at,
-        boot_id=row.boot_id,
-        link_id=row.link_id,
-        transport=row.transport,
-        agent_version=row.agent_version,
-        airflow_version=row.airflow_version,
-        asked_state=row.asked_state,
-        maintenance_comment=row.maintenance_comment,
-        maintenance_cause=row.maintenance_cause,
-        version_refused=row.version_refused,
-        version_warning=row.version_warning,
-        system=row.system,
         disconnect_grace=to_duration(row.disconnect_grace),
         log_request=None if row.log_request is None else to_request(row.log_request),
     )
