@@ -48,7 +48,7 @@ class LinkFacts:
     concurrency: int
     state: WorkerState
     version_refused: str = ""
-    """What the centre thinks of these versions: see `dispatch.versions`."""
+    """What the centre thinks of these versions: see `rules.versions`."""
     version_warning: str = ""
     asked_queues: tuple[str, ...] | None = None
 
@@ -180,21 +180,25 @@ class Workers:
 
     def mark_unreachable(self, patience: Patience, *, now: datetime) -> list[UUID]:
         """Set workers that should be linked and were not seen to unknown; give their ids."""
-        silent = (
-            WorkerRow.state.in_(_MAY_FALL_SILENT),
-            WorkerRow.revoked_at.is_(None),
-            WorkerRow.last_seen_at < patience.silent_before(now),
+        unreachable = (
+            select(WorkerRow.id)
+            .where(
+                WorkerRow.state.in_(_MAY_FALL_SILENT),
+                WorkerRow.revoked_at.is_(None),
+                WorkerRow.last_seen_at < patience.silent_before(now),
+            )
+            .order_by(WorkerRow.id)
         )
 
-        def find(session: Session) -> list[UUID]:
-            return list(session.scalars(select(WorkerRow.id).where(*silent).order_by(WorkerRow.id).with_for_update()))
-
         def work(session: Session) -> list[UUID]:
-            ids = find(session)
+            ids = list(session.scalars(unreachable.with_for_update()))
             session.execute(update(WorkerRow).where(WorkerRow.id.in_(ids)).values(state=WorkerState.UNKNOWN))
             return ids
 
-        return self._transactions.write(work) if self._transactions.read(find) else []
+        # Looked for without a lock, since there are hardly ever any.
+        if self._transactions.read(lambda session: session.scalar(unreachable.limit(1))) is None:
+            return []
+        return self._transactions.write(work)
 
     def changed_since(self, since: datetime) -> list[Worker]:
         """Give the workers that an admin, or another link, has changed since then.
