@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 from airflow_edge.protocol.local import GENERATION_VARIABLE
 from airflow_edge.protocol.worker_log import Formatter
@@ -75,13 +74,8 @@ def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | No
 
     from airflow import __version__ as airflow_version
 
-    from airflow_edge.runtime import supervising
     from airflow_edge.runtime.server import Server
-
-    def supervise(folder: Path, output: int) -> NoReturn:
-        # A supervisor may outlive its runtime, and must not keep the next one from starting.
-        os.close(lock)
-        supervising.supervise(folder, output)
+    from airflow_edge.runtime.supervising import supervise
 
     _log_to_stderr()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:

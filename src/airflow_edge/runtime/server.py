@@ -77,7 +77,7 @@ class Server:
     ) -> None:
         """:param supervise: what a forked process does, given the job's folder and a descriptor for its own output
 
-        :param release: called once, when another runtime may serve at this socket
+        :param release: called once in each process, when it does not keep another runtime from serving at this socket
         :param tidy: is called every few seconds
         """
         self._listener = listener
@@ -256,6 +256,8 @@ class Server:
             if pid == 0:
                 try:
                     self._leave_to_parent()
+                    # A supervisor may outlive its runtime, and must not keep the next one from starting.
+                    self._release()
                     self._supervise(folder, output)
                 finally:
                     os._exit(1)
