@@ -18,7 +18,7 @@ from airflow_edge.agent.core.events import (
     OfferedAgain,
     RuntimeReady,
     Save,
-    Store,
+    StoreJob,
 )
 from airflow_edge.gateway.links.link import Progress
 from airflow_edge.gateway.links.reconcile import Previous
@@ -179,9 +179,9 @@ class SiteEnd:
         while events:
             commands = self.core.handle(events.pop(0), 0.0)
             for command in commands:
-                if isinstance(command, Store | Save):
+                if isinstance(command, StoreJob | Save):
                     self.journal[command.record.key] = command.record
-                if isinstance(command, Store):
+                if isinstance(command, StoreJob):
                     events.append(command)
             for command in commands:
                 match command:

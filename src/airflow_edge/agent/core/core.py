@@ -96,7 +96,7 @@ class Core:
             case events.OfferedAgain():
                 if not event.record.void:
                     self.commands += story(event.record)
-            case events.Store():
+            case events.StoreJob():
                 self._stored(event.record.key)
             case events.NotStored():
                 del self.jobs[event.key]
@@ -195,7 +195,7 @@ class Core:
             return
         record = JobRecord(key=key, kind=offer.kind, slots=offer.slots)
         self.jobs[key] = Job(record=record)
-        self.commands.append(events.Store(record, offer))
+        self.commands.append(events.StoreJob(record, offer))
 
     def _take_waiting(self) -> None:
         for offer in self._waiting.take(lambda key: not self._must_wait(key), self._now):

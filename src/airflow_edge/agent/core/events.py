@@ -81,7 +81,7 @@ class OfferedAgain(msgspec.Struct, frozen=True):
 
 
 class NotStored(msgspec.Struct, frozen=True):
-    """A `Store` could not be carried out, and nothing is left of it."""
+    """A `StoreJob` could not be carried out, and nothing is left of it."""
 
     key: AssignmentKey
     reason: str
@@ -183,7 +183,7 @@ class TerminateAsked(msgspec.Struct, frozen=True):
 # Commands
 
 
-class Store(msgspec.Struct, frozen=True):
+class StoreJob(msgspec.Struct, frozen=True):
     """Write the job's folder and its first record, durably. Once it is carried out it comes back as an event."""
 
     record: JobRecord
@@ -224,7 +224,7 @@ class Restart(msgspec.Struct, frozen=True):
 
 ToCentre: TypeAlias = Accepted | Refused | Released | Ended | Obeyed
 """What the centre is told."""
-Command: TypeAlias = Store | Save | KeepDesired | ToCentre | StartJob | StopJob | Close | Announce | Rename | Restart
+Command: TypeAlias = StoreJob | Save | KeepDesired | ToCentre | StartJob | StopJob | Close | Announce | Rename | Restart
 
 Event: TypeAlias = (
     Offer
@@ -233,7 +233,7 @@ Event: TypeAlias = (
     | Order
     | Welcome
     | OfferedAgain
-    | Store
+    | StoreJob
     | NotStored
     | Acknowledged
     | LogDone

@@ -26,7 +26,7 @@ from airflow_edge.agent.core.events import (
     Rename,
     Restart,
     Save,
-    Store,
+    StoreJob,
     TimePassed,
     ToCentre,
 )
@@ -143,7 +143,7 @@ class Driver:
             commands = [command for event in events for command in self._handle(event, known, now)]
             events = await self._write_down(commands, effects)
             for command in commands:
-                if not isinstance(command, Store | Save | KeepDesired):
+                if not isinstance(command, StoreJob | Save | KeepDesired):
                     self._do(command, effects)
 
     async def _look_up(self, keys: Sequence[AssignmentKey]) -> Mapping[AssignmentKey, JobRecord] | Exception:
@@ -218,7 +218,7 @@ class Driver:
                 effects.rename(name)
             case Restart():
                 effects.restart()
-            case Store() | Save() | KeepDesired():
+            case StoreJob() | Save() | KeepDesired():
                 """It was written down already."""
             case message:
                 effects.send(message)
@@ -256,7 +256,7 @@ class Driver:
 
     async def _write_down(self, commands: Sequence[Command], effects: Effects) -> list[Event]:
         """Write what is to be written before anything is done; give the events that follow from it."""
-        stores = [command for command in commands if isinstance(command, Store)]
+        stores = [command for command in commands if isinstance(command, StoreJob)]
         records = {command.record.key: command.record for command in commands if isinstance(command, Save)}
         desired = [command.desired for command in commands if isinstance(command, KeepDesired)]
         if not stores and not records and not desired:
@@ -278,7 +278,7 @@ class Driver:
                     events.append(NotStored(store.record.key, reason[:LONGEST_FAULT]))
         return events
 
-    def _write(self, stores: Sequence[Store]) -> dict[AssignmentKey, JobFile | str]:
+    def _write(self, stores: Sequence[StoreJob]) -> dict[AssignmentKey, JobFile | str]:
         """Give what was stored, or why it could not be."""
         result: dict[AssignmentKey, JobFile | str] = {}
         records: list[JobRecord] = []
@@ -361,7 +361,7 @@ def _lane(deed: Deed) -> tuple[str, object]:
     match deed:
         case JobFile() | StartJob() | StopJob() | Close():
             return "job", deed.key
-        case Announce() | Rename() | Restart() | KeepDesired() | Store() | Save():
+        case Announce() | Rename() | Restart() | KeepDesired() | StoreJob() | Save():
             return type(deed).__name__, None
         case message:
             return "centre", getattr(message, "key", None)

@@ -246,7 +246,8 @@ class LogShipper:
         try:
             async with self._hashing:
                 digest = await asyncio.to_thread(entry.file.digest, segment, size)
-        except OSError as error:
+        # That there are no more threads is a RuntimeError.
+        except (OSError, RuntimeError) as error:
             self._failed(entry, error)
             return
         finally:
@@ -259,7 +260,7 @@ class LogShipper:
         stream.end_sent = True
         entry.last_sent = self._now()
 
-    def _failed(self, entry: _Log, error: OSError) -> None:
+    def _failed(self, entry: _Log, error: Exception) -> None:
         if entry.fault != str(error):
             log.warning("the log of job %s cannot be looked at now: %s; trying again", entry.key, error)
         entry.fault = str(error)

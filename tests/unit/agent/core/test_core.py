@@ -24,7 +24,7 @@ from airflow_edge.agent.core.events import (
     Seen,
     StateCallBegan,
     StateCallEnded,
-    Store,
+    StoreJob,
     TerminateAsked,
 )
 from airflow_edge.protocol.assignment import AssignmentKey
@@ -74,7 +74,7 @@ def ended(key: AssignmentKey = KEY, **how: object) -> Ended:
     return Ended(job_id=key.job_id, assignment=key.assignment, **how)  # type: ignore[arg-type]
 
 
-STORE = Store(JobRecord(key=KEY, kind="task", slots=1), offer())
+STORE = StoreJob(JobRecord(key=KEY, kind="task", slots=1), offer())
 
 
 class Site:
@@ -92,7 +92,7 @@ class Site:
         for event in events:
             for command in self.core.handle(event, self.now):
                 commands.append(command)
-                if isinstance(command, Store):
+                if isinstance(command, StoreJob):
                     commands += self.let(command)
         return commands
 
@@ -124,7 +124,7 @@ def test_an_offer_is_stored_before_it_is_accepted_and_started() -> None:
     core = Core(4)
     core.handle(ready(), 0)
     commands = core.handle(offer(), 0)
-    assert did(commands, Store, *SAID, StartJob) == [STORE]
+    assert did(commands, StoreJob, *SAID, StartJob) == [STORE]
     assert did(core.handle(STORE, 0), *SAID, StartJob) == [accepted(), start()]
 
 
@@ -202,9 +202,9 @@ def test_a_job_larger_than_the_worker_is_refused() -> None:
 def test_a_repeated_offer_is_answered_as_before_and_not_started_again() -> None:
     site = Site()
     site.running()
-    assert did(site.let(offer()), *SAID, StartJob, Store) == [accepted()]
+    assert did(site.let(offer()), *SAID, StartJob, StoreJob) == [accepted()]
     site.let(StateCallBegan(KEY), StateCallEnded(KEY, passed=True), Exited(KEY, 0, None, None))
-    assert did(site.let(offer()), *SAID, StartJob, Store) == [accepted(), ended(exit_code=0)]
+    assert did(site.let(offer()), *SAID, StartJob, StoreJob) == [accepted(), ended(exit_code=0)]
 
 
 def test_an_offer_of_a_finished_job_is_answered_from_the_journal() -> None:
@@ -218,7 +218,7 @@ def test_an_offer_of_a_finished_job_is_answered_from_the_journal() -> None:
         log_done=True,
     )
     commands = Site().let(OfferedAgain(record))
-    assert did(commands, *SAID, StartJob, Store) == [accepted(), ended(exit_code=7)]
+    assert did(commands, *SAID, StartJob, StoreJob) == [accepted(), ended(exit_code=7)]
 
 
 def test_a_job_that_no_runtime_has_begun_is_given_to_the_next_one() -> None:
@@ -235,7 +235,7 @@ def test_a_job_that_no_runtime_has_begun_is_given_to_the_next_one() -> None:
 def test_a_newer_assignment_waits_until_the_older_one_is_gone() -> None:
     site = Site(concurrency=1)
     site.running()
-    assert did(site.let(offer(assignment=2)), StopJob, *SAID, Store) == [
+    assert did(site.let(offer(assignment=2)), StopJob, *SAID, StoreJob) == [
         stopped("the centre has handed the job out anew")
     ]
     commands = site.let(Exited(KEY, None, 15, None))
@@ -247,7 +247,7 @@ def test_a_waiting_offer_whose_lease_ran_out_is_dropped() -> None:
     site.running()
     site.let(offer(assignment=2))
     site.now = 11.0
-    assert did(site.let(Exited(KEY, None, 15, None)), *SAID, StartJob, Store) == []
+    assert did(site.let(Exited(KEY, None, 15, None)), *SAID, StartJob, StoreJob) == []
 
 
 def test_an_older_assignment_is_refused() -> None:
@@ -260,7 +260,7 @@ def test_an_older_assignment_is_refused() -> None:
 def test_offers_wait_for_the_runtime() -> None:
     site = Site(warm=False)
     assert site.core.worker.state is WorkerState.STARTING
-    assert did(site.let(offer()), *SAID, Store) == []
+    assert did(site.let(offer()), *SAID, StoreJob) == []
     assert did(site.let(ready()), *SAID, StartJob) == [accepted(), start()]
 
 
@@ -354,7 +354,7 @@ def test_a_void_job_is_ended_without_a_word() -> None:
 def test_what_is_void_is_not_accepted() -> None:
     site = Site(warm=False)
     site.let(offer(), void("expired"))
-    assert did(site.let(ready()), *SAID, StartJob, Store) == []
+    assert did(site.let(ready()), *SAID, StartJob, StoreJob) == []
 
 
 # The runtime

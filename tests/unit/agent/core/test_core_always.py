@@ -25,7 +25,7 @@ from airflow_edge.agent.core.events import (
     Seen,
     StateCallBegan,
     StateCallEnded,
-    Store,
+    StoreJob,
     TerminateAsked,
     TimePassed,
 )
@@ -77,7 +77,7 @@ class World(RuleBasedStateMachine):
             commands = self.core.handle(waiting.pop(0), self.now)
             # The journal is written before anything else of a round.
             for command in commands:
-                if isinstance(command, Store | Save):
+                if isinstance(command, StoreJob | Save):
                     if self.crashes():
                         return
                     waiting += self.write(command)
@@ -96,9 +96,9 @@ class World(RuleBasedStateMachine):
         self.start_agent()
         return True
 
-    def write(self, command: Store | Save) -> list[Event]:
+    def write(self, command: StoreJob | Save) -> list[Event]:
         record = command.record
-        if isinstance(command, Store):
+        if isinstance(command, StoreJob):
             if self.disk_full:
                 return [NotStored(record.key, "disk full")]
             assert record.key not in self.journal, "an assignment was taken twice"

@@ -24,7 +24,7 @@ from airflow_edge.agent.core.events import (
     LogDone,
     RuntimeReady,
     Seen,
-    Store,
+    StoreJob,
 )
 from airflow_edge.agent.core.jobs import Stage
 from airflow_edge.agent.journal import driver
@@ -331,7 +331,7 @@ async def test_what_the_core_cannot_deal_with_is_said_with_what_came_before(
 ) -> None:
     await site.let(offer(1))
     # It is stored already.
-    did = await site.let(Store(JobRecord(key=key(1), kind="task", slots=1), offer(1)), offer(2))
+    did = await site.let(StoreJob(JobRecord(key=key(1), kind="task", slots=1), offer(1)), offer(2))
     assert Accepted(job_id=JOB.format(2), assignment=1) in did
     assert "'is stored' is not possible in state 'ordered'" in caplog.text
     assert "before that it took these steps: is stored, is ordered to start" in caplog.text
@@ -366,7 +366,7 @@ async def test_a_workload_is_not_in_the_history(site: Site) -> None:
     await site.let(offer(1), Seen(key(1)))
     first, *_ = [one for one in site.driver.history.last() if "Offer" in one["event"]]
     assert "workload=14 bytes" in first["event"]
-    assert [command.partition("(")[0] for command in first["commands"]] == ["Store", "Announce"]
+    assert [command.partition("(")[0] for command in first["commands"]] == ["StoreJob", "Announce"]
     assert "Seen" not in str(site.driver.history.last())
 
 

@@ -10,7 +10,7 @@ from airflow_edge.agent.core.events import (
     RuntimeReady,
     Save,
     Seen,
-    Store,
+    StoreJob,
 )
 from airflow_edge.agent.journal.history import LONGEST_TEXT, History
 from airflow_edge.protocol.assignment import AssignmentKey
@@ -28,12 +28,12 @@ def offer(job_id: str = JOB) -> Offer:
 
 def test_an_event_is_told_with_what_it_led_to_and_without_the_workload() -> None:
     history = History()
-    history.note(offer(), [Store(RECORD, offer()), Announce()])
+    history.note(offer(), [StoreJob(RECORD, offer()), Announce()])
     (happened,) = history.last()
     assert happened["event"] == (
         f"Offer(job_id='{JOB}', assignment=1, kind='task', queue='q', slots=1, lease=10.0, workload=6 bytes)"
     )
-    assert happened["commands"][0].startswith(f"Store(record=JobRecord(key={KEY}, kind='task', slots=1")
+    assert happened["commands"][0].startswith(f"StoreJob(record=JobRecord(key={KEY}, kind='task', slots=1")
     assert happened["commands"][1] == "Announce()"
     assert happened["error"] == ""
     assert "secret" not in str(happened)
