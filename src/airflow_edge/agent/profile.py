@@ -100,7 +100,7 @@ class Profile:
                 "concurrency": self._core.concurrency,
                 "free_slots": self._core.free,
                 "cpus": os.cpu_count() or 0,
-                "load": facts.load(),
+                "load": -1.0 if (load := facts.load()) is None else load,
             },
             conditions=self._core.conditions,
             comment=(worker.desired.maintenance or "") if understood else "",

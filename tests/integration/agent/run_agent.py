@@ -11,7 +11,7 @@ from airflow_edge.agent.agent import run_agent
 from airflow_edge.agent.config import load
 from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.net.identity import make_private_folder
-from airflow_edge.agent.own_log.file import open_log
+from airflow_edge.agent.own_log.file import RotatingFile
 from airflow_edge.protocol import handshake
 
 if __name__ == "__main__":
@@ -25,7 +25,9 @@ if __name__ == "__main__":
         logging.getLogger("airflow_edge").setLevel(logging.DEBUG)
     config = load(queues=arguments.queues)
     make_private_folder(config.state_dir)
-    open_log(config.agent_log, max_size=config.worker_log_max_size, backups=config.worker_log_backups)
+    logging.getLogger().addHandler(
+        RotatingFile(config.agent_log, max_size=config.worker_log_max_size, backups=config.worker_log_backups)
+    )
     try:
         sys.exit(run_agent(config))
     except AgentError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from airflow_edge.agent.net.identity import Identity
-from airflow_edge.agent.task_logs.shipper import GATHERING
+from airflow_edge.agent.task_logs.shipper import BATCHING
 from airflow_edge.protocol.messages import Ended, LogEnd
 from harness.faults import Direction, FaultProxy
 from tests.integration.agent.centre import Centre
@@ -114,7 +114,7 @@ async def test_a_line_is_sent_within_a_second_and_many_lines_are_sent_together(
         runtime.write_log(offer.job_id, b"a line\n")
         await asyncio.sleep(0.01)
     await centre.until(lambda: len(centre.logs[offer.job_id, 1]) == 7 * 205)
-    assert len(centre.chunks) - sent <= 2 + (time.monotonic() - began) / GATHERING
+    assert len(centre.chunks) - sent <= 2 + (time.monotonic() - began) / BATCHING
 
 
 def _peak(pid: int) -> int:

@@ -15,12 +15,12 @@ def boot_id() -> str | None:
         return None
 
 
-def load() -> float:
-    """Give the load average of the last minute; -1 where that cannot be known now."""
+def load() -> float | None:
+    """Give the load average of the last minute; None where that cannot be known now."""
     try:
         return round(os.getloadavg()[0], 2)
     except OSError:
-        return -1.0
+        return None
 
 
 def installed_airflow() -> str:

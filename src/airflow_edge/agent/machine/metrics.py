@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from airflow_edge.agent.machine import facts
 from airflow_edge.protocol.messages import Metrics
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Meter:
         received, sent = self._rates(time.monotonic(), psutil.net_io_counters())
         return Metrics(
             cpu_percent=cpu_percent,
-            load=_load(),
+            load=facts.load(),
             memory_percent=psutil.virtual_memory().percent,
             disk_free=_disk_free(self._folder),
             bytes_received=received,
@@ -98,12 +99,6 @@ class MetricsWatch:
         reconnects = max(0, self._link.times_linked - self._times_linked)
         self._times_linked += reconnects
         return msgspec.structs.replace(newest, round_trip=self._link.round_trip, reconnects=float(reconnects))
-
-
-def _load() -> float | None:
-    with contextlib.suppress(OSError):
-        return os.getloadavg()[0]
-    return None
 
 
 def _disk_free(folder: Path) -> float | None:

@@ -96,14 +96,7 @@ class Identity(Signer):
                 f"this worker is not enrolled: there is no {file}; run the command that "
                 "`airflow edge enroll-token create` prints at the centre"
             )
-        return cls(
-            worker_id=stored.worker_id,
-            name=stored.name,
-            api_url=stored.api_url,
-            queues=stored.queues,
-            private_key=stored.private_key,
-            first_name=stored.first_name,
-        )
+        return cls(**msgspec.structs.asdict(stored))
 
     def save(self, file: Path) -> None:
         """Write the identity, all or nothing, for this user's eyes only."""

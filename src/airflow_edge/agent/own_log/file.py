@@ -33,11 +33,3 @@ class RotatingFile(logging.StreamHandler[io.TextIOWrapper]):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is the library's
         """Go on: a full disk may end the log, but not the worker."""
-
-
-def open_log(path: Path, *, max_size: int, backups: int) -> None:
-    """Write everything that this process logs into this file too.
-
-    :raises ConfigError: the file cannot be written.
-    """
-    logging.getLogger().addHandler(RotatingFile(path, max_size=max_size, backups=backups))

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from airflow_edge.agent.errors import AgentError, NotRunningError
+from airflow_edge.agent.process.sockets import listen_privately
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class ControlServer:
 
     async def start(self) -> None:
         """Listen. A socket left behind by a dead worker is replaced: the caller holds the folder's lock."""
-        listener = _listen_privately(self._path)
+        listener = listen_privately(self._path)
         self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_MAX_LINE)
 
     async def close(self) -> None:
@@ -116,17 +117,3 @@ def ask(path: Path, command: str, text: str = "", *, patience: float = 10.0) -> 
     if not answer.ok:
         raise AgentError(f"the worker could not do it: {answer.error}")
     return answer.result
-
-
-def _listen_privately(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(os.fspath(path))
-        # Nobody else has got in before this: the folder around it has mode 0700.
-        path.chmod(0o600)
-        listener.setblocking(False)
-    except BaseException:
-        listener.close()
-        raise
-    return listener

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import stat
 import tempfile
 from pathlib import Path
@@ -35,3 +36,18 @@ def socket_path(state_dir: Path, name: str) -> Path:
             "remove it, or set [edge] state_dir to a shorter path"
         )
     return folder / name
+
+
+def listen_privately(path: Path) -> socket.socket:
+    """Give a socket that only this user can connect to. One that a dead process has left behind is replaced."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(os.fspath(path))
+        # Nobody else has got in before this: the folder around it has mode 0700.
+        path.chmod(0o600)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener

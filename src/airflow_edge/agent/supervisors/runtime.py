@@ -9,11 +9,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from airflow_edge.agent.config import Config
 from airflow_edge.agent.supervisors.generation import current
 from airflow_edge.backoff import Backoff
 from airflow_edge.protocol.errors import RemoteProtocolError
@@ -38,25 +38,13 @@ ANOTHER_RUNS = 4
 """The exit status of a runtime that found another one at its socket."""
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeLog:
-    """Where the runtime's stdout and stderr go. It begins a new file at a size, and keeps so many older ones."""
-
-    path: Path
-    max_size: int
-    """Bytes."""
-    backups: int
-
-
 class RuntimeLink:
     """Keeps the agent connected to a runtime."""
 
     def __init__(
         self,
-        state_dir: Path,
-        socket: Path,
+        config: Config,
         *,
-        log: RuntimeLog,
         heard: Callable[[ToAgent], None],
         outdated: Callable[[RuntimeHello], None],
         gone: Callable[[], None],
@@ -69,9 +57,8 @@ class RuntimeLink:
         """
         self.pid: int | None = None
         self.airflow_version = ""
-        self._state_dir = state_dir
-        self._socket = socket
-        self._log = log
+        self._config = config
+        self._socket = config.runtime_socket
         self._heard = heard
         self._outdated = outdated
         self._gone = gone
@@ -133,23 +120,20 @@ class RuntimeLink:
 
     def _start(self) -> None:
         log.info("starting the runtime")
-        output = os.open(self._log.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        config = self._config
+        output = os.open(config.runtime_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
+            arguments = {
+                "state-dir": config.state_dir,
+                "socket": self._socket,
+                "log-file": config.runtime_log,
+                "log-max-size": config.worker_log_max_size,
+                "log-backups": config.worker_log_backups,
+            }
             self._process = subprocess.Popen(
                 [
-                    sys.executable,
-                    "-m",
-                    "airflow_edge.runtime",
-                    "--state-dir",
-                    self._state_dir,
-                    "--socket",
-                    self._socket,
-                    "--log-file",
-                    self._log.path,
-                    "--log-max-size",
-                    str(self._log.max_size),
-                    "--log-backups",
-                    str(self._log.backups),
+                    *(sys.executable, "-m", "airflow_edge.runtime"),
+                    *(f"--{name}={value}" for name, value in arguments.items()),
                 ],
                 env={**os.environ, GENERATION_VARIABLE: current()},
                 stdin=subprocess.DEVNULL,
@@ -175,8 +159,8 @@ class RuntimeLink:
             log.error(
                 "the runtime ended with status %d; the end of %s says why:\n%s",
                 status,
-                self._log.path,
-                _tail(self._log.path),
+                self._config.runtime_log,
+                _tail(self._config.runtime_log),
             )
         return False
 

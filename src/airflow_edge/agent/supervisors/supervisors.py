@@ -11,7 +11,7 @@ from airflow_edge.agent.core.events import Event, Exited, RuntimeGone, RuntimeRe
 from airflow_edge.agent.core.jobs import HeldJobs
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.supervisors.orphans import LOOK_INTERVAL, Orphans
-from airflow_edge.agent.supervisors.runtime import RuntimeLink, RuntimeLog
+from airflow_edge.agent.supervisors.runtime import RuntimeLink
 from airflow_edge.protocol.local import (
     JobExited,
     JobNotStarted,
@@ -31,9 +31,7 @@ class Supervisors:
     def __init__(self, config: Config, folders: JobFolders, jobs: HeldJobs, post: Callable[[Event], None]) -> None:
         """:param post: tells the core"""
         self.runtime = RuntimeLink(
-            config.state_dir,
-            config.runtime_socket,
-            log=RuntimeLog(config.runtime_log, config.worker_log_max_size, config.worker_log_backups),
+            config,
             heard=self._heard,
             outdated=self._remember,
             gone=lambda: post(RuntimeGone()),

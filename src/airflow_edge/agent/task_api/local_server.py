@@ -6,11 +6,10 @@ A handler is cancelled when its caller goes away, so that a call may be held for
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_edge.agent.process.sockets import listen_privately
 from airflow_edge.agent.task_api.calls import Handler
 
 if TYPE_CHECKING:
@@ -30,17 +29,9 @@ class LocalServer:
 
     async def start(self) -> None:
         """Listen. A socket left behind by a dead agent is replaced."""
-        self._path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            listener.bind(os.fspath(self._path))
-            self._path.chmod(0o600)
-            self._server = await asyncio.get_running_loop().create_unix_server(
-                self._converse, sock=listener, backlog=_BACKLOG
-            )
-        except BaseException:
-            listener.close()
-            raise
+        self._server = await asyncio.get_running_loop().create_unix_server(
+            self._converse, sock=listen_privately(self._path), backlog=_BACKLOG
+        )
 
     def close(self) -> None:
         """Stop listening, drop the calls under way, and remove the socket."""

@@ -22,7 +22,7 @@ from airflow_edge.protocol.messages import MAX_LOG_CHUNK_BYTES, LogAck, LogChunk
 
 log = logging.getLogger(__name__)
 
-GATHERING = 0.4
+BATCHING = 0.4
 """Seconds that pass between a change and the look at it: what is written in that time goes as one piece."""
 STALLED_AFTER = 15.0
 """Seconds without an answer, on a standing link, after which the centre is asked how far it is."""
@@ -71,7 +71,7 @@ class LogShipper:
         more: Callable[[], None],
         done: Callable[[AssignmentKey], None],
         bandwidth: float | None = None,
-        gathering: float = GATHERING,
+        batching: float = BATCHING,
         inotify: bool = True,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -84,7 +84,7 @@ class LogShipper:
         self._more = more
         self._done = done
         self._now = now
-        self._gathering = gathering
+        self._batching = batching
         self._logs: dict[AssignmentKey, _Log] = {}
         self._linked = False
         self._dictionary = logdata.NO_DICTIONARY
@@ -184,7 +184,7 @@ class LogShipper:
                 while True:
                     await self._watch.wait()
                     # Changes go on to be noted meanwhile; the look comes after them.
-                    await asyncio.sleep(self._gathering)
+                    await asyncio.sleep(self._batching)
                     for entry in list(self._logs.values()):
                         self._look_after(entry, ends)
         finally:

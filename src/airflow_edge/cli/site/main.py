@@ -95,8 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_enroll_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the flags of `enroll`."""
+def _enroll(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", metavar="URL", nargs="?", help="Airflow's base URL (default: [edge] api_url)")
     parser.add_argument(
         "token", metavar="TOKEN", nargs="?", help="from `airflow edge enroll-token create`; - to read it from the input"
@@ -111,8 +110,7 @@ def add_enroll_arguments(parser: argparse.ArgumentParser) -> None:
     _add_state_dir(parser)
 
 
-def add_worker_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the flags of `worker`."""
+def _worker(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-c", "--concurrency", help="slots (default: [edge] worker_concurrency)")
     parser.add_argument(
         "-q",
@@ -136,8 +134,7 @@ def add_worker_arguments(parser: argparse.ArgumentParser) -> None:
     _add_state_dir(parser)
 
 
-def add_stop_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the flags of `stop`."""
+def _stop(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-w", "--wait", action="store_true", help="return only when the worker has ended")
     parser.add_argument(
         "--timeout",
@@ -149,16 +146,14 @@ def add_stop_arguments(parser: argparse.ArgumentParser) -> None:
     _add_state_dir(parser)
 
 
-def add_maintenance_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the flags of `maintenance`."""
+def _maintenance(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("maintenance", choices=("on", "off"), help="into maintenance, or out of it")
     parser.add_argument("-c", "--comments", help="why, for those who look at the worker; needed with `on`")
     parser.add_argument("-w", "--wait", action="store_true", help="return only when the last task has ended")
     _add_state_dir(parser)
 
 
-def add_status_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the flags of `status`."""
+def _status(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--events",
         action="store_true",
@@ -167,8 +162,7 @@ def add_status_arguments(parser: argparse.ArgumentParser) -> None:
     _add_state_dir(parser)
 
 
-def add_logs_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the flags of `logs`."""
+def _logs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "job", metavar="JOB", nargs="?", help="its id, the beginning of that, or DAG/RUN/TASK with * for whatever"
     )
@@ -199,7 +193,7 @@ COMMANDS: Final = (
     Command(
         "enroll",
         "airflow_edge.cli.site.enroll:enroll",
-        add_enroll_arguments,
+        _enroll,
         "make this machine a worker of an Airflow",
         """
 $ airflow-edge enroll https://airflow.example.org edge_9fKx2VbT
@@ -210,14 +204,14 @@ enrolled as 'factory-7' for the queue plc; start the worker with
     Command(
         "worker",
         "airflow_edge.cli.site.worker:work",
-        add_worker_arguments,
+        _worker,
         "run the worker",
         "$ airflow-edge worker --concurrency 8 --queues plc,camera",
     ),
     Command(
         "stop",
         "airflow_edge.cli.site.worker:stop",
-        add_stop_arguments,
+        _stop,
         "have the worker finish its tasks and end",
         """
 $ airflow-edge stop --wait --timeout 600
@@ -228,7 +222,7 @@ the worker 'factory-7' (pid 4711) ends, after 2 tasks; those that are left in
     Command(
         "maintenance",
         "airflow_edge.cli.site.worker:maintenance",
-        add_maintenance_arguments,
+        _maintenance,
         "have the worker take no new task, or take tasks again",
         """
 $ airflow-edge maintenance on --comments "new disk" --wait
@@ -238,7 +232,7 @@ the worker 'factory-7' is in state 'maintenance mode', with 0 tasks
     Command(
         "status",
         "airflow_edge.cli.site.worker:status",
-        add_status_arguments,
+        _status,
         "print what the worker does, as JSON",
         """
 $ airflow-edge status | jq .state
@@ -250,7 +244,7 @@ JobStarted(job_id='0191d6c4-…', assignment=1, pid=4711)
     Command(
         "logs",
         "airflow_edge.cli.site.logs:logs",
-        add_logs_arguments,
+        _logs,
         "list the logs of jobs that are here, or print one",
         "$ airflow-edge logs 'presses/*/read_plc' --follow",
     ),

@@ -13,7 +13,7 @@ import msgspec
 from airflow_edge.agent.config import Config, load
 from airflow_edge.agent.errors import AgentError, ConfigError
 from airflow_edge.agent.net.identity import Identity, make_private_folder
-from airflow_edge.agent.own_log.file import open_log
+from airflow_edge.agent.own_log.file import RotatingFile
 from airflow_edge.agent.process.control import ask
 from airflow_edge.agent.process.daemon import PidFile, detach
 from airflow_edge.cli.site.enroll import ensure_enrolled
@@ -146,7 +146,8 @@ def _open_logs(config: Config) -> None:
     if handler := _second_log(config):
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
         logging.getLogger().addHandler(handler)
-    open_log(config.agent_log, max_size=config.worker_log_max_size, backups=config.worker_log_backups)
+    own_log = RotatingFile(config.agent_log, max_size=config.worker_log_max_size, backups=config.worker_log_backups)
+    logging.getLogger().addHandler(own_log)
     # Only ours: the libraries' debug messages show headers, and those hold tokens.
     logging.getLogger("airflow_edge").setLevel(logging.DEBUG if config.verbose else logging.INFO)
 

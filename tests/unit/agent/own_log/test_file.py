@@ -12,11 +12,11 @@ from airflow_edge.agent.own_log.file import RotatingFile
 PROGRAM = """
 import logging, os, sys
 from pathlib import Path
-from airflow_edge.agent.own_log.file import open_log
+from airflow_edge.agent.own_log.file import RotatingFile
 path = Path(sys.argv[1])
 output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 os.dup2(output, 2)
-open_log(path, max_size=1000, backups=2)
+logging.getLogger().addHandler(RotatingFile(path, max_size=1000, backups=2))
 for number in range(100):
     logging.getLogger("airflow_edge").error("number %d", number)
 os.write(2, b"the last words\\n")

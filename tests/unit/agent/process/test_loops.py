@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_edge.agent.config import Config
 from airflow_edge.agent.machine import conditions
 from airflow_edge.agent.machine.conditions import ConditionsWatch
 from airflow_edge.agent.machine.metrics import MetricsWatch
@@ -21,7 +22,7 @@ from airflow_edge.agent.own_log.file import RotatingFile
 from airflow_edge.agent.own_log.shipper import WorkerLogShipper
 from airflow_edge.agent.process import loops
 from airflow_edge.agent.process.loops import Loops
-from airflow_edge.agent.supervisors.runtime import RuntimeLink, RuntimeLog
+from airflow_edge.agent.supervisors.runtime import RuntimeLink
 from airflow_edge.agent.task_logs import kept
 from airflow_edge.agent.task_logs.kept import Copies
 from airflow_edge.agent.task_logs.retention import Limits
@@ -180,15 +181,14 @@ async def test_a_runtime_that_could_not_be_listened_to_says_once_more_what_it_ha
 
     heard: list[ToAgent] = []
     gone: list[None] = []
+    config = Config(state_dir=tmp_path)
     runtime = RuntimeLink(
-        tmp_path,
-        tmp_path / "runtime.sock",
-        log=RuntimeLog(tmp_path / "runtime.log", 1000, 1),
+        config,
         heard=LetDown(heard.append),  # type: ignore[arg-type]
         outdated=lambda _: None,
         gone=lambda: gone.append(None),
     )
-    server = await asyncio.start_unix_server(greet, tmp_path / "runtime.sock")
+    server = await asyncio.start_unix_server(greet, config.runtime_socket)
     async with server:
         await until(lambda: heard, runtime.run)
     assert heard == [hello]

@@ -43,7 +43,7 @@ class Line:
             more=self.changed.set,
             done=self._note(self.done),
             bandwidth=bandwidth,
-            gathering=0.0,
+            batching=0.0,
             inotify=inotify,
             now=lambda: self.now,
         )
