@@ -21,7 +21,6 @@ from airflow_edge.agent.core.events import (
     StoreJob,
 )
 from airflow_edge.gateway.links.link import Progress
-from airflow_edge.gateway.links.reconcile import Previous
 from airflow_edge.gateway.links.slots import Slots
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RemoteProtocolError
@@ -253,9 +252,3 @@ class SiteEnd:
             if isinstance(message, Ended):
                 self.let(Acknowledged(message.key))
                 self.let(LogDone(message.key))
-
-
-def previous(parked: GatewayLink) -> Previous:
-    """Give what the gateway remembers of a conversation."""
-    offered = [frame.body.key for frame in parked.session.pending() if isinstance(frame.body, Offer)]
-    return Previous(link_id=parked.id, offered=offered)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from airflow_edge.agent.core.events import Exited
-from airflow_edge.gateway.links.reconcile import Entrant, admit
+from airflow_edge.gateway.links.reconcile import Arrival, reconcile
+from airflow_edge.gateway.links.registry import Parked
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.handshake import NEWEST, OLDEST, CentreHandshake
@@ -33,7 +34,7 @@ from airflow_edge.protocol.states import JOB_ENDED, JobEvent, JobState, WorkerSt
 from airflow_edge.rules.reports import Reading
 from airflow_edge.store.store import Store
 from airflow_edge.store.workers.workers import LinkFacts
-from tests.unit.simulated import CONCURRENCY, JOBS, LEASE, NOW, WORKERS, Database, GatewayLink, SiteEnd, previous
+from tests.unit.simulated import CONCURRENCY, JOBS, LEASE, NOW, WORKERS, Database, GatewayLink, SiteEnd
 
 GATEWAYS = [0, 1]
 workers = st.sampled_from(WORKERS)
@@ -85,26 +86,26 @@ class World(RuleBasedStateMachine):
             concurrency=CONCURRENCY,
             state=WorkerState.IDLE,
         )
-        entrant = Entrant(
+        arrival = Arrival(
             worker_id=worker,
             jobs=handshake.hello.jobs,
             facts=facts,
-            previous=previous(parked) if parked is not None else None,
+            parked=Parked(parked.id, parked.session) if parked is not None else None,
         )
-        (admission,) = admit(cast("Store", self.database), [entrant], now=NOW)
-        assert not admission.lost
-        session = parked.session if parked is not None and admission.resumed else centre_session(str(facts.link_id))
+        (reconciled,) = reconcile(cast("Store", self.database), [arrival], now=NOW)
+        assert not reconciled.lost
+        session = parked.session if parked is not None and reconciled.resumed else centre_session(str(facts.link_id))
         try:
             welcome, again = handshake.welcome(
-                session, resumed=admission.resumed, name="worker", queues=("q",), heartbeat_interval=5
+                session, resumed=reconciled.resumed, name="worker", queues=("q",), heartbeat_interval=5
             )
         except RemoteProtocolError:
             return
         link = GatewayLink(facts.link_id, worker, gateway, session)
-        for job in admission.held:
+        for job in reconciled.held:
             link.slots.hold(job.key, job.slots)
         link.down.extend(encode(frame) for frame in (welcome, *again))
-        for key in admission.void:
+        for key in reconciled.void:
             link.send(Void(job_id=key.job_id, assignment=key.assignment, reason="not here"))
         self.links.append(link)
         site.link = link

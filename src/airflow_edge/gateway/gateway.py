@@ -24,12 +24,12 @@ from airflow_edge.backoff import Backoff
 from airflow_edge.gateway.access.authentication import Authenticator
 from airflow_edge.gateway.access.directory import WorkerDirectory
 from airflow_edge.gateway.config import GatewayConfig
-from airflow_edge.gateway.database.batching import Gathered
+from airflow_edge.gateway.database.batching import Coalesced
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
 from airflow_edge.gateway.database.notify import QueueSignal, dsn_of
 from airflow_edge.gateway.http import not_ready
 from airflow_edge.gateway.links.polling import Polls
-from airflow_edge.gateway.links.reconcile import Admission, Entrant, admit
+from airflow_edge.gateway.links.reconcile import Arrival, Reconciled, reconcile
 from airflow_edge.gateway.links.records import Records
 from airflow_edge.gateway.links.registry import Links
 from airflow_edge.gateway.loops.assignments import Assignments
@@ -77,7 +77,7 @@ class Gateway:
         self.polls = Polls()
         self.directory = WorkerDirectory(self.store.workers, self.calls)
         self.authenticator = Authenticator(self.directory, self.store.nonces, self.calls)
-        self.admissions = Gathered(self._admit)
+        self.arrivals = Coalesced(self._reconcile)
         self.queue = QueueSignal()
         self.records = Records(self.store, self.calls, self.queue, worker_log_quota=config.worker_log_quota)
         self._dispatcher = Dispatcher(
@@ -215,8 +215,8 @@ class Gateway:
             link.close(CloseCode.SHUTTING_DOWN, "the API server is shutting down")
         await self.polls.stop()
 
-    async def _admit(self, entrants: Sequence[Entrant]) -> list[Admission]:
-        return await self.calls.run(admit, self.store, entrants, now=datetime.now(UTC))
+    async def _reconcile(self, arrivals: Sequence[Arrival]) -> list[Reconciled]:
+        return await self.calls.run(reconcile, self.store, arrivals, now=datetime.now(UTC))
 
 
 def _airflow_session() -> Session:

@@ -45,21 +45,29 @@ def json_response(body: msgspec.Struct, status: HTTPStatus = HTTPStatus.OK) -> R
     return Response(msgspec.json.encode(body), status.value, media_type="application/json")
 
 
-async def read_body(request: Request, most: int) -> bytes:
+async def read_body(request: Request, most: int, advice: str = "") -> bytes:
     """Read the body.
 
     :param most: bytes
+    :param advice: what to do instead of sending a longer one
     :raises ProblemError: it is longer.
     :raises starlette.requests.ClientDisconnect: it has no end.
     """
-    body = bytearray()
+    parts: list[bytes] = []
+    size = 0
     async for part in request.stream():
-        body += part
-        if len(body) > most:
-            raise ProblemError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, Code.MALFORMED, f"The request is longer than {most // 1024} KiB."
-            )
-    return bytes(body)
+        parts.append(part)
+        size += len(part)
+        if size > most:
+            raise too_long(most, advice)
+    return b"".join(parts)
+
+
+def too_long(most: int, advice: str = "") -> ProblemError:
+    """Make the refusal of a body with more bytes than that."""
+    what = f"The request is longer than {most // 1024} KiB"
+    detail = f"{what}; {advice}." if advice else f"{what}."
+    return ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, Code.MALFORMED, detail)
 
 
 class Refusal:

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 
 from airflow_edge.gateway.access.directory import WorkerDirectory
 from airflow_edge.gateway.access.seen_tokens import SeenTokens
-from airflow_edge.gateway.database.batching import Gathered
+from airflow_edge.gateway.database.batching import Coalesced
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.http import ProblemError
 from airflow_edge.protocol.problems import Code
@@ -51,7 +51,7 @@ class Authenticator:
         self._nonces = nonces
         self._calls = calls
         self._now = now
-        self._marks = Gathered(self._mark)
+        self._marks = Coalesced(self._mark)
         self.seen = SeenTokens()
 
     async def worker(

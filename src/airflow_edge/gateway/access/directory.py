@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from uuid import UUID
 
-from airflow_edge.gateway.database.batching import Gathered
+from airflow_edge.gateway.database.batching import Coalesced
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.workers.workers import Workers
@@ -25,7 +25,7 @@ class WorkerDirectory:
         self._calls = calls
         self._max_age = max_age
         self._entries: OrderedDict[UUID, tuple[float, Worker]] = OrderedDict()
-        self._lookups = Gathered(self._look_up)
+        self._lookups = Coalesced(self._look_up)
 
     async def get(self, worker_id: UUID) -> Worker | None:
         """Give the worker, None if there is none.

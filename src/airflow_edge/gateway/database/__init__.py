@@ -1,1 +1,1 @@
-"""The gateway's calls to the store: in threads, gathered, woken by NOTIFY."""
+"""The gateway's calls to the store: in threads, coalesced, woken by NOTIFY."""

@@ -14,7 +14,7 @@ A = TypeVar("A")
 MOST_AT_ONCE = 100
 
 
-class Gathered(Generic[Q, A]):
+class Coalesced(Generic[Q, A]):
     """Those who ask during one call share the next: all sites may come back at once."""
 
     def __init__(self, answer: Callable[[Sequence[Q]], Awaitable[Sequence[A]]]) -> None:

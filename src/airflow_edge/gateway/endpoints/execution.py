@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -12,13 +12,13 @@ from uuid import UUID
 
 import msgspec
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect
+from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from airflow_edge.gateway.endpoints.repeats import ask_once, set_state, set_value
+from airflow_edge.gateway.endpoints.repeats import RepeatableCall
 from airflow_edge.gateway.endpoints.routes import Repeat, repeat_of
 from airflow_edge.gateway.gateway import Gateway
-from airflow_edge.gateway.http import ProblemError
+from airflow_edge.gateway.http import ProblemError, read_body, too_long
 from airflow_edge.gateway.task_api import TaskApi, request_scope
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import Assignment, JobId
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES: Final = 256 * 1024 * 1024
 """A longer request is refused: it would have to be kept in the API server's memory."""
+ADVICE: Final = "keep large values in a store of their own, for example with an XCom backend"
 
 PASSED_IN: Final = frozenset(
     {b"airflow-api-version", b"correlation-id", b"traceparent", b"tracestate", b"content-type", b"content-length"}
@@ -78,16 +79,14 @@ class ExecutionEndpoint:
         passed = [(name, value) for name, value in scope["headers"] if name in PASSED_IN]
         passed.append((b"authorization", b"Bearer " + task_api.token(job.workload_id).encode()))
         inner = request_scope(scope["method"], path, scope["query_string"], passed)
-        ask = functools.partial(_call, task_api)
-        match repeat_of(scope["method"], path):
-            case Repeat.SET:
-                await set_value(ask, inner, await _whole(receive), send)
-            case Repeat.STATE:
-                await set_state(gateway, job, ask, inner, await _whole(receive), send)
-            case Repeat.REMEMBERED:
-                await ask_once(gateway, job, ask, inner, await _whole(receive), send)
-            case _:
-                await ask(inner, _bounded(receive), send)
+        repeat = repeat_of(scope["method"], path)
+        if repeat in {Repeat.HARMLESS, Repeat.RECOGNISED}:
+            await _call(task_api, inner, _bounded(receive), send)
+            return
+        body = await read_body(Request(scope, receive), MAX_BODY_BYTES, ADVICE)
+        call = RepeatableCall(gateway, job, partial(_call, task_api), inner, body)
+        answer = await call.answer(repeat)
+        await answer(scope, receive, send)
 
 
 async def _call(task_api: TaskApi, scope: Scope, receive: Receive, send: Send) -> None:
@@ -169,7 +168,7 @@ def _check_path(job: AssignedJob, method: str, path: str) -> None:
 def _check_length(headers: Headers) -> None:
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length[:20]) > MAX_BODY_BYTES:
-        raise _too_long()
+        raise too_long(MAX_BODY_BYTES, ADVICE)
 
 
 def _bounded(receive: Receive) -> Receive:
@@ -183,35 +182,6 @@ def _bounded(receive: Receive) -> Receive:
         return message if received <= MAX_BODY_BYTES else {"type": "http.disconnect"}
 
     return receive_on
-
-
-async def _whole(receive: Receive) -> bytes:
-    """Give the body of a request.
-
-    :raises ProblemError: it is too long.
-    :raises ClientDisconnect: the worker has gone away in the middle of it.
-    """
-    parts: list[bytes] = []
-    left = MAX_BODY_BYTES
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        parts.append(message.get("body", b""))
-        left -= len(parts[-1])
-        if left < 0:
-            raise _too_long()
-        if not message.get("more_body"):
-            return b"".join(parts)
-
-
-def _too_long() -> ProblemError:
-    return ProblemError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        Code.MALFORMED,
-        f"The request is longer than {MAX_BODY_BYTES // 2**20} MiB; keep large values in a store of their own, for "
-        "example with an XCom backend.",
-    )
 
 
 def _paths(scope: Scope) -> tuple[str, str]:

@@ -16,11 +16,10 @@ from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.links.connection import Connection, ConnectionClosedError, WebSocketConnection
 from airflow_edge.gateway.links.driver import drive
 from airflow_edge.gateway.links.link import WorkerLink
-from airflow_edge.gateway.links.reconcile import Entrant, Previous
-from airflow_edge.gateway.links.registry import Parked
+from airflow_edge.gateway.links.reconcile import Arrival
 from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
 from airflow_edge.protocol.handshake import NEWEST, OLDEST, ORDERS, CentreHandshake, rejection
-from airflow_edge.protocol.messages import Hello, Offer, encode
+from airflow_edge.protocol.messages import Hello, encode
 from airflow_edge.protocol.problems import CloseCode, Code
 from airflow_edge.protocol.session import centre_session
 from airflow_edge.protocol.states import JobState, WorkerState
@@ -96,19 +95,19 @@ async def _enter(gateway: Gateway, worker: Worker, connection: Connection, hands
     verdict = judge(hello.agent_version, hello.airflow_version, gateway.config.versions)
     parked = gateway.links.take_over(worker.id, hello.session_id, code=CloseCode.REPLACED, now=clock())
     link_id = uuid4()
-    admission = await gateway.admissions.ask(
-        Entrant(
+    reconciled = await gateway.arrivals.ask(
+        Arrival(
             worker_id=worker.id,
             jobs=hello.jobs,
             facts=_facts(link_id, gateway.id, connection.transport, hello, verdict),
             knows_orders=handshake.protocol >= ORDERS,
-            previous=_previous(parked),
+            parked=parked,
         )
     )
-    session = parked.session if parked is not None and admission.resumed else centre_session(uuid4().hex)
+    session = parked.session if parked is not None and reconciled.resumed else centre_session(uuid4().hex)
     welcome, again = handshake.welcome(
         session,
-        resumed=admission.resumed,
+        resumed=reconciled.resumed,
         name=worker.name,
         queues=worker.served_queues,
         heartbeat_interval=gateway.config.patience.heartbeat_interval,
@@ -116,7 +115,7 @@ async def _enter(gateway: Gateway, worker: Worker, connection: Connection, hands
         version_warning=verdict.warning,
     )
     link = WorkerLink(link_id, worker, hello, session, protocol=handshake.protocol, refused=bool(verdict.refused))
-    for job in admission.held:
+    for job in reconciled.held:
         if job.state is JobState.LEASED:
             link.slots.offer(job.key, job.slots, deadline=clock() + gateway.config.offer_timeout)
         elif not job.released:
@@ -129,18 +128,18 @@ async def _enter(gateway: Gateway, worker: Worker, connection: Connection, hands
         connection.transport,
         hello.concurrency,
         ", ".join(sorted(link.queues)),
-        len(admission.held),
-        admission.requeued,
-        admission.lost,
+        len(reconciled.held),
+        reconciled.requeued,
+        reconciled.lost,
     )
     if verdict.refused:
         log.warning("Worker '%s' is given no new jobs: %s", worker.name, verdict.refused)
     link.resend(again)
     # Before the first offer: it may have been told to take none.
-    link.pass_orders(admission.orders)
-    for key in admission.void:
+    link.pass_orders(reconciled.orders)
+    for key in reconciled.void:
         link.void_job(key, "the centre does not know this job here: it was given to another worker, or has ended")
-    if admission.requeued:
+    if reconciled.requeued:
         gateway.queue.tell()
     else:
         gateway.queue.wake()
@@ -161,10 +160,3 @@ def _facts(link_id: UUID, gateway_id: str, transport: str, hello: Hello, verdict
         version_warning=verdict.warning,
         asked_queues=hello.queues,
     )
-
-
-def _previous(parked: Parked | None) -> Previous | None:
-    if parked is None:
-        return None
-    offered = [frame.body.key for frame in parked.session.pending() if isinstance(frame.body, Offer)]
-    return Previous(link_id=parked.link_id, offered=offered)

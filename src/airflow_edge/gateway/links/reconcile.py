@@ -9,6 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from airflow_edge.gateway.links.orders import refuse_orders
+from airflow_edge.gateway.links.registry import Parked
 from airflow_edge.protocol import messages
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import Refused
@@ -20,16 +21,7 @@ from airflow_edge.store.workers.workers import LinkFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Previous:
-    """A conversation with this worker that this process remembers."""
-
-    link_id: UUID
-    offered: Collection[AssignmentKey]
-    """Offers in it that the site has not acknowledged; they are sent again if it goes on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entrant:
+class Arrival:
     """A worker that links."""
 
     worker_id: UUID
@@ -37,11 +29,12 @@ class Entrant:
     """All the jobs that the site answers for."""
     facts: LinkFacts
     knows_orders: bool = True
-    previous: Previous | None
+    parked: Parked | None
+    """A conversation with it that this process remembers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class Reconciled:
     """What came of it."""
 
     resumed: bool
@@ -56,9 +49,9 @@ class Admission:
     lost: int
 
 
-def admit(store: Store, entrants: Sequence[Entrant], *, now: datetime) -> list[Admission]:
+def reconcile(store: Store, arrivals: Sequence[Arrival], *, now: datetime) -> list[Reconciled]:
     """Note the links of different workers and settle what each of them and the centre disagree about."""
-    links = {entrant.worker_id: entrant.facts for entrant in entrants}
+    links = {arrival.worker_id: arrival.facts for arrival in arrivals}
     last = store.workers.link(links, now=now)
     held, orders = defaultdict(list), defaultdict(list)
     for job in store.jobs.held_by(links):
@@ -66,40 +59,40 @@ def admit(store: Store, entrants: Sequence[Entrant], *, now: datetime) -> list[A
     for order in store.orders.waiting(links):
         orders[order.worker_id].append(order)
 
-    def settle(entrant: Entrant) -> Admission:
-        worker_id = entrant.worker_id
-        return _settle(store, entrant, last.get(worker_id), held[worker_id], orders[worker_id], now=now)
+    def settle(arrival: Arrival) -> Reconciled:
+        worker_id = arrival.worker_id
+        return _settle(store, arrival, last.get(worker_id), held[worker_id], orders[worker_id], now=now)
 
-    return [settle(entrant) for entrant in entrants]
+    return [settle(arrival) for arrival in arrivals]
 
 
 def _settle(
     store: Store,
-    entrant: Entrant,
+    arrival: Arrival,
     last: UUID | None,
     jobs: Collection[AssignedJob],
     orders: Sequence[WorkerOrder],
     *,
     now: datetime,
-) -> Admission:
-    previous = entrant.previous
+) -> Reconciled:
+    parked = arrival.parked
     # It goes on only if the worker has linked nowhere else since: the numbers would not fit.
-    resumed = previous is not None and previous.link_id == last
-    there = {job.key: job.phase for job in entrant.jobs}
-    coming = set(previous.offered) if resumed and previous else set()
+    resumed = parked is not None and parked.link_id == last
+    there = {job.key: job.phase for job in arrival.jobs}
+    coming = parked.offered() if resumed and parked else set()
     held = {job.key: job for job in jobs}
     missing = {key: job for key, job in held.items() if key not in there and key not in coming}
     unanswered = [key for key, job in missing.items() if job.state is JobState.LEASED]
     gone = [job.id for job in missing.values() if job.state is JobState.RUNNING]
     if unanswered:
         reason = "the worker linked anew without it"
-        store.jobs.settle(entrant.worker_id, [Refused(**key._asdict(), reason=reason) for key in unanswered], now=now)
+        store.jobs.settle(arrival.worker_id, [Refused(**key._asdict(), reason=reason) for key in unanswered], now=now)
     if gone:
-        store.jobs.lose(entrant.worker_id, gone, "its worker came back without it", now=now)
-    if not entrant.knows_orders:
-        refuse_orders(store, entrant.worker_id, orders, entrant.facts.state, now=now)
+        store.jobs.lose(arrival.worker_id, gone, "its worker came back without it", now=now)
+    if not arrival.knows_orders:
+        refuse_orders(store, arrival.worker_id, orders, arrival.facts.state, now=now)
         orders = ()
-    return Admission(
+    return Reconciled(
         resumed=resumed,
         held=tuple(job for key, job in held.items() if key not in missing),
         # One that has ended needs no word: its report says all, and its log may still be on the way.

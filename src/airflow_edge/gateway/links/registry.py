@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 from weakref import WeakValueDictionary
 
 from airflow_edge.gateway.links.link import WorkerLink
-from airflow_edge.protocol.messages import CentreFrame, SiteFrame
+from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.messages import CentreFrame, Offer, SiteFrame
 from airflow_edge.protocol.session import Session
 from airflow_edge.rules.matching import Capacity
 
@@ -23,7 +25,11 @@ class Parked:
 
     link_id: UUID
     session: Session[CentreFrame, SiteFrame]
-    until: float
+    until: float = math.inf
+
+    def offered(self) -> set[AssignmentKey]:
+        """Give the offers in it that the site has not acknowledged; they are sent again if it goes on."""
+        return {frame.body.key for frame in self.session.pending() if isinstance(frame.body, Offer)}
 
 
 class Links:

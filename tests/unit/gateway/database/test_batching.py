@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from airflow_edge.gateway.database import batching
-from airflow_edge.gateway.database.batching import Gathered
+from airflow_edge.gateway.database.batching import Coalesced
 from airflow_edge.gateway.database.calls import StoreRefusedError, StoreUnavailableError
 
 
@@ -16,7 +16,7 @@ class Oracle:
         self.asked = []
         self.called, self.open = asyncio.Event(), asyncio.Event()
         self.errors = {}
-        self.gathered = Gathered(self.answer)
+        self.coalesced = Coalesced(self.answer)
 
     async def answer(self, questions):
         self.asked.append(list(questions))
@@ -29,7 +29,7 @@ class Oracle:
 
     async def ask(self, *questions):
         """Ask all at once while a call is under way; give the answers, errors among them."""
-        tasks = [asyncio.create_task(self.gathered.ask(question)) for question in questions]
+        tasks = [asyncio.create_task(self.coalesced.ask(question)) for question in questions]
         await self.called.wait()
         self.open.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
@@ -37,12 +37,12 @@ class Oracle:
 
 async def test_those_who_ask_during_one_call_share_the_next():
     oracle = Oracle()
-    first = asyncio.create_task(oracle.gathered.ask(1))
+    first = asyncio.create_task(oracle.coalesced.ask(1))
     await oracle.called.wait()
     assert await oracle.ask(2, 3, 2) == [4, 6, 4]
     assert await first == 2
     assert oracle.asked == [[1], [2, 3, 2]]
-    assert await oracle.gathered.ask(5) == 10
+    assert await oracle.coalesced.ask(5) == 10
 
 
 async def test_no_call_is_too_large(monkeypatch):
@@ -64,12 +64,12 @@ async def test_an_outage_is_everybodys(error):
     oracle.errors[2] = error
     assert await oracle.ask(1, 2) == [error, error]
     assert oracle.asked == [[1, 2]]
-    assert await oracle.gathered.ask(3) == 6
+    assert await oracle.coalesced.ask(3) == 6
 
 
 async def test_one_who_goes_away_takes_nothing_from_the_others():
     oracle = Oracle()
-    leaving, staying = (asyncio.create_task(oracle.gathered.ask(number)) for number in (1, 2))
+    leaving, staying = (asyncio.create_task(oracle.coalesced.ask(number)) for number in (1, 2))
     await oracle.called.wait()
     leaving.cancel()
     oracle.open.set()
