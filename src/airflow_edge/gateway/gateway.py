@@ -81,7 +81,7 @@ class Gateway:
         self.queue = QueueSignal()
         self.records = Records(self.store, self.calls, self.queue, worker_log_quota=config.worker_log_quota)
         self._dispatcher = Dispatcher(
-            self.store.jobs,
+            self.store,
             self.calls,
             self.links,
             self.queue,

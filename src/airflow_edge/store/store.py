@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_edge.store.fleet import FleetViews
+from airflow_edge.store.jobs.claims import JobQueue
 from airflow_edge.store.jobs.execution_calls import ExecutionCalls
 from airflow_edge.store.jobs.jobs import Jobs
 from airflow_edge.store.logs.handover import LogHandovers
@@ -27,6 +28,7 @@ class Store:
             example
         """
         transactions = Transactions(session_factory)
+        self.queue = JobQueue(transactions)
         self.jobs = Jobs(transactions)
         self.calls = ExecutionCalls(transactions)
         self.workers = Workers(transactions)

@@ -37,7 +37,7 @@ REFUSAL = IntegrityError("a statement", {}, ValueError("the database did not lik
 BUG = RuntimeError("nobody has thought of this")
 
 HANDS = (
-    ("jobs", "claim"),
+    ("queue", "claim"),
     ("jobs", "unwanted"),
     ("jobs", "expire_leases"),
     ("jobs", "keep_alive"),
@@ -198,11 +198,11 @@ async def test_every_loop_goes_on_whatever_its_hands_raise_and_says_so(world, ca
 
 @pytest.mark.parametrize("error", [OUTAGE, BUG], ids=["outage", "bug"])
 async def test_a_job_is_offered_though_nobody_heard_that_it_was_claimed(world, error):
-    claimed = world.fail("jobs", "claim", error, done=True)
+    claimed = world.fail("queue", "claim", error, done=True)
     expired = world.fail("jobs", "expire_leases", error, error)
     async with world.link() as link:
         await wait_until(claimed, bool)
-        claimed = world.fail("jobs", "claim", error, done=True)
+        claimed = world.fail("queue", "claim", error, done=True)
         job = world.centre.queue(world.queue)
         offer = await link.get(Offer)
         assert (offer.job_id, expired()) == (str(job.id), True)

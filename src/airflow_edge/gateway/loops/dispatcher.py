@@ -15,7 +15,7 @@ from airflow_edge.protocol.messages import MAX_FRAME_BYTES, Ended, Refused
 from airflow_edge.rules.matching import Capacity
 from airflow_edge.rules.reports import Report
 from airflow_edge.store.jobs.claims import ClaimedJob
-from airflow_edge.store.jobs.jobs import Jobs
+from airflow_edge.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        jobs: Jobs,
+        store: Store,
         calls: StoreCalls,
         links: Links,
         queue: QueueSignal,
@@ -51,7 +51,7 @@ class Dispatcher:
         :param offer_timeout: seconds that a worker has to answer an offer
         :param poll_interval: seconds between two looks at the queue where the database does not notify us
         """
-        self._jobs = jobs
+        self._store = store
         self._calls = calls
         self._links = links
         self._offer_timeout = offer_timeout
@@ -96,12 +96,12 @@ class Dispatcher:
     async def _claim(self, capacities: list[Capacity]) -> list[ClaimedJob]:
         now = datetime.now(UTC)
         lease_until = now + timedelta(seconds=self._offer_timeout)
-        return await self._calls.run(self._jobs.claim, capacities, now=now, lease_until=lease_until)
+        return await self._calls.run(self._store.queue.claim, capacities, now=now, lease_until=lease_until)
 
     async def _settle(self, job: ClaimedJob, report: Report) -> None:
         """Undo a claim; were that to fail, its lease would run out."""
         with suppress(StoreUnavailableError):
-            await self._calls.run(self._jobs.settle, job.worker_id, [report], now=datetime.now(UTC))
+            await self._calls.run(self._store.jobs.settle, job.worker_id, [report], now=datetime.now(UTC))
 
 
 def _name(job: ClaimedJob) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_j
 from airflow_edge.rules.matching import Capacity, match
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import JobRow, WorkerRow
+from airflow_edge.store.transactions import Transactions
 
 _TAKES_NONE: Final = frozenset({WorkerState.MAINTENANCE_REQUEST, WorkerState.SHUTDOWN_REQUEST})
 
@@ -43,9 +44,20 @@ class ClaimedJob:
         return AssignmentKey(str(self.id), self.assignment)
 
 
-def any_queued(session: Session) -> bool:
-    """Say whether any job waits for a worker."""
-    return session.scalar(select(JobRow.id).where(JobRow.state == JobState.QUEUED).limit(1)) is not None
+class JobQueue:
+    """The queue, as jobs are taken out of it."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def claim(self, capacities: Sequence[Capacity], *, now: datetime, lease_until: datetime) -> list[ClaimedJob]:
+        """Hand queued jobs to these workers in one transaction: state leased, next assignment number, worker, lease."""
+        waiting = select(JobRow.id).where(JobRow.state == JobState.QUEUED).limit(1)
+        if not any(capacity.free_slots > 0 for capacity in capacities):
+            return []
+        if self._transactions.read(lambda session: session.scalar(waiting)) is None:
+            return []
+        return self._transactions.write(lambda session: _claim(session, capacities, lease_until))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +67,7 @@ class _Candidates:
     """No queue has more jobs than were looked at."""
 
 
-def claim(session: Session, capacities: Sequence[Capacity], lease_until: datetime) -> list[ClaimedJob]:
-    """Hand queued jobs to these workers: state leased, next assignment number, worker, lease."""
+def _claim(session: Session, capacities: Sequence[Capacity], lease_until: datetime) -> list[ClaimedJob]:
     claimed: list[ClaimedJob] = []
     capacities = _willing(session, capacities)
     while True:

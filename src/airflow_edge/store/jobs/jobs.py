@@ -16,11 +16,9 @@ from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import Ended, JobKind, Released
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobEvent, JobState, job_sources, next_job_state
 from airflow_edge.rules.liveness import Grace, Patience
-from airflow_edge.rules.matching import Capacity
 from airflow_edge.rules.reports import Reading, Report, event_of, read
 from airflow_edge.store.airflow_tables import TASK_INSTANCE, WANTED, refresh_heartbeats
 from airflow_edge.store.columns import to_value
-from airflow_edge.store.jobs.claims import ClaimedJob, any_queued, claim
 from airflow_edge.store.jobs.unreachable import AwaitedJobs, awaited_jobs, unreachable_jobs
 from airflow_edge.store.tables import CallRow, JobRow, WorkerRow
 from airflow_edge.store.transactions import Transactions, changed_rows
@@ -72,12 +70,6 @@ class Jobs:
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
-
-    def claim(self, capacities: Sequence[Capacity], *, now: datetime, lease_until: datetime) -> list[ClaimedJob]:
-        """Hand queued jobs to these workers in one transaction: state leased, next assignment number, worker, lease."""
-        if not any(capacity.free_slots > 0 for capacity in capacities) or not self._transactions.read(any_queued):
-            return []
-        return self._transactions.write(lambda session: claim(session, capacities, lease_until))
 
     def settle(self, worker_id: UUID, reports: Sequence[Report], *, now: datetime) -> list[Reading]:
         """Apply a worker's reports in one transaction, all or none; say how each was taken."""
