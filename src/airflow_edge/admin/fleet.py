@@ -157,10 +157,6 @@ class Fleet:
         ahead = NOBODY_AHEAD if job is None else self._store.fleet.ahead_of(job)
         return explain(task, job, workers, ahead=ahead, now=now)
 
-    def newest_job(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> JobView | None:
-        """Give the newest job of a task instance."""
-        return self._store.fleet.newest_job(dag_id, run_id, task_id, map_index)
-
     def _give_one(self, worker: Worker, wish: Wish, by: str) -> OrderOutcome:
         try:
             order = self._store.orders.give(worker.id, wish, by=by, now=self._now())

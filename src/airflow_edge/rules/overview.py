@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -121,14 +121,9 @@ class QueueDemand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueueView:
+class QueueView(QueueDemand):
     """A queue: what is wanted of it, and what there is to do it."""
 
-    team_name: str | None
-    queue: str
-    queued: int
-    running: int
-    oldest_queued_at: datetime | None
     workers: int
     """Workers that serve it and are not revoked."""
     ready_workers: int
@@ -148,14 +143,10 @@ def queues(demands: Iterable[QueueDemand], workers: Sequence[WorkerView]) -> lis
             serving.setdefault((view.worker.team_name, queue), []).append(view)
     views = []
     for (team_name, queue), served_by in sorted(serving.items(), key=lambda item: (item[0][0] or "", item[0][1])):
-        demand = wanted.get((team_name, queue))
+        nothing = QueueDemand(team_name=team_name, queue=queue, queued=0, running=0, oldest_queued_at=None)
         views.append(
             QueueView(
-                team_name=team_name,
-                queue=queue,
-                queued=demand.queued if demand else 0,
-                running=demand.running if demand else 0,
-                oldest_queued_at=demand.oldest_queued_at if demand else None,
+                **asdict(wanted.get((team_name, queue), nothing)),
                 workers=len(served_by),
                 ready_workers=sum(view.ready for view in served_by),
                 free_slots=sum(view.free_slots for view in served_by),

@@ -74,10 +74,11 @@ class Explained:
 
     def why(self, task_id: str = TASK_ID) -> Explanation:
         """Explain the task, as the command and the API do."""
-        fleet = Fleet(self.api.store)
+        store = self.api.store
         with self.api.sessions() as session:
             facts = task_facts(session, DAG_ID, RUN_ID, task_id, -1)
-        return fleet.explain(facts, fleet.newest_job(DAG_ID, RUN_ID, task_id, -1), patience=read_patience())
+        job = store.fleet.newest_job(DAG_ID, RUN_ID, task_id, -1)
+        return Fleet(store).explain(facts, job, patience=read_patience())
 
     # What Airflow holds
 

@@ -84,6 +84,6 @@ def explain_job(args: argparse.Namespace) -> None:
         raise SystemExit(str(error)) from None
     with session() as airflow:
         task = task_facts(airflow, args.dag_id, args.run_id, args.task_id, args.map_index)
-    fleet = Fleet(Store(session))
-    job = fleet.newest_job(args.dag_id, args.run_id, args.task_id, args.map_index)
-    print(harmless(fleet.explain(task, job, patience=patience).sentence))
+    store = Store(session)
+    job = store.fleet.newest_job(args.dag_id, args.run_id, args.task_id, args.map_index)
+    print(harmless(Fleet(store).explain(task, job, patience=patience).sentence))
