@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import resource
 import signal
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -183,6 +184,26 @@ async def test_after_a_change_of_the_configuration_new_tasks_have_a_new_runtime(
     await centre.say(Stop(job_id=old.job_id, assignment=1, reason="enough"))
     await centre.until(lambda: [m for m in centre.messages if isinstance(m, Ended) and m.job_id == old.job_id])
     await gone([task, runtime])
+
+
+async def test_a_stop_that_came_while_no_descriptor_was_left_is_obeyed_and_the_agent_links_again(
+    centre: Centre, site: Agent, config: Config
+) -> None:
+    job = await offer(centre, "patient")
+    task = int(await file(config.state_dir.parent / "run" / "patient.pid"))
+    os.kill((await site.status())["runtime"]["pid"], signal.SIGKILL)
+    await centre.until(lambda: site.log.read_text().count(") is ready") == 2, patience=WARM_UP)
+    soft, hard = resource.prlimit(site.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(site.pid, resource.RLIMIT_NOFILE, (3, hard))
+    await centre.until(lambda: any("LimitNOFILE" in " ".join(status.conditions) for status in centre.statuses[-1:]))
+    await centre.say(Stop(job_id=job.job_id, assignment=1, reason="enough"))
+    await centre.until(lambda: f"stopping job {job.job_id}" in site.log.read_text())
+    await centre.cut()
+    resource.prlimit(site.pid, resource.RLIMIT_NOFILE, (soft, hard))
+    await gone([task])
+    await centre.until(lambda: len(centre.hellos) == 2 and centre.linked, patience=30)
+    ended = await centre.message(Ended)
+    assert (ended.job_id, ended.reason) == (job.job_id, "enough") or ended.exit_code is not None
 
 
 async def test_a_task_whose_runtime_and_then_supervisor_died_ends_too(
