@@ -47,7 +47,6 @@ from airflow_edge.agent.task_logs.kept import Copies
 from airflow_edge.agent.task_logs.shipper import LogShipper
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.local import JobFile
 from airflow_edge.protocol.messages import LogChunk, Welcome, WorkerLog
 
 log = logging.getLogger(__name__)
@@ -241,8 +240,10 @@ class Agent:
     def _effects(self) -> Effects:
         return Effects(
             send=self._link.send,
-            order=self._supervisors.order,
-            admit=self._admit,
+            start=self._runtime.send,
+            stop=self._supervisors.stop,
+            admit=self._api.admit,
+            follow=partial(self._shipper.follow, fresh=True),
             close=self._close_job,
             announce=lambda: self._link.send(self._profile.status()),
             rename=self._rename,
@@ -259,11 +260,6 @@ class Agent:
     def _next_chunk(self) -> LogChunk | WorkerLog | None:
         """Give the next piece of log. The worker's own, which is little, tells what is wrong with the others'."""
         return self._own_log.next_batch() or self._shipper.next_chunk()
-
-    def _admit(self, job: JobFile) -> None:
-        key = job.key
-        self._api.admit(key, job.secret)
-        self._shipper.follow(key, self._folders.log_file(key), fresh=True)
 
     def _close_job(self, key: AssignmentKey) -> None:
         log.info("job %s has ended", key)
@@ -309,7 +305,7 @@ class Agent:
             if not record.log_done:
                 self._shipper.follow(record.key, self._folders.log_file(record.key), fresh=False)
             if job := self._folders.read(record.key):
-                self._api.admit(record.key, job.secret)
+                self._api.admit(job)
             if record.ended is not None:
                 self._api.close(record.key)
                 self._shipper.close(record.key)

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 from airflow_edge.agent.core.core import Core
@@ -56,10 +57,12 @@ class Effects:
     """
 
     send: Callable[[ToCentre], None]
-    order: Callable[[StartJob | StopJob], None]
-    """Have a job started or stopped."""
+    start: Callable[[StartJob], None]
+    stop: Callable[[StopJob], None]
     admit: Callable[[JobFile], None]
-    """The job is stored: let its supervisor in, follow its log."""
+    """The job is stored: let its supervisor in."""
+    follow: Callable[[AssignmentKey, Path], None]
+    """Ship the log that its task will write."""
     close: Callable[[AssignmentKey], None]
     announce: Callable[[], None]
     rename: Callable[[str], None]
@@ -207,8 +210,13 @@ class Driver:
         match deed:
             case JobFile():
                 effects.admit(deed)
-            case StartJob() | StopJob():
-                effects.order(deed)
+                effects.follow(deed.key, Path(deed.log_path))
+            case StartJob():
+                log.info("starting job %s", deed.key)
+                effects.start(deed)
+            case StopJob():
+                log.info("stopping job %s: %s", deed.key, deed.reason)
+                effects.stop(deed)
             case Close(key):
                 effects.close(key)
             case Announce():

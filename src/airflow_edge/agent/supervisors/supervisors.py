@@ -17,7 +17,6 @@ from airflow_edge.protocol.local import (
     JobNotStarted,
     JobStarted,
     RuntimeHello,
-    StartJob,
     StopJob,
     ToAgent,
 )
@@ -41,16 +40,10 @@ class Supervisors:
         self._jobs = jobs
         self._post = post
 
-    def order(self, order: StartJob | StopJob) -> None:
-        """Have a job started or stopped: by the runtime, or, where that is gone, stopped from here."""
-        match order:
-            case StartJob():
-                log.info("starting job %s", order.key)
-                self.runtime.send(order)
-            case StopJob():
-                log.info("stopping job %s: %s", order.key, order.reason)
-                if not self.orphans.stop(order.key, order.grace, order.reason):
-                    self.runtime.send(order)
+    def stop(self, order: StopJob) -> None:
+        """Have a job stopped: by the runtime, or, where that is gone, from here."""
+        if not self.orphans.stop(order.key, order.grace, order.reason):
+            self.runtime.send(order)
 
     def _heard(self, message: ToAgent) -> None:
         match message:

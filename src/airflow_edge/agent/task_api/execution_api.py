@@ -13,6 +13,7 @@ from airflow_edge.agent.core.events import Event, Seen, StateCallBegan, StateCal
 from airflow_edge.agent.task_api.calls import LocalResponse, Request
 from airflow_edge.agent.task_api.forwarder import Forwarder
 from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.local import JobFile
 
 _HEARTBEAT = re.compile(r"/task-instances/[^/]+/heartbeat")
 _STATE = re.compile(r"/task-instances/[^/]+/state")
@@ -28,9 +29,9 @@ class ExecutionApi:
         # Found by its digest, a secret cannot be guessed piece by piece from the time that a comparison takes.
         self._open: dict[bytes, AssignmentKey] = {}
 
-    def admit(self, key: AssignmentKey, secret: str) -> None:
-        """From now on this secret opens the API for this job."""
-        self._open[_digest(secret)] = key
+    def admit(self, job: JobFile) -> None:
+        """From now on the job's secret opens the API for it."""
+        self._open[_digest(job.secret)] = job.key
 
     def close(self, key: AssignmentKey) -> None:
         """The job has ended as far as this worker is concerned."""

@@ -46,14 +46,17 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.did: list[object] = []
         self.jobs: list[JobFile] = []
+        self.followed: list[Path] = []
         self.announced: list[str] = []
         self.journal = Journal(folder / "journal.sqlite")
         self.folders = JobFolders(folder / "jobs")
         self.driver = Driver(Core(8), self.journal, self.folders, worker_name="press-7", api_socket="/run/agent.sock")
         self.effects = Effects(
             send=self.did.append,
-            order=self.did.append,
+            start=self.did.append,
+            stop=self.did.append,
             admit=self.jobs.append,
+            follow=lambda key, log: self.followed.append(log),
             close=lambda key: self.did.append(("close", key)),
             announce=lambda: self.announced.append("announce"),
             rename=lambda name: self.did.append(("rename", name)),
@@ -120,6 +123,7 @@ async def test_offers_that_come_together_are_stored_before_any_is_accepted(site:
     assert site.jobs[0].workload == '{"größe": 1}'
     assert len({job.secret for job in site.jobs}) == 2
     assert site.folders.read(key(1)) == site.jobs[0]
+    assert site.followed == [site.folders.log_file(key(1)), site.folders.log_file(key(2))]
     assert site.journal.find(key(2)) is not None
 
 
@@ -268,10 +272,11 @@ def stop(number: int) -> Stop:
 
 
 COMMANDS = [
-    ("order", offer(2), StartJob),
-    ("order", stop(1), StopJob),
+    ("start", offer(2), StartJob),
+    ("stop", stop(1), StopJob),
     ("send", offer(2), Accepted),
     ("admit", offer(2), JobFile),
+    ("follow", offer(2), Path),
     ("close", Exited(key(1), 0, None, None), ("close", key(1))),
     ("announce", ConditionsFound(()), "announce"),
     ("rename", order("rename", "press-8"), ("rename", "press-8")),
@@ -295,7 +300,7 @@ async def test_what_an_effect_fails_at_is_seen_and_done_in_the_end(
     await asyncio.wait_for(broken.tried.wait(), 10)
     broken.works = True
     await site.until(lambda: not site.driver.fault)
-    done = [*site.did, *site.jobs, *site.announced]
+    done = [*site.did, *site.jobs, *site.followed, *site.announced]
     assert any((isinstance(wanted, type) and isinstance(one, wanted)) or one == wanted for one in done)
     assert {type(one) for one in done} >= {Accepted, StartJob, JobFile}
 
@@ -306,7 +311,7 @@ async def test_a_job_is_started_only_after_its_supervisor_may_come_in(
     monkeypatch.setattr(driver, "RETRY_INTERVAL", 0.01)
     order_of: list[str] = []
     admit = Broken(lambda job: order_of.append("admitted"))
-    await site.use(replace(site.effects, admit=admit, order=lambda order: order_of.append(type(order).__name__)))
+    await site.use(replace(site.effects, admit=admit, start=lambda order: order_of.append(type(order).__name__)))
     await site.let(offer(1))
     assert order_of == []
     admit.works = True
@@ -316,8 +321,8 @@ async def test_a_job_is_started_only_after_its_supervisor_may_come_in(
 
 async def test_a_job_that_ended_meanwhile_is_not_started_any_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "RETRY_INTERVAL", 0.01)
-    told = Broken(site.effects.order)
-    await site.use(replace(site.effects, order=told))
+    told = Broken(site.effects.start)
+    await site.use(replace(site.effects, start=told))
     await site.let(offer(1))
     did = await site.let(Exited(key(1), 0, None, None))
     assert ("close", key(1)) in did

@@ -13,8 +13,19 @@ from airflow_edge.agent.task_api.calls import Request
 from airflow_edge.agent.task_api.execution_api import ExecutionApi
 from airflow_edge.agent.task_api.forwarder import Forwarder
 from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.local import JobFile
 
 KEY = AssignmentKey("00000000-0000-4000-8000-000000000001", 1)
+JOB = JobFile(
+    job_id=KEY.job_id,
+    assignment=KEY.assignment,
+    kind="task",
+    worker_name="press-7",
+    workload="{}",
+    api_socket="/run/agent.sock",
+    secret="secret",
+    log_path="/var/log/task.log",
+)
 STATE = "/task-instances/1/state"
 
 
@@ -37,7 +48,7 @@ class Site:
         self.events: list[Event] = []
         self.http = Http(status)
         self.api = ExecutionApi(Forwarder(self.http), self.events.append)
-        self.api.admit(KEY, "secret")
+        self.api.admit(JOB)
 
     async def call(self, method: str, path: str, secret: str = "secret") -> int:
         request = Request(method, path, "", {"authorization": f"Bearer {secret}"}, b'{"state": "success"}')
