@@ -73,7 +73,7 @@ class World(RuleBasedStateMachine):
             self.close(old)
         handshake = CentreHandshake(site.greet(), release="1", oldest=OLDEST, newest=NEWEST)
         parked = self.parked.pop((gateway, worker), None)
-        if parked is not None and parked.session.session_id != handshake.hello.session_id:
+        if parked is not None and not handshake.continues(parked.session):
             parked = None
         self.made += 1
         facts = LinkFacts(

@@ -90,7 +90,7 @@ def centre_answers(
 ) -> tuple[CentreFrame, list[CentreFrame], CentreSession]:
     """What a gateway does that remembers a conversation, or none."""
     handshake = CentreHandshake(first, release="1.3", oldest=oldest, newest=newest)
-    resumed = known is not None and known.session_id == handshake.hello.session_id
+    resumed = known is not None and handshake.continues(known)
     session = known if known is not None and resumed else centre_session(name)
     welcome, again = handshake.welcome(session, resumed=resumed, name="w", queues=("q",), heartbeat_interval=5)
     return decode_centre_frame(encode(welcome)), again, session

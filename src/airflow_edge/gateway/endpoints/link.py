@@ -93,7 +93,9 @@ async def _enter(gateway: Gateway, worker: Worker, connection: Connection, hands
     clock = asyncio.get_running_loop().time
     hello = handshake.hello
     verdict = judge(hello.agent_version, hello.airflow_version, gateway.config.versions)
-    parked = gateway.links.take_over(worker.id, hello.session_id, code=CloseCode.REPLACED, now=clock())
+    parked = gateway.links.take_over(worker.id, now=clock())
+    if parked is not None and not handshake.continues(parked.session):
+        parked = None
     link_id = uuid4()
     reconciled = await gateway.arrivals.ask(
         Arrival(

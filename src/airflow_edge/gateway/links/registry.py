@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import CentreFrame, Offer, SiteFrame
+from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.session import Session
 from airflow_edge.rules.matching import Capacity
 
@@ -58,16 +59,14 @@ class Links:
         self._locks[worker_id] = lock
         return lock
 
-    def take_over(self, worker_id: UUID, session_id: str, *, code: int, now: float) -> Parked | None:
-        """Close the worker's link, if it has one, and give the remembered conversation if it has that name."""
+    def take_over(self, worker_id: UUID, *, now: float) -> Parked | None:
+        """Close the worker's link, if it has one, and give the remembered conversation, if there is one."""
         link = self._links.get(worker_id)
         if link is not None:
-            link.close(code, "a newer link of this worker has replaced it")
+            link.close(CloseCode.REPLACED, "a newer link of this worker has replaced it")
             self.remove(link, now=now)
         parked = self._parked.pop(worker_id, None)
-        if parked is None or parked.until < now or parked.session.session_id != session_id:
-            return None
-        return parked
+        return parked if parked is not None and parked.until >= now else None
 
     def add(self, link: WorkerLink) -> None:
         """Let the dispatcher and the keeper know of a link."""
