@@ -20,6 +20,7 @@ SITE = frozenset({"agent", "protocol", "site", "backoff.py", "settings.py", "cli
 
 INSTALLED_BY = {
     "compression": "the standard library, from Python 3.14 on",
+    "_typeshed": "type checkers, for themselves; it is not imported when the program runs",
     "airflow": "`apache-airflow-core` and `apache-airflow-task-sdk`, which share the name",
 }
 
