@@ -22,7 +22,6 @@ import msgspec
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.local import (
-    LOG_FILE,
     OUTCOME_FILE,
     SUPERVISOR_LOG_FILE,
     JobExited,
@@ -55,9 +54,7 @@ _MAX_BACKLOG = 16 * 1024 * 1024
 
 
 @dataclass(slots=True)
-class _Job:
-    key: AssignmentKey
-    folder: Path
+class _Supervisor:
     pid: int
     stop: StopSteps
 
@@ -93,7 +90,7 @@ class Server:
         self._agent: socket.socket | None = None
         self._incoming = bytearray()
         self._outgoing = bytearray()
-        self._jobs: dict[AssignmentKey, _Job] = {}
+        self._jobs: dict[AssignmentKey, _Supervisor] = {}
         self._retiring = False
         for end in (listener, self._signals, self._wakeup):
             end.setblocking(False)
@@ -146,7 +143,7 @@ class Server:
             RuntimeHello(
                 pid=os.getpid(),
                 airflow_version=self._airflow_version,
-                jobs=tuple(LocalJob(**job.key._asdict(), pid=job.pid) for job in self._jobs.values()),
+                jobs=tuple(LocalJob(**key._asdict(), pid=job.pid) for key, job in self._jobs.items()),
                 generation=self._generation,
             )
         )
@@ -238,13 +235,13 @@ class Server:
             except OSError as error:
                 self._refuse(order, f"no process could be started: {error}")
                 return
-        self._send(JobStarted(**job.key._asdict(), pid=job.pid))
+        self._send(JobStarted(**order.key._asdict(), pid=job.pid))
 
     def _refuse(self, order: StartJob, reason: str) -> None:
         log.warning("job %s: %s", order.key, reason)
         self._send(JobNotStarted(**order.key._asdict(), reason=reason))
 
-    def _fork(self, order: StartJob) -> _Job:
+    def _fork(self, order: StartJob) -> _Supervisor:
         if self._retiring:
             raise OSError("this runtime retires")
         folder = Path(order.folder)
@@ -266,7 +263,7 @@ class Server:
             raise
         finally:
             os.close(output)
-        return _Job(order.key, folder, pid, StopSteps(folder / LOG_FILE))
+        return _Supervisor(pid, StopSteps(folder))
 
     def _leave_to_parent(self) -> None:
         signal.set_wakeup_fd(-1)
@@ -283,10 +280,10 @@ class Server:
             for job in self._jobs.values():
                 job.stop.ask(TERMINATION_GRACE, "the runtime was terminated", time.monotonic())
         if signal.SIGCHLD in numbers:
-            for job in tuple(self._jobs.values()):
-                self._reap(job)
+            for key, job in tuple(self._jobs.items()):
+                self._reap(key, job)
 
-    def _reap(self, job: _Job) -> None:
+    def _reap(self, key: AssignmentKey, job: _Supervisor) -> None:
         ended = os.waitid(os.P_PID, job.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if ended is None:
             return
@@ -295,19 +292,19 @@ class Server:
             # Before its pid is given back: it is the session's id.
             kill_session(job.pid)
         os.waitpid(job.pid, 0)
-        del self._jobs[job.key]
-        if not (job.folder / OUTCOME_FILE).exists():
-            self._write_missing_outcome(job, -ended.si_status if killed else ended.si_status)
+        del self._jobs[key]
+        if not (job.stop.folder / OUTCOME_FILE).exists():
+            self._write_missing_outcome(key, job.stop.folder, -ended.si_status if killed else ended.si_status)
         code, number = (None, ended.si_status) if killed else (ended.si_status, None)
-        self._send(JobExited(**job.key._asdict(), exit_code=code, signal=number))
+        self._send(JobExited(**key._asdict(), exit_code=code, signal=number))
 
-    def _write_missing_outcome(self, job: _Job, status: int) -> None:
+    def _write_missing_outcome(self, key: AssignmentKey, folder: Path, status: int) -> None:
         code, reason = describe_exit("the task's supervisor", status)
         reason = reason or "the task's supervisor wrote no outcome"
         try:
-            write_outcome(job.folder, Outcome(**job.key._asdict(), exit_code=code or 1, reason=reason))
+            write_outcome(folder, Outcome(**key._asdict(), exit_code=code or 1, reason=reason))
         except OSError as error:
-            log.error("the outcome of job %s cannot be written: %s", job.key, error)
+            log.error("the outcome of job %s cannot be written: %s", key, error)
 
     def _retire_if_forgotten(self) -> None:
         if not self._retiring and self._forgotten():

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from airflow_edge.protocol.local import LOG_FILE
 from airflow_edge.site.processes import kill, kill_session, terminate_task
 
 log = logging.getLogger(__name__)
@@ -25,10 +26,10 @@ _PAUSE: Final = 1.0
 class StopSteps:
     """SIGTERM to the task, SIGKILL to all that is below its supervisor, SIGKILL to the supervisor."""
 
-    def __init__(self, log_file: Path) -> None:
-        """:param log_file: the task's, which may not be there yet"""
+    def __init__(self, folder: Path) -> None:
+        """:param folder: the job's; its log may not be there yet"""
+        self.folder = folder
         self.asked = False
-        self._log_file = log_file
         self._grace = 0.0
         self._reason = ""
         self._paused_until = 0.0
@@ -95,7 +96,7 @@ class StopSteps:
     def _note(self, event: str) -> None:
         """Write into the task's log what is done to it, if there is a log yet."""
         with contextlib.suppress(OSError):
-            descriptor = os.open(self._log_file, os.O_WRONLY | os.O_APPEND)
+            descriptor = os.open(self.folder / LOG_FILE, os.O_WRONLY | os.O_APPEND)
             try:
                 os.write(descriptor, line(event, datetime.now(UTC)))
             finally:

@@ -66,7 +66,7 @@ class Orphans:
         wanted = [key for key in keys if key in self._known or self._was_started(key)]
         new = [key for key in wanted if key not in self._adopted]
         for key in new:
-            self._adopted[key] = _Orphan(StopSteps(self._folders.log_file(key)), self._known.get(key))
+            self._adopted[key] = _Orphan(StopSteps(self._folders.folder(key)), self._known.get(key))
         gone = self._gone()
         for key in gone.intersection(new):
             del self._adopted[key]
