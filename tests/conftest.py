@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
-from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from harness.processes import let_children_hang_up
+from harness.scheduling import SecondsRecorder, SlowestFirst
 from tests.fuzz.examples import KeptExamples, begin_with, the_same_wherever
 
 # How long an example takes says something about the machine, and nothing about the code.
@@ -24,7 +24,13 @@ settings.load_profile("the-same-each-time")
 let_children_hang_up()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record-seconds", action="store_true", help="write anew what each scope takes: tests/seconds.json")
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("record_seconds") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SecondsRecorder())
     if not config.pluginmanager.hasplugin("tests.fuzz.plugin"):
         the_same_wherever()
 
@@ -36,16 +42,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     return (yield)
 
 
-class FolderScheduling(LoadScopeScheduling):
-    """Keeps the tests of a folder in one process: they share an Airflow, a database, or both."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        """Give what must not be torn apart: `tests/e2e`, `tests/integration/gateway` …"""
-        file = nodeid.partition("::")[0]
-        return "/".join(file.split("/")[:-1][:3])
-
-
 @pytest.hookimpl
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
-    """Hand tests out folder by folder."""
-    return FolderScheduling(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> SlowestFirst:
+    """Hand out together what shares something, and first what takes longest."""
+    return SlowestFirst(config, log)
