@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +29,10 @@ SHARED = frozenset(
         "tests/integration/fleet",
         "tests/integration/gateway",
         "tests/integration/runtime",
+        "tests/integration/site",
     }
 )
-"""Folders whose tests share an Airflow, a database or a warm runtime: one of each kind."""
+"""Folders whose tests share an Airflow, a database, a centre or a warm runtime: one of each kind."""
 
 ALONE = frozenset(
     {
@@ -43,8 +44,8 @@ ALONE = frozenset(
         # These take so long that they are worth a second one.
         "tests/integration/fleet/test_orders.py",
         "tests/integration/gateway/test_abuse.py",
-        "tests/integration/gateway/test_link.py",
         "tests/integration/gateway/test_outages.py",
+        "tests/integration/site/test_worker_command.py",
     }
 )
 """Files that do not wait for the others of their folder."""
@@ -72,8 +73,8 @@ def scope_of(nodeid: str) -> str:
 class SlowestFirst(LoadScopeScheduling):  # type: ignore[misc]
     """Hands out scopes, the longest first.
 
-    A process has to know its next test before it runs its last one, so that it is given its next scope early. One that has
-    a long test before it gets a short scope then: the long ones are for those who can begin with them.
+    A process has to know its next test before it runs its last one, so it is given its next scope early. One that has a
+    long test before it gets a short scope then: the long ones are for those who can begin with them.
     """
 
     def __init__(self, config: pytest.Config, log: Any = None, table: dict[str, float] | None = None) -> None:
@@ -92,7 +93,7 @@ class SlowestFirst(LoadScopeScheduling):  # type: ignore[misc]
 
     def _seconds(self, scope: str, tests: dict[str, bool]) -> float:
         """Estimate how long what is left of a scope takes."""
-        left = sum(not done for done in tests.values())
+        left = sum(1 for done in tests.values() if not done)
         return left * (self._table[scope] / len(tests) if scope in self._table else UNKNOWN_TEST)
 
 
@@ -100,7 +101,7 @@ class SecondsRecorder:
     """Adds up, where tests are handed out, what those of each scope took, and writes the table anew."""
 
     def __init__(self) -> None:
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._seconds[scope_of(report.nodeid)] += report.duration

@@ -25,7 +25,9 @@ let_children_hang_up()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--record-seconds", action="store_true", help="write anew what each scope takes: tests/seconds.json")
+    parser.addoption(
+        "--record-seconds", action="store_true", help="write anew what each scope takes: tests/seconds.json"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -160,7 +160,7 @@ class Centre:
         self._server.should_exit = self._server.force_exit = True
         await self._serving
 
-    async def until(self, probe: Callable[[], M | None], *, patience: float = 15.0) -> M:
+    async def until(self, probe: Callable[[], M | None], *, patience: float = 60.0) -> M:
         """Wait until the probe, asked again after everything that comes, gives something true."""
         async with asyncio.timeout(patience), self._changed:
             while not (found := probe()):

@@ -61,7 +61,7 @@ class Agent:
         assert self._process is not None
         self._process.send_signal(number)
 
-    async def ended(self, patience: float = 20.0) -> int:
+    async def ended(self, patience: float = 60.0) -> int:
         assert self._process is not None
         async with asyncio.timeout(patience):
             return await self._process.wait()

@@ -68,7 +68,7 @@ class Runtime:
         if self._writer is not None:
             self._writer.close()
 
-    async def until(self, probe: Callable[[], M | None], *, patience: float = 15.0) -> M:
+    async def until(self, probe: Callable[[], M | None], *, patience: float = 60.0) -> M:
         async with asyncio.timeout(patience), self._changed:
             while not (found := probe()):
                 await self._changed.wait()

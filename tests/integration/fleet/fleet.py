@@ -83,7 +83,7 @@ class FleetWorker:
         assert worker is not None
         return worker
 
-    async def becomes(self, state: str, comment: str = "", *, patience: float = 20.0) -> None:
+    async def becomes(self, state: str, comment: str = "", *, patience: float = 60.0) -> None:
         """Wait until the centre shows this state, with this comment."""
         await wait_until(
             lambda: (self.row().state.value, self.row().maintenance_comment),
@@ -122,7 +122,7 @@ class FleetWorker:
         (outcome,) = self.fleet.give_order([self.row()], Wish(kind, text, number), by="admin")
         return outcome
 
-    async def outcome(self, asked: OrderOutcome, *, patience: float = 20.0) -> tuple[str, str]:
+    async def outcome(self, asked: OrderOutcome, *, patience: float = 60.0) -> tuple[str, str]:
         """Wait for the worker's answer."""
         order = asked.order_id
         assert order is not None, asked

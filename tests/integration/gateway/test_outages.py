@@ -167,7 +167,7 @@ def test_what_the_api_servers_start_waits_for_needs_no_database(tmp_path):
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": away,
         }
         done = subprocess.run(
-            [sys.executable, "-c", LOAD], env=environment, capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-c", LOAD], env=environment, capture_output=True, text=True, timeout=180, check=False
         )
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["loaded"]), done.stderr
 

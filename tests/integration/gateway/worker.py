@@ -37,7 +37,7 @@ class Worker(IdleWorker):
         """Wait until a connection was made so often."""
         await wait_until(lambda: self.hellos, lambda made: made >= count, patience=60)
 
-    async def linked_by(self, transport: str, *, patience: float = 20.0) -> None:
+    async def linked_by(self, transport: str, *, patience: float = 60.0) -> None:
         await wait_until(
             lambda: self.link.state,
             lambda state: (state.state, state.transport) == ("linked", transport),

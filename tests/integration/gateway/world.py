@@ -61,7 +61,7 @@ def config(
     )
 
 
-async def wait_until(look: Callable[[], T], enough: Callable[[T], bool], *, patience: float = 20.0) -> T:
+async def wait_until(look: Callable[[], T], enough: Callable[[T], bool], *, patience: float = 60.0) -> T:
     """Look again and again until it is enough."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + patience
@@ -278,7 +278,7 @@ class Centre:
             rows = select(func.count()).select_from(LogChunkRow).where(LogChunkRow.log_id.in_(logs))
             return session.scalar(rows) or 0
 
-    async def wait_for_state(self, job_id: UUID | str, *states: str, patience: float = 20.0) -> JobRow:
+    async def wait_for_state(self, job_id: UUID | str, *states: str, patience: float = 60.0) -> JobRow:
         """Wait until the job is in one of these states."""
         return await wait_until(lambda: self.job(job_id), lambda job: job.state in states, patience=patience)
 

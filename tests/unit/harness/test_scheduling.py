@@ -16,10 +16,16 @@ from harness.scheduling import SlowestFirst, read_table, scope_of
         ("tests/e2e/test_stop.py::test_x[failed-postgresql]", "tests/e2e [postgresql]"),
         ("tests/e2e/test_logs.py::test_x", "tests/e2e/test_logs.py"),
         ("tests/contract/test_logs.py::test_x[postgresql+s3]", "tests/contract [postgresql]"),
-        ("tests/integration/runtime/test_runtime.py::test_x[oldest Airflow]", "tests/integration/runtime [oldest Airflow]"),
+        (
+            "tests/integration/runtime/test_runtime.py::test_x[oldest Airflow]",
+            "tests/integration/runtime [oldest Airflow]",
+        ),
         ("tests/integration/gateway/test_reading.py::test_x[sqlite-1]", "tests/integration/gateway [sqlite]"),
         ("tests/integration/agent/test_end.py::test_x[a-b]", "tests/integration/agent/test_end.py"),
-        ("tests/integration/centre/test_migrations.py::test_x[sqlite]", "tests/integration/centre/test_migrations.py [sqlite]"),
+        (
+            "tests/integration/centre/test_migrations.py::test_x[sqlite]",
+            "tests/integration/centre/test_migrations.py [sqlite]",
+        ),
     ],
 )
 def test_what_shares_something_stays_together(nodeid, scope):
