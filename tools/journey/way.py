@@ -20,7 +20,7 @@ SOURCE = Path(protocol.__file__).parent.parent
 WAY_BACK = {
     "agent/task_logs/": "begins to follow the log that the task will write",
     "runtime/lossy_file.py": "opens that log",
-    "agent/journal/history.py": "remembers what happened, for a person who asks",
+    "agent/history.py": "remembers what happened, for a person who asks",
     "executor/ledger.py": "remembers which end the scheduler is to be told",
     "site/stop.py": "would end it, were that asked",
 }

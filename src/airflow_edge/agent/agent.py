@@ -21,13 +21,14 @@ from airflow_edge.agent.core.events import (
     MaintenanceAsked,
     TerminateAsked,
 )
+from airflow_edge.agent.driver import Driver, Effects
 from airflow_edge.agent.errors import AgentError, ConfigError
-from airflow_edge.agent.journal.driver import Driver, Effects
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
 from airflow_edge.agent.journal.recovery import recover
 from airflow_edge.agent.link.link import Link
 from airflow_edge.agent.link.owner import Owner
+from airflow_edge.agent.loops import Loops
 from airflow_edge.agent.machine import facts
 from airflow_edge.agent.machine.conditions import ConditionsWatch
 from airflow_edge.agent.machine.sensors import Sensors
@@ -37,7 +38,6 @@ from airflow_edge.agent.own_log.shipper import WorkerLogShipper
 from airflow_edge.agent.process import signals
 from airflow_edge.agent.process.control import ControlServer
 from airflow_edge.agent.process.daemon import PidFile
-from airflow_edge.agent.process.loops import Loops
 from airflow_edge.agent.profile import Profile
 from airflow_edge.agent.supervisors.supervisors import Supervisors
 from airflow_edge.agent.task_api.execution_api import ExecutionApi

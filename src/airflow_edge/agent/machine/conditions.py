@@ -33,7 +33,7 @@ class ConditionsWatch:
         """Look at nothing yet.
 
         :param min_free_disk: MiB
-        :param fault: gives what is wrong with the journal, empty if nothing is
+        :param fault: gives what fails in the agent and is tried again, empty if nothing does
         :param found: is told all that is wrong, whenever that has changed
         """
         self._state_dir = state_dir

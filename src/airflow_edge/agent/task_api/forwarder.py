@@ -1,7 +1,7 @@
 """Takes a supervisor's call to the centre, and holds it for as long as the centre cannot be reached.
 
 A call whose answer was lost may have been carried out; the centre knows which of them must not be carried out twice
-(`gateway.repeats`).
+(`gateway/endpoints/repeats.py`).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _KEPT_BACK = frozenset(
 
 
 class Http(Protocol):
-    """`agent.http.HttpClient`, as far as it is needed here."""
+    """`agent.net.http.HttpClient`, as far as it is needed here."""
 
     async def request(
         self, method: str, path: str, *, query: str, headers: Mapping[str, str], body: bytes, patience: float

@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 from msgspec import structs
 
+from airflow_edge.agent import driver
 from airflow_edge.agent.core.core import Core
 from airflow_edge.agent.core.events import (
     Acknowledged,
@@ -27,9 +28,8 @@ from airflow_edge.agent.core.events import (
     StoreJob,
 )
 from airflow_edge.agent.core.jobs import Stage
-from airflow_edge.agent.journal import driver
-from airflow_edge.agent.journal.driver import Driver, Effects
-from airflow_edge.agent.journal.history import KEPT
+from airflow_edge.agent.driver import Driver, Effects
+from airflow_edge.agent.history import KEPT
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
 from airflow_edge.protocol.assignment import AssignmentKey

@@ -31,7 +31,7 @@ from airflow_edge.agent.core.events import (
     TimePassed,
     ToCentre,
 )
-from airflow_edge.agent.journal.history import History
+from airflow_edge.agent.history import History
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
 from airflow_edge.protocol.assignment import AssignmentKey

@@ -12,7 +12,7 @@ from airflow_edge.agent.core.events import (
     Seen,
     StoreJob,
 )
-from airflow_edge.agent.journal.history import LONGEST_TEXT, History
+from airflow_edge.agent.history import LONGEST_TEXT, History
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import Outcome
 from airflow_edge.protocol.messages import Offer

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from airflow_edge.agent import loops
 from airflow_edge.agent.config import Config
+from airflow_edge.agent.loops import Loops
 from airflow_edge.agent.machine import conditions
 from airflow_edge.agent.machine.conditions import ConditionsWatch
 from airflow_edge.agent.machine.metrics import MetricsWatch
@@ -20,8 +22,6 @@ from airflow_edge.agent.own_log import reader
 from airflow_edge.agent.own_log import shipper as worker_log
 from airflow_edge.agent.own_log.file import RotatingFile
 from airflow_edge.agent.own_log.shipper import WorkerLogShipper
-from airflow_edge.agent.process import loops
-from airflow_edge.agent.process.loops import Loops
 from airflow_edge.agent.supervisors.runtime import RuntimeLink
 from airflow_edge.agent.task_logs import kept
 from airflow_edge.agent.task_logs.kept import Copies
