@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -28,6 +30,7 @@ def airflow_here(environment: Mapping[str, str]) -> Iterator[Engine]:
         patch.setattr(_ActiveLoggingConfig, "logging_config_loaded", False)
         patch.setattr(_ActiveLoggingConfig, "remote_task_log", None)
         patch.setattr(_ActiveLoggingConfig, "default_remote_conn_id", None)
+        forget_settings()
         settings.configure_vars()
         settings.dispose_orm(do_log=False)
         settings.configure_orm()
@@ -36,6 +39,24 @@ def airflow_here(environment: Mapping[str, str]) -> Iterator[Engine]:
         make_tables(engine)
         yield engine
         settings.dispose_orm(do_log=False)
+        forget_settings()
+
+
+def forget_settings() -> None:
+    """Have Airflow read its settings again, of which it remembers what it made for the whole process: keys, say."""
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith("airflow.")]
+    classes = {each for module in modules for each in list(vars(module).values()) if isinstance(each, type)}
+    for owner in (*modules, *classes):
+        for member in list(vars(owner).values()):
+            function = getattr(member, "__func__", member)
+            if isinstance(function, functools._lru_cache_wrapper) and function.__module__.startswith("airflow."):
+                function.cache_clear()
+    from airflow.executors import executor_loader
+
+    for names in ("_alias", "_module", "_classname"):
+        vars(executor_loader)[f"{names}_to_executors_per_team"].clear()
+    executor_loader._team_name_to_executors.clear()
+    executor_loader._executor_names.clear()
 
 
 def make_tables(engine: Engine) -> None:
