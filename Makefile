@@ -14,8 +14,9 @@ WORKER := $(BUILD)/worker
 AIRFLOW_3_2 := $(BUILD)/airflow-3.2
 EDGE3 := $(BUILD)/edge3
 
-# Tests wait more than they compute: two processes for each core. PROCESSES=0 is one after the other.
-PROCESSES ?= $(shell '$(PYTHON)' -c 'import os; print(2 * len(os.sched_getaffinity(0)))' 2>/dev/null || echo 2)
+# One process for each core: with two each, tests lose races against time that they win on an idle machine.
+# PROCESSES=0 is one after the other.
+PROCESSES ?= $(shell '$(PYTHON)' -c 'import os; print(len(os.sched_getaffinity(0)))' 2>/dev/null || echo 2)
 
 SOURCES := $(shell find src -type f ! -path '*/__pycache__/*')
 CHECKED := src $(wildcard harness demo benchmarks tools)
