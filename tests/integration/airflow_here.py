@@ -39,7 +39,10 @@ def airflow_here(environment: Mapping[str, str]) -> Iterator[Engine]:
         make_tables(engine)
         yield engine
         settings.dispose_orm(do_log=False)
-        forget_settings()
+    # As in a process that has just imported Airflow: a test that comes later may want it so.
+    forget_settings()
+    settings.configure_vars()
+    settings.configure_orm()
 
 
 def forget_settings() -> None:

@@ -41,6 +41,8 @@ VOLATILE = {
     },
     # Offers that nobody answered go back into the queue meanwhile.
     "airflow_edge_job": {"state", "lease_until"},
+    # The gateway keeps the tasks of jobs alive that are at workers.
+    "task_instance": {"last_heartbeat_at"},
 }  # fmt: skip
 
 pytestmark = pytest.mark.hypothesis
