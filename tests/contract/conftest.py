@@ -17,7 +17,7 @@ from tests.contract.log_world import BUCKET, PLACES, Place
 from tests.s3 import s3, s3_server  # noqa: F401 - fixtures
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def engine_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Engine]]:
     """Make, once, the engine of a kind of database that has the tables."""
     engines: dict[str, Engine] = {}

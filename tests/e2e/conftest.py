@@ -7,26 +7,26 @@ from harness.database import PostgresServer, SqliteFiles
 from tests.e2e.world import centre, open_world
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgres_server():
     with PostgresServer().running() as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sqlite(tmp_path_factory):
     """Makes SQLite databases with the centre's tables in them."""
     folder = tmp_path_factory.mktemp("sqlite")
     return MigratedDatabases(SqliteFiles(folder), folder, venv=centre())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgres(postgres_server, tmp_path_factory):
     """Makes PostgreSQL databases with the centre's tables in them."""
     return MigratedDatabases(postgres_server, tmp_path_factory.mktemp("postgres"), venv=centre())
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="package", params=["sqlite", "postgresql"])
 def world(request, tmp_path_factory):
     """A centre with one worker, kept for all tests that only need one of each: name a database to have just that."""
     migrated = request.getfixturevalue({"sqlite": "sqlite", "postgresql": "postgres"}[request.param])

@@ -20,6 +20,14 @@ def airflow_here(environment: Mapping[str, str]) -> Iterator[Engine]:
 
     :param environment: its settings, which no other test may see
     """
+    with airflow_configured(environment) as engine:
+        make_tables(engine)
+        yield engine
+
+
+@contextmanager
+def airflow_configured(environment: Mapping[str, str]) -> Iterator[Engine]:
+    """Have Airflow's configuration and ORM in this process until the end, on a database as it is found."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
@@ -36,13 +44,15 @@ def airflow_here(environment: Mapping[str, str]) -> Iterator[Engine]:
         settings.configure_orm()
         engine = settings.engine
         assert engine is not None
-        make_tables(engine)
-        yield engine
-        settings.dispose_orm(do_log=False)
-    # As in a process that has just imported Airflow: a test that comes later may want it so.
-    forget_settings()
-    settings.configure_vars()
-    settings.configure_orm()
+        try:
+            yield engine
+        finally:
+            settings.dispose_orm(do_log=False)
+            patch.undo()
+            # As in a process that has just imported Airflow: a test that comes later may want it so.
+            forget_settings()
+            settings.configure_vars()
+            settings.configure_orm()
 
 
 def forget_settings() -> None:

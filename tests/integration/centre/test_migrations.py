@@ -16,6 +16,7 @@ from airflow_edge.store.tables import VERSION_TABLE, Base, WorkerRow
 from harness import environments
 from harness.airflow import Airflow
 from harness.database import Database
+from tests.integration.airflow_here import airflow_configured
 
 OURS = {*Base.metadata.tables, VERSION_TABLE}
 NEWEST = "0002"
@@ -145,22 +146,14 @@ def test_the_tables_go_with_airflows(new_database: NewDatabase) -> None:
 @contextmanager
 def manager_of(database: Database) -> Iterator:
     """The manager with Airflow's own settings for this database."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", database.url)
+    with airflow_configured({"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.url}):
         from airflow import settings
 
         from airflow_edge.store.manager import EdgeTablesManager
 
-        settings.configure_vars()
-        settings.dispose_orm(do_log=False)
-        settings.configure_orm()
         assert settings.NonScopedSession is not None
-        try:
-            with settings.NonScopedSession() as session:
-                manager = EdgeTablesManager(session)
-                yield _Committing(manager, session)
-        finally:
-            settings.dispose_orm(do_log=False)
+        with settings.NonScopedSession() as session:
+            yield _Committing(EdgeTablesManager(session), session)
 
 
 class _Committing:

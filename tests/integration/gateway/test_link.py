@@ -213,12 +213,14 @@ async def test_what_the_two_sides_disagree_about_is_settled_when_linking(centre)
         void = await link.get(Void)
         assert void.job_id == foreign.job_id
         assert centre.job(running.id).state == "lost"
-        assert centre.job(leased.id).state == "queued"
+        # A look at the queue that was under way may still have taken it for the link before, and gives it back.
+        await centre.wait_for_state(leased.id, "queued")
         assert centre.job(kept.id).state == "running"
         # The kept job takes the only slot.
         await link.say(Ended(**key(offers[str(kept.id)]), exit_code=0))
         offer = await link.get(Offer)
-        assert (offer.job_id, offer.assignment) == (str(leased.id), 2)
+        assert offer.job_id == str(leased.id)
+        assert offer.assignment > 1
         # The one that has ended; Airflow may have had its say about the others, whose tasks it does not know.
         assert not [message for message in link.passed if isinstance(message, Void)]
 

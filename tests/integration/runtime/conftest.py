@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parents[3]
 OLDEST_AIRFLOW = REPOSITORY / ".build" / "airflow-3.2" / "bin" / "python"
 
 
-@pytest.fixture(scope="session", params=["this Airflow", "oldest Airflow"])
+@pytest.fixture(scope="package", params=["this Airflow", "oldest Airflow"])
 def python(request):
     """An interpreter with an Airflow: the one we run on, and the oldest that is supported."""
     if request.param == "this Airflow":
@@ -45,7 +45,7 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def warm_runtime(python, tmp_path_factory):
     """A runtime for all tests that leave it as they found it: to warm one up takes seconds."""
     with RuntimeProcess.start(tmp_path_factory.mktemp("site"), python, _environment) as runtime:

@@ -10,7 +10,7 @@ from tests.integration.site.centre import Centre
 from tests.integration.site.machine import Machine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def centre(tmp_path_factory):
     """A centre with several gateways, for all tests here."""
     with Centre.running(tmp_path_factory.mktemp("centre")) as centre:
