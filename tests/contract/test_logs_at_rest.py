@@ -17,9 +17,9 @@ from fsspec.core import url_to_fs
 from s3fs import S3FileSystem
 from sqlalchemy import delete, select, update
 
-from airflow_edge.store.errors import LogStoreError, LogUnreadableError
 from airflow_edge.store.jobs.claims import ClaimedJob
-from airflow_edge.store.logs.logs import LogProgress
+from airflow_edge.store.logs.logs import LogProgress, LogUnreadableError
+from airflow_edge.store.logs.objects import LogStoreError, ObjectStore
 from airflow_edge.store.logs.rows import LARGEST_ROW
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import LogChunkRow, LogRow
@@ -344,7 +344,7 @@ def test_a_log_store_that_cannot_be_used_says_why_and_the_log_stays_in_the_datab
     if log_place.url is not None:
         pytest.skip("it is about other log stores")
     with pytest.raises(LogStoreError, match=advice) as caught:
-        store.log_upkeep.check_store(url)
+        ObjectStore(url).check()
     assert "[edge] log_store" in str(caught.value)
     send(store, worker, job, b"12345")
     finish(store, worker, job, b"12345")
@@ -359,7 +359,7 @@ def test_a_log_store_that_works_is_left_as_it_was(
     store: Store, log_place: Place, objects: Callable[[], list[str]], tmp_path: Path
 ) -> None:
     url = log_place.url or f"file://{tmp_path}/another"
-    store.log_upkeep.check_store(url)
+    ObjectStore(url).check()
     assert objects() == []
 
 

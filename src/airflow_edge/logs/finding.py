@@ -60,7 +60,7 @@ def open_store() -> Store:
 
 def read_part(store: Store, part: LogPart, offset: int = 0) -> Iterator[bytes]:
     """Give the bytes of a part from there on; those that cannot be read are replaced by a line that says so."""
-    from airflow_edge.store.errors import LogUnreadableError
+    from airflow_edge.store.logs.logs import LogUnreadableError
 
     try:
         yield from first_bytes(store.logs.read(part.id, offset), part.size - offset)

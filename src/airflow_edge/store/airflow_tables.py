@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Integer, Select, String, Uuid, column, select, table, update
 from sqlalchemy.orm import Session
 
-from airflow_edge.store.columns import UtcDateTime
+from airflow_edge.store.columns import UtcDateTime, batches
 
 # Only what is needed of `airflow.models.taskinstance.TaskInstance`, so that the store runs without Airflow. A row's id
 # is new on every try, and from the moment on in which a running task is cleared; a deferral and a reschedule keep it.
@@ -37,8 +36,6 @@ WANTED: Final = frozenset({"queued", "running"})
 FRESH_FOR: Final = timedelta(seconds=30)
 """A heartbeat younger than this is not refreshed."""
 
-_IDS_AT_ONCE: Final = 500
-
 
 @dataclass(frozen=True, slots=True)
 class TaskInstanceState:
@@ -57,7 +54,7 @@ def running_schedulers() -> Select[int]:
 def states_of(session: Session, ids: Collection[UUID]) -> dict[UUID, TaskInstanceState]:
     """Give the states of the task instances with these ids; one that is not there has no row any more."""
     states: dict[UUID, TaskInstanceState] = {}
-    for some in _batches(ids):
+    for some in batches(ids):
         query = select(TASK_INSTANCE.c.id, TASK_INSTANCE.c.state, TASK_INSTANCE.c.queued_by_job_id).where(
             TASK_INSTANCE.c.id.in_(some)
         )
@@ -71,7 +68,7 @@ def refresh_heartbeats(session: Session, ids: Collection[UUID], *, now: datetime
     Rows that somebody has locked are left out: whoever has them is at work on them anyway.
     """
     refreshed = 0
-    for some in _batches(sorted(ids)):
+    for some in batches(sorted(ids)):
         stale = (
             TASK_INSTANCE.c.id.in_(some),
             TASK_INSTANCE.c.state == "running",
@@ -82,9 +79,3 @@ def refresh_heartbeats(session: Session, ids: Collection[UUID], *, now: datetime
             session.execute(update(TASK_INSTANCE).where(TASK_INSTANCE.c.id.in_(found)).values(last_heartbeat_at=now))
             refreshed += len(found)
     return refreshed
-
-
-def _batches(ids: Iterable[UUID]) -> Iterator[list[UUID]]:
-    rest = iter(ids)
-    while some := list(islice(rest, _IDS_AT_ONCE)):
-        yield some

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import DateTime, Dialect, Enum, LargeBinary, String, Text
 from sqlalchemy.dialects import mysql
@@ -14,6 +16,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+T = TypeVar("T")
 Choice = TypeVar("Choice", bound=StrEnum)
 Value = TypeVar("Value", bound="DataclassInstance")
 
@@ -22,6 +25,9 @@ LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
 
 Blob = LargeBinary(length=2**24 - 1)
 """Bytes that may be longer than MySQL's 64 KiB BLOB; other databases ignore the length."""
+
+
+_AT_ONCE: Final = 500
 
 
 def choice(kind: type[Choice], length: int = 16) -> Enum:
@@ -101,3 +107,10 @@ def to_duration(seconds: int | None) -> timedelta | None:
 def to_seconds(duration: timedelta | None) -> int | None:
     """Give what a column holds of a duration: whole seconds."""
     return None if duration is None else round(duration.total_seconds())
+
+
+def batches(items: Iterable[T]) -> Iterator[list[T]]:
+    """Give items a few at a time: databases limit how many values a statement may have."""
+    rest = iter(items)
+    while some := list(islice(rest, _AT_ONCE)):
+        yield some

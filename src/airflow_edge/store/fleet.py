@@ -17,73 +17,49 @@ from airflow_edge.rules.facts import Ahead
 from airflow_edge.rules.overview import JobFilter, JobView, Page, QueueDemand, WorkerFilter, WorkerView
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import JobRow, WorkerRow
-from airflow_edge.store.transactions import Transactions
+from airflow_edge.store.transactions import StorePart, reading
 from airflow_edge.store.workers.workers import to_worker
 
-_WORKER_ORDERS: Final[dict[str, InstrumentedAttribute[Any]]] = {
-    "name": WorkerRow.name,
-    "state": WorkerRow.state,
-    "last_seen_at": WorkerRow.last_seen_at,
-    "enrolled_at": WorkerRow.enrolled_at,
-    "concurrency": WorkerRow.concurrency,
-    "agent_version": WorkerRow.agent_version,
-    "airflow_version": WorkerRow.airflow_version,
-}
-_JOB_ORDERS: Final[dict[str, InstrumentedAttribute[Any]]] = {
-    "queued_at": JobRow.queued_at,
-    "started_at": JobRow.started_at,
-    "ended_at": JobRow.ended_at,
-    "state": JobRow.state,
-    "queue": JobRow.queue,
-    "priority_weight": JobRow.priority_weight,
-}
-WORKER_ORDERS: Final = frozenset(_WORKER_ORDERS)
+WORKER_ORDERS: Final = frozenset(
+    {"name", "state", "last_seen_at", "enrolled_at", "concurrency", "agent_version", "airflow_version"}
+)
 """By what workers can be sorted."""
-JOB_ORDERS: Final = frozenset(_JOB_ORDERS)
+JOB_ORDERS: Final = frozenset({"queued_at", "started_at", "ended_at", "state", "queue", "priority_weight"})
 """By what jobs can be sorted."""
 MOST_NAMED: Final = 1_000
 """Workers that a query names one by one; databases take only so many parameters."""
 
 
-class FleetViews:
+class FleetViews(StorePart):
     """Workers, jobs and queues as people look at them."""
 
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
-
+    @reading
     def find_workers(
-        self, wanted: WorkerFilter, *, order: str = "name", limit: int, offset: int = 0
+        self, session: Session, wanted: WorkerFilter, *, order: str = "name", limit: int, offset: int = 0
     ) -> Page[WorkerView]:
         """Give a page of the workers that fit, and how many fit in all.
 
         :param order: one of `WORKER_ORDERS`, with `-` before it for the reverse
         """
-        conditions = _worker_conditions(wanted)
+        query = select(WorkerRow).where(*_worker_conditions(wanted))
+        rows, total = _page(session, query, WorkerRow, WORKER_ORDERS, order, limit, offset)
+        taken = _taken(session, [row.id for row in rows] if len(rows) <= MOST_NAMED else None)
+        return Page(tuple(_to_worker_view(row, taken) for row in rows), total)
 
-        def work(session: Session) -> Page[WorkerView]:
-            rows, total = _page(session, select(WorkerRow).where(*conditions), _WORKER_ORDERS, order, limit, offset)
-            taken = _taken(session, [row.id for row in rows] if len(rows) <= MOST_NAMED else None)
-            return Page(tuple(_to_worker_view(row, taken) for row in rows), total)
-
-        return self._transactions.read(work)
-
-    def find_jobs(self, wanted: JobFilter, *, order: str = "-queued_at", limit: int, offset: int = 0) -> Page[JobView]:
+    @reading
+    def find_jobs(
+        self, session: Session, wanted: JobFilter, *, order: str = "-queued_at", limit: int, offset: int = 0
+    ) -> Page[JobView]:
         """Give a page of the jobs that fit, and how many fit in all.
 
         :param order: one of `JOB_ORDERS`, with `-` before it for the reverse
         """
         query = select(JobRow).where(*_job_conditions(wanted))
+        rows, total = _page(session, query, JobRow, JOB_ORDERS, order, limit, offset)
+        return Page(_job_views(session, rows), total)
 
-        def work(session: Session) -> Page[JobView]:
-            rows, total = _page(session, query, _JOB_ORDERS, order, limit, offset)
-            ids = {row.worker_id for row in rows if row.worker_id is not None}
-            named = session.execute(select(WorkerRow.id, WorkerRow.name).where(WorkerRow.id.in_(ids)))
-            names = {row.id: row.name for row in named}
-            return Page(tuple(_to_view(row, names) for row in rows), total)
-
-        return self._transactions.read(work)
-
-    def queue_demands(self) -> list[QueueDemand]:
+    @reading
+    def queue_demands(self, session: Session) -> list[QueueDemand]:
         """Give, per team and queue, what waits and what runs."""
         waits, held = JobRow.state == JobState.QUEUED, JobRow.state.in_(JOB_HELD)
         query = (
@@ -97,26 +73,20 @@ class FleetViews:
             .where(or_(waits, held))
             .group_by(JobRow.team_name, JobRow.queue)
         )
-        return self._transactions.read(
-            lambda session: [
-                QueueDemand(
-                    team_name=team, queue=queue, queued=int(queued), running=int(running), oldest_queued_at=oldest
-                )
-                for team, queue, queued, running, oldest in session.execute(query)
-            ]
-        )
+        return [
+            QueueDemand(team_name=team, queue=queue, queued=int(queued), running=int(running), oldest_queued_at=oldest)
+            for team, queue, queued, running, oldest in session.execute(query)
+        ]
 
-    def all_workers(self) -> list[WorkerView]:
+    @reading
+    def all_workers(self, session: Session) -> list[WorkerView]:
         """Give every worker that is not revoked, with what it has taken."""
+        rows = session.scalars(select(WorkerRow).where(WorkerRow.revoked_at.is_(None))).all()
+        taken = _taken(session)
+        return [_to_worker_view(row, taken) for row in rows]
 
-        def work(session: Session) -> list[WorkerView]:
-            rows = session.scalars(select(WorkerRow).where(WorkerRow.revoked_at.is_(None))).all()
-            taken = _taken(session)
-            return [_to_worker_view(row, taken) for row in rows]
-
-        return self._transactions.read(work)
-
-    def newest_job(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> JobView | None:
+    @reading
+    def newest_job(self, session: Session, dag_id: str, run_id: str, task_id: str, map_index: int) -> JobView | None:
         """Give the job of a task instance that was queued last."""
         query = (
             select(JobRow)
@@ -130,17 +100,10 @@ class FleetViews:
             .order_by(JobRow.queued_at.desc())
             .limit(1)
         )
+        return next(iter(_job_views(session, session.scalars(query).all())), None)
 
-        def work(session: Session) -> JobView | None:
-            row = session.scalar(query)
-            if row is None:
-                return None
-            name = session.scalar(select(WorkerRow.name).where(WorkerRow.id == row.worker_id))
-            return _to_view(row, {} if name is None or row.worker_id is None else {row.worker_id: name})
-
-        return self._transactions.read(work)
-
-    def ahead_of(self, job: JobView) -> Ahead:
+    @reading
+    def ahead_of(self, session: Session, job: JobView) -> Ahead:
         """Count the queued jobs of its queue and team that are due before a job."""
         same = and_(
             JobRow.state == JobState.QUEUED,
@@ -153,36 +116,31 @@ class FleetViews:
             or_(JobRow.queued_at < job.queued_at, and_(JobRow.queued_at == job.queued_at, JobRow.id < job.id)),
         )
         query = select(func.count(), func.coalesce(_number(weightier), 0)).where(same, or_(weightier, earlier))
+        before, heavier = session.execute(query).one()
+        return Ahead(int(before), int(heavier))
 
-        def work(session: Session) -> Ahead:
-            before, heavier = session.execute(query).one()
-            return Ahead(int(before), int(heavier))
-
-        return self._transactions.read(work)
-
-    def oldest_start(self, worker_ids: Collection[UUID]) -> dict[UUID, datetime]:
+    @reading
+    def oldest_start(self, session: Session, worker_ids: Collection[UUID]) -> dict[UUID, datetime]:
         """Give, for each of these workers that has a job, when the one that runs longest began."""
         query = (
             select(JobRow.worker_id, func.min(JobRow.started_at))
             .where(JobRow.worker_id.in_(worker_ids), JobRow.state == JobState.RUNNING)
             .group_by(JobRow.worker_id)
         )
-        return self._transactions.read(
-            lambda session: {worker_id: start for worker_id, start in session.execute(query) if worker_id and start}
-        )
+        return {worker_id: start for worker_id, start in session.execute(query) if worker_id and start}
 
 
 def _page(
     session: Session,
     query: Select[Any],
-    orders: dict[str, InstrumentedAttribute[Any]],
+    entity: type[JobRow | WorkerRow],
+    orders: frozenset[str],
     order: str,
     limit: int,
     offset: int,
 ) -> tuple[Sequence[Any], int]:
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-    attribute = orders[order.removeprefix("-")]
-    entity = attribute.class_
+    attribute = {name: getattr(entity, name) for name in orders}[order.removeprefix("-")]
     by = attribute.desc() if order.startswith("-") else attribute.asc()
     return session.scalars(query.order_by(by, entity.id).limit(limit).offset(offset)).all(), total
 
@@ -275,6 +233,8 @@ def _to_worker_view(row: WorkerRow, taken: Mapping[UUID, tuple[int, int]]) -> Wo
     return WorkerView(worker=to_worker(row), taken_slots=slots, jobs=jobs)
 
 
-def _to_view(row: JobRow, names: Mapping[UUID, str]) -> JobView:
-    worker = "" if row.worker_id is None else names.get(row.worker_id, str(row.worker_id))
-    return to_value(JobView, row, worker=worker)
+def _job_views(session: Session, rows: Sequence[JobRow]) -> tuple[JobView, ...]:
+    ids = {row.worker_id for row in rows if row.worker_id is not None}
+    named = select(WorkerRow.id, WorkerRow.name).where(WorkerRow.id.in_(ids))
+    names: dict[UUID | None, str] = dict(session.execute(named).all())
+    return tuple(to_value(JobView, row, worker=names.get(row.worker_id, str(row.worker_id or ""))) for row in rows)

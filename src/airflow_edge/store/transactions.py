@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from functools import update_wrapper
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from sqlalchemy import CursorResult
+from sqlalchemy import CursorResult, Select, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+P = ParamSpec("P")
 T = TypeVar("T")
+Part = TypeVar("Part", bound="StorePart")
 
 SessionFactory = Callable[[], Session]
 
@@ -30,6 +33,10 @@ class Transactions:
         with self._session_factory() as session:
             return work(session)
 
+    def finds(self, query: Select[Any]) -> bool:
+        """Say, without any lock, whether a query gives anything: mostly there is nothing to do."""
+        return bool(self.read(lambda session: session.scalar(select(query.exists()))))
+
     def write(self, work: Callable[[Session], T]) -> T:
         """Run `work` and commit; `work` may run more than once, each time on a fresh transaction."""
         for attempt in range(1, ATTEMPTS + 1):
@@ -43,6 +50,31 @@ class Transactions:
                 if attempt == ATTEMPTS or not is_conflict(error):
                     raise
         raise AssertionError("unreachable")
+
+
+class StorePart:
+    """What the store knows of one thing: each call of it is one transaction, unless it says otherwise."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+
+def reading(method: Callable[Concatenate[Part, Session, P], T]) -> Callable[Concatenate[Part, P], T]:
+    """Give a method that changes nothing the session of a transaction of its own."""
+
+    def call(part: Part, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return part._transactions.read(lambda session: method(part, session, *args, **kwargs))
+
+    return update_wrapper(call, method)
+
+
+def writing(method: Callable[Concatenate[Part, Session, P], T]) -> Callable[Concatenate[Part, P], T]:
+    """Make a transaction of a method, which may run more than once, each time on a fresh session."""
+
+    def call(part: Part, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return part._transactions.write(lambda session: method(part, session, *args, **kwargs))
+
+    return update_wrapper(call, method)
 
 
 def begin_writing(session: Session) -> None:

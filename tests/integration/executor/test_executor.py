@@ -9,6 +9,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
 
 from airflow_edge.executor import EdgeExecutor
+from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.states import JobState
 from airflow_edge.rules.liveness import Patience
 from tests.integration.executor.world import Centre, Scheduler, ended_of
@@ -210,10 +211,11 @@ def test_a_revoked_task_is_taken_back_within_the_schedulers_transaction(centre: 
     assert (row.state, row.to_stop) == (JobState.CANCELLED, runs)
     assert scheduler.executor.slots_occupied == 0
     unwanted = centre.store.jobs.unwanted([centre.worker_id])
-    assert [(job.job_id, job.reason) for job in unwanted] == [(row.id, "the scheduler revoked the task")] * runs
+    reasons = {AssignmentKey(str(row.id), 1): "the scheduler revoked the task"}
+    assert unwanted == ({centre.worker_id: reasons} if runs else {})
     if runs:
         centre.store.jobs.settle(centre.worker_id, [ended_of(row, 1)], now=datetime.now(UTC))
-        assert centre.store.jobs.unwanted([centre.worker_id]) == []
+        assert centre.store.jobs.unwanted([centre.worker_id]) == {}
     assert scheduler.heartbeat() == 0
 
 
@@ -237,7 +239,8 @@ def test_a_task_without_a_heartbeat_is_stopped(centre: Centre) -> None:
     scheduler.runner._find_and_purge_task_instances_without_heartbeats()
     scheduler.heartbeat()
     assert centre.tasks(dag_id) == {"täsk": "failed"}
-    assert [unwanted.job_id for unwanted in centre.store.jobs.unwanted([centre.worker_id])] == [job.id]
+    (unwanted,) = centre.store.jobs.unwanted([centre.worker_id])[centre.worker_id]
+    assert unwanted.job_id == str(job.id)
     assert centre.job(job.id).state is JobState.CANCELLED
 
 
@@ -246,14 +249,14 @@ def test_a_running_task_that_is_no_longer_wanted_is_stopped(centre: Centre, stat
     scheduler, dag_id = Scheduler(), centre.run()
     scheduler.step()
     (job,) = centre.start()
-    assert centre.store.jobs.unwanted([centre.worker_id]) == []
+    assert centre.store.jobs.unwanted([centre.worker_id]) == {}
     centre.set_task(centre.task(dag_id).id, state=state)
-    ((unwanted),) = centre.store.jobs.unwanted([centre.worker_id])
-    assert (unwanted.job_id, unwanted.assignment) == (job.id, 1)
-    assert word in unwanted.reason
-    assert centre.store.jobs.unwanted([job.id]) == []
+    ((key, reason),) = centre.store.jobs.unwanted([centre.worker_id])[centre.worker_id].items()
+    assert key == AssignmentKey(str(job.id), 1)
+    assert word in reason
+    assert centre.store.jobs.unwanted([job.id]) == {}
     centre.end(job, exit_code=143)
-    assert centre.store.jobs.unwanted([centre.worker_id]) == []
+    assert centre.store.jobs.unwanted([centre.worker_id]) == {}
 
 
 def test_a_task_cleared_while_it_runs_is_run_again_when_its_process_has_ended(centre: Centre) -> None:
@@ -263,7 +266,8 @@ def test_a_task_cleared_while_it_runs_is_run_again_when_its_process_has_ended(ce
     before = centre.task(dag_id).id
     centre.clear(dag_id)
     assert centre.task(dag_id).id != before
-    assert "cleared" in centre.store.jobs.unwanted([centre.worker_id])[0].reason
+    (reason,) = centre.store.jobs.unwanted([centre.worker_id])[centre.worker_id].values()
+    assert "cleared" in reason
     centre.end(job, exit_code=143)
     scheduler.heartbeat()
     assert centre.tasks(dag_id) == {"täsk": None}

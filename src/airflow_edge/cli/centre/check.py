@@ -23,7 +23,7 @@ from airflow_edge.cli.centre.advice import Facts, GatewayAnswer, Tables, finding
 from airflow_edge.executor.edge3 import edge3_is_installed
 from airflow_edge.protocol.urls import HEALTH, gateway_url
 from airflow_edge.settings import SECTION
-from airflow_edge.store.errors import LogStoreError
+from airflow_edge.store.logs.objects import LogStoreError, ObjectStore
 from airflow_edge.store.manager import EdgeTablesManager
 from airflow_edge.store.store import Store
 
@@ -88,7 +88,7 @@ def _tables() -> tuple[Tables | None, str]:
 
 def _try_log_store(url: str) -> str:
     try:
-        Store(session).log_upkeep.check_store(url)
+        ObjectStore(url).check()
     except LogStoreError as error:
         return str(error)
     return ""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import UTC, datetime
-from uuid import UUID
 
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.gateway.links.registry import Links
 from airflow_edge.gateway.loops.background import repeat
-from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.store.jobs.jobs import Jobs
 
 LEASES_INTERVAL = 2.0
@@ -42,8 +39,6 @@ class Assignments:
         links = {link.worker.id: link for link in self._links if link.open}
         if not links:
             return
-        unwanted: defaultdict[UUID, dict[AssignmentKey, str]] = defaultdict(dict)
-        for job in await self._calls.run(self._jobs.unwanted, list(links)):
-            unwanted[job.worker_id][job.key] = job.reason
+        unwanted = await self._calls.run(self._jobs.unwanted, list(links))
         for worker_id, link in links.items():
-            link.stop_jobs(unwanted[worker_id])
+            link.stop_jobs(unwanted.get(worker_id, {}))

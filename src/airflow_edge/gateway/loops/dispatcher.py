@@ -94,9 +94,8 @@ class Dispatcher:
                 link.offer(job, lease=self._offer_timeout, now=clock())
 
     async def _claim(self, capacities: list[Capacity]) -> list[ClaimedJob]:
-        now = datetime.now(UTC)
-        lease_until = now + timedelta(seconds=self._offer_timeout)
-        return await self._calls.run(self._store.queue.claim, capacities, now=now, lease_until=lease_until)
+        lease_until = datetime.now(UTC) + timedelta(seconds=self._offer_timeout)
+        return await self._calls.run(self._store.queue.claim, capacities, lease_until=lease_until)
 
     async def _settle(self, job: ClaimedJob, report: Report) -> None:
         """Undo a claim; were that to fail, its lease would run out."""

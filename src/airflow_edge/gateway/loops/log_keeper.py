@@ -14,7 +14,8 @@ from functools import partial
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
 from airflow_edge.gateway.loops.background import repeat
-from airflow_edge.store.errors import LogStoreError, LogUnreadableError
+from airflow_edge.store.logs.logs import LogUnreadableError
+from airflow_edge.store.logs.objects import LogStoreError, ObjectStore
 from airflow_edge.store.logs.upkeep import LogUpkeep
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class LogKeeper:
 
     async def _check(self, url: str) -> None:
         try:
-            await self._calls.run(self._logs.check_store, url)
+            await self._calls.run(ObjectStore(url).check)
         except LogStoreError as error:
             log.error("Logs stay in the database: %s", error)
 

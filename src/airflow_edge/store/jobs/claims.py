@@ -12,13 +12,12 @@ from uuid import UUID
 from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Session, undefer
 
-from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.messages import JobKind
 from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_job_state
 from airflow_edge.rules.matching import Capacity, match
 from airflow_edge.store.columns import to_value
+from airflow_edge.store.jobs.jobs import AssignedJob
 from airflow_edge.store.tables import JobRow, WorkerRow
-from airflow_edge.store.transactions import Transactions
+from airflow_edge.store.transactions import StorePart, writing
 
 _TAKES_NONE: Final = frozenset({WorkerState.MAINTENANCE_REQUEST, WorkerState.SHUTDOWN_REQUEST})
 
@@ -27,68 +26,44 @@ MAX_PER_QUEUE: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimedJob:
+class ClaimedJob(AssignedJob):
     """A job written down as handed out, ready to be offered."""
 
-    id: UUID
-    assignment: int
-    worker_id: UUID
-    kind: JobKind
     queue: str
-    slots: int
     workload: str
 
-    @property
-    def key(self) -> AssignmentKey:
-        """The assignment's name."""
-        return AssignmentKey(str(self.id), self.assignment)
 
-
-class JobQueue:
+class JobQueue(StorePart):
     """The queue, as jobs are taken out of it."""
 
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
-
-    def claim(self, capacities: Sequence[Capacity], *, now: datetime, lease_until: datetime) -> list[ClaimedJob]:
+    def claim(self, capacities: Sequence[Capacity], *, lease_until: datetime) -> list[ClaimedJob]:
         """Hand queued jobs to these workers in one transaction: state leased, next assignment number, worker, lease."""
-        waiting = select(JobRow.id).where(JobRow.state == JobState.QUEUED).limit(1)
         if not any(capacity.free_slots > 0 for capacity in capacities):
             return []
-        if self._transactions.read(lambda session: session.scalar(waiting)) is None:
-            return []
-        return self._transactions.write(lambda session: _claim(session, capacities, lease_until))
+        waiting = select(JobRow.id).where(JobRow.state == JobState.QUEUED)
+        return self._claim(capacities, lease_until) if self._transactions.finds(waiting) else []
 
-
-@dataclass(frozen=True, slots=True)
-class _Candidates:
-    jobs: list[JobRow]
-    complete: bool
-    """No queue has more jobs than were looked at."""
-
-
-def _claim(session: Session, capacities: Sequence[Capacity], lease_until: datetime) -> list[ClaimedJob]:
-    claimed: list[ClaimedJob] = []
-    capacities = _willing(session, capacities)
-    while True:
-        candidates = _candidates(session, capacities)
-        matches = match(candidates.jobs, capacities)
-        if not matches:
-            return claimed
-        _lease(session, {job.id: worker_id for job, worker_id in matches}, lease_until)
-        claimed += [
-            # The rows are as they were read.
-            to_value(ClaimedJob, job, assignment=job.assignment + 1, worker_id=worker_id)
-            for job, worker_id in matches
-        ]
-        if candidates.complete:
-            return claimed
-        taken: Counter[UUID] = Counter()
-        for job, worker_id in matches:
-            taken[worker_id] += job.slots
-        capacities = [
-            replace(capacity, free_slots=capacity.free_slots - taken[capacity.worker_id]) for capacity in capacities
-        ]
+    @writing
+    def _claim(self, session: Session, capacities: Sequence[Capacity], lease_until: datetime) -> list[ClaimedJob]:
+        claimed: list[ClaimedJob] = []
+        capacities = _willing(session, capacities)
+        while True:
+            candidates, complete = _candidates(session, capacities)
+            matches = match(candidates, capacities)
+            if not matches:
+                return claimed
+            _lease(session, {job.id: worker_id for job, worker_id in matches}, lease_until)
+            taken: Counter[UUID] = Counter()
+            for job, worker_id in matches:
+                # The rows are as they were read.
+                now = {"assignment": job.assignment + 1, "worker_id": worker_id, "state": JobState.LEASED}
+                claimed.append(to_value(ClaimedJob, job, **now))
+                taken[worker_id] += job.slots
+            if complete:
+                return claimed
+            capacities = [
+                replace(capacity, free_slots=capacity.free_slots - taken[capacity.worker_id]) for capacity in capacities
+            ]
 
 
 def _willing(session: Session, capacities: Sequence[Capacity]) -> list[Capacity]:
@@ -99,8 +74,11 @@ def _willing(session: Session, capacities: Sequence[Capacity]) -> list[Capacity]
     return [capacity for capacity in capacities if capacity.worker_id not in asked]
 
 
-def _candidates(session: Session, capacities: Sequence[Capacity]) -> _Candidates:
-    """Read and lock, queue by queue in the order in which they are due, the jobs that these workers could have."""
+def _candidates(session: Session, capacities: Sequence[Capacity]) -> tuple[list[JobRow], bool]:
+    """Read and lock, queue by queue in the order in which they are due, the jobs that these workers could have.
+
+    Say, too, whether these are all: whether no queue has more jobs than were looked at.
+    """
     free: defaultdict[tuple[str | None, str], list[int]] = defaultdict(list)
     for capacity in capacities:
         if capacity.free_slots > 0:
@@ -125,7 +103,7 @@ def _candidates(session: Session, capacities: Sequence[Capacity]) -> _Candidates
         ).all()
         complete = complete and len(found) < limit
         jobs += found
-    return _Candidates(jobs, complete)
+    return jobs, complete
 
 
 def _lease(session: Session, worker_ids: Mapping[UUID, UUID], lease_until: datetime) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from airflow_edge.store.tables import CallRow, JobRow
-from airflow_edge.store.transactions import Transactions
+from airflow_edge.store.transactions import StorePart, reading, writing
 
 _LONGEST_ANSWER = 2**24 - 1
 _LONGEST_TYPE = 100
@@ -33,13 +33,11 @@ class CallMemory:
     """None where nobody lived to note it."""
 
 
-class ExecutionCalls:
+class ExecutionCalls(StorePart):
     """What was asked of Airflow that must not be asked again."""
 
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
-
-    def superseded(self, job_id: UUID) -> bool:
+    @reading
+    def superseded(self, session: Session, job_id: UUID) -> bool:
         """Say whether a newer job was queued for its task instance: this one has deferred it, or had it rescheduled."""
         newer = aliased(JobRow)
         query = (
@@ -48,39 +46,35 @@ class ExecutionCalls:
             .where(JobRow.id == job_id)
             .limit(1)
         )
-        return self._transactions.read(lambda session: session.scalar(query)) is not None
+        return session.scalar(query) is not None
 
     def begin(self, digest: str, job_id: UUID) -> CallMemory | None:
         """Note that a job's call is about to be made; give what is known of it if it was made before."""
-
-        def begin(session: Session) -> CallMemory | None:
-            if (row := session.get(CallRow, digest)) is not None:
-                return _memory(row)
-            session.add(CallRow(digest=digest, job_id=job_id, status=None, content_type="", body=b""))
-            return None
-
         try:
-            return self._transactions.write(begin)
+            return self._begin(digest, job_id)
         except IntegrityError:
             # Another gateway noted the same call at the same moment.
-            return self._transactions.write(begin)
+            return self._begin(digest, job_id)
 
-    def remember(self, digest: str, answer: CallAnswer) -> None:
+    @writing
+    def _begin(self, session: Session, digest: str, job_id: UUID) -> CallMemory | None:
+        row = session.get(CallRow, digest)
+        if row is not None:
+            return CallMemory(None if row.status is None else CallAnswer(row.status, row.content_type, row.body))
+        session.add(CallRow(digest=digest, job_id=job_id, status=None, content_type="", body=b""))
+        return None
+
+    @writing
+    def remember(self, session: Session, digest: str, answer: CallAnswer) -> None:
         """Keep the answer of a call, for whoever repeats it."""
         values = {
             "status": answer.status,
             "content_type": answer.content_type[:_LONGEST_TYPE],
             "body": answer.body[:_LONGEST_ANSWER],
         }
-        self._transactions.write(
-            lambda session: session.execute(update(CallRow).where(CallRow.digest == digest).values(values))
-        )
+        session.execute(update(CallRow).where(CallRow.digest == digest).values(values))
 
-    def forget(self, digest: str) -> None:
+    @writing
+    def forget(self, session: Session, digest: str) -> None:
         """Forget a call that changed nothing."""
-        self._transactions.write(lambda session: session.execute(delete(CallRow).where(CallRow.digest == digest)))
-
-
-def _memory(row: CallRow) -> CallMemory:
-    answer = None if row.status is None else CallAnswer(row.status, row.content_type, row.body)
-    return CallMemory(answer)
+        session.execute(delete(CallRow).where(CallRow.digest == digest))

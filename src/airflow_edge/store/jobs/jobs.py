@@ -21,7 +21,7 @@ from airflow_edge.store.airflow_tables import TASK_INSTANCE, WANTED, refresh_hea
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.jobs.unreachable import AwaitedJobs, awaited_jobs, unreachable_jobs
 from airflow_edge.store.tables import CallRow, JobRow, WorkerRow
-from airflow_edge.store.transactions import Transactions, changed_rows
+from airflow_edge.store.transactions import StorePart, changed_rows, reading, writing
 
 UNCLAIMED_KEPT: Final = timedelta(days=1)
 """How long an ended job waits for a scheduler to book it, or for its worker to send the rest of its log."""
@@ -50,39 +50,19 @@ class AssignedJob:
         return AssignmentKey(str(self.id), self.assignment)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unwanted:
-    """A job that its worker has to stop, and why."""
-
-    worker_id: UUID
-    job_id: UUID
-    assignment: int
-    reason: str
-
-    @property
-    def key(self) -> AssignmentKey:
-        """The assignment's name."""
-        return AssignmentKey(str(self.job_id), self.assignment)
-
-
-class Jobs:
+class Jobs(StorePart):
     """Jobs on their way."""
-
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
 
     def settle(self, worker_id: UUID, reports: Sequence[Report], *, now: datetime) -> list[Reading]:
         """Apply a worker's reports in one transaction, all or none; say how each was taken."""
-        if not reports:
-            return []
+        return self._settle(worker_id, reports, now) if reports else []
+
+    @writing
+    def _settle(self, session: Session, worker_id: UUID, reports: Sequence[Report], now: datetime) -> list[Reading]:
         ids = {UUID(report.job_id) for report in reports}
-
-        def work(session: Session) -> list[Reading]:
-            locked = select(JobRow).where(JobRow.id.in_(ids)).order_by(JobRow.id).with_for_update()
-            jobs = {job.id: job for job in session.scalars(locked)}
-            return [_apply(jobs.get(UUID(report.job_id)), worker_id, report, now) for report in reports]
-
-        return self._transactions.write(work)
+        locked = select(JobRow).where(JobRow.id.in_(ids)).order_by(JobRow.id).with_for_update()
+        jobs = {job.id: job for job in session.scalars(locked)}
+        return [_apply(jobs.get(UUID(report.job_id)), worker_id, report, now) for report in reports]
 
     def confirm(self, worker_id: UUID, job_id: UUID, assignment: int, *, now: datetime) -> AssignedJob | None:
         """Give the job if this worker holds it under this assignment, else None.
@@ -108,33 +88,30 @@ class Jobs:
             return held
         return self._transactions.write(accept)
 
-    def held_by(self, worker_ids: Collection[UUID]) -> list[AssignedJob]:
+    @reading
+    def held_by(self, session: Session, worker_ids: Collection[UUID]) -> list[AssignedJob]:
         """Give the jobs that the centre thinks are with these workers (leased or running)."""
         held = JobRow.worker_id.in_(worker_ids), JobRow.state.in_(JOB_HELD)
-        query = select(JobRow).where(*held).order_by(JobRow.id)
-        return self._transactions.read(lambda session: [_held(job) for job in session.scalars(query)])
+        return [_held(job) for job in session.scalars(select(JobRow).where(*held).order_by(JobRow.id))]
 
     def expire_leases(self, *, now: datetime) -> int:
         """Put the jobs whose lease ran out back into the queue; say how many."""
         expired = (JobRow.state.in_(job_sources(JobEvent.EXPIRE)), JobRow.lease_until < now)
         return self._change_some(expired, _BACK_IN_THE_QUEUE)
 
-    def lose(self, worker_id: UUID, job_ids: Collection[UUID], reason: str, *, now: datetime) -> list[UUID]:
+    @writing
+    def lose(
+        self, session: Session, worker_id: UUID, job_ids: Collection[UUID], reason: str, *, now: datetime
+    ) -> list[UUID]:
         """Declare held jobs of a worker lost (once); give the ids of those that were."""
-        if not job_ids:
-            return []
-
-        def work(session: Session) -> list[UUID]:
-            query = select(JobRow.id).where(
-                JobRow.id.in_(job_ids),
-                JobRow.worker_id == worker_id,
-                JobRow.state.in_(job_sources(JobEvent.LOSE)),
-            )
-            ids = list(session.scalars(query.order_by(JobRow.id).with_for_update()))
-            session.execute(update(JobRow).where(JobRow.id.in_(ids)).values(_lost(reason, now)))
-            return ids
-
-        return self._transactions.write(work)
+        these = (
+            JobRow.id.in_(job_ids),
+            JobRow.worker_id == worker_id,
+            JobRow.state.in_(job_sources(JobEvent.LOSE)),
+        )
+        ids = list(session.scalars(select(JobRow.id).where(*these).order_by(JobRow.id).with_for_update()))
+        session.execute(update(JobRow).where(JobRow.id.in_(ids)).values(_lost(reason, now)))
+        return ids
 
     def lose_unreachable(self, patience: Patience, *, now: datetime) -> int:
         """Declare the running jobs of workers lost that were silent beyond the grace; say how many."""
@@ -152,13 +129,14 @@ class Jobs:
             for grace, ids in lost.items()
         )
 
-    def unwanted(self, worker_ids: Collection[UUID]) -> list[Unwanted]:
-        """Give the jobs that these workers have to stop: cancelled, or running for a task that no longer wants them.
+    @reading
+    def unwanted(self, session: Session, worker_ids: Collection[UUID]) -> dict[UUID, dict[AssignmentKey, str]]:
+        """Give, by worker, the jobs that these workers have to stop, and why.
+
+        They were cancelled, or are running for a task that no longer wants them.
 
         A cancelled one is given until its worker has reported its end, a running one until it is released or has ended.
         """
-        if not worker_ids:
-            return []
         task = TASK_INSTANCE.c
         running_for_nobody = and_(
             JobRow.state == JobState.RUNNING,
@@ -176,18 +154,11 @@ class Jobs:
             )
         )
 
-        def look(session: Session) -> list[Unwanted]:
-            return [
-                Unwanted(
-                    worker_id=worker_id,
-                    job_id=job_id,
-                    assignment=assignment,
-                    reason=reason if state is JobState.CANCELLED else _reason(task_id, task_state),
-                )
-                for job_id, assignment, worker_id, state, reason, task_id, task_state in session.execute(query)
-            ]
-
-        return self._transactions.read(look)
+        found: defaultdict[UUID, dict[AssignmentKey, str]] = defaultdict(dict)
+        for job_id, assignment, worker_id, state, reason, task_id, task_state in session.execute(query):
+            why = reason if state is JobState.CANCELLED else _reason(task_id, task_state)
+            found[worker_id][AssignmentKey(str(job_id), assignment)] = why
+        return found
 
     def keep_alive(self, job_ids: Collection[UUID], patience: Patience, *, now: datetime) -> int:
         """Keep Airflow's heartbeats fresh; say how many needed it.
@@ -208,11 +179,13 @@ class Jobs:
             return 0
         return self._transactions.write(lambda session: refresh_heartbeats(session, ids, now=now))
 
-    def awaited(self, patience: Patience, *, now: datetime) -> dict[UUID, AwaitedJobs]:
+    @reading
+    def awaited(self, session: Session, patience: Patience, *, now: datetime) -> dict[UUID, AwaitedJobs]:
         """Give the running jobs of the workers that are out of reach, by worker."""
-        return self._transactions.read(lambda session: awaited_jobs(session, patience, now=now))
+        return awaited_jobs(session, patience, now=now)
 
-    def purge(self, *, succeeded_before: datetime, failed_before: datetime, limit: int) -> int:
+    @writing
+    def purge(self, session: Session, *, succeeded_before: datetime, failed_before: datetime, limit: int) -> int:
         """Delete jobs that ended before then, and the calls of their tasks, at most `limit`; say how many.
 
         One that was not booked, or whose log is not complete yet, stays a day longer.
@@ -226,36 +199,24 @@ class Jobs:
             and_(JobRow.state.in_(JOB_ENDED), JobRow.ended_at < long_ago),
         )
 
-        def work(session: Session) -> int:
-            ids: set[UUID] = set()
-            for condition in due:
-                some = select(JobRow.id).where(condition).limit(limit - len(ids)).with_for_update(skip_locked=True)
-                ids.update(session.scalars(some))
-            session.execute(delete(CallRow).where(CallRow.job_id.in_(ids)))
-            session.execute(delete(JobRow).where(JobRow.id.in_(ids)))
-            return len(ids)
-
-        return self._transactions.write(work)
+        ids: set[UUID] = set()
+        for condition in due:
+            some = select(JobRow.id).where(condition).limit(limit - len(ids)).with_for_update(skip_locked=True)
+            ids.update(session.scalars(some))
+        session.execute(delete(CallRow).where(CallRow.job_id.in_(ids)))
+        session.execute(delete(JobRow).where(JobRow.id.in_(ids)))
+        return len(ids)
 
     def _change_some(self, condition: tuple[ColumnElement[bool], ...], values: dict[str, Any]) -> int:
         """Change the jobs that fulfil the condition, leaving those alone that somebody else is at; say how many."""
+        query = select(JobRow.id).where(*condition)
 
         def work(session: Session) -> int:
-            ids = list(session.scalars(select(JobRow.id).where(*condition).with_for_update(skip_locked=True)))
-            if not ids:
-                return 0
-            return changed_rows(
-                session.execute(
-                    update(JobRow).where(JobRow.id.in_(ids), *condition).values(values),
-                    execution_options={"synchronize_session": False},
-                )
-            )
+            ids = list(session.scalars(query.with_for_update(skip_locked=True)))
+            statement = update(JobRow).where(JobRow.id.in_(ids), *condition).values(values)
+            return changed_rows(session.execute(statement, execution_options={"synchronize_session": False}))
 
-        if not self._transactions.read(
-            lambda session: session.scalar(select(JobRow.id).where(*condition).limit(1)),
-        ):
-            return 0
-        return self._transactions.write(work)
+        return self._transactions.write(work) if self._transactions.finds(query) else 0
 
 
 def _apply(job: JobRow | None, worker_id: UUID, report: Report, now: datetime) -> Reading:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Select, or_, select, update
 from sqlalchemy.orm import Session
 
 from airflow_edge.store.tables import LogRow
-from airflow_edge.store.transactions import Transactions
+from airflow_edge.store.transactions import StorePart, writing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +23,8 @@ class FinishedLog:
     """Somebody has begun with it before: the remote log may have it."""
 
 
-class LogHandovers:
+class LogHandovers(StorePart):
     """Finished logs on their way to a remote log."""
-
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
 
     def claim(self, *, now: datetime, until: datetime) -> FinishedLog | None:
         """Give the oldest log that is due to be handed over, and leave it to the caller until then."""
@@ -38,31 +35,25 @@ class LogHandovers:
             LogRow.size > 0,
             or_(LogRow.handover_at.is_(None), LogRow.handover_at <= now),
         )
-        oldest = LogRow.created_at, LogRow.id
+        query = select(LogRow).where(*due)
+        return self._claim(query, until) if self._transactions.finds(query) else None
 
-        def claim(session: Session) -> FinishedLog | None:
-            log = session.scalar(
-                select(LogRow).where(*due).order_by(*oldest).limit(1).with_for_update(skip_locked=True)
-            )
-            if log is None:
-                return None
-            again = log.handover_at is not None
-            log.handover_at = until
-            return FinishedLog(id=log.id, path=log.path, again=again)
-
-        if self._transactions.read(lambda session: session.scalar(select(LogRow.id).where(*due).limit(1))) is None:
+    @writing
+    def _claim(self, session: Session, due: Select[LogRow], until: datetime) -> FinishedLog | None:
+        oldest = due.order_by(LogRow.created_at, LogRow.id).limit(1)
+        log = session.scalar(oldest.with_for_update(skip_locked=True))
+        if log is None:
             return None
-        return self._transactions.write(claim)
+        again = log.handover_at is not None
+        log.handover_at = until
+        return FinishedLog(id=log.id, path=log.path, again=again)
 
-    def done(self, log_id: UUID, *, now: datetime) -> None:
+    @writing
+    def done(self, session: Session, log_id: UUID, *, now: datetime) -> None:
         """Note that the remote log has it."""
-        self._set(log_id, handed_over_at=now)
+        session.execute(update(LogRow).where(LogRow.id == log_id).values(handed_over_at=now))
 
-    def put_off(self, log_id: UUID, *, until: datetime) -> None:
+    @writing
+    def put_off(self, session: Session, log_id: UUID, *, until: datetime) -> None:
         """Have it handed over later."""
-        self._set(log_id, handover_at=until)
-
-    def _set(self, log_id: UUID, **values: datetime) -> None:
-        self._transactions.write(
-            lambda session: session.execute(update(LogRow).where(LogRow.id == log_id).values(**values))
-        )
+        session.execute(update(LogRow).where(LogRow.id == log_id).values(handover_at=until))

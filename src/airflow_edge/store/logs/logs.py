@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,10 +18,10 @@ from airflow_edge.protocol.messages import LogChunk, LogEnd
 from airflow_edge.protocol.states import JobState
 from airflow_edge.rules.log_notices import LogPart
 from airflow_edge.store.columns import to_value
-from airflow_edge.store.logs.reading import Whereabouts, look, read
-from airflow_edge.store.logs.rows import Row, add_frame, add_row, shorten
+from airflow_edge.store.logs.objects import LogStoreError, ObjectStore
+from airflow_edge.store.logs.rows import Row, add_frame, add_row, read_rows, shorten, unpack
 from airflow_edge.store.tables import JobRow, LogRow, WorkerRow
-from airflow_edge.store.transactions import Transactions
+from airflow_edge.store.transactions import StorePart, reading
 
 MERGE_AT = 256
 """Rows of a growing log after which some are merged: whoever follows it reads all of them again and again."""
@@ -29,6 +29,10 @@ RECHECK = timedelta(hours=1)
 """How often a log that is not complete is looked after."""
 SHORT = 512 * 1024
 """Bytes of a log that is checked at once, while it is locked; a longer one is read without a lock."""
+
+
+class LogUnreadableError(Exception):
+    """Bytes of a log are not where they should be, or cannot be read there; says where, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +53,15 @@ class _State(NamedTuple):
     size: int
 
 
-class _Digest(NamedTuple):
-    """What came of reading them."""
+class _Found(NamedTuple):
+    """The bytes from a position on; none if they are not there, which can only be for a moment."""
 
-    state: _State
-    sha256: str
+    revision: int
+    pieces: Iterator[bytes]
 
 
-class TaskLogs:
+class TaskLogs(StorePart):
     """Task logs."""
-
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
 
     def append(self, worker_id: UUID, chunk: LogChunk, *, now: datetime) -> LogProgress | None:
         """Keep what is new of a piece that leaves no gap; any other is ignored. Say how far the log is.
@@ -99,7 +100,7 @@ class TaskLogs:
         One that is too short goes on from there. One that differs begins anew, where the checked part begins. None as
         in `append`. A long log is read without holding any lock.
         """
-        digest: _Digest | None = None
+        digests: dict[_State, str] = {}
 
         def work(session: Session) -> LogProgress | _State | None:
             log = _log(session, worker_id, UUID(end.job_id), end.assignment, now)
@@ -113,10 +114,10 @@ class TaskLogs:
             begin = min(end.start, end.size)
             if log.size > end.size:
                 found = ""
-            elif digest is not None and digest.state == state:
-                found = digest.sha256
+            elif state in digests:
+                found = digests[state]
             elif log.size - begin <= SHORT and not log.object_size:
-                found = _sha256(read(lambda position: look(session, log.id, position), begin))
+                found = _sha256(_read(lambda position: _look(session, log.id, position), begin))
             else:
                 return state
             if found == end.sha256:
@@ -127,10 +128,11 @@ class TaskLogs:
 
         while isinstance(answer := self._transactions.write(work), _State):
             # Whatever is laid elsewhere, or begun anew, meanwhile: then it is read again.
-            digest = _Digest(answer, _sha256(self.read(answer.log_id, min(end.start, end.size))))
+            digests[answer] = _sha256(self.read(answer.log_id, min(end.start, end.size)))
         return answer
 
-    def parts(self, path: str) -> list[LogPart]:
+    @reading
+    def parts(self, session: Session, path: str) -> list[LogPart]:
         """Say what there is of the log with this relative path, oldest first."""
         query = (
             select(LogRow, WorkerRow, JobRow.state)
@@ -139,17 +141,56 @@ class TaskLogs:
             .where(LogRow.path_hash == _path_hash(path))
             .order_by(LogRow.created_at, LogRow.id)
         )
-        return self._transactions.read(lambda session: [_part(*row) for row in session.execute(query)])
+        return [_part(*row) for row in session.execute(query)]
 
     def read(self, part_id: UUID, offset: int = 0) -> Iterator[bytes]:
         """Give the bytes of one part from this offset on, piece by piece. No transaction stays open between two pieces.
 
         :raises LogUnreadableError: some of them are not where they should be.
         """
-        return read(partial(self._look, part_id), offset)
+        return _read(partial(self._look, part_id), offset)
 
-    def _look(self, part_id: UUID, position: int) -> Whereabouts | None:
-        return self._transactions.read(lambda session: look(session, part_id, position))
+    @reading
+    def _look(self, session: Session, part_id: UUID, position: int) -> _Found | None:
+        return _look(session, part_id, position)
+
+
+def _look(session: Session, log_id: UUID, position: int) -> _Found | None:
+    """Find the bytes from this position on; None at the end, and for a log that was deleted."""
+    query = select(
+        LogRow.size, LogRow.revision, LogRow.purged_at, LogRow.store_url, LogRow.object_key, LogRow.object_size
+    ).where(LogRow.id == log_id)
+    log = session.execute(query).one_or_none()
+    if log is None or log.purged_at is not None or position >= log.size:
+        return None
+    if position < log.object_size:
+        return _Found(log.revision, ObjectStore(log.store_url).read(log.object_key, position, log.object_size))
+    return _Found(log.revision, unpack(read_rows(session, log_id, position), position))
+
+
+def _read(find: Callable[[int], _Found | None], position: int) -> Iterator[bytes]:
+    """Give the bytes from this position on, piece by piece.
+
+    What is not there may have been laid elsewhere since somebody looked: then the revision is another.
+
+    :param find: `_look`, for one log
+    :raises LogUnreadableError: some of them are missing, or cannot be read where they are.
+    """
+    revision: int | None = None
+    while (found := find(position)) is not None:
+        begin, problem = position, None
+        try:
+            for piece in found.pieces:
+                yield piece
+                position += len(piece)
+        except LogStoreError as error:
+            problem = error
+        if position > begin:
+            revision = None
+        elif revision == found.revision:
+            raise LogUnreadableError(problem or f"the database has lost the log's bytes from {position} on")
+        else:
+            revision = found.revision
 
 
 def _log(session: Session, worker_id: UUID, job_id: UUID, assignment: int, now: datetime) -> LogRow | None:

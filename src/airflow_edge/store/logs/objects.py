@@ -12,7 +12,6 @@ from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
-from airflow_edge.store.errors import LogStoreError
 from airflow_edge.store.logs.rows import LARGEST_ROW
 from airflow_edge.store.logs.seekable_zstd import cut, frames, pieces, read_table, table, table_length
 
@@ -34,6 +33,10 @@ _INSTALL: Final = {
     "az": "adlfs",
 }
 _CREDENTIALS: Final = re.compile(r"//[^/@]*@(?=[^/]*/)")
+
+
+class LogStoreError(Exception):
+    """A log store cannot be used, or did not do what it was asked; names the setting, and says what to do."""
 
 
 class ObjectStore:

@@ -10,17 +10,17 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.states import JOB_OPEN
-from airflow_edge.store.errors import LogStoreError, LogUnreadableError
-from airflow_edge.store.logs.logs import RECHECK, TaskLogs
-from airflow_edge.store.logs.objects import ObjectStore, object_key
+from airflow_edge.store.logs.logs import RECHECK, LogUnreadableError, TaskLogs
+from airflow_edge.store.logs.objects import LogStoreError, ObjectStore, object_key
 from airflow_edge.store.logs.rows import (
     LARGEST_ROW,
     ROWS_AT_ONCE,
@@ -31,7 +31,7 @@ from airflow_edge.store.logs.rows import (
     unpack,
 )
 from airflow_edge.store.tables import JobRow, LogRow, WorkerRow
-from airflow_edge.store.transactions import Transactions, changed_rows
+from airflow_edge.store.transactions import StorePart, Transactions, changed_rows, writing
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +55,8 @@ class StoppedError(Exception):
     """The process ends: what was begun is left to others."""
 
 
-class LogUpkeep:
+class LogUpkeep(StorePart):
     """Logs at rest."""
-
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
 
     def tidy(
         self,
@@ -79,11 +76,10 @@ class LogUpkeep:
         :raises LogStoreError: the log store failed; that log is tried again later.
         :raises LogUnreadableError: the bytes of a log are not those that were verified once; it stays where it is.
         """
-        due = self._transactions.read(lambda session: _due(session, clock(), lock=False))
-        if not due:
+        if not self._transactions.finds(_due(clock())):
             return 0
         lease = clock() + LEASE
-        claimed = self._transactions.write(lambda session: _claim(session, clock(), lease))
+        claimed = self._claim(clock(), lease)
         for done, log_id in enumerate(claimed):
             try:
                 _Chore(self._transactions, log_id, store_url, lease, clock, stopping).do()
@@ -104,6 +100,9 @@ class LogUpkeep:
         old = (LogRow.purged_at.is_(None), LogRow.changed_at < before, ~_OPEN_JOB)
         forgotten = (LogRow.purged_at < now - REMEMBERED, LogRow.tidy_at.is_(None))
 
+        if not any(self._transactions.finds(select(LogRow.id).where(*those)) for those in (old, forgotten)):
+            return 0
+
         def work(session: Session) -> int:
             ids = _some(session, old, limit)
             session.execute(
@@ -114,43 +113,29 @@ class LogUpkeep:
             session.execute(delete(LogRow).where(LogRow.id.in_(_some(session, forgotten, limit))))
             return len(ids)
 
-        def look(session: Session) -> bool:
-            first = (session.scalar(select(LogRow.id).where(*those).limit(1)) for those in (old, forgotten))
-            return any(log_id is not None for log_id in first)
+        return self._transactions.write(work)
 
-        return self._transactions.write(work) if self._transactions.read(look) else 0
+    @writing
+    def _claim(self, session: Session, now: datetime, lease: datetime) -> list[UUID]:
+        ids = list(session.scalars(_due(now).with_for_update(skip_locked=True)))
+        session.execute(update(LogRow).where(LogRow.id.in_(ids)).values(tidy_at=lease))
+        return ids
 
-    def check_store(self, store_url: str) -> None:
-        """Write, read and delete something in a log store.
-
-        :raises LogStoreError: it cannot be used; says why, and what to do.
-        """
-        ObjectStore(store_url).check()
-
-    def _put_off(self, log_ids: list[UUID], until: datetime) -> None:
-        self._transactions.write(
-            lambda session: session.execute(update(LogRow).where(LogRow.id.in_(log_ids)).values(tidy_at=until))
-        )
+    @writing
+    def _put_off(self, session: Session, log_ids: list[UUID], until: datetime) -> None:
+        session.execute(update(LogRow).where(LogRow.id.in_(log_ids)).values(tidy_at=until))
 
 
+@dataclass(slots=True)
 class _Chore:
     """What is due for one log."""
 
-    def __init__(
-        self,
-        transactions: Transactions,
-        log_id: UUID,
-        store_url: str | None,
-        lease: datetime,
-        clock: Callable[[], datetime],
-        stopping: Callable[[], bool],
-    ) -> None:
-        self._transactions = transactions
-        self._id = log_id
-        self._store_url = store_url
-        self._lease = lease
-        self._clock = clock
-        self._stopping = stopping
+    _transactions: Transactions
+    _id: UUID
+    _store_url: str | None
+    _lease: datetime
+    _clock: Callable[[], datetime]
+    _stopping: Callable[[], bool]
 
     def do(self) -> None:
         this = self._read()
@@ -328,15 +313,8 @@ class _Chore:
             self._still_ours()
 
 
-def _due(session: Session, now: datetime, *, lock: bool) -> list[UUID]:
-    query = select(LogRow.id).where(LogRow.tidy_at <= now).order_by(LogRow.tidy_at).limit(AT_ONCE)
-    return list(session.scalars(query.with_for_update(skip_locked=True) if lock else query))
-
-
-def _claim(session: Session, now: datetime, lease: datetime) -> list[UUID]:
-    ids = _due(session, now, lock=True)
-    session.execute(update(LogRow).where(LogRow.id.in_(ids)).values(tidy_at=lease))
-    return ids
+def _due(now: datetime) -> Select[UUID]:
+    return select(LogRow.id).where(LogRow.tidy_at <= now).order_by(LogRow.tidy_at).limit(AT_ONCE)
 
 
 def _some(session: Session, conditions: tuple[ColumnElement[bool], ...], limit: int) -> list[UUID]:

@@ -17,7 +17,7 @@ from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.columns import to_duration, to_seconds, to_value
 from airflow_edge.store.tables import EnrollTokenRow, WorkerRow
-from airflow_edge.store.transactions import Transactions
+from airflow_edge.store.transactions import StorePart, reading, writing
 from airflow_edge.store.workers.workers import to_worker
 
 _ASK_FOR_A_NEW_ONE = "ask for a new one: airflow edge enroll-token create"
@@ -59,36 +59,35 @@ class EnrollmentRefusedError(Exception):
         self.detail = detail
 
 
-class EnrollTokens:
+class EnrollTokens(StorePart):
     """Enrolment tokens, and what they open."""
 
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
-
-    def create(self, token: EnrollToken, secret_hash: str) -> None:
+    @writing
+    def create(self, session: Session, token: EnrollToken, secret_hash: str) -> None:
         """Keep a new token by the hash of its secret."""
         row = asdict(token) | {
             "secret_hash": secret_hash,
             "queues": list(token.queues),
             "disconnect_grace": to_seconds(token.disconnect_grace),
         }
-        self._transactions.write(lambda session: session.add(EnrollTokenRow(**row)))
+        session.add(EnrollTokenRow(**row))
 
-    def all(self) -> list[EnrollToken]:
+    @reading
+    def all(self, session: Session) -> list[EnrollToken]:
         """Give all tokens, newest first."""
         query = select(EnrollTokenRow).order_by(EnrollTokenRow.created_at.desc(), EnrollTokenRow.id)
-        return self._transactions.read(lambda session: [_to_token(row) for row in session.scalars(query)])
+        return [
+            to_value(EnrollToken, row, queues=tuple(row.queues), disconnect_grace=to_duration(row.disconnect_grace))
+            for row in session.scalars(query)
+        ]
 
-    def revoke(self, token_id: UUID, *, now: datetime) -> bool:
+    @writing
+    def revoke(self, session: Session, token_id: UUID, *, now: datetime) -> bool:
         """Revoke a token; False if there is none."""
-
-        def work(session: Session) -> bool:
-            row = session.get(EnrollTokenRow, token_id, with_for_update=True)
-            if row is not None and row.revoked_at is None:
-                row.revoked_at = now
-            return row is not None
-
-        return self._transactions.write(work)
+        row = session.get(EnrollTokenRow, token_id, with_for_update=True)
+        if row is not None and row.revoked_at is None:
+            row.revoked_at = now
+        return row is not None
 
     def enroll(self, secret_hash: str, name: str, public_key: bytes, *, now: datetime) -> Enrollment:
         """Use a token up by one and register the worker, in one transaction.
@@ -206,7 +205,3 @@ def _register(
     row.enroll_token_id = token_id
     row.changed_at = now
     return row
-
-
-def _to_token(row: EnrollTokenRow) -> EnrollToken:
-    return to_value(EnrollToken, row, queues=tuple(row.queues), disconnect_grace=to_duration(row.disconnect_grace))

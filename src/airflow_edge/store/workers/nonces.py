@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from airflow_edge.store.tables import NonceRow
-from airflow_edge.store.transactions import Transactions, changed_rows
+from airflow_edge.store.transactions import StorePart, changed_rows, writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,8 @@ class Nonce:
     expires_at: datetime
 
 
-class Nonces:
+class Nonces(StorePart):
     """Ids of signed requests, kept until they expire."""
-
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
 
     def use(self, nonces: Sequence[Nonce]) -> list[bool]:
         """Note that these ids were used; False for each that had been used before."""
@@ -41,13 +38,10 @@ class Nonces:
             return [False] if len(nonces) == 1 else [self.use([nonce])[0] for nonce in nonces]
         return [True] * len(nonces)
 
-    def forget_expired(self, *, now: datetime) -> int:
+    @writing
+    def forget_expired(self, session: Session, *, now: datetime) -> int:
         """Forget the ids that are too old to be accepted anyway; say how many."""
-
-        def work(session: Session) -> int:
-            return changed_rows(session.execute(delete(NonceRow).where(NonceRow.expires_at < now)))
-
-        return self._transactions.write(work)
+        return changed_rows(session.execute(delete(NonceRow).where(NonceRow.expires_at < now)))
 
 
 def _digest(nonce: Nonce) -> str:

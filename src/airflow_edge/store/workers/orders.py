@@ -16,61 +16,55 @@ from airflow_edge.protocol.states import MAINTENANCE, WorkerState
 from airflow_edge.rules.orders import RIVALS, OrderState, Wish, WorkerOrder, effect
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import WorkerOrderRow, WorkerRow
-from airflow_edge.store.transactions import Transactions
+from airflow_edge.store.transactions import StorePart, reading, writing
 
 
-class WorkerOrders:
+class WorkerOrders(StorePart):
     """Orders to workers, and what became of them."""
 
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
-
-    def give(self, worker_id: UUID, wish: Wish, *, by: str, now: datetime) -> WorkerOrder | None:
+    @writing
+    def give(self, session: Session, worker_id: UUID, wish: Wish, *, by: str, now: datetime) -> WorkerOrder | None:
         """Write an order down, and what it makes of the worker's state; None if there is no such worker.
 
         :raises IllegalTransitionError: it is not possible in the worker's state; nothing is changed.
         """
-
-        def work(session: Session) -> WorkerOrder | None:
-            row = _locked(session, worker_id)
-            if row is None:
-                return None
-            after = effect(row.state, wish.kind, revoked=row.revoked_at is not None)
-            if wish.kind == "rename" and _is_taken(session, wish.text, worker_id):
-                raise IllegalTransitionError(_TAKEN.format(wish.text))
-            row.state, row.asked_state = after.state, after.asked_state or row.asked_state
-            if wish.kind in {"maintenance", "maintenance comment"}:
-                row.maintenance_comment = wish.text
-            elif row.state is WorkerState.OFFLINE:
-                row.maintenance_comment, row.maintenance_cause = "", None
-            if wish.kind == "maintenance":
-                row.maintenance_cause = "admin"
-            row.changed_at = now
-            session.execute(
-                update(WorkerOrderRow)
-                .where(
-                    WorkerOrderRow.worker_id == worker_id,
-                    WorkerOrderRow.state == OrderState.WAITING,
-                    WorkerOrderRow.kind.in_(RIVALS[wish.kind]),
-                )
-                .values(state=OrderState.SUPERSEDED, detail=f"then came: {wish.kind}", finished_at=now)
+        row = session.get(WorkerRow, worker_id, with_for_update=True)
+        if row is None:
+            return None
+        after = effect(row.state, wish.kind, revoked=row.revoked_at is not None)
+        if wish.kind == "rename" and _is_taken(session, wish.text, worker_id):
+            raise IllegalTransitionError(_TAKEN.format(wish.text))
+        row.state, row.asked_state = after.state, after.asked_state or row.asked_state
+        if wish.kind in {"maintenance", "maintenance comment"}:
+            row.maintenance_comment = wish.text
+        elif row.state is WorkerState.OFFLINE:
+            row.maintenance_comment, row.maintenance_cause = "", None
+        if wish.kind == "maintenance":
+            row.maintenance_cause = "admin"
+        row.changed_at = now
+        session.execute(
+            update(WorkerOrderRow)
+            .where(
+                WorkerOrderRow.worker_id == worker_id,
+                WorkerOrderRow.state == OrderState.WAITING,
+                WorkerOrderRow.kind.in_(RIVALS[wish.kind]),
             )
-            order = WorkerOrderRow(
-                id=uuid4(),
-                worker_id=worker_id,
-                kind=wish.kind,
-                text=wish.text,
-                number=wish.number,
-                asked_by=by,
-                asked_at=now,
-                state=OrderState.WAITING,
-                detail="",
-            )
-            session.add(order)
-            session.flush()
-            return to_value(WorkerOrder, order)
-
-        return self._transactions.write(work)
+            .values(state=OrderState.SUPERSEDED, detail=f"then came: {wish.kind}", finished_at=now)
+        )
+        order = WorkerOrderRow(
+            id=uuid4(),
+            worker_id=worker_id,
+            kind=wish.kind,
+            text=wish.text,
+            number=wish.number,
+            asked_by=by,
+            asked_at=now,
+            state=OrderState.WAITING,
+            detail="",
+        )
+        session.add(order)
+        session.flush()
+        return to_value(WorkerOrder, order)
 
     def waiting(self, worker_ids: Collection[UUID]) -> list[WorkerOrder]:
         """Give the orders that these workers have not answered, in the order in which they were given."""
@@ -80,43 +74,48 @@ class WorkerOrders:
             .order_by(WorkerOrderRow.asked_at, WorkerOrderRow.id)
         )
 
+    @writing
     def obeyed(
-        self, worker_id: UUID, order_id: UUID, state: WorkerState, *, done: bool, detail: str, now: datetime
+        self,
+        session: Session,
+        worker_id: UUID,
+        order_id: UUID,
+        state: WorkerState,
+        *,
+        done: bool,
+        detail: str,
+        now: datetime,
     ) -> bool:
         """Note a worker's answer and its state from then on; False if nobody waits for it any more."""
-
-        def work(session: Session) -> bool:
-            row = _locked(session, worker_id)
-            order = session.scalar(
-                select(WorkerOrderRow)
-                .where(
-                    WorkerOrderRow.id == order_id,
-                    WorkerOrderRow.worker_id == worker_id,
-                    WorkerOrderRow.state == OrderState.WAITING,
-                )
-                .with_for_update()
+        row = session.get(WorkerRow, worker_id, with_for_update=True)
+        order = session.scalar(
+            select(WorkerOrderRow)
+            .where(
+                WorkerOrderRow.id == order_id,
+                WorkerOrderRow.worker_id == worker_id,
+                WorkerOrderRow.state == OrderState.WAITING,
             )
-            if row is None or order is None:
-                return False
-            taken = order.kind == "rename" and _is_taken(session, order.text, worker_id)
-            done_here = done and not taken
-            order.state = OrderState.DONE if done_here else OrderState.REFUSED
-            order.detail = _TAKEN.format(order.text) if taken else detail
-            order.finished_at = now
-            if done_here and order.kind == "rename":
-                row.name = order.text
-                row.changed_at = now
-            if done_here and order.kind == "concurrency" and order.number:
-                row.concurrency = order.number
-            if order.kind in _ASKING:
-                row.asked_state = None
-                row.state = state
-                row.changed_at = now
-            if order.kind == ("exit maintenance" if done else "maintenance") and state not in MAINTENANCE:
-                row.maintenance_comment, row.maintenance_cause = "", None
-            return True
-
-        return self._transactions.write(work)
+            .with_for_update()
+        )
+        if row is None or order is None:
+            return False
+        taken = order.kind == "rename" and _is_taken(session, order.text, worker_id)
+        done_here = done and not taken
+        order.state = OrderState.DONE if done_here else OrderState.REFUSED
+        order.detail = _TAKEN.format(order.text) if taken else detail
+        order.finished_at = now
+        if done_here and order.kind == "rename":
+            row.name = order.text
+            row.changed_at = now
+        if done_here and order.kind == "concurrency" and order.number:
+            row.concurrency = order.number
+        if order.kind in _ASKING:
+            row.asked_state = None
+            row.state = state
+            row.changed_at = now
+        if order.kind == ("exit maintenance" if done else "maintenance") and state not in MAINTENANCE:
+            row.maintenance_comment, row.maintenance_cause = "", None
+        return True
 
     def get(self, order_id: UUID) -> WorkerOrder | None:
         """Give an order by its id."""
@@ -131,25 +130,23 @@ class WorkerOrders:
             .limit(limit)
         )
 
-    def purge(self, *, before: datetime, limit: int) -> int:
+    @writing
+    def purge(self, session: Session, *, before: datetime, limit: int) -> int:
         """Delete answered orders that were given before then, at most `limit`; say how many."""
-
-        def work(session: Session) -> int:
-            ids = list(
-                session.scalars(
-                    select(WorkerOrderRow.id)
-                    .where(WorkerOrderRow.asked_at < before, WorkerOrderRow.state != OrderState.WAITING)
-                    .limit(limit)
-                    .with_for_update(skip_locked=True)
-                )
+        ids = list(
+            session.scalars(
+                select(WorkerOrderRow.id)
+                .where(WorkerOrderRow.asked_at < before, WorkerOrderRow.state != OrderState.WAITING)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
             )
-            session.execute(delete(WorkerOrderRow).where(WorkerOrderRow.id.in_(ids)))
-            return len(ids)
+        )
+        session.execute(delete(WorkerOrderRow).where(WorkerOrderRow.id.in_(ids)))
+        return len(ids)
 
-        return self._transactions.write(work)
-
-    def _orders(self, query: Select[WorkerOrderRow]) -> list[WorkerOrder]:
-        return self._transactions.read(lambda session: [to_value(WorkerOrder, row) for row in session.scalars(query)])
+    @reading
+    def _orders(self, session: Session, query: Select[WorkerOrderRow]) -> list[WorkerOrder]:
+        return [to_value(WorkerOrder, row) for row in session.scalars(query)]
 
 
 _ASKING: frozenset[OrderKind] = frozenset({"maintenance", "exit maintenance", "shutdown"})
@@ -161,7 +158,3 @@ _TAKEN: Final = "'rename' is not possible: another worker is called '{}'; choose
 
 def _is_taken(session: Session, name: str, worker_id: UUID) -> bool:
     return session.scalar(select(WorkerRow.id).where(WorkerRow.name == name, WorkerRow.id != worker_id)) is not None
-
-
-def _locked(session: Session, worker_id: UUID) -> WorkerRow | None:
-    return session.scalar(select(WorkerRow).where(WorkerRow.id == worker_id).with_for_update())

@@ -19,7 +19,7 @@ from airflow_edge.rules.worker import LogRequest
 from airflow_edge.rules.worker_log import WorkerLogBatch
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import WorkerLogRow, WorkerRow
-from airflow_edge.store.transactions import Transactions, changed_rows
+from airflow_edge.store.transactions import StorePart, changed_rows, reading, writing
 
 ROW_COST = 256
 """Bytes that a batch counts for beside its data, so that many small ones are not for free."""
@@ -28,11 +28,8 @@ KEPT_OF_QUOTA = 0.75
 """What is left when the quota was passed: not every batch shall cost a deletion."""
 
 
-class WorkerLogs:
+class WorkerLogs(StorePart):
     """The workers' own logs."""
-
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
 
     def append(self, worker_id: UUID, batch: WorkerLog, *, quota: int, now: datetime) -> bool:
         """Keep a batch, and delete the worker's oldest ones where that is more than `quota` bytes.
@@ -74,7 +71,8 @@ class WorkerLogs:
             # An older link of the same worker was faster.
             return False
 
-    def read(self, worker_id: UUID, *, after: int = 0) -> list[WorkerLogBatch]:
+    @reading
+    def read(self, session: Session, worker_id: UUID, *, after: int = 0) -> list[WorkerLogBatch]:
         """Give the batches with higher numbers than `after`, oldest first, at most some at once."""
         query = (
             select(WorkerLogRow)
@@ -82,58 +80,54 @@ class WorkerLogs:
             .order_by(WorkerLogRow.number)
             .limit(BATCHES_AT_ONCE)
         )
-        return self._transactions.read(lambda session: [_to_batch(row) for row in session.scalars(query)])
+        return [
+            to_value(WorkerLogBatch, row, records=unpack(zstd.decompress(row.data))) for row in session.scalars(query)
+        ]
 
-    def last(self, worker_id: UUID) -> int:
+    @reading
+    def last(self, session: Session, worker_id: UUID) -> int:
         """Give the number of the newest batch, 0 if there is none."""
-        query = select(func.max(WorkerLogRow.number)).where(WorkerLogRow.worker_id == worker_id)
-        return self._transactions.read(lambda session: session.scalar(query)) or 0
+        return session.scalar(select(func.max(WorkerLogRow.number)).where(WorkerLogRow.worker_id == worker_id)) or 0
 
-    def want(self, worker_id: UUID, request: LogRequest, *, now: datetime) -> LogRequest:
+    @writing
+    def want(self, session: Session, worker_id: UUID, request: LogRequest, *, now: datetime) -> LogRequest:
         """Ask a worker for its own log; give what it is asked for with the requests of others that last.
 
         A request without past records only prolongs one that lasts.
         """
+        worker = session.get(WorkerRow, worker_id, with_for_update=True)
+        if worker is None:
+            return request
+        current = None if worker.log_request is None else to_request(worker.log_request)
+        wanted = request if current is None or current.until <= now else _joined(current, request)
+        worker.log_request = {
+            "id": wanted.id,
+            "until": wanted.until.timestamp(),
+            "level": wanted.level,
+            "lines": wanted.lines,
+        }
+        worker.changed_at = now
+        return wanted
 
-        def work(session: Session) -> LogRequest:
-            worker = session.scalar(select(WorkerRow).where(WorkerRow.id == worker_id).with_for_update())
-            if worker is None:
-                return request
-            current = None if worker.log_request is None else to_request(worker.log_request)
-            wanted = request if current is None or current.until <= now else _joined(current, request)
-            worker.log_request = {
-                "id": wanted.id,
-                "until": wanted.until.timestamp(),
-                "level": wanted.level,
-                "lines": wanted.lines,
-            }
-            worker.changed_at = now
-            return wanted
-
-        return self._transactions.write(work)
-
-    def purge(self, *, before: datetime, limit: int) -> int:
+    @writing
+    def purge(self, session: Session, *, before: datetime, limit: int) -> int:
         """Delete batches that came before then, at most `limit`; say how many."""
-
-        def work(session: Session) -> int:
-            oldest = (
-                select(WorkerLogRow.worker_id, WorkerLogRow.number)
-                .where(WorkerLogRow.received_at < before)
-                .order_by(WorkerLogRow.received_at)
-                .limit(limit)
-                .subquery()
-            )
-            up_to = select(oldest.c.worker_id, func.max(oldest.c.number)).group_by(oldest.c.worker_id)
-            return sum(
-                changed_rows(
-                    session.execute(
-                        delete(WorkerLogRow).where(WorkerLogRow.worker_id == worker_id, WorkerLogRow.number <= number)
-                    )
+        oldest = (
+            select(WorkerLogRow.worker_id, WorkerLogRow.number)
+            .where(WorkerLogRow.received_at < before)
+            .order_by(WorkerLogRow.received_at)
+            .limit(limit)
+            .subquery()
+        )
+        up_to = select(oldest.c.worker_id, func.max(oldest.c.number)).group_by(oldest.c.worker_id)
+        return sum(
+            changed_rows(
+                session.execute(
+                    delete(WorkerLogRow).where(WorkerLogRow.worker_id == worker_id, WorkerLogRow.number <= number)
                 )
-                for worker_id, number in session.execute(up_to).all()
             )
-
-        return self._transactions.write(work)
+            for worker_id, number in session.execute(up_to).all()
+        )
 
 
 def to_request(stored: Mapping[str, Any]) -> LogRequest:
@@ -181,7 +175,3 @@ def _is_sound(batch: WorkerLog) -> bool:
     except (zstd.ZstdError, RemoteProtocolError):
         return False
     return len(plain) == batch.size and unpacker.eof and not unpacker.unused_data
-
-
-def _to_batch(row: WorkerLogRow) -> WorkerLogBatch:
-    return to_value(WorkerLogBatch, row, records=unpack(zstd.decompress(row.data)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -28,7 +28,7 @@ from airflow_edge.rules.orders import ASKED_STATES, OrderState
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.columns import to_duration, to_seconds, to_value
 from airflow_edge.store.tables import JobRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
-from airflow_edge.store.transactions import Transactions
+from airflow_edge.store.transactions import StorePart, reading, writing
 from airflow_edge.store.workers.worker_logs import to_request
 
 _REMOVABLE: Final = frozenset({WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE})
@@ -37,7 +37,7 @@ _MAY_FALL_SILENT = frozenset(state for state, steps in WORKER_TRANSITIONS.items(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkFacts:
-    """What a worker says of itself when it links."""
+    """What a worker says of itself when it links: columns of its row."""
 
     link_id: UUID
     gateway_id: str
@@ -53,11 +53,8 @@ class LinkFacts:
     asked_queues: tuple[str, ...] | None = None
 
 
-class Workers:
+class Workers(StorePart):
     """Enrolled workers."""
-
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
 
     def get(self, worker_id: UUID) -> Worker | None:
         """Give a worker by its id."""
@@ -75,61 +72,49 @@ class Workers:
         """Give the workers with these ids, those there are."""
         return self._workers(select(WorkerRow).where(WorkerRow.id.in_(worker_ids)))
 
-    def link(self, links: Mapping[UUID, LinkFacts], *, now: datetime) -> dict[UUID, UUID | None]:
+    @writing
+    def link(self, session: Session, links: Mapping[UUID, LinkFacts], *, now: datetime) -> dict[UUID, UUID | None]:
         """Note new links by worker; each replaces any other of its worker. Gives those that were noted before them."""
         # In one order everywhere, so that two gateways do not wait for each other.
         these = select(WorkerRow).where(WorkerRow.id.in_(links)).order_by(WorkerRow.id).with_for_update()
+        before = {}
+        for row in session.scalars(these):
+            before[row.id] = row.link_id
+            facts = links[row.id]
+            for name, value in asdict(facts).items():
+                setattr(row, name, value)
+            row.state = row.asked_state or facts.state
+            row.last_seen_at = now
+            row.changed_at = now
+        return before
 
-        def work(session: Session) -> dict[UUID, UUID | None]:
-            before = {}
-            for row in session.scalars(these):
-                before[row.id] = row.link_id
-                facts = links[row.id]
-                row.link_id = facts.link_id
-                row.gateway_id = facts.gateway_id
-                row.transport = facts.transport
-                row.boot_id = facts.boot_id
-                row.agent_version = facts.agent_version
-                row.airflow_version = facts.airflow_version
-                row.version_refused = facts.version_refused
-                row.version_warning = facts.version_warning
-                row.concurrency = facts.concurrency
-                row.asked_queues = None if facts.asked_queues is None else list(facts.asked_queues)
-                row.state = row.asked_state or facts.state
-                row.last_seen_at = now
-                row.changed_at = now
-            return before
-
-        return self._transactions.write(work)
-
-    def unlink(self, worker_id: UUID, link_id: UUID, state: WorkerState, *, now: datetime) -> None:
+    @writing
+    def unlink(self, session: Session, worker_id: UUID, link_id: UUID, state: WorkerState, *, now: datetime) -> None:
         """Note that this link is over, unless a newer one has replaced it.
 
         A worker that has gone in good order has done what a shutdown asks for, and will be in maintenance when it
         comes back if it was asked to.
         """
+        row = session.scalar(
+            select(WorkerRow).where(WorkerRow.id == worker_id, WorkerRow.link_id == link_id).with_for_update()
+        )
+        if row is None:
+            return
+        row.link_id = None
+        row.changed_at = now
+        if state is WorkerState.UNKNOWN:
+            row.state = row.asked_state or state
+            return
+        if row.asked_state is WorkerState.SHUTDOWN_REQUEST:
+            _note_shutdown(session, row, now)
+        row.state = OFFLINE_AS[row.asked_state or state]
+        if row.state is WorkerState.OFFLINE:
+            row.maintenance_comment, row.maintenance_cause = "", None
 
-        def work(session: Session) -> None:
-            row = session.scalar(
-                select(WorkerRow).where(WorkerRow.id == worker_id, WorkerRow.link_id == link_id).with_for_update()
-            )
-            if row is None:
-                return
-            row.link_id = None
-            row.changed_at = now
-            if state is WorkerState.UNKNOWN:
-                row.state = row.asked_state or state
-                return
-            if row.asked_state is WorkerState.SHUTDOWN_REQUEST:
-                _note_shutdown(session, row, now)
-            row.state = OFFLINE_AS[row.asked_state or state]
-            if row.state is WorkerState.OFFLINE:
-                row.maintenance_comment, row.maintenance_cause = "", None
-
-        self._transactions.write(work)
-
+    @writing
     def seen(
         self,
+        session: Session,
         states: Mapping[UUID, WorkerState],
         systems: Mapping[UUID, Mapping[str, object]],
         comments: Mapping[UUID, str] | None = None,
@@ -144,39 +129,30 @@ class Workers:
         :param comments: on the maintenance of those that are in one; None leaves comments and causes as they are
         :param causes: of their maintenance
         """
-        if not states:
-            return []
         these = select(WorkerRow).where(WorkerRow.id.in_(states), WorkerRow.revoked_at.is_(None))
         locked = these.options(load_only(WorkerRow.id, WorkerRow.asked_state)).order_by(WorkerRow.id).with_for_update()
+        unwanted = set(states)
+        for row in session.scalars(locked):
+            unwanted.remove(row.id)
+            row.state = row.asked_state or states[row.id]
+            row.last_seen_at = now
+            if comments is not None and row.asked_state is None:
+                row.maintenance_comment = comments.get(row.id, "")
+                row.maintenance_cause = (causes or {}).get(row.id)
+            if row.id in systems:
+                row.system = _storable(systems[row.id])
+        return sorted(unwanted)
 
-        def work(session: Session) -> list[UUID]:
-            unwanted = set(states)
-            for row in session.scalars(locked):
-                unwanted.remove(row.id)
-                row.state = row.asked_state or states[row.id]
-                row.last_seen_at = now
-                if comments is not None and row.asked_state is None:
-                    row.maintenance_comment = comments.get(row.id, "")
-                    row.maintenance_cause = (causes or {}).get(row.id)
-                if row.id in systems:
-                    row.system = _storable(systems[row.id])
-            return sorted(unwanted)
-
-        return self._transactions.write(work)
-
-    def set_disconnect_grace(self, names: Collection[str], grace: timedelta | None) -> list[str]:
+    @writing
+    def set_disconnect_grace(self, session: Session, names: Collection[str], grace: timedelta | None) -> list[str]:
         """Give workers a grace of their own, or none; if some do not exist, change nothing and give their names."""
-
-        def work(session: Session) -> list[str]:
-            known = set(session.scalars(select(WorkerRow.name).where(WorkerRow.name.in_(names))))
-            unknown = [name for name in names if name not in known]
-            if not unknown:
-                session.execute(
-                    update(WorkerRow).where(WorkerRow.name.in_(names)).values(disconnect_grace=to_seconds(grace))
-                )
-            return unknown
-
-        return self._transactions.write(work)
+        known = set(session.scalars(select(WorkerRow.name).where(WorkerRow.name.in_(names))))
+        unknown = [name for name in names if name not in known]
+        if not unknown:
+            session.execute(
+                update(WorkerRow).where(WorkerRow.name.in_(names)).values(disconnect_grace=to_seconds(grace))
+            )
+        return unknown
 
     def mark_unreachable(self, patience: Patience, *, now: datetime) -> list[UUID]:
         """Set workers that should be linked and were not seen to unknown; give their ids."""
@@ -190,15 +166,13 @@ class Workers:
             .order_by(WorkerRow.id)
         )
 
-        def work(session: Session) -> list[UUID]:
-            ids = list(session.scalars(unreachable.with_for_update()))
-            session.execute(update(WorkerRow).where(WorkerRow.id.in_(ids)).values(state=WorkerState.UNKNOWN))
-            return ids
+        return self._mark_unreachable(unreachable) if self._transactions.finds(unreachable) else []
 
-        # Looked for without a lock, since there are hardly ever any.
-        if self._transactions.read(lambda session: session.scalar(unreachable.limit(1))) is None:
-            return []
-        return self._transactions.write(work)
+    @writing
+    def _mark_unreachable(self, session: Session, unreachable: Select[UUID]) -> list[UUID]:
+        ids = list(session.scalars(unreachable.with_for_update()))
+        session.execute(update(WorkerRow).where(WorkerRow.id.in_(ids)).values(state=WorkerState.UNKNOWN))
+        return ids
 
     def changed_since(self, since: datetime) -> list[Worker]:
         """Give the workers that an admin, or another link, has changed since then.
@@ -207,72 +181,70 @@ class Workers:
         """
         return self._workers(select(WorkerRow).where(WorkerRow.changed_at >= since))
 
+    @writing
     def change_queues(
-        self, worker_id: UUID, *, add: Collection[str] = (), remove: Collection[str] = (), now: datetime
+        self,
+        session: Session,
+        worker_id: UUID,
+        *,
+        add: Collection[str] = (),
+        remove: Collection[str] = (),
+        now: datetime,
     ) -> Worker | None:
         """Let a worker serve more queues, or not serve some any more; None if there is no such worker.
 
         It keeps at least one: if none would be left, nothing is changed, and the worker given has no queues.
         """
+        row = session.get(WorkerRow, worker_id, with_for_update=True)
+        if row is None:
+            return None
+        queues = _changed(row.queues, add, remove)
+        if queues:
+            row.queues = queues
+            row.added_queues = _changed(row.added_queues or [], add, remove)
+            row.changed_at = now
+        return replace(to_worker(row), queues=tuple(queues))
 
-        def work(session: Session) -> Worker | None:
-            row = session.scalar(select(WorkerRow).where(WorkerRow.id == worker_id).with_for_update())
-            if row is None:
-                return None
-            queues = _changed(row.queues, add, remove)
-            if queues:
-                row.queues = queues
-                row.added_queues = _changed(row.added_queues or [], add, remove)
-                row.changed_at = now
-            return replace(to_worker(row), queues=tuple(queues))
-
-        return self._transactions.write(work)
-
-    def revoke(self, name: str, *, now: datetime) -> bool:
+    @writing
+    def revoke(self, session: Session, name: str, *, now: datetime) -> bool:
         """Revoke a worker's key at once; False if there is no worker of that name.
 
         Its jobs are not waited for: those it has not accepted go back into the queue, the others are lost. What people
         wanted of it is refused: it is not for the machine that may enrol under its name next.
         """
+        row = session.scalar(select(WorkerRow).where(WorkerRow.name == name).with_for_update())
+        if row is None:
+            return False
+        if row.revoked_at is None:
+            row.revoked_at = row.changed_at = now
+            row.state, row.asked_state = WorkerState.OFFLINE, None
+            row.maintenance_comment, row.maintenance_cause = "", None
+            _refuse_orders(session, row.id, now)
+        _take_jobs_back(session, row.id, now)
+        return True
 
-        def work(session: Session) -> bool:
-            row = session.scalar(select(WorkerRow).where(WorkerRow.name == name).with_for_update())
-            if row is None:
-                return False
-            if row.revoked_at is None:
-                row.revoked_at = row.changed_at = now
-                row.state, row.asked_state = WorkerState.OFFLINE, None
-                row.maintenance_comment, row.maintenance_cause = "", None
-                _refuse_orders(session, row.id, now)
-            _take_jobs_back(session, row.id, now)
-            return True
-
-        return self._transactions.write(work)
-
-    def remove(self, worker_id: UUID, *, now: datetime) -> str:
+    @writing
+    def remove(self, session: Session, worker_id: UUID, *, now: datetime) -> str:
         """Forget a worker that is offline or revoked and has no job; give the reason why not, if there is one."""
-
-        def work(session: Session) -> str:
-            row = session.scalar(select(WorkerRow).where(WorkerRow.id == worker_id).with_for_update())
-            if row is None:
-                return ""
-            if row.revoked_at is None and row.state not in _REMOVABLE:
-                return f"it is {row.state}; shut it down first, or revoke it: airflow edge revoke-worker {row.name}"
-            held = select(func.count()).where(JobRow.worker_id == worker_id, JobRow.state.in_(JOB_HELD))
-            if jobs := session.scalar(held):
-                return (
-                    f"{jobs} of its jobs have not ended; wait until its grace is over, or give them up: "
-                    f"airflow edge revoke-worker {row.name}"
-                )
-            session.execute(delete(WorkerOrderRow).where(WorkerOrderRow.worker_id == worker_id))
-            session.execute(delete(WorkerMetricRow).where(WorkerMetricRow.worker_id == worker_id))
-            session.delete(row)
+        row = session.get(WorkerRow, worker_id, with_for_update=True)
+        if row is None:
             return ""
+        if row.revoked_at is None and row.state not in _REMOVABLE:
+            return f"it is {row.state}; shut it down first, or revoke it: airflow edge revoke-worker {row.name}"
+        held = select(func.count()).where(JobRow.worker_id == worker_id, JobRow.state.in_(JOB_HELD))
+        if jobs := session.scalar(held):
+            return (
+                f"{jobs} of its jobs have not ended; wait until its grace is over, or give them up: "
+                f"airflow edge revoke-worker {row.name}"
+            )
+        session.execute(delete(WorkerOrderRow).where(WorkerOrderRow.worker_id == worker_id))
+        session.execute(delete(WorkerMetricRow).where(WorkerMetricRow.worker_id == worker_id))
+        session.delete(row)
+        return ""
 
-        return self._transactions.write(work)
-
-    def _workers(self, query: Select[WorkerRow]) -> list[Worker]:
-        return self._transactions.read(lambda session: [to_worker(row) for row in session.scalars(query)])
+    @reading
+    def _workers(self, session: Session, query: Select[WorkerRow]) -> list[Worker]:
+        return [to_worker(row) for row in session.scalars(query)]
 
 
 def _changed(queues: Iterable[str], add: Iterable[str], remove: Collection[str]) -> list[str]:
