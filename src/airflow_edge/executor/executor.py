@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
@@ -45,17 +44,6 @@ KEEP_ALIVE_INTERVAL: Final = 30.0
 
 ORPHAN_INTERVAL: Final = 300.0
 """Seconds between two looks for callbacks whose scheduler is gone, as often as Airflow looks for such tasks."""
-
-
-@dataclass(frozen=True, slots=True)
-class _News:
-    """What the database says about this executor's jobs."""
-
-    checked: frozenset[UUID]
-    existing: set[UUID]
-    running_callbacks: set[UUID]
-    ended: list[EndedJob]
-    tasks: dict[UUID, TaskInstanceState]
 
 
 class EdgeExecutor(BaseExecutor):
@@ -122,12 +110,8 @@ class EdgeExecutor(BaseExecutor):
         self._keep_alive()
         if not self._ledger and not self._reported and not self._to_cancel:
             return
-        news = self._transactions.read(self._read_news)
-        self.running.difference_update(self._ledger.confirm(news.checked, news.existing))
-        for key in self._ledger.announce(news.running_callbacks):
-            self.change_state(key, CallbackState.RUNNING, remove_running=False)
-        known = [job.id for job in news.ended if self._tell(job, news.tasks.get(job.workload_id))]
-        self._write(known)
+        ended, tasks = self._transactions.read(self._read_news)
+        self._write([job.id for job in ended if self._tell(job, tasks.get(job.workload_id))])
 
     def change_state(
         self, key: WorkloadKey, state: WorkloadState, info: Any = None, remove_running: bool = True
@@ -191,21 +175,20 @@ class EdgeExecutor(BaseExecutor):
     def _owner(self) -> int | None:
         return None if self.job_id is None else int(self.job_id)
 
-    def _read_news(self, session: Session) -> _News:
-        checked = frozenset(self._ledger.unconfirmed)
-        callbacks = self._ledger.unannounced_callbacks()
+    def _read_news(self, session: Session) -> tuple[list[EndedJob], dict[UUID, TaskInstanceState]]:
+        """Take in which jobs exist and run; give those that have ended, and how Airflow holds their tasks."""
+        if checked := self._ledger.unconfirmed:
+            existing = outbox.owned(session, checked, self._owner)
+            self.running.difference_update(self._ledger.confirm(checked, existing))
+        if callbacks := self._ledger.unannounced_callbacks():
+            for key in self._ledger.announce(outbox.running(session, callbacks)):
+                self.change_state(key, CallbackState.RUNNING, remove_running=False)
         ended = outbox.ended(session, self._owner)
         ended_tasks = [job for job in ended if job.kind == "task"]
         tasks = states_of(session, [job.workload_id for job in ended_tasks])
         if gone := [job.id for job in ended_tasks if job.workload_id not in tasks]:
             tasks |= outbox.restarting(session, gone)
-        return _News(
-            checked=checked,
-            existing=outbox.owned(session, checked, self._owner) if checked else set(),
-            running_callbacks=outbox.running(session, callbacks) if callbacks else set(),
-            ended=ended,
-            tasks=tasks,
-        )
+        return ended, tasks
 
     def _tell(self, job: EndedJob, task: TaskInstanceState | None) -> bool:
         """Tell the scheduler of an end if there is something to tell; say whether it knows all there is to know."""

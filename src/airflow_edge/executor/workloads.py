@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
 
@@ -48,10 +49,16 @@ def to_job(workload: Workload, *, owner: int | None, team_name: str | None, defa
 
     :raises UnfitWorkloadError: the queue's name is too long.
     """
-    document = workload.model_copy(update={"token": ""}).model_dump_json()
+    new_job = partial(
+        JobRow,
+        id=uuid4(),
+        team_name=team_name,
+        owner=owner,
+        log_path=workload.log_path or "",
+        workload=workload.model_copy(update={"token": ""}).model_dump_json(),
+    )
     if isinstance(workload, workloads.ExecuteCallback):
-        return JobRow(
-            id=uuid4(),
+        return new_job(
             kind="callback",
             workload_id=UUID(workload.callback.id),
             dag_id=str(workload.callback.data.get("dag_id") or ""),
@@ -60,12 +67,8 @@ def to_job(workload: Workload, *, owner: int | None, team_name: str | None, defa
             map_index=-1,
             try_number=1,
             queue=default_queue,
-            team_name=team_name,
             priority_weight=CALLBACK_PRIORITY,
             slots=1,
-            owner=owner,
-            log_path=workload.log_path or "",
-            workload=document,
         )
     ti = workload.ti
     queue = ti.queue or default_queue
@@ -74,8 +77,7 @@ def to_job(workload: Workload, *, owner: int | None, team_name: str | None, defa
             f"the name of the task's queue has {len(queue)} characters, at most {MAX_QUEUE_LENGTH} are possible; "
             f"give the task a shorter `queue` (it begins with '{queue[:40]}')"
         )
-    return JobRow(
-        id=uuid4(),
+    return new_job(
         kind="task",
         workload_id=ti.id,
         dag_id=ti.dag_id,
@@ -84,10 +86,6 @@ def to_job(workload: Workload, *, owner: int | None, team_name: str | None, defa
         map_index=ti.map_index,
         try_number=ti.try_number,
         queue=queue,
-        team_name=team_name,
         priority_weight=ti.priority_weight,
         slots=max(1, ti.pool_slots),
-        owner=owner,
-        log_path=workload.log_path or "",
-        workload=document,
     )

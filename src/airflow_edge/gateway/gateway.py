@@ -32,14 +32,10 @@ from airflow_edge.gateway.links.polling import Polls
 from airflow_edge.gateway.links.reconcile import Arrival, Reconciled, reconcile
 from airflow_edge.gateway.links.records import Records
 from airflow_edge.gateway.links.registry import Links
-from airflow_edge.gateway.loops.assignments import Assignments
+from airflow_edge.gateway.loops import assignments, log_keeper, presence, purge, worker_changes
 from airflow_edge.gateway.loops.background import Background
 from airflow_edge.gateway.loops.dispatcher import Dispatcher
 from airflow_edge.gateway.loops.handover import Handover
-from airflow_edge.gateway.loops.log_keeper import LogKeeper
-from airflow_edge.gateway.loops.presence import Presence
-from airflow_edge.gateway.loops.purge import Purge
-from airflow_edge.gateway.loops.worker_changes import WorkerChanges
 from airflow_edge.gateway.task_api import TaskApi
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.store.store import Store
@@ -79,20 +75,15 @@ class Gateway:
         self.authenticator = Authenticator(self.directory, self.store.nonces, self.calls)
         self.arrivals = Coalesced(self._reconcile)
         self.queue = QueueSignal()
-        self.records = Records(self.store, self.calls, self.queue, worker_log_quota=config.worker_log_quota)
-        self._dispatcher = Dispatcher(
-            self.store,
-            self.calls,
-            self.links,
-            self.queue,
-            offer_timeout=config.offer_timeout,
-            poll_interval=config.dispatch_poll_interval,
+        self.records = Records(self.store, self.calls, self.queue, config.worker_log_quota)
+        self._dispatcher = Dispatcher(self.store, self.calls, self.links, self.queue, config)
+        self._assignments = assignments.Assignments(self.store.jobs, self.calls, self.links, self.queue)
+        self._worker_changes = worker_changes.WorkerChanges(
+            self.store, self.calls, self.links, self.directory, self.queue
         )
-        self._assignments = Assignments(self.store.jobs, self.calls, self.links, self.queue)
-        self._worker_changes = WorkerChanges(self.store, self.calls, self.links, self.directory, self.queue)
-        self._presence = Presence(self.store, self.calls, self.links, config)
-        self._purge = Purge(self.store, self.calls, self.links, self.authenticator.seen, config)
-        self._log_keeper = LogKeeper(self.store.log_upkeep, config)
+        self._presence = presence.Presence(self.store, self.calls, self.links, config)
+        self._purge = purge.Purge(self.store, self.calls, self.links, self.authenticator.seen, config)
+        self._log_keeper = log_keeper.LogKeeper(self.store.log_upkeep, config)
         self._handover = Handover(self.store)
         self.background = Background()
         self._load_task_api = load_task_api
@@ -186,22 +177,21 @@ class Gateway:
 
     def _start(self, url: URL) -> None:
         """Start the loops, and serve links."""
-        for name, loop in (
-            ("dispatcher", self._dispatcher.run),
-            ("watch over tasks", self._assignments.stop_unwanted),
-            ("watch over offers", self._assignments.expire_leases),
-            ("passing on of changes to workers", self._worker_changes.run),
-            ("noting of workers' states", self._presence.note_changes),
-            ("watch over presence", self._presence.beat),
-            ("purge", self._purge.run),
-            ("retention of measurements", self._purge.run_for_metrics),
-            ("care of logs", self._log_keeper.tidy),
-            ("retention of logs", self._log_keeper.expire),
-            ("handing over of logs", self._handover.run),
-        ):
-            self.background.start(name, loop)
+        start, repeat = self.background.start, self.background.repeat
+        start("dispatcher", self._dispatcher.run)
+        repeat("watch over tasks", assignments.UNWANTED_INTERVAL, self._assignments.stop_unwanted)
+        repeat("watch over offers", assignments.LEASES_INTERVAL, self._assignments.expire_leases)
+        repeat("passing on of changes to workers", worker_changes.LOOK_INTERVAL, self._worker_changes.look)
+        repeat("noting of workers' states", presence.CHANGES_INTERVAL, self._presence.note_changes)
+        repeat("watch over presence", self.config.patience.heartbeat_interval, self._presence.beat)
+        to_purge = self._purge.forget, self._purge.purge_jobs, self._purge.purge_worker_logs
+        repeat("purge", purge.INTERVAL, *to_purge)
+        repeat("retention of measurements", purge.METRICS_INTERVAL, self._purge.purge_metrics)
+        start("care of logs", self._log_keeper.tidy)
+        repeat("retention of logs", log_keeper.EXPIRE_INTERVAL, self._log_keeper.expire)
+        start("handing over of logs", self._handover.run)
         if dsn := dsn_of(url):
-            self.background.start("listener", partial(self.queue.listen, dsn))
+            start("listener", partial(self.queue.listen, dsn))
         self._links_served = True
         self._obstacle = "The gateway is loading Airflow's Execution API; try again."
 

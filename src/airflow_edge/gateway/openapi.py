@@ -60,13 +60,7 @@ def _document() -> dict[str, Any]:
                 "post": {
                     **_poll("poll", "Send frames up such a link, or, without any, wait for the centre's"),
                     "parameters": [
-                        {
-                            "name": "link",
-                            "in": "path",
-                            "required": True,
-                            "description": "As the answer to the Hello names it.",
-                            "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-                        }
+                        _parameter("link", "path", "As the answer to the Hello names it.", pattern="^[0-9a-f]{32}$")
                     ],
                 }
             },
@@ -151,25 +145,28 @@ def _execution(method: str) -> dict[str, Any]:
         "summary": "Call Airflow's Execution API for a job that this worker holds",
         "description": "Passed on as it is; what Airflow answers is answered, without any token.",
         "parameters": [
-            {
-                "name": "path",
-                "in": "path",
-                "required": True,
-                "description": "A path of Airflow's Execution API, slashes included.",
-                "schema": {"type": "string"},
-            },
-            {
-                "name": JOB_HEADER,
-                "in": "header",
-                "required": True,
-                "description": "The job that the call is made for: its id and its assignment's number.",
-                "schema": {"type": "string", "pattern": r"^[0-9a-f-]{36}:[0-9]+$"},
-            },
+            _parameter("path", "path", "A path of Airflow's Execution API, slashes included."),
+            _parameter(
+                JOB_HEADER,
+                "header",
+                "The job that the call is made for: its id and its assignment's number.",
+                pattern=r"^[0-9a-f-]{36}:[0-9]+$",
+            ),
         ],
         "responses": {
             **_problems((400, 401, 403, 409, 413, 503)),
             "default": {"description": "What Airflow's Execution API answers."},
         },
+    }
+
+
+def _parameter(name: str, place: str, description: str, **schema: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": place,
+        "required": True,
+        "description": description,
+        "schema": {"type": "string", **schema},
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_edge.gateway.links.orders import TOO_OLD
+from airflow_edge.gateway.links.reconcile import TOO_OLD
 from airflow_edge.protocol import handshake
 from tests.integration.fleet.fleet import enrolled, linked
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, select
 
-from airflow_edge.gateway.links.worker_logs import BURST, BYTES_PER_SECOND
+from airflow_edge.gateway.links.driver import BURST, BYTES_PER_SECOND
 from airflow_edge.protocol import zstd
 from airflow_edge.protocol.handshake import NEWEST, WORKER_LOG
 from airflow_edge.protocol.messages import Accepted, Offer, WantWorkerLog, WorkerLog

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from uuid import UUID
@@ -14,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from starlette.datastructures import Headers
 
 from airflow_edge.gateway.access.directory import WorkerDirectory
-from airflow_edge.gateway.access.seen_tokens import SeenTokens
 from airflow_edge.gateway.database.batching import Coalesced
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.http import ProblemError
@@ -31,26 +31,44 @@ from airflow_edge.protocol.tokens import (
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.workers.nonces import Nonce, Nonces
 
+MOST_PER_WORKER = 50_000
+"""A worker that signs more requests than this in the life of a token can only weaken its own protection."""
 UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
 
 _JWS = jwt.PyJWS(algorithms=[ALGORITHM])
 
 
+class SeenTokens:
+    """The ids of accepted tokens until they expire, for each worker by itself."""
+
+    def __init__(self, most_per_worker: int = MOST_PER_WORKER) -> None:
+        self._most = most_per_worker
+        self._expiry: dict[UUID, OrderedDict[str, float]] = {}
+
+    def first_time(self, worker_id: UUID, token_id: str, *, expires_at: float, now: float) -> bool:
+        """Note a token; False if it was noted before. Times in seconds of one clock."""
+        seen = self._expiry.setdefault(worker_id, OrderedDict())
+        if token_id in seen:
+            return False
+        # Tokens come in roughly the order in which they expire, so the oldest are in front.
+        while seen and (next(iter(seen.values())) < now or len(seen) >= self._most):
+            seen.popitem(last=False)
+        seen[token_id] = expires_at
+        return True
+
+    def forget_expired(self, now: float) -> None:
+        """Drop the workers of which no token is alive."""
+        for worker_id in [worker_id for worker_id, seen in self._expiry.items() if max(seen.values(), default=0) < now]:
+            del self._expiry[worker_id]
+
+
 class Authenticator:
     """Checks the tokens that workers sign for each request."""
 
-    def __init__(
-        self,
-        directory: WorkerDirectory,
-        nonces: Nonces,
-        calls: StoreCalls,
-        *,
-        now: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, directory: WorkerDirectory, nonces: Nonces, calls: StoreCalls) -> None:
         self._directory = directory
         self._nonces = nonces
         self._calls = calls
-        self._now = now
         self._marks = Coalesced(self._mark)
         self.seen = SeenTokens()
 
@@ -107,7 +125,7 @@ class Authenticator:
         return worker
 
     async def _check_fresh(self, worker_id: UUID, claims: Claims, *, method: str, path: str, everywhere: bool) -> None:
-        now = self._now()
+        now = time.time()
         check_claims(claims, now=now, method=method, path=path)
         expires_at = expiry(claims)
         fresh = self.seen.first_time(worker_id, claims.jti, expires_at=expires_at, now=now)

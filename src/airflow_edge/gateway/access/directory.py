@@ -20,10 +20,9 @@ MOST_ENTRIES = 10_000
 class WorkerDirectory:
     """Workers by id."""
 
-    def __init__(self, workers: Workers, calls: StoreCalls, *, max_age: float = MAX_AGE) -> None:
+    def __init__(self, workers: Workers, calls: StoreCalls) -> None:
         self._workers = workers
         self._calls = calls
-        self._max_age = max_age
         self._entries: OrderedDict[UUID, tuple[float, Worker]] = OrderedDict()
         self._lookups = Coalesced(self._look_up)
 
@@ -33,7 +32,7 @@ class WorkerDirectory:
         :raises StoreUnavailableError: the database failed.
         """
         entry = self._entries.get(worker_id)
-        if entry and asyncio.get_running_loop().time() - entry[0] < self._max_age:
+        if entry and asyncio.get_running_loop().time() - entry[0] < MAX_AGE:
             return entry[1]
         return await self._lookups.ask(worker_id)
 

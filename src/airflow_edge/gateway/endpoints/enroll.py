@@ -9,14 +9,17 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
 
+import jwt
 import msgspec
+from airflow.api_fastapi.auth.tokens import InvalidClaimError, JWTValidator, get_sig_validation_args
+from airflow.configuration import conf
 from starlette.requests import Request
 from starlette.responses import Response
 
-from airflow_edge.gateway.endpoints.shared_secret import check_proof, default_queues
 from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.http import ProblemError, json_response, read_body
 from airflow_edge.protocol.problems import Code, EnrollReply, EnrollRequest
+from airflow_edge.protocol.tokens import LIFETIME, PROOF_AUDIENCE
 from airflow_edge.protocol.urls import ENROLL
 from airflow_edge.store.workers.enrollment import Enrollment
 
@@ -73,12 +76,12 @@ async def _with_secret(gateway: Gateway, wish: EnrollRequest, key: bytes) -> Enr
             "enroll-token create), or set [edge] allow_shared_secret_enrollment = True there.",
         )
     token = wish.shared_secret_token or ""
-    await check_proof(token)
+    await _check_proof(token)
     # The signature can be written in more than one way, what it covers cannot.
     covered = hashlib.sha256(token.rpartition(".")[0].encode()).hexdigest()
     if not await gateway.authenticator.first_time_anywhere("shared secret", covered, expires_at=time.time() + 300):
         raise ProblemError(HTTPStatus.UNAUTHORIZED, Code.REPLAYED, "The proof of the shared secret was used before.")
-    queues = wish.queues or default_queues()
+    queues = wish.queues or (conf.get_mandatory_value("operators", "default_queue"),)
     return await gateway.calls.run(
         gateway.store.enroll_tokens.enroll_trusted, wish.name, key, queues, now=datetime.now(UTC)
     )
@@ -91,3 +94,30 @@ def _read(body: bytes) -> EnrollRequest:
         raise ProblemError(
             HTTPStatus.BAD_REQUEST, Code.MALFORMED, f"The request is not one for enrolling: {error}."
         ) from error
+
+
+async def _check_proof(token: str) -> None:
+    """Check, with the keys that Airflow checks its own tokens with, that whoever made this JWT knows the secret, now.
+
+    :raises ProblemError: it is no such proof, or older than they live, `[api_auth] jwt_leeway` aside.
+    """
+    try:
+        validator = JWTValidator(
+            audience=PROOF_AUDIENCE,
+            issuer=None,
+            required_claims=frozenset({"aud", "exp", "iat"}),
+            **get_sig_validation_args(make_secret_key_if_needed=False),
+        )
+        claims = await validator.avalidated_claims(token)
+    except (jwt.PyJWTError, InvalidClaimError, ValueError, KeyError, TypeError) as error:
+        raise _wrong_secret(f"The proof of the shared secret does not hold ({error})") from error
+    if time.time() - claims["iat"] > LIFETIME + validator.leeway:
+        raise _wrong_secret("The proof of the shared secret is too old")
+
+
+def _wrong_secret(what: str) -> ProblemError:
+    return ProblemError(
+        HTTPStatus.UNAUTHORIZED,
+        Code.BAD_TOKEN,
+        f"{what}: [api_auth] jwt_secret has to be the same at the site and at the centre, and both clocks right.",
+    )

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from starlette.websockets import WebSocket
 
@@ -19,12 +19,12 @@ from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.gateway.links.reconcile import Arrival
 from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
 from airflow_edge.protocol.handshake import NEWEST, OLDEST, ORDERS, CentreHandshake, rejection
-from airflow_edge.protocol.messages import Hello, encode
+from airflow_edge.protocol.messages import encode
 from airflow_edge.protocol.problems import CloseCode, Code
 from airflow_edge.protocol.session import centre_session
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.protocol.urls import LINK
-from airflow_edge.rules.versions import VersionVerdict, judge
+from airflow_edge.rules.versions import judge
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.workers.workers import LinkFacts
 
@@ -101,7 +101,19 @@ async def _enter(gateway: Gateway, worker: Worker, connection: Connection, hands
         Arrival(
             worker_id=worker.id,
             jobs=hello.jobs,
-            facts=_facts(link_id, gateway.id, connection.transport, hello, verdict),
+            facts=LinkFacts(
+                link_id=link_id,
+                gateway_id=gateway.id,
+                transport=connection.transport,
+                boot_id=hello.boot_id,
+                agent_version=hello.agent_version,
+                airflow_version=hello.airflow_version,
+                concurrency=hello.concurrency,
+                state=hello.state,
+                version_refused=verdict.refused,
+                version_warning=verdict.warning,
+                asked_queues=hello.queues,
+            ),
             knows_orders=handshake.protocol >= ORDERS,
             parked=parked,
         )
@@ -146,19 +158,3 @@ async def _enter(gateway: Gateway, worker: Worker, connection: Connection, hands
     else:
         gateway.queue.wake()
     return link
-
-
-def _facts(link_id: UUID, gateway_id: str, transport: str, hello: Hello, verdict: VersionVerdict) -> LinkFacts:
-    return LinkFacts(
-        link_id=link_id,
-        gateway_id=gateway_id,
-        transport=transport,
-        boot_id=hello.boot_id,
-        agent_version=hello.agent_version,
-        airflow_version=hello.airflow_version,
-        concurrency=hello.concurrency,
-        state=hello.state,
-        version_refused=verdict.refused,
-        version_warning=verdict.warning,
-        asked_queues=hello.queues,
-    )

@@ -13,7 +13,6 @@ from airflow_edge.gateway.links.connection import Connection, ConnectionClosedEr
 from airflow_edge.gateway.links.lane import Lane, LinkTasks
 from airflow_edge.gateway.links.link import LinkEnd, WorkerLink
 from airflow_edge.gateway.links.records import Records
-from airflow_edge.gateway.links.worker_logs import Allowance
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.messages import (
     UNNUMBERED,
@@ -46,6 +45,12 @@ MOST_ANSWERS = 100
 """When more than these wait, the link is not read any further."""
 MOST_WORKER_LOGS = 8
 """When more batches of a worker's own log than these wait, they are dropped."""
+
+BYTES_PER_SECOND = 32 * 1024
+BURST = 512 * 1024
+"""Compressed bytes of its own log that a worker may send at once, and for how many more each second stands."""
+COST = 1024
+"""Bytes that a batch counts for beside its data: each costs a transaction."""
 
 Numbered: TypeAlias = tuple[int, Report]
 
@@ -204,3 +209,21 @@ class _Driver:
             self._records.wake()
         self._link.finish(seq)
         self._link.acknowledge()
+
+
+class Allowance:
+    """What a worker may still send of its own log: what is too much is dropped. Times monotonic, in seconds."""
+
+    def __init__(self) -> None:
+        self._credit = float(BURST)
+        self._credited_at: float | None = None
+
+    def take(self, size: int, *, now: float) -> bool:
+        """Count a batch of this many bytes; False, and nothing is counted, if it is too much."""
+        since = now if self._credited_at is None else self._credited_at
+        self._credit = min(self._credit + (now - since) * BYTES_PER_SECOND, BURST)
+        self._credited_at = now
+        if size + COST > self._credit:
+            return False
+        self._credit -= size + COST
+        return True

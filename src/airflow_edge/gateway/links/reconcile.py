@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from airflow_edge.gateway.links.orders import refuse_orders
 from airflow_edge.gateway.links.registry import Parked
 from airflow_edge.protocol import messages
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import Refused
-from airflow_edge.protocol.states import JobState
+from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.orders import WorkerOrder
 from airflow_edge.store.jobs.jobs import AssignedJob
 from airflow_edge.store.store import Store
 from airflow_edge.store.workers.workers import LinkFacts
+
+TOO_OLD: Final = "the worker's version does not understand this; update airflow-edge at the site"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +60,10 @@ def reconcile(store: Store, arrivals: Sequence[Arrival], *, now: datetime) -> li
         held[job.worker_id].append(job)
     for order in store.orders.waiting(links):
         orders[order.worker_id].append(order)
-
-    def settle(arrival: Arrival) -> Reconciled:
-        worker_id = arrival.worker_id
-        return _settle(store, arrival, last.get(worker_id), held[worker_id], orders[worker_id], now=now)
-
-    return [settle(arrival) for arrival in arrivals]
+    return [
+        _settle(store, one, last.get(one.worker_id), held[one.worker_id], orders[one.worker_id], now=now)
+        for one in arrivals
+    ]
 
 
 def _settle(
@@ -101,3 +101,11 @@ def _settle(
         requeued=len(unanswered),
         lost=len(gone),
     )
+
+
+def refuse_orders(
+    store: Store, worker_id: UUID, orders: Iterable[WorkerOrder], state: WorkerState, *, now: datetime
+) -> None:
+    """Answer for a worker that is too old to know orders."""
+    for order in orders:
+        store.orders.obeyed(worker_id, order.id, state, done=False, detail=TOO_OLD, now=now)

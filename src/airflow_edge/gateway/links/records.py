@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
+import attrs
+
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.protocol.messages import LogChunk, LogEnd, Obeyed, WorkerLog
@@ -20,17 +22,17 @@ WORKER_LOGS_AT_ONCE = 2
 """How many of the database's threads the workers' own logs may take: the others are for jobs."""
 
 
+@attrs.define
 class Records:
     """What the links of one gateway process write down. All raise `StoreUnavailableError` where the database fails."""
 
-    def __init__(self, store: Store, calls: StoreCalls, queue: QueueSignal, *, worker_log_quota: int) -> None:
-        """:param worker_log_quota: bytes of each worker's own log that are kept"""
-        self._store = store
-        self._calls = calls
-        self._queue = queue
-        self._worker_log_quota = worker_log_quota
-        self._log_checks = asyncio.Semaphore(MOST_LOG_CHECKS)
-        self._worker_log_turns = asyncio.Semaphore(WORKER_LOGS_AT_ONCE)
+    _store: Store
+    _calls: StoreCalls
+    _queue: QueueSignal
+    _worker_log_quota: int
+    """Bytes of each worker's own log that are kept."""
+    _log_checks: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(MOST_LOG_CHECKS))
+    _worker_log_turns: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(WORKER_LOGS_AT_ONCE))
 
     async def settle(self, worker_id: UUID, reports: Sequence[Report]) -> list[Reading]:
         """Apply a worker's reports in one transaction; say how each was read."""

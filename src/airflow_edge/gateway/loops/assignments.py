@@ -4,38 +4,33 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import attrs
+
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.gateway.links.registry import Links
-from airflow_edge.gateway.loops.background import repeat
 from airflow_edge.store.jobs.jobs import Jobs
 
 LEASES_INTERVAL = 2.0
 UNWANTED_INTERVAL = 1.0
 
 
+@attrs.frozen
 class Assignments:
-    """The watch of one gateway process over assignments. Each loop runs until it is cancelled."""
+    """The watch of one gateway process over assignments."""
 
-    def __init__(self, jobs: Jobs, calls: StoreCalls, links: Links, queue: QueueSignal) -> None:
-        self._jobs = jobs
-        self._calls = calls
-        self._links = links
-        self._queue = queue
+    _jobs: Jobs
+    _calls: StoreCalls
+    _links: Links
+    _queue: QueueSignal
 
     async def expire_leases(self) -> None:
         """Put unanswered offers, whosoever they are, back into the queue."""
-        await repeat(LEASES_INTERVAL, self._expire_leases)
-
-    async def stop_unwanted(self) -> None:
-        """Have those tasks stopped that Airflow does not want any more and that run at workers linked here."""
-        await repeat(UNWANTED_INTERVAL, self._stop_unwanted)
-
-    async def _expire_leases(self) -> None:
         if await self._calls.run(self._jobs.expire_leases, now=datetime.now(UTC)):
             self._queue.tell()
 
-    async def _stop_unwanted(self) -> None:
+    async def stop_unwanted(self) -> None:
+        """Have those tasks stopped that Airflow does not want any more and that run at workers linked here."""
         links = {link.worker.id: link for link in self._links if link.open}
         if not links:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from airflow_edge.backoff import Backoff
 from airflow_edge.gateway.database.calls import StoreUnavailableError
@@ -17,8 +18,7 @@ LONGEST_PAUSE = 30.0
 REMEMBERED = 600.0
 """Seconds for which a crash is told of."""
 
-Loop = Callable[[], Awaitable[None]]
-"""A coroutine function that ends only by being cancelled."""
+Work = Callable[[], Awaitable[None]]
 
 
 class Background:
@@ -28,9 +28,25 @@ class Background:
         self._tasks: list[asyncio.Task[None]] = []
         self._crashes: dict[str, tuple[float, str]] = {}
 
-    def start(self, name: str, loop: Loop) -> None:
-        """Run the loop until `stop`, again after each crash."""
+    def start(self, name: str, loop: Work) -> None:
+        """Run a loop, which ends only by being cancelled, until `stop`; again after each crash."""
         self._tasks.append(asyncio.create_task(self._keep_running(name, loop), name=name))
+
+    def repeat(self, name: str, interval: float, *steps: Work) -> None:
+        """Carry out the steps again and again until `stop`; what the database prevents is done the next time.
+
+        :param interval: seconds
+        """
+
+        async def loop() -> None:
+            while True:
+                # It was logged.
+                with suppress(StoreUnavailableError):
+                    for step in steps:
+                        await step()
+                await asyncio.sleep(interval)
+
+        self.start(name, loop)
 
     async def stop(self) -> None:
         """Cancel all loops and wait for their ends."""
@@ -47,7 +63,7 @@ class Background:
             f"Failed lately, and begun again: {', '.join(recent)}; the API server's log says more." if recent else None
         )
 
-    async def _keep_running(self, name: str, loop: Loop) -> None:
+    async def _keep_running(self, name: str, loop: Work) -> None:
         clock = asyncio.get_running_loop().time
         pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
@@ -63,18 +79,3 @@ class Background:
             if clock() - began > LONGEST_PAUSE:
                 pauses.reset()
             await asyncio.sleep(pauses.next())
-
-
-async def repeat(interval: float, *steps: Callable[[], Awaitable[None]]) -> None:
-    """Carry out the steps again and again; what the database prevents is done the next time.
-
-    :param interval: seconds
-    """
-    while True:
-        try:
-            for step in steps:
-                await step()
-        except StoreUnavailableError:
-            # It was logged.
-            pass
-        await asyncio.sleep(interval)

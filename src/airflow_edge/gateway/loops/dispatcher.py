@@ -6,8 +6,10 @@ import asyncio
 import logging
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
+import attrs
+
+from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
 from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.gateway.links.registry import Links
@@ -33,36 +35,21 @@ LONGEST_REST = 0.1
 """Seconds between two looks at the queue, at most, when there is always a reason for the next."""
 
 
+@attrs.frozen
 class Dispatcher:
     """The dispatcher of one gateway process."""
 
-    def __init__(
-        self,
-        store: Store,
-        calls: StoreCalls,
-        links: Links,
-        queue: QueueSignal,
-        *,
-        offer_timeout: float,
-        poll_interval: float,
-    ) -> None:
-        """Set it up; `run` does the work.
-
-        :param offer_timeout: seconds that a worker has to answer an offer
-        :param poll_interval: seconds between two looks at the queue where the database does not notify us
-        """
-        self._store = store
-        self._calls = calls
-        self._links = links
-        self._offer_timeout = offer_timeout
-        self._poll_interval = poll_interval
-        self._queue = queue
+    _store: Store
+    _calls: StoreCalls
+    _links: Links
+    _queue: QueueSignal
+    _config: GatewayConfig
 
     async def run(self) -> None:
         """Hand jobs out until cancelled."""
-        clock = asyncio.get_running_loop().time
+        clock, poll_interval = asyncio.get_running_loop().time, self._config.dispatch_poll_interval
         while True:
-            await self._queue.wait(NOTIFIED_POLL_INTERVAL if self._queue.connected else self._poll_interval)
+            await self._queue.wait(NOTIFIED_POLL_INTERVAL if self._queue.connected else poll_interval)
             began = clock()
             try:
                 await self._hand_out()
@@ -83,25 +70,21 @@ class Dispatcher:
         for job in jobs:
             link = links[job.worker_id]
             if len(job.workload.encode()) > MAX_WORKLOAD_BYTES:
-                await self._settle(job, Ended(**_name(job), reason=TOO_LONG))
+                await self._settle(job, Ended(**job.key._asdict(), reason=TOO_LONG))
                 log.error("Job %s fails: %s", job.id, TOO_LONG)
             elif link.free_slots(clock()) < job.slots:
                 # It has refused a job, or is gone, since it was looked at.
-                await self._settle(job, Refused(**_name(job), reason="the worker was not ready any more"))
+                await self._settle(job, Refused(**job.key._asdict(), reason="the worker was not ready any more"))
                 log.info("Job %s is back in the queue: worker '%s' is not ready any more", job.id, link.worker.name)
                 self._queue.wake()
             else:
-                link.offer(job, lease=self._offer_timeout, now=clock())
+                link.offer(job, lease=self._config.offer_timeout, now=clock())
 
     async def _claim(self, capacities: list[Capacity]) -> list[ClaimedJob]:
-        lease_until = datetime.now(UTC) + timedelta(seconds=self._offer_timeout)
+        lease_until = datetime.now(UTC) + timedelta(seconds=self._config.offer_timeout)
         return await self._calls.run(self._store.queue.claim, capacities, lease_until=lease_until)
 
     async def _settle(self, job: ClaimedJob, report: Report) -> None:
         """Undo a claim; were that to fail, its lease would run out."""
         with suppress(StoreUnavailableError):
             await self._calls.run(self._store.jobs.settle, job.worker_id, [report], now=datetime.now(UTC))
-
-
-def _name(job: ClaimedJob) -> dict[str, Any]:
-    return {"job_id": str(job.id), "assignment": job.assignment}

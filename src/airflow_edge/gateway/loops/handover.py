@@ -9,6 +9,7 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -86,12 +87,12 @@ def configured_handler() -> Any:
     return remote.inner if getattr(remote, "serves_edge_logs", False) else remote
 
 
+@attrs.frozen
 class Handover:
     """The handing over of finished logs in one gateway process."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._calls = StoreCalls(threads=1)
+    _store: Store
+    _calls: StoreCalls = attrs.field(factory=lambda: StoreCalls(threads=1))
 
     async def run(self) -> None:
         """Hand over whatever is due, until cancelled; nothing where no remote log is configured."""
@@ -102,12 +103,10 @@ class Handover:
             await asyncio.Event().wait()
         remote = RemoteLog(handler)
         while True:
-            try:
+            # It was logged; what was not done is done the next time.
+            with suppress(StoreUnavailableError):
                 while await self._calls.run(self.hand_over_one, remote):
                     pass
-            except StoreUnavailableError:
-                # It was logged; what was not done is done the next time.
-                pass
             await asyncio.sleep(LOOK_INTERVAL)
 
     async def stop(self) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
+
+import attrs
 
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
-from airflow_edge.gateway.loops.background import repeat
 from airflow_edge.store.logs.logs import LogUnreadableError
 from airflow_edge.store.logs.objects import LogStoreError, ObjectStore
 from airflow_edge.store.logs.upkeep import LogUpkeep
@@ -27,17 +28,17 @@ EXPIRE_INTERVAL = 60.0
 EXPIRE_AT_ONCE = 200
 
 
+@attrs.frozen
 class LogKeeper:
-    """The care of logs in one gateway process. Each of its loops runs until it is cancelled."""
+    """The care of logs in one gateway process."""
 
-    def __init__(self, logs: LogUpkeep, config: GatewayConfig) -> None:
-        self._logs = logs
-        self._config = config
-        self._calls = StoreCalls(threads=1)
-        self._stopping = threading.Event()
+    _logs: LogUpkeep
+    _config: GatewayConfig
+    _calls: StoreCalls = attrs.field(factory=lambda: StoreCalls(threads=1))
+    _stopping: threading.Event = attrs.field(factory=threading.Event)
 
     async def tidy(self) -> None:
-        """Do what is due for each log."""
+        """Do what is due for each log, until cancelled."""
         if self._config.log_store is not None:
             await self._check(self._config.log_store)
         while True:
@@ -47,11 +48,7 @@ class LogKeeper:
     async def expire(self) -> None:
         """Mark old logs as deleted."""
         if (retention := self._config.log_retention) is None:
-            await asyncio.Event().wait()
-        else:
-            await repeat(EXPIRE_INTERVAL, partial(self._expire_some, retention))
-
-    async def _expire_some(self, retention: timedelta) -> None:
+            return
         now = datetime.now(UTC)
         expire = partial(self._logs.expire, before=now - retention, now=now, limit=EXPIRE_AT_ONCE)
         while await self._calls.run(expire) == EXPIRE_AT_ONCE:

@@ -9,11 +9,12 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
+import attrs
+
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.gateway.links.registry import Links
-from airflow_edge.gateway.loops.background import repeat
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.overview import READY
@@ -28,34 +29,31 @@ SETTLING = 60.0
 Systems = Mapping[UUID, Mapping[str, str | int | float | bool]]
 
 
+@attrs.define
 class Presence:
-    """The presence of the workers that are linked to one gateway process. Each loop runs until it is cancelled."""
+    """The presence of the workers that are linked to one gateway process."""
 
-    def __init__(self, store: Store, calls: StoreCalls, links: Links, config: GatewayConfig) -> None:
-        self._store = store
-        self._calls = calls
-        self._links = links
-        self._config = config
-        self._began = float("inf")
+    _store: Store
+    _calls: StoreCalls
+    _links: Links
+    _config: GatewayConfig
+    _began: float | None = attrs.field(default=None, init=False)
+    """Since when this process has noted with each heartbeat who is there."""
 
     async def note_changes(self) -> None:
         """Note what people look at while it happens; that tasks come and go can wait for the next heartbeat."""
-        await repeat(CHANGES_INTERVAL, self._note_changed)
+        await self._note([link for link in self._links if link.open and not _alike(link.noted, _now(link))], {})
 
     async def beat(self) -> None:
         """Note with each heartbeat who is there, and draw the consequences for those who are not."""
-        self._began = asyncio.get_running_loop().time()
-        await repeat(
-            self._config.patience.heartbeat_interval,
-            self._note_all,
-            self._keep_metrics,
-            self._keep_jobs_alive,
-            self._mark_unreachable,
-            self._lose_unreachable,
-        )
-
-    async def _note_changed(self) -> None:
-        await self._note([link for link in self._links if link.open and not _alike(link.noted, _now(link))], {})
+        # One that fails is trouble: then there is no telling since when.
+        began, self._began = self._began or asyncio.get_running_loop().time(), None
+        await self._note_all()
+        await self._keep_metrics()
+        await self._keep_jobs_alive()
+        await self._mark_unreachable()
+        await self._lose_unreachable(began)
+        self._began = began
 
     async def _note_all(self) -> None:
         links = self._open()
@@ -91,8 +89,8 @@ class Presence:
         if silent := await self._calls.run(self._store.workers.mark_unreachable, self._config.patience, now=now):
             log.warning("%d workers were not heard from for %.0f s", len(silent), self._config.silence)
 
-    async def _lose_unreachable(self) -> None:
-        steady = asyncio.get_running_loop().time() - max(self._began, self._calls.failed_at)
+    async def _lose_unreachable(self, began: float) -> None:
+        steady = asyncio.get_running_loop().time() - max(began, self._calls.failed_at)
         if steady < min(SETTLING, self._config.patience.shortest.total_seconds()):
             return
         now = datetime.now(UTC)

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from airflow_edge.gateway.access.seen_tokens import SeenTokens
+import attrs
+
+from airflow_edge.gateway.access.authentication import SeenTokens
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.links.link import minute_of
 from airflow_edge.gateway.links.registry import Links
-from airflow_edge.gateway.loops.background import repeat
 from airflow_edge.store.store import Store
 
 INTERVAL = 60.0
@@ -22,32 +23,26 @@ ORDERS_KEPT = timedelta(days=30)
 """How long answered orders can be asked about."""
 
 
+@attrs.frozen
 class Purge:
-    """The purge of one gateway process. Each loop runs until it is cancelled."""
+    """The purge of one gateway process."""
 
-    def __init__(self, store: Store, calls: StoreCalls, links: Links, seen: SeenTokens, config: GatewayConfig) -> None:
-        self._store = store
-        self._calls = calls
-        self._links = links
-        self._seen = seen
-        self._config = config
+    _store: Store
+    _calls: StoreCalls
+    _links: Links
+    _seen: SeenTokens
+    _config: GatewayConfig
 
-    async def run(self) -> None:
-        """Delete what is old, but for measurements."""
-        await repeat(INTERVAL, self._forget, self._purge_jobs, self._purge_worker_logs)
-
-    async def run_for_metrics(self) -> None:
-        """Delete measurements that are old enough."""
-        await repeat(METRICS_INTERVAL, self._purge_metrics)
-
-    async def _forget(self) -> None:
+    async def forget(self) -> None:
+        """Forget tokens, conversations and answered orders that are old."""
         now = datetime.now(UTC)
         self._links.forget_parked(asyncio.get_running_loop().time())
         self._seen.forget_expired(now.timestamp())
         await self._calls.run(self._store.nonces.forget_expired, now=now)
         await self._calls.run(self._store.orders.purge, before=now - ORDERS_KEPT, limit=AT_ONCE)
 
-    async def _purge_jobs(self) -> None:
+    async def purge_jobs(self) -> None:
+        """Delete jobs that ended long enough ago."""
         now = datetime.now(UTC)
         await self._while_full(
             lambda: self._store.jobs.purge(
@@ -57,11 +52,13 @@ class Purge:
             )
         )
 
-    async def _purge_worker_logs(self) -> None:
+    async def purge_worker_logs(self) -> None:
+        """Delete what is old of the workers' own logs."""
         before = datetime.now(UTC) - self._config.worker_log_purge
         await self._while_full(lambda: self._store.worker_logs.purge(before=before, limit=AT_ONCE))
 
-    async def _purge_metrics(self) -> None:
+    async def purge_metrics(self) -> None:
+        """Delete measurements that are old enough."""
         oldest = datetime.now(UTC) - self._config.metrics_retention
         await self._calls.run(self._store.metrics.purge, before=minute_of(oldest.timestamp()))
 

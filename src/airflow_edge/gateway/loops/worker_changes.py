@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import attrs
+
 from airflow_edge.gateway.access.directory import WorkerDirectory
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.gateway.links.link import WorkerLink
-from airflow_edge.gateway.links.orders import refuse_orders
+from airflow_edge.gateway.links.reconcile import refuse_orders
 from airflow_edge.gateway.links.registry import Links
-from airflow_edge.gateway.loops.background import repeat
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.rules.orders import WorkerOrder
 from airflow_edge.rules.worker import Worker
@@ -26,24 +27,19 @@ OVERLAP = timedelta(seconds=30)
 """By how much the clocks of those who change workers may lag behind this process's."""
 
 
+@attrs.define
 class WorkerChanges:
     """Follows in one gateway process what is changed about workers; an order to one is such a change."""
 
-    def __init__(
-        self, store: Store, calls: StoreCalls, links: Links, directory: WorkerDirectory, queue: QueueSignal
-    ) -> None:
-        self._store = store
-        self._calls = calls
-        self._links = links
-        self._directory = directory
-        self._queue = queue
-        self._looked_at = datetime.now(UTC)
+    _store: Store
+    _calls: StoreCalls
+    _links: Links
+    _directory: WorkerDirectory
+    _queue: QueueSignal
+    _looked_at: datetime = attrs.field(factory=lambda: datetime.now(UTC), init=False)
 
-    async def run(self) -> None:
-        """Follow changes until cancelled."""
-        await repeat(LOOK_INTERVAL, self._look)
-
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Pass on what has changed since the last look."""
         known = list(self._links)
         asked_at = datetime.now(UTC)
         changed = await self._calls.run(self._store.workers.changed_since, self._looked_at - OVERLAP)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from airflow_edge.gateway.links.worker_logs import BURST, BYTES_PER_SECOND, COST, Allowance
+from airflow_edge.gateway.links.driver import BURST, BYTES_PER_SECOND, COST, Allowance
 
 SIZE = 64 * 1024
 

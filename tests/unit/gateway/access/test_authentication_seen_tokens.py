@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from airflow_edge.gateway.access.seen_tokens import SeenTokens
+from airflow_edge.gateway.access.authentication import SeenTokens
 
 ONE, OTHER = uuid4(), uuid4()
 
