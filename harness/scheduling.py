@@ -24,6 +24,7 @@ SHARED = frozenset(
     {
         "tests/contract",
         "tests/e2e",
+        "tests/e2e/replicas",
         "tests/integration/admin",
         "tests/integration/executor",
         "tests/integration/fleet",
@@ -38,9 +39,7 @@ ALONE = frozenset(
     {
         # These have an Airflow of their own.
         "tests/e2e/test_airflow_3_2.py",
-        "tests/e2e/test_fleet.py",
         "tests/e2e/test_harness.py",
-        "tests/e2e/test_logs.py",
         # These take so long that they are worth a second one.
         "tests/integration/fleet/test_orders.py",
         "tests/integration/gateway/test_abuse.py",

@@ -50,6 +50,18 @@ class World:
             if site.worker is not None:
                 site.worker.check()
 
+    @contextmanager
+    def add_site(
+        self, folder: Path, name: str, url: str, *, venv: Path | None = None, **options: Any
+    ) -> Iterator[Site]:
+        """Enrol one more worker at this API server, and have it run until the end."""
+        with Site(folder / name, venv=venv or environments.worker(), dags=DAGS, **options) as site:
+            self.sites[name] = site
+            site.enroll(url, self.airflow.enroll_token(), name=name)
+            site.start_worker(concurrency=8)
+            yield site
+        del self.sites[name]
+
     def ledger(self, name: str) -> Ledger:
         return Ledger(self.ledgers / f"{name}.jsonl")
 
@@ -96,14 +108,12 @@ def open_world(
     *,
     worker_venv: Path | None = None,
     worker_environment: Mapping[str, str] | None = None,
-    workers: int = 1,
-    concurrency: int = 8,
     schedulers: int = 1,
     api_servers: int = 1,
     triggerer: bool = True,
     beside: str | None = None,
 ) -> Iterator[World]:
-    """Boot a centre, and for the EdgeExecutor as many enrolled and linked workers as asked for.
+    """Boot a centre, and for the EdgeExecutor an enrolled and linked worker.
 
     :param beside: another executor beside the one under test, which stays the default one
     """
@@ -123,13 +133,6 @@ def open_world(
         ledgers.mkdir()
         world = World(airflow, client, ledgers)
         if EXECUTOR == EDGE_EXECUTOR:
-            token = airflow.enroll_token(uses=workers)
-            for number in range(workers):
-                name = f"worker-{number + 1}"
-                venv = worker_venv or environments.worker()
-                site = Site(folder / name, venv=venv, dags=DAGS, environment=worker_environment)
-                world.sites[name] = stack.enter_context(site)
-                # Every worker at another replica, where there are several.
-                site.enroll(airflow.urls[number % len(airflow.urls)], token, name=name)
-                site.start_worker(concurrency=concurrency)
+            site = world.add_site(folder, "worker-1", airflow.url, venv=worker_venv, environment=worker_environment)
+            stack.enter_context(site)
         yield world

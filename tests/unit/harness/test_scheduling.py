@@ -14,7 +14,7 @@ from harness.scheduling import SlowestFirst, read_table, scope_of
         ("tests/unit/test_exactly_once.py::TestWorld::runTest", "tests/unit"),
         ("tests/e2e/test_journey.py::test_x[postgresql]", "tests/e2e [postgresql]"),
         ("tests/e2e/test_stop.py::test_x[failed-postgresql]", "tests/e2e [postgresql]"),
-        ("tests/e2e/test_logs.py::test_x", "tests/e2e/test_logs.py"),
+        ("tests/e2e/replicas/test_logs.py::test_x", "tests/e2e/replicas"),
         ("tests/contract/test_logs.py::test_x[postgresql+s3]", "tests/contract [postgresql]"),
         (
             "tests/integration/runtime/test_runtime.py::test_x[oldest Airflow]",

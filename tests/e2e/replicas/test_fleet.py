@@ -7,7 +7,6 @@ from collections import Counter
 import pytest
 
 from harness.waiting import wait_for
-from tests.e2e.world import open_world
 
 pytestmark = pytest.mark.e2e
 
@@ -15,14 +14,17 @@ TASKS = 300
 WORKERS = 2
 
 
-@pytest.fixture(scope="module")
-def world(postgres, tmp_path_factory):
-    with open_world(
-        tmp_path_factory.mktemp("fleet"), postgres, workers=WORKERS, schedulers=2, api_servers=2, triggerer=False
-    ) as world:
-        yield world
+@pytest.fixture
+def another_worker(world, tmp_path):
+    """A second worker, linked to the other API server."""
+    if not world.is_edge:
+        yield
+        return
+    with world.add_site(tmp_path, "worker-2", world.airflow.urls[-1]):
+        yield
 
 
+@pytest.mark.usefixtures("another_worker")
 def test_three_hundred_tasks_run_exactly_once_each(world):
     world.client.wait_for_dags(["fleet"])
     run = world.client.wait_for_run(world.trigger("fleet", count=TASKS), timeout=400, check=world.check)

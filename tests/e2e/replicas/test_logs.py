@@ -13,7 +13,7 @@ from harness import browser
 from harness.airflow import EDGE_EXECUTOR
 from harness.client import DagRun
 from harness.waiting import wait_for
-from tests.e2e.world import EXECUTOR, World, open_world
+from tests.e2e.world import EXECUTOR, World
 
 pytestmark = [
     pytest.mark.e2e,
@@ -48,13 +48,6 @@ def normal(entry: dict[str, Any]) -> dict[str, Any]:
     text = OWN.sub("OWN", json.dumps(entry, ensure_ascii=False))
     text = re.sub(r'"(bundle_prepare_ms|dag_file_parse_ms|lineno)": \d+', r'"\1": 0', text)
     return {name: value for name, value in json.loads(TIME.sub("TIME", text)).items() if name != "ti"}
-
-
-@pytest.fixture(scope="module")
-def world(postgres, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("logs")
-    with open_world(folder, postgres, api_servers=2, triggerer=False, beside="LocalExecutor") as world:
-        yield world
 
 
 @pytest.fixture(scope="module")
