@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import io
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,6 +55,42 @@ def airflow_configured(environment: Mapping[str, str]) -> Iterator[Engine]:
             forget_settings()
             settings.configure_vars()
             settings.configure_orm()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended, and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+def airflow_command(*words: str, typed: str | None = None) -> Finished:
+    """Run `airflow …` in this process: to start another one takes seconds.
+
+    :param typed: the answer to what it asks
+    """
+    from airflow.cli.cli_parser import get_parser
+
+    status = 0
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(io.StringIO()) as out,
+        redirect_stderr(io.StringIO()) as err,
+    ):
+        patch.setattr(sys, "argv", ["airflow", *words])
+        patch.setattr(sys, "stdin", io.StringIO("" if typed is None else f"{typed}\n"))
+        try:
+            arguments = get_parser().parse_args(words)
+            arguments.func(arguments)
+        except SystemExit as end:
+            if isinstance(end.code, int):
+                status = end.code
+            elif end.code is not None:
+                status = 1
+                sys.stderr.write(str(end.code))
+    return Finished(status, out.getvalue(), err.getvalue())
 
 
 def forget_settings() -> None:

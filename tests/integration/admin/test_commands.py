@@ -5,7 +5,6 @@ The worker's part, to obey and to answer, is played by a thread; `tests/integrat
 
 from __future__ import annotations
 
-import io
 import json
 import threading
 from collections.abc import Iterator
@@ -17,30 +16,20 @@ import pytest
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.overview import JobFilter
+from tests.integration.airflow_here import airflow_command
 
 PATIENT = ("--wait", "30")
 
 
 @pytest.fixture
-def command(api, monkeypatch, capsys):
+def command(api, monkeypatch):
     """Call a command; gives its exit status, what it printed as JSON (or as text), and what it said to people."""
-    from airflow.cli.cli_parser import get_parser
-
     # The tables were made without migrations.
     monkeypatch.setenv("AIRFLOW__DATABASE__CHECK_MIGRATIONS", "False")
 
     def call(*words, typed=None, output="json"):
-        monkeypatch.setattr("sys.stdin", io.StringIO("" if typed is None else f"{typed}\n"))
-        arguments = get_parser().parse_args(["edge", *words, *(["-o", output] if output else [])])
-        capsys.readouterr()
-        status, problem = 0, ""
-        try:
-            arguments.func(arguments)
-        except SystemExit as end:
-            status, problem = (end.code, "") if isinstance(end.code, int) else (1, str(end.code))
-        printed = capsys.readouterr()
-        shown = json.loads(printed.out) if output == "json" and printed.out.strip() else printed.out
-        return status, shown, printed.err + problem
+        done = airflow_command("edge", *words, *(["-o", output] if output else []), typed=typed)
+        return done.status, json.loads(done.out) if output == "json" and done.out.strip() else done.out, done.err
 
     return call
 
