@@ -44,7 +44,6 @@ ALONE = frozenset(
         "tests/integration/fleet/test_orders.py",
         "tests/integration/gateway/test_abuse.py",
         "tests/integration/gateway/test_outages.py",
-        "tests/integration/site/test_worker_command.py",
     }
 )
 """Files that do not wait for the others of their folder."""

@@ -131,6 +131,7 @@ def _serve(folder: Path) -> None:
     from airflow_edge.gateway.app import create_app
     from airflow_edge.gateway.config import read_config
     from airflow_edge.store.tables import Base
+    from tests.integration.gateway.world import NoTaskApi
 
     import_all_models()
     assert settings.engine is not None
@@ -142,8 +143,8 @@ def _serve(folder: Path) -> None:
         settings = replace(
             read_config(), api_enabled=api_enabled, allow_shared_secret_enrollment=allow_shared_secret_enrollment
         )
-        # As Airflow mounts what a plugin brings.
-        app.mount(PREFIX, create_app(settings))
+        # As Airflow mounts what a plugin brings. No task calls here: its Execution API would only take seconds to load.
+        app.mount(PREFIX, create_app(settings, None, NoTaskApi))
         return app
 
     airflow_only = FastAPI()
