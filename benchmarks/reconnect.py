@@ -155,8 +155,7 @@ def _enroll(database: Database, size: int) -> list[WorkerKey]:
     for number in range(size):
         name, private_key = f"worker-{number:04}", new_private_key()
         public_key = bytes(SigningKey(bytes.fromhex(private_key)).verify_key)
-        worker = store.enroll_tokens.enroll_trusted(name, public_key, ["default"], now=datetime.now(UTC)).worker
-        assert worker is not None
+        worker = store.enroll_tokens.enroll_trusted(name, public_key, ["default"], now=datetime.now(UTC))
         keys.append(WorkerKey(str(worker.id), name, private_key))
     engine.dispose()
     return keys

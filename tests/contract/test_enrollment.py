@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.store.store import Store
+from airflow_edge.store.workers.enrollment import EnrollmentRefusedError
 from tests.contract.world import NOW, accepted, capacity, claim, facts, new_job, queue, row, state, token
 
 HASH = "a" * 64
@@ -17,8 +18,7 @@ KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 
 def test_a_token_opens_its_own_queues_and_is_used_up(store: Store) -> None:
     store.enroll_tokens.create(token(team_name="team"), HASH)
-    worker = store.enroll_tokens.enroll(HASH, "näme", KEY, now=NOW).worker
-    assert worker is not None
+    worker = store.enroll_tokens.enroll(HASH, "näme", KEY, now=NOW)
     assert (worker.name, worker.public_key, worker.queues, worker.team_name) == (
         "näme",
         KEY,
@@ -27,9 +27,10 @@ def test_a_token_opens_its_own_queues_and_is_used_up(store: Store) -> None:
     )
     assert (worker.state, worker.enrolled_at, worker.revoked_at) == (WorkerState.OFFLINE, NOW, None)
     assert store.workers.get(worker.id) == worker
-    refused = store.enroll_tokens.enroll(HASH, "other", OTHER_KEY, now=NOW)
-    assert (refused.worker, refused.code) == (None, "enrollment_refused")
-    assert "used up" in refused.detail
+    with pytest.raises(EnrollmentRefusedError) as refused:
+        store.enroll_tokens.enroll(HASH, "other", OTHER_KEY, now=NOW)
+    assert refused.value.code == "enrollment_refused"
+    assert "used up" in str(refused.value)
 
 
 def test_the_same_key_and_name_again_is_the_same_worker(store: Store) -> None:
@@ -43,10 +44,8 @@ def test_the_same_key_and_name_again_is_the_same_worker(store: Store) -> None:
 def test_a_new_token_gives_a_known_worker_its_queues(store: Store) -> None:
     store.enroll_tokens.create(token(), HASH)
     store.enroll_tokens.create(token(queues=("gpu",)), "b" * 64)
-    first = store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW).worker
-    again = store.enroll_tokens.enroll("b" * 64, "name", KEY, now=NOW).worker
-    assert first is not None
-    assert again is not None
+    first = store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW)
+    again = store.enroll_tokens.enroll("b" * 64, "name", KEY, now=NOW)
     assert (again.id, again.queues) == (first.id, ("gpu",))
 
 
@@ -61,19 +60,22 @@ def test_a_new_token_gives_a_known_worker_its_queues(store: Store) -> None:
 )
 def test_a_token_that_does_not_count_says_why(store: Store, fields: dict[str, object], word: str) -> None:
     store.enroll_tokens.create(token(**fields), HASH)
-    refused = store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW)
-    assert (refused.worker, refused.code) == (None, "enrollment_refused")
-    assert word in refused.detail
+    with pytest.raises(EnrollmentRefusedError) as refused:
+        store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW)
+    assert refused.value.code == "enrollment_refused"
+    assert word in str(refused.value)
     assert store.workers.all() == []
 
 
 def test_an_unknown_token_opens_nothing(store: Store) -> None:
-    assert store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW).code == "enrollment_refused"
+    with pytest.raises(EnrollmentRefusedError) as refused:
+        store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW)
+    assert refused.value.code == "enrollment_refused"
 
 
 def test_a_name_pattern_is_a_glob(store: Store) -> None:
     store.enroll_tokens.create(token(name_pattern="factory-?"), HASH)
-    assert store.enroll_tokens.enroll(HASH, "factory-7", KEY, now=NOW).worker is not None
+    assert store.enroll_tokens.enroll(HASH, "factory-7", KEY, now=NOW).name == "factory-7"
 
 
 def test_tokens_are_listed_and_revoked(store: Store) -> None:
@@ -89,17 +91,18 @@ def test_tokens_are_listed_and_revoked(store: Store) -> None:
 
 def test_a_name_that_is_taken_is_free_again_when_its_worker_is_revoked(store: Store) -> None:
     store.enroll_tokens.create(token(uses_left=5), HASH)
-    first = store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW).worker
-    assert first is not None
-    taken = store.enroll_tokens.enroll(HASH, "name", OTHER_KEY, now=NOW)
-    assert (taken.worker, taken.code) == (None, "name_taken")
-    assert "airflow edge revoke-worker name" in taken.detail
+    first = store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW)
+    with pytest.raises(EnrollmentRefusedError) as taken:
+        store.enroll_tokens.enroll(HASH, "name", OTHER_KEY, now=NOW)
+    assert taken.value.code == "name_taken"
+    assert "airflow edge revoke-worker name" in str(taken.value)
     store.workers.link({first.id: facts()}, now=NOW)
     assert store.workers.revoke("name", now=NOW)
-    assert store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW).code == "revoked"
+    with pytest.raises(EnrollmentRefusedError) as refused:
+        store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW)
+    assert refused.value.code == "revoked"
     later = NOW + timedelta(seconds=5)
-    second = store.enroll_tokens.enroll(HASH, "name", OTHER_KEY, now=later).worker
-    assert second is not None
+    second = store.enroll_tokens.enroll(HASH, "name", OTHER_KEY, now=later)
     assert (second.public_key, second.revoked_at, second.link_id, second.enrolled_at) == (OTHER_KEY, None, None, later)
     assert [worker.id for worker in store.workers.changed_since(later)] == [second.id]
     assert store.enroll_tokens.all()[0].uses_left == 3
@@ -107,8 +110,7 @@ def test_a_name_that_is_taken_is_free_again_when_its_worker_is_revoked(store: St
 
 
 def test_the_jobs_of_a_revoked_worker_are_not_waited_for(store: Store, sessions: sessionmaker[Session]) -> None:
-    worker = store.enroll_tokens.enroll_trusted("name", KEY, ["default"], now=NOW).worker
-    assert worker is not None
+    worker = store.enroll_tokens.enroll_trusted("name", KEY, ["default"], now=NOW)
     queue(sessions, new_job(), new_job())
     leased, running = claim(store, capacity(worker.id, free_slots=2))
     store.jobs.settle(worker.id, [accepted(running)], now=NOW)
@@ -119,18 +121,25 @@ def test_the_jobs_of_a_revoked_worker_are_not_waited_for(store: Store, sessions:
 
 
 def test_who_knows_the_shared_secret_names_its_queues(store: Store) -> None:
-    assert store.enroll_tokens.enroll_trusted("name", KEY, [], now=NOW).code == "no_queues"
-    worker = store.enroll_tokens.enroll_trusted("name", KEY, ["a", "b"], now=NOW).worker
-    assert worker is not None
+    with pytest.raises(EnrollmentRefusedError) as refused:
+        store.enroll_tokens.enroll_trusted("name", KEY, [], now=NOW)
+    assert refused.value.code == "no_queues"
+    worker = store.enroll_tokens.enroll_trusted("name", KEY, ["a", "b"], now=NOW)
     assert worker.queues == ("a", "b")
-    assert store.enroll_tokens.enroll_trusted("name", OTHER_KEY, ["a"], now=NOW).code == "name_taken"
+    with pytest.raises(EnrollmentRefusedError) as refused:
+        store.enroll_tokens.enroll_trusted("name", OTHER_KEY, ["a"], now=NOW)
+    assert refused.value.code == "name_taken"
 
 
 def test_many_at_once_use_a_token_no_more_often_than_it_may_be(store: Store) -> None:
     store.enroll_tokens.create(token(uses_left=3), HASH)
 
     def enroll(number: int) -> bool:
-        return store.enroll_tokens.enroll(HASH, f"worker-{number}", bytes([number]) * 32, now=NOW).worker is not None
+        try:
+            store.enroll_tokens.enroll(HASH, f"worker-{number}", bytes([number]) * 32, now=NOW)
+        except EnrollmentRefusedError:
+            return False
+        return True
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(enroll, range(8))) == 3
@@ -139,7 +148,11 @@ def test_many_at_once_use_a_token_no_more_often_than_it_may_be(store: Store) -> 
 
 def test_many_at_once_that_want_one_name_get_it_once(store: Store) -> None:
     def enroll(number: int) -> str:
-        return store.enroll_tokens.enroll_trusted("name", bytes([number]) * 32, ["a"], now=NOW).code
+        try:
+            store.enroll_tokens.enroll_trusted("name", bytes([number]) * 32, ["a"], now=NOW)
+        except EnrollmentRefusedError as refusal:
+            return refusal.code
+        return ""
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(enroll, range(8))) == [""] + ["name_taken"] * 7
@@ -152,8 +165,7 @@ def test_a_worker_keeps_its_grace_until_a_token_or_a_new_key_says_otherwise(stor
     assert {listed.disconnect_grace for listed in store.enroll_tokens.all()} == {12 * hours, 2 * hours, None}
 
     def enrol(number: int, key: bytes = KEY) -> timedelta | None:
-        worker = store.enroll_tokens.enroll(str(number) * 64, "name", key, now=NOW).worker
-        assert worker is not None
+        worker = store.enroll_tokens.enroll(str(number) * 64, "name", key, now=NOW)
         return worker.disconnect_grace
 
     assert enrol(0) == 12 * hours

@@ -37,13 +37,9 @@ def task_facts(session: Session, dag_id: str, run_id: str, task_id: str, map_ind
     executor, free = _executor(session, task.executor)
     return TaskFacts(
         dag_id=dag_id,
-        run_id=run_id,
-        task_id=task_id,
-        map_index=map_index,
         state=task.state,
         try_number=task.try_number,
         executor=executor,
-        queue=task.queue or "",
         team_name=DagModel.get_team_name(dag_id, session=session) if conf.getboolean("core", "multi_team") else None,
         dag_paused=bool(session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag_id))),
         run_state=str(run.state),

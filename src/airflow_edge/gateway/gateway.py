@@ -188,7 +188,7 @@ class Gateway:
         repeat("purge", purge.INTERVAL, *to_purge)
         repeat("retention of measurements", purge.METRICS_INTERVAL, self._purge.purge_metrics)
         start("care of logs", self._log_keeper.tidy)
-        repeat("retention of logs", log_keeper.EXPIRE_INTERVAL, self._log_keeper.expire)
+        repeat("retention of logs", purge.INTERVAL, self._purge.expire_logs)
         start("handing over of logs", self._handover.run)
         if dsn := dsn_of(url):
             start("listener", partial(self.queue.listen, dsn))

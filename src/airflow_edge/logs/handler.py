@@ -12,7 +12,7 @@ from airflow.utils.log.file_task_handler import FileTaskHandler, StructuredLogMe
 from airflow.utils.state import TaskInstanceState
 
 from airflow_edge.logs.finding import EdgeLog, find_log, open_store, read_part
-from airflow_edge.logs.task_log import EdgeTaskLog, Stream
+from airflow_edge.logs.task_log import EdgeTaskLog, Stream, each
 from airflow_edge.rules.lines import first_bytes, line_start, lines, position
 from airflow_edge.store.store import Store
 
@@ -103,7 +103,7 @@ class _Reading:
         fetched = [line for stream in streams for line in stream]
         new = fetched[self._had.get("triggerer", 0) :]
         self.place["had"]["triggerer"] = len(fetched)
-        return [_each(new)]
+        return [each(new)]
 
     def has_file(self, path: str) -> bool:
         return any(source.endswith(path) for source in self.sources)
@@ -116,7 +116,7 @@ class _Reading:
     def _lines(self, name: str, pieces: Iterable[bytes], size: int, start: int = 0, *, complete: bool) -> Stream:
         after = self._had.get(name, 0)
         self.place["had"][name] = position(size, complete=complete)
-        return _each(lines(pieces, complete=complete, start=start, after=after))
+        return each(lines(pieces, complete=complete, start=start, after=after))
 
 
 def _inner() -> EdgeTaskLog | None:
@@ -139,10 +139,6 @@ def _pieces(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
             yield piece
-
-
-def _each(texts: Iterable[str]) -> Stream:
-    yield from texts
 
 
 def _group(title: str, texts: list[str]) -> list[StructuredLogMessage]:

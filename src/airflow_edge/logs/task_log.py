@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from collections.abc import Generator, Iterable
+from typing import Any, Final, TypeAlias
 
 from airflow_edge.logs.finding import find_log, open_store, read_part
 from airflow_edge.rules.lines import lines
-
-if TYPE_CHECKING:
-    from airflow_edge.rules.log_notices import LogPart
-    from airflow_edge.store.store import Store
 
 Sources: TypeAlias = list[str]
 Stream: TypeAlias = Generator[str, None, None]
@@ -54,7 +50,9 @@ class EdgeTaskLog:
         log = find_log(store, relative_path, ti)
         if log is None or (log.is_purged and self.inner is not None):
             return self.stream_inner(relative_path, ti)
-        return [*log.origins, *log.notices], [_stream(store, part) for part in log.parts] or [_nothing()]
+        return [*log.origins, *log.notices], [
+            each(lines(read_part(store, part), complete=part.complete)) for part in log.parts
+        ] or [each(())]
 
     def read(self, relative_path: str, ti: Any) -> tuple[Sources, list[str] | None]:
         """Give the same at once; an old way, which Airflow only uses where there is no `stream`."""
@@ -69,16 +67,9 @@ class EdgeTaskLog:
             sources, streams = self.inner.stream(relative_path, ti)
             return sources, streams
         sources, logs = self.inner.read(relative_path, ti)
-        return sources, [_split(log) for log in logs or ()]
+        return sources, [each(log.removesuffix("\n").split("\n")) for log in logs or ()]
 
 
-def _stream(store: Store, part: LogPart) -> Stream:
-    yield from lines(read_part(store, part), complete=part.complete)
-
-
-def _split(log: str) -> Stream:
-    yield from log.removesuffix("\n").split("\n")
-
-
-def _nothing() -> Stream:
-    yield from ()
+def each(texts: Iterable[str]) -> Stream:
+    """Give these lines as Airflow wants them."""
+    yield from texts

@@ -42,7 +42,12 @@ def explain(
 
 
 def _not_queued(task: TaskFacts, job: JobView | None) -> Explanation:
+    due = f" at {_clock(task.due_at)}" if task.due_at else ""
     match task.state:
+        case None | "scheduled" if task.dag_paused:
+            return Explanation(
+                Cause.DAG_PAUSED, f"Its Dag is paused: airflow dags unpause {task.dag_id}, or the switch in the UI."
+            )
         case None:
             return _not_scheduled(task)
         case "scheduled":
@@ -52,10 +57,8 @@ def _not_queued(task: TaskFacts, job: JobView | None) -> Explanation:
                 Cause.DEFERRED, "It is deferred: it waits for its trigger, which Airflow's triggerer runs."
             )
         case "up_for_retry":
-            due = f" at {_clock(task.due_at)}" if task.due_at else ""
             return Explanation(Cause.RETRY_WAITS, f"Try {task.try_number} failed; Airflow will try again{due}.")
         case "up_for_reschedule":
-            due = f" at {_clock(task.due_at)}" if task.due_at else ""
             return Explanation(Cause.RESCHEDULED, f"It is a sensor that looks again{due}.")
         case "running" | "restarting" if job is not None and job.ended_at is not None:
             return Explanation(
@@ -71,10 +74,6 @@ def _not_queued(task: TaskFacts, job: JobView | None) -> Explanation:
 
 
 def _not_scheduled(task: TaskFacts) -> Explanation:
-    if task.dag_paused:
-        return Explanation(
-            Cause.DAG_PAUSED, f"Its Dag is paused: airflow dags unpause {task.dag_id}, or the switch in the UI."
-        )
     if task.upstream_waiting:
         return Explanation(
             Cause.NOT_SCHEDULED, f"It waits for {_count(task.upstream_waiting, 'task')} upstream in the same run."
@@ -94,10 +93,6 @@ def _not_scheduled(task: TaskFacts) -> Explanation:
 
 
 def _scheduled(task: TaskFacts) -> Explanation:
-    if task.dag_paused:
-        return Explanation(
-            Cause.DAG_PAUSED, f"Its Dag is paused: airflow dags unpause {task.dag_id}, or the switch in the UI."
-        )
     if task.pool_free < task.pool_slots:
         return Explanation(
             Cause.POOL,

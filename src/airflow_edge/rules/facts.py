@@ -47,15 +47,11 @@ class TaskFacts:
     """What Airflow knows of the task."""
 
     dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int
     state: str | None
     """Airflow's, None before it is scheduled."""
     try_number: int
     executor: str
     """The name of the executor that is to run it."""
-    queue: str
     team_name: str | None
     dag_paused: bool
     run_state: str

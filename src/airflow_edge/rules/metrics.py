@@ -93,7 +93,7 @@ class Recorder:
 
 def merge(rows: Sequence[Row]) -> Row:
     """Make one row of several: their mean, or their sum where things are counted."""
-    return tuple(_merge(name, [row[i] for row in rows if row[i] is not None]) for i, name in enumerate(SERIES))
+    return tuple(_merge(name, [row[i] for row in rows]) for i, name in enumerate(SERIES))
 
 
 def unpack(chunk: Chunk) -> Iterable[tuple[int, Row]]:

@@ -73,16 +73,8 @@ class Wish:
     number: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """The worker's state once the order is given, and what it is asked to become; None if that is not its state."""
-
-    state: WorkerState
-    asked_state: WorkerState | None
-
-
-def effect(state: WorkerState, kind: OrderKind, *, revoked: bool) -> Effect:
-    """Say what an order makes of a worker in this state.
+def effect(state: WorkerState, kind: OrderKind, *, revoked: bool) -> tuple[WorkerState, WorkerState | None]:
+    """Say what an order makes of a worker in this state: its state then, and the one that is asked of it, if any.
 
     A worker that is offline obeys when it comes back; until then it has the state that it will have then.
 
@@ -91,11 +83,11 @@ def effect(state: WorkerState, kind: OrderKind, *, revoked: bool) -> Effect:
     if revoked:
         raise IllegalTransitionError(f"'{kind}' is not possible: the worker is revoked")
     if kind in _EVENTS:
-        return Effect(next_worker_state(state, _EVENTS[kind]), ASKED_STATES[kind])
+        return next_worker_state(state, _EVENTS[kind]), ASKED_STATES[kind]
     if kind == "maintenance comment" and state not in MAINTENANCE:
         raise IllegalTransitionError(f"'{kind}' is not possible in state '{state}': the worker is not in maintenance")
     if kind == "restart" and state in {WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE}:
         raise IllegalTransitionError(f"'{kind}' is not possible in state '{state}': start the worker at its site")
     if kind == "restart" and state in {WorkerState.SHUTDOWN_REQUEST, WorkerState.TERMINATING}:
         raise IllegalTransitionError(f"'{kind}' is not possible in state '{state}': the worker is shutting down")
-    return Effect(state, None)
+    return state, None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from sqlalchemy import CursorResult, Select, select
+from sqlalchemy import CursorResult, Delete, Select, Update, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -84,8 +84,9 @@ def begin_writing(session: Session) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def changed_rows(result: object) -> int:
-    """Give the number of rows that an UPDATE or a DELETE has met."""
+def change(session: Session, statement: Update | Delete) -> int:
+    """Change or delete rows, whatever the session holds of them; say how many."""
+    result = session.execute(statement, execution_options={"synchronize_session": False})
     return cast("CursorResult[Any]", result).rowcount
 
 

@@ -81,8 +81,7 @@ class Api:
         name = name or f"worker-{next(_names)}"
         queues, team = fields.pop("queues", ("default",)), fields.pop("team", None)
         key = hashlib.sha256(uuid4().bytes).digest()
-        worker = self.store.enroll_tokens.enroll_trusted(name, key, queues, now=datetime.now(UTC)).worker
-        assert worker is not None
+        worker = self.store.enroll_tokens.enroll_trusted(name, key, queues, now=datetime.now(UTC))
         facts = {
             "link_id": uuid4(),
             "gateway_id": "g",

@@ -74,7 +74,6 @@ def hurry(monkeypatch):
         (purge, "INTERVAL"),
         (purge, "METRICS_INTERVAL"),
         (log_keeper, "TIDY_INTERVAL"),
-        (log_keeper, "EXPIRE_INTERVAL"),
         (handover, "LOOK_INTERVAL"),
     ):
         monkeypatch.setattr(module, name, 0.05)

@@ -16,13 +16,9 @@ from airflow_edge.rules.overview import JobView
 NOW = datetime(2026, 11, 21, 14, 5, tzinfo=UTC)
 TASK = TaskFacts(
     dag_id="dag",
-    run_id="run",
-    task_id="task",
-    map_index=-1,
     state="queued",
     try_number=1,
     executor="EdgeExecutor",
-    queue="plc",
     team_name=None,
     dag_paused=False,
     run_state="running",
@@ -226,13 +222,9 @@ MOMENTS = st.none() | st.just(NOW)
 TASKS = st.none() | st.builds(
     TaskFacts,
     dag_id=st.just("dag"),
-    run_id=st.just("run"),
-    task_id=st.just("task"),
-    map_index=st.just(-1),
     state=st.sampled_from([None, "scheduled", "queued", "running", "deferred", "success", "removed", "up_for_retry"]),
     try_number=st.integers(0, 2),
     executor=st.sampled_from(["EdgeExecutor", "LocalExecutor"]),
-    queue=st.just("plc"),
     team_name=st.none(),
     dag_paused=st.booleans(),
     run_state=st.sampled_from(["queued", "running", "success"]),

@@ -45,12 +45,9 @@ class WorkerDirectory:
         workers = await self._calls.run(self._workers.with_ids, set(worker_ids))
         found = {worker.id: worker for worker in workers}
         for worker_id in worker_ids:
-            self._note(worker_id, found.get(worker_id), asked_at)
+            self._entries.pop(worker_id, None)
+            if worker_id in found:
+                self._entries[worker_id] = (asked_at, found[worker_id])
+        while len(self._entries) > MOST_ENTRIES:
+            self._entries.popitem(last=False)
         return [found.get(worker_id) for worker_id in worker_ids]
-
-    def _note(self, worker_id: UUID, worker: Worker | None, asked_at: float) -> None:
-        self._entries.pop(worker_id, None)
-        if worker is not None:
-            self._entries[worker_id] = (asked_at, worker)
-            while len(self._entries) > MOST_ENTRIES:
-                self._entries.popitem(last=False)

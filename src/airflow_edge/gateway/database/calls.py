@@ -55,23 +55,18 @@ class StoreCalls:
             answer = await loop.run_in_executor(self._threads, call)
         except _OUTAGES as error:
             self.failed_at = loop.time()
-            self._note_outage(loop.time(), error)
+            if self._outage_since is None:
+                self._outage_since = loop.time()
+                reason = str(error).partition("\n")[0]
+                log.warning("The database does not answer; it is asked again and again: %s", reason)
             raise StoreUnavailableError(str(error)) from error
         except SQLAlchemyError as error:
             log.exception("The database did not do what it was asked (%s)", getattr(function, "__name__", function))
             raise StoreRefusedError(str(error)) from error
-        self._note_answer(loop.time())
-        return answer
-
-    def _note_outage(self, now: float, error: SQLAlchemyError) -> None:
-        if self._outage_since is None:
-            self._outage_since = now
-            log.warning("The database does not answer; it is asked again and again: %s", str(error).partition("\n")[0])
-
-    def _note_answer(self, now: float) -> None:
         if self._outage_since is not None:
-            log.info("The database answers again, after %.0f s", now - self._outage_since)
+            log.info("The database answers again, after %.0f s", loop.time() - self._outage_since)
             self._outage_since = None
+        return answer
 
     def close(self) -> None:
         """Let the calls that have begun end, and drop the others."""

@@ -21,7 +21,8 @@ from airflow_edge.gateway.http import ProblemError, json_response, read_body
 from airflow_edge.protocol.problems import Code, EnrollReply, EnrollRequest
 from airflow_edge.protocol.tokens import LIFETIME, PROOF_AUDIENCE
 from airflow_edge.protocol.urls import ENROLL
-from airflow_edge.store.workers.enrollment import Enrollment
+from airflow_edge.rules.worker import Worker
+from airflow_edge.store.workers.enrollment import EnrollmentRefusedError
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +48,11 @@ async def enroll(gateway: Gateway, request: Request) -> Response:
         raise ProblemError(
             HTTPStatus.BAD_REQUEST, Code.MALFORMED, "Give either an enrolment token or proof of the shared secret."
         )
-    if wish.token is not None:
-        enrollment = await _with_token(gateway, wish.token, wish.name, key)
-    else:
-        enrollment = await _with_secret(gateway, wish, key)
-    worker = enrollment.worker
-    if worker is None:
-        code = Code(enrollment.code)
-        raise ProblemError(_STATUSES.get(code, HTTPStatus.FORBIDDEN), code, f"{enrollment.detail}.")
+    try:
+        worker = await (_with_secret(gateway, wish, key) if wish.token is None else _with_token(gateway, wish, key))
+    except EnrollmentRefusedError as refusal:
+        status = _STATUSES.get(refusal.code, HTTPStatus.FORBIDDEN)
+        raise ProblemError(status, refusal.code, f"{refusal}.") from refusal
     gateway.directory.forget(worker.id)
     log.info("Worker '%s' is enrolled for the queues %s", worker.name, ", ".join(worker.queues))
     return json_response(
@@ -62,12 +60,12 @@ async def enroll(gateway: Gateway, request: Request) -> Response:
     )
 
 
-async def _with_token(gateway: Gateway, token: str, name: str, key: bytes) -> Enrollment:
-    digest = hashlib.sha256(token.encode()).hexdigest()
-    return await gateway.calls.run(gateway.store.enroll_tokens.enroll, digest, name, key, now=datetime.now(UTC))
+async def _with_token(gateway: Gateway, wish: EnrollRequest, key: bytes) -> Worker:
+    digest = hashlib.sha256((wish.token or "").encode()).hexdigest()
+    return await gateway.calls.run(gateway.store.enroll_tokens.enroll, digest, wish.name, key, now=datetime.now(UTC))
 
 
-async def _with_secret(gateway: Gateway, wish: EnrollRequest, key: bytes) -> Enrollment:
+async def _with_secret(gateway: Gateway, wish: EnrollRequest, key: bytes) -> Worker:
     if not gateway.config.allow_shared_secret_enrollment:
         raise ProblemError(
             HTTPStatus.FORBIDDEN,

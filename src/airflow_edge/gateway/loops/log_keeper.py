@@ -1,4 +1,4 @@
-"""What a gateway process does with logs again and again: merge, move to the log store, delete old ones.
+"""What a gateway process does with logs again and again: merge, move to the log store, delete what has expired.
 
 Every process does all of it, in a thread of its own so that nothing else waits for a slow log store.
 """
@@ -9,7 +9,6 @@ import asyncio
 import logging
 import threading
 from datetime import UTC, datetime
-from functools import partial
 
 import attrs
 
@@ -24,8 +23,6 @@ log = logging.getLogger(__name__)
 TIDY_INTERVAL = 5.0
 FAILED_PAUSE = 30.0
 """Seconds for which a log store that failed is left alone."""
-EXPIRE_INTERVAL = 60.0
-EXPIRE_AT_ONCE = 200
 
 
 @attrs.frozen
@@ -44,15 +41,6 @@ class LogKeeper:
         while True:
             if not await self._tidy_some():
                 await asyncio.sleep(TIDY_INTERVAL)
-
-    async def expire(self) -> None:
-        """Mark old logs as deleted."""
-        if (retention := self._config.log_retention) is None:
-            return
-        now = datetime.now(UTC)
-        expire = partial(self._logs.expire, before=now - retention, now=now, limit=EXPIRE_AT_ONCE)
-        while await self._calls.run(expire) == EXPIRE_AT_ONCE:
-            pass
 
     async def stop(self) -> None:
         """Let what has begun end where it can be cut off."""

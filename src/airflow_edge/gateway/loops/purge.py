@@ -18,6 +18,7 @@ from airflow_edge.store.store import Store
 INTERVAL = 60.0
 METRICS_INTERVAL = 900.0
 AT_ONCE = 1_000
+LOGS_AT_ONCE = 200
 """Rows in one transaction."""
 ORDERS_KEPT = timedelta(days=30)
 """How long answered orders can be asked about."""
@@ -62,6 +63,14 @@ class Purge:
         oldest = datetime.now(UTC) - self._config.metrics_retention
         await self._calls.run(self._store.metrics.purge, before=minute_of(oldest.timestamp()))
 
-    async def _while_full(self, purge: Callable[[], int]) -> None:
-        while await self._calls.run(purge) == AT_ONCE:
+    async def expire_logs(self) -> None:
+        """Mark tasks' logs as deleted that are old enough."""
+        if (retention := self._config.log_retention) is not None:
+            now = datetime.now(UTC)
+            await self._while_full(
+                lambda: self._store.log_upkeep.expire(before=now - retention, now=now, limit=LOGS_AT_ONCE), LOGS_AT_ONCE
+            )
+
+    async def _while_full(self, purge: Callable[[], int], at_once: int = AT_ONCE) -> None:
+        while await self._calls.run(purge) == at_once:
             pass

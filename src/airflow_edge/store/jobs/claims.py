@@ -17,7 +17,7 @@ from airflow_edge.rules.matching import Capacity, match
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.jobs.jobs import AssignedJob
 from airflow_edge.store.tables import JobRow, WorkerRow
-from airflow_edge.store.transactions import StorePart, writing
+from airflow_edge.store.transactions import StorePart, change, writing
 
 _TAKES_NONE: Final = frozenset({WorkerState.MAINTENANCE_REQUEST, WorkerState.SHUTDOWN_REQUEST})
 
@@ -107,7 +107,8 @@ def _candidates(session: Session, capacities: Sequence[Capacity]) -> tuple[list[
 
 
 def _lease(session: Session, worker_ids: Mapping[UUID, UUID], lease_until: datetime) -> None:
-    session.execute(
+    change(
+        session,
         update(JobRow)
         .where(JobRow.id.in_(list(worker_ids)))
         .values(
@@ -116,5 +117,4 @@ def _lease(session: Session, worker_ids: Mapping[UUID, UUID], lease_until: datet
             worker_id=case(worker_ids, value=JobRow.id),
             lease_until=lease_until,
         ),
-        execution_options={"synchronize_session": False},
     )

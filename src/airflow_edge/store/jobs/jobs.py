@@ -21,7 +21,7 @@ from airflow_edge.store.airflow_tables import TASK_INSTANCE, WANTED, refresh_hea
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.jobs.unreachable import AwaitedJobs, awaited_jobs, unreachable_jobs
 from airflow_edge.store.tables import CallRow, JobRow, WorkerRow
-from airflow_edge.store.transactions import StorePart, changed_rows, reading, writing
+from airflow_edge.store.transactions import StorePart, change, reading, writing
 
 UNCLAIMED_KEPT: Final = timedelta(days=1)
 """How long an ended job waits for a scheduler to book it, or for its worker to send the rest of its log."""
@@ -73,7 +73,7 @@ class Jobs(StorePart):
 
         def look(session: Session) -> AssignedJob | None:
             job = session.scalar(select(JobRow).where(*this, JobRow.state.in_(JOB_HELD)))
-            return None if job is None else _held(job)
+            return None if job is None else to_value(AssignedJob, job)
 
         def accept(session: Session) -> AssignedJob | None:
             session.execute(
@@ -92,7 +92,7 @@ class Jobs(StorePart):
     def held_by(self, session: Session, worker_ids: Collection[UUID]) -> list[AssignedJob]:
         """Give the jobs that the centre thinks are with these workers (leased or running)."""
         held = JobRow.worker_id.in_(worker_ids), JobRow.state.in_(JOB_HELD)
-        return [_held(job) for job in session.scalars(select(JobRow).where(*held).order_by(JobRow.id))]
+        return [to_value(AssignedJob, job) for job in session.scalars(select(JobRow).where(*held).order_by(JobRow.id))]
 
     def expire_leases(self, *, now: datetime) -> int:
         """Put the jobs whose lease ran out back into the queue; say how many."""
@@ -214,7 +214,7 @@ class Jobs(StorePart):
         def work(session: Session) -> int:
             ids = list(session.scalars(query.with_for_update(skip_locked=True)))
             statement = update(JobRow).where(JobRow.id.in_(ids), *condition).values(values)
-            return changed_rows(session.execute(statement, execution_options={"synchronize_session": False}))
+            return change(session, statement)
 
         return self._transactions.write(work) if self._transactions.finds(query) else 0
 
@@ -258,12 +258,6 @@ def _bounded(number: int | None) -> int | None:
 
 def _lost(reason: str, now: datetime) -> dict[str, Any]:
     return {"state": JobState.LOST, "reason": reason, "ended_at": now, "lease_until": None}
-
-
-def _held(job: JobRow) -> AssignedJob:
-    if job.worker_id is None:
-        raise AssertionError(f"job {job.id} is {job.state} without a worker")
-    return to_value(AssignedJob, job)
 
 
 def _reason(task_id: UUID | None, task_state: str | None) -> str:

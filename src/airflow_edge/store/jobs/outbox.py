@@ -5,9 +5,8 @@ On a session that is given: the scheduler's own, where it must be atomic with wh
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -20,7 +19,7 @@ from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobEvent, JobState
 from airflow_edge.store.airflow_tables import TASK_INSTANCE, TaskInstanceState, running_schedulers
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import JobRow
-from airflow_edge.store.transactions import changed_rows
+from airflow_edge.store.transactions import change
 
 CHANNEL: Final = "airflow_edge"
 """PostgreSQL's notification channel, on which gateways listen."""
@@ -129,10 +128,7 @@ def log_path(session: Session, task_instance_id: UUID, try_number: int) -> str |
 def book(session: Session, job_ids: Collection[UUID], *, now: datetime) -> None:
     """Note that the scheduler knows of these ends for good."""
     if job_ids:
-        session.execute(
-            update(JobRow).where(JobRow.id.in_(job_ids)).values(booked_at=now),
-            execution_options={"synchronize_session": False},
-        )
+        change(session, update(JobRow).where(JobRow.id.in_(job_ids)).values(booked_at=now))
 
 
 def adopt(session: Session, workload_ids: Collection[UUID], owner: int | None) -> list[AdoptedJob]:
@@ -171,36 +167,27 @@ def drop_unwanted(session: Session, owner: int | None, *, now: datetime) -> int:
     )
     if session.scalar(select(JobRow.id).where(*unwanted).limit(1)) is None:
         return 0
-    return changed_rows(
-        session.execute(
-            update(JobRow)
-            .where(*unwanted)
-            .values(state=JobState.CANCELLED, reason="the task was no longer queued", ended_at=now),
-            execution_options={"synchronize_session": False},
-        )
-    )
+    cancelled = {"state": JobState.CANCELLED, "reason": "the task was no longer queued", "ended_at": now}
+    return change(session, update(JobRow).where(*unwanted).values(cancelled))
 
 
 def _adopt(session: Session, condition: ColumnElement[bool], owner: int | None) -> list[AdoptedJob]:
-    fields = [field.name for field in dataclasses.fields(AdoptedJob)]
     query = (
-        select(JobRow.queued_at, *(_JOB_TABLE.c[name] for name in fields))
+        select(JobRow.queued_at, *(_JOB_TABLE.c[field.name] for field in fields(AdoptedJob)))
         .where(condition, JobRow.booked_at.is_(None))
         .order_by(JobRow.id)
         .with_for_update()
     )
-    rows = sorted(session.execute(query).mappings(), key=lambda row: (row["queued_at"], row["id"]))
-    jobs = [AdoptedJob(**{name: row[name] for name in fields}) for row in rows]
+    rows = sorted(session.execute(query), key=lambda row: (row.queued_at, row.id))
+    jobs = [to_value(AdoptedJob, row) for row in rows]
     if jobs:
-        session.execute(
-            update(JobRow).where(JobRow.id.in_([job.id for job in jobs])).values(owner=owner),
-            execution_options={"synchronize_session": False},
-        )
+        change(session, update(JobRow).where(JobRow.id.in_([job.id for job in jobs])).values(owner=owner))
     return jobs
 
 
 def _cancel(session: Session, condition: ColumnElement[bool], reason: str, now: datetime) -> None:
-    session.execute(
+    change(
+        session,
         update(JobRow)
         .where(condition, JobRow.state.in_(job_sources(JobEvent.CANCEL)))
         # In this order, since MySQL computes a value from those already set.
@@ -212,12 +199,8 @@ def _cancel(session: Session, condition: ColumnElement[bool], reason: str, now: 
             (JobRow.ended_at, now),
             (JobRow.booked_at, now),
         ),
-        execution_options={"synchronize_session": False},
     )
-    session.execute(
-        update(JobRow).where(condition, JobRow.booked_at.is_(None)).values(booked_at=now),
-        execution_options={"synchronize_session": False},
-    )
+    change(session, update(JobRow).where(condition, JobRow.booked_at.is_(None)).values(booked_at=now))
 
 
 def _notify_once(session: Session) -> None:

@@ -20,7 +20,6 @@ from airflow_edge.store.tables import JobRow, WorkerRow
 class AwaitedJobs:
     """The running jobs of a worker that is out of reach."""
 
-    worker_id: UUID
     jobs: int
     first_lost_after: datetime
     last_lost_after: datetime
@@ -32,7 +31,6 @@ class UnreachableJob:
     """A running job of a worker that is out of reach."""
 
     id: UUID
-    worker_id: UUID
     workload_id: UUID
     needs_heartbeat: bool
     """Airflow waits for signs of life of its task."""
@@ -45,7 +43,6 @@ def unreachable_jobs(session: Session, patience: Patience, *, now: datetime) -> 
     job, worker = JobRow, WorkerRow
     query = select(
         job.id,
-        job.worker_id,
         job.workload_id,
         job.kind,
         job.released,
@@ -59,7 +56,6 @@ def unreachable_jobs(session: Session, patience: Patience, *, now: datetime) -> 
         found.append(
             UnreachableJob(
                 id=row.id,
-                worker_id=row.worker_id,
                 workload_id=row.workload_id,
                 needs_heartbeat=row.kind == "task" and not row.released,
                 grace=patience.grace_of(row.queue, own),
@@ -81,7 +77,6 @@ def awaited_jobs(session: Session, patience: Patience, *, now: datetime) -> dict
         ends[row.id].append(patience.lost_after(row.last_seen_at, row.queue, to_duration(row.disconnect_grace)))
     return {
         worker_id: AwaitedJobs(
-            worker_id=worker_id,
             jobs=counts[worker_id],
             first_lost_after=min(moments),
             last_lost_after=max(moments),

@@ -31,7 +31,7 @@ from airflow_edge.store.logs.rows import (
     unpack,
 )
 from airflow_edge.store.tables import JobRow, LogRow, WorkerRow
-from airflow_edge.store.transactions import StorePart, Transactions, changed_rows, writing
+from airflow_edge.store.transactions import StorePart, Transactions, change, writing
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ class _Chore:
     def _change(self, *conditions: ColumnElement[bool], **values: Any) -> bool:
         """Change the log's row if it fulfils the conditions; say whether it did."""
         statement = update(LogRow).where(LogRow.id == self._id, *conditions).values(**values)
-        return self._transactions.write(lambda session: changed_rows(session.execute(statement)) == 1)
+        return self._transactions.write(lambda session: change(session, statement) == 1)
 
     def _still_ours(self) -> None:
         """Keep others away while the work goes on.
@@ -209,16 +209,17 @@ class _Chore:
         plain = b"".join(unpack(chosen, this.merged))
 
         def replace(session: Session) -> bool:
-            changed = session.execute(
+            changed = change(
+                session,
                 update(LogRow)
                 .where(LogRow.id == this.id, LogRow.revision == this.revision)
                 .values(
                     revision=this.revision + 1,
                     merged=end if full else this.merged,
                     loose=LogRow.loose - len(chosen) + (0 if full else 1),
-                )
+                ),
             )
-            if changed_rows(changed) != 1:
+            if changed != 1:
                 return False
             delete_rows(session, this.id, this.merged, end)
             add_row(session, this.id, this.merged, plain)

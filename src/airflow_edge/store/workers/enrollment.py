@@ -41,26 +41,16 @@ class EnrollToken:
     revoked_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enrollment:
-    """What came of an attempt to enrol: a worker, or the reason why not (`code` of `protocol.problems.Code`)."""
-
-    worker: Worker | None
-    code: str = ""
-    detail: str = ""
-
-
 class EnrollmentRefusedError(Exception):
-    """Why nobody was enrolled: a code of `protocol.problems.Code` and a sentence that says what to do."""
+    """Why nobody was enrolled: a code of `protocol.problems.Code`, and a sentence that says what to do."""
 
     def __init__(self, code: Code, detail: str) -> None:
         super().__init__(detail)
         self.code = code
-        self.detail = detail
 
 
 class EnrollTokens(StorePart):
-    """Enrolment tokens, and what they open."""
+    """Enrolment tokens, and what they open. Who may not enrol is told by an `EnrollmentRefusedError`."""
 
     @writing
     def create(self, session: Session, token: EnrollToken, secret_hash: str) -> None:
@@ -89,7 +79,7 @@ class EnrollTokens(StorePart):
             row.revoked_at = now
         return row is not None
 
-    def enroll(self, secret_hash: str, name: str, public_key: bytes, *, now: datetime) -> Enrollment:
+    def enroll(self, secret_hash: str, name: str, public_key: bytes, *, now: datetime) -> Worker:
         """Use a token up by one and register the worker, in one transaction.
 
         The same key and name again is the same worker.
@@ -115,7 +105,7 @@ class EnrollTokens(StorePart):
 
         return self._enroll(work)
 
-    def enroll_trusted(self, name: str, public_key: bytes, queues: Sequence[str], *, now: datetime) -> Enrollment:
+    def enroll_trusted(self, name: str, public_key: bytes, queues: Sequence[str], *, now: datetime) -> Worker:
         """Register a worker that proved to know the shared secret."""
 
         def work(session: Session) -> WorkerRow:
@@ -126,20 +116,17 @@ class EnrollTokens(StorePart):
 
         return self._enroll(work)
 
-    def _enroll(self, work: Callable[[Session], WorkerRow]) -> Enrollment:
-        def enroll(session: Session) -> Enrollment:
+    def _enroll(self, work: Callable[[Session], WorkerRow]) -> Worker:
+        def enroll(session: Session) -> Worker:
             row = work(session)
             session.flush()
-            return Enrollment(worker=to_worker(row))
+            return to_worker(row)
 
         try:
-            try:
-                return self._transactions.write(enroll)
-            except IntegrityError:
-                # Somebody registered the same name at the same moment; now the row is there to be seen.
-                return self._transactions.write(enroll)
-        except EnrollmentRefusedError as refusal:
-            return Enrollment(worker=None, code=refusal.code, detail=refusal.detail)
+            return self._transactions.write(enroll)
+        except IntegrityError:
+            # Somebody registered the same name at the same moment; now the row is there to be seen.
+            return self._transactions.write(enroll)
 
 
 def _known(session: Session, name: str, public_key: bytes) -> WorkerRow | None:

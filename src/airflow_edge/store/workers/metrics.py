@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from airflow_edge.rules.metrics import MINUTES_PER_CHUNK, Chunk
 from airflow_edge.store.columns import batches, to_value
 from airflow_edge.store.tables import WorkerMetricRow
-from airflow_edge.store.transactions import StorePart, changed_rows, reading, writing
+from airflow_edge.store.transactions import StorePart, change, reading, writing
 
 PURGED_AT_ONCE: Final = 1_000
 
@@ -62,6 +62,4 @@ class WorkerMetrics(StorePart):
         keys = session.execute(
             select(WorkerMetricRow.worker_id, WorkerMetricRow.minute).where(*old).limit(PURGED_AT_ONCE)
         ).all()
-        if not keys:
-            return 0
-        return changed_rows(session.execute(delete(WorkerMetricRow).where(_KEY.in_([tuple(one) for one in keys]))))
+        return change(session, delete(WorkerMetricRow).where(_KEY.in_([tuple(one) for one in keys]))) if keys else 0

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from airflow_edge.store.tables import NonceRow
-from airflow_edge.store.transactions import StorePart, changed_rows, writing
+from airflow_edge.store.transactions import StorePart, change, writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Nonces(StorePart):
     @writing
     def forget_expired(self, session: Session, *, now: datetime) -> int:
         """Forget the ids that are too old to be accepted anyway; say how many."""
-        return changed_rows(session.execute(delete(NonceRow).where(NonceRow.expires_at < now)))
+        return change(session, delete(NonceRow).where(NonceRow.expires_at < now))
 
 
 def _digest(nonce: Nonce) -> str:

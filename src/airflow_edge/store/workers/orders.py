@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import asdict
 from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid4
@@ -11,9 +12,8 @@ from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.errors import IllegalTransitionError
-from airflow_edge.protocol.messages import OrderKind
 from airflow_edge.protocol.states import MAINTENANCE, WorkerState
-from airflow_edge.rules.orders import RIVALS, OrderState, Wish, WorkerOrder, effect
+from airflow_edge.rules.orders import ASKED_STATES, RIVALS, OrderState, Wish, WorkerOrder, effect
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import WorkerOrderRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, reading, writing
@@ -31,10 +31,10 @@ class WorkerOrders(StorePart):
         row = session.get(WorkerRow, worker_id, with_for_update=True)
         if row is None:
             return None
-        after = effect(row.state, wish.kind, revoked=row.revoked_at is not None)
+        after, asked = effect(row.state, wish.kind, revoked=row.revoked_at is not None)
         if wish.kind == "rename" and _is_taken(session, wish.text, worker_id):
             raise IllegalTransitionError(_TAKEN.format(wish.text))
-        row.state, row.asked_state = after.state, after.asked_state or row.asked_state
+        row.state, row.asked_state = after, asked or row.asked_state
         if wish.kind in {"maintenance", "maintenance comment"}:
             row.maintenance_comment = wish.text
         elif row.state is WorkerState.OFFLINE:
@@ -51,7 +51,7 @@ class WorkerOrders(StorePart):
             )
             .values(state=OrderState.SUPERSEDED, detail=f"then came: {wish.kind}", finished_at=now)
         )
-        order = WorkerOrderRow(
+        order = WorkerOrder(
             id=uuid4(),
             worker_id=worker_id,
             kind=wish.kind,
@@ -60,11 +60,9 @@ class WorkerOrders(StorePart):
             asked_by=by,
             asked_at=now,
             state=OrderState.WAITING,
-            detail="",
         )
-        session.add(order)
-        session.flush()
-        return to_value(WorkerOrder, order)
+        session.add(WorkerOrderRow(**asdict(order)))
+        return order
 
     def waiting(self, worker_ids: Collection[UUID]) -> list[WorkerOrder]:
         """Give the orders that these workers have not answered, in the order in which they were given."""
@@ -109,7 +107,7 @@ class WorkerOrders(StorePart):
             row.changed_at = now
         if done_here and order.kind == "concurrency" and order.number:
             row.concurrency = order.number
-        if order.kind in _ASKING:
+        if order.kind in ASKED_STATES:
             row.asked_state = None
             row.state = state
             row.changed_at = now
@@ -147,10 +145,6 @@ class WorkerOrders(StorePart):
     @reading
     def _orders(self, session: Session, query: Select[WorkerOrderRow]) -> list[WorkerOrder]:
         return [to_value(WorkerOrder, row) for row in session.scalars(query)]
-
-
-_ASKING: frozenset[OrderKind] = frozenset({"maintenance", "exit maintenance", "shutdown"})
-"""Those that give the worker a state until it has answered."""
 
 
 _TAKEN: Final = "'rename' is not possible: another worker is called '{}'; choose another name, or remove that one"

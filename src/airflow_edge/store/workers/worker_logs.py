@@ -19,7 +19,7 @@ from airflow_edge.rules.worker import LogRequest
 from airflow_edge.rules.worker_log import WorkerLogBatch
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import WorkerLogRow, WorkerRow
-from airflow_edge.store.transactions import StorePart, changed_rows, reading, writing
+from airflow_edge.store.transactions import StorePart, change, reading, writing
 
 ROW_COST = 256
 """Bytes that a batch counts for beside its data, so that many small ones are not for free."""
@@ -121,10 +121,9 @@ class WorkerLogs(StorePart):
         )
         up_to = select(oldest.c.worker_id, func.max(oldest.c.number)).group_by(oldest.c.worker_id)
         return sum(
-            changed_rows(
-                session.execute(
-                    delete(WorkerLogRow).where(WorkerLogRow.worker_id == worker_id, WorkerLogRow.number <= number)
-                )
+            change(
+                session,
+                delete(WorkerLogRow).where(WorkerLogRow.worker_id == worker_id, WorkerLogRow.number <= number),
             )
             for worker_id, number in session.execute(up_to).all()
         )
