@@ -248,7 +248,6 @@ def test_what_was_asked_of_a_revoked_worker_is_not_asked_of_the_next_of_its_name
     assert refused is not None
     assert (refused.state, refused.detail) == (OrderState.REFUSED, "the worker was revoked")
     again = store.enroll_tokens.enroll_trusted(worker.name, b"another key".ljust(32), ["default"], now=LATER)
-    assert again is not None
     store.workers.link({again.id: facts()}, now=LATER)
     assert store.orders.waiting([again.id]) == []
     assert seen(store, again) == (WorkerState.IDLE, "")

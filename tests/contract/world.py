@@ -91,8 +91,7 @@ def state(sessions: sessionmaker[Session], job_id: UUID) -> JobState:
 def enrolled(store: Store, *, name: str | None = None, queues: Sequence[str] = ("default",)) -> Worker:
     """A worker with a key of its own."""
     name = name or f"worker-{next(_names)}"
-    worker = store.enroll_tokens.enroll_trusted(name, hashlib.sha256(name.encode()).digest(), queues, now=NOW)
-    return worker
+    return store.enroll_tokens.enroll_trusted(name, hashlib.sha256(name.encode()).digest(), queues, now=NOW)
 
 
 def facts(**fields) -> LinkFacts:

@@ -11,7 +11,7 @@ from airflow.exceptions import AirflowConfigException
 
 from airflow_edge import __version__
 from airflow_edge.rules.durations import parse_duration
-from airflow_edge.rules.liveness import Patience, read_patience
+from airflow_edge.rules.liveness import Patience, read_option, read_patience
 from airflow_edge.rules.versions import Rules, read_rules
 from airflow_edge.settings import BY_NAME, SECTION
 
@@ -66,7 +66,7 @@ def read_config() -> GatewayConfig:
         log_retention=timedelta(days=days) if (days := _number("log_retention")) > 0 else None,
         worker_log_quota=int(_number("worker_log_quota") * 1024 * 1024),
         worker_log_purge=timedelta(days=_number("worker_log_purge")),
-        metrics_retention=_duration("metrics_retention"),
+        metrics_retention=read_option("metrics_retention", _text, parse_duration),
         versions=read_rules(
             lambda name: conf.get(SECTION, name, fallback=None), worker=__version__, airflow=airflow_version
         ),
@@ -82,13 +82,6 @@ def _url(name: str) -> str | None:
     if url and "://" not in url:
         raise AirflowConfigException(f"[{SECTION}] {name} = {url} is not a URL; a folder is file:///path/to/it")
     return url or None
-
-
-def _duration(name: str) -> timedelta:
-    try:
-        return parse_duration(_text(name))
-    except ValueError as error:
-        raise ValueError(f"[{SECTION}] {name}: {error}") from None
 
 
 def _number(name: str) -> float:

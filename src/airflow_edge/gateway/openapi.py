@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -57,12 +56,13 @@ def _document() -> dict[str, Any]:
             LINK: {"get": _link()},
             POLL: {"post": _poll("poll_open", "Link to the centre by long polling: say Hello")},
             poll_path("{link}"): {
-                "post": {
-                    **_poll("poll", "Send frames up such a link, or, without any, wait for the centre's"),
-                    "parameters": [
+                "post": _poll(
+                    "poll",
+                    "Send frames up such a link, or, without any, wait for the centre's",
+                    parameters=[
                         _parameter("link", "path", "As the answer to the Hello names it.", pattern="^[0-9a-f]{32}$")
                     ],
-                }
+                )
             },
             f"{EXECUTION}/{{path}}": {method: _execution(method) for method in _METHODS},
         },
@@ -84,100 +84,73 @@ def _document() -> dict[str, Any]:
 
 
 def _health() -> dict[str, Any]:
-    return {
-        "operationId": "health",
-        "summary": "Whether workers are served",
-        "security": [],
-        "responses": {
+    not_now = _content("application/json", "Health") | _content("application/problem+json", "Problem")
+    return _operation(
+        "health",
+        "Whether workers are served",
+        {
             "200": _json("They are.", "Health"),
-            "503": {
-                "description": "Not now: the gateway is not ready, or is not enabled.",
-                "content": {
-                    **_content("application/json", "Health"),
-                    **_content("application/problem+json", "Problem"),
-                },
-            },
+            "503": {"description": "Not now: the gateway is not ready, or is not enabled.", "content": not_now},
         },
-    }
+        security=[],
+    )
 
 
 def _enroll() -> dict[str, Any]:
-    return {
-        "operationId": "enroll",
-        "summary": "Become a worker",
-        "description": "The token in the header is signed with the new key; its `sub` is `enrol`.",
-        "requestBody": {"required": True, "content": _content("application/json", "EnrollRequest")},
-        "responses": {
-            "200": _json("The machine is a worker now.", "EnrollReply"),
-            **_problems((400, 401, 403, 409, 413, 503)),
-        },
-    }
+    return _operation(
+        "enroll",
+        "Become a worker",
+        {"200": _json("The machine is a worker now.", "EnrollReply"), **_problems(400, 401, 403, 409, 413, 503)},
+        description="The token in the header is signed with the new key; its `sub` is `enrol`.",
+        requestBody={"required": True, "content": _content("application/json", "EnrollRequest")},
+    )
 
 
 def _link() -> dict[str, Any]:
-    return {
-        "operationId": "link",
-        "summary": "Link to the centre (WebSocket)",
-        "responses": {
-            "101": {"description": "The link's messages follow, in binary frames of MessagePack."},
-            **_problems((401, 403, 426, 503)),
-        },
-    }
+    follows = {"description": "The link's messages follow, in binary frames of MessagePack."}
+    return _operation("link", "Link to the centre (WebSocket)", {"101": follows, **_problems(401, 403, 426, 503)})
 
 
-def _poll(operation: str, summary: str) -> dict[str, Any]:
+def _poll(name: str, summary: str, **more: Any) -> dict[str, Any]:
     binary = {CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}
-    return {
-        "operationId": operation,
-        "summary": summary,
-        "description": "Bodies are MessagePack. For where WebSockets do not get through.",
-        "requestBody": {"required": False, "content": binary},
-        "responses": {
-            "200": {"description": "The centre's frames.", "content": binary},
-            **_problems((400, 401, 403, 413, 421, 503)),
-        },
-    }
+    frames = {"description": "The centre's frames.", "content": binary}
+    return _operation(
+        name,
+        summary,
+        {"200": frames, **_problems(400, 401, 403, 413, 421, 503)},
+        description="Bodies are MessagePack. For where WebSockets do not get through.",
+        requestBody={"required": False, "content": binary},
+        **more,
+    )
 
 
 def _execution(method: str) -> dict[str, Any]:
-    return {
-        "operationId": f"execution_{method}",
-        "summary": "Call Airflow's Execution API for a job that this worker holds",
-        "description": "Passed on as it is; what Airflow answers is answered, without any token.",
-        "parameters": [
+    answers = {"default": {"description": "What Airflow's Execution API answers."}}
+    job = "The job that the call is made for: its id and its assignment's number."
+    return _operation(
+        f"execution_{method}",
+        "Call Airflow's Execution API for a job that this worker holds",
+        {**_problems(400, 401, 403, 409, 413, 503), **answers},
+        description="Passed on as it is; what Airflow answers is answered, without any token.",
+        parameters=[
             _parameter("path", "path", "A path of Airflow's Execution API, slashes included."),
-            _parameter(
-                JOB_HEADER,
-                "header",
-                "The job that the call is made for: its id and its assignment's number.",
-                pattern=r"^[0-9a-f-]{36}:[0-9]+$",
-            ),
+            _parameter(JOB_HEADER, "header", job, pattern=r"^[0-9a-f-]{36}:[0-9]+$"),
         ],
-        "responses": {
-            **_problems((400, 401, 403, 409, 413, 503)),
-            "default": {"description": "What Airflow's Execution API answers."},
-        },
-    }
+    )
+
+
+def _operation(name: str, summary: str, responses: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"operationId": name, "summary": summary, "responses": responses, **more}
 
 
 def _parameter(name: str, place: str, description: str, **schema: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "in": place,
-        "required": True,
-        "description": description,
-        "schema": {"type": "string", **schema},
-    }
+    rest = {"required": True, "description": description, "schema": {"type": "string", **schema}}
+    return {"name": name, "in": place, **rest}
 
 
-def _problems(statuses: Iterable[int]) -> dict[str, Any]:
-    return {
-        str(status): {
-            "description": HTTPStatus(status).phrase,
-            "content": _content("application/problem+json", "Problem"),
-        }
-        for status in statuses
-    }
+def _problems(*statuses: int) -> dict[str, Any]:
+    content = _content("application/problem+json", "Problem")
+    return {str(status): {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
 def _json(description: str, schema: str) -> dict[str, Any]:

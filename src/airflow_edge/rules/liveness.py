@@ -78,15 +78,19 @@ def read_patience(option: Callable[[str], str]) -> Patience:
     :param option: gives the text of an option of `[edge]`
     :raises ValueError: one of them makes no sense; the message names it.
     """
-    interval = max(_read("heartbeat_interval", option, float), SHORTEST_HEARTBEAT)
+    interval = max(read_option("heartbeat_interval", option, float), SHORTEST_HEARTBEAT)
     return Patience(
         silence=timedelta(seconds=SILENT_INTERVALS * interval),
-        grace=_read("disconnect_grace", option, parse_duration),
-        queues=_read("queue_disconnect_grace", option, parse_named_durations),
+        grace=read_option("disconnect_grace", option, parse_duration),
+        queues=read_option("queue_disconnect_grace", option, parse_named_durations),
     )
 
 
-def _read(name: str, option: Callable[[str], str], parse: Callable[[str], T]) -> T:
+def read_option(name: str, option: Callable[[str], str], parse: Callable[[str], T]) -> T:
+    """Read one option of `[edge]`; a `ValueError` of its parser names it.
+
+    :param option: gives the text of an option
+    """
     try:
         return parse(option(name))
     except ValueError as error:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from packaging.version import Version
 
@@ -33,19 +33,16 @@ class VersionVerdict:
     warning: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One of the two packages that a worker consists of."""
+class _Part(NamedTuple):
+    """One of the two packages that a worker consists of, and what to install of it, from a version on."""
 
     title: str
     setting: str
-    install: Callable[[str], str] = field(repr=False)
+    requirement: str
 
 
-_WORKER: Final = _Part("airflow-edge", MINIMUM_WORKER, lambda version: f"'airflow-edge[worker]{version}'")
-_AIRFLOW: Final = _Part(
-    "Airflow", MINIMUM_AIRFLOW, lambda version: f"'apache-airflow-core{version}' apache-airflow-task-sdk"
-)
+_WORKER: Final = _Part("airflow-edge", MINIMUM_WORKER, "'airflow-edge[worker]>={}'")
+_AIRFLOW: Final = _Part("Airflow", MINIMUM_AIRFLOW, "'apache-airflow-core>={}' apache-airflow-task-sdk")
 
 
 def read_rules(setting: Callable[[str], str | None], *, worker: str, airflow: str) -> Rules:
@@ -108,7 +105,7 @@ def _is_same(has: str, own: str) -> bool:
 def _refusal(part: _Part, has: str, minimum: str | None) -> str:
     return (
         f"{part.title} {has or 'of a version that it does not say'} is older than {minimum} ([edge] {part.setting}): "
-        f"at the site, pip install --upgrade {part.install(f'>={minimum}')}, then restart the worker"
+        f"at the site, pip install --upgrade {part.requirement.format(minimum)}, then restart the worker"
     )
 
 

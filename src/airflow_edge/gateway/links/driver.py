@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TypeAlias
 
 from airflow_edge.gateway.database.calls import StoreUnavailableError, persist
 from airflow_edge.gateway.links.connection import Connection, ConnectionClosedError
@@ -52,8 +51,6 @@ BURST = 512 * 1024
 COST = 1024
 """Bytes that a batch counts for beside its data: each costs a transaction."""
 
-Numbered: TypeAlias = tuple[int, Report]
-
 
 async def drive(link: WorkerLink, connection: Connection, records: Records, *, silence: float) -> LinkEnd:
     """Drive the link to its end and close the connection.
@@ -81,22 +78,14 @@ class _Driver:
         self._records = records
         self._silence = silence
         self.tasks = tasks = LinkTasks(self._fail)
-        self._reports: Lane[Numbered] = Lane(
+        self._reports = Lane(
             "reports", tasks, self._settle, most_waiting=MOST_REPORTS, most_at_once=MOST_REPORTS_AT_ONCE
         )
-        self._logs: Lane[tuple[int, LogChunk | LogEnd]] = Lane(
-            "logs", tasks, self._keep_log, most_waiting=MOST_LOG_PIECES
-        )
-        self._log_ends: Lane[tuple[int, LogEnd]] = Lane(
-            "ends of logs", tasks, self._check_log, most_waiting=MOST_LOG_PIECES
-        )
-        self._worker_logs: Lane[WorkerLog] = Lane(
-            "worker's own log", tasks, self._keep_worker_log, most_waiting=MOST_WORKER_LOGS
-        )
+        self._logs = Lane("logs", tasks, self._keep_log, most_waiting=MOST_LOG_PIECES)
+        self._log_ends = Lane("ends of logs", tasks, self._check_log, most_waiting=MOST_LOG_PIECES)
+        self._worker_logs = Lane("worker's own log", tasks, self._keep_worker_log, most_waiting=MOST_WORKER_LOGS)
         self._worker_log_allowance = Allowance()
-        self._answers: Lane[tuple[int, Obeyed]] = Lane(
-            "answers to orders", tasks, self._note_answer, most_waiting=MOST_ANSWERS
-        )
+        self._answers = Lane("answers to orders", tasks, self._note_answer, most_waiting=MOST_ANSWERS)
 
     def _fail(self, error: BaseException) -> None:
         match error:
@@ -153,7 +142,7 @@ class _Driver:
 
     # The lanes
 
-    async def _settle(self, batch: list[Numbered]) -> None:
+    async def _settle(self, batch: list[tuple[int, Report]]) -> None:
         reports = [report for _, report in batch]
         readings = await persist(self._records.settle, self._worker, reports)
         for (seq, report), reading in zip(batch, readings, strict=True):

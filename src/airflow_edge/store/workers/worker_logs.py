@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -100,12 +101,7 @@ class WorkerLogs(StorePart):
             return request
         current = None if worker.log_request is None else to_request(worker.log_request)
         wanted = request if current is None or current.until <= now else _joined(current, request)
-        worker.log_request = {
-            "id": wanted.id,
-            "until": wanted.until.timestamp(),
-            "level": wanted.level,
-            "lines": wanted.lines,
-        }
+        worker.log_request = asdict(wanted) | {"until": wanted.until.timestamp()}
         worker.changed_at = now
         return wanted
 
@@ -131,22 +127,12 @@ class WorkerLogs(StorePart):
 
 def to_request(stored: Mapping[str, Any]) -> LogRequest:
     """Give the request that a worker's row holds."""
-    return LogRequest(
-        id=stored["id"],
-        until=datetime.fromtimestamp(stored["until"], UTC),
-        level=stored["level"],
-        lines=stored["lines"],
-    )
+    return LogRequest(**{**stored, "until": datetime.fromtimestamp(stored["until"], UTC)})
 
 
 def _joined(current: LogRequest, request: LogRequest) -> LogRequest:
     newest = request if request.lines else current
-    return LogRequest(
-        id=newest.id,
-        until=max(current.until, request.until),
-        level=min(current.level, request.level),
-        lines=newest.lines,
-    )
+    return replace(newest, until=max(current.until, request.until), level=min(current.level, request.level))
 
 
 def _make_room(session: Session, worker_id: UUID, size: int) -> None:
