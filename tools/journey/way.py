@@ -108,6 +108,9 @@ def _generics_and_properties(file: str) -> frozenset[str]:
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 gives = ast.unparse(function.returns) if function.returns else ""
                 is_property = function.name == "__str__" or "property" in map(ast.unparse, function.decorator_list)
+                if gives.startswith("Callable["):
+                    # It makes a function that gives this.
+                    gives = gives.removesuffix("]").rpartition(", ")[2]
                 if is_property or (gives in variables and gives not in bases):
                     found.add(prefix + function.name)
     return frozenset(found)

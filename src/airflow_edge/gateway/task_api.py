@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
@@ -14,7 +15,9 @@ from airflow.api_fastapi.auth.tokens import JWTGenerator, get_signing_args
 from airflow.api_fastapi.common.dagbag import create_dag_bag
 from airflow.api_fastapi.execution_api.app import create_task_execution_api_app, lifespan
 from airflow.configuration import conf
-from starlette.types import Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
@@ -59,19 +62,27 @@ class TaskApi:
         log.debug("The task API is warm (answered %d)", status)
 
     async def _ask(self, path: str, workload_id: UUID) -> int:
-        status = 0
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-        async def send(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-
         headers = [(b"authorization", b"Bearer " + self.token(workload_id).encode())]
-        await self.call(request_scope("GET", path, b"", headers), receive, send)
-        return status
+        return (await ask(self._app, request_scope("GET", path, b"", headers))).status_code
+
+
+async def ask(application: ASGIApp, scope: Scope, body: bytes = b"") -> Response:
+    """Ask an application in this process; give its whole answer, with the headers that tell what it is and which."""
+    parts: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        parts.append(message)
+
+    await application(scope, receive, send)
+    start = next((part for part in parts if part["type"] == "http.response.start"), None)
+    if start is None:
+        return Response(status_code=HTTPStatus.INTERNAL_SERVER_ERROR)
+    headers = Headers(raw=[(name.lower(), value) for name, value in start["headers"]])
+    kept = {name: headers[name] for name in ("content-type", "correlation-id") if name in headers}
+    return Response(b"".join(part.get("body", b"") for part in parts), start["status"], kept)
 
 
 def request_scope(method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]]) -> Scope:

@@ -58,7 +58,7 @@ def missing(part: LogPart) -> str | None:
         return f"This log is incomplete: {worker} {why}, {_arrived(part)}"
     if part.worker_state in _AWAY:
         away = f"{worker} unreachable{_since(part.last_seen_at)}, {_arrived(part)}"
-        return f"This log is incomplete: {away}" if part.given_up_at is not None else _sentence(away)
+        return f"This log is incomplete: {away}" if part.given_up_at is not None else away.replace("w", "W", 1)
     if part.given_up_at is not None:
         return f"This log is incomplete: {worker} did not send the rest, {_arrived(part)}"
     if part.job_state is JobState.RUNNING and part.expected_size is None:
@@ -106,7 +106,3 @@ def _since(moment: datetime | None) -> str:
 
 def _moment(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:]

@@ -58,10 +58,7 @@ class WorkerLogReader:
             self.after = batch.number
             for record in batch.records:
                 if record.level >= self._level and record not in self._seen:
-                    self._remember(record)
+                    self._seen[record] = None
+                    if len(self._seen) > MOST_REMEMBERED:
+                        self._seen.popitem(last=False)
                     yield record
-
-    def _remember(self, record: Record) -> None:
-        self._seen[record] = None
-        if len(self._seen) > MOST_REMEMBERED:
-            self._seen.popitem(last=False)

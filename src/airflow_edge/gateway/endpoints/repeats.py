@@ -14,13 +14,13 @@ from http import HTTPStatus
 from typing import Final, TypeVar
 
 import msgspec
-from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import ASGIApp, Scope
 
 from airflow_edge.gateway.database.calls import StoreUnavailableError
 from airflow_edge.gateway.endpoints.routes import Repeat
 from airflow_edge.gateway.gateway import Gateway
+from airflow_edge.gateway.task_api import ask
 from airflow_edge.store.jobs.execution_calls import CallAnswer
 from airflow_edge.store.jobs.jobs import AssignedJob
 
@@ -49,7 +49,7 @@ class RepeatableCall:
     gateway: Gateway
     job: AssignedJob
     """The job that it is made for."""
-    ask: ASGIApp
+    application: ASGIApp
     """Airflow's Execution API."""
     scope: Scope
     body: bytes
@@ -115,21 +115,7 @@ class RepeatableCall:
         return said
 
     async def _ask(self) -> Response:
-        parts: list[Message] = []
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": self.body, "more_body": False}
-
-        async def send(message: Message) -> None:
-            parts.append(message)
-
-        await self.ask(self.scope, receive, send)
-        start = next((part for part in parts if part["type"] == "http.response.start"), None)
-        if start is None:
-            return Response(status_code=HTTPStatus.INTERNAL_SERVER_ERROR)
-        headers = Headers(raw=[(name.lower(), value) for name, value in start["headers"]])
-        kept = {name: headers[name] for name in ("content-type", "correlation-id") if name in headers}
-        return Response(b"".join(part.get("body", b"") for part in parts), start["status"], kept)
+        return await ask(self.application, self.scope, self.body)
 
     def _digest(self) -> str:
         """Give what makes it the same call as another one."""
