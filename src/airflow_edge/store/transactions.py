@@ -84,6 +84,11 @@ def begin_writing(session: Session) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def lock(session: Session, query: Select[T]) -> list[T]:
+    """Give rows, locked, without those that somebody else is at."""
+    return list(session.scalars(query.with_for_update(skip_locked=True)))
+
+
 def change(session: Session, statement: Update | Delete) -> int:
     """Change or delete rows, whatever the session holds of them; say how many."""
     result = session.execute(statement, execution_options={"synchronize_session": False})

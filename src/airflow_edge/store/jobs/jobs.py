@@ -21,7 +21,7 @@ from airflow_edge.store.airflow_tables import TASK_INSTANCE, WANTED, refresh_hea
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.jobs.unreachable import AwaitedJobs, awaited_jobs, unreachable_jobs
 from airflow_edge.store.tables import CallRow, JobRow, WorkerRow
-from airflow_edge.store.transactions import StorePart, change, reading, writing
+from airflow_edge.store.transactions import StorePart, change, lock, reading, writing
 
 UNCLAIMED_KEPT: Final = timedelta(days=1)
 """How long an ended job waits for a scheduler to book it, or for its worker to send the rest of its log."""
@@ -53,12 +53,9 @@ class AssignedJob:
 class Jobs(StorePart):
     """Jobs on their way."""
 
-    def settle(self, worker_id: UUID, reports: Sequence[Report], *, now: datetime) -> list[Reading]:
-        """Apply a worker's reports in one transaction, all or none; say how each was taken."""
-        return self._settle(worker_id, reports, now) if reports else []
-
     @writing
-    def _settle(self, session: Session, worker_id: UUID, reports: Sequence[Report], now: datetime) -> list[Reading]:
+    def settle(self, session: Session, worker_id: UUID, reports: Sequence[Report], *, now: datetime) -> list[Reading]:
+        """Apply a worker's reports in one transaction, all or none; say how each was taken."""
         ids = {UUID(report.job_id) for report in reports}
         locked = select(JobRow).where(JobRow.id.in_(ids)).order_by(JobRow.id).with_for_update()
         jobs = {job.id: job for job in session.scalars(locked)}
@@ -201,8 +198,7 @@ class Jobs(StorePart):
 
         ids: set[UUID] = set()
         for condition in due:
-            some = select(JobRow.id).where(condition).limit(limit - len(ids)).with_for_update(skip_locked=True)
-            ids.update(session.scalars(some))
+            ids.update(lock(session, select(JobRow.id).where(condition).limit(limit - len(ids))))
         session.execute(delete(CallRow).where(CallRow.job_id.in_(ids)))
         session.execute(delete(JobRow).where(JobRow.id.in_(ids)))
         return len(ids)
@@ -212,9 +208,8 @@ class Jobs(StorePart):
         query = select(JobRow.id).where(*condition)
 
         def work(session: Session) -> int:
-            ids = list(session.scalars(query.with_for_update(skip_locked=True)))
-            statement = update(JobRow).where(JobRow.id.in_(ids), *condition).values(values)
-            return change(session, statement)
+            ids = lock(session, query)
+            return change(session, update(JobRow).where(JobRow.id.in_(ids), *condition).values(values))
 
         return self._transactions.write(work) if self._transactions.finds(query) else 0
 

@@ -31,7 +31,7 @@ from airflow_edge.store.logs.rows import (
     unpack,
 )
 from airflow_edge.store.tables import JobRow, LogRow, WorkerRow
-from airflow_edge.store.transactions import StorePart, Transactions, change, writing
+from airflow_edge.store.transactions import StorePart, Transactions, change, lock, writing
 
 log = logging.getLogger(__name__)
 
@@ -97,27 +97,27 @@ class LogUpkeep(StorePart):
 
         The log of a job that is not over stays, however old.
         """
-        old = (LogRow.purged_at.is_(None), LogRow.changed_at < before, ~_OPEN_JOB)
-        forgotten = (LogRow.purged_at < now - REMEMBERED, LogRow.tidy_at.is_(None))
-
-        if not any(self._transactions.finds(select(LogRow.id).where(*those)) for those in (old, forgotten)):
+        logs = select(LogRow.id).limit(limit)
+        old = logs.where(LogRow.purged_at.is_(None), LogRow.changed_at < before, ~_OPEN_JOB)
+        forgotten = logs.where(LogRow.purged_at < now - REMEMBERED, LogRow.tidy_at.is_(None))
+        if not any(self._transactions.finds(query) for query in (old, forgotten)):
             return 0
 
         def work(session: Session) -> int:
-            ids = _some(session, old, limit)
+            ids = lock(session, old)
             session.execute(
                 update(LogRow)
                 .where(LogRow.id.in_(ids))
                 .values(purged_at=now, tidy_at=now, revision=LogRow.revision + 1)
             )
-            session.execute(delete(LogRow).where(LogRow.id.in_(_some(session, forgotten, limit))))
+            session.execute(delete(LogRow).where(LogRow.id.in_(lock(session, forgotten))))
             return len(ids)
 
         return self._transactions.write(work)
 
     @writing
     def _claim(self, session: Session, now: datetime, lease: datetime) -> list[UUID]:
-        ids = list(session.scalars(_due(now).with_for_update(skip_locked=True)))
+        ids = lock(session, _due(now))
         session.execute(update(LogRow).where(LogRow.id.in_(ids)).values(tidy_at=lease))
         return ids
 
@@ -316,8 +316,3 @@ class _Chore:
 
 def _due(now: datetime) -> Select[UUID]:
     return select(LogRow.id).where(LogRow.tidy_at <= now).order_by(LogRow.tidy_at).limit(AT_ONCE)
-
-
-def _some(session: Session, conditions: tuple[ColumnElement[bool], ...], limit: int) -> list[UUID]:
-    query = select(LogRow.id).where(*conditions).limit(limit).with_for_update(skip_locked=True)
-    return list(session.scalars(query))

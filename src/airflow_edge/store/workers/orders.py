@@ -16,7 +16,7 @@ from airflow_edge.protocol.states import MAINTENANCE, WorkerState
 from airflow_edge.rules.orders import ASKED_STATES, RIVALS, OrderState, Wish, WorkerOrder, effect
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import WorkerOrderRow, WorkerRow
-from airflow_edge.store.transactions import StorePart, reading, writing
+from airflow_edge.store.transactions import StorePart, lock, reading, writing
 
 
 class WorkerOrders(StorePart):
@@ -131,14 +131,8 @@ class WorkerOrders(StorePart):
     @writing
     def purge(self, session: Session, *, before: datetime, limit: int) -> int:
         """Delete answered orders that were given before then, at most `limit`; say how many."""
-        ids = list(
-            session.scalars(
-                select(WorkerOrderRow.id)
-                .where(WorkerOrderRow.asked_at < before, WorkerOrderRow.state != OrderState.WAITING)
-                .limit(limit)
-                .with_for_update(skip_locked=True)
-            )
-        )
+        old = WorkerOrderRow.asked_at < before, WorkerOrderRow.state != OrderState.WAITING
+        ids = lock(session, select(WorkerOrderRow.id).where(*old).limit(limit))
         session.execute(delete(WorkerOrderRow).where(WorkerOrderRow.id.in_(ids)))
         return len(ids)
 
