@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from functools import partial
 
 from airflow_edge.agent.config import Config
@@ -35,14 +36,13 @@ from airflow_edge.agent.machine.sensors import Sensors
 from airflow_edge.agent.net.http import HttpClient
 from airflow_edge.agent.net.identity import Identity, make_private_folder
 from airflow_edge.agent.own_log.shipper import WorkerLogShipper
-from airflow_edge.agent.process import signals
-from airflow_edge.agent.process.control import ControlServer
-from airflow_edge.agent.process.daemon import PidFile
+from airflow_edge.agent.process.control import Command, controlled
+from airflow_edge.agent.process.daemon import PidFile, handled
 from airflow_edge.agent.profile import Profile
 from airflow_edge.agent.supervisors.supervisors import Supervisors
 from airflow_edge.agent.task_api.execution_api import ExecutionApi
 from airflow_edge.agent.task_api.forwarder import Forwarder
-from airflow_edge.agent.task_api.local_server import LocalServer
+from airflow_edge.agent.task_api.local_server import served
 from airflow_edge.agent.task_logs.kept import Copies
 from airflow_edge.agent.task_logs.shipper import LogShipper
 from airflow_edge.protocol import urls
@@ -142,57 +142,53 @@ class Agent:
 
         :raises AgentError: there is no going on; perhaps within an exception group.
         """
-        server = LocalServer(self._config.api_socket, self._api)
-        control = ControlServer(
-            self._config.control_socket,
-            {
-                "status": lambda _: self._profile.describe(self._link.state, self._gateway),
-                "events": lambda _: self._driver.history.last(),
-                "drain": self.drain,
-                "terminate": lambda _: self.terminate(),
-                "maintenance": lambda comment: self._driver.post(MaintenanceAsked(comment)),
-                "exit maintenance": lambda _: self._driver.post(ExitAsked()),
-            },
-        )
+        commands: Mapping[str, Command] = {
+            "status": lambda _: self._profile.describe(self._link.state, self._gateway),
+            "events": lambda _: self._driver.history.last(),
+            "drain": self.drain,
+            "terminate": lambda _: self.terminate(),
+            "maintenance": lambda comment: self._driver.post(MaintenanceAsked(comment)),
+            "exit maintenance": lambda _: self._driver.post(ExitAsked()),
+        }
         watch = ConditionsWatch(
             self._config.state_dir,
             self._config.min_free_disk,
             fault=lambda: self._driver.fault or self._loops.fault,
             found=lambda conditions: self._driver.post(ConditionsFound(conditions)),
         )
-        with signals.handled(interrupt=self._interrupted, terminate=self.terminate, hang_up=self.hand_over):
-            await server.start()
-            await control.start()
-            try:
-                async with asyncio.TaskGroup() as group:
-                    loops = [
-                        group.create_task(self._keep_linked()),
-                        group.create_task(self._driver.run(self._effects())),
-                        *(
-                            group.create_task(self._loops.keep(name, loop))
-                            for name, loop in (
-                                ("shipping the tasks' logs", self._shipper.run),
-                                ("the connection to the runtime", self._runtime.run),
-                                ("looking after tasks without a runtime", self._supervisors.orphans.run),
-                                ("looking at the machine's condition", watch.run),
-                                ("shipping the worker's own log", self._own_log.run),
-                                ("looking after kept logs", self._copies.run),
-                                *(("looking at the machine", loop) for loop in self._sensors.loops),
-                            )
-                        ),
-                    ]
-                    await self._until_over()
-                    if not self._handing_over.is_set():
-                        await self._leave()
-                    elif self._again:
-                        await self._link.flush(DELIVERY_PATIENCE)
-                    for running in loops:
-                        running.cancel()
-            finally:
-                server.close()
-                await control.close()
-                await self._http.aclose()
-                self._journal.close()
+        with (
+            contextlib.closing(self._journal),
+            handled(interrupt=self._interrupted, terminate=self.terminate, hang_up=self.hand_over),
+        ):
+            async with (
+                contextlib.aclosing(self._http),
+                controlled(self._config.control_socket, commands),
+                served(self._config.api_socket, self._api),
+                asyncio.TaskGroup() as group,
+            ):
+                loops = [
+                    group.create_task(self._keep_linked()),
+                    group.create_task(self._driver.run(self._effects())),
+                    *(
+                        group.create_task(self._loops.keep(name, loop))
+                        for name, loop in (
+                            ("shipping the tasks' logs", self._shipper.run),
+                            ("the connection to the runtime", self._runtime.run),
+                            ("looking after tasks without a runtime", self._supervisors.orphans.run),
+                            ("looking at the machine's condition", watch.run),
+                            ("shipping the worker's own log", self._own_log.run),
+                            ("looking after kept logs", self._copies.run),
+                            *(("looking at the machine", loop) for loop in self._sensors.loops),
+                        )
+                    ),
+                ]
+                await self._until_over()
+                if not self._handing_over.is_set():
+                    await self._leave()
+                elif self._again:
+                    await self._link.flush(DELIVERY_PATIENCE)
+                for running in loops:
+                    running.cancel()
         return self._again
 
     # What a person may ask

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from contextlib import aclosing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -58,7 +59,7 @@ def echo():
 
 
 async def test_a_call_arrives_as_it_was_made_and_is_answered(echo, signer):
-    async with HttpClient(echo, signer) as client:
+    async with aclosing(HttpClient(echo, signer)) as client:
         response = await client.request(
             "PATCH", "/v1/execution/a%20b", query="x=1&y=%2F", headers={"X-Job": "7"}, body="größe".encode()
         )
@@ -75,14 +76,14 @@ async def test_a_call_arrives_as_it_was_made_and_is_answered(echo, signer):
 
 
 async def test_calls_share_a_connection_and_no_token(echo, signer):
-    async with HttpClient(echo, signer) as client:
+    async with aclosing(HttpClient(echo, signer)) as client:
         answers = [json.loads((await client.request("GET", "/v1/health")).body) for _ in range(3)]
     assert len({answer["peer"] for answer in answers}) == 1
     assert len({answer["headers"]["authorization"] for answer in answers}) == 3
 
 
 async def test_a_big_body_passes_both_ways(echo, signer):
-    async with HttpClient(echo, signer) as client:
+    async with aclosing(HttpClient(echo, signer)) as client:
         response = await client.request("POST", "/v1/x", body=b"x" * 6_000_000)
     assert len(json.loads(response.body)["body"]) == 6_000_000
 
@@ -99,7 +100,7 @@ async def test_an_answer_that_breaks_off_may_have_been_acted_upon(signer, said):
 
         thread = threading.Thread(target=hang_up)
         thread.start()
-        async with HttpClient(f"http://127.0.0.1:{listener.getsockname()[1]}/edge_worker", signer) as client:
+        async with aclosing(HttpClient(f"http://127.0.0.1:{listener.getsockname()[1]}/edge_worker", signer)) as client:
             with pytest.raises(UnreachableError) as caught:
                 await client.request("GET", "/v1/health")
         thread.join()
@@ -108,7 +109,7 @@ async def test_an_answer_that_breaks_off_may_have_been_acted_upon(signer, said):
 
 async def test_a_server_that_does_not_answer_is_given_up(signer):
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        async with HttpClient(f"http://127.0.0.1:{silent.getsockname()[1]}/edge_worker", signer) as client:
+        async with aclosing(HttpClient(f"http://127.0.0.1:{silent.getsockname()[1]}/edge_worker", signer)) as client:
             with pytest.raises(UnreachableError, match="in time"):
                 await client.request("GET", "/v1/health", patience=0.05)
 
@@ -124,7 +125,7 @@ async def test_what_does_not_speak_http_is_a_wrong_url(signer):
 
         thread = threading.Thread(target=greet)
         thread.start()
-        async with HttpClient(f"http://127.0.0.1:{listener.getsockname()[1]}/edge_worker", signer) as client:
+        async with aclosing(HttpClient(f"http://127.0.0.1:{listener.getsockname()[1]}/edge_worker", signer)) as client:
             with pytest.raises(WrongUrlError, match="does not speak HTTP"):
                 await client.request("GET", "/v1/health")
         thread.join()

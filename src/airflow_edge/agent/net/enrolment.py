@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from contextlib import aclosing
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -62,7 +63,7 @@ async def enroll(
         public_key=pending.public_key, name=name, token=token, shared_secret_token=proof, queues=queues
     )
     try:
-        async with HttpClient(gateway, pending, ca_file=ca_file) as client:
+        async with aclosing(HttpClient(gateway, pending, ca_file=ca_file)) as client:
             response = await client.request(
                 "POST", ENROLL, headers={"Content-Type": "application/json"}, body=msgspec.json.encode(request)
             )
@@ -97,7 +98,7 @@ async def _read(response: Response, gateway: str, ca_file: Path | None, pending:
 
 async def _airflow_version(gateway: str, ca_file: Path | None, pending: PendingKey) -> str | None:
     try:
-        async with HttpClient(gateway.removesuffix(PREFIX), pending, ca_file=ca_file) as client:
+        async with aclosing(HttpClient(gateway.removesuffix(PREFIX), pending, ca_file=ca_file)) as client:
             response = await client.request("GET", "/api/v2/version", patience=5.0)
         return msgspec.json.decode(response.body, type=_Version).version
     except (AgentError, msgspec.MsgspecError, UnicodeDecodeError):

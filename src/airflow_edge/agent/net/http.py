@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from websockets.proxy import parse_proxy
@@ -28,11 +27,11 @@ MOST_COOKIES = 8
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What was answered. Header names are in lower case."""
+    """What was answered, by the centre or, to a supervisor, here. Header names are in lower case."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
 
 class HttpClient:
@@ -60,14 +59,6 @@ class HttpClient:
         self._context = tls_and_proxy.ssl_context(gateway, ca_file)
         self._proxy = tls_and_proxy.proxy_url(gateway)
         self._connections: httpcore.AsyncConnectionPool | None = None
-
-    async def __aenter__(self) -> HttpClient:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def request(
         self,

@@ -11,14 +11,14 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from airflow_edge.agent.errors import AgentError, NotRunningError
-from airflow_edge.agent.process.sockets import listen_privately
+from airflow_edge.agent.process.sockets import listening
 
 log = logging.getLogger(__name__)
 
@@ -39,53 +39,48 @@ class _Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str = ""
 
 
-class ControlServer:
-    """The worker's side. Only this user can connect: the socket has mode 0600."""
+@contextlib.asynccontextmanager
+async def controlled(path: Path, commands: Mapping[str, Command]) -> AsyncIterator[None]:
+    """Do what this user asks for, whom alone the socket lets in.
 
-    def __init__(self, path: Path, commands: Mapping[str, Command]) -> None:
-        self._path = path
-        self._commands = commands
-        self._server: asyncio.AbstractServer | None = None
-        self._connections: set[asyncio.StreamWriter] = set()
+    A socket left behind by a dead worker is replaced: the caller holds the folder's lock.
+    """
+    connections: set[asyncio.StreamWriter] = set()
 
-    async def start(self) -> None:
-        """Listen. A socket left behind by a dead worker is replaced: the caller holds the folder's lock."""
-        listener = listen_privately(self._path)
-        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_MAX_LINE)
-
-    async def close(self) -> None:
-        """Stop listening, drop the connections and remove the socket."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-            self._path.unlink(missing_ok=True)
-        for connection in self._connections:
-            connection.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.add(writer)
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.add(writer)
         try:
             with contextlib.suppress(ConnectionError, ValueError):
                 while line := await reader.readline():
-                    writer.write(msgspec.json.encode(self._answer(line)) + b"\n")
+                    writer.write(msgspec.json.encode(_answer(line, commands)) + b"\n")
                     await writer.drain()
         finally:
-            self._connections.discard(writer)
+            connections.discard(writer)
             writer.close()
 
-    def _answer(self, line: bytes) -> _Answer:
+    with listening(path) as listener:
+        server = await asyncio.start_unix_server(serve, sock=listener, limit=_MAX_LINE)
         try:
-            request = msgspec.json.decode(line, type=_Request)
-        except msgspec.MsgspecError as error:
-            return _Answer(ok=False, error=f"not a request: {error}")
-        command = self._commands.get(request.command)
-        if command is None:
-            return _Answer(ok=False, error=f"'{request.command}' is none of {', '.join(sorted(self._commands))}")
-        try:
-            return _Answer(ok=True, result=msgspec.to_builtins(command(request.text)))
-        except Exception as error:
-            log.exception("the command %r failed", request.command)
-            return _Answer(ok=False, error=f"{type(error).__name__}: {error}")
+            yield
+        finally:
+            server.close()
+            for connection in connections:
+                connection.close()
+
+
+def _answer(line: bytes, commands: Mapping[str, Command]) -> _Answer:
+    try:
+        request = msgspec.json.decode(line, type=_Request)
+    except msgspec.MsgspecError as error:
+        return _Answer(ok=False, error=f"not a request: {error}")
+    command = commands.get(request.command)
+    if command is None:
+        return _Answer(ok=False, error=f"'{request.command}' is none of {', '.join(sorted(commands))}")
+    try:
+        return _Answer(ok=True, result=msgspec.to_builtins(command(request.text)))
+    except Exception as error:
+        log.exception("the command %r failed", request.command)
+        return _Answer(ok=False, error=f"{type(error).__name__}: {error}")
 
 
 def ask(path: Path, command: str, text: str = "", *, patience: float = 10.0) -> Any:

@@ -1,11 +1,14 @@
-"""A worker alone in its state folder, and in the background where that is asked for."""
+"""A worker's process: alone in its state folder, in the background where that is asked for, and told by signals."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
+import signal
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -119,6 +122,30 @@ def detach(*, umask: int, stdout: Path | None, stderr: Path | None) -> int:
     os.write(writer, str(os.getpid()).encode("ascii"))
     os.close(writer)
     return 0
+
+
+@contextlib.contextmanager
+def handled(
+    *, interrupt: Callable[[], None], terminate: Callable[[], None], hang_up: Callable[[], None]
+) -> Iterator[None]:
+    """Have the running loop call these, and leave the signals as Python has them by default."""
+    loop = asyncio.get_running_loop()
+    handlers = {
+        signal.SIGINT: interrupt,
+        signal.SIGTERM: terminate,
+        # Also what a terminal sends that is closed.
+        signal.SIGHUP: hang_up,
+    }
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        # Whoever started it with nohup wants it to stay.
+        del handlers[signal.SIGHUP]
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    try:
+        yield
+    finally:
+        for number in handlers:
+            loop.remove_signal_handler(number)
 
 
 def _open_output(path: Path | None) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import socket
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from airflow_edge.agent.errors import ConfigError
@@ -38,16 +40,16 @@ def socket_path(state_dir: Path, name: str) -> Path:
     return folder / name
 
 
-def listen_privately(path: Path) -> socket.socket:
+@contextlib.contextmanager
+def listening(path: Path) -> Iterator[socket.socket]:
     """Give a socket that only this user can connect to. One that a dead process has left behind is replaced."""
     path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(os.fspath(path))
-        # Nobody else has got in before this: the folder around it has mode 0700.
-        path.chmod(0o600)
-        listener.setblocking(False)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+        try:
+            # Nobody else has got in before this: the folder around it has mode 0700.
+            path.chmod(0o600)
+            listener.setblocking(False)
+            yield listener
+        finally:
+            path.unlink(missing_ok=True)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import TypeAlias
 
 import h11
 
-from airflow_edge.agent.task_api.calls import Handler, LocalResponse, Request
+from airflow_edge.agent.net.http import Response
+from airflow_edge.agent.task_api.forwarder import Request
 
 log = logging.getLogger(__name__)
+
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 _MAX_HEAD_BYTES = 64 * 1024
 
@@ -67,7 +72,7 @@ class Conversation(asyncio.Protocol):
                         return
         except h11.RemoteProtocolError as error:
             if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-                self._send(LocalResponse(error.error_status_hint, body=str(error).encode()))
+                self._send(Response(error.error_status_hint, body=str(error).encode()))
             self._hang_up()
 
     async def _answer(self, request: Request) -> None:
@@ -75,7 +80,7 @@ class Conversation(asyncio.Protocol):
             response = await self._handler(request)
         except Exception:
             log.exception("the call %s %s failed here", request.method, request.path)
-            response = LocalResponse(HTTPStatus.INTERNAL_SERVER_ERROR)
+            response = Response(HTTPStatus.INTERNAL_SERVER_ERROR)
         self._call = None
         self._send(response)
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
@@ -84,8 +89,8 @@ class Conversation(asyncio.Protocol):
         else:
             self._hang_up()
 
-    def _send(self, response: LocalResponse) -> None:
-        headers = [*response.headers, ("content-length", str(len(response.body)))]
+    def _send(self, response: Response) -> None:
+        headers = [*response.headers.items(), ("content-length", str(len(response.body)))]
         self._write(h11.Response(status_code=response.status, headers=headers))
         if response.body:
             self._write(h11.Data(data=response.body))

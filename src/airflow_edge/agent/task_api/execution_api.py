@@ -10,8 +10,8 @@ from http import HTTPStatus
 import msgspec
 
 from airflow_edge.agent.core.events import Event, Seen, StateCallBegan, StateCallEnded
-from airflow_edge.agent.task_api.calls import LocalResponse, Request
-from airflow_edge.agent.task_api.forwarder import Forwarder
+from airflow_edge.agent.net.http import Response
+from airflow_edge.agent.task_api.forwarder import Forwarder, Request
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile
 
@@ -38,7 +38,7 @@ class ExecutionApi:
         for digest in [digest for digest, owner in self._open.items() if owner == key]:
             del self._open[digest]
 
-    async def __call__(self, request: Request) -> LocalResponse:
+    async def __call__(self, request: Request) -> Response:
         """Answer a call."""
         digest = _digest(request.headers.get("authorization", "").removeprefix("Bearer "))
         key = self._open.get(digest)
@@ -51,10 +51,10 @@ class ExecutionApi:
             return await self._change_state(key, request)
         self._post(Seen(key))
         if heartbeat:
-            return LocalResponse(HTTPStatus.NO_CONTENT)
+            return Response(HTTPStatus.NO_CONTENT)
         return await self._forward(key, request)
 
-    async def _change_state(self, key: AssignmentKey, request: Request) -> LocalResponse:
+    async def _change_state(self, key: AssignmentKey, request: Request) -> Response:
         passed = False
         self._post(StateCallBegan(key))
         try:
@@ -64,7 +64,7 @@ class ExecutionApi:
             self._post(StateCallEnded(key, passed))
         return response
 
-    async def _forward(self, key: AssignmentKey, request: Request) -> LocalResponse:
+    async def _forward(self, key: AssignmentKey, request: Request) -> Response:
         return await self._forwarder.forward(key, request, lambda: self._post(Seen(key)))
 
 
@@ -72,9 +72,9 @@ def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
-def _problem(status: HTTPStatus, reason: str, message: str) -> LocalResponse:
+def _problem(status: HTTPStatus, reason: str, message: str) -> Response:
     body = msgspec.json.encode({"detail": {"reason": reason, "message": message}})
-    return LocalResponse(status, (("content-type", "application/json"),), body)
+    return Response(status, {"content-type": "application/json"}, body)
 
 
 _GONE = _problem(HTTPStatus.GONE, "not_found", "this job is over")

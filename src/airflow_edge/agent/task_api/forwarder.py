@@ -10,19 +10,16 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Protocol
-
-import msgspec
 
 from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.net.failures import NOBODY_BEHIND
-from airflow_edge.agent.net.http import Response
-from airflow_edge.agent.task_api.calls import LocalResponse, Request
+from airflow_edge.agent.net.http import HttpClient, Response
 from airflow_edge.backoff import Backoff
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.problems import Code, Problem
+from airflow_edge.protocol.problems import Code, read_problem
 
 log = logging.getLogger(__name__)
 
@@ -45,20 +42,26 @@ _KEPT_BACK = frozenset(
         "trailer",
     }
 )
+_TOKEN_SPOILED = frozenset({Code.CLOCK_SKEW, Code.REPLAYED})
+"""Why the gateway refuses our own token for a reason that passes: none of the supervisor's business."""
 
 
-class Http(Protocol):
-    """`agent.net.http.HttpClient`, as far as it is needed here."""
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A supervisor's call; header names are in lower case."""
 
-    async def request(
-        self, method: str, path: str, *, query: str, headers: Mapping[str, str], body: bytes, patience: float
-    ) -> Response: ...
+    method: str
+    path: str
+    """Percent-encoded, as it came."""
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Forwarder:
     """Forwards calls. A supervisor makes one call at a time, so that the order of a job's calls is kept."""
 
-    def __init__(self, http: Http) -> None:
+    def __init__(self, http: HttpClient) -> None:
         self._http = http
         self._hurry = asyncio.Event()
 
@@ -67,7 +70,7 @@ class Forwarder:
         self._hurry.set()
         self._hurry = asyncio.Event()
 
-    async def forward(self, key: AssignmentKey, request: Request, waiting: Callable[[], None]) -> LocalResponse:
+    async def forward(self, key: AssignmentKey, request: Request, waiting: Callable[[], None]) -> Response:
         """Have the centre answer the call, however long that takes; cancel it when the answer is not wanted any more.
 
         :param waiting: called before each attempt
@@ -87,37 +90,18 @@ class Forwarder:
             except AgentError as error:
                 reason = str(error)
             else:
+                problem = read_problem(response.body)
                 if response.status in NOBODY_BEHIND:
                     reason = f"the centre answered {response.status}"
-                elif not _token_spoiled(response):
+                elif problem and response.status == HTTPStatus.UNAUTHORIZED and problem.code in _TOKEN_SPOILED:
+                    reason = problem.detail
+                else:
                     if held:
                         log.info("%s %s of job %s was delivered", request.method, request.path, key)
-                    return _local(response)
-                else:
-                    reason = _detail(response)
+                    kept = {name: value for name, value in response.headers.items() if name not in _KEPT_BACK}
+                    return Response(response.status, kept, response.body)
             if not held:
                 held = True
                 log.warning("%s %s of job %s is held: %s", request.method, request.path, key, reason)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(hurry.wait(), backoff.next())
-
-
-def _local(response: Response) -> LocalResponse:
-    headers = [(name, value) for name, value in response.headers.items() if name not in _KEPT_BACK]
-    return LocalResponse(response.status, headers, response.body)
-
-
-def _token_spoiled(response: Response) -> bool:
-    """Whether the gateway refused our own token for a reason that passes: none of the supervisor's business."""
-    return response.status == HTTPStatus.UNAUTHORIZED and _code(response) in {Code.CLOCK_SKEW, Code.REPLAYED}
-
-
-def _code(response: Response) -> str:
-    try:
-        return msgspec.json.decode(response.body, type=Problem).code
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return ""
-
-
-def _detail(response: Response) -> str:
-    return msgspec.json.decode(response.body, type=Problem).detail

@@ -6,43 +6,35 @@ A handler is cancelled when its caller goes away, so that a call may be held for
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_edge.agent.process.sockets import listen_privately
-from airflow_edge.agent.task_api.calls import Handler
+from airflow_edge.agent.process.sockets import listening
 
 if TYPE_CHECKING:
-    from airflow_edge.agent.task_api.conversation import Conversation
+    from airflow_edge.agent.task_api.conversation import Conversation, Handler
 
 _BACKLOG = 512
 
 
-class LocalServer:
-    """Serves one handler on one socket, which only this user can connect to."""
+@contextlib.asynccontextmanager
+async def served(path: Path, handler: Handler) -> AsyncIterator[None]:
+    """Serve this user's processes. A socket left behind by a dead agent is replaced."""
+    conversations: set[Conversation] = set()
 
-    def __init__(self, path: Path, handler: Handler) -> None:
-        self._path = path
-        self._handler = handler
-        self._server: asyncio.AbstractServer | None = None
-        self._conversations: set[Conversation] = set()
-
-    async def start(self) -> None:
-        """Listen. A socket left behind by a dead agent is replaced."""
-        self._server = await asyncio.get_running_loop().create_unix_server(
-            self._converse, sock=listen_privately(self._path), backlog=_BACKLOG
-        )
-
-    def close(self) -> None:
-        """Stop listening, drop the calls under way, and remove the socket."""
-        if self._server is not None:
-            self._server.close()
-            self._path.unlink(missing_ok=True)
-        for conversation in list(self._conversations):
-            conversation.close()
-
-    def _converse(self) -> Conversation:
+    def converse() -> Conversation:
         # Loaded with the first task: a worker without one has nobody to speak HTTP with.
         from airflow_edge.agent.task_api.conversation import Conversation
 
-        return Conversation(self._handler, self._conversations)
+        return Conversation(handler, conversations)
+
+    with listening(path) as listener:
+        server = await asyncio.get_running_loop().create_unix_server(converse, sock=listener, backlog=_BACKLOG)
+        try:
+            yield
+        finally:
+            server.close()
+            for conversation in list(conversations):
+                conversation.close()

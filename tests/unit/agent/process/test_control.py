@@ -9,7 +9,7 @@ import stat
 import pytest
 
 from airflow_edge.agent.errors import AgentError, NotRunningError
-from airflow_edge.agent.process.control import ControlServer, ask
+from airflow_edge.agent.process.control import ask, controlled
 
 
 def broken(_):
@@ -24,18 +24,15 @@ async def server(tmp_path):
         "drain": lambda text: asked.append(text),
         "break": broken,
     }
-    control = ControlServer(tmp_path / "control.sock", commands)
-    await control.start()
-    control.asked = asked  # type: ignore[attr-defined]
-    yield control
-    await control.close()
+    async with controlled(tmp_path / "control.sock", commands):
+        yield asked
 
 
 async def test_a_command_is_answered(server, tmp_path):
     path = tmp_path / "control.sock"
     assert await asyncio.to_thread(ask, path, "status") == {"state": "idle", "queues": ["grün"]}
     assert await asyncio.to_thread(ask, path, "drain", "grün") is None
-    assert server.asked == ["grün"]
+    assert server == ["grün"]
 
 
 async def test_an_unknown_command_is_refused(server, tmp_path):
@@ -76,10 +73,8 @@ async def test_a_dead_workers_socket_is_replaced(tmp_path):
         dead.bind(str(path))
     with pytest.raises(NotRunningError):
         await asyncio.to_thread(ask, path, "status")
-    control = ControlServer(path, {"status": lambda _: 1})
-    await control.start()
-    assert await asyncio.to_thread(ask, path, "status") == 1
-    await control.close()
+    async with controlled(path, {"status": lambda _: 1}):
+        assert await asyncio.to_thread(ask, path, "status") == 1
     assert not path.exists()
 
 

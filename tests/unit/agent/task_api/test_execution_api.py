@@ -8,10 +8,9 @@ import pytest
 
 from airflow_edge.agent.core.events import Event, Seen, StateCallBegan, StateCallEnded
 from airflow_edge.agent.errors import UnreachableError
-from airflow_edge.agent.net.http import Response as CentreResponse
-from airflow_edge.agent.task_api.calls import Request
+from airflow_edge.agent.net.http import HttpClient, Response
 from airflow_edge.agent.task_api.execution_api import ExecutionApi
-from airflow_edge.agent.task_api.forwarder import Forwarder
+from airflow_edge.agent.task_api.forwarder import Forwarder, Request
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile
 
@@ -29,18 +28,18 @@ JOB = JobFile(
 STATE = "/task-instances/1/state"
 
 
-class Http:
+class Http(HttpClient):
     """Gives one answer to every call, or is away."""
 
     def __init__(self, status: int | None) -> None:
         self.status = status
         self.tried = asyncio.Event()
 
-    async def request(self, method: str, path: str, **_: object) -> CentreResponse:
+    async def request(self, method: str, path: str, **_: object) -> Response:
         self.tried.set()
         if self.status is None:
             raise UnreachableError("away")
-        return CentreResponse(self.status, {}, b"")
+        return Response(self.status, {}, b"")
 
 
 class Site:

@@ -12,8 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from airflow_edge.agent.task_api.calls import Handler, LocalResponse, Request
-from airflow_edge.agent.task_api.local_server import LocalServer
+from airflow_edge.agent.net.http import Response
+from airflow_edge.agent.task_api.conversation import Handler
+from airflow_edge.agent.task_api.forwarder import Request
+from airflow_edge.agent.task_api.local_server import served
 
 Serve = Callable[[Handler], AbstractAsyncContextManager[httpx.AsyncClient]]
 
@@ -23,22 +25,18 @@ def serve(tmp_path: Path) -> Serve:
     @contextlib.asynccontextmanager
     async def serve(handler: Handler) -> AsyncIterator[httpx.AsyncClient]:
         path = tmp_path / "s.sock"
-        server = LocalServer(path, handler)
-        await server.start()
-        try:
+        async with served(path, handler):
             transport = httpx.AsyncHTTPTransport(uds=str(path))
             async with httpx.AsyncClient(transport=transport, base_url="http://edge", timeout=10) as client:
                 yield client
-        finally:
-            server.close()
-            assert not path.exists()
+        assert not path.exists()
 
     return serve
 
 
-async def echo(request: Request) -> LocalResponse:
-    headers = [("x-method", request.method), ("x-path", request.path), ("x-query", request.query)]
-    return LocalResponse(200, headers, request.body)
+async def echo(request: Request) -> Response:
+    headers = {"x-method": request.method, "x-path": request.path, "x-query": request.query}
+    return Response(200, headers, request.body)
 
 
 async def test_requests_are_answered_one_after_the_other_on_a_connection(serve: Serve) -> None:
@@ -52,8 +50,8 @@ async def test_requests_are_answered_one_after_the_other_on_a_connection(serve: 
 
 
 async def test_a_head_has_no_body(serve: Serve) -> None:
-    async def count(request: Request) -> LocalResponse:
-        return LocalResponse(200, [("content-range", "map_indexes 3")])
+    async def count(request: Request) -> Response:
+        return Response(200, {"content-range": "map_indexes 3"})
 
     async with serve(count) as client:
         response = await client.head("/xcoms")
@@ -73,7 +71,7 @@ async def test_a_chunked_body_is_put_together(serve: Serve) -> None:
 async def test_a_handler_ends_when_its_caller_goes(serve: Serve) -> None:
     began, ended = asyncio.Event(), asyncio.Event()
 
-    async def hold(request: Request) -> LocalResponse:
+    async def hold(request: Request) -> Response:
         began.set()
         try:
             await asyncio.Event().wait()
@@ -90,10 +88,10 @@ async def test_a_handler_ends_when_its_caller_goes(serve: Serve) -> None:
 
 
 async def test_a_fault_of_ours_is_a_500_and_the_next_call_is_served(serve: Serve) -> None:
-    async def stumble(request: Request) -> LocalResponse:
+    async def stumble(request: Request) -> Response:
         if request.path == "/bad":
             raise ValueError("ours")
-        return LocalResponse(204)
+        return Response(204)
 
     async with serve(stumble) as client:
         assert (await client.get("/bad")).status_code == 500
