@@ -20,6 +20,7 @@ from airflow_edge.agent.core.events import (
     JobRecord,
     LogDone,
     MaintenanceAsked,
+    StatusFound,
     TerminateAsked,
 )
 from airflow_edge.agent.driver import Driver, Effects
@@ -32,7 +33,8 @@ from airflow_edge.agent.link.owner import Owner
 from airflow_edge.agent.loops import Loops
 from airflow_edge.agent.machine import facts
 from airflow_edge.agent.machine.conditions import ConditionsWatch
-from airflow_edge.agent.machine.sensors import Sensors
+from airflow_edge.agent.machine.metrics import Meter, MetricsWatch
+from airflow_edge.agent.machine.system_info import ExtendedInfo
 from airflow_edge.agent.net.http import HttpClient
 from airflow_edge.agent.net.identity import Identity, make_private_folder
 from airflow_edge.agent.own_log.shipper import WorkerLogShipper
@@ -114,7 +116,15 @@ class Agent:
             self._core, self._journal, self._folders, worker_name=identity.name, api_socket=str(config.api_socket)
         )
         self._link = Link(self._gateway, identity, ca_file=config.ca_file)
-        self._sensors = Sensors(config, self._link, self._driver.post)
+        self._metrics = MetricsWatch(Meter(config.jobs_dir))
+        self._system = ExtendedInfo(
+            config.extended_system_info_function, lambda status, text: self._driver.post(StatusFound(status, text))
+        )
+        if config.automatic.enter_at is not None and not config.extended_system_info_function:
+            log.warning(
+                "[edge] automatic_maintenance_on has no effect without extended_system_info_function, which gives the "
+                "status"
+            )
         self._http = HttpClient(self._gateway, identity, ca_file=config.ca_file)
         self._forwarder = Forwarder(self._http)
         self._shipper = LogShipper(
@@ -132,7 +142,15 @@ class Agent:
         self._supervisors = Supervisors(config, self._folders, self._core.jobs, self._driver.post)
         self._runtime = self._supervisors.runtime
         self._profile = Profile(
-            config, identity, self._core, self._sensors, self._runtime, self._folders, boot_id=boot_id or "unknown"
+            config,
+            identity,
+            self._core,
+            self._metrics,
+            self._system,
+            self._link,
+            self._runtime,
+            self._folders,
+            boot_id=boot_id or "unknown",
         )
         self._api = ExecutionApi(self._forwarder, self._driver.post)
         self._take_over(records)
@@ -143,7 +161,7 @@ class Agent:
         :raises AgentError: there is no going on; perhaps within an exception group.
         """
         commands: Mapping[str, Command] = {
-            "status": lambda _: self._profile.describe(self._link.state, self._gateway),
+            "status": lambda _: self._profile.describe(self._gateway),
             "events": lambda _: self._driver.history.last(),
             "drain": self.drain,
             "terminate": lambda _: self.terminate(),
@@ -178,7 +196,8 @@ class Agent:
                             ("looking at the machine's condition", watch.run),
                             ("shipping the worker's own log", self._own_log.run),
                             ("looking after kept logs", self._copies.run),
-                            *(("looking at the machine", loop) for loop in self._sensors.loops),
+                            ("looking at the machine", self._metrics.run),
+                            ("looking at the machine", self._system.run),
                         )
                     ),
                 ]

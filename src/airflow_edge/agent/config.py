@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_edge.agent.core.automatic import ENTER_AT, LEAVE_BELOW, Automatic
+from airflow_edge.agent.core.worker_state import ENTER_AT, LEAVE_BELOW, Automatic
 from airflow_edge.agent.errors import ConfigError
 from airflow_edge.agent.process.sockets import socket_path
-from airflow_edge.agent.task_logs.retention import Limits
+from airflow_edge.agent.task_logs.kept import Limits
 from airflow_edge.protocol.worker_log import LEVELS
 from airflow_edge.settings import BY_NAME, SECTION
 

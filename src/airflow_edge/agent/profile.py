@@ -9,16 +9,20 @@ import platform
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
+
 from airflow_edge import __version__
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.core.core import Core
-from airflow_edge.agent.journal import workloads
+from airflow_edge.agent.core.jobs import Job
 from airflow_edge.agent.journal.job_folders import JobFolders
-from airflow_edge.agent.link.link import LinkState
+from airflow_edge.agent.link.link import Link
 from airflow_edge.agent.machine import facts
-from airflow_edge.agent.machine.sensors import Sensors
+from airflow_edge.agent.machine.metrics import MetricsWatch
+from airflow_edge.agent.machine.system_info import ExtendedInfo
 from airflow_edge.agent.net.identity import Identity
 from airflow_edge.agent.supervisors.runtime import RuntimeLink
+from airflow_edge.agent.task_logs.kept import about
 from airflow_edge.protocol import handshake
 from airflow_edge.protocol.messages import Hello, Status, Welcome
 from airflow_edge.protocol.states import WorkerState
@@ -34,7 +38,9 @@ class Profile:
         config: Config,
         identity: Identity,
         core: Core,
-        sensors: Sensors,
+        metrics: MetricsWatch,
+        system: ExtendedInfo,
+        link: Link,
         runtime: RuntimeLink,
         folders: JobFolders,
         *,
@@ -43,7 +49,9 @@ class Profile:
         self._config = config
         self._identity = identity
         self._core = core
-        self._sensors = sensors
+        self._metrics = metrics
+        self._system = system
+        self._link = link
         self._runtime = runtime
         self._folders = folders
         self._boot_id = boot_id
@@ -96,7 +104,7 @@ class Profile:
             state=worker.state if understood or not worker.in_maintenance else WorkerState.TERMINATING,
             alive=self._core.jobs.alive(asyncio.get_running_loop().time()),
             system={
-                **self._sensors.facts,
+                **self._system.facts,
                 "concurrency": self._core.concurrency,
                 "free_slots": self._core.free,
                 "cpus": os.cpu_count() or 0,
@@ -105,10 +113,10 @@ class Profile:
             conditions=self._core.conditions,
             comment=(worker.desired.maintenance or "") if understood else "",
             cause=worker.desired.cause if understood else None,
-            metrics=self._sensors.take_metrics(),
+            metrics=self._metrics.take(self._link.round_trip, self._link.times_linked),
         )
 
-    def describe(self, link: LinkState, gateway: str) -> dict[str, Any]:
+    def describe(self, gateway: str) -> dict[str, Any]:
         """Give what `airflow-edge status` shows."""
         desired = self._core.worker.desired
         return {
@@ -124,10 +132,24 @@ class Profile:
             "maintenance_cause": desired.cause,
             "version_refused": self._versions["refused"],
             "version_warning": self._versions["warning"],
-            "system": dict(self._sensors.facts),
+            "system": dict(self._system.facts),
             "queues": self._queues,
-            "link": {**asdict(link), "url": gateway},
+            "link": {**asdict(self._link.state), "url": gateway},
             "runtime": {"pid": self._runtime.pid, "airflow_version": self._runtime.airflow_version},
-            "jobs": [workloads.describe(job, self._folders) for job in self._core.jobs.live()],
+            "jobs": [describe(job, self._folders) for job in self._core.jobs.live()],
             "undelivered": len(self._core.jobs) - len(self._core.jobs.live()),
         }
+
+
+def describe(job: Job, folders: JobFolders) -> dict[str, Any]:
+    """Give what `airflow-edge status` shows of a job: which task it is, as far as its folder says, and since when."""
+    task = about(folders.folder(job.key))
+    since = folders.stored_at(job.key)
+    return {
+        "job_id": job.key.job_id,
+        "assignment": job.key.assignment,
+        "phase": job.record.phase,
+        **(msgspec.structs.asdict(task) if task.task_id else {}),
+        "kind": job.record.kind,
+        "since": since and since.isoformat(),
+    }

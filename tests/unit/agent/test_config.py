@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from airflow_edge.agent.config import Config, Sources, load
-from airflow_edge.agent.core.automatic import Automatic
+from airflow_edge.agent.core.worker_state import Automatic
 from airflow_edge.agent.errors import ConfigError
 from airflow_edge.settings import SETTINGS, environment_variable
 

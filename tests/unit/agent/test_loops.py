@@ -24,8 +24,7 @@ from airflow_edge.agent.own_log.file import RotatingFile
 from airflow_edge.agent.own_log.shipper import WorkerLogShipper
 from airflow_edge.agent.supervisors.runtime import RuntimeLink
 from airflow_edge.agent.task_logs import kept
-from airflow_edge.agent.task_logs.kept import Copies
-from airflow_edge.agent.task_logs.retention import Limits
+from airflow_edge.agent.task_logs.kept import Copies, Limits
 from airflow_edge.protocol.handshake import WORKER_LOG
 from airflow_edge.protocol.local import LocalJob, RuntimeHello, ToAgent, encode_local
 from airflow_edge.protocol.messages import Metrics, WantWorkerLog
@@ -142,21 +141,16 @@ async def test_kept_logs_are_looked_through_again(tmp_path: Path, monkeypatch: p
     await until(lambda: not folder.exists(), copies.run)
 
 
-class Link:
-    round_trip = None
-    times_linked = 1
-
-
 class Meter:
     def measure(self) -> Metrics:
         return Metrics(load=1.0)
 
 
 async def test_the_machine_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = MetricsWatch(Meter(), Link(), interval=0.01)  # type: ignore[arg-type]
+    watch = MetricsWatch(Meter(), interval=0.01)  # type: ignore[arg-type]
     real = asyncio.to_thread
     monkeypatch.setattr(asyncio, "to_thread", LetDown(real, RuntimeError("can't start new thread"), times=2))
-    await until(watch.take, watch.run)
+    await until(lambda: watch.take(None, 1), watch.run)
 
 
 async def say_all_is_well() -> dict[str, object]:

@@ -12,10 +12,9 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from airflow_edge.agent.core import events
-from airflow_edge.agent.core.automatic import Automatic
 from airflow_edge.agent.core.events import Command, DesiredState, Event, JobRecord
 from airflow_edge.agent.core.jobs import MAX_REASON, HeldJobs, Job, Stage, Step, WaitingOffers, ending, story
-from airflow_edge.agent.core.worker_state import SHUTTING_DOWN, WorkerStateMachine
+from airflow_edge.agent.core.worker_state import SHUTTING_DOWN, Automatic, WorkerStateMachine
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobNotStarted, JobStarted, StartJob, StopJob
 from airflow_edge.protocol.messages import Ended, Obeyed, Offer, Order, Refused, Released, Stop, Void, Welcome

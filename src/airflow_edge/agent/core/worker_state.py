@@ -1,13 +1,13 @@
-"""Whether the worker takes jobs: its state, and what people have made of it."""
+"""Whether the worker takes jobs: its state, what people have made of it, and when it goes to maintenance by itself."""
 
 from __future__ import annotations
 
 import logging
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal
 
 import msgspec
 
-from airflow_edge.agent.core.automatic import Automatic
 from airflow_edge.agent.core.events import DesiredState
 from airflow_edge.protocol.messages import MAX_TEXT, MaintenanceCause, Order
 from airflow_edge.protocol.states import WORKER_TRANSITIONS, WorkerEvent, WorkerState, next_worker_state
@@ -19,6 +19,33 @@ NOT_IN_MAINTENANCE: Final = "the worker is not in maintenance"
 _MAY_SHUT_DOWN: Final = frozenset(
     state for state, steps in WORKER_TRANSITIONS.items() if WorkerEvent.SHUT_DOWN in steps
 ) - {WorkerState.STARTING}
+
+
+ENTER_AT: Final = {"off": None, "warning": logging.WARNING, "error": logging.ERROR}
+LEAVE_BELOW: Final = {"off": None, "info": logging.WARNING, "warning": logging.ERROR}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Automatic:
+    """When it goes into maintenance by itself. A status is a level of Python's logging; None for never."""
+
+    enter_at: int | None = None
+    """From this status on the worker goes into maintenance."""
+    leave_below: int | None = None
+    """Below this one it leaves a maintenance that it went into by itself."""
+
+    def is_bad(self, status: int) -> bool:
+        """Whether this status is a reason for maintenance."""
+        return self.enter_at is not None and status >= self.enter_at
+
+    def advise(self, status: int, desired: DesiredState) -> Literal["enter", "leave"] | None:
+        """Say what to do in the state as it is; None for nothing."""
+        if desired.maintenance is None:
+            return "enter" if self.is_bad(status) and not desired.overruled else None
+        by_itself = desired.cause == "system"
+        # What would bring it back at once is no reason to leave.
+        leaves = by_itself and self.leave_below is not None and status < self.leave_below and not self.is_bad(status)
+        return "leave" if leaves else None
 
 
 class WorkerStateMachine:
@@ -71,15 +98,9 @@ class WorkerStateMachine:
         :param status: a level of Python's logging
         """
         self._status = status
-        desired = self.desired
-        if desired.overruled and not self._automatic.is_bad(status):
-            self._keep(msgspec.structs.replace(desired, overruled=False))
-        advice = self._automatic.advise(
-            status,
-            maintained=self.in_maintenance,
-            by_itself=desired.cause == "system",
-            overruled=desired.overruled,
-        )
+        if self.desired.overruled and not self._automatic.is_bad(status):
+            self._keep(msgspec.structs.replace(self.desired, overruled=False))
+        advice = self._automatic.advise(status, self.desired)
         if advice == "enter":
             said = f"the status is {logging.getLevelName(status).lower()}"
             self.maintain(f"{said}: {text}" if text else said, "system")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+import msgspec
 from msgspec.structs import replace
 
 from airflow_edge.agent.core.events import JobRecord
 from airflow_edge.agent.core.jobs import ending
-from airflow_edge.agent.journal import workloads
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
 from airflow_edge.protocol.local import Outcome
@@ -36,7 +36,7 @@ def recover(journal: Journal, folders: JobFolders, boot_id: str | None) -> list[
 def records_of_folders(folders: JobFolders) -> list[JobRecord]:
     """Give records of the jobs in the folders: each was taken, and perhaps started."""
     return [
-        JobRecord(key=key, kind=job.kind, slots=workloads.slots(job.workload))
+        JobRecord(key=key, kind=job.kind, slots=_slots(job.workload))
         for key in folders.present()
         if (job := folders.read(key))
     ]
@@ -50,3 +50,20 @@ def ended_by_reboot(records: Iterable[JobRecord], folders: JobFolders) -> list[J
 def _ended(record: JobRecord, outcome: Outcome | None) -> JobRecord:
     reason = "the machine was rebooted while it ran, and it left no outcome"
     return replace(record, phase="ended", ended=ending(record.key, outcome, reason=reason), acknowledged=record.void)
+
+
+class _Task(msgspec.Struct):
+    pool_slots: int = 1
+
+
+class _Workload(msgspec.Struct):
+    ti: _Task | None = None
+
+
+def _slots(workload: str) -> int:
+    try:
+        task = msgspec.json.decode(workload, type=_Workload).ti
+    except msgspec.MsgspecError:
+        # Another version of Airflow may write it otherwise; the job goes on all the same.
+        return 1
+    return task.pool_slots if task else 1

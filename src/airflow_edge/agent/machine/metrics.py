@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
+import shutil
 import time
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -19,18 +19,6 @@ log = logging.getLogger(__name__)
 
 INTERVAL: Final = 5.0
 """Seconds between two measurements."""
-
-
-class LinkQuality(Protocol):
-    """What the link knows of itself."""
-
-    @property
-    def round_trip(self) -> float | None:
-        """Seconds; None while that is not known."""
-
-    @property
-    def times_linked(self) -> int:
-        """How often the link was made."""
 
 
 class Meter:
@@ -71,9 +59,8 @@ class Meter:
 class MetricsWatch:
     """Measures again and again, and keeps the newest for the next message."""
 
-    def __init__(self, meter: Meter, link: LinkQuality, *, interval: float = INTERVAL) -> None:
+    def __init__(self, meter: Meter, *, interval: float = INTERVAL) -> None:
         self._meter = meter
-        self._link = link
         self._interval = interval
         self._newest: Metrics | None = None
         self._times_linked = 1
@@ -91,18 +78,21 @@ class MetricsWatch:
                     log.warning("this machine cannot be measured: %s: %s", type(error).__name__, error)
                 self._failed = True
 
-    def take(self) -> Metrics | None:
-        """Give what was measured since this was last asked for; None if nothing was."""
+    def take(self, round_trip: float | None, times_linked: int) -> Metrics | None:
+        """Give what was measured since this was last asked for, together with what the link knows; None if nothing was.
+
+        :param round_trip: seconds, if that is known
+        :param times_linked: how often the link was made so far
+        """
         newest, self._newest = self._newest, None
         if newest is None:
             return None
-        reconnects = max(0, self._link.times_linked - self._times_linked)
+        reconnects = max(0, times_linked - self._times_linked)
         self._times_linked += reconnects
-        return msgspec.structs.replace(newest, round_trip=self._link.round_trip, reconnects=float(reconnects))
+        return msgspec.structs.replace(newest, round_trip=round_trip, reconnects=float(reconnects))
 
 
 def _disk_free(folder: Path) -> float | None:
     with contextlib.suppress(OSError):
-        disk = os.statvfs(folder)
-        return float(disk.f_bavail * disk.f_frsize)
+        return float(shutil.disk_usage(folder).free)
     return None

@@ -6,12 +6,12 @@ It runs in a thread with an event loop of its own: whether it fails, blocks or n
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import inspect
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from datetime import datetime
 from typing import Final, TypeAlias
 
@@ -43,7 +43,7 @@ class ExtendedInfo:
 
     def __init__(
         self,
-        path: str,
+        path: str | None,
         found: Callable[[int, str], None],
         *,
         interval: float = INTERVAL,
@@ -52,7 +52,7 @@ class ExtendedInfo:
     ) -> None:
         """Call nothing yet.
 
-        :param path: `package.module.function`
+        :param path: `package.module.function`; None for none
         :param found: is told the status, a level of Python's logging, and what there is to say of it, when that changes
         """
         self.facts: Mapping[str, Fact] = {}
@@ -65,9 +65,9 @@ class ExtendedInfo:
         self._told: tuple[int, str] | None = None
 
     async def run(self) -> None:
-        """Call it until cancelled."""
-        while True:
-            answer = self._begin()
+        """Call it until cancelled, if there is one."""
+        while self._path is not None:
+            answer = self._begin(self._path)
             try:
                 # The function's own loop gives it up first, if it lets it.
                 done, _ = await asyncio.wait({answer}, timeout=1.5 * self._patience)
@@ -81,39 +81,28 @@ class ExtendedInfo:
                 self._note(facts)
                 await asyncio.sleep(self._interval)
 
-    def _begin(self) -> asyncio.Future[Mapping[str, Fact]]:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Mapping[str, Fact]] = loop.create_future()
-
-        def settle(result: Mapping[str, Fact] | ExtendedInfoError) -> None:
-            if answer.done():
-                return
-            if isinstance(result, ExtendedInfoError):
-                answer.set_exception(result)
-            else:
-                answer.set_result(result)
+    def _begin(self, path: str) -> asyncio.Future[dict[str, Fact]]:
+        answer: Future[dict[str, Fact]] = Future()
+        # So that it cannot be cancelled: the thread goes on.
+        answer.set_running_or_notify_cancel()
 
         def call() -> None:
-            result: Mapping[str, Fact] | ExtendedInfoError
             try:
-                result = asyncio.run(self._call())
+                answer.set_result(asyncio.run(self._call(path)))
             except ExtendedInfoError as error:
-                result = error
+                answer.set_exception(error)
             except TimeoutError:
-                result = ExtendedInfoError(f"it did not answer within {self._patience:g} s")
+                answer.set_exception(ExtendedInfoError(f"it did not answer within {self._patience:g} s"))
             # Whatever it raises, and be it SystemExit, is no concern of the worker's.
             except BaseException as error:  # noqa: BLE001 - it is not our code
-                result = ExtendedInfoError(f"it failed: {type(error).__name__}: {error}")
-            # The loop is closed if the worker has ended meanwhile.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(settle, result)
+                answer.set_exception(ExtendedInfoError(f"it failed: {type(error).__name__}: {error}"))
 
         # A daemon, so that a call that never ends does not keep the worker from ending.
         threading.Thread(target=call, name="extended system info", daemon=True).start()
-        return answer
+        return asyncio.wrap_future(answer)
 
-    async def _call(self) -> dict[str, Fact]:
-        result = _load(self._path)()
+    async def _call(self, path: str) -> dict[str, Fact]:
+        result = _load(path)()
         if not inspect.isawaitable(result):
             raise ExtendedInfoError("it is not async: write `async def`")
         async with asyncio.timeout(self._patience):

@@ -16,35 +16,26 @@ from airflow_edge.agent.errors import NotEnrolledError
 from airflow_edge.agent.net.clock import Clock
 from airflow_edge.protocol import tokens
 
-PrivateKey = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+Stored = TypeVar("Stored", bound="Signer")
 
 
-class _Stored(msgspec.Struct, frozen=True, kw_only=True):
-    worker_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    name: str
-    api_url: str
-    queues: tuple[str, ...]
-    private_key: PrivateKey
-    first_name: str | None = None
+class Signer(msgspec.Struct, kw_only=True, dict=True, eq=False):
+    """A private key that signs the token of one request. The fields are what is stored of it."""
 
+    private_key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+    """32 bytes, hex."""
 
-class _PendingStored(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
-    private_key: PrivateKey
-
-
-Stored = TypeVar("Stored", _Stored, _PendingStored)
-
-
-class Signer:
-    """A private key that signs the token of one request."""
-
-    def __init__(self, subject: str, private_key: str) -> None:
-        """:param private_key: 32 bytes, hex"""
+    def __post_init__(self) -> None:
         self.clock = Clock()
-        self._subject = subject
-        self._private_key = private_key
-        self._key = SigningKey(bytes.fromhex(private_key))
+        self._key = SigningKey(bytes.fromhex(self.private_key))
+
+    # A struct's own would show the key.
+    __repr__ = object.__repr__
+
+    @property
+    def subject(self) -> str:
+        """Whom the tokens name as their sender."""
+        raise NotImplementedError
 
     @property
     def public_key(self) -> str:
@@ -54,35 +45,29 @@ class Signer:
     def token(self, method: str, path: str) -> str:
         """Sign a token for one request; `path` is that below the gateway, without query (`/v1/link` for example)."""
         claims = tokens.new_claims(
-            sub=self._subject, now=self.clock.now(), jti=secrets.token_urlsafe(16), method=method, path=path
+            sub=self.subject, now=self.clock.now(), jti=secrets.token_urlsafe(16), method=method, path=path
         )
         signed = tokens.signing_input(claims)
         return tokens.assemble(signed, self._key.sign(signed).signature)
 
 
-class Identity(Signer):
+class Identity(Signer, kw_only=True):
     """An enrolled worker, as the centre knows it."""
 
-    def __init__(
-        self,
-        *,
-        worker_id: str,
-        name: str,
-        api_url: str,
-        queues: tuple[str, ...],
-        private_key: str,
-        first_name: str | None = None,
-    ) -> None:
-        """Know it.
+    worker_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    name: str
+    api_url: str
+    queues: tuple[str, ...]
+    first_name: str = ""
+    """What it was called when it enrolled."""
 
-        :param first_name: what it was called when it enrolled, if it was renamed since
-        """
-        super().__init__(worker_id, private_key)
-        self.worker_id = worker_id
-        self.name = name
-        self.first_name = first_name or name
-        self.api_url = api_url
-        self.queues = queues
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.first_name = self.first_name or self.name
+
+    @property
+    def subject(self) -> str:
+        return self.worker_id
 
     @classmethod
     def load(cls, file: Path) -> Identity:
@@ -90,36 +75,29 @@ class Identity(Signer):
 
         :raises NotEnrolledError: there is none, it is damaged, or others may read the key.
         """
-        stored = _load(file, _Stored)
-        if stored is None:
-            raise NotEnrolledError(
-                f"this worker is not enrolled: there is no {file}; run the command that "
-                "`airflow edge enroll-token create` prints at the centre"
-            )
-        return cls(**msgspec.structs.asdict(stored))
+        if found := _load(file, cls):
+            return found
+        raise NotEnrolledError(
+            f"this worker is not enrolled: there is no {file}; run the command that "
+            "`airflow edge enroll-token create` prints at the centre"
+        )
 
     def save(self, file: Path) -> None:
         """Write the identity, all or nothing, for this user's eyes only."""
-        stored = _Stored(
-            worker_id=self.worker_id,
-            name=self.name,
-            api_url=self.api_url,
-            queues=self.queues,
-            private_key=self._private_key,
-            first_name=self.first_name,
-        )
-        write_private(file, msgspec.json.format(msgspec.json.encode(stored), indent=2) + b"\n")
+        write_private(file, msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
 
 
-class PendingKey(Signer):
+class PendingKey(Signer, kw_only=True):
     """A key whose enrolment was asked for, and perhaps granted without the answer reaching us.
 
     It is kept until the centre has answered: asked again with the same key and name, the centre finds the same worker.
     """
 
-    def __init__(self, name: str, private_key: str) -> None:
-        super().__init__(tokens.ENROLMENT, private_key)
-        self.name = name
+    name: str
+
+    @property
+    def subject(self) -> str:
+        return tokens.ENROLMENT
 
     @classmethod
     def load_or_generate(cls, file: Path, name: str) -> PendingKey:
@@ -127,18 +105,17 @@ class PendingKey(Signer):
 
         :raises NotEnrolledError: the kept one is damaged, or others may read it.
         """
-        kept = _load(file, _PendingStored)
+        kept = _load(file, cls)
         if kept is not None and kept.name == name:
-            return cls(name, kept.private_key)
-        pending = cls(name, bytes(SigningKey.generate()).hex())
-        stored = _PendingStored(name=name, private_key=pending._private_key)
-        write_private(file, msgspec.json.encode(stored))
+            return kept
+        pending = cls(name=name, private_key=bytes(SigningKey.generate()).hex())
+        write_private(file, msgspec.json.encode(pending))
         return pending
 
     def enrolled(self, *, worker_id: str, api_url: str, queues: tuple[str, ...]) -> Identity:
         """Give the identity that the centre has granted."""
         return Identity(
-            worker_id=worker_id, name=self.name, api_url=api_url, queues=queues, private_key=self._private_key
+            worker_id=worker_id, name=self.name, api_url=api_url, queues=queues, private_key=self.private_key
         )
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from airflow_edge.agent.config import Config
-from airflow_edge.agent.supervisors.generation import current
 from airflow_edge.backoff import Backoff
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.local import (
@@ -135,7 +135,7 @@ class RuntimeLink:
                     *(sys.executable, "-m", "airflow_edge.runtime"),
                     *(f"--{name}={value}" for name, value in arguments.items()),
                 ],
-                env={**os.environ, GENERATION_VARIABLE: current()},
+                env={**os.environ, GENERATION_VARIABLE: generation()},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -174,7 +174,7 @@ class RuntimeLink:
                     message = decode_for_agent(frame)
                     if isinstance(message, RuntimeHello):
                         # One that was started by hand does not know its own.
-                        if message.generation not in {"", current()}:
+                        if message.generation not in {"", generation()}:
                             self._replace(message, writer)
                             continue
                         self._welcome(message, writer)
@@ -218,6 +218,33 @@ class RuntimeLink:
         )
         if self._retiring:
             self.send(Retire())
+
+
+def generation(environ: Mapping[str, str] = os.environ, folders: Iterable[str] = tuple(sys.path)) -> str:
+    """Give a digest that changes with the installed packages, Airflow's configuration, and its environment variables.
+
+    :param folders: where packages are installed; a package is known by its `.dist-info` folder, named with its version
+    """
+    digest = hashlib.sha256()
+    for fact in _facts(environ, folders):
+        digest.update(fact.encode("utf-8", "surrogateescape") + b"\0")
+    return digest.hexdigest()
+
+
+def _facts(environ: Mapping[str, str], folders: Iterable[str]) -> Iterator[str]:
+    yield sys.prefix
+    for folder in folders:
+        # A folder that is not there has none.
+        yield from sorted(str(found) for found in Path(folder or ".").glob("*.dist-info"))
+    for name in sorted(environ):
+        if name == "PYTHONPATH" or (name.startswith("AIRFLOW") and name != GENERATION_VARIABLE):
+            yield f"{name}={environ[name]}"
+    home = environ.get("AIRFLOW_HOME") or "~/airflow"
+    config = Path(environ.get("AIRFLOW_CONFIG") or f"{home}/airflow.cfg").expanduser()
+    try:
+        yield f"{config.stat().st_mtime_ns}"
+    except OSError:
+        yield "no airflow.cfg"
 
 
 def _tail(path: Path, size: int = 2000) -> str:

@@ -12,13 +12,14 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from airflow_edge.agent.errors import ConfigError
-from airflow_edge.agent.task_logs.retention import Copy, Limits, to_remove
 from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, SUPERVISOR_LOG_FILE, JobFile
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,34 @@ PRUNE_INTERVAL = 600.0
 """Seconds between two looks at all copies, where the disk has room."""
 MOST_UNCOUNTED = 200
 """Copies made since the last look at all of them after which the next one is due."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much is kept. No age, or no size, means that nothing is kept at all."""
+
+    max_age: float
+    """Seconds."""
+    max_size: int
+    """Bytes, all copies together."""
+    min_free: int
+    """Bytes that stay free on the disk: copies go before it gets fuller."""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing is to be kept."""
+        return self.max_age <= 0 or self.max_size <= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A kept log."""
+
+    name: str
+    size: int
+    """Bytes on the disk."""
+    kept_at: float
+    """Seconds since the epoch."""
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +135,25 @@ class Copies:
             await asyncio.sleep(LOOK_INTERVAL)
 
 
+def to_remove(copies: Iterable[Copy], limits: Limits, *, now: float, free: int) -> list[str]:
+    """Give the names of the copies that have to go, oldest first; a younger one never goes before an older one.
+
+    :param now: seconds since the epoch
+    :param free: bytes that are free on the disk now
+    """
+    oldest_first = sorted(copies, key=lambda copy: (copy.kept_at, copy.name))
+    total = sum(copy.size for copy in oldest_first)
+    removed: list[str] = []
+    for copy in oldest_first:
+        too_old = limits.nothing or now - copy.kept_at > limits.max_age
+        if not too_old and total <= limits.max_size and free >= limits.min_free:
+            break
+        removed.append(copy.name)
+        total -= copy.size
+        free += copy.size
+    return removed
+
+
 def about(folder: Path) -> About:
     """Say what the job of this folder is or was: one under way, or a kept one."""
     with contextlib.suppress(OSError, msgspec.MsgspecError):
@@ -147,7 +195,6 @@ def _size(path: Path) -> int:
 def _free(path: Path) -> int:
     """Give the bytes that are free on the disk for this user; as good as endless where that cannot be known."""
     try:
-        facts = os.statvfs(path)
+        return shutil.disk_usage(path).free
     except OSError:
         return 2**63
-    return facts.f_bavail * facts.f_frsize

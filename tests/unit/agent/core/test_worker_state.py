@@ -9,9 +9,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from airflow_edge.agent.core.automatic import Automatic
 from airflow_edge.agent.core.events import DesiredState
-from airflow_edge.agent.core.worker_state import IN_MAINTENANCE, NOT_IN_MAINTENANCE, SHUTTING_DOWN, WorkerStateMachine
+from airflow_edge.agent.core.worker_state import (
+    IN_MAINTENANCE,
+    NOT_IN_MAINTENANCE,
+    SHUTTING_DOWN,
+    Automatic,
+    WorkerStateMachine,
+)
 from airflow_edge.protocol.messages import MAX_TEXT, Order
 from airflow_edge.protocol.states import MAINTENANCE, REQUESTS, WorkerState
 

@@ -8,11 +8,6 @@ from airflow_edge.agent.machine.metrics import Meter, MetricsWatch
 from airflow_edge.protocol.messages import Metrics
 
 
-class Quality:
-    round_trip: float | None = 0.02
-    times_linked = 1
-
-
 class FixedMeter(Meter):
     def __init__(self) -> None:
         self.calls = 0
@@ -24,9 +19,9 @@ class FixedMeter(Meter):
         return Metrics(load=1.5)
 
 
-async def measured(watch: MetricsWatch) -> Metrics:
+async def measured(watch: MetricsWatch, times_linked: int) -> Metrics:
     async with asyncio.timeout(30):
-        while (metrics := watch.take()) is None:  # noqa: ASYNC110 - a thread measures
+        while (metrics := watch.take(0.02, times_linked)) is None:  # noqa: ASYNC110 - a thread measures
             await asyncio.sleep(0.01)
     return metrics
 
@@ -64,14 +59,12 @@ def test_rates_are_of_the_time_between_and_unknown_when_the_counters_began_anew(
 
 
 async def test_each_measurement_is_told_once_with_the_reconnects_since_the_last() -> None:
-    quality = Quality()
-    watch = MetricsWatch(FixedMeter(), quality, interval=0.02)
-    assert watch.take() is None
+    watch = MetricsWatch(FixedMeter(), interval=0.02)
+    assert watch.take(0.02, 1) is None
     running = asyncio.create_task(watch.run())
     try:
-        assert await measured(watch) == Metrics(load=1.5, round_trip=0.02, reconnects=0)
-        quality.times_linked = 4
-        assert (await measured(watch)).reconnects == 3
-        assert (await measured(watch)).reconnects == 0
+        assert await measured(watch, 1) == Metrics(load=1.5, round_trip=0.02, reconnects=0)
+        assert (await measured(watch, 4)).reconnects == 3
+        assert (await measured(watch, 4)).reconnects == 0
     finally:
         running.cancel()

@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from airflow_edge.agent.task_logs.kept import ABOUT_FILE, About, Copies, about
-from airflow_edge.agent.task_logs.retention import Limits
+from airflow_edge.agent.task_logs.kept import ABOUT_FILE, About, Copies, Limits, about
 from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, SUPERVISOR_LOG_FILE, JobFile
 
 LIMITS = Limits(max_age=3600, max_size=10_000_000, min_free=0)

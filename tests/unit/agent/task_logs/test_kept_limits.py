@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.agent.task_logs.retention import Copy, Limits, to_remove
+from airflow_edge.agent.task_logs.kept import Copy, Limits, to_remove
 
 NOW = 1_000_000.0
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from airflow_edge.agent.supervisors.generation import current
+from airflow_edge.agent.supervisors.runtime import generation
 
 
 def test_it_changes_with_whatever_a_runtime_reads_once(tmp_path: Path) -> None:
@@ -12,7 +12,7 @@ def test_it_changes_with_whatever_a_runtime_reads_once(tmp_path: Path) -> None:
     environ = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__DAGS_FOLDER": "/srv/dags", "INVOCATION_ID": "1"}
 
     def now(**changes: str) -> str:
-        return current(environ | changes, [str(packages), str(tmp_path / "missing")])
+        return generation(environ | changes, [str(packages), str(tmp_path / "missing")])
 
     seen = {now()}
     assert now() in seen
@@ -32,4 +32,4 @@ def test_it_changes_with_whatever_a_runtime_reads_once(tmp_path: Path) -> None:
 
 
 def test_a_value_that_is_no_text_is_no_obstacle() -> None:
-    assert current({"AIRFLOW__CORE__DAGS_FOLDER": os.fsdecode(b"/srv/\xff")}, [])
+    assert generation({"AIRFLOW__CORE__DAGS_FOLDER": os.fsdecode(b"/srv/\xff")}, [])

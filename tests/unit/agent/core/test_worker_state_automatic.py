@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.agent.core.automatic import ENTER_AT, LEAVE_BELOW, Automatic
+from airflow_edge.agent.core.events import DesiredState
+from airflow_edge.agent.core.worker_state import ENTER_AT, LEAVE_BELOW, Automatic
 
+IN_BY_ITSELF = DesiredState(maintenance="ill", cause="system")
 INFO, WARNING, ERROR = logging.INFO, logging.WARNING, logging.ERROR
 
 
@@ -25,7 +28,7 @@ INFO, WARNING, ERROR = logging.INFO, logging.WARNING, logging.ERROR
 )
 def test_when_to_enter(on: str, status: int, advice: str | None) -> None:
     rule = Automatic(enter_at=ENTER_AT[on])
-    assert rule.advise(status, maintained=False, by_itself=False, overruled=False) == advice
+    assert rule.advise(status, DesiredState()) == advice
 
 
 @pytest.mark.parametrize(
@@ -43,8 +46,8 @@ def test_when_to_enter(on: str, status: int, advice: str | None) -> None:
 )
 def test_when_to_leave(on: str, leave: str, status: int, advice: str | None) -> None:
     rule = Automatic(enter_at=ENTER_AT[on], leave_below=LEAVE_BELOW[leave])
-    assert rule.advise(status, maintained=True, by_itself=True, overruled=False) == advice
-    assert rule.advise(status, maintained=True, by_itself=False, overruled=False) is None
+    assert rule.advise(status, IN_BY_ITSELF) == advice
+    assert rule.advise(status, DesiredState(maintenance="new disk", cause="site")) is None
 
 
 @given(
@@ -54,6 +57,6 @@ def test_the_same_status_never_leads_in_and_out(
     enter_at: int | None, leave_below: int | None, status: int, overruled: bool
 ) -> None:
     rule = Automatic(enter_at=enter_at, leave_below=leave_below)
-    enters = rule.advise(status, maintained=False, by_itself=False, overruled=overruled) == "enter"
-    leaves = rule.advise(status, maintained=True, by_itself=True, overruled=overruled) == "leave"
+    enters = rule.advise(status, DesiredState(overruled=overruled)) == "enter"
+    leaves = rule.advise(status, msgspec.structs.replace(IN_BY_ITSELF, overruled=overruled)) == "leave"
     assert not (enters and leaves)

@@ -8,8 +8,8 @@ import pytest
 
 from airflow_edge.agent.core.events import JobRecord
 from airflow_edge.agent.core.jobs import Job, Stage
-from airflow_edge.agent.journal import workloads
 from airflow_edge.agent.journal.job_folders import JobFolders
+from airflow_edge.agent.profile import describe
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile
 
@@ -41,7 +41,7 @@ def write(folders: JobFolders, workload: str) -> None:
 def test_a_task_is_named_as_airflow_names_it(folders: JobFolders) -> None:
     ids = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": 3, "try_number": 2}
     write(folders, json.dumps({"ti": {**ids, "pool_slots": 1}, "dag_rel_path": "d.py"}))
-    described = workloads.describe(JOB, folders)
+    described = describe(JOB, folders)
     since = datetime.fromisoformat(described.pop("since"))
     assert described == {**BARE, **ids}
     assert datetime.now(UTC) - since < timedelta(minutes=5)
@@ -50,10 +50,10 @@ def test_a_task_is_named_as_airflow_names_it(folders: JobFolders) -> None:
 @pytest.mark.parametrize("workload", ['{"callback": {}}', "not JSON", '{"ti": 7}'])
 def test_what_is_no_task_or_cannot_be_read_is_shown_all_the_same(folders: JobFolders, workload: str) -> None:
     write(folders, workload)
-    described = workloads.describe(JOB, folders)
+    described = describe(JOB, folders)
     assert described.pop("since")
     assert described == BARE
 
 
 def test_a_job_without_a_folder_is_shown_all_the_same(folders: JobFolders) -> None:
-    assert workloads.describe(JOB, folders) == {**BARE, "since": None}
+    assert describe(JOB, folders) == {**BARE, "since": None}
