@@ -28,8 +28,7 @@ from airflow_edge.agent.errors import AgentError, ConfigError
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
 from airflow_edge.agent.journal.recovery import recover
-from airflow_edge.agent.link.link import Link
-from airflow_edge.agent.link.owner import Owner
+from airflow_edge.agent.link.link import Link, Owner
 from airflow_edge.agent.loops import Loops
 from airflow_edge.agent.machine import facts
 from airflow_edge.agent.machine.conditions import ConditionsWatch
@@ -39,7 +38,7 @@ from airflow_edge.agent.net.http import HttpClient
 from airflow_edge.agent.net.identity import Identity, make_private_folder
 from airflow_edge.agent.own_log.shipper import WorkerLogShipper
 from airflow_edge.agent.process.control import Command, controlled
-from airflow_edge.agent.process.daemon import PidFile, handled
+from airflow_edge.agent.process.daemon import handled, pid_file
 from airflow_edge.agent.profile import Profile
 from airflow_edge.agent.supervisors.supervisors import Supervisors
 from airflow_edge.agent.task_api.execution_api import ExecutionApi
@@ -70,7 +69,7 @@ def run_agent(config: Config) -> int:
     """
     identity = Identity.load(config.identity_file)
     make_private_folder(config.state_dir)
-    with PidFile(config.lock_file):
+    with pid_file(config.lock_file):
         try:
             again = asyncio.run(Agent(config, identity).run())
         except BaseExceptionGroup as group:

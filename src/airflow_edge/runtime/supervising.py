@@ -5,11 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import ssl
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import NoReturn
 
+import httpx
 import msgspec
 from airflow.sdk.api.client import Client
 
@@ -17,12 +20,37 @@ from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, JobFile, Outcome
 from airflow_edge.runtime import compat
 from airflow_edge.runtime.environment import WORKER_NAME_VARIABLE, set_title
 from airflow_edge.runtime.outcome import count_oom_kills, describe_exit, write_outcome
-from airflow_edge.runtime.transport import AgentTransport
 
 API_URL = "http://edge/"
 """The Execution API's base URL. Its host is never looked up: the way there is a Unix socket."""
 
+RETRY_INTERVAL = 0.2
+"""Seconds between two attempts to reach an agent that is away."""
+
+_AGENT_AWAY = (httpx.ConnectError, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 _LONGEST_REASON = 1000
+
+
+class AgentTransport(httpx.HTTPTransport):
+    """Sends requests to the agent, and waits for the next agent when one dies: the task must not notice.
+
+    A request that the dead agent may have passed on is sent again as it was, its correlation id included. Airflow's
+    calls that matter bear that: `/run` is answered alike for the same process.
+    """
+
+    def __init__(self, api_socket: str) -> None:
+        # Left alone, it would load the system's certificates for each task: 20 ms.
+        super().__init__(uds=api_socket, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request, however long it takes. Only a heartbeat is not waited for: that would hold up the log."""
+        while True:
+            try:
+                return super().handle_request(request)
+            except _AGENT_AWAY:
+                if request.url.path.endswith("/heartbeat"):
+                    return httpx.Response(204, request=request)
+                time.sleep(RETRY_INTERVAL)
 
 
 def supervise(folder: Path, output: int) -> NoReturn:

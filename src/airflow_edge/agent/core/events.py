@@ -74,32 +74,37 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
 # Events
 
 
-class OfferedAgain(msgspec.Struct, frozen=True):
+class SiteEvent(msgspec.Struct, frozen=True):
+    """What happens at the site, besides what the centre and the runtime say."""
+
+
+class SiteJobEvent(SiteEvent, frozen=True):
+    """What happens to a job at the site."""
+
+    key: AssignmentKey
+
+
+class OfferedAgain(SiteEvent, frozen=True):
     """The centre offers a job that the core does not have any more; the journal does."""
 
     record: JobRecord
 
 
-class NotStored(msgspec.Struct, frozen=True):
+class NotStored(SiteJobEvent, frozen=True):
     """A `StoreJob` could not be carried out, and nothing is left of it."""
 
-    key: AssignmentKey
     reason: str
 
 
-class Acknowledged(msgspec.Struct, frozen=True):
+class Acknowledged(SiteJobEvent, frozen=True):
     """The centre has dealt with the job's `Ended`."""
 
-    key: AssignmentKey
 
-
-class LogDone(msgspec.Struct, frozen=True):
+class LogDone(SiteJobEvent, frozen=True):
     """The centre has the whole log, or it was given up."""
 
-    key: AssignmentKey
 
-
-class RuntimeReady(msgspec.Struct, frozen=True):
+class RuntimeReady(SiteEvent, frozen=True):
     """The connection to a warm runtime stands.
 
     `alive` are the supervisors it has, `outcomes` what lies in the folders of other jobs, and `unstarted` the jobs
@@ -111,70 +116,64 @@ class RuntimeReady(msgspec.Struct, frozen=True):
     unstarted: frozenset[AssignmentKey] = frozenset()
 
 
-class RuntimeGone(msgspec.Struct, frozen=True):
+class RuntimeGone(SiteEvent, frozen=True):
     """The connection to the runtime broke."""
 
 
-class Exited(msgspec.Struct, frozen=True):
+class Exited(SiteJobEvent, frozen=True):
     """The job's supervisor is gone. `outcome` is what it left in its folder."""
 
-    key: AssignmentKey
     exit_code: int | None
     signal: int | None
     outcome: Outcome | None
 
 
-class Seen(msgspec.Struct, frozen=True):
+class Seen(SiteJobEvent, frozen=True):
     """The job's supervisor showed that it is alive."""
 
-    key: AssignmentKey
 
-
-class StateCallBegan(msgspec.Struct, frozen=True):
+class StateCallBegan(SiteJobEvent, frozen=True):
     """The supervisor has sent a task's new state, which is on its way to the centre."""
 
-    key: AssignmentKey
 
-
-class StateCallEnded(msgspec.Struct, frozen=True):
+class StateCallEnded(SiteJobEvent, frozen=True):
     """That call is over; `passed` if the centre has taken the state."""
 
-    key: AssignmentKey
     passed: bool
 
 
-class ConditionsFound(msgspec.Struct, frozen=True):
+class ConditionsFound(SiteEvent, frozen=True):
     """Why no new job can be taken now; nothing if one can."""
 
     conditions: tuple[str, ...]
 
 
-class StatusFound(msgspec.Struct, frozen=True):
+class StatusFound(SiteEvent, frozen=True):
     """The status of the machine has changed: a level of Python's logging, and what there is to say of it."""
 
     status: int
     text: str
 
 
-class MaintenanceAsked(msgspec.Struct, frozen=True):
+class MaintenanceAsked(SiteEvent, frozen=True):
     """Somebody at the site wants the worker in maintenance."""
 
     comment: str
 
 
-class ExitAsked(msgspec.Struct, frozen=True):
+class ExitAsked(SiteEvent, frozen=True):
     """Somebody at the site wants the worker out of maintenance."""
 
 
-class TimePassed(msgspec.Struct, frozen=True):
+class TimePassed(SiteEvent, frozen=True):
     """The time has come that the core has said: see `Core.due`."""
 
 
-class DrainAsked(msgspec.Struct, frozen=True):
+class DrainAsked(SiteEvent, frozen=True):
     """Take no new job, and leave when the last one has ended."""
 
 
-class TerminateAsked(msgspec.Struct, frozen=True):
+class TerminateAsked(SiteEvent, frozen=True):
     """End the jobs and leave."""
 
     reason: str = "the worker was terminated"
@@ -226,30 +225,4 @@ ToCentre: TypeAlias = Accepted | Refused | Released | Ended | Obeyed
 """What the centre is told."""
 Command: TypeAlias = StoreJob | Save | KeepDesired | ToCentre | StartJob | StopJob | Close | Announce | Rename | Restart
 
-Event: TypeAlias = (
-    Offer
-    | Stop
-    | Void
-    | Order
-    | Welcome
-    | OfferedAgain
-    | StoreJob
-    | NotStored
-    | Acknowledged
-    | LogDone
-    | RuntimeReady
-    | RuntimeGone
-    | JobStarted
-    | JobNotStarted
-    | Exited
-    | Seen
-    | StateCallBegan
-    | StateCallEnded
-    | ConditionsFound
-    | StatusFound
-    | TimePassed
-    | MaintenanceAsked
-    | ExitAsked
-    | DrainAsked
-    | TerminateAsked
-)
+Event: TypeAlias = Offer | Stop | Void | Order | Welcome | StoreJob | JobStarted | JobNotStarted | SiteEvent

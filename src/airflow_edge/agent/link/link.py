@@ -7,7 +7,7 @@ import contextlib
 import logging
 import secrets
 from collections import deque
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,17 +15,19 @@ from typing import Literal
 
 from airflow_edge.agent.errors import AddressError, AgentError, ClockError, RefusedError, UnreachableError
 from airflow_edge.agent.link.opener import Opener
-from airflow_edge.agent.link.owner import Owner
 from airflow_edge.agent.link.transport import LinkClosedError, Transport
 from airflow_edge.agent.net.identity import Signer
 from airflow_edge.backoff import Backoff
+from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import ProtocolError, RejectedError, RemoteProtocolError
 from airflow_edge.protocol.handshake import NEWEST, SiteHandshake, knows
 from airflow_edge.protocol.messages import (
     CentreFrame,
     Ended,
     Goodbye,
+    Hello,
     LogAck,
+    LogChunk,
     Offer,
     Order,
     Ping,
@@ -33,10 +35,12 @@ from airflow_edge.protocol.messages import (
     Serves,
     SiteFrame,
     SiteMessage,
+    Status,
     Stop,
     Void,
     WantWorkerLog,
     Welcome,
+    WorkerLog,
     decode_centre_frame,
     encode,
 )
@@ -69,6 +73,28 @@ class LinkState:
     reason: str = "not tried yet"
     transport: str = ""
     """What carries it while it is there; if that is not a WebSocket, `reason` says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The worker, as its link sees it: each of its parts that the link has to do with, given when the link is run."""
+
+    hello: Callable[[str, int], Hello]
+    """Says who this is, given the session's id and the number of the last message received in it."""
+    status: Callable[[], Status]
+    welcomed: Callable[[Welcome], None]
+    serves: Callable[[tuple[str, ...]], None]
+    """The queues of the worker have changed."""
+    receive: Callable[[Offer | Stop | Void | Order, Callable[[], None]], None]
+    """Takes a message; what it is given besides has to be called when the message is dealt with for good."""
+    acknowledged: Callable[[AssignmentKey], None]
+    """The centre has dealt with a job's `Ended`."""
+    log_acknowledged: Callable[[LogAck], None]
+    worker_log_wanted: Callable[[WantWorkerLog], None]
+    next_chunk: Callable[[], LogChunk | WorkerLog | None]
+    """Gives the next piece of a log; asked for when nothing more urgent is to be sent."""
+    has_tasks: Callable[[], bool]
+    """Whether a task's process is still there."""
 
 
 class Link:

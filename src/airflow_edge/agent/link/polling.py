@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
@@ -30,13 +31,10 @@ class PollingTransport:
     name = "long polling"
 
     def __init__(self, gateway: str, signer: Signer, *, ca_file: Path | None) -> None:
-        """Connect to nothing yet.
-
-        :param gateway: the gateway's base URL
-        """
-        cookies: dict[bytes, bytes] = {}
-        self._listening = _Lane(gateway, signer, ca_file, cookies)
-        self._speaking = _Lane(gateway, signer, ca_file, cookies)
+        """:param gateway: the gateway's base URL"""
+        connect = partial(HttpClient, gateway, signer, ca_file=ca_file, cookies={})
+        self._listening = _Lane(connect)
+        self._speaking = _Lane(connect)
         self._path = ""
         self._frames: deque[bytes] = deque()
         self._end: End | None = None
@@ -78,12 +76,10 @@ class PollingTransport:
 class _Lane:
     """Requests one after the other, over one connection while it lasts: behind it is one and the same process."""
 
-    def __init__(self, gateway: str, signer: Signer, ca_file: Path | None, cookies: dict[bytes, bytes]) -> None:
-        self._gateway = gateway
-        self._signer = signer
-        self._ca_file = ca_file
-        self._cookies = cookies
-        self._client = self._new_client()
+    def __init__(self, connect: Callable[[], HttpClient]) -> None:
+        self._connect = connect
+        self._client = connect()
+        self._gateway = self._client.gateway
 
     async def post(self, path: str, body: bytes, patience: float) -> Reply:
         for _ in range(MOST_CONNECTIONS):
@@ -95,7 +91,7 @@ class _Lane:
             if not _is_elsewhere(response):
                 raise refusal(response.status, response.body, self._gateway)
             await self._client.aclose()
-            self._client = self._new_client()
+            self._client = self._connect()
         raise UnreachableError(
             f"the API server process at {self._gateway} that had the link is gone, or a load balancer spreads one "
             "worker's requests over several; if this happens again and again, switch its session affinity on"
@@ -103,9 +99,6 @@ class _Lane:
 
     async def aclose(self) -> None:
         await self._client.aclose()
-
-    def _new_client(self) -> HttpClient:
-        return HttpClient(self._gateway, self._signer, ca_file=self._ca_file, cookies=self._cookies)
 
     def _read(self, response: Response) -> Reply:
         try:

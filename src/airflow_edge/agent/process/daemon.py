@@ -10,80 +10,50 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 
 from airflow_edge.agent.errors import AgentError, AlreadyRunningError
 
 
-class PidFile:
-    """A file with a worker's pid, locked while that worker lives: a dead one's file is known by its missing lock.
+@contextlib.contextmanager
+def pid_file(path: Path) -> Iterator[None]:
+    """Hold a file with this process's pid, locked while it lives: a dead one's file is known by its missing lock.
 
-    The lock belongs to the open file, not to the process, so that it stays with the child over `detach`.
+    :raises AlreadyRunningError: a living worker has it.
+    :raises AgentError: the file cannot be written.
     """
+    descriptor: int | None = None
+    try:
+        while descriptor is None:
+            descriptor = _try_lock(path)
+    except OSError as error:
+        raise AgentError(f"the pid file {path} cannot be used ({error.strerror}); choose another place") from error
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._descriptor: int | None = None
 
-    def __enter__(self) -> PidFile:
-        self.acquire()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.release()
-
-    def acquire(self) -> None:
-        """Take the lock and write this process's pid.
-
-        :raises AlreadyRunningError: a living worker has it.
-        :raises AgentError: the file cannot be written.
-        """
-        try:
-            while self._descriptor is None:
-                self._descriptor = self._try_lock()
-        except OSError as error:
-            raise AgentError(
-                f"the pid file {self.path} cannot be used ({error.strerror}); choose another place"
-            ) from error
-        self.write()
-
-    def write(self) -> None:
-        """Write the pid of this process, which has the lock or has inherited it."""
-        if self._descriptor is None:
-            raise ValueError("the pid file is not locked")
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
-
-    def release(self) -> None:
-        """Remove the file and give the lock back."""
-        if self._descriptor is not None:
-            self.path.unlink(missing_ok=True)
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def _try_lock(self) -> int | None:
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+def _try_lock(path: Path) -> int | None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    with contextlib.ExitStack() as closing:
+        closing.callback(os.close, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever had the lock before may have removed the file since we opened it.
-            if self.path.stat().st_ino == os.fstat(descriptor).st_ino:
-                return descriptor
         except BlockingIOError:
             owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
-            os.close(descriptor)
             raise AlreadyRunningError(
-                f"a worker is already running here (pid {owner or 'not known yet'}, {self.path}); stop it with "
+                f"a worker is already running here (pid {owner or 'not known yet'}, {path}); stop it with "
                 "`airflow-edge stop`, or give this one another folder with --state-dir"
             ) from None
-        except FileNotFoundError:
-            pass
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-        return None
+        # Whoever had the lock before may have removed the file since we opened it.
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_ino == os.fstat(descriptor).st_ino:
+                closing.pop_all()
+                return descriptor
+    return None
 
 
 def detach(*, umask: int, stdout: Path | None, stderr: Path | None) -> int:

@@ -157,17 +157,14 @@ class LogShipper:
             asyncio.get_running_loop().call_later(wait, self._more)
             return None
         for entry in self._logs.values():
-            match entry.stream.next(MAX_LOG_CHUNK_BYTES):
-                case None:
-                    continue
-                case Piece() as piece:
-                    chunk = self._chunk(entry, piece)
-                    if chunk is None:
-                        continue
-                    entry.stream.sent_up_to(chunk.offset + chunk.size)
-                case question:
-                    chunk = self._packed(entry, question.offset, b"")
-                    entry.stream.asked()
+            piece = entry.stream.next(MAX_LOG_CHUNK_BYTES)
+            chunk = self._chunk(entry, piece) if piece else None
+            if chunk is None:
+                continue
+            if chunk.size:
+                entry.stream.sent_up_to(chunk.offset + chunk.size)
+            else:
+                entry.stream.asked()
             size = len(chunk.data)
             self._bucket.take(size)
             entry.under_way.append(_Sent(chunk.offset + chunk.size, size, now))
@@ -255,8 +252,7 @@ class LogShipper:
         if entry.key not in self._logs or not stream.can_end or stream.segment is not segment:
             self._watch.poke()
             return
-        key = entry.key
-        self._send(LogEnd(job_id=key.job_id, assignment=key.assignment, start=segment.start, size=size, sha256=digest))
+        self._send(LogEnd(**entry.key._asdict(), start=segment.start, size=size, sha256=digest))
         stream.end_sent = True
         entry.last_sent = self._now()
 
@@ -277,6 +273,8 @@ class LogShipper:
 
     def _chunk(self, entry: _Log, piece: Piece) -> LogChunk | None:
         """Read and pack as much of a piece as may be one on the wire."""
+        if not piece.size:
+            return self._packed(entry, piece.offset, b"")
         data = piece.marker or entry.file.read(piece.in_file, piece.size)
         while data:
             chunk = self._packed(entry, piece.offset, data)

@@ -43,15 +43,11 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """The centre is to be asked how far it is."""
-
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes of the stream that may be sent: part of the marker, else so many bytes of the file from `in_file` on."""
+    """Bytes of the stream that may be sent: part of the marker, else so many bytes of the file from `in_file` on.
+
+    One without bytes asks the centre how far it is.
+    """
 
     offset: int
     size: int
@@ -149,13 +145,13 @@ class Stream:
             # The last agent had read what is not there any more.
             self.damage(Damage.TRUNCATED)
 
-    def next(self, most: int) -> Question | Piece | None:
+    def next(self, most: int) -> Piece | None:
         """Give what to send now, of at most so many bytes. A piece that is sent is noted with `sent_up_to`."""
         if self._asked:
             return None
         if self._asking:
             due = self.damaged or (self._looked and (self.closed or self.size > 0))
-            return Question(self.acknowledged) if due else None
+            return Piece(self.acknowledged, 0) if due else None
         if self.damaged or self.sent >= self.size:
             return None
         segment = self.segment

@@ -14,7 +14,7 @@ from airflow_edge.agent.net.enrolment import default_name
 from airflow_edge.agent.net.enrolment import enroll as enroll_here
 from airflow_edge.agent.net.identity import Identity, make_private_folder
 from airflow_edge.agent.net.shared_secret import SharedSecret
-from airflow_edge.agent.process.daemon import PidFile
+from airflow_edge.agent.process.daemon import pid_file
 from airflow_edge.backoff import Backoff
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def enroll(arguments: argparse.Namespace) -> int:
     if not arguments.force:
         _refuse_enrolled(config)
     make_private_folder(config.state_dir)
-    with PidFile(config.lock_file):
+    with pid_file(config.lock_file):
         identity = asyncio.run(_enroll_when_ready(config, config.api_url, token, proof))
     print(f"enrolled as '{identity.name}' for {_queues(identity)}; start the worker with `airflow-edge worker`")
     return 0

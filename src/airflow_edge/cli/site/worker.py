@@ -15,7 +15,7 @@ from airflow_edge.agent.errors import AgentError, ConfigError
 from airflow_edge.agent.net.identity import Identity, make_private_folder
 from airflow_edge.agent.own_log.file import RotatingFile
 from airflow_edge.agent.process.control import ask
-from airflow_edge.agent.process.daemon import PidFile, detach
+from airflow_edge.agent.process.daemon import detach, pid_file
 from airflow_edge.cli.site.enroll import ensure_enrolled
 from airflow_edge.protocol.messages import MAX_TEXT
 
@@ -53,7 +53,7 @@ def work(arguments: argparse.Namespace) -> int:
     if not config.daemon:
         _open_logs(config)
         return _run(config)
-    with PidFile(config.lock_file):
+    with pid_file(config.lock_file):
         """Only to see, while a person is there to be told, that no worker runs here."""
     log_file = config.log_file or config.agent_log
     pid = detach(umask=config.umask, stdout=config.stdout or log_file, stderr=config.stderr or log_file)
@@ -126,7 +126,7 @@ def _run(config: Config) -> int:
     from airflow_edge.agent.agent import run_agent
 
     _check_name(config, ensure_enrolled(config))
-    with PidFile(config.pid_file) if config.pid_file else contextlib.nullcontext():
+    with pid_file(config.pid_file) if config.pid_file else contextlib.nullcontext():
         return run_agent(config)
 
 

@@ -7,20 +7,20 @@ import sys
 import pytest
 
 from airflow_edge.agent.errors import AgentError, AlreadyRunningError
-from airflow_edge.agent.process.daemon import PidFile
+from airflow_edge.agent.process.daemon import pid_file
 
 
 def test_it_holds_the_pid_while_it_is_held(tmp_path):
     path = tmp_path / "agent.pid"
-    with PidFile(path):
+    with pid_file(path):
         assert path.read_text() == f"{os.getpid()}\n"
     assert not path.exists()
 
 
 def test_a_second_one_is_refused_and_the_pid_named(tmp_path):
     path = tmp_path / "agent.pid"
-    with PidFile(path):
-        with pytest.raises(AlreadyRunningError, match=rf"pid {os.getpid()}.*airflow-edge stop"), PidFile(path):
+    with pid_file(path):
+        with pytest.raises(AlreadyRunningError, match=rf"pid {os.getpid()}.*airflow-edge stop"), pid_file(path):
             pass
         assert path.read_text() == f"{os.getpid()}\n"
 
@@ -28,7 +28,7 @@ def test_a_second_one_is_refused_and_the_pid_named(tmp_path):
 def test_a_dead_workers_file_does_not_count(tmp_path):
     path = tmp_path / "agent.pid"
     path.write_text("1\n")
-    with PidFile(path):
+    with pid_file(path):
         assert path.read_text() == f"{os.getpid()}\n"
 
 
@@ -45,29 +45,28 @@ def test_a_file_that_goes_away_while_it_is_locked_is_made_anew(tmp_path, monkeyp
         return descriptor
 
     monkeypatch.setattr("os.open", open_and_lose_once)
-    with PidFile(path):
+    with pid_file(path):
         assert path.exists()
     assert len(opened) == 2
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
-    with pytest.raises(AgentError, match="nowhere"), PidFile(tmp_path / "nowhere" / "agent.pid"):
+    with pytest.raises(AgentError, match="nowhere"), pid_file(tmp_path / "nowhere" / "agent.pid"):
         pass
 
 
 DETACH = """
 import os, sys
 from pathlib import Path
-from airflow_edge.agent.process.daemon import PidFile, detach
+from airflow_edge.agent.process.daemon import detach, pid_file
 
 folder = Path(sys.argv[1])
-lock = PidFile(folder / "agent.pid")
-lock.acquire()
 pid = detach(umask=0o027, stdout=folder / "out", stderr=folder / "err")
 if pid:
     print(pid)
     sys.exit(0)
-lock.write()
+lock = pid_file(folder / "agent.pid")
+lock.__enter__()
 print("to stdout", flush=True)
 os.write(2, b"to stderr")
 (folder / "made").touch()
@@ -98,7 +97,7 @@ def test_the_background_is_a_session_of_its_own_with_its_output_in_files(tmp_pat
         assert (tmp_path / "err").read_text() == "to stderr"
         assert (tmp_path / "made").stat().st_mode & 0o777 == 0o640
         assert (tmp_path / "agent.pid").read_text() == f"{pid}\n"
-        with pytest.raises(AlreadyRunningError), PidFile(tmp_path / "agent.pid"):
+        with pytest.raises(AlreadyRunningError), pid_file(tmp_path / "agent.pid"):
             pass
         go.write(b"x")
 
