@@ -11,18 +11,9 @@ from collections.abc import Mapping
 from functools import partial
 
 from airflow_edge.agent.config import Config
+from airflow_edge.agent.core import events
 from airflow_edge.agent.core.core import Core
-from airflow_edge.agent.core.events import (
-    Acknowledged,
-    ConditionsFound,
-    DrainAsked,
-    ExitAsked,
-    JobRecord,
-    LogDone,
-    MaintenanceAsked,
-    StatusFound,
-    TerminateAsked,
-)
+from airflow_edge.agent.core.events import JobRecord
 from airflow_edge.agent.driver import Driver, Effects
 from airflow_edge.agent.errors import AgentError, ConfigError
 from airflow_edge.agent.journal.job_folders import JobFolders
@@ -117,7 +108,8 @@ class Agent:
         self._link = Link(self._gateway, identity, ca_file=config.ca_file)
         self._metrics = MetricsWatch(Meter(config.jobs_dir))
         self._system = ExtendedInfo(
-            config.extended_system_info_function, lambda status, text: self._driver.post(StatusFound(status, text))
+            config.extended_system_info_function,
+            lambda status, text: self._driver.post(events.StatusFound(status, text)),
         )
         if config.automatic.enter_at is not None and not config.extended_system_info_function:
             log.warning(
@@ -129,7 +121,7 @@ class Agent:
         self._shipper = LogShipper(
             send=self._link.send,
             more=self._link.more_log,
-            done=lambda key: self._driver.post(LogDone(key)),
+            done=lambda key: self._driver.post(events.LogDone(key)),
             bandwidth=config.log_bandwidth,
         )
         self._own_log = WorkerLogShipper(
@@ -141,14 +133,14 @@ class Agent:
         self._supervisors = Supervisors(config, self._folders, self._core.jobs, self._driver.post)
         self._runtime = self._supervisors.runtime
         self._profile = Profile(
-            config,
-            identity,
-            self._core,
-            self._metrics,
-            self._system,
-            self._link,
-            self._runtime,
-            self._folders,
+            config=config,
+            identity=identity,
+            core=self._core,
+            metrics=self._metrics,
+            system=self._system,
+            link=self._link,
+            runtime=self._runtime,
+            folders=self._folders,
             boot_id=boot_id or "unknown",
         )
         self._api = ExecutionApi(self._forwarder, self._driver.post)
@@ -164,14 +156,14 @@ class Agent:
             "events": lambda _: self._driver.history.last(),
             "drain": self.drain,
             "terminate": lambda _: self.terminate(),
-            "maintenance": lambda comment: self._driver.post(MaintenanceAsked(comment)),
-            "exit maintenance": lambda _: self._driver.post(ExitAsked()),
+            "maintenance": lambda comment: self._driver.post(events.MaintenanceAsked(comment)),
+            "exit maintenance": lambda _: self._driver.post(events.ExitAsked()),
         }
         watch = ConditionsWatch(
-            self._config.state_dir,
-            self._config.min_free_disk,
+            state_dir=self._config.state_dir,
+            min_free_disk=self._config.min_free_disk,
             fault=lambda: self._driver.fault or self._loops.fault,
-            found=lambda conditions: self._driver.post(ConditionsFound(conditions)),
+            found=lambda conditions: self._driver.post(events.ConditionsFound(conditions)),
         )
         with (
             contextlib.closing(self._journal),
@@ -218,7 +210,7 @@ class Agent:
         """
         if not self._core.worker.leaving:
             log.info("draining: no new jobs; %d are left", len(self._core.jobs.live()))
-            self._driver.post(DrainAsked())
+            self._driver.post(events.DrainAsked())
         if timeout:
             reason = f"the worker was stopped, and the {float(timeout):g} s that it had for its tasks are over"
             asyncio.get_running_loop().call_later(float(timeout), self.terminate, reason)
@@ -228,7 +220,7 @@ class Agent:
         if not self._terminating.is_set():
             log.info("terminating, with %d jobs: %s", len(self._core.jobs.live()), reason)
             self._terminating.set()
-            self._driver.post(TerminateAsked(reason))
+            self._driver.post(events.TerminateAsked(reason))
 
     def hand_over(self) -> None:
         """End at once and leave everything as it is, runtime and tasks included: the next agent goes on with it."""
@@ -244,7 +236,7 @@ class Agent:
             welcomed=self._welcomed,
             serves=self._profile.serves,
             receive=self._driver.post,
-            acknowledged=lambda key: self._driver.post(Acknowledged(key)),
+            acknowledged=lambda key: self._driver.post(events.Acknowledged(key)),
             log_acknowledged=self._shipper.acknowledged,
             worker_log_wanted=self._own_log.want,
             next_chunk=self._next_chunk,

@@ -171,7 +171,7 @@ class Driver:
         if isinstance(event, Offer) and event.key not in self.core.jobs:
             if isinstance(known, Exception):
                 reason = f"the site cannot read its journal: {known}"[:LONGEST_FAULT]
-                commands = [Refused(job_id=event.job_id, assignment=event.assignment, reason=reason)]
+                commands = [Refused(**event.key._asdict(), reason=reason)]
                 self.history.note(event, commands)
                 return commands
             if record := known.get(event.key):
@@ -342,8 +342,7 @@ class Driver:
 
     def _job_file(self, offer: Offer) -> JobFile:
         return JobFile(
-            job_id=offer.job_id,
-            assignment=offer.assignment,
+            **offer.key._asdict(),
             kind=offer.kind,
             worker_name=self._worker_name,
             workload=offer.workload.decode(),

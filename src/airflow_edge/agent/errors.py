@@ -34,29 +34,24 @@ class AgentError(Exception):
 
     exit_status: ClassVar[int] = 1
 
+    def __init_subclass__(cls, exit_status: int | None = None) -> None:
+        cls.exit_status = exit_status or cls.exit_status
 
-class ConfigError(AgentError):
+
+class ConfigError(AgentError, exit_status=2):
     """A flag or setting that makes no sense; the text names it and where it came from."""
 
-    exit_status = 2
 
-
-class NotEnrolledError(AgentError):
+class NotEnrolledError(AgentError, exit_status=3):
     """There is no key in the state folder, or one that must not be used."""
 
-    exit_status = 3
 
-
-class AlreadyRunningError(AgentError):
+class AlreadyRunningError(AgentError, exit_status=4):
     """A worker runs in this state folder."""
 
-    exit_status = 4
 
-
-class AddressError(AgentError):
+class AddressError(AgentError, exit_status=5):
     """No gateway was found at the URL."""
-
-    exit_status = 5
 
 
 class WrongUrlError(AddressError):
@@ -78,32 +73,24 @@ class NotReadyError(UnreachableError):
     """The gateway is there, and getting ready: worth waiting for."""
 
 
-class CertificateError(AgentError):
+class CertificateError(AgentError, exit_status=6):
     """The certificate of the centre, or of the proxy, is not trusted."""
 
-    exit_status = 6
 
-
-class ApiNotEnabledError(AgentError):
+class ApiNotEnabledError(AgentError, exit_status=7):
     """The centre's API server does not serve edge workers yet."""
 
-    exit_status = 7
 
-
-class RefusedError(AgentError):
+class RefusedError(AgentError, exit_status=8):
     """The centre does not want this worker, this name or this token. `code` is one of `protocol.problems.Code`."""
-
-    exit_status = 8
 
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)
         self.code = code
 
 
-class ClockError(AgentError):
+class ClockError(AgentError, exit_status=9):
     """The clocks of site and centre differ by more than a token allows."""
-
-    exit_status = 9
 
     def __init__(self, message: str, centre_time: float | None = None) -> None:
         """:param centre_time: what the centre's clock shows, in seconds since the epoch, if it has said so"""
@@ -111,10 +98,8 @@ class ClockError(AgentError):
         self.centre_time = centre_time
 
 
-class NotRunningError(AgentError):
+class NotRunningError(AgentError, exit_status=10):
     """No worker runs in this state folder."""
-
-    exit_status = 10
 
 
 def describe(error: OSError) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import msgspec
@@ -30,33 +30,23 @@ from airflow_edge.protocol.states import WorkerState
 log = logging.getLogger(__name__)
 
 
+@dataclass(kw_only=True)
 class Profile:
     """One worker's facts, from where each of them is known."""
 
-    def __init__(
-        self,
-        config: Config,
-        identity: Identity,
-        core: Core,
-        metrics: MetricsWatch,
-        system: ExtendedInfo,
-        link: Link,
-        runtime: RuntimeLink,
-        folders: JobFolders,
-        *,
-        boot_id: str,
-    ) -> None:
-        self._config = config
-        self._identity = identity
-        self._core = core
-        self._metrics = metrics
-        self._system = system
-        self._link = link
-        self._runtime = runtime
-        self._folders = folders
-        self._boot_id = boot_id
+    config: Config
+    identity: Identity
+    core: Core
+    metrics: MetricsWatch
+    system: ExtendedInfo
+    link: Link
+    runtime: RuntimeLink
+    folders: JobFolders
+    boot_id: str
+
+    def __post_init__(self) -> None:
         self._protocol = handshake.OLDEST
-        self._queues: tuple[str, ...] = config.queues or identity.queues
+        self._queues: tuple[str, ...] = self.config.queues or self.identity.queues
         self._versions = {"refused": "", "warning": ""}
         """What the centre thinks of this worker's versions."""
 
@@ -84,60 +74,60 @@ class Profile:
             newest_protocol=handshake.NEWEST,
             session_id=session_id,
             received=received,
-            boot_id=self._boot_id,
+            boot_id=self.boot_id,
             agent_version=__version__,
-            airflow_version=self._runtime.airflow_version or facts.installed_airflow(),
+            airflow_version=self.runtime.airflow_version or facts.installed_airflow(),
             python_version=platform.python_version(),
             platform=facts.system(),
-            concurrency=self._core.concurrency,
-            queues=self._config.queues,
+            concurrency=self.core.concurrency,
+            queues=self.config.queues,
             # Which protocol the centre speaks is not known yet; the first status says more.
-            state=WorkerState.STARTING if self._core.worker.in_maintenance else self._core.worker.state,
-            jobs=self._core.jobs.held(),
+            state=WorkerState.STARTING if self.core.worker.in_maintenance else self.core.worker.state,
+            jobs=self.core.jobs.held(),
         )
 
     def status(self) -> Status:
         """Say what this does, in words that the centre knows: before `handshake.ORDERS` there is no maintenance."""
         understood = self._protocol >= handshake.ORDERS
-        worker = self._core.worker
+        worker = self.core.worker
         return Status(
             state=worker.state if understood or not worker.in_maintenance else WorkerState.TERMINATING,
-            alive=self._core.jobs.alive(asyncio.get_running_loop().time()),
+            alive=self.core.jobs.alive(asyncio.get_running_loop().time()),
             system={
-                **self._system.facts,
-                "concurrency": self._core.concurrency,
-                "free_slots": self._core.free,
+                **self.system.facts,
+                "concurrency": self.core.concurrency,
+                "free_slots": self.core.free,
                 "cpus": os.cpu_count() or 0,
                 "load": -1.0 if (load := facts.load()) is None else load,
             },
-            conditions=self._core.conditions,
+            conditions=self.core.conditions,
             comment=(worker.desired.maintenance or "") if understood else "",
             cause=worker.desired.cause if understood else None,
-            metrics=self._metrics.take(self._link.round_trip, self._link.times_linked),
+            metrics=self.metrics.take(self.link.round_trip, self.link.times_linked),
         )
 
     def describe(self, gateway: str) -> dict[str, Any]:
         """Give what `airflow-edge status` shows."""
-        desired = self._core.worker.desired
+        desired = self.core.worker.desired
         return {
-            "name": self._identity.name,
-            "state": self._core.worker.state,
+            "name": self.identity.name,
+            "state": self.core.worker.state,
             "pid": os.getpid(),
             "version": __version__,
-            "concurrency": self._core.concurrency,
-            "free_slots": self._core.free,
-            "conditions": self._core.conditions,
-            "clock_ahead": self._identity.clock.machine_ahead,
+            "concurrency": self.core.concurrency,
+            "free_slots": self.core.free,
+            "conditions": self.core.conditions,
+            "clock_ahead": self.identity.clock.machine_ahead,
             "maintenance_comment": desired.maintenance,
             "maintenance_cause": desired.cause,
             "version_refused": self._versions["refused"],
             "version_warning": self._versions["warning"],
-            "system": dict(self._system.facts),
+            "system": dict(self.system.facts),
             "queues": self._queues,
-            "link": {**asdict(self._link.state), "url": gateway},
-            "runtime": {"pid": self._runtime.pid, "airflow_version": self._runtime.airflow_version},
-            "jobs": [describe(job, self._folders) for job in self._core.jobs.live()],
-            "undelivered": len(self._core.jobs) - len(self._core.jobs.live()),
+            "link": {**asdict(self.link.state), "url": gateway},
+            "runtime": {"pid": self.runtime.pid, "airflow_version": self.runtime.airflow_version},
+            "jobs": [describe(job, self.folders) for job in self.core.jobs.live()],
+            "undelivered": len(self.core.jobs) - len(self.core.jobs.live()),
         }
 
 
@@ -146,8 +136,7 @@ def describe(job: Job, folders: JobFolders) -> dict[str, Any]:
     task = about(folders.folder(job.key))
     since = folders.stored_at(job.key)
     return {
-        "job_id": job.key.job_id,
-        "assignment": job.key.assignment,
+        **job.key._asdict(),
         "phase": job.record.phase,
         **(msgspec.structs.asdict(task) if task.task_id else {}),
         "kind": job.record.kind,

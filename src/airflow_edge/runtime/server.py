@@ -113,7 +113,9 @@ class Server:
                     job.stop.enforce(job.pid, time.monotonic())
                 if time.monotonic() >= look_around:
                     look_around = time.monotonic() + _LOOK_AROUND
-                    self._retire_if_forgotten()
+                    if not self._retiring and self._forgotten():
+                        log.info("retiring, because %s is not this runtime's any more", self._path)
+                        self._retiring = True
                     if self._tidy is not None:
                         self._tidy()
             except OSError as error:
@@ -305,11 +307,6 @@ class Server:
             write_outcome(folder, Outcome(**key._asdict(), exit_code=code or 1, reason=reason))
         except OSError as error:
             log.error("the outcome of job %s cannot be written: %s", key, error)
-
-    def _retire_if_forgotten(self) -> None:
-        if not self._retiring and self._forgotten():
-            log.info("retiring, because %s is not this runtime's any more", self._path)
-            self._retiring = True
 
     def _forgotten(self) -> bool:
         try:

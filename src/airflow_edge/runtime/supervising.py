@@ -64,7 +64,7 @@ def supervise(folder: Path, output: int) -> NoReturn:
         job = msgspec.json.decode((folder / JOB_FILE).read_bytes(), type=JobFile)
         set_title(f"airflow-edge supervisor: {job.job_id}")
         status, reason = _run(job, folder)
-        write_outcome(folder, Outcome(job_id=job.job_id, assignment=job.assignment, exit_code=status, reason=reason))
+        write_outcome(folder, Outcome(**job.key._asdict(), exit_code=status, reason=reason))
     except BaseException:  # noqa: BLE001
         # Above this is only the server's loop, which must not go on in this process.
         status = status or 1

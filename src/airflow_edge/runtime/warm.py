@@ -56,14 +56,6 @@ def _sdk_names() -> None:
         getattr(sdk, name, None)
 
 
-def _listeners() -> None:
-    importlib.import_module("airflow.sdk.listener").get_listener_manager()
-
-
-def _log_handler() -> None:
-    importlib.import_module("airflow.sdk.log").load_remote_log_handler()
-
-
 def _providers() -> None:
     manager = importlib.import_module("airflow.sdk.providers_manager_runtime").ProvidersManagerTaskRuntime()
     manager.initialize_providers_taskflow_decorator()
@@ -85,8 +77,8 @@ def _api_client() -> None:
 
 _PREPARATIONS: Final[dict[str, Callable[[], None]]] = {
     "airflow.sdk": _sdk_names,
-    "listeners": _listeners,
-    "the log handler": _log_handler,
+    "listeners": lambda: importlib.import_module("airflow.sdk.listener").get_listener_manager(),
+    "the log handler": lambda: importlib.import_module("airflow.sdk.log").load_remote_log_handler(),
     "the providers' decorators": _providers,
     "the API client": _api_client,
     "the supervisor": _supervisor,

@@ -25,7 +25,7 @@ from sqlalchemy import select
 
 from airflow_edge.agent.agent import Agent
 from airflow_edge.agent.config import Config
-from airflow_edge.agent.net.clock import Clock as SigningClock
+from airflow_edge.agent.net.identity import Clock as SigningClock
 from airflow_edge.agent.net.identity import Identity
 from airflow_edge.protocol import tokens
 from harness.faults import FaultProxy

@@ -14,7 +14,7 @@ import pytest
 from airflow_edge.agent import loops
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.loops import Loops
-from airflow_edge.agent.machine import conditions
+from airflow_edge.agent.machine import conditions, metrics
 from airflow_edge.agent.machine.conditions import ConditionsWatch
 from airflow_edge.agent.machine.metrics import MetricsWatch
 from airflow_edge.agent.machine.system_info import ExtendedInfo
@@ -102,7 +102,7 @@ async def test_a_condition_that_could_not_be_told_is_told_and_so_is_its_end(
     told: list[tuple[str, ...]] = []
     fault = ["the journal cannot be written"]
     tell = LetDown(told.append)
-    watch = ConditionsWatch(tmp_path, 0, fault=lambda: fault[0], found=tell)  # type: ignore[arg-type]
+    watch = ConditionsWatch(state_dir=tmp_path, min_free_disk=0, fault=lambda: fault[0], found=tell)  # type: ignore[arg-type]
     await until(lambda: told == [("the journal cannot be written",)], watch.run)
     # Whatever happens between the two.
     fault[0], tell.times = "", 1
@@ -147,7 +147,8 @@ class Meter:
 
 
 async def test_the_machine_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = MetricsWatch(Meter(), interval=0.01)  # type: ignore[arg-type]
+    monkeypatch.setattr(metrics, "INTERVAL", 0.01)
+    watch = MetricsWatch(Meter())  # type: ignore[arg-type]
     real = asyncio.to_thread
     monkeypatch.setattr(asyncio, "to_thread", LetDown(real, RuntimeError("can't start new thread"), times=2))
     await until(lambda: watch.take(None, 1), watch.run)

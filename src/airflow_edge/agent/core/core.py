@@ -36,9 +36,7 @@ class Core:
         jobs_dir: Path = Path("jobs"),
         stop_grace: float = 5.0,
     ) -> None:
-        """Make it.
-
-        :param concurrency: slots, unless the desired state says otherwise
+        """:param concurrency: slots, unless the desired state says otherwise
         :param records: the unfinished jobs of the journal
         :param desired: what people have made of the worker before
         :param automatic: when it goes into maintenance by itself; never by default
@@ -264,9 +262,7 @@ class Core:
             self._stop(key, "it should not run any more")
 
     def _stop(self, key: AssignmentKey, reason: str) -> None:
-        self.commands.append(
-            StopJob(job_id=key.job_id, assignment=key.assignment, grace=self._stop_grace, reason=reason)
-        )
+        self.commands.append(StopJob(**key._asdict(), grace=self._stop_grace, reason=reason))
 
     def _state_call_ended(self, event: events.StateCallEnded) -> None:
         job = self.jobs.get(event.key)
@@ -279,7 +275,7 @@ class Core:
                 job.change(stop_reason=None)
             self._save(job)
             if not job.record.void:
-                self.commands.append(Released(job_id=job.key.job_id, assignment=job.key.assignment))
+                self.commands.append(Released(**job.key._asdict()))
         self._pursue_stop(job)
 
     # The runtime
@@ -309,10 +305,7 @@ class Core:
             self._pursue_stop(job)
         elif self._runtime:
             job.step(Step.ORDERED)
-            key = job.key
-            self.commands.append(
-                StartJob(job_id=key.job_id, assignment=key.assignment, folder=str(self._jobs_dir / str(key)))
-            )
+            self.commands.append(StartJob(**job.key._asdict(), folder=str(self._jobs_dir / str(job.key))))
 
     def _started(self, key: AssignmentKey) -> None:
         if job := self.jobs.begun(key):
@@ -386,7 +379,7 @@ class Core:
         worker.changed = worker.desired_changed = False
 
     def _refuse(self, key: AssignmentKey, reason: str) -> None:
-        self.commands.append(Refused(job_id=key.job_id, assignment=key.assignment, reason=reason[:MAX_REASON]))
+        self.commands.append(Refused(**key._asdict(), reason=reason[:MAX_REASON]))
 
     def _save(self, job: Job) -> None:
         """Keep a job's record, and nothing else of one that is finished."""

@@ -175,7 +175,7 @@ class HeldJobs(dict[AssignmentKey, Job]):
     def held(self) -> tuple[HeldJob, ...]:
         """Give the jobs that this worker answers for, for `Hello`."""
         return tuple(
-            HeldJob(job_id=job.key.job_id, assignment=job.key.assignment, phase=job.record.phase)
+            HeldJob(**job.key._asdict(), phase=job.record.phase)
             for job in self.values()
             if job.stage is not Stage.STORING and not job.record.acknowledged and not job.record.void
         )
@@ -241,10 +241,9 @@ class WaitingOffers:
 
 def story(record: JobRecord) -> list[Accepted | Released | Ended]:
     """Say everything there is to say about a job so far."""
-    key = record.key
-    messages: list[Accepted | Released | Ended] = [Accepted(job_id=key.job_id, assignment=key.assignment)]
+    messages: list[Accepted | Released | Ended] = [Accepted(**record.key._asdict())]
     if record.phase == "released":
-        messages.append(Released(job_id=key.job_id, assignment=key.assignment))
+        messages.append(Released(**record.key._asdict()))
     if record.ended is not None:
         messages.append(record.ended)
     return messages
@@ -261,6 +260,4 @@ def ending(
     """Say how a job has ended; what its supervisor left behind counts more than what was seen of its process."""
     if outcome is not None:
         exit_code, signal, reason = outcome.exit_code, None, outcome.reason
-    return Ended(
-        job_id=key.job_id, assignment=key.assignment, exit_code=exit_code, signal=signal, reason=reason[:MAX_REASON]
-    )
+    return Ended(**key._asdict(), exit_code=exit_code, signal=signal, reason=reason[:MAX_REASON])

@@ -52,9 +52,8 @@ class WorkerStateMachine:
     """The state of one worker. What changes it says in `changed` and `desired_changed`, until these are reset."""
 
     def __init__(self, desired: DesiredState, automatic: Automatic | None = None) -> None:
-        """Begin where the last agent ended.
+        """:param desired: what the last agent has kept
 
-        :param desired: what it kept
         :param automatic: when the worker goes into maintenance by itself; never by default
         """
         self._automatic = automatic or Automatic()

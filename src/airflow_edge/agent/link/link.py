@@ -186,7 +186,6 @@ class Link:
                 self._note_away("connecting", f"protocol error: {error}")
                 self._session.restart(_new_id())
                 self._begun_anew()
-            self.linked.clear()
             if self._opener.has_reopened:
                 continue
             wait = REFUSED_WAIT if self.state.state == "refused" else self._backoff.next()

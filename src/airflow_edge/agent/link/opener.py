@@ -18,9 +18,8 @@ class Opener:
     """Gives the link one transport after the other, and learns from what becomes of them."""
 
     def __init__(self, gateway: str, signer: Signer, *, ca_file: Path | None = None) -> None:
-        """Connect to nothing yet.
+        """:param gateway: the gateway's base URL
 
-        :param gateway: the gateway's base URL
         :raises ConfigError: `ca_file` or the proxy's URL makes no sense.
         """
         tls_and_proxy.ssl_context(gateway, ca_file)

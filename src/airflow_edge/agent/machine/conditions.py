@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_edge.agent.errors import describe
@@ -19,34 +20,24 @@ FEWEST_FILES = 100
 """Files that a disk must have room for: a job makes a handful."""
 
 
+@dataclass(kw_only=True)
 class ConditionsWatch:
     """Looks again and again, and tells what has changed."""
 
-    def __init__(
-        self,
-        state_dir: Path,
-        min_free_disk: int,
-        *,
-        fault: Callable[[], str],
-        found: Callable[[tuple[str, ...]], None],
-    ) -> None:
-        """Look at nothing yet.
-
-        :param min_free_disk: MiB
-        :param fault: gives what fails in the agent and is tried again, empty if nothing does
-        :param found: is told all that is wrong, whenever that has changed
-        """
-        self._state_dir = state_dir
-        self._min_free_disk = min_free_disk * MEBIBYTE
-        self._fault = fault
-        self._found = found
-        self._known: tuple[str, ...] = ()
+    state_dir: Path
+    min_free_disk: int
+    """MiB."""
+    fault: Callable[[], str]
+    """Gives what fails in the agent and is tried again, empty if nothing does."""
+    found: Callable[[tuple[str, ...]], None]
+    """Is told all that is wrong, whenever that has changed."""
+    _known: tuple[str, ...] = ()
 
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            found = look(self._state_dir, self._min_free_disk)
-            if fault := self._fault():
+            found = look(self.state_dir, self.min_free_disk * MEBIBYTE)
+            if fault := self.fault():
                 found += (fault,)
             for condition in found:
                 if condition not in self._known:
@@ -54,7 +45,7 @@ class ConditionsWatch:
             if self._known and not found:
                 log.info("new jobs are taken again")
             if found != self._known:
-                self._found(found)
+                self.found(found)
                 self._known = found
             await asyncio.sleep(LOOK_INTERVAL)
 

@@ -8,7 +8,6 @@ import logging
 import shutil
 import time
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -17,7 +16,7 @@ from airflow_edge.protocol.messages import Metrics
 
 log = logging.getLogger(__name__)
 
-INTERVAL: Final = 5.0
+INTERVAL = 5.0
 """Seconds between two measurements."""
 
 
@@ -59,9 +58,8 @@ class Meter:
 class MetricsWatch:
     """Measures again and again, and keeps the newest for the next message."""
 
-    def __init__(self, meter: Meter, *, interval: float = INTERVAL) -> None:
+    def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self._interval = interval
         self._newest: Metrics | None = None
         self._times_linked = 1
         self._failed = False
@@ -69,7 +67,7 @@ class MetricsWatch:
     async def run(self) -> None:
         """Measure until cancelled."""
         while True:
-            await asyncio.sleep(self._interval)
+            await asyncio.sleep(INTERVAL)
             try:
                 self._newest = await asyncio.to_thread(self._meter.measure)
             # Some container or operating system will not say; no measurement is worth a worker.

@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 
 Fact: TypeAlias = str | int | float | bool
 
-INTERVAL: Final = 5.0
+INTERVAL = 5.0
 """Seconds between two calls."""
-PATIENCE: Final = 10.0
+PATIENCE = 10.0
 """Seconds that a call may take."""
-FAILED_INTERVAL: Final = 30.0
+FAILED_INTERVAL = 30.0
 """Seconds before the next call after one that failed: what fails may be an import, which is dear."""
 STATUS: Final = "status"
 STATUS_TEXT: Final = "status_text"
@@ -41,27 +41,14 @@ class ExtendedInfoError(Exception):
 class ExtendedInfo:
     """Calls the function again and again, and tells of its status."""
 
-    def __init__(
-        self,
-        path: str | None,
-        found: Callable[[int, str], None],
-        *,
-        interval: float = INTERVAL,
-        patience: float = PATIENCE,
-        failed_interval: float = FAILED_INTERVAL,
-    ) -> None:
-        """Call nothing yet.
-
-        :param path: `package.module.function`; None for none
+    def __init__(self, path: str | None, found: Callable[[int, str], None]) -> None:
+        """:param path: `package.module.function`; None for none
         :param found: is told the status, a level of Python's logging, and what there is to say of it, when that changes
         """
         self.facts: Mapping[str, Fact] = {}
         """What it said last, or why it said nothing."""
         self._path = path
         self._found = found
-        self._interval = interval
-        self._patience = patience
-        self._failed_interval = failed_interval
         self._told: tuple[int, str] | None = None
 
     async def run(self) -> None:
@@ -70,16 +57,16 @@ class ExtendedInfo:
             answer = self._begin(self._path)
             try:
                 # The function's own loop gives it up first, if it lets it.
-                done, _ = await asyncio.wait({answer}, timeout=1.5 * self._patience)
+                done, _ = await asyncio.wait({answer}, timeout=1.5 * PATIENCE)
                 if not done:
-                    self._failed(f"it blocks, for {1.5 * self._patience:g} s by now; it has to be async, and let go")
+                    self._failed(f"it blocks, for {1.5 * PATIENCE:g} s by now; it has to be async, and let go")
                 facts = await answer
             except ExtendedInfoError as error:
                 self._failed(str(error))
-                await asyncio.sleep(self._failed_interval)
+                await asyncio.sleep(FAILED_INTERVAL)
             else:
                 self._note(facts)
-                await asyncio.sleep(self._interval)
+                await asyncio.sleep(INTERVAL)
 
     def _begin(self, path: str) -> asyncio.Future[dict[str, Fact]]:
         answer: Future[dict[str, Fact]] = Future()
@@ -92,7 +79,7 @@ class ExtendedInfo:
             except ExtendedInfoError as error:
                 answer.set_exception(error)
             except TimeoutError:
-                answer.set_exception(ExtendedInfoError(f"it did not answer within {self._patience:g} s"))
+                answer.set_exception(ExtendedInfoError(f"it did not answer within {PATIENCE:g} s"))
             # Whatever it raises, and be it SystemExit, is no concern of the worker's.
             except BaseException as error:  # noqa: BLE001 - it is not our code
                 answer.set_exception(ExtendedInfoError(f"it failed: {type(error).__name__}: {error}"))
@@ -105,7 +92,7 @@ class ExtendedInfo:
         result = _load(path)()
         if not inspect.isawaitable(result):
             raise ExtendedInfoError("it is not async: write `async def`")
-        async with asyncio.timeout(self._patience):
+        async with asyncio.timeout(PATIENCE):
             return read_facts(await result)
 
     def _note(self, facts: Mapping[str, Fact]) -> None:

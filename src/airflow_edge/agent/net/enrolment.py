@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
+import secrets
 import socket
+import time
 from contextlib import aclosing
 from http import HTTPStatus
 from pathlib import Path
@@ -11,15 +15,60 @@ from typing import Final
 
 import msgspec
 
+from airflow_edge.agent.config import Sources
 from airflow_edge.agent.errors import AgentError, ConfigError, UnreachableError, WrongUrlError
 from airflow_edge.agent.net.failures import refusal
 from airflow_edge.agent.net.http import HttpClient, Response
 from airflow_edge.agent.net.identity import Identity, PendingKey
+from airflow_edge.protocol import tokens
 from airflow_edge.protocol.problems import EnrollReply, EnrollRequest
 from airflow_edge.protocol.urls import ENROLL, PREFIX, gateway_url
 
 PENDING_FILE: Final = "enrolling.json"
+_DIGESTS: Final = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
+_GUESS: Final = "GUESS"
+"""Airflow's default for the algorithm, which means HS512 where there is a secret."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,199}")
+
+
+class SharedSecret:
+    """`[api_auth] jwt_secret`, for sites configured the old way. It is not sent, only proof of knowing it."""
+
+    def __init__(self, secret: str, algorithm: str = "HS512") -> None:
+        self._secret = secret.encode()
+        self._algorithm = algorithm
+
+    @classmethod
+    def find(cls, sources: Sources) -> SharedSecret | None:
+        """Read it from the environment or `airflow.cfg`; None if there is none.
+
+        :raises ConfigError: the command that should print it fails, or the algorithm is none for a secret.
+        """
+        found = sources.find_secret("api_auth", "jwt_secret")
+        if found is None:
+            return None
+        algorithm, origin = sources.find("api_auth", "jwt_algorithm") or (_GUESS, "")
+        if algorithm.upper() == _GUESS:
+            algorithm = "HS512"
+        if algorithm not in _DIGESTS:
+            raise ConfigError(
+                f"jwt_algorithm is '{algorithm}' ({origin}), with which a shared secret cannot be used; enrol with a "
+                "token instead (at the centre: airflow edge enroll-token create)"
+            )
+        return cls(found[0], algorithm)
+
+    def proof(self) -> str:
+        """Make a JWT (RFC 7519) that is good once, for a minute."""
+        now = int(time.time())
+        header = {"alg": self._algorithm, "typ": "JWT"}
+        claims: dict[str, str | int] = {
+            "aud": tokens.PROOF_AUDIENCE,
+            "iat": now,
+            "exp": now + tokens.LIFETIME,
+            "jti": secrets.token_urlsafe(16),
+        }
+        signed = tokens.signing_input(claims, header)
+        return tokens.assemble(signed, hmac.new(self._secret, signed, _DIGESTS[self._algorithm]).digest())
 
 
 def default_name() -> str:
@@ -68,12 +117,9 @@ async def enroll(
                 "POST", ENROLL, headers={"Content-Type": "application/json"}, body=msgspec.json.encode(request)
             )
         reply = await _read(response, gateway, ca_file, pending)
-    except UnreachableError as error:
-        if not error.perhaps_delivered:
+    except AgentError as error:
+        if not (isinstance(error, UnreachableError) and error.perhaps_delivered):
             pending_file.unlink()
-        raise
-    except AgentError:
-        pending_file.unlink()
         raise
     identity = pending.enrolled(worker_id=reply.worker_id, api_url=api_url, queues=reply.queues)
     identity.save(identity_file)

@@ -45,9 +45,7 @@ class HttpClient:
         ca_file: Path | None = None,
         cookies: dict[bytes, bytes] | None = None,
     ) -> None:
-        """Connect to nothing yet.
-
-        :param gateway: the gateway's base URL, as `protocol.urls.gateway_url` gives it
+        """:param gateway: the gateway's base URL, as `protocol.urls.gateway_url` gives it
         :param cookies: where to keep cookies, and what to send, for a load balancer that knows its clients by them;
             without it, cookies are ignored
         :raises ConfigError: `ca_file` or the proxy's URL makes no sense.

@@ -13,6 +13,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from pathlib import Path
 
 from airflow_edge.agent.own_log.reader import Follower, tail
@@ -152,11 +153,11 @@ class WorkerLogShipper:
         for follower in self._followers:
             self._count += follower.lost
             follower.lost = 0
-        self._add([record for record in heapq.merge(*news, key=_time) if record.level >= level])
+        self._add([record for record in heapq.merge(*news, key=attrgetter("time")) if record.level >= level])
 
     def _tails(self, lines: int, level: int) -> list[Record]:
         tails = [tail(follower.path, follower.source, lines, level) for follower in self._followers]
-        merged = list(heapq.merge(*tails, key=_time))
+        merged = list(heapq.merge(*tails, key=attrgetter("time")))
         return merged[len(merged) - lines :] if lines < len(merged) else merged
 
     def _add(self, records: list[Record]) -> None:
@@ -164,7 +165,3 @@ class WorkerLogShipper:
         self._count += len(records)
         while len(self._waiting) > MOST_WAITING:
             self._waiting.popleft()
-
-
-def _time(record: Record) -> float:
-    return record.time

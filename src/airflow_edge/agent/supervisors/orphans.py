@@ -39,10 +39,7 @@ class Orphans:
     """Knows the supervisors of all jobs, and looks after those whose runtime is gone."""
 
     def __init__(self, folders: JobFolders, exited: Callable[[AssignmentKey], None]) -> None:
-        """Know none yet.
-
-        :param exited: is told when an orphan's supervisor is gone; upon an `OSError` it is told again a little later
-        """
+        """:param exited: is told when an orphan's supervisor is gone; upon an `OSError` again a little later"""
         self._folders = folders
         self._exited = exited
         self._known: dict[AssignmentKey, psutil.Process] = {}

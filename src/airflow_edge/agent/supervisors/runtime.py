@@ -123,17 +123,14 @@ class RuntimeLink:
         config = self._config
         output = os.open(config.runtime_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            arguments = {
-                "state-dir": config.state_dir,
-                "socket": self._socket,
-                "log-file": config.runtime_log,
-                "log-max-size": config.worker_log_max_size,
-                "log-backups": config.worker_log_backups,
-            }
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "airflow_edge.runtime"),
-                    *(f"--{name}={value}" for name, value in arguments.items()),
+                    f"--state-dir={config.state_dir}",
+                    f"--socket={self._socket}",
+                    f"--log-file={config.runtime_log}",
+                    f"--log-max-size={config.worker_log_max_size}",
+                    f"--log-backups={config.worker_log_backups}",
                 ],
                 env={**os.environ, GENERATION_VARIABLE: generation()},
                 stdin=subprocess.DEVNULL,

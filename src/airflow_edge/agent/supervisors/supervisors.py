@@ -12,14 +12,7 @@ from airflow_edge.agent.core.jobs import HeldJobs
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.supervisors.orphans import LOOK_INTERVAL, Orphans
 from airflow_edge.agent.supervisors.runtime import RuntimeLink
-from airflow_edge.protocol.local import (
-    JobExited,
-    JobNotStarted,
-    JobStarted,
-    RuntimeHello,
-    StopJob,
-    ToAgent,
-)
+from airflow_edge.protocol.local import JobExited, JobNotStarted, JobStarted, RuntimeHello, StopJob, ToAgent
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +74,6 @@ class Supervisors:
             except OSError:
                 # It is there, and to be read when the machine can: until then the job goes on.
                 alive.add(key)
-                self._exited(JobExited(job_id=key.job_id, assignment=key.assignment, exit_code=None, signal=None))
+                self._exited(JobExited(**key._asdict()))
         unstarted = frozenset(key for key in outcomes if not self._folders.was_started(key))
         self._post(RuntimeReady(frozenset(alive), {key: found for key, found in outcomes.items() if found}, unstarted))

@@ -161,13 +161,10 @@ class LogShipper:
             chunk = self._chunk(entry, piece) if piece else None
             if chunk is None:
                 continue
-            if chunk.size:
-                entry.stream.sent_up_to(chunk.offset + chunk.size)
-            else:
-                entry.stream.asked()
-            size = len(chunk.data)
+            end, size = chunk.offset + chunk.size, len(chunk.data)
+            entry.stream.sent_up_to(end)
             self._bucket.take(size)
-            entry.under_way.append(_Sent(chunk.offset + chunk.size, size, now))
+            entry.under_way.append(_Sent(end, size, now))
             entry.last_sent = now
             self._logs[entry.key] = self._logs.pop(entry.key)
             return chunk

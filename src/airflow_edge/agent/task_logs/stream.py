@@ -161,13 +161,10 @@ class Stream:
             return Piece(self.sent, len(marker), marker=marker)
         return Piece(self.sent, min(most, self.size - self.sent), in_file=segment.in_file(self.sent))
 
-    def asked(self) -> None:
-        """The question is on its way."""
-        self._asked = True
-
     def sent_up_to(self, offset: int) -> None:
-        """These bytes are on their way."""
+        """These bytes, or the question, are on their way."""
         self.sent = offset
+        self._asked = self._asking
 
 
 def next_segment(stream: Stream, damage: Damage, timestamp: str) -> Segment:

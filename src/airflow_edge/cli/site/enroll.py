@@ -10,10 +10,9 @@ import time
 
 from airflow_edge.agent.config import Config, Sources, load
 from airflow_edge.agent.errors import ConfigError, NotEnrolledError, NotReadyError, UnreachableError
-from airflow_edge.agent.net.enrolment import default_name
+from airflow_edge.agent.net.enrolment import SharedSecret, default_name
 from airflow_edge.agent.net.enrolment import enroll as enroll_here
 from airflow_edge.agent.net.identity import Identity, make_private_folder
-from airflow_edge.agent.net.shared_secret import SharedSecret
 from airflow_edge.agent.process.daemon import pid_file
 from airflow_edge.backoff import Backoff
 

@@ -4,6 +4,9 @@ import asyncio
 import math
 from pathlib import Path
 
+import pytest
+
+from airflow_edge.agent.machine import metrics
 from airflow_edge.agent.machine.metrics import Meter, MetricsWatch
 from airflow_edge.protocol.messages import Metrics
 
@@ -21,22 +24,22 @@ class FixedMeter(Meter):
 
 async def measured(watch: MetricsWatch, times_linked: int) -> Metrics:
     async with asyncio.timeout(30):
-        while (metrics := watch.take(0.02, times_linked)) is None:  # noqa: ASYNC110 - a thread measures
+        while (found := watch.take(0.02, times_linked)) is None:  # noqa: ASYNC110 - a thread measures
             await asyncio.sleep(0.01)
-    return metrics
+    return found
 
 
 def test_this_machine_is_measured(tmp_path: Path) -> None:
     meter = Meter(tmp_path)
     first, second = meter.measure(), meter.measure()
     assert (first.bytes_received, first.bytes_sent) == (None, None)
-    for metrics in (first, second):
-        assert metrics.cpu_percent is not None
-        assert 0 <= metrics.cpu_percent <= 100
-        assert metrics.memory_percent is not None
-        assert 0 < metrics.memory_percent < 100
-        assert metrics.disk_free is not None
-        assert metrics.disk_free > 0
+    for found in (first, second):
+        assert found.cpu_percent is not None
+        assert 0 <= found.cpu_percent <= 100
+        assert found.memory_percent is not None
+        assert 0 < found.memory_percent < 100
+        assert found.disk_free is not None
+        assert found.disk_free > 0
     assert second.bytes_received is not None
     assert math.isfinite(second.bytes_received)
 
@@ -58,8 +61,11 @@ def test_rates_are_of_the_time_between_and_unknown_when_the_counters_began_anew(
     assert meter._rates(31.0, None) == (None, None)
 
 
-async def test_each_measurement_is_told_once_with_the_reconnects_since_the_last() -> None:
-    watch = MetricsWatch(FixedMeter(), interval=0.02)
+async def test_each_measurement_is_told_once_with_the_reconnects_since_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(metrics, "INTERVAL", 0.02)
+    watch = MetricsWatch(FixedMeter())
     assert watch.take(0.02, 1) is None
     running = asyncio.create_task(watch.run())
     try:

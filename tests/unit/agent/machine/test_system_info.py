@@ -12,6 +12,7 @@ from types import ModuleType
 
 import pytest
 
+from airflow_edge.agent.machine import system_info
 from airflow_edge.agent.machine.system_info import (
     ERROR,
     LONGEST_TEXT,
@@ -42,14 +43,15 @@ def provide(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 @asynccontextmanager
 async def running(path: str, patience: float = 5.0) -> AsyncIterator[tuple[ExtendedInfo, list[tuple[int, str]]]]:
     found: list[tuple[int, str]] = []
-    info = ExtendedInfo(
-        path, lambda status, text: found.append((status, text)), interval=0.01, patience=patience, failed_interval=0.01
-    )
-    task = asyncio.create_task(info.run())
-    try:
-        yield info, found
-    finally:
-        task.cancel()
+    info = ExtendedInfo(path, lambda status, text: found.append((status, text)))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, seconds in (("INTERVAL", 0.01), ("PATIENCE", patience), ("FAILED_INTERVAL", 0.01)):
+            patch.setattr(system_info, name, seconds)
+        task = asyncio.create_task(info.run())
+        try:
+            yield info, found
+        finally:
+            task.cancel()
 
 
 async def until(condition: Callable[[], object]) -> None:

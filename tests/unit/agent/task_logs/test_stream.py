@@ -63,7 +63,7 @@ class World(RuleBasedStateMachine):
         match self.stream.next(most):
             case Piece(offset, 0):
                 self.up.append((offset, b""))
-                self.stream.asked()
+                self.stream.sent_up_to(offset)
             case Piece() as piece:
                 data = piece.marker or bytes(self.file[piece.in_file : piece.in_file + piece.size])
                 if data:
@@ -208,7 +208,7 @@ def test_a_centre_that_has_more_than_there_is_had_a_file_that_was_truncated() ->
     stream = Stream(Segment(), fresh=False)
     stream.looked(5)
     assert stream.next(100) == Piece(0, 0)
-    stream.asked()
+    stream.sent_up_to(0)
     assert stream.next(100) is None
     stream.answered(9)
     assert stream.segment_due() is Damage.TRUNCATED

@@ -7,7 +7,7 @@ import pytest
 
 from airflow_edge.agent.config import Sources
 from airflow_edge.agent.errors import ConfigError
-from airflow_edge.agent.net.shared_secret import SharedSecret
+from airflow_edge.agent.net.enrolment import SharedSecret
 from airflow_edge.protocol.tokens import LIFETIME
 
 SECRET = "the secret that Airflow's components share" * 2

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_edge.agent.net.clock import Clock
+from airflow_edge.agent.net.identity import Clock
 
 
 class Machine:
