@@ -23,7 +23,7 @@ from airflow_edge.agent.link.link import Link, Owner
 from airflow_edge.agent.loops import Loops
 from airflow_edge.agent.machine import facts
 from airflow_edge.agent.machine.conditions import ConditionsWatch
-from airflow_edge.agent.machine.metrics import Meter, MetricsWatch
+from airflow_edge.agent.machine.metrics import Meter
 from airflow_edge.agent.machine.system_info import ExtendedInfo
 from airflow_edge.agent.net.http import HttpClient
 from airflow_edge.agent.net.identity import Identity, make_private_folder
@@ -106,7 +106,7 @@ class Agent:
             self._core, self._journal, self._folders, worker_name=identity.name, api_socket=str(config.api_socket)
         )
         self._link = Link(self._gateway, identity, ca_file=config.ca_file)
-        self._metrics = MetricsWatch(Meter(config.jobs_dir))
+        self._metrics = Meter(config.jobs_dir)
         self._system = ExtendedInfo(
             config.extended_system_info_function,
             lambda status, text: self._driver.post(events.StatusFound(status, text)),

@@ -28,6 +28,16 @@ DAY = 86_400
 DEFAULT_LIMITS = Limits(max_age=7 * DAY, max_size=512 * MEBIBYTE, min_free=1024 * MEBIBYTE)
 
 
+class _Place:
+    """What has this name in the state folder."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, config: Config, _: type[Config]) -> Path:
+        return config.state_dir / self._name
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All that a worker is told. Paths are absolute."""
@@ -60,45 +70,18 @@ class Config:
     """The dotted path of the user's own function that says more about the machine."""
     automatic: Automatic = field(default_factory=Automatic)
     """When the worker goes into maintenance by itself."""
-    daemon: bool = False
     umask: int = 0o077
-    pid_file: Path | None = None
-    """Where to write the pid besides `agent.pid` in the state folder."""
-    log_file: Path | None = None
-    stdout: Path | None = None
-    stderr: Path | None = None
-    verbose: bool = False
 
-    @property
-    def identity_file(self) -> Path:
-        return self.state_dir / "worker.json"
-
-    @property
-    def lock_file(self) -> Path:
-        """Locked while a worker runs in this folder; holds its pid."""
-        return self.state_dir / "agent.pid"
-
-    @property
-    def journal_file(self) -> Path:
-        return self.state_dir / "journal.sqlite"
-
-    @property
-    def jobs_dir(self) -> Path:
-        return self.state_dir / "jobs"
-
-    @property
-    def kept_logs_dir(self) -> Path:
-        return self.state_dir / "logs"
-
-    @property
-    def agent_log(self) -> Path:
-        """The agent's own log."""
-        return self.state_dir / "agent.log"
-
-    @property
-    def runtime_log(self) -> Path:
-        """What the runtime says."""
-        return self.state_dir / "runtime.log"
+    identity_file = _Place("worker.json")
+    lock_file = _Place("agent.pid")
+    """Locked while a worker runs in this folder; holds its pid."""
+    journal_file = _Place("journal.sqlite")
+    jobs_dir = _Place("jobs")
+    kept_logs_dir = _Place("logs")
+    agent_log = _Place("agent.log")
+    """The agent's own log."""
+    runtime_log = _Place("runtime.log")
+    """What the runtime says."""
 
     @property
     def api_socket(self) -> Path:
@@ -127,8 +110,8 @@ class Sources:
         """
         self.environ = os.environ if environ is None else environ
         self._flags = flags or {}
-        self.airflow_home = _absolute(self.environ.get("AIRFLOW_HOME") or "~/airflow")
-        self.file = _absolute(self.environ.get("AIRFLOW_CONFIG") or str(self.airflow_home / "airflow.cfg"))
+        self.airflow_home = absolute(self.environ.get("AIRFLOW_HOME") or "~/airflow")
+        self.file = absolute(self.environ.get("AIRFLOW_CONFIG") or str(self.airflow_home / "airflow.cfg"))
         self._parser = _parse(self.file)
 
     def find(self, section: str, option: str) -> tuple[str, str] | None:
@@ -189,12 +172,6 @@ def load(
     environ: Mapping[str, str] | None = None,
     name: str | None = None,
     queues: str | None = None,
-    daemon: bool = False,
-    pid_file: str | None = None,
-    log_file: str | None = None,
-    stdout: str | None = None,
-    stderr: str | None = None,
-    verbose: bool = False,
 ) -> Config:
     """Put a worker's configuration together.
 
@@ -203,12 +180,12 @@ def load(
     """
     sources = Sources(environ, flags)
     return Config(
-        state_dir=sources.optional("state_dir", _absolute) or sources.airflow_home / "edge",
+        state_dir=sources.optional("state_dir", absolute) or sources.airflow_home / "edge",
         api_url=sources.optional("api_url", str),
         name=name,
         queues=None if queues is None else _queues(queues),
         concurrency=sources.required("worker_concurrency", _number(int, "a whole number", 1, 100_000)),
-        ca_file=sources.optional("ca_file", _absolute),
+        ca_file=sources.optional("ca_file", absolute),
         task_stop_grace=sources.required("task_stop_grace", _number(float, "a number of seconds", 0, DAY)),
         log_bandwidth=sources.optional("log_bandwidth", _bandwidth),
         min_free_disk=sources.required("min_free_disk", _number(int, "a whole number of MiB", 0, 2**40)),
@@ -227,13 +204,7 @@ def load(
             enter_at=sources.required("automatic_maintenance_on", _one_of(ENTER_AT)),
             leave_below=sources.required("automatic_maintenance_exit", _one_of(LEAVE_BELOW)),
         ),
-        daemon=daemon,
         umask=sources.required("worker_umask", _umask),
-        pid_file=_optional_path(pid_file),
-        log_file=_optional_path(log_file),
-        stdout=_optional_path(stdout),
-        stderr=_optional_path(stderr),
-        verbose=verbose,
     )
 
 
@@ -255,12 +226,9 @@ def _parse(file: Path) -> configparser.RawConfigParser | None:
     return parser
 
 
-def _absolute(text: str) -> Path:
+def absolute(text: str) -> Path:
+    """Give the path that a person means."""
     return Path(os.path.expandvars(text)).expanduser().absolute()
-
-
-def _optional_path(text: str | None) -> Path | None:
-    return None if text is None else _absolute(text)
 
 
 def _queues(text: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from airflow_edge.agent.core.jobs import Job
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.link.link import Link
 from airflow_edge.agent.machine import facts
-from airflow_edge.agent.machine.metrics import MetricsWatch
+from airflow_edge.agent.machine.metrics import Meter
 from airflow_edge.agent.machine.system_info import ExtendedInfo
 from airflow_edge.agent.net.identity import Identity
 from airflow_edge.agent.supervisors.runtime import RuntimeLink
@@ -37,7 +37,7 @@ class Profile:
     config: Config
     identity: Identity
     core: Core
-    metrics: MetricsWatch
+    metrics: Meter
     system: ExtendedInfo
     link: Link
     runtime: RuntimeLink

@@ -77,7 +77,12 @@ def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | No
     from airflow_edge.runtime.server import Server
     from airflow_edge.runtime.supervising import supervise
 
-    _log_to_stderr()
+    # After Airflow, which arranges the root logger to its own liking.
+    handler = logging.StreamHandler()
+    handler.setFormatter(Formatter())
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(os.fspath(path))
         path.chmod(0o600)
@@ -94,15 +99,6 @@ def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | No
         server.run()
     log.info("ended")
     return 0
-
-
-def _log_to_stderr() -> None:
-    # After Airflow, which arranges the root logger to its own liking.
-    handler = logging.StreamHandler()
-    handler.setFormatter(Formatter())
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
 
 
 if __name__ == "__main__":

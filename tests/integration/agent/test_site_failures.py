@@ -84,7 +84,7 @@ async def test_a_full_disk_costs_new_jobs_only(
     async with asyncio.timeout(15):
         while folder.exists():  # noqa: ASYNC110 - another process removes it
             await asyncio.sleep(0.05)
-    assert not Journal(disk / "journal.sqlite").unfinished()
+    assert not Journal(disk / "journal.sqlite").unfinished
 
     filler.unlink()
     await centre.until(lambda: not conditions(centre))

@@ -120,10 +120,9 @@ def test_queues_are_a_list_without_repetition(home):
 def test_paths_are_absolute(home, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/somebody")
-    found = config(home, {"state_dir": "state", "ca_file": "~/ca.pem"}, log_file="log")
+    found = config(home, {"state_dir": "state", "ca_file": "~/ca.pem"})
     assert found.state_dir == tmp_path / "state"
     assert found.ca_file == Path("/home/somebody/ca.pem")
-    assert found.log_file == tmp_path / "log"
 
 
 def test_every_default_of_a_site_makes_sense(home):

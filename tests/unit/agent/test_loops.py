@@ -16,7 +16,7 @@ from airflow_edge.agent.config import Config
 from airflow_edge.agent.loops import Loops
 from airflow_edge.agent.machine import conditions, metrics
 from airflow_edge.agent.machine.conditions import ConditionsWatch
-from airflow_edge.agent.machine.metrics import MetricsWatch
+from airflow_edge.agent.machine.metrics import Meter
 from airflow_edge.agent.machine.system_info import ExtendedInfo
 from airflow_edge.agent.own_log import reader
 from airflow_edge.agent.own_log import shipper as worker_log
@@ -141,14 +141,14 @@ async def test_kept_logs_are_looked_through_again(tmp_path: Path, monkeypatch: p
     await until(lambda: not folder.exists(), copies.run)
 
 
-class Meter:
+class FixedMeter(Meter):
     def measure(self) -> Metrics:
         return Metrics(load=1.0)
 
 
 async def test_the_machine_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "INTERVAL", 0.01)
-    watch = MetricsWatch(Meter())  # type: ignore[arg-type]
+    watch = FixedMeter(Path())
     real = asyncio.to_thread
     monkeypatch.setattr(asyncio, "to_thread", LetDown(real, RuntimeError("can't start new thread"), times=2))
     await until(lambda: watch.take(None, 1), watch.run)

@@ -80,7 +80,10 @@ class JobFolders:
 
     def was_started(self, key: AssignmentKey) -> bool:
         """Whether a runtime has begun with the job, or may have: only its own file says that none has."""
-        return self.supervisor_log(key).exists() or not self.folder(key).exists()
+        try:
+            return self.supervisor_log(key).exists() or not self.folder(key).exists()
+        except OSError:
+            return True
 
     def outcome(self, key: AssignmentKey) -> Outcome | None:
         """Give what the supervisor left behind, or None if it left nothing that can be read.

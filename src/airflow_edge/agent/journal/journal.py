@@ -65,7 +65,8 @@ class Journal:
         self._finished = 0
         self._reserve = path.with_name("reserve")
         try:
-            self._database, self._unfinished = self._open(path)
+            self._database, self.unfinished = self._open(path)
+            """The jobs that were not finished when the journal was opened."""
         except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
             if _is_passing(error):
                 raise ConfigError(
@@ -79,11 +80,7 @@ class Journal:
                 aside,
             )
             self.damaged = True
-            self._database, self._unfinished = self._open(path)
-
-    def unfinished(self) -> list[JobRecord]:
-        """Give the jobs that were not finished when the journal was opened."""
-        return self._unfinished
+            self._database, self.unfinished = self._open(path)
 
     def find(self, key: AssignmentKey) -> JobRecord | None:
         """Give what is known about an assignment."""

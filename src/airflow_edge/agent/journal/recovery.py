@@ -22,7 +22,7 @@ def recover(journal: Journal, folders: JobFolders, boot_id: str | None) -> list[
 
     :param boot_id: names the boot of the machine that this is; None if that cannot be known
     """
-    records = journal.unfinished()
+    records = journal.unfinished
     if journal.damaged:
         records = records_of_folders(folders)
     if boot_id is not None and journal.boot_id() not in {None, boot_id}:

@@ -107,7 +107,7 @@ class Link:
         self._gateway = gateway
         self._clock = signer.clock
         self._opener = Opener(gateway, signer, ca_file=ca_file)
-        self._session = site_session(_new_id())
+        self._session = site_session(secrets.token_urlsafe(12))
         self._epoch = 0
         self._settled = asyncio.Event()
         self._settled.set()
@@ -184,9 +184,9 @@ class Link:
             except ProtocolError as error:
                 log.exception("the centre and this worker misunderstand each other; the link is made anew")
                 self._note_away("connecting", f"protocol error: {error}")
-                self._session.restart(_new_id())
+                self._session.restart(secrets.token_urlsafe(12))
                 self._begun_anew()
-            if self._opener.has_reopened:
+            if self._opener.reopened:
                 continue
             wait = REFUSED_WAIT if self.state.state == "refused" else self._backoff.next()
             with contextlib.suppress(TimeoutError):
@@ -389,7 +389,3 @@ def _steady(since: float | None, now: float) -> bool:
 
 async def _receive(transport: Transport) -> CentreFrame:
     return decode_centre_frame(await transport.receive())
-
-
-def _new_id() -> str:
-    return secrets.token_urlsafe(12)

@@ -27,20 +27,16 @@ class Opener:
         self._open_websocket = partial(open_websocket, gateway, signer, ca_file=ca_file)
         self._start_polling = partial(PollingTransport, gateway, signer, ca_file=ca_file)
         self._fallback = Fallback()
-        self._reopened: WebSocketTransport | None = None
-
-    @property
-    def has_reopened(self) -> bool:
-        """Whether a WebSocket is there already, for `open` to give."""
-        return self._reopened is not None
+        self.reopened: WebSocketTransport | None = None
+        """A WebSocket that is there already, for `open` to give."""
 
     async def open(self) -> Transport:
         """Give the next transport. One for long polling is not connected yet.
 
         :raises AgentError: there is none.
         """
-        if self._reopened is not None:
-            transport, self._reopened = self._reopened, None
+        if self.reopened is not None:
+            transport, self.reopened = self.reopened, None
             return transport
         if not self._fallback.polling:
             try:
@@ -56,7 +52,7 @@ class Opener:
         while True:
             await asyncio.sleep(self._fallback.next_pause())
             try:
-                self._reopened = await self._open_websocket()
+                self.reopened = await self._open_websocket()
             except WebSocketFailedError as failure:
                 self._fallback.websocket_failed(failure.suspicion, str(failure.error))
             else:

@@ -88,7 +88,9 @@ class _Lane:
             )
             if response.status == HTTPStatus.OK:
                 return self._read(response)
-            if not _is_elsewhere(response):
+            problem = read_problem(response.body)
+            elsewhere = problem is not None and problem.code == Code.LINK_ELSEWHERE
+            if not elsewhere or response.status != HTTPStatus.MISDIRECTED_REQUEST:
                 raise refusal(response.status, response.body, self._gateway)
             await self._client.aclose()
             self._client = self._connect()
@@ -105,11 +107,3 @@ class _Lane:
             return decode_reply(response.body)
         except RemoteProtocolError as error:
             raise refusal(response.status, response.body, self._gateway) from error
-
-
-def _is_elsewhere(response: Response) -> bool:
-    problem = read_problem(response.body)
-    return problem is not None and (response.status, problem.code) == (
-        HTTPStatus.MISDIRECTED_REQUEST,
-        Code.LINK_ELSEWHERE,
-    )

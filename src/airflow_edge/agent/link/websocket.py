@@ -110,12 +110,12 @@ async def open_websocket(gateway: str, signer: Signer, *, ca_file: Path | None) 
             ping_timeout=PING_TIMEOUT,
             **proxy_tls,
         )
-    except InvalidStatus as error:
-        body = bytes(error.response.body or b"")
-        meaning = refusal(error.response.status_code, body, gateway)
-        raise WebSocketFailedError(meaning, suspicion_of(error, gateway)) from error
     except (OSError, TimeoutError, InvalidHandshake) as error:
-        raise WebSocketFailedError(transport_error(error, gateway), suspicion_of(error, gateway)) from error
+        if isinstance(error, InvalidStatus):
+            meaning = refusal(error.response.status_code, bytes(error.response.body or b""), gateway)
+        else:
+            meaning = transport_error(error, gateway)
+        raise WebSocketFailedError(meaning, suspicion_of(error, gateway)) from error
     _keep_short(connection)
     return WebSocketTransport(connection)
 

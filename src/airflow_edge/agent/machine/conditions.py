@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from airflow_edge.agent.config import MEBIBYTE
 from airflow_edge.agent.errors import describe
 
 log = logging.getLogger(__name__)
 
 LOOK_INTERVAL = 2.0
 """Seconds between two looks."""
-MEBIBYTE = 1024 * 1024
 FEWEST_FILES = 100
 """Files that a disk must have room for: a job makes a handful."""
 

@@ -21,15 +21,18 @@ INTERVAL = 5.0
 
 
 class Meter:
-    """Measures this machine. Each call tells of the time since the one before."""
+    """Measures this machine again and again, and keeps the newest for the next message."""
 
     def __init__(self, folder: Path) -> None:
         """:param folder: where tasks write"""
         self._folder = folder
         self._counted: tuple[float, int, int] | None = None
+        self._newest: Metrics | None = None
+        self._times_linked = 1
+        self._failed = False
 
     def measure(self) -> Metrics:
-        """Measure, which may block for a moment. What cannot be measured here is None."""
+        """Measure the time since the last call, which may block for a moment. What cannot be measured here is None."""
         # Only a worker that is linked and idle needs it: a hundredth of a second that its start does not wait for.
         import psutil
 
@@ -44,32 +47,12 @@ class Meter:
             bytes_sent=sent,
         )
 
-    def _rates(self, now: float, counters: object) -> tuple[float | None, float | None]:
-        if counters is None:
-            return None, None
-        received, sent = int(getattr(counters, "bytes_recv", 0)), int(getattr(counters, "bytes_sent", 0))
-        before, self._counted = self._counted, (now, received, sent)
-        if before is None or now <= before[0] or received < before[1] or sent < before[2]:
-            return None, None
-        seconds = now - before[0]
-        return (received - before[1]) / seconds, (sent - before[2]) / seconds
-
-
-class MetricsWatch:
-    """Measures again and again, and keeps the newest for the next message."""
-
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-        self._newest: Metrics | None = None
-        self._times_linked = 1
-        self._failed = False
-
     async def run(self) -> None:
         """Measure until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL)
             try:
-                self._newest = await asyncio.to_thread(self._meter.measure)
+                self._newest = await asyncio.to_thread(self.measure)
             # Some container or operating system will not say; no measurement is worth a worker.
             except Exception as error:  # noqa: BLE001 - which errors there are depends on the system
                 if not self._failed:
@@ -88,6 +71,16 @@ class MetricsWatch:
         reconnects = max(0, times_linked - self._times_linked)
         self._times_linked += reconnects
         return msgspec.structs.replace(newest, round_trip=round_trip, reconnects=float(reconnects))
+
+    def _rates(self, now: float, counters: object) -> tuple[float | None, float | None]:
+        if counters is None:
+            return None, None
+        received, sent = int(getattr(counters, "bytes_recv", 0)), int(getattr(counters, "bytes_sent", 0))
+        before, self._counted = self._counted, (now, received, sent)
+        if before is None or now <= before[0] or received < before[1] or sent < before[2]:
+            return None, None
+        seconds = now - before[0]
+        return (received - before[1]) / seconds, (sent - before[2]) / seconds
 
 
 def _disk_free(folder: Path) -> float | None:

@@ -38,12 +38,7 @@ class HttpClient:
     """Calls the gateway. Use it within one event loop, and close it there."""
 
     def __init__(
-        self,
-        gateway: str,
-        signer: Signer,
-        *,
-        ca_file: Path | None = None,
-        cookies: dict[bytes, bytes] | None = None,
+        self, gateway: str, signer: Signer, *, ca_file: Path | None = None, cookies: dict[bytes, bytes] | None = None
     ) -> None:
         """:param gateway: the gateway's base URL, as `protocol.urls.gateway_url` gives it
         :param cookies: where to keep cookies, and what to send, for a load balancer that knows its clients by them;

@@ -208,10 +208,7 @@ class RuntimeLink:
         self.pid = hello.pid
         self.airflow_version = hello.airflow_version
         log.info(
-            "the runtime (pid %d, Airflow %s) is ready, with %d jobs",
-            hello.pid,
-            hello.airflow_version,
-            len(hello.jobs),
+            "the runtime (pid %d, Airflow %s) is ready, with %d jobs", hello.pid, hello.airflow_version, len(hello.jobs)
         )
         if self._retiring:
             self.send(Retire())

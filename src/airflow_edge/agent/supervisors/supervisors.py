@@ -22,12 +22,7 @@ class Supervisors:
 
     def __init__(self, config: Config, folders: JobFolders, jobs: HeldJobs, post: Callable[[Event], None]) -> None:
         """:param post: tells the core"""
-        self.runtime = RuntimeLink(
-            config,
-            heard=self._heard,
-            outdated=self._remember,
-            gone=lambda: post(RuntimeGone()),
-        )
+        self.runtime = RuntimeLink(config, heard=self._heard, outdated=self._remember, gone=lambda: post(RuntimeGone()))
         self.orphans = Orphans(folders, lambda key: post(Exited(key, None, None, folders.outcome(key))))
         self._folders = folders
         self._jobs = jobs

@@ -16,8 +16,6 @@ POLL_INTERVAL = 0.25
 SAFETY_INTERVAL = 5.0
 """Seconds between two looks where something does: file systems do not tell of everything that others write."""
 
-_IN_NONBLOCK = os.O_NONBLOCK
-_IN_CLOEXEC = os.O_CLOEXEC
 _EVENTS = 0x2 | 0x40 | 0x80 | 0x100 | 0x200
 """IN_MODIFY, IN_MOVED_FROM, IN_MOVED_TO, IN_CREATE, IN_DELETE of inotify(7)."""
 _BUFFER = 64 * 1024
@@ -85,7 +83,7 @@ class Watch:
             import ctypes
 
             self._libc = ctypes.CDLL(None, use_errno=True)
-            descriptor = self._libc.inotify_init1(_IN_NONBLOCK | _IN_CLOEXEC)
+            descriptor = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         except (ImportError, OSError, AttributeError, MemoryError) as error:
             log.info("there is no inotify (%s): logs are looked at every %s s", error, POLL_INTERVAL)
             self._inotify = False

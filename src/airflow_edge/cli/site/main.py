@@ -6,6 +6,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from airflow_edge import __version__
@@ -110,6 +111,13 @@ def _enroll(parser: argparse.ArgumentParser) -> None:
     _add_state_dir(parser)
 
 
+def _file(text: str) -> Path:
+    """In the background the working directory is another one."""
+    from airflow_edge.agent.config import absolute
+
+    return absolute(text)
+
+
 def _worker(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-c", "--concurrency", help="slots (default: [edge] worker_concurrency)")
     parser.add_argument(
@@ -118,13 +126,18 @@ def _worker(parser: argparse.ArgumentParser) -> None:
         help="only these of the worker's queues, separated by commas, besides those that the centre adds later",
     )
     parser.add_argument("-H", "--edge-hostname", metavar="NAME", help="the worker's name, where it enrols itself")
-    parser.add_argument("--pid", metavar="FILE", help="where to write the pid too")
+    parser.add_argument("--pid", type=_file, metavar="FILE", help="where to write the pid too")
     parser.add_argument("-D", "--daemon", action="store_true", help="go on in the background")
-    parser.add_argument("--stdout", metavar="FILE", help="in the background: where stdout goes (default: the log file)")
-    parser.add_argument("--stderr", metavar="FILE", help="in the background: where stderr goes (default: the log file)")
+    parser.add_argument(
+        "--stdout", type=_file, metavar="FILE", help="in the background: where stdout goes (default: the log file)"
+    )
+    parser.add_argument(
+        "--stderr", type=_file, metavar="FILE", help="in the background: where stderr goes (default: the log file)"
+    )
     parser.add_argument(
         "-l",
         "--log-file",
+        type=_file,
         metavar="FILE",
         help="the log in place of stderr (agent.log in the state folder is written too)",
     )

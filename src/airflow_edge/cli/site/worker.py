@@ -7,6 +7,7 @@ import contextlib
 import logging
 import sys
 import time
+from pathlib import Path
 
 import msgspec
 
@@ -40,29 +41,23 @@ def work(arguments: argparse.Namespace) -> int:
         },
         name=arguments.edge_hostname,
         queues=arguments.queues,
-        daemon=arguments.daemon,
-        pid_file=arguments.pid,
-        log_file=arguments.log_file,
-        stdout=arguments.stdout,
-        stderr=arguments.stderr,
-        verbose=arguments.verbose,
     )
     make_private_folder(config.state_dir)
     if config.identity_file.exists():
         _check_name(config, Identity.load(config.identity_file))
-    if not config.daemon:
-        _open_logs(config)
-        return _run(config)
+    if not arguments.daemon:
+        _open_logs(config, arguments)
+        return _run(config, arguments.pid)
     with pid_file(config.lock_file):
         """Only to see, while a person is there to be told, that no worker runs here."""
-    log_file = config.log_file or config.agent_log
-    pid = detach(umask=config.umask, stdout=config.stdout or log_file, stderr=config.stderr or log_file)
+    log_file = arguments.log_file or config.agent_log
+    pid = detach(umask=config.umask, stdout=arguments.stdout or log_file, stderr=arguments.stderr or log_file)
     if pid:
         print(f"the worker runs in the background (pid {pid}), its log is {log_file}")
         return 0
-    _open_logs(config)
+    _open_logs(config, arguments)
     try:
-        return _run(config)
+        return _run(config, arguments.pid)
     except AgentError as error:
         log.error("%s", error)
         raise
@@ -122,11 +117,11 @@ def status(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _run(config: Config) -> int:
+def _run(config: Config, pid: Path | None) -> int:
     from airflow_edge.agent.agent import run_agent
 
     _check_name(config, ensure_enrolled(config))
-    with pid_file(config.pid_file) if config.pid_file else contextlib.nullcontext():
+    with pid_file(pid) if pid else contextlib.nullcontext():
         return run_agent(config)
 
 
@@ -138,29 +133,29 @@ def _check_name(config: Config, identity: Identity) -> None:
         )
 
 
-def _open_logs(config: Config) -> None:
+def _open_logs(config: Config, arguments: argparse.Namespace) -> None:
     """Log to the worker's own file, and to stderr or to what was asked for in its place.
 
     :raises ConfigError: a file cannot be written.
     """
-    if handler := _second_log(config):
+    if handler := _second_log(config, arguments):
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
         logging.getLogger().addHandler(handler)
     own_log = RotatingFile(config.agent_log, max_size=config.worker_log_max_size, backups=config.worker_log_backups)
     logging.getLogger().addHandler(own_log)
     # Only ours: the libraries' debug messages show headers, and those hold tokens.
-    logging.getLogger("airflow_edge").setLevel(logging.DEBUG if config.verbose else logging.INFO)
+    logging.getLogger("airflow_edge").setLevel(logging.DEBUG if arguments.verbose else logging.INFO)
 
 
-def _second_log(config: Config) -> logging.Handler | None:
-    if config.log_file in {None, config.agent_log}:
+def _second_log(config: Config, arguments: argparse.Namespace) -> logging.Handler | None:
+    if arguments.log_file in {None, config.agent_log}:
         # In the background stderr is the worker's own file, unless it was sent elsewhere: no line twice.
-        return None if config.daemon else logging.StreamHandler(sys.stderr)
+        return None if arguments.daemon else logging.StreamHandler(sys.stderr)
     from logging import handlers
 
     try:
-        return handlers.WatchedFileHandler(config.log_file, encoding="utf-8")
+        return handlers.WatchedFileHandler(arguments.log_file, encoding="utf-8")
     except OSError as error:
         raise ConfigError(
-            f"the log file {config.log_file} cannot be written ({error.strerror}); choose another one"
+            f"the log file {arguments.log_file} cannot be written ({error.strerror}); choose another one"
         ) from error

@@ -36,7 +36,7 @@ def test_what_was_written_is_there_after_a_crash(path: Path) -> None:
     ]
     Journal(path).write([*records, record(3, finished=True)])
     again = Journal(path)
-    assert again.unfinished() == records
+    assert again.unfinished == records
     assert again.find(AssignmentKey(job_id(3), 1)) == record(3, finished=True)
     assert again.find(AssignmentKey(job_id(4), 1)) is None
 
@@ -45,7 +45,7 @@ def test_the_last_record_of_an_assignment_counts(path: Path) -> None:
     journal = Journal(path)
     journal.write([record(1)])
     journal.write([record(1, phase="running")])
-    assert Journal(path).unfinished() == [record(1, phase="running")]
+    assert Journal(path).unfinished == [record(1, phase="running")]
 
 
 def test_records_are_written_all_or_none(path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_damaged_journal_is_moved_aside(path: Path, content: bytes, caplog: py
     path.write_bytes(content)
     journal = Journal(path)
     assert journal.damaged
-    assert journal.unfinished() == []
+    assert journal.unfinished == []
     assert path.with_name("journal.sqlite.damaged-1").read_bytes() == content
     assert "recovered from their folders" in caplog.text
     journal.write([record()])
@@ -120,7 +120,7 @@ def test_a_journal_that_cannot_be_written_is_not_taken_for_a_damaged_one(path: P
     finally:
         path.parent.chmod(0o700)
     path.chmod(0o600)
-    assert Journal(path).unfinished() == [record()]
+    assert Journal(path).unfinished == [record()]
 
 
 def test_the_last_boot_is_remembered(path: Path) -> None:

@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from airflow_edge.agent.machine import metrics
-from airflow_edge.agent.machine.metrics import Meter, MetricsWatch
+from airflow_edge.agent.machine.metrics import Meter
 from airflow_edge.protocol.messages import Metrics
 
 
 class FixedMeter(Meter):
-    def __init__(self) -> None:
-        self.calls = 0
+    calls = 0
 
     def measure(self) -> Metrics:
         self.calls += 1
@@ -22,7 +21,7 @@ class FixedMeter(Meter):
         return Metrics(load=1.5)
 
 
-async def measured(watch: MetricsWatch, times_linked: int) -> Metrics:
+async def measured(watch: Meter, times_linked: int) -> Metrics:
     async with asyncio.timeout(30):
         while (found := watch.take(0.02, times_linked)) is None:  # noqa: ASYNC110 - a thread measures
             await asyncio.sleep(0.01)
@@ -65,7 +64,7 @@ async def test_each_measurement_is_told_once_with_the_reconnects_since_the_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(metrics, "INTERVAL", 0.02)
-    watch = MetricsWatch(FixedMeter())
+    watch = FixedMeter(Path())
     assert watch.take(0.02, 1) is None
     running = asyncio.create_task(watch.run())
     try:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,11 +57,11 @@ def test_the_worker_knows_the_flags_it_always_had():
         "concurrency": "3",
         "queues": "a,b",
         "edge_hostname": "n",
-        "pid": "p",
+        "pid": Path.cwd() / "p",
         "daemon": True,
-        "stdout": "o",
-        "stderr": "e",
-        "log_file": "log",
+        "stdout": Path.cwd() / "o",
+        "stderr": Path.cwd() / "e",
+        "log_file": Path.cwd() / "log",
         "umask": "022",
         "verbose": True,
         "ca_file": None,
