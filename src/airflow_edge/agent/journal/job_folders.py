@@ -80,10 +80,7 @@ class JobFolders:
 
     def was_started(self, key: AssignmentKey) -> bool:
         """Whether a runtime has begun with the job, or may have: only its own file says that none has."""
-        try:
-            return self.supervisor_log(key).exists() or not self.folder(key).exists()
-        except OSError:
-            return True
+        return self.supervisor_log(key).exists() or not self.folder(key).exists()
 
     def outcome(self, key: AssignmentKey) -> Outcome | None:
         """Give what the supervisor left behind, or None if it left nothing that can be read.

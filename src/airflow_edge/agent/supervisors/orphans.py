@@ -60,7 +60,7 @@ class Orphans:
 
     def adopt(self, keys: Iterable[AssignmentKey]) -> frozenset[AssignmentKey]:
         """Look after those of these jobs, unknown to the runtime, whose supervisors live, or may live; give them."""
-        wanted = [key for key in keys if key in self._known or self._folders.was_started(key)]
+        wanted = [key for key in keys if key in self._known or self._was_started(key)]
         new = [key for key in wanted if key not in self._adopted]
         for key in new:
             self._adopted[key] = _Orphan(StopSteps(self._folders.folder(key)), self._known.get(key))
@@ -129,6 +129,12 @@ class Orphans:
             log.warning("it cannot be known now which tasks have outlived their runtime: %s; looking again", error)
             return set()
         return set(missing)
+
+    def _was_started(self, key: AssignmentKey) -> bool:
+        try:
+            return self._folders.supervisor_log(key).exists()
+        except OSError:
+            return True
 
 
 def _end_session(process: psutil.Process | None) -> None:
