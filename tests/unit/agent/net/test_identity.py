@@ -69,6 +69,12 @@ def test_the_key_is_for_this_user_only(identity, file):
     assert file.parent.stat().st_mode & 0o777 == 0o700
 
 
+def test_what_is_written_of_it_does_not_show_the_key(identity, file):
+    pending = PendingKey.load_or_generate(file.with_name("enrolling.json"), "press-7")
+    for signer in (identity, pending):
+        assert signer.private_key not in f"{signer} {signer!r}"
+
+
 def test_a_key_that_others_may_read_is_not_used(identity, file):
     identity.save(file)
     file.chmod(0o640)
