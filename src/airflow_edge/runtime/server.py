@@ -73,7 +73,6 @@ class Server:
         tidy: Callable[[], None] | None = None,
     ) -> None:
         """:param supervise: what a forked process does, given the job's folder and a descriptor for its own output
-
         :param release: called once in each process, when it does not keep another runtime from serving at this socket
         :param tidy: is called every few seconds
         """

@@ -53,7 +53,6 @@ class WorkerStateMachine:
 
     def __init__(self, desired: DesiredState, automatic: Automatic | None = None) -> None:
         """:param desired: what the last agent has kept
-
         :param automatic: when the worker goes into maintenance by itself; never by default
         """
         self._automatic = automatic or Automatic()

@@ -19,7 +19,6 @@ class Opener:
 
     def __init__(self, gateway: str, signer: Signer, *, ca_file: Path | None = None) -> None:
         """:param gateway: the gateway's base URL
-
         :raises ConfigError: `ca_file` or the proxy's URL makes no sense.
         """
         tls_and_proxy.ssl_context(gateway, ca_file)

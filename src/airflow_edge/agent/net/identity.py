@@ -33,7 +33,6 @@ class Clock:
 
     def __init__(self, *, wall: Callable[[], float] = time.time, steady: Callable[[], float] = _steady) -> None:
         """:param wall: gives the seconds since the epoch, by this machine's clock
-
         :param steady: gives seconds that nobody sets
         """
         self._wall = wall

@@ -47,7 +47,6 @@ class WorkerLogShipper:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """:param always: the level from which on everything is sent; None for nothing
-
         :param linked: whether the centre can be reached
         :param more: called when a batch may be waiting
         """

@@ -50,7 +50,6 @@ class RuntimeLink:
         gone: Callable[[], None],
     ) -> None:
         """:param heard: is told what the runtime says, beginning with its `RuntimeHello`
-
         :param outdated: is told of a runtime that only ends its jobs, because it has read what is not installed or
             configured any more; another one takes its place
         :param gone: is told when the connection broke
