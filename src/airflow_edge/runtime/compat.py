@@ -13,8 +13,6 @@ from airflow.sdk.execution_time import supervisor
 from airflow_edge.protocol.messages import JobKind
 from airflow_edge.runtime.lossy_file import task_log
 
-_END_INTERVAL = 0.01
-
 
 def run_workload(kind: JobKind, workload: str, *, client: Client, log_path: str) -> int:
     """Run a workload to its end in this process, the main thread.
@@ -50,7 +48,7 @@ def notice_ends_at_once() -> None:
 
     def service_impatiently(self: Any, max_wait_time: float, *args: Any, **options: Any) -> Any:
         if not self._open_sockets:
-            max_wait_time = min(max_wait_time, _END_INTERVAL)
+            max_wait_time = min(max_wait_time, 0.01)
         return service(self, max_wait_time, *args, **options)
 
     watched._service_subprocess = service_impatiently  # type: ignore[method-assign]

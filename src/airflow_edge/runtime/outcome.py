@@ -10,9 +10,6 @@ import msgspec
 
 from airflow_edge.protocol.local import OUTCOME_FILE, OUTCOME_RESERVE_FILE, Outcome
 
-_SIGNAL_BASE = 128
-"""A shell's way to give a signal as an exit status: 128 plus its number."""
-
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:
     """Write `outcome.json`, all or nothing and durably, in the room that the agent has reserved for it."""
@@ -57,4 +54,5 @@ def describe_exit(who: str, status: int, *, oom_kills: int = 0) -> tuple[int, st
         )
     elif number == signal.SIGKILL:
         reason += "; if nobody had it stopped, perhaps the memory ran out: see the machine's kernel log (dmesg)"
-    return _SIGNAL_BASE + number, reason
+    # A shell's way to give a signal as an exit status.
+    return 128 + number, reason

@@ -10,7 +10,6 @@ from airflow_edge.agent.link.fallback import Fallback, Suspicion
 from airflow_edge.agent.link.polling import PollingTransport
 from airflow_edge.agent.link.transport import Transport
 from airflow_edge.agent.link.websocket import WebSocketFailedError, WebSocketTransport, open_websocket
-from airflow_edge.agent.net import tls_and_proxy
 from airflow_edge.agent.net.identity import Signer
 
 
@@ -18,11 +17,7 @@ class Opener:
     """Gives the link one transport after the other, and learns from what becomes of them."""
 
     def __init__(self, gateway: str, signer: Signer, *, ca_file: Path | None = None) -> None:
-        """:param gateway: the gateway's base URL
-        :raises ConfigError: `ca_file` or the proxy's URL makes no sense.
-        """
-        tls_and_proxy.ssl_context(gateway, ca_file)
-        tls_and_proxy.proxy_url(gateway)
+        """:param gateway: the gateway's base URL"""
         self._open_websocket = partial(open_websocket, gateway, signer, ca_file=ca_file)
         self._start_polling = partial(PollingTransport, gateway, signer, ca_file=ca_file)
         self._fallback = Fallback()

@@ -31,9 +31,6 @@ from airflow_edge.protocol.messages import MAX_FRAME_BYTES
 from airflow_edge.protocol.problems import CloseCode, read_problem
 
 OPEN_TIMEOUT = 15.0
-CLOSE_TIMEOUT = 2.0
-PING_INTERVAL = 5.0
-PING_TIMEOUT = 10.0
 UNSENT_BYTES = 64 * 1024
 """What may wait in the kernel: log chunks that are already there delay what is urgent, and the pings."""
 
@@ -105,9 +102,9 @@ async def open_websocket(gateway: str, signer: Signer, *, ca_file: Path | None) 
             compression=None,
             max_size=MAX_FRAME_BYTES,
             open_timeout=OPEN_TIMEOUT,
-            close_timeout=CLOSE_TIMEOUT,
-            ping_interval=PING_INTERVAL,
-            ping_timeout=PING_TIMEOUT,
+            close_timeout=2.0,
+            ping_interval=5.0,
+            ping_timeout=10.0,
             **proxy_tls,
         )
     except (OSError, TimeoutError, InvalidHandshake) as error:

@@ -21,7 +21,6 @@ KEEP_ALIVE = 50.0
 """Seconds for which an idle connection is kept: less than the usual minute of proxies and load balancers."""
 
 MAX_CONNECTIONS = 64
-CONNECT_TIMEOUT = 15.0
 MOST_COOKIES = 8
 
 
@@ -87,9 +86,7 @@ class HttpClient:
                 self.gateway + path + (f"?{query}" if query else ""),
                 headers=fields,
                 content=body,
-                extensions={
-                    "timeout": {"connect": CONNECT_TIMEOUT, "pool": patience, "read": patience, "write": patience}
-                },
+                extensions={"timeout": {"connect": 15.0, "pool": patience, "read": patience, "write": patience}},
             )
         except (
             httpcore.NetworkError,

@@ -25,8 +25,6 @@ log = logging.getLogger(__name__)
 Command = Callable[[str], object]
 """Does what it is called for at once, given the request's text, and gives an answer that can be written as JSON."""
 
-_MAX_LINE = 64 * 1024
-
 
 class _Request(msgspec.Struct, frozen=True):
     command: str
@@ -59,7 +57,7 @@ async def controlled(path: Path, commands: Mapping[str, Command]) -> AsyncIterat
             writer.close()
 
     with listening(path) as listener:
-        server = await asyncio.start_unix_server(serve, sock=listener, limit=_MAX_LINE)
+        server = await asyncio.start_unix_server(serve, sock=listener, limit=64 * 1024)
         try:
             yield
         finally:

@@ -17,8 +17,6 @@ log = logging.getLogger(__name__)
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
-_MAX_HEAD_BYTES = 64 * 1024
-
 
 class Conversation(asyncio.Protocol):
     """One kept-alive connection; one call at a time."""
@@ -26,7 +24,7 @@ class Conversation(asyncio.Protocol):
     def __init__(self, handler: Handler, conversations: set[Conversation]) -> None:
         self._handler = handler
         self._conversations = conversations
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_BYTES)
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=64 * 1024)
         self._transport: asyncio.WriteTransport | None = None
         self._head: h11.Request | None = None
         self._body: list[bytes] = []

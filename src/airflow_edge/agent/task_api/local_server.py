@@ -16,8 +16,6 @@ from airflow_edge.agent.process.sockets import listening
 if TYPE_CHECKING:
     from airflow_edge.agent.task_api.conversation import Conversation, Handler
 
-_BACKLOG = 512
-
 
 @contextlib.asynccontextmanager
 async def served(path: Path, handler: Handler) -> AsyncIterator[None]:
@@ -31,7 +29,7 @@ async def served(path: Path, handler: Handler) -> AsyncIterator[None]:
         return Conversation(handler, conversations)
 
     with listening(path) as listener:
-        server = await asyncio.get_running_loop().create_unix_server(converse, sock=listener, backlog=_BACKLOG)
+        server = await asyncio.get_running_loop().create_unix_server(converse, sock=listener, backlog=512)
         try:
             yield
         finally:

@@ -18,7 +18,6 @@ SAFETY_INTERVAL = 5.0
 
 _EVENTS = 0x2 | 0x40 | 0x80 | 0x100 | 0x200
 """IN_MODIFY, IN_MOVED_FROM, IN_MOVED_TO, IN_CREATE, IN_DELETE of inotify(7)."""
-_BUFFER = 64 * 1024
 
 
 class Watch:
@@ -104,7 +103,7 @@ class Watch:
 
     def _told(self, descriptor: int) -> None:
         try:
-            os.read(descriptor, _BUFFER)
+            os.read(descriptor, 64 * 1024)
         except BlockingIOError:
             return
         self._changed.set()
