@@ -90,10 +90,10 @@ class Forwarder:
             except AgentError as error:
                 reason = str(error)
             else:
-                problem = read_problem(response.body)
+                problem = read_problem(response.body) if response.status == HTTPStatus.UNAUTHORIZED else None
                 if response.status in NOBODY_BEHIND:
                     reason = f"the centre answered {response.status}"
-                elif problem and response.status == HTTPStatus.UNAUTHORIZED and problem.code in _TOKEN_SPOILED:
+                elif problem and problem.code in _TOKEN_SPOILED:
                     reason = problem.detail
                 else:
                     if held:
