@@ -125,7 +125,7 @@ class EdgeExecutor(BaseExecutor):
         """Take back a task's jobs, wherever they are; the worker is told to stop one that runs."""
         reason = "the scheduler revoked the task"
         try:
-            for key in [key for key in self.running if _is_of(key, ti)]:
+            for key in [key for key in self.running if getattr(key, "primary", None) == ti.key.primary]:
                 self._ledger.drop_key(key)
                 self.running.discard(key)
             session = object_session(ti)
@@ -262,10 +262,6 @@ class EdgeExecutor(BaseExecutor):
         key = key_of_adopted(job)
         self._ledger.add(Entry(job.id, key, job.kind))
         self.running.add(key)
-
-
-def _is_of(key: WorkloadKey, ti: TaskInstance) -> bool:
-    return getattr(key, "primary", None) == ti.key.primary
 
 
 def _setting(name: str) -> str:

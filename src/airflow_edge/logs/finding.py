@@ -94,11 +94,9 @@ def _is_edge_executor(executor: str | None) -> bool:
     from airflow.executors.executor_loader import ExecutorLoader
 
     if executor is None:
-        named = [ExecutorLoader.get_default_executor_name()]
-    else:
-        named = [
-            name
-            for name in ExecutorLoader.get_executor_names(validate_teams=False)
-            if executor in {name.alias, name.module_path, name.module_path.rpartition(".")[2]}
-        ]
-    return any(name.module_path.startswith("airflow_edge.") for name in named)
+        return ExecutorLoader.get_default_executor_name().module_path.startswith("airflow_edge.")
+    return any(
+        name.module_path.startswith("airflow_edge.")
+        for name in ExecutorLoader.get_executor_names(validate_teams=False)
+        if executor in {name.alias, name.module_path, name.module_path.rpartition(".")[2]}
+    )

@@ -124,10 +124,8 @@ def chart(chunks: Iterable[Chunk], *, since: int, until: int, resolution: int = 
         minutes.update((minute, row) for minute, row in unpack(chunk) if any(value is not None for value in row))
     times = tuple(range(since - since % resolution, until, resolution))
     step = resolution // RESOLUTION
-    rows = []
-    for time in times:
-        first = time // RESOLUTION
-        rows.append(merge([minutes[minute] for minute in range(first, first + step) if minute in minutes]))
+    spans = [range(time // RESOLUTION, time // RESOLUTION + step) for time in times]
+    rows = [merge([minutes[minute] for minute in span if minute in minutes]) for span in spans]
     return Chart(
         resolution=resolution,
         times=times,

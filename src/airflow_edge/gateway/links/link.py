@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -348,9 +347,8 @@ def minute_of(now: float) -> int:
 
 
 def _storable(system: Mapping[str, str | int | float | bool]) -> dict[str, str | int | float | bool]:
-    """Leave out what no database keeps as JSON, and shorten the rest."""
+    """Shorten texts, and leave out of them what no database keeps."""
     return {
         name.replace("\0", ""): value.replace("\0", "")[:LONGEST_SYSTEM_TEXT] if isinstance(value, str) else value
         for name, value in system.items()
-        if not isinstance(value, float) or math.isfinite(value)
     }

@@ -36,8 +36,11 @@ class LogKeeper:
 
     async def tidy(self) -> None:
         """Do what is due for each log, until cancelled."""
-        if self._config.log_store is not None:
-            await self._check(self._config.log_store)
+        if (url := self._config.log_store) is not None:
+            try:
+                await self._calls.run(ObjectStore(url).check)
+            except LogStoreError as error:
+                log.error("Logs stay in the database: %s", error)
         while True:
             if not await self._tidy_some():
                 await asyncio.sleep(TIDY_INTERVAL)
@@ -46,12 +49,6 @@ class LogKeeper:
         """Let what has begun end where it can be cut off."""
         self._stopping.set()
         await asyncio.to_thread(self._calls.close)
-
-    async def _check(self, url: str) -> None:
-        try:
-            await self._calls.run(ObjectStore(url).check)
-        except LogStoreError as error:
-            log.error("Logs stay in the database: %s", error)
 
     async def _tidy_some(self) -> int:
         try:

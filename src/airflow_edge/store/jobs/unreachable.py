@@ -50,25 +50,21 @@ def unreachable_jobs(session: Session, patience: Patience, *, now: datetime) -> 
         worker.last_seen_at,
         worker.disconnect_grace,
     ).where(_out_of_reach(patience, now))
-    found: list[UnreachableJob] = []
-    for row in session.execute(query):
-        own = to_duration(row.disconnect_grace)
-        found.append(
-            UnreachableJob(
-                id=row.id,
-                workload_id=row.workload_id,
-                needs_heartbeat=row.kind == "task" and not row.released,
-                grace=patience.grace_of(row.queue, own),
-                lost_after=patience.lost_after(row.last_seen_at, row.queue, own),
-            )
+    return [
+        UnreachableJob(
+            id=row.id,
+            workload_id=row.workload_id,
+            needs_heartbeat=row.kind == "task" and not row.released,
+            grace=patience.grace_of(row.queue, to_duration(row.disconnect_grace)),
+            lost_after=patience.lost_after(row.last_seen_at, row.queue, to_duration(row.disconnect_grace)),
         )
-    return found
+        for row in session.execute(query)
+    ]
 
 
 def awaited_jobs(session: Session, patience: Patience, *, now: datetime) -> dict[UUID, AwaitedJobs]:
     """Sum them up by worker; a whole fleet may be out of reach, so the database counts."""
-    job, worker = JobRow, WorkerRow
-    groups = (worker.id, job.queue, worker.last_seen_at, worker.disconnect_grace)
+    groups = (WorkerRow.id, JobRow.queue, WorkerRow.last_seen_at, WorkerRow.disconnect_grace)
     query = select(*groups, func.count().label("jobs")).where(_out_of_reach(patience, now)).group_by(*groups)
     counts: defaultdict[UUID, int] = defaultdict(int)
     ends: defaultdict[UUID, list[datetime]] = defaultdict(list)
