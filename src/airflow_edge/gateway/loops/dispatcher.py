@@ -14,6 +14,7 @@ from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableErro
 from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.gateway.links.registry import Links
 from airflow_edge.protocol.messages import MAX_FRAME_BYTES, Ended, Refused
+from airflow_edge.rules.matching import Capacity
 from airflow_edge.rules.reports import Report
 from airflow_edge.store.jobs.claims import ClaimedJob
 from airflow_edge.store.store import Store
@@ -64,11 +65,8 @@ class Dispatcher:
         capacities = self._links.capacities(clock())
         if not capacities:
             return
-        lease_until = datetime.now(UTC) + timedelta(seconds=self._config.offer_timeout)
-        claim = self._store.queue.claim
-        jobs = await self._calls.run(claim, list(capacities.values()), lease_until=lease_until)
         links = {link.worker.id: link for link in capacities}
-        for job in jobs:
+        for job in await self._claim(list(capacities.values())):
             link = links[job.worker_id]
             if len(job.workload.encode()) > MAX_WORKLOAD_BYTES:
                 await self._settle(job, Ended(**job.key._asdict(), reason=TOO_LONG))
@@ -80,6 +78,10 @@ class Dispatcher:
                 self._queue.wake()
             else:
                 link.offer(job, lease=self._config.offer_timeout, now=clock())
+
+    async def _claim(self, capacities: list[Capacity]) -> list[ClaimedJob]:
+        lease_until = datetime.now(UTC) + timedelta(seconds=self._config.offer_timeout)
+        return await self._calls.run(self._store.queue.claim, capacities, lease_until=lease_until)
 
     async def _settle(self, job: ClaimedJob, report: Report) -> None:
         """Undo a claim; were that to fail, its lease would run out."""
