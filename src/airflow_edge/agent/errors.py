@@ -35,7 +35,8 @@ class AgentError(Exception):
     exit_status: ClassVar[int] = 1
 
     def __init_subclass__(cls, exit_status: int | None = None) -> None:
-        cls.exit_status = exit_status or cls.exit_status
+        if exit_status is not None:
+            cls.exit_status = exit_status
 
 
 class ConfigError(AgentError, exit_status=2):
