@@ -37,7 +37,7 @@ def settings_page() -> str:
     for side, title in (("centre", "At the centre"), ("site", "At a site")):
         lines += ["", f"## {title}"]
         for setting in settings.SETTINGS:
-            if setting.side not in (side, "both"):
+            if setting.side != side:
                 continue
             lines += [
                 "",
@@ -47,7 +47,7 @@ def settings_page() -> str:
                 "",
                 f"- Environment: `{settings.environment_variable(setting.name)}`",
                 f"- Type: {setting.kind}",
-                f"- Default: {'none' if setting.default is None else f'`{setting.default}`'}",
+                f"- Default: {'none' if setting.default is None else f'`{setting.default_text}`'}",
             ]
             if setting.example:
                 lines.append(f"- Example: `{setting.example}`")

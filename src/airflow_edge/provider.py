@@ -44,7 +44,7 @@ def _option(setting: Setting) -> dict[str, str | None]:
         "version_added": setting.version_added,
         "type": setting.kind,
         "example": setting.example,
-        "default": setting.default,
+        "default": setting.default_text,
     }
 
 

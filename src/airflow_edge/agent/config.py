@@ -148,7 +148,7 @@ class Sources:
             found = str(flag), "the command line"
         elif (anywhere := self.find(SECTION, name)) is not None:
             found = anywhere
-        elif (default := BY_NAME[name].default) is not None:
+        elif (default := BY_NAME[name].default_text) is not None:
             found = default, "the default"
         else:
             return None

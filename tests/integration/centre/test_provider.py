@@ -51,7 +51,7 @@ def test_airflow_knows_every_setting_and_its_default(tmp_path: Path) -> None:
         env={"PATH": os.defpath, "HOME": str(tmp_path), "AIRFLOW_HOME": str(tmp_path)},
         text=True,
     )
-    assert json.loads(known.splitlines()[-1]) == {setting.name: setting.default for setting in SETTINGS}
+    assert json.loads(known.splitlines()[-1]) == {setting.name: setting.default_text for setting in SETTINGS}
     listed = airflow("config", "list", "--section", "edge", "--defaults", venv=environments.centre(), home=tmp_path)
     assert all(setting.description[:40] in listed.stdout for setting in SETTINGS)
 
