@@ -7,6 +7,7 @@ import asyncio
 import logging
 import sys
 import time
+from math import inf
 
 from airflow_edge.agent.config import Config, Sources, load
 from airflow_edge.agent.errors import ConfigError, NotEnrolledError, NotReadyError, UnreachableError
@@ -36,13 +37,17 @@ def enroll(arguments: argparse.Namespace) -> int:
     )
     if config.api_url is None:
         raise ConfigError("Airflow's URL is missing: airflow-edge enroll URL TOKEN")
-    proof = _proof() if arguments.shared_secret else None
+    secret = SharedSecret.find(Sources()) if arguments.shared_secret else None
+    if arguments.shared_secret and secret is None:
+        raise ConfigError(
+            "--shared-secret needs [api_auth] jwt_secret (AIRFLOW__API_AUTH__JWT_SECRET), and there is none"
+        )
     token = _token(arguments)
     if not arguments.force:
         _refuse_enrolled(config)
     make_private_folder(config.state_dir)
     with pid_file(config.lock_file):
-        identity = asyncio.run(_enroll_when_ready(config, config.api_url, token, proof))
+        identity = asyncio.run(_enroll(config, config.api_url, token, secret, _STARTING_PATIENCE))
     print(f"enrolled as '{identity.name}' for {_queues(identity)}; start the worker with `airflow-edge worker`")
     return 0
 
@@ -60,12 +65,21 @@ def ensure_enrolled(config: Config) -> Identity:
             raise
     name = config.name or default_name()
     log.info("not enrolled: enrolling as '%s' with the shared secret ([api_auth] jwt_secret)", name)
-    return asyncio.run(_enroll_patiently(config, config.api_url, name, secret))
+    identity = asyncio.run(_enroll(config, config.api_url, None, secret, inf))
+    log.info("enrolled as '%s' for %s", identity.name, _queues(identity))
+    return identity
 
 
-async def _enroll_when_ready(config: Config, api_url: str, token: str | None, proof: str | None) -> Identity:
-    """Enrol; a gateway that is just starting is waited for, since the next step would be to try again."""
-    deadline = time.monotonic() + _STARTING_PATIENCE
+async def _enroll(
+    config: Config, api_url: str, token: str | None, secret: SharedSecret | None, patience: float
+) -> Identity:
+    """Enrol with a token or the secret.
+
+    :param patience: seconds for which a gateway that is just starting is waited for, since the next step would be to
+        try again; `inf` to wait for ever, until any answers
+    """
+    waits = Backoff(_FIRST_WAIT, _FIRST_WAIT if patience < inf else _LONGEST_WAIT)
+    deadline = time.monotonic() + patience
     while True:
         try:
             return await enroll_here(
@@ -73,44 +87,17 @@ async def _enroll_when_ready(config: Config, api_url: str, token: str | None, pr
                 api_url,
                 config.name or default_name(),
                 token=token,
-                proof=proof,
-                queues=config.queues if proof else None,
-                ca_file=config.ca_file,
-            )
-        except NotReadyError:
-            if time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(_FIRST_WAIT)
-
-
-async def _enroll_patiently(config: Config, api_url: str, name: str, secret: SharedSecret) -> Identity:
-    waits = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
-    while True:
-        try:
-            identity = await enroll_here(
-                config.identity_file,
-                api_url,
-                name,
-                proof=secret.proof(),
-                queues=config.queues,
+                proof=secret.proof() if secret else None,
+                queues=config.queues if secret else None,
                 ca_file=config.ca_file,
             )
         except UnreachableError as error:
             wait = waits.next()
-            log.warning("cannot enrol yet: %s; trying again in %.0f s", error, wait)
+            if patience == inf:
+                log.warning("cannot enrol yet: %s; trying again in %.0f s", error, wait)
+            elif not isinstance(error, NotReadyError) or time.monotonic() > deadline:
+                raise
             await asyncio.sleep(wait)
-        else:
-            log.info("enrolled as '%s' for %s", identity.name, _queues(identity))
-            return identity
-
-
-def _proof() -> str:
-    secret = SharedSecret.find(Sources())
-    if secret is None:
-        raise ConfigError(
-            "--shared-secret needs [api_auth] jwt_secret (AIRFLOW__API_AUTH__JWT_SECRET), and there is none"
-        )
-    return secret.proof()
 
 
 def _token(arguments: argparse.Namespace) -> str | None:
