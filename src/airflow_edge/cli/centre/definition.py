@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from airflow.cli.cli_config import ARG_OUTPUT, ARG_VERBOSE, ActionCommand, Arg, GroupCommand
 
-from airflow_edge.cli.centre.arguments import duration, grace, grace_or_default, positive
-from airflow_edge.cli.centre.describing import arg, command
+from airflow_edge.cli.centre.describing import arg, command, duration, grace, grace_or_default, positive
 from airflow_edge.cli.centre.fleet_definition import FLEET_COMMANDS
 
 
@@ -25,10 +25,16 @@ class _Everything(Arg):
 
 def _at_the_site(name: str, text: str, words: str) -> ActionCommand:
     """Describe the other name of a command of `airflow-edge`; `words` follow it in the example."""
+
+    def call(args: argparse.Namespace) -> None:
+        from airflow_edge.cli.site.main import main
+
+        sys.exit(main([name, *args.arguments]))
+
     return command(
         name,
         text,
-        f"site.{name}",
+        call,
         _Everything(),
         description=f"{text} The same as `airflow-edge {name}`.",
         example=f"$ airflow edge {name} {words}",

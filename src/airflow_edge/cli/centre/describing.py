@@ -1,13 +1,24 @@
-"""How a command of `airflow edge` is described: never without an example. Every `airflow` command reads this."""
+"""How a command of `airflow edge` is described, never without an example, and how its arguments are read.
+
+Every `airflow` command loads this, so it imports next to nothing. What reads an argument raises
+`argparse.ArgumentTypeError`, which says what is wrong with it.
+"""
 
 from __future__ import annotations
 
+import argparse
 import re
-from typing import Any
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
 
 from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command
 
 from airflow_edge.cli.example import as_epilog
+
+LONGEST_COMMENT: Final = 4096
+"""Characters: `protocol.messages.MAX_TEXT`, which is not imported for every `airflow` command."""
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def literal(text: str) -> str:
@@ -27,11 +38,18 @@ def arg(*flags: str, **options: Any) -> Arg:
     return Arg(flags, **options)  # type: ignore[no-untyped-call]
 
 
-def command(name: str, text: str, function: str, *args: Arg, example: str, description: str = "") -> ActionCommand:
+def command(
+    name: str,
+    text: str,
+    function: str | Callable[[argparse.Namespace], None],
+    *args: Arg,
+    example: str,
+    description: str = "",
+) -> ActionCommand:
     """Describe a command.
 
     :param text: what it does, in a line
-    :param function: `module.function` below `airflow_edge.cli`, imported only when the command is called
+    :param function: what does it; `module.function` here is imported only when the command is called
     :param example: see `as_epilog`
     :param description: the same at more length
     """
@@ -39,7 +57,69 @@ def command(name: str, text: str, function: str, *args: Arg, example: str, descr
         name=name,
         help=literal(text),
         description=literal(description) or None,
-        func=lazy_load_command(f"airflow_edge.cli.centre.{function}"),
+        func=lazy_load_command(f"{__package__}.{function}") if isinstance(function, str) else function,
         args=args,
         epilog=literal(as_epilog(example)),
     )
+
+
+def duration(text: str) -> timedelta:
+    """Read a duration like `30m`, `1h` or `7d`, of up to ten years."""
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a duration; write it like 30m, 1h or 7d")
+    length = timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+    if not timedelta(0) < length <= timedelta(days=3650):
+        raise argparse.ArgumentTypeError(f"'{text}' is not possible; it has to be between 1s and 3650d")
+    return length
+
+
+def grace(text: str) -> timedelta:
+    """Read how long jobs are waited for: seconds, or a number with a unit."""
+    from airflow_edge.rules.durations import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def grace_or_default(text: str) -> timedelta | None:
+    """Read the same, or `default`, which stands for none of a worker's own."""
+    return None if text == "default" else grace(text)
+
+
+def positive(text: str, most: int = 999_999) -> int:
+    """Read a number of at least one."""
+    if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number between 1 and {most}")
+    return int(text)
+
+
+def slots(text: str) -> int:
+    """Read a number of slots, or of rows."""
+    return positive(text, most=100_000)
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds."""
+    if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds")
+    return float(text)
+
+
+def comment(text: str) -> str:
+    """Read what people are to see beside a worker."""
+    if not 1 <= len(text.strip()) <= LONGEST_COMMENT:
+        raise argparse.ArgumentTypeError(f"a comment has between 1 and {LONGEST_COMMENT} characters")
+    return text
+
+
+def worker_name(text: str) -> str:
+    """Read a worker's new name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,199}", text):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' cannot be a worker's name: it has to begin with a letter or digit and to consist of at most 200 "
+            "letters, digits and . _ @ -"
+        )
+    return text

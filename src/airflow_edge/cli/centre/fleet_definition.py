@@ -6,8 +6,7 @@ from typing import Final
 
 from airflow.cli.cli_config import ARG_OUTPUT, ARG_VERBOSE, ActionCommand, Arg
 
-from airflow_edge.cli.centre.arguments import comment, seconds, slots, worker_name
-from airflow_edge.cli.centre.describing import arg, command
+from airflow_edge.cli.centre.describing import arg, command, comment, seconds, slots, worker_name
 
 PATIENCE: Final = 5.0
 """Seconds for which a command waits for the workers' answers."""

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_edge.cli.centre.arguments import LONGEST_COMMENT, comment, duration, positive, worker_name
+from airflow_edge.cli.centre.describing import LONGEST_COMMENT, comment, duration, positive, worker_name
 from airflow_edge.protocol.messages import MAX_TEXT
 
 
