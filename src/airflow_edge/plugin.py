@@ -24,7 +24,7 @@ class EdgePlugin(AirflowPlugin):
         if edge3_is_installed():
             logging.getLogger(__name__).error(UNINSTALL_EDGE3)
             return []
-        from airflow_edge.admin.app import create_app as create_api
+        from airflow_edge.admin.api import create_app as create_api
         from airflow_edge.gateway.app import create_app
 
         # The longer prefix first: the gateway answers whatever comes below its own.

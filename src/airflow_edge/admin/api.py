@@ -6,19 +6,21 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Final, TypeVar, cast
+from typing import Annotated, Final, Literal, TypeVar, cast
 from uuid import UUID
 
+from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
-from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, PoolDetails
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_pool, requires_access_view
+from airflow.models.team import Team
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Request
 from pydantic import AwareDatetime
 
 from airflow_edge import __version__
 from airflow_edge.admin.airflow_facts import task_facts
-from airflow_edge.admin.audit import record
-from airflow_edge.admin.fleet import Fleet, OrderOutcome, is_of
+from airflow_edge.admin.config import multi_team, read_patience, session
+from airflow_edge.admin.fleet import Fleet, OrderOutcome, is_of, record, refused
 from airflow_edge.admin.problems import PROBLEMS, add_problem_handlers
 from airflow_edge.admin.schemas import (
     ExplanationDocument,
@@ -35,16 +37,13 @@ from airflow_edge.admin.schemas import (
     WithQueues,
     WorkerDocument,
 )
-from airflow_edge.admin.teams import may_change, readable_teams
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.metrics import RESOLUTION, chart
 from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.overview import JobFilter, WorkerFilter
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.fleet import JOB_ORDERS, WORKER_ORDERS
 from airflow_edge.store.store import Store
-from airflow_edge.store.transactions import SessionFactory
 
 log = logging.getLogger(__name__)
 
@@ -59,18 +58,17 @@ _NO_NUL: Final = r"^[^\x00]*$"
 Word = Annotated[str, Query(max_length=256, pattern=_NO_NUL)]
 Id = Annotated[str, Query(max_length=1000, pattern=_NO_NUL)]
 Name = Annotated[str, Path(max_length=200, pattern=_NO_NUL)]
-Team = Annotated[str | None, Query(max_length=50, pattern=_NO_NUL, description="Only of this team")]
+OfTeam = Annotated[str | None, Query(max_length=50, pattern=_NO_NUL, description="Only of this team")]
 Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="How many to give")]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1, description="How many to leave out before")]
 
 
 class AdminServices:
-    """What the routes do their work with."""
+    """What the routes do their work with, on Airflow's own configuration and database."""
 
-    def __init__(self, session_factory: SessionFactory, patience: Patience) -> None:
-        self.session_factory = session_factory
-        self.patience = patience
-        self.store = Store(session_factory)
+    def __init__(self) -> None:
+        self.patience = read_patience()
+        self.store = Store(session)
         self.fleet = Fleet(self.store)
 
 
@@ -81,8 +79,15 @@ def _services(request: Request) -> AdminServices:
 Services = Annotated[AdminServices, Depends(_services)]
 
 
+def _may(user: BaseUser, method: Literal["GET", "PUT"], team_name: str) -> bool:
+    # As the team's pools: Airflow's auth manager knows who belongs to which team.
+    return get_auth_manager().is_authorized_pool(method=method, user=user, details=PoolDetails(team_name=team_name))
+
+
 def _teams(user: GetUserDep) -> frozenset[str] | None:
-    return readable_teams(user)
+    if not multi_team():
+        return None
+    return frozenset(name for name in Team.get_all_team_names() if _may(user, "GET", name))
 
 
 Teams = Annotated[frozenset[str] | None, Depends(_teams)]
@@ -103,7 +108,7 @@ def list_workers(
     name: Annotated[str | None, Query(max_length=200, pattern=_NO_NUL, description="With `*` and `?`")] = None,
     state: Annotated[list[WorkerState], Query()] = [],  # noqa: B006 - FastAPI copies defaults
     queue: Word | None = None,
-    team: Team = None,
+    team: OfTeam = None,
     revoked: bool = True,
     order_by: Annotated[str, Query(pattern=_order_pattern(WORKER_ORDERS))] = "name",
     limit: Limit = 100,
@@ -176,7 +181,7 @@ def list_jobs(
     task_id: Id | None = None,
     queue: Word | None = None,
     worker: Word | None = None,
-    team: Team = None,
+    team: OfTeam = None,
     state: Annotated[list[JobState], Query()] = [],  # noqa: B006 - FastAPI copies defaults
     order_by: Annotated[str, Query(pattern=_order_pattern(JOB_ORDERS))] = "-queued_at",
     limit: Limit = 100,
@@ -213,8 +218,8 @@ def explain_job(
     map_index: Annotated[int, Query(ge=-1, le=2**31 - 1)] = -1,
 ) -> ExplanationDocument:
     """Say in one sentence why a task is not running."""
-    with admin.session_factory() as session:
-        task = task_facts(session, dag_id, run_id, task_id, map_index)
+    with session() as airflow:
+        task = task_facts(airflow, dag_id, run_id, task_id, map_index)
     if task is not None and not is_of(task.team_name, teams):
         task = None
     job = admin.store.fleet.newest_job(dag_id, run_id, task_id, map_index)
@@ -233,34 +238,27 @@ def _change(
     user: BaseUser,
     event: str,
     patterns: Sequence[str],
-    act: Callable[[list[Worker]], list[OrderOutcome]],
+    act: Callable[[Worker], OrderOutcome],
     **wish: object,
 ) -> list[OutcomeDocument]:
     own, outcomes_of_others = _by_team(admin.fleet.select(patterns), user)
     outcomes: list[OrderOutcome] = []
     try:
         for worker in own:
-            outcomes += act([worker])
+            outcomes.append(act(worker))
     finally:
         # What was done before something failed was done all the same.
         outcomes += outcomes_of_others
-        with admin.session_factory() as session:
-            record(session, event, by=user.get_name(), wish=wish, outcomes=outcomes)
+        with session() as airflow:
+            record(airflow, event, by=user.get_name(), wish=wish, outcomes=outcomes)
     return [OutcomeDocument.model_validate(outcome) for outcome in outcomes]
 
 
 def _order(admin: AdminServices, user: BaseUser, patterns: Sequence[str], wish: Wish) -> list[OutcomeDocument]:
-    said = {"text": wish.text} if wish.text else {}
-    number = {} if wish.number is None else {"number": wish.number}
-    return _change(
-        admin,
-        user,
-        wish.kind,
-        patterns,
-        lambda workers: admin.fleet.give_order(workers, wish, by=user.get_name()),
-        **said,
-        **number,
-    )
+    def act(worker: Worker) -> OrderOutcome:
+        return admin.fleet.give_order(worker, wish, by=user.get_name())
+
+    return _change(admin, user, wish.kind, patterns, act, text=wish.text, number=wish.number)
 
 
 @changing.post("/workers/maintenance", operation_id="request_maintenance")
@@ -313,7 +311,7 @@ def add_queues(wanted: WithQueues, user: GetUserDep, admin: Services) -> list[Ou
         user,
         "add queues",
         wanted.workers,
-        lambda some: admin.fleet.add_queues(some, wanted.queues),
+        lambda worker: admin.fleet.change_queues(worker, add=wanted.queues),
         queues=wanted.queues,
     )
 
@@ -326,7 +324,7 @@ def remove_queues(wanted: WithQueues, user: GetUserDep, admin: Services) -> list
         user,
         "remove queues",
         wanted.workers,
-        lambda some: admin.fleet.remove_queues(some, wanted.queues),
+        lambda worker: admin.fleet.change_queues(worker, remove=wanted.queues),
         queues=wanted.queues,
     )
 
@@ -343,18 +341,14 @@ def remove_workers(wanted: Selection, user: GetUserDep, admin: Services) -> list
     return _change(admin, user, "remove", wanted.workers, admin.fleet.remove)
 
 
-def create_api(session_factory: SessionFactory, patience: Patience) -> FastAPI:
-    """Build the API.
-
-    :param session_factory: gives sessions on Airflow's database
-    :param patience: how long an unreachable worker is waited for
-    """
+def create_app() -> FastAPI:
+    """Build the API that Airflow's API server mounts; nothing is connected to before it is called."""
     app = FastAPI(
         title="airflow-edge",
         version=__version__,
         description="Edge workers, their jobs and queues. Airflow's own authentication; every change is audited.",
     )
-    app.state.services = AdminServices(session_factory, patience)
+    app.state.services = AdminServices()
     app.include_router(reading)
     app.include_router(changing)
     add_problem_handlers(app)
@@ -363,11 +357,10 @@ def create_api(session_factory: SessionFactory, patience: Patience) -> FastAPI:
 
 def _by_team(workers: Sequence[Worker], user: BaseUser) -> tuple[list[Worker], list[OrderOutcome]]:
     """Part the workers that the user may change from those of other teams, with what there is to say of these."""
-    allowed = {team: may_change(user, team) for team in {worker.team_name for worker in workers}}
-    return [worker for worker in workers if allowed[worker.team_name]], [
-        OrderOutcome(
-            worker=worker.name, result="refused", detail=f"it belongs to team '{worker.team_name}', you do not"
-        )
+    teams = {worker.team_name for worker in workers} if multi_team() else ()
+    others = {team for team in teams if team is not None and not _may(user, "PUT", team)}
+    return [worker for worker in workers if worker.team_name not in others], [
+        refused(worker, f"it belongs to team '{worker.team_name}', you do not")
         for worker in workers
-        if not allowed[worker.team_name]
+        if worker.team_name in others
     ]

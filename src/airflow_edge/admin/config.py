@@ -24,3 +24,8 @@ def read_patience() -> liveness.Patience:
 def session() -> Session:
     """Make a session of its own on Airflow's database."""
     return cast("SessionFactory", settings.NonScopedSession)()
+
+
+def multi_team() -> bool:
+    """Say whether this Airflow has teams."""
+    return bool(conf.getboolean("core", "multi_team", fallback=False))

@@ -1,13 +1,17 @@
-"""What can be done with workers: one place for the command line and the REST API."""
+"""What can be done with workers, and Airflow's audit log of it: one place for the command line and the REST API."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Final, Literal
 from uuid import UUID
+
+from airflow.models.log import Log
+from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import REQUESTS, WorkerState
@@ -22,6 +26,10 @@ from airflow_edge.store.store import Store
 Result = Literal["done", "waiting", "refused"]
 
 REMOVED: Final = "it was removed meanwhile"
+
+WORKERS_PER_ENTRY: Final = 50
+"""MySQL has 64 KiB for an entry's text."""
+LONGEST_DETAIL: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +55,8 @@ def is_of(team_name: str | None, teams: Collection[str] | None) -> bool:
 class Fleet:
     """All workers of a centre."""
 
-    def __init__(self, store: Store, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._now = now
 
     def select(self, patterns: Sequence[str]) -> list[Worker]:
         """Give the workers with these names; `*`, `?` and `[…]` stand for what they stand for in file names.
@@ -85,9 +92,13 @@ class Fleet:
             worker for worker in self._store.workers.all() if worker.link_id is not None and worker.revoked_at is None
         ]
 
-    def give_order(self, workers: Iterable[Worker], wish: Wish, *, by: str) -> list[OrderOutcome]:
-        """Ask something of each of these workers. It is obeyed by those that are linked within a second."""
-        return [self._give_one(worker, wish, by) for worker in workers]
+    def give_order(self, worker: Worker, wish: Wish, *, by: str) -> OrderOutcome:
+        """Ask something of a worker. If it is linked it obeys within a second."""
+        try:
+            order = self._store.orders.give(worker.id, wish, by=by, now=datetime.now(UTC))
+        except IllegalTransitionError as refusal:
+            return refused(worker, str(refusal))
+        return refused(worker, REMOVED) if order is None else _outcome(worker.name, order)
 
     def outcome(self, order_id: UUID, *, teams: Collection[str] | None = None) -> OrderOutcome | None:
         """Say what has become of an order; None if there is none.
@@ -100,54 +111,36 @@ class Fleet:
             return None
         return _outcome(worker.name, order)
 
-    def add_queues(self, workers: Iterable[Worker], names: Sequence[str]) -> list[OrderOutcome]:
-        """Have workers serve more queues, from now on, whatever they were started for."""
-        return [
-            _queues_outcome(worker, self._store.workers.change_queues(worker.id, add=names, now=self._now()))
-            for worker in workers
-        ]
+    def change_queues(self, worker: Worker, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> OrderOutcome:
+        """Have a worker serve more queues, whatever it was started for, or fewer: jobs that it has of them go on."""
+        changed = self._store.workers.change_queues(worker.id, add=add, remove=remove, now=datetime.now(UTC))
+        if changed is None:
+            return refused(worker, REMOVED)
+        if not changed.queues:
+            return refused(worker, "a worker has to serve at least one queue; add another one first, or shut it down")
+        served = ", ".join(changed.served_queues) or "no queue that it was started for"
+        return OrderOutcome(worker=worker.name, result="done", detail=f"serves {served}")
 
-    def remove_queues(self, workers: Iterable[Worker], names: Sequence[str]) -> list[OrderOutcome]:
-        """Have workers serve these queues no more; jobs that they have go on."""
-        return [
-            _queues_outcome(worker, self._store.workers.change_queues(worker.id, remove=names, now=self._now()))
-            for worker in workers
-        ]
+    def revoke(self, worker: Worker) -> OrderOutcome:
+        """Revoke a worker's key: it is cut off at once, and what it runs is lost."""
+        revoked = self._store.workers.revoke(worker.name, now=datetime.now(UTC))
+        return OrderOutcome(worker=worker.name, result="done") if revoked else refused(worker, REMOVED)
 
-    def revoke(self, workers: Iterable[Worker]) -> list[OrderOutcome]:
-        """Revoke keys: the workers are cut off at once, and what they run is lost."""
-        outcomes = []
-        for worker in workers:
-            if self._store.workers.revoke(worker.name, now=self._now()):
-                outcomes.append(OrderOutcome(worker=worker.name, result="done"))
-            else:
-                outcomes.append(OrderOutcome(worker=worker.name, result="refused", detail=REMOVED))
-        return outcomes
-
-    def remove(self, workers: Iterable[Worker]) -> list[OrderOutcome]:
-        """Forget workers that are offline or revoked."""
-        outcomes = []
-        for worker in workers:
-            obstacle = self._store.workers.remove(worker.id, now=self._now())
-            outcomes.append(OrderOutcome(worker=worker.name, result="refused" if obstacle else "done", detail=obstacle))
-        return outcomes
+    def remove(self, worker: Worker) -> OrderOutcome:
+        """Forget a worker that is offline or revoked."""
+        obstacle = self._store.workers.remove(worker.id, now=datetime.now(UTC))
+        return refused(worker, obstacle) if obstacle else OrderOutcome(worker=worker.name, result="done")
 
     def queues(self) -> list[QueueView]:
         """Give every queue, with what waits in it and who serves it."""
         return queues(self._store.fleet.queue_demands(), self._store.fleet.all_workers())
 
-    def explain(
-        self,
-        task: TaskFacts | None,
-        job: JobView | None,
-        *,
-        patience: Patience,
-    ) -> Explanation:
+    def explain(self, task: TaskFacts | None, job: JobView | None, *, patience: Patience) -> Explanation:
         """Say why a task does not run.
 
         :param job: its newest job
         """
-        now = self._now()
+        now = datetime.now(UTC)
         if task is not None and job is not None and job.try_number < task.try_number:
             # What became of an earlier try is no reason for anything now.
             job = None
@@ -157,14 +150,26 @@ class Fleet:
         ahead = NOBODY_AHEAD if job is None else self._store.fleet.ahead_of(job)
         return explain(task, job, workers, ahead=ahead, now=now)
 
-    def _give_one(self, worker: Worker, wish: Wish, by: str) -> OrderOutcome:
-        try:
-            order = self._store.orders.give(worker.id, wish, by=by, now=self._now())
-        except IllegalTransitionError as refusal:
-            return OrderOutcome(worker=worker.name, result="refused", detail=str(refusal))
-        if order is None:
-            return OrderOutcome(worker=worker.name, result="refused", detail=REMOVED)
-        return _outcome(worker.name, order)
+
+def refused(worker: Worker, why: str) -> OrderOutcome:
+    """Say that something is not to be had of a worker."""
+    return OrderOutcome(worker=worker.name, result="refused", detail=why)
+
+
+def record(session: Session, event: str, *, by: str, wish: dict[str, object], outcomes: Sequence[OrderOutcome]) -> None:
+    """Add an entry to Airflow's audit log, or several where there are many workers, and commit.
+
+    :param event: what was wanted, at most 48 characters
+    :param by: the user's name
+    :param wish: the rest of what was wanted, as far as anything was; nothing secret
+    """
+    said = {name: value for name, value in wish.items() if value}
+    for first in range(0, len(outcomes), WORKERS_PER_ENTRY):
+        some = outcomes[first : first + WORKERS_PER_ENTRY]
+        came_of_it = {one.worker: f"{one.result}: {one.detail[:LONGEST_DETAIL]}".rstrip(": ") for one in some}
+        extra = json.dumps({**said, "workers": came_of_it}, ensure_ascii=False)
+        session.add(Log(event=f"edge_worker.{event}", owner=by, owner_display_name=by, extra=extra))
+    session.commit()
 
 
 def _worker_facts(
@@ -187,18 +192,6 @@ def _worker_facts(
         full_since=full_since,
         version_refused=worker.version_refused,
         obstacle=view.obstacle,
-    )
-
-
-def _queues_outcome(worker: Worker, changed: Worker | None) -> OrderOutcome:
-    if changed is None:
-        return OrderOutcome(worker=worker.name, result="refused", detail=REMOVED)
-    if not changed.queues:
-        detail = "a worker has to serve at least one queue; add another one first, or shut it down"
-        return OrderOutcome(worker=worker.name, result="refused", detail=detail)
-    served = ", ".join(changed.served_queues)
-    return OrderOutcome(
-        worker=worker.name, result="done", detail=f"serves {served or 'no queue that it was started for'}"
     )
 
 

@@ -12,8 +12,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import sessionmaker
 
-from airflow_edge.admin.audit import record
-from airflow_edge.admin.fleet import OrderOutcome
+from airflow_edge.admin.fleet import OrderOutcome, record
 from airflow_edge.protocol.messages import Metrics
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.metrics import Recorder
@@ -46,7 +45,7 @@ READS = {
 
 
 def document():
-    from airflow_edge.admin.app import create_app
+    from airflow_edge.admin.api import create_app
 
     return create_app().openapi()
 

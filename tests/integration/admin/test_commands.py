@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.overview import JobFilter
+from airflow_edge.store.workers.workers import Workers
 from tests.integration.airflow_here import airflow_command
 
 PATIENT = ("--wait", "30")
@@ -272,3 +274,20 @@ def test_a_task_is_explained_in_one_sentence(api, command):
     assert status == 0
     assert text.strip().startswith("Airflow has no such task instance")
     assert len(text.strip().splitlines()) == 1
+
+
+def test_what_was_done_before_something_failed_is_in_the_audit_log(api, command, monkeypatch):
+    api.worker("a")
+    api.worker("b")
+    revoke = Workers.revoke
+
+    def revoke_but_b(desk, name, *, now):
+        if name == "b":
+            raise OperationalError("UPDATE", {}, Exception("the connection was lost"))
+        return revoke(desk, name, now=now)
+
+    monkeypatch.setattr(Workers, "revoke", revoke_but_b)
+    with pytest.raises(OperationalError):
+        command("revoke-worker", "*")
+    [(event, _, extra)] = api.audit()
+    assert (event, json.loads(extra)["workers"]) == ("edge_worker.revoke", {"a": "done"})

@@ -119,8 +119,7 @@ class FleetWorker:
 
     def wish(self, kind: OrderKind, text: str = "", number: int | None = None) -> OrderOutcome:
         """Ask something of it, as the commands and the REST API do."""
-        (outcome,) = self.fleet.give_order([self.row()], Wish(kind, text, number), by="admin")
-        return outcome
+        return self.fleet.give_order(self.row(), Wish(kind, text, number), by="admin")
 
     async def outcome(self, asked: OrderOutcome, *, patience: float = 60.0) -> tuple[str, str]:
         """Wait for the worker's answer."""

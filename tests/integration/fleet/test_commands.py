@@ -42,8 +42,9 @@ def command(airflow_database, monkeypatch):
 async def test_shutdown_all_workers(centre, tmp_path, command):
     async with linked(centre, tmp_path / "1") as resting, linked(centre, tmp_path / "2") as busy:
         # What other tests have killed counts as linked.
-        others = [worker for worker in busy.fleet.linked() if worker.id not in {resting.site.id, busy.site.id}]
-        busy.fleet.revoke(others)
+        for worker in busy.fleet.linked():
+            if worker.id not in {resting.site.id, busy.site.id}:
+                busy.fleet.revoke(worker)
         (job,) = await busy.run_jobs(1)
         status, rows = await command("shutdown-all-workers", "--yes", "--wait", "60", "-o", "json")
         assert status == 0

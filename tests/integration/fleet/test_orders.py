@@ -309,12 +309,12 @@ async def test_queues_are_added_and_removed_whatever_the_worker_was_started_for(
         await worker.becomes("idle")
         assert worker.row().served_queues == (worker.queue,)
         job = centre.queue(added, workload_id=centre.task_instance(added))
-        (outcome,) = worker.fleet.add_queues([worker.row()], [added, second])
+        outcome = worker.fleet.change_queues(worker.row(), add=[added, second])
         assert (outcome.result, outcome.detail) == ("done", f"serves {worker.queue}, {added}, {second}")
         await worker.runtime.until(lambda: worker.running == {str(job.id)}, patience=30)
         status = await worker.shows(lambda status: len(status["queues"]) == 3)
         assert status["queues"] == [worker.queue, added, second]
-        (outcome,) = worker.fleet.remove_queues([worker.row()], [added])
+        outcome = worker.fleet.change_queues(worker.row(), remove=[added])
         await worker.shows(lambda status: status["queues"] == [worker.queue, second])
         assert worker.running == {str(job.id)}
         late = centre.queue(added, workload_id=centre.task_instance(added))
@@ -324,5 +324,5 @@ async def test_queues_are_added_and_removed_whatever_the_worker_was_started_for(
         assert status["queues"] == [worker.queue, second]
         await worker.finish(str(job.id))
         assert centre.job(late.id).state == "queued"
-        (outcome,) = worker.fleet.remove_queues([worker.row()], [worker.queue, second])
+        outcome = worker.fleet.change_queues(worker.row(), remove=[worker.queue, second])
         assert (outcome.result, "at least one queue" in outcome.detail) == ("refused", True)

@@ -28,7 +28,7 @@ async def test_an_old_agent_works_and_refuses_orders_with_what_to_update(centre,
             assert await worker.order(wanted, "x") == ("refused", TOO_OLD)
         assert "update airflow-edge" in TOO_OLD
         await worker.becomes("idle")
-        worker.fleet.add_queues([worker.row()], ["another"])
+        worker.fleet.change_queues(worker.row(), add=["another"])
         await worker.finish(*await worker.run_jobs(1))
         assert "misunderstand" not in worker.agent.log.read_text()
 

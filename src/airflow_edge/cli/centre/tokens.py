@@ -12,10 +12,10 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from airflow.configuration import conf
+from airflow.models.team import Team
 from airflow.utils.platform import getuser
 
-from airflow_edge.admin.config import session
-from airflow_edge.admin.teams import check_team
+from airflow_edge.admin.config import multi_team, session
 from airflow_edge.cli.centre.printing import as_text, audited, print_as
 from airflow_edge.cli.centre.reading import queue_names
 from airflow_edge.rules.durations import format_duration
@@ -29,11 +29,10 @@ _GLOB: Final = frozenset("*?[")
 @audited
 def create_enroll_token(args: argparse.Namespace) -> None:
     """Create an enrolment token, show it this once, and print the command for the site."""
-    if args.team is not None:
-        try:
-            check_team(args.team)
-        except ValueError as error:
-            raise SystemExit(str(error)) from None
+    if args.team is not None and not multi_team():
+        raise SystemExit("This Airflow has no teams: leave --team out, or set [core] multi_team = True.")
+    if args.team is not None and Team.get_name_if_exists(args.team) is None:
+        raise SystemExit(f"There is no team '{args.team}'; see: airflow teams list")
     now = datetime.now(UTC)
     secret = f"edge_{secrets.token_urlsafe(_SECRET_BYTES)}"
     token = EnrollToken(

@@ -10,9 +10,8 @@ from typing import Final
 
 from airflow.utils.platform import getuser
 
-from airflow_edge.admin.audit import record
 from airflow_edge.admin.config import read_patience, session
-from airflow_edge.admin.fleet import Fleet, OrderOutcome, UnknownWorkerError
+from airflow_edge.admin.fleet import Fleet, OrderOutcome, UnknownWorkerError, record
 from airflow_edge.cli.centre.printing import as_text, audited, print_as, say
 from airflow_edge.cli.centre.reading import one_of, queue_names
 from airflow_edge.protocol.states import REQUESTS, WorkerState
@@ -26,6 +25,8 @@ from airflow_edge.store.store import Store
 MOST_WORKERS: Final = 100_000
 LOOK_INTERVAL: Final = 0.1
 """Seconds between two looks at an order that waits for its worker."""
+
+Act = Callable[[Fleet, Worker], OrderOutcome]
 
 
 @audited
@@ -102,7 +103,7 @@ def shutdown_all_workers(args: argparse.Namespace) -> None:
             raise SystemExit("Nothing was done: there is nobody to ask; --yes does it without a question.") from None
         if answer.strip().lower() not in {"y", "yes"}:
             raise SystemExit("Nothing was done.")
-    _report(args, fleet, "shutdown", fleet.give_order(workers, Wish("shutdown"), by=getuser()))
+    _carry_out(args, fleet, workers, "shutdown", _giving(Wish("shutdown")))
 
 
 @audited
@@ -128,42 +129,41 @@ def set_worker_concurrency(args: argparse.Namespace) -> None:
 def add_worker_queues(args: argparse.Namespace) -> None:
     """Have workers serve more queues."""
     queues = queue_names(args.queues)
-    _change(args, "add queues", lambda fleet, workers: fleet.add_queues(workers, queues), queues=queues)
+    _change(args, "add queues", lambda fleet, worker: fleet.change_queues(worker, add=queues), queues=queues)
 
 
 @audited
 def remove_worker_queues(args: argparse.Namespace) -> None:
     """Have workers serve these queues no more."""
     queues = queue_names(args.queues)
-    _change(args, "remove queues", lambda fleet, workers: fleet.remove_queues(workers, queues), queues=queues)
+    _change(args, "remove queues", lambda fleet, worker: fleet.change_queues(worker, remove=queues), queues=queues)
 
 
 @audited
 def revoke_worker(args: argparse.Namespace) -> None:
     """Revoke workers' keys."""
-    _change(args, "revoke", lambda fleet, workers: fleet.revoke(workers))
+    _change(args, "revoke", Fleet.revoke)
 
 
 @audited
 def remove_worker(args: argparse.Namespace) -> None:
     """Forget workers that are offline or revoked."""
-    _change(args, "remove", lambda fleet, workers: fleet.remove(workers))
+    _change(args, "remove", Fleet.remove)
 
 
 def _order(args: argparse.Namespace, wish: Wish) -> None:
-    fleet = Fleet(Store(session))
-    workers = _selected(args, fleet)
-    say(f"{wish.kind}: {_names(workers)}")
-    _report(args, fleet, wish.kind, fleet.give_order(workers, wish, by=getuser()), text=wish.text, number=wish.number)
+    _change(args, wish.kind, _giving(wish), text=wish.text, number=wish.number)
 
 
-def _change(
-    args: argparse.Namespace, event: str, act: Callable[[Fleet, list[Worker]], list[OrderOutcome]], **wish: object
-) -> None:
+def _giving(wish: Wish) -> Act:
+    return lambda fleet, worker: fleet.give_order(worker, wish, by=getuser())
+
+
+def _change(args: argparse.Namespace, event: str, act: Act, **wish: object) -> None:
     fleet = Fleet(Store(session))
     workers = _selected(args, fleet)
     say(f"{event}: {_names(workers)}")
-    _report(args, fleet, event, act(fleet, workers), **wish)
+    _carry_out(args, fleet, workers, event, act, **wish)
 
 
 def _selected(args: argparse.Namespace, fleet: Fleet) -> list[Worker]:
@@ -176,44 +176,43 @@ def _selected(args: argparse.Namespace, fleet: Fleet) -> list[Worker]:
         raise SystemExit(str(error)) from None
 
 
-def _report(
-    args: argparse.Namespace, fleet: Fleet, event: str, outcomes: Sequence[OrderOutcome], **wish: object
+def _carry_out(
+    args: argparse.Namespace, fleet: Fleet, workers: Sequence[Worker], event: str, act: Act, **wish: object
 ) -> None:
-    """Wait a little for the workers' answers, print them, note them, and fail if one refused."""
-    deadline = time.monotonic() + getattr(args, "patience", 0.0)
-    final = list(outcomes)
+    """Do it, wait a little for the workers' answers, print them, note them, and fail if one refused."""
+    outcomes: list[OrderOutcome] = []
     try:
-        while any(_waits(outcome) for outcome in final) and time.monotonic() < deadline:
+        for worker in workers:
+            outcomes.append(act(fleet, worker))
+        deadline = time.monotonic() + getattr(args, "patience", 0.0)
+        while any(outcome.result == "waiting" for outcome in outcomes) and time.monotonic() < deadline:
             time.sleep(LOOK_INTERVAL)
-            final = [_again(fleet, outcome) for outcome in final]
+            outcomes = [_again(fleet, outcome) for outcome in outcomes]
     finally:
-        # Whoever does not want to wait has asked all the same.
+        # What was done before something failed was done all the same, and whoever does not want to wait has asked.
         with session() as airflow:
-            said = {name: value for name, value in wish.items() if value}
-            record(airflow, event, by=getuser(), wish=said, outcomes=final)
+            record(airflow, event, by=getuser(), wish=wish, outcomes=outcomes)
+    waits = {"waiting": "it will be told as soon as it is linked"}
     print_as(
         [
-            {"worker": one.worker, "result": one.result, "detail": one.detail or _explain(one), "order": one.order_id}
-            for one in final
+            {
+                "worker": one.worker,
+                "result": one.result,
+                "detail": one.detail or waits.get(one.result, ""),
+                "order": one.order_id,
+            }
+            for one in outcomes
         ],
         args.output,
     )
-    if any(outcome.result == "refused" for outcome in final):
+    if any(outcome.result == "refused" for outcome in outcomes):
         raise SystemExit(1)
 
 
-def _waits(outcome: OrderOutcome) -> bool:
-    return outcome.result == "waiting"
-
-
 def _again(fleet: Fleet, outcome: OrderOutcome) -> OrderOutcome:
-    if not _waits(outcome) or outcome.order_id is None:
+    if outcome.result != "waiting" or outcome.order_id is None:
         return outcome
     return fleet.outcome(outcome.order_id) or outcome
-
-
-def _explain(outcome: OrderOutcome) -> str:
-    return "it will be told as soon as it is linked" if _waits(outcome) else ""
 
 
 def _names(workers: Sequence[Worker]) -> str:
