@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from airflow_edge.admin.config import read_patience, session
+from airflow_edge.admin.config import session
 from airflow_edge.admin.fleet import Fleet
-from airflow_edge.cli.centre.printing import as_text, audited, harmless, print_as, say
-from airflow_edge.cli.centre.reading import one_of
+from airflow_edge.cli.centre.common import as_text, audited, harmless, one_of, patience, print_as, say
 from airflow_edge.protocol.states import JobState
 from airflow_edge.rules.overview import JobFilter
 from airflow_edge.store.store import Store
@@ -78,12 +77,9 @@ def explain_job(args: argparse.Namespace) -> None:
     # Airflow's models of Dags and tasks, which no other command waits for.
     from airflow_edge.admin.airflow_facts import task_facts
 
-    try:
-        patience = read_patience()
-    except ValueError as error:
-        raise SystemExit(str(error)) from None
+    waits = patience()
     with session() as airflow:
         task = task_facts(airflow, args.dag_id, args.run_id, args.task_id, args.map_index)
     store = Store(session)
     job = store.fleet.newest_job(args.dag_id, args.run_id, args.task_id, args.map_index)
-    print(harmless(Fleet(store).explain(task, job, patience=patience).sentence))
+    print(harmless(Fleet(store).explain(task, job, patience=waits).sentence))

@@ -16,8 +16,7 @@ from airflow.models.team import Team
 from airflow.utils.platform import getuser
 
 from airflow_edge.admin.config import multi_team, session
-from airflow_edge.cli.centre.printing import as_text, audited, print_as
-from airflow_edge.cli.centre.reading import queue_names
+from airflow_edge.cli.centre.common import as_text, audited, print_as, queue_names
 from airflow_edge.rules.durations import format_duration
 from airflow_edge.store.store import Store
 from airflow_edge.store.workers.enrollment import EnrollToken

@@ -12,7 +12,7 @@ from typing import Final
 from uuid import uuid4
 
 from airflow_edge.admin.config import session
-from airflow_edge.cli.centre.printing import audited
+from airflow_edge.cli.centre.common import audited
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.protocol.worker_log import LEVELS, Record, level_name
 from airflow_edge.rules.worker import LogRequest, Worker

@@ -10,10 +10,9 @@ from typing import Final
 
 from airflow.utils.platform import getuser
 
-from airflow_edge.admin.config import read_patience, session
+from airflow_edge.admin.config import session
 from airflow_edge.admin.fleet import Fleet, OrderOutcome, UnknownWorkerError, record
-from airflow_edge.cli.centre.printing import as_text, audited, print_as, say
-from airflow_edge.cli.centre.reading import one_of, queue_names
+from airflow_edge.cli.centre.common import as_text, audited, one_of, patience, print_as, queue_names, say
 from airflow_edge.protocol.states import REQUESTS, WorkerState
 from airflow_edge.rules.durations import format_duration
 from airflow_edge.rules.orders import Wish
@@ -32,13 +31,9 @@ Act = Callable[[Fleet, Worker], OrderOutcome]
 @audited
 def list_workers(args: argparse.Namespace) -> None:
     """List the enrolled workers."""
-    try:
-        patience = read_patience()
-    except ValueError as error:
-        raise SystemExit(str(error)) from None
-    store, now = Store(session), datetime.now(UTC)
-    awaited = store.jobs.awaited(patience, now=now)
-    silent_before = patience.silent_before(now)
+    waits, store, now = patience(), Store(session), datetime.now(UTC)
+    awaited = store.jobs.awaited(waits, now=now)
+    silent_before = waits.silent_before(now)
     wanted = WorkerFilter(
         name_pattern=args.worker_name_pattern,
         states=frozenset(one_of(WorkerState, args.state)),

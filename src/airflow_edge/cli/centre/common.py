@@ -1,4 +1,4 @@
-"""What all commands at the centre have in common: their audit entry, and how they print."""
+"""What commands at the centre have in common: what they read, their audit entry, and how they print."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ import functools
 import gc
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
 
 from airflow.utils import yaml
 from airflow.utils.cli import action_cli
 from tabulate import tabulate  # type: ignore[import-untyped]
 
+from airflow_edge.admin.config import read_patience
+from airflow_edge.rules.liveness import Patience
+from airflow_edge.store.tables import MAX_QUEUE_LENGTH
+
 Command = Callable[[argparse.Namespace], None]
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def audited(command: Command) -> Command:
@@ -30,6 +37,41 @@ def audited(command: Command) -> Command:
     return wrapped
 
 
+def queue_names(text: str) -> list[str]:
+    """Read a comma-separated list of queues.
+
+    :raises SystemExit: there is none, or one is too long.
+    """
+    queues = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not queues:
+        raise SystemExit("Name at least one queue: --queues default,gpu")
+    if too_long := next((queue for queue in queues if len(queue) > MAX_QUEUE_LENGTH), None):
+        raise SystemExit(f"A queue's name has at most {MAX_QUEUE_LENGTH} characters, not {len(too_long)}.")
+    return queues
+
+
+def one_of(kind: type[Choice], names: Iterable[str] | None) -> list[Choice]:
+    """Read the names of states.
+
+    :raises SystemExit: one is none.
+    """
+    try:
+        return [kind(name) for name in names or ()]
+    except ValueError as error:
+        raise SystemExit(f"{error}; there are: {', '.join(kind)}") from None
+
+
+def patience() -> Patience:
+    """Read from the settings how long workers out of reach are waited for.
+
+    :raises SystemExit: a setting makes no sense.
+    """
+    try:
+        return read_patience()
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+
+
 def print_as(rows: Sequence[Mapping[str, object]], output: str) -> None:
     """Print rows as a table, as JSON, as YAML or plainly, with Airflow's values.
 
@@ -42,9 +84,11 @@ def print_as(rows: Sequence[Mapping[str, object]], output: str) -> None:
     elif not rows:
         print("No data found")
     else:
-        texts = [_as_text(row) for row in rows]
+        texts = [{name: harmless(_text(value)) for name, value in row.items()} for row in rows]
         if output == "table":
-            texts = _told(texts)
+            # Without the columns in which no row has anything to say.
+            names = [name for name in texts[0] if any(row[name] for row in texts)]
+            texts = [{name: row[name] for name in names} for row in texts]
         layout = "presto" if output == "table" else "plain"
         print(tabulate(texts, headers="keys", tablefmt=layout, disable_numparse=True))
 
@@ -68,17 +112,7 @@ def _values(row: Mapping[str, object]) -> dict[str, object]:
     return {name: value if value is None or isinstance(value, list) else str(value) for name, value in row.items()}
 
 
-def _as_text(row: Mapping[str, object]) -> dict[str, str]:
-    return {name: harmless(_text(value)) for name, value in row.items()}
-
-
 def _text(value: object) -> str:
     if value is None:
         return ""
     return ",".join(value) if isinstance(value, list) else str(value)
-
-
-def _told(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Leave out the columns in which no row has anything to say."""
-    names = [name for name in rows[0] if any(row[name] for row in rows)]
-    return [{name: row[name] for name in names} for row in rows]

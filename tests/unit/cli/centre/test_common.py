@@ -5,7 +5,7 @@ import json
 import pytest
 from airflow.utils import yaml
 
-from airflow_edge.cli.centre.printing import print_as
+from airflow_edge.cli.centre.common import print_as
 
 COMMENT = "see [/var/log] and [red]\x1b[2J\nthe manual"
 """What somebody wrote beside a worker: brackets that are no markup, and what a terminal would obey."""
