@@ -12,7 +12,6 @@ from airflow_edge.protocol.messages import MaintenanceCause
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.orders import OrderState
 from airflow_edge.rules.overview import WorkerView
-from airflow_edge.rules.worker import Worker
 from airflow_edge.store.tables import MAX_QUEUE_LENGTH
 
 T = TypeVar("T")
@@ -61,28 +60,17 @@ class WorkerDocument(Document):
     @classmethod
     def of(cls, view: WorkerView) -> WorkerDocument:
         """Make it of what the store gives."""
-        worker: Worker = view.worker
-        return cls(
-            id=worker.id,
-            name=worker.name,
-            state=worker.state,
-            revoked=worker.revoked_at is not None,
-            queues=list(worker.served_queues),
-            team=worker.team_name,
-            concurrency=worker.concurrency,
-            taken_slots=view.taken_slots,
-            free_slots=view.free_slots,
-            jobs=view.jobs,
-            maintenance_comment=worker.maintenance_comment,
-            maintenance_cause=worker.maintenance_cause,
-            last_seen_at=worker.last_seen_at,
-            enrolled_at=worker.enrolled_at,
-            agent_version=worker.agent_version,
-            airflow_version=worker.airflow_version,
-            version_refused=worker.version_refused,
-            version_warning=worker.version_warning,
-            system=dict(worker.system),
-        )
+        worker = view.worker
+        alike = {name: getattr(worker, name) for name in cls.model_fields if hasattr(worker, name)}
+        own = {
+            "revoked": worker.revoked_at is not None,
+            "queues": worker.served_queues,
+            "team": worker.team_name,
+            "taken_slots": view.taken_slots,
+            "free_slots": view.free_slots,
+            "jobs": view.jobs,
+        }
+        return cls.model_validate(alike | own)
 
 
 class JobDocument(Document):

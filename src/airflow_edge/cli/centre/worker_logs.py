@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import uuid4
@@ -16,7 +16,7 @@ from airflow_edge.cli.centre.common import audited
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.protocol.worker_log import LEVELS, Record, level_name
 from airflow_edge.rules.worker import LogRequest, Worker
-from airflow_edge.rules.worker_log import Lost, WorkerLogBatch, WorkerLogReader
+from airflow_edge.rules.worker_log import Lost, WorkerLogReader
 from airflow_edge.store.store import Store
 
 LOOK_INTERVAL: Final = 0.3
@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 def worker_logs(args: argparse.Namespace) -> None:
     """Show a worker's own log."""
     store = Store(session)
-    worker = next((worker for worker in store.workers.all() if worker.name == args.name), None)
+    worker = store.workers.named(args.name)
     if worker is None:
         raise SystemExit(f"There is no worker '{args.name}'; see: airflow edge list-workers")
     view = WorkerLogView(
@@ -78,26 +78,28 @@ class WorkerLogView:
         self._pause = pause
         self._reader = WorkerLogReader(level)
         self._request = uuid4().hex
+        self._answered = False
 
-    def show(self, lines: int, *, patience: float = PATIENCE) -> None:
+    def show(self, lines: int) -> None:
         """Show the last lines, from the worker if it is there, else what the centre has."""
         if self._is_away():
             self._note_absence()
             self._show_kept()
             return
         self._begin(lines)
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + PATIENCE
         # Somebody else may be looking at the same log, and what is new be sent while the answer is on its way.
-        found: list[Record | Lost] = []
-        while not self._take_news(found.append):
+        found = list(self._read(self._reader))
+        while not self._answered:
             if time.monotonic() > deadline:
                 self._note(
-                    f"worker '{self._worker.name}' has not answered within {patience:.0f} s: its link may be gone, or "
+                    f"worker '{self._worker.name}' has not answered within {PATIENCE:.0f} s: its link may be gone, or "
                     f"it is too old for this (airflow-edge {self._worker.agent_version}). This is what the centre has:"
                 )
                 self._show_kept()
                 return
             self._pause(LOOK_INTERVAL)
+            found += self._read(self._reader)
         for record in found[-lines:]:
             self._show(record)
 
@@ -111,7 +113,8 @@ class WorkerLogView:
         while True:
             due = time.monotonic() + PROLONG_INTERVAL
             while time.monotonic() < due:
-                self._take_news(self._show)
+                for found in self._read(self._reader):
+                    self._show(found)
                 self._pause(LOOK_INTERVAL)
             self._ask(0)
             before, away = away, self._is_away()
@@ -141,35 +144,19 @@ class WorkerLogView:
         request = LogRequest(id=self._request, until=now + REQUEST_LASTS, level=self._level, lines=lines)
         self._store.worker_logs.want(self._worker.id, request, now=now)
 
-    def _take_news(self, take: Callable[[Record | Lost], None]) -> bool:
-        """Take what has come; say whether the past that was asked for is complete."""
-        answered = False
-
-        def noted(batches: Iterable[WorkerLogBatch]) -> Iterator[WorkerLogBatch]:
-            nonlocal answered
-            for batch in batches:
-                answered = answered or batch.answers == self._request
-                yield batch
-
-        while batches := self._store.worker_logs.read(self._worker.id, after=self._reader.after):
-            for found in self._reader.read(noted(batches)):
-                take(found)
-        return answered
+    def _read(self, reader: WorkerLogReader) -> Iterator[Record | Lost]:
+        """Give what has come since, and note whether the past that was asked for is complete with it."""
+        while batches := self._store.worker_logs.read(self._worker.id, after=reader.after):
+            self._answered = self._answered or any(batch.answers == self._request for batch in batches)
+            yield from reader.read(batches)
 
     def _show_kept(self) -> None:
         """Show all that the centre has, in the order of its times: what was asked for twice has come twice."""
-        reader = WorkerLogReader(self._level)
-        records: list[Record] = []
-        lost = 0
-        while batches := self._store.worker_logs.read(self._worker.id, after=reader.after):
-            for found in reader.read(batches):
-                if isinstance(found, Lost):
-                    lost += found.count
-                else:
-                    records.append(found)
-        for record in sorted(records, key=lambda record: record.time):
+        found = list(self._read(WorkerLogReader(self._level)))
+        records = sorted((one for one in found if isinstance(one, Record)), key=lambda record: record.time)
+        for record in records:
             self._show(record)
-        if lost:
+        if lost := sum(one.count for one in found if isinstance(one, Lost)):
             self._show(Lost(lost))
         if not records:
             self._note(
