@@ -7,7 +7,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from airflow_edge.cli.centre.fleet_definition import FLEET_COMMANDS
+from airflow_edge.cli.centre.definition import FLEET_COMMANDS
 from airflow_edge.protocol.states import WORKER_TRANSITIONS
 
 DOCS = Path(__file__).parents[2] / "docs"

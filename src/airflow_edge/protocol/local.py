@@ -7,6 +7,7 @@ message.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import TypeAlias
 
 import msgspec
@@ -130,8 +131,10 @@ class JobNotStarted(LocalJobMessage, frozen=True, kw_only=True):
 ToRuntime: TypeAlias = StartJob | StopJob | Retire
 ToAgent: TypeAlias = RuntimeHello | JobStarted | JobExited | JobNotStarted
 
-_to_runtime: msgspec.msgpack.Decoder[ToRuntime] = msgspec.msgpack.Decoder(ToRuntime)
-_to_agent: msgspec.msgpack.Decoder[ToAgent] = msgspec.msgpack.Decoder(ToAgent)
+decode_for_runtime: Callable[[bytes], ToRuntime] = msgspec.msgpack.Decoder(ToRuntime).decode
+"""Reads what the agent sent."""
+decode_for_agent: Callable[[bytes], ToAgent] = msgspec.msgpack.Decoder(ToAgent).decode
+"""Reads what the runtime sent."""
 
 
 def encode_local(message: ToRuntime | ToAgent) -> bytes:
@@ -155,13 +158,3 @@ def split_frames(buffer: bytearray) -> list[bytes]:
         frames.append(bytes(buffer[_LENGTH.size : _LENGTH.size + length]))
         del buffer[: _LENGTH.size + length]
     return frames
-
-
-def decode_for_runtime(frame: bytes) -> ToRuntime:
-    """Read what the agent sent."""
-    return _to_runtime.decode(frame)
-
-
-def decode_for_agent(frame: bytes) -> ToAgent:
-    """Read what the runtime sent."""
-    return _to_agent.decode(frame)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
-from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command
+from airflow.cli.cli_config import ARG_VERBOSE, ActionCommand, Arg, lazy_load_command
 
 from airflow_edge.cli.example import as_epilog
 
@@ -45,6 +45,7 @@ def command(
     *args: Arg,
     example: str,
     description: str = "",
+    verbose: bool = True,
 ) -> ActionCommand:
     """Describe a command.
 
@@ -52,13 +53,14 @@ def command(
     :param function: what does it; `module.function` here is imported only when the command is called
     :param example: see `as_epilog`
     :param description: the same at more length
+    :param verbose: whether it can be told to say more
     """
     return ActionCommand(
         name=name,
         help=literal(text),
         description=literal(description) or None,
         func=lazy_load_command(f"{__package__}.{function}") if isinstance(function, str) else function,
-        args=args,
+        args=(*args, ARG_VERBOSE) if verbose else args,
         epilog=literal(as_epilog(example)),
     )
 

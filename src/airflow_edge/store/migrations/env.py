@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from alembic import context
 
 from airflow_edge.store.tables import VERSION_TABLE, Base
 
 
-def run_offline() -> None:
-    """Print the SQL."""
-    context.configure(
-        url=context.config.get_main_option("sqlalchemy.url"),
-        target_metadata=Base.metadata,
-        version_table=VERSION_TABLE,
-        literal_binds=True,
-    )
+def run(**options: Any) -> None:
+    """Change the database, or print the SQL."""
+    context.configure(target_metadata=Base.metadata, version_table=VERSION_TABLE, **options)
     with context.begin_transaction():
         context.run_migrations()
 
 
-def run_online() -> None:
-    """Change the database."""
-    with context.config.attributes["engine"].connect() as connection:
-        context.configure(
-            connection=connection,
-            target_metadata=Base.metadata,
-            version_table=VERSION_TABLE,
-            render_as_batch=True,
-        )
-        with context.begin_transaction():
-            context.run_migrations()
-
-
 if context.is_offline_mode():
-    run_offline()
+    run(url=context.config.get_main_option("sqlalchemy.url"), literal_binds=True)
 else:
-    run_online()
+    with context.config.attributes["engine"].connect() as connection:
+        run(connection=connection, render_as_batch=True)

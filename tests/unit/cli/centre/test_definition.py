@@ -9,7 +9,7 @@ def test_the_definition_is_cheap_to_read() -> None:
         "",
         ".cli",
         ".cli.example",
-        *(f".cli.centre{name}" for name in ("", ".definition", ".describing", ".fleet_definition")),
+        *(f".cli.centre{name}" for name in ("", ".definition", ".describing")),
     ]
     script = (
         "import sys; import airflow.cli.cli_config; before = set(sys.modules);"

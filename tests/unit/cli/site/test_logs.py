@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.cli.site.task_log import readable
+from airflow_edge.cli.site.logs import readable
 
 
 def test_a_line_of_airflows_log_is_readable() -> None:
