@@ -24,7 +24,7 @@ from airflow_edge.gateway.links.link import Progress
 from airflow_edge.gateway.links.slots import Slots
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RemoteProtocolError
-from airflow_edge.protocol.handshake import NEWEST, OLDEST, SiteHandshake
+from airflow_edge.protocol.handshake import NEWEST, OLDEST, take_answer
 from airflow_edge.protocol.local import JobStarted, Outcome, StartJob, StopJob
 from airflow_edge.protocol.messages import (
     Accepted,
@@ -158,7 +158,7 @@ class SiteEnd:
         self.lives += 1
         self.sessions = 0
         self.link: GatewayLink | None = None
-        self.handshake: SiteHandshake | None = None
+        self.greeting: Hello | None = None
         """What of the link is not over yet."""
         self.session = site_session(self.new_id())
         self.core = Core(CONCURRENCY, [record for record in self.journal.values() if not record.finished])
@@ -198,12 +198,13 @@ class SiteEnd:
 
     def say(self, message: SiteMessage) -> None:
         frame = self.session.send(message)
-        if self.link is not None and self.handshake is None:
+        if self.link is not None and self.greeting is None:
             self.link.up.append(encode(frame))
 
     def greet(self) -> SiteFrame:
         """Begin a link; the centre answers with a `Welcome` down the link that it gives the site then."""
-        hello = Hello(
+        self.link = None
+        self.greeting = Hello(
             oldest_protocol=OLDEST,
             newest_protocol=NEWEST,
             session_id=self.session.session_id,
@@ -218,15 +219,14 @@ class SiteEnd:
             state=WorkerState.IDLE,
             jobs=self.core.jobs.held(),
         )
-        self.link, self.handshake = None, SiteHandshake(self.session, hello)
-        return decode_site_frame(encode(self.handshake.hello()))
+        return decode_site_frame(encode(self.session.send(self.greeting)))
 
     def hear(self, data: bytes) -> None:
         frame = decode_centre_frame(data)
-        if self.handshake is not None:
+        if self.greeting is not None:
             assert self.link is not None
-            _, acknowledged, again = self.handshake.finish(frame)
-            self.handshake = None
+            _, acknowledged, again = take_answer(self.session, self.greeting, frame)
+            self.greeting = None
             self.end(acknowledged)
             self.link.up.extend(encode(frame) for frame in again)
             return

@@ -2,11 +2,11 @@
 
 ::
 
-    site                                            centre
-    SiteHandshake.hello  ───────── Hello ─────────▶ CentreHandshake
-                                                      no version in common, nothing to serve: RejectedError
-                         ◀─ Rejected, then closed ─ rejection
-    SiteHandshake.finish ◀──────── Welcome ──────── CentreHandshake.welcome
+    site                                    centre
+    Session.send ───────── Hello ─────────▶ CentreHandshake
+                                              no version in common, nothing to serve: RejectedError
+                 ◀─ Rejected, then closed ─ rejection
+    take_answer  ◀──────── Welcome ──────── CentreHandshake.welcome
 
 Whatever is lost on the way, both may begin again: a site that heard no `Welcome` is in the conversation that it was in
 before, and says so in its next `Hello`.
@@ -75,39 +75,26 @@ class Linked(NamedTuple):
     """What is to be sent again."""
 
 
-class SiteHandshake:
-    """The site's half, over one connection."""
+def take_answer(session: Session[SiteFrame, CentreFrame], hello: Hello, frame: CentreFrame) -> Linked:
+    """Take the centre's answer to the site's `Hello` in; the conversation goes on, or begins anew, as it says.
 
-    def __init__(self, session: Session[SiteFrame, CentreFrame], hello: Hello) -> None:
-        """Begin, in the conversation as it is."""
-        self._session = session
-        self._hello = hello
-
-    def hello(self) -> SiteFrame:
-        """Give what is sent first."""
-        return self._session.send(self._hello)
-
-    def finish(self, frame: CentreFrame) -> Linked:
-        """Take the centre's answer in; the conversation goes on, or begins anew, as it says.
-
-        :raises RejectedError: the centre does not serve this worker.
-        :raises RemoteProtocolError: it is no answer to the `Hello`; the conversation is as it was.
-        """
-        match frame.body:
-            case Rejected() as rejected:
-                raise RejectedError(rejected.code, rejected.message)
-            case Welcome() as welcome:
-                pass
-            case other:
-                raise RemoteProtocolError(f"{type(other).__name__} came instead of Welcome")
-        if not self._hello.oldest_protocol <= welcome.protocol <= self._hello.newest_protocol:
-            raise RemoteProtocolError(f"the centre wants to speak version {welcome.protocol} of the protocol")
-        session = self._session
-        if welcome.resumed:
-            acknowledged = [frame.body for frame in session.acknowledge(welcome.received)]
-            return Linked(welcome, acknowledged, session.resume(welcome.received))
-        name = welcome.session_id or session.session_id
-        return Linked(welcome, [], session.restart(name, lambda message: knows(welcome.protocol, message)))
+    :raises RejectedError: the centre does not serve this worker.
+    :raises RemoteProtocolError: it is no answer to the `Hello`; the conversation is as it was.
+    """
+    match frame.body:
+        case Rejected() as rejected:
+            raise RejectedError(rejected.code, rejected.message)
+        case Welcome() as welcome:
+            pass
+        case other:
+            raise RemoteProtocolError(f"{type(other).__name__} came instead of Welcome")
+    if not hello.oldest_protocol <= welcome.protocol <= hello.newest_protocol:
+        raise RemoteProtocolError(f"the centre wants to speak version {welcome.protocol} of the protocol")
+    if welcome.resumed:
+        acknowledged = [frame.body for frame in session.acknowledge(welcome.received)]
+        return Linked(welcome, acknowledged, session.resume(welcome.received))
+    name = welcome.session_id or session.session_id
+    return Linked(welcome, [], session.restart(name, lambda message: knows(welcome.protocol, message)))
 
 
 class CentreHandshake:

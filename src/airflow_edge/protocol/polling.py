@@ -74,14 +74,9 @@ def decode_frames(body: bytes) -> list[bytes]:
     return [bytes(frame) for frame in decode_remote(_frames_decoder, body, "an array of frames")]
 
 
-def make_reply(link: str, frames: Iterable[bytes] = (), end: End | None = None) -> Reply:
-    """Make a reply of encoded frames."""
-    return Reply(link, tuple(msgspec.Raw(frame) for frame in frames), end)
-
-
-def encode_reply(reply: Reply) -> bytes:
-    """Give the body of an answer."""
-    return _encoder.encode(reply)
+def encode_reply(link: str, frames: Iterable[bytes] = (), end: End | None = None) -> bytes:
+    """Give the body of an answer with these encoded frames."""
+    return _encoder.encode(Reply(link, tuple(msgspec.Raw(frame) for frame in frames), end))
 
 
 def decode_reply(body: bytes) -> Reply:

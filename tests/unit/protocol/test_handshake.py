@@ -20,9 +20,9 @@ from airflow_edge.protocol.handshake import (
     WORKER_LOG,
     CentreHandshake,
     Linked,
-    SiteHandshake,
     knows,
     rejection,
+    take_answer,
 )
 from airflow_edge.protocol.messages import (
     Accepted,
@@ -81,8 +81,8 @@ def hello(session: SiteSession, oldest: int = OLDEST, newest: int = NEWEST) -> H
     )
 
 
-def site_speaks(handshake: SiteHandshake) -> SiteFrame:
-    return decode_site_frame(encode(handshake.hello()))
+def site_speaks(session: SiteSession, greeting: Hello) -> SiteFrame:
+    return decode_site_frame(encode(session.send(greeting)))
 
 
 def centre_answers(
@@ -104,18 +104,18 @@ def pending(session: SiteSession | CentreSession) -> list[object]:
 def test_the_newest_version_that_both_sides_know_is_spoken(site: tuple[int, int], centre: tuple[int, int]) -> None:
     session = site_session("s")
     session.send(accepted(1))
-    half = SiteHandshake(session, hello(session, *site))
+    greeting = hello(session, *site)
     common = set(range(site[0], site[1] + 1)) & set(range(centre[0], centre[1] + 1))
-    first = site_speaks(half)
+    first = site_speaks(session, greeting)
     if common:
         welcome, _, _ = centre_answers(first, None, "new", oldest=centre[0], newest=centre[1])
-        assert half.finish(welcome).welcome.protocol == max(common)
+        assert take_answer(session, greeting, welcome).welcome.protocol == max(common)
         return
     with pytest.raises(RejectedError, match="install matching versions") as said:
         centre_answers(first, None, "new", oldest=centre[0], newest=centre[1])
     assert f"speaks protocol {site[0]} to {site[1]}, the centre (airflow-edge 1.3) {centre[0]} to" in str(said.value)
     with pytest.raises(RejectedError) as heard:
-        half.finish(decode_centre_frame(encode(rejection(said.value))))
+        take_answer(session, greeting, decode_centre_frame(encode(rejection(said.value))))
     assert (heard.value.code, str(heard.value)) == (Code.PROTOCOL_VERSION, str(said.value))
     assert (session.session_id, pending(session)) == ("s", [(1, accepted(1))])
 
@@ -137,9 +137,9 @@ def test_what_the_centre_has_dealt_with_is_said_when_the_conversation_goes_on() 
         centre.receive(site.send(accepted(number)))
     centre.handle(1)
     centre.send(offer(7))
-    half = SiteHandshake(site, hello(site))
-    welcome, again, _ = centre_answers(site_speaks(half), centre, "new")
-    linked = half.finish(welcome)
+    greeting = hello(site)
+    welcome, again, _ = centre_answers(site_speaks(site, greeting), centre, "new")
+    linked = take_answer(site, greeting, welcome)
     assert linked.acknowledged == [accepted(1)]
     assert [frame.body for frame in linked.again] == [accepted(2)]
     assert [frame.body for frame in again] == [offer(7)]
@@ -150,9 +150,9 @@ def test_what_an_older_centre_does_not_know_is_not_said_again() -> None:
     site = site_session("s")
     site.send(obeyed())
     site.send(accepted(1))
-    half = SiteHandshake(site, hello(site))
-    welcome, _, _ = centre_answers(site_speaks(half), None, "new", newest=ORDERS - 1)
-    assert [frame.body for frame in half.finish(welcome).again] == [accepted(1)]
+    greeting = hello(site)
+    welcome, _, _ = centre_answers(site_speaks(site, greeting), None, "new", newest=ORDERS - 1)
+    assert [frame.body for frame in take_answer(site, greeting, welcome).again] == [accepted(1)]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_any_bytes_are_a_beginning_or_the_other_sides_fault(data: bytes) -> None
     with contextlib.suppress(RejectedError, RemoteProtocolError):
         CentreHandshake(decode_site_frame(data), release="1", oldest=OLDEST, newest=NEWEST)
     with contextlib.suppress(RejectedError, RemoteProtocolError):
-        SiteHandshake(site, hello(site)).finish(decode_centre_frame(data))
+        take_answer(site, hello(site), decode_centre_frame(data))
 
 
 @given(st.integers(0, 5), st.integers(0, 5), NUMBERS | st.integers(0, 6))
@@ -226,10 +226,10 @@ def test_after_any_answer_the_site_has_everything_that_was_not_dealt_with(
     for number in range(sent):
         site.send(accepted(number))
     before = (site.session_id, pending(site))
-    half = SiteHandshake(site, hello(site))
-    half.hello()
+    greeting = hello(site)
+    site.send(greeting)
     try:
-        linked = half.finish(CentreFrame(0, 0, body))
+        linked = take_answer(site, greeting, CentreFrame(0, 0, body))
     except (RejectedError, RemoteProtocolError):
         assert (site.session_id, pending(site)) == before
     else:
@@ -312,15 +312,15 @@ class Conversation(RuleBasedStateMachine):
     @precondition(lambda self: not self.connected)
     @rule(loses=st.sampled_from([None, "hello", "welcome"]))
     def connect(self, loses: str | None) -> None:
-        half = SiteHandshake(self.site, hello(self.site))
-        first = site_speaks(half)
+        greeting = hello(self.site)
+        first = site_speaks(self.site, greeting)
         if loses == "hello":
             return
         self.names += 1
         welcome, offers, self.centre = centre_answers(first, self.centre, f"of the centre {self.names}")
         if loses == "welcome":
             return
-        linked: Linked = half.finish(welcome)
+        linked: Linked = take_answer(self.site, greeting, welcome)
         self.connected = True
         self.to_site.extend(offers)
         for frame in linked.again:

@@ -20,7 +20,7 @@ from airflow_edge.agent.net.identity import Signer
 from airflow_edge.backoff import Backoff
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import ProtocolError, RejectedError, RemoteProtocolError
-from airflow_edge.protocol.handshake import NEWEST, SiteHandshake, knows
+from airflow_edge.protocol.handshake import NEWEST, knows, take_answer
 from airflow_edge.protocol.messages import (
     CentreFrame,
     Ended,
@@ -228,11 +228,11 @@ class Link:
     async def _greet(self, transport: Transport, owner: Owner) -> None:
         """Say who we are, and hear whether the conversation goes on."""
         session = self._session
-        handshake = SiteHandshake(session, owner.hello(session.session_id, session.handled))
+        hello = owner.hello(session.session_id, session.handled)
         try:
             async with asyncio.timeout(GREETING_TIMEOUT):
-                await transport.send([encode(handshake.hello())])
-                welcome, acknowledged, again = handshake.finish(await _receive(transport))
+                await transport.send([encode(session.send(hello))])
+                welcome, acknowledged, again = take_answer(session, hello, await _receive(transport))
         except TimeoutError:
             raise UnreachableError(f"{self._gateway} did not answer the worker's greeting in time") from None
         except RejectedError as error:

@@ -11,7 +11,7 @@ from airflow_edge.gateway.endpoints.link import serve
 from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.http import ProblemError, read_body
 from airflow_edge.protocol.errors import RemoteProtocolError
-from airflow_edge.protocol.polling import CONTENT_TYPE, MAX_BODY_BYTES, WAIT, Reply, decode_frames, encode_reply
+from airflow_edge.protocol.polling import CONTENT_TYPE, MAX_BODY_BYTES, WAIT, decode_frames
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.urls import POLL, poll_path
 
@@ -74,5 +74,5 @@ def _malformed(what: str) -> ProblemError:
     return ProblemError(HTTPStatus.BAD_REQUEST, Code.MALFORMED, f"The request is not one of a link: {what}.")
 
 
-def _response(reply: Reply) -> Response:
-    return Response(encode_reply(reply), media_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})
+def _response(reply: bytes) -> Response:
+    return Response(reply, media_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})

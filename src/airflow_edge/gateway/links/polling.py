@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from airflow_edge.gateway.links.connection import ConnectionClosedError
 from airflow_edge.protocol.messages import SiteFrame, decode_site_frame
-from airflow_edge.protocol.polling import BATCH_BYTES, MAX_FRAMES, End, Reply, make_reply
+from airflow_edge.protocol.polling import BATCH_BYTES, MAX_FRAMES, End, encode_reply
 from airflow_edge.protocol.problems import CloseCode
 
 log = logging.getLogger(__name__)
@@ -69,16 +69,16 @@ class PollConnection:
 
     # For the requests
 
-    async def take(self, frames: Collection[bytes]) -> Reply:
+    async def take(self, frames: Collection[bytes]) -> bytes:
         """Take in the site's frames, as soon as those before them are worked on."""
         async with self._changed:
             await self._changed.wait_for(lambda: not self._up or self._end)
             if self._end is None:
                 self._up.extend(frames)
                 self._changed.notify_all()
-            return make_reply(self.name, end=self._end)
+            return encode_reply(self.name, end=self._end)
 
-    async def listen(self, patience: float) -> Reply:
+    async def listen(self, patience: float) -> bytes:
         """Give what there is for the site, as soon as there is something, or nothing after `patience` seconds.
 
         A newer call takes the place of one that still waits: its request may have been given up on the way.
@@ -90,16 +90,16 @@ class PollConnection:
                 async with asyncio.timeout(patience):
                     await self._changed.wait_for(lambda: self._down or self._end or self._listener is not me)
             except TimeoutError:
-                return make_reply(self.name)
+                return encode_reply(self.name)
             if self._listener is not me:
-                return make_reply(self.name)
+                return encode_reply(self.name)
             frames = tuple(self._down)
             self._down.clear()
             self._down_bytes = 0
             self._changed.notify_all()
-            return make_reply(self.name, frames, self._end)
+            return encode_reply(self.name, frames, self._end)
 
-    async def listen_while(self, patience: float, gone: Awaitable[object]) -> Reply:
+    async def listen_while(self, patience: float, gone: Awaitable[object]) -> bytes:
         """Listen, as long as somebody is there to hear the answer.
 
         :param gone: ends when nobody is: what was in the answer is lost then, so the link is given up
