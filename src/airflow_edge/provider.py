@@ -6,7 +6,7 @@ import logging
 from functools import cache
 
 from airflow_edge.executor.edge3 import UNINSTALL_EDGE3, edge3_is_installed
-from airflow_edge.settings import SECTION, SETTINGS, Setting
+from airflow_edge.settings import SECTION, SETTINGS
 
 log = logging.getLogger(__name__)
 
@@ -32,19 +32,18 @@ def get_provider_info() -> dict[str, object]:
         "config": {
             SECTION: {
                 "description": "Edge workers: what the API server grants them, and how a worker itself is set up.",
-                "options": {setting.name: _option(setting) for setting in SETTINGS},
+                "options": {
+                    setting.name: {
+                        "description": setting.description,
+                        "version_added": setting.version_added,
+                        "type": setting.kind,
+                        "example": setting.example,
+                        "default": setting.default_text,
+                    }
+                    for setting in SETTINGS
+                },
             }
         },
-    }
-
-
-def _option(setting: Setting) -> dict[str, str | None]:
-    return {
-        "description": setting.description,
-        "version_added": setting.version_added,
-        "type": setting.kind,
-        "example": setting.example,
-        "default": setting.default_text,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib
+import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,25 +47,16 @@ class Command(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; give its exit status."""
+    """Run a command; give its exit status, and tell a person in one line what went wrong."""
     try:
         arguments = build_parser().parse_args(argv)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 2
-    return run(arguments.handler, arguments)
-
-
-def run(handler: str, arguments: argparse.Namespace) -> int:
-    """Call the handler of a command, and tell a person in one line what went wrong.
-
-    :param handler: `module:function`, imported only now
-    """
     from airflow_edge.agent.errors import AgentError
 
-    module, _, name = handler.partition(":")
-    function: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), name)
+    command: Callable[[argparse.Namespace], int] = pkgutil.resolve_name(arguments.handler)
     try:
-        return function(arguments)
+        return command(arguments)
     except AgentError as error:
         sys.stderr.write(f"airflow-edge: {' '.join(str(error).split())}\n")
         return error.exit_status
