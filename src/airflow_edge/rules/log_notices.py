@@ -50,7 +50,8 @@ def missing(part: LogPart) -> str | None:
     """
     if part.purged_at is not None:
         return f"This log was deleted at {_moment(part.purged_at)}, after [edge] log_retention"
-    if part.complete or _is_of_nobody(part):
+    # Or the job went to another worker before this one had written anything.
+    if part.complete or (part.size == 0 and part.job_state is None and not part.expected_size):
         return None
     worker = f"worker '{part.worker_name}'"
     if part.revoked or part.worker_state is None:
@@ -79,11 +80,6 @@ def origin(part: LogPart) -> str:
     """Say where a log is from and how much there is of it."""
     state = "complete" if part.complete else "so far"
     return f"From edge worker '{part.worker_name}': {_bytes(part.size)}, {state}"
-
-
-def _is_of_nobody(part: LogPart) -> bool:
-    """Say whether the job went to another worker before this one had written anything."""
-    return part.size == 0 and part.job_state is None and not part.expected_size
 
 
 def _arrived(part: LogPart) -> str:

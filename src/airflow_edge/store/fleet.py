@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -43,8 +42,7 @@ class FleetViews(StorePart):
         """
         query = select(WorkerRow).where(*_worker_conditions(wanted))
         rows, total = _page(session, query, WorkerRow, WORKER_ORDERS, order, limit, offset)
-        taken = _taken(session, [row.id for row in rows] if len(rows) <= MOST_NAMED else None)
-        return Page(tuple(_to_worker_view(row, taken) for row in rows), total)
+        return Page(tuple(_worker_views(session, rows)), total)
 
     @reading
     def find_jobs(
@@ -81,9 +79,7 @@ class FleetViews(StorePart):
     @reading
     def all_workers(self, session: Session) -> list[WorkerView]:
         """Give every worker that is not revoked, with what it has taken."""
-        rows = session.scalars(select(WorkerRow).where(WorkerRow.revoked_at.is_(None))).all()
-        taken = _taken(session)
-        return [_to_worker_view(row, taken) for row in rows]
+        return _worker_views(session, session.scalars(select(WorkerRow).where(WorkerRow.revoked_at.is_(None))).all())
 
     @reading
     def newest_job(self, session: Session, dag_id: str, run_id: str, task_id: str, map_index: int) -> JobView | None:
@@ -212,25 +208,18 @@ def _escape(text: str) -> str:
     return text
 
 
-def _taken(session: Session, worker_ids: Collection[UUID] | None = None) -> dict[UUID, tuple[int, int]]:
-    """Give the slots that each worker's jobs take, and how many jobs these are."""
+def _worker_views(session: Session, rows: Sequence[WorkerRow]) -> list[WorkerView]:
+    """Give workers with the slots that their jobs take, and how many jobs these are."""
     query = (
         select(JobRow.worker_id, func.sum(JobRow.slots), func.count())
         .where(JobRow.state.in_(JOB_HELD), JobRow.released.is_(False))
         .group_by(JobRow.worker_id)
     )
-    if worker_ids is not None:
-        query = query.where(JobRow.worker_id.in_(worker_ids))
-    found: defaultdict[UUID, tuple[int, int]] = defaultdict(lambda: (0, 0))
-    for worker_id, slots, jobs in session.execute(query):
-        if worker_id is not None:
-            found[worker_id] = (int(slots), jobs)
-    return found
-
-
-def _to_worker_view(row: WorkerRow, taken: Mapping[UUID, tuple[int, int]]) -> WorkerView:
-    slots, jobs = taken[row.id]
-    return WorkerView(worker=to_worker(row), taken_slots=slots, jobs=jobs)
+    if len(rows) <= MOST_NAMED:
+        query = query.where(JobRow.worker_id.in_([row.id for row in rows]))
+    taken = {worker_id: (int(slots), jobs) for worker_id, slots, jobs in session.execute(query)}
+    views = ((row, *taken.get(row.id, (0, 0))) for row in rows)
+    return [WorkerView(worker=to_worker(row), taken_slots=slots, jobs=jobs) for row, slots, jobs in views]
 
 
 def _job_views(session: Session, rows: Sequence[JobRow]) -> tuple[JobView, ...]:

@@ -64,10 +64,8 @@ class RepeatableCall:
                 return await self._set_value()
             case Repeat.STATE:
                 return await self._set_state()
-            case Repeat.REMEMBERED:
-                return await self._ask_once()
             case _:
-                return await self._ask()
+                return await self._ask_once()
 
     async def _set_value(self) -> Response:
         """Set a value.

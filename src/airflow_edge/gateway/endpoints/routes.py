@@ -71,12 +71,10 @@ ROUTES: Final = (
     Route("PATCH", "/connection-tests/{connection_test_id}", Repeat.REMEMBERED),
 )
 
-_GUARDED: Final = tuple(route for route in ROUTES if route.repeat in {Repeat.SET, Repeat.STATE, Repeat.REMEMBERED})
-
 
 def repeat_of(method: str, path: str) -> Repeat:
     """Say how a repeated call is taken; a route that nobody knows is left to Airflow."""
-    return next((route.repeat for route in _GUARDED if route.matches(method, path)), Repeat.HARMLESS)
+    return next((route.repeat for route in ROUTES if route.matches(method, path)), Repeat.HARMLESS)
 
 
 @cache

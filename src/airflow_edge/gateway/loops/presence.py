@@ -26,8 +26,6 @@ CHANGES_INTERVAL = 0.5
 SETTLING = 60.0
 """Seconds without trouble before jobs are declared lost: after an outage of the centre, workers have to come back."""
 
-Systems = Mapping[UUID, Mapping[str, str | int | float | bool]]
-
 
 @attrs.define
 class Presence:
@@ -59,7 +57,7 @@ class Presence:
         links = self._open()
         await self._note(links, {link.worker.id: link.system for link in links})
 
-    async def _note(self, links: Collection[WorkerLink], systems: Systems) -> None:
+    async def _note(self, links: Collection[WorkerLink], systems: Mapping[UUID, Mapping[str, object]]) -> None:
         if not links:
             return
         noted = {link.worker.id: _now(link) for link in links}
