@@ -12,7 +12,7 @@ from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.http import ProblemError, read_body
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.polling import CONTENT_TYPE, MAX_BODY_BYTES, WAIT, decode_frames
-from airflow_edge.protocol.problems import Code
+from airflow_edge.protocol.problems import CloseCode, Code
 from airflow_edge.protocol.urls import POLL, poll_path
 
 
@@ -51,7 +51,7 @@ async def poll(gateway: Gateway, request: Request) -> Response:
     try:
         frames = await _frames(request)
     except ProblemError:
-        await connection.cut_off("what the worker sent could not be read")
+        await connection.cut_off("what the worker sent could not be read", CloseCode.PROTOCOL_ERROR)
         raise
     if frames:
         return _response(await connection.take(frames))

@@ -116,11 +116,14 @@ class PollConnection:
             watching.cancel()
             await asyncio.gather(listening, watching, return_exceptions=True)
 
-    async def cut_off(self, reason: str) -> None:
-        """End it from this side of the link, as if the network had."""
+    async def cut_off(self, reason: str, code: int = CloseCode.CUT) -> None:
+        """End it from this side of the link, as if the network had.
+
+        :param code: what a request that waits is told
+        """
         async with self._changed:
             self._cut = True
-            self._end = self._end or End(CloseCode.CUT, reason)
+            self._end = self._end or End(code, reason)
             self._changed.notify_all()
 
 
