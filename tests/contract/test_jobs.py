@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from airflow_edge.protocol.messages import Ended, Refused, Released
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.liveness import Patience
+from airflow_edge.rules.liveness import Patience, Silence
 from airflow_edge.rules.reports import Reading
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.jobs.claims import ClaimedJob
@@ -116,10 +117,14 @@ def test_a_job_in_a_transaction_that_is_rolled_back_never_was(store: Store, sess
 def test_a_lease_that_runs_out_puts_the_job_back_under_the_next_number(store: Store, sessions: Sessions) -> None:
     queue(sessions, new_job())
     (first,) = claim(store, capacity(uuid4()))
-    assert store.jobs.expire_leases(now=NOW + LEASE) == 0
-    assert store.jobs.expire_leases(now=NOW + LEASE + timedelta(microseconds=1)) == 1
+    offers = store.jobs.offered()
+    assert offers[first.id] == 1
+    assert store.jobs.expire_leases({first.id: 2}) == 0
+    assert store.jobs.expire_leases({first.id: 1}) == 1
     (second,) = claim(store, capacity(uuid4()))
     assert (second.id, second.assignment) == (first.id, 2)
+    # Who still thinks of the offer before cannot end this one.
+    assert store.jobs.expire_leases({first.id: 1}) == 0
     assert store.jobs.settle(first.worker_id, [accepted(first), ended(first)], now=NOW) == [Reading.VOID, Reading.VOID]
     assert state(sessions, first.id) is JobState.LEASED
 
@@ -186,7 +191,8 @@ def test_the_gate_opens_for_the_holder_only(store: Store, sessions: Sessions) ->
     assert held is not None
     assert held.state is JobState.RUNNING
     assert row(sessions, job.id).started_at == NOW
-    assert store.jobs.expire_leases(now=NOW + 9 * LEASE) == 0
+    assert job.id not in store.jobs.offered()
+    assert store.jobs.expire_leases({job.id: 1}) == 0
     store.jobs.settle(worker, [ended(job)], now=NOW)
     assert store.jobs.confirm(worker, job.id, 1, now=NOW) is None
 
@@ -222,8 +228,9 @@ def test_the_running_jobs_of_a_worker_are_lost_after_the_grace(store: Store, ses
         store.workers.link({worker.id: facts()}, now=NOW)
     later = NOW + timedelta(seconds=901)
     store.workers.seen({alive.id: WorkerState.IDLE}, {}, now=later)
-    assert store.jobs.lose_unreachable(patience, now=NOW + timedelta(seconds=900)) == 0
-    assert store.jobs.lose_unreachable(patience, now=later) == 1
+    for until, lost in ((NOW + timedelta(seconds=900), 0), (later, 1), (later, 0)):
+        silences = {worker.id: Silence(NOW, until) for worker in (silent, alive)}
+        assert store.jobs.lose_unreachable(silences, patience, now=NOW) == lost
     states = [state(sessions, job.id) for job in (one, two, leased)]
     assert states == [JobState.LOST, JobState.SUCCEEDED, JobState.LEASED]
     assert "15m ([edge] disconnect_grace)" in row(sessions, one.id).reason
@@ -252,15 +259,20 @@ def test_each_job_has_the_grace_of_its_worker_or_of_its_queue(store: Store, sess
     assert waits[plain.id].last_lost_after == NOW + timedelta(hours=12)
     assert waits[patient.id].last_lost_after == NOW + timedelta(days=2)
     second = timedelta(seconds=1)
-    assert store.jobs.lose_unreachable(patience, now=NOW + timedelta(minutes=15) + second) == 1
+
+    def lose(silent: timedelta) -> int:
+        silences = {worker.id: Silence(NOW, NOW + silent) for worker in (plain, patient)}
+        return store.jobs.lose_unreachable(silences, patience, now=NOW)
+
+    assert lose(timedelta(minutes=15) + second) == 1
     assert running() == {"plc of plain", "plc of patient"}
-    assert store.jobs.lose_unreachable(patience, now=NOW + timedelta(hours=12)) == 0
-    assert store.jobs.lose_unreachable(patience, now=NOW + timedelta(hours=12) + second) == 1
+    assert lose(timedelta(hours=12)) == 0
+    assert lose(timedelta(hours=12) + second) == 1
     assert running() == {"plc of patient"}
     assert "12h ([edge] queue_disconnect_grace)" in row(sessions, jobs["plc of plain"].id).reason
     # What an admin says meanwhile holds at once.
     store.workers.set_disconnect_grace([patient.name], timedelta(hours=13))
-    assert store.jobs.lose_unreachable(patience, now=NOW + timedelta(hours=13) + second) == 1
+    assert lose(timedelta(hours=13) + second) == 1
     assert "13h (the worker's own grace)" in row(sessions, jobs["plc of patient"].id).reason
 
 
@@ -284,3 +296,24 @@ def test_only_what_is_booked_and_has_its_log_is_purged_before_a_day_is_over(stor
     assert purge(61) == 0
     assert purge(26 * 60, limit=1) == 1
     assert purge(26 * 60) == 2
+
+
+def test_what_a_worker_has_and_the_centre_does_not_count_with_is_named(store: Store, sessions: Sessions) -> None:
+    worker, other = uuid4(), uuid4()
+    queue(sessions, *(new_job() for _ in range(6)))
+    jobs = claim(store, capacity(worker, free_slots=6))
+    leased, running, ended_well, lost, cancelled, moved = jobs
+    store.jobs.settle(worker, [accepted(job) for job in jobs if job not in {leased, moved}], now=NOW)
+    store.jobs.settle(worker, [ended(ended_well)], now=NOW)
+    store.jobs.lose(worker, [lost.id], "gone", now=NOW)
+    with sessions.begin() as session:
+        outbox.cancel(session, [cancelled.id], "revoked", now=NOW)
+    store.jobs.expire_leases({moved.id: 1})
+    claim(store, capacity(other))
+    keys = [job.key for job in jobs]
+    # One that was cancelled is stopped, and its end is waited for.
+    gone = [(worker, job.key) for job in (ended_well, lost, moved)]
+    assert store.jobs.not_held({worker: keys, other: [moved.key]}) == [*gone, (other, moved.key)]
+    assert store.jobs.not_held({other: [replace(moved, assignment=2).key]}) == []
+    store.jobs.settle(worker, [ended(cancelled)], now=NOW)
+    assert store.jobs.not_held({worker: [cancelled.key, running.key]}) == [(worker, cancelled.key)]

@@ -20,7 +20,7 @@ from airflow_edge.store.jobs import outbox
 from airflow_edge.store.jobs.claims import ClaimedJob
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow
-from tests.contract.world import LEASE, NOW, capacity, claim, new_job, queue
+from tests.contract.world import NOW, capacity, claim, new_job, queue
 
 WORKERS = (UUID(int=1), UUID(int=2))
 workers = st.sampled_from(WORKERS)
@@ -95,10 +95,17 @@ def test_whatever_happens_a_job_has_one_holder_and_one_end(sessions: sessionmake
         @rule(seconds=st.sampled_from([1, 11]))
         def wait(self, seconds: int) -> None:
             self.now += timedelta(seconds=seconds)
-            store.jobs.expire_leases(now=self.now)
-            for row in self._rows().values():
-                assert row.state is not JobState.LEASED or (row.lease_until is not None and row.lease_until >= self.now)
-            assert timedelta(seconds=11) > LEASE
+
+        @rule(offer=offers, other=offers)
+        def expire(self, offer: ClaimedJob, other: ClaimedJob) -> None:
+            before, expired = self._rows(), {one.id: one.assignment for one in (offer, other)}
+            meant = {
+                id_
+                for id_, row in before.items()
+                if row.state is JobState.LEASED and expired.get(id_) == row.assignment
+            }
+            assert store.jobs.expire_leases(expired) == len(meant)
+            assert {id_ for id_, row in self._rows().items() if row.state is not before[id_].state} == meant
 
         @rule(offer=offers, worker=workers)
         def lose(self, offer: ClaimedJob, worker: UUID) -> None:

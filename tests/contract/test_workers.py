@@ -6,11 +6,9 @@ from uuid import uuid4
 from sqlalchemy.orm import Session, sessionmaker
 
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.liveness import Patience
+from airflow_edge.rules.liveness import Silence
 from airflow_edge.store.store import Store
 from tests.contract.world import NOW, accepted, capacity, claim, enrolled, facts, new_job, queue, state
-
-PATIENCE = Patience(timedelta(seconds=15), timedelta(seconds=900))
 
 
 def test_a_link_replaces_the_one_before_and_only_the_newest_is_ended(store: Store) -> None:
@@ -67,9 +65,13 @@ def test_a_worker_falls_silent_once_and_one_that_went_in_order_never(store: Stor
     later = NOW + timedelta(seconds=16)
     store.workers.seen({offline.id: WorkerState.OFFLINE}, {}, now=NOW)
     store.workers.seen({alive.id: WorkerState.IDLE}, {}, now=later)
-    assert store.workers.mark_unreachable(PATIENCE, now=NOW + timedelta(seconds=15)) == []
-    assert store.workers.mark_unreachable(PATIENCE, now=later) == [silent.id]
-    assert store.workers.mark_unreachable(PATIENCE, now=later) == []
+    seen = store.workers.last_seen()
+    assert [seen[worker.id] for worker in (silent, offline, alive)] == [NOW, NOW, later]
+    silences = {worker.id: Silence(NOW, later) for worker in (silent, offline, revoked, alive)}
+    assert store.workers.mark_unreachable({}) == []
+    # The last one was heard from since.
+    assert store.workers.mark_unreachable(silences) == [silent.id]
+    assert store.workers.mark_unreachable(silences) == []
     unknown = store.workers.get(silent.id)
     assert unknown is not None
     assert unknown.state is WorkerState.UNKNOWN

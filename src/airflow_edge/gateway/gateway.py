@@ -77,7 +77,9 @@ class Gateway:
         self.queue = QueueSignal()
         self.records = Records(self.store, self.calls, self.queue, config.worker_log_quota)
         self._dispatcher = Dispatcher(self.store, self.calls, self.links, self.queue, config)
-        self._assignments = assignments.Assignments(self.store.jobs, self.calls, self.links, self.queue)
+        self._assignments = assignments.Assignments(
+            self.store.jobs, self.calls, self.links, self.queue, config.offer_timeout
+        )
         self._worker_changes = worker_changes.WorkerChanges(
             self.store, self.calls, self.links, self.directory, self.queue
         )
@@ -183,7 +185,8 @@ class Gateway:
         repeat("watch over offers", assignments.LEASES_INTERVAL, self._assignments.expire_leases)
         repeat("passing on of changes to workers", worker_changes.LOOK_INTERVAL, self._worker_changes.look)
         repeat("noting of workers' states", presence.CHANGES_INTERVAL, self._presence.note_changes)
-        repeat("watch over presence", self.config.patience.heartbeat_interval, self._presence.beat)
+        beats = self._presence.beat, self._assignments.void_strays
+        repeat("watch over presence", self.config.patience.heartbeat_interval, *beats)
         to_purge = self._purge.forget, self._purge.purge_jobs, self._purge.purge_worker_logs
         repeat("purge", purge.INTERVAL, *to_purge)
         repeat("retention of measurements", purge.METRICS_INTERVAL, self._purge.purge_metrics)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from airflow_edge.rules.durations import format_duration, parse_duration, parse_named_durations
 
@@ -27,6 +27,15 @@ class Grace:
 
     def __str__(self) -> str:
         return f"{format_duration(self.length)} ({self.source})"
+
+
+class Silence(NamedTuple):
+    """A worker's silence, as one process of the centre knows it."""
+
+    since: datetime
+    """When the worker was last seen, by the clock of the process that saw it. Once that changes, it is over."""
+    until: datetime
+    """How far it has got, by the same clock."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,7 @@ class JobRow(MappedAsDataclass, Base, kw_only=True, repr=False, eq=False):
     worker_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)
     """The worker that has or last had it."""
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    """Until when its worker may answer, for people: whoever puts it back has measured the time itself."""
     released: Mapped[bool] = mapped_column(default=False)
     """Airflow holds the task's state: the worker has its slots back."""
     to_stop: Mapped[bool] = mapped_column(default=False)

@@ -308,11 +308,9 @@ def test_heartbeats_are_kept_fresh_for_living_jobs_and_for_those_of_a_worker_out
     assert centre.store.jobs.keep_alive([job.id], patience, now=now + timedelta(seconds=29)) == 0
     centre.enroll_worker(last_seen_at=now - timedelta(seconds=899))
     centre.set_task(centre.task(dag_id).id, last_heartbeat_at=now - timedelta(seconds=40))
-    assert centre.store.jobs.keep_alive([], patience, now=now + timedelta(seconds=2)) == 0
     assert centre.store.jobs.keep_alive([], patience, now=now) == 1
-    for_longer = Patience(timedelta(seconds=15), timedelta(0), {job.queue: timedelta(seconds=931)})
-    assert centre.store.jobs.keep_alive([], for_longer, now=now + timedelta(seconds=33)) == 0
-    assert centre.store.jobs.keep_alive([], for_longer, now=now + timedelta(seconds=32)) == 1
+    # However long it seems to be so: whoever sees its grace end ends the job.
+    assert centre.store.jobs.keep_alive([], patience, now=now + timedelta(seconds=32)) == 1
     centre.end(job, "success")
     assert centre.store.jobs.keep_alive([job.id], patience, now=now + timedelta(seconds=99)) == 0
 

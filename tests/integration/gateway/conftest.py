@@ -10,9 +10,10 @@ import os
 from contextlib import ExitStack
 
 import pytest
+from sqlalchemy import create_engine
 
 from harness.database import PostgresServer, SqliteFiles
-from tests.integration.airflow_here import airflow_here
+from tests.integration.airflow_here import airflow_here, make_tables
 
 BASE_PATH = "/deep/airflow"
 """Where the same gateway is reached, as behind a `[api] base_url` with a path."""
@@ -79,3 +80,20 @@ def trusting_gateway(centre):
     """An API server where the shared secret is enough to enrol."""
     with centre.gateway_for_links(allow_shared_secret_enrollment=True) as gateway:
         yield gateway.url
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def engine(request, tmp_path_factory):
+    """A database with nothing but the tables: whoever uses it has the only gateways on it."""
+    if request.param == "sqlite":
+        url = SqliteFiles(tmp_path_factory.mktemp("database")).create("loops").url
+        engine = create_engine(url)
+        make_tables(engine)
+        yield engine
+        engine.dispose()
+    else:
+        with PostgresServer().running() as server:
+            engine = create_engine(server.create("loops").url)
+            make_tables(engine)
+            yield engine
+            engine.dispose()

@@ -13,7 +13,6 @@ import asyncpg
 import attrs
 import httpx
 import pytest
-from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError, OperationalError
 from websockets.exceptions import ConnectionClosed
 
@@ -26,8 +25,6 @@ from airflow_edge.protocol.messages import Accepted, Ended, LogAck, Obeyed, Offe
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.protocol.urls import HEALTH
 from airflow_edge.rules.orders import Wish
-from harness.database import PostgresServer, SqliteFiles
-from tests.integration.airflow_here import make_tables
 from tests.integration.gateway.site import SiteLink
 from tests.integration.gateway.test_logs import chunk, end_of, line
 from tests.integration.gateway.world import Centre, GatewayServer, NoTaskApi, below_prefix, config, wait_until
@@ -39,12 +36,14 @@ BUG = RuntimeError("nobody has thought of this")
 HANDS = (
     ("queue", "claim"),
     ("jobs", "unwanted"),
+    ("jobs", "offered"),
     ("jobs", "expire_leases"),
     ("jobs", "keep_alive"),
     ("jobs", "lose_unreachable"),
     ("jobs", "purge"),
     ("workers", "changed_since"),
     ("workers", "seen"),
+    ("workers", "last_seen"),
     ("workers", "mark_unreachable"),
     ("orders", "waiting"),
     ("orders", "purge"),
@@ -151,22 +150,6 @@ class Breakable:
         async with httpx.AsyncClient(trust_env=False) as client:
             answer: dict[str, Any] = (await client.get(self.server.url + HEALTH)).json()
             return answer
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request, tmp_path_factory):
-    if request.param == "sqlite":
-        url = SqliteFiles(tmp_path_factory.mktemp("database")).create("loops").url
-        engine = create_engine(url)
-        make_tables(engine)
-        yield engine
-        engine.dispose()
-    else:
-        with PostgresServer().running() as server:
-            engine = create_engine(server.create("loops").url)
-            make_tables(engine)
-            yield engine
-            engine.dispose()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import httpx
 import uvicorn
 from airflow.api_fastapi.app import lifespan
 from fastapi import FastAPI
-from sqlalchemy import Engine, func, insert, select, update
+from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.orm import Session, sessionmaker, undefer
 from starlette.routing import Mount
 
@@ -258,9 +258,7 @@ class Centre:
 
     def let_lease_expire(self, job_id: UUID) -> None:
         """Let the time of an offer run out now."""
-        past = datetime.now(UTC) - timedelta(seconds=1)
-        with self.engine.begin() as connection:
-            connection.execute(update(JobRow).where(JobRow.id == job_id).values(lease_until=past))
+        assert self.store.jobs.expire_leases({job_id: self.job(job_id).assignment}) == 1
 
     def job(self, job_id: UUID | str) -> JobRow:
         with self.sessions() as session:

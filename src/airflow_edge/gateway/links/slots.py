@@ -62,6 +62,10 @@ class Slots:
         """Give the jobs that are counted."""
         return {key.job_id for key in self._holdings}
 
+    def accepted(self) -> list[AssignmentKey]:
+        """Give the jobs that are counted and are no offers."""
+        return [key for key, holding in self._holdings.items() if holding.deadline is None]
+
     def available(self, now: float) -> int:
         """Give how many slots may be offered to now."""
         overdue = [

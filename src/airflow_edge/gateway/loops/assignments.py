@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import asyncio
+from uuid import UUID
 
 import attrs
 
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.gateway.links.registry import Links
+from airflow_edge.gateway.loops.stillness import Stillness
 from airflow_edge.store.jobs.jobs import Jobs
 
 LEASES_INTERVAL = 2.0
@@ -23,11 +25,30 @@ class Assignments:
     _calls: StoreCalls
     _links: Links
     _queue: QueueSignal
+    _offer_timeout: float
+    _offers: Stillness[UUID, int] = attrs.field(factory=lambda: Stillness(2 * LEASES_INTERVAL), init=False)
 
     async def expire_leases(self) -> None:
-        """Put unanswered offers, whosoever they are, back into the queue."""
-        if await self._calls.run(self._jobs.expire_leases, now=datetime.now(UTC)):
+        """Put offers, whosoever they are, back into the queue that were seen unanswered for long enough."""
+        clock = asyncio.get_running_loop().time
+        asked = clock()
+        offers = await self._calls.run(self._jobs.offered)
+        waited = self._offers.look(offers, asked=asked, answered=clock())
+        overdue = {job_id: offers[job_id] for job_id, seconds in waited.items() if seconds > self._offer_timeout}
+        if await self._calls.run(self._jobs.expire_leases, overdue):
             self._queue.tell()
+
+    async def void_strays(self) -> None:
+        """Tell the workers linked here what they have and the centre does not count with: it was lost, for example.
+
+        Whoever links anew is told at once.
+        """
+        links = {link.worker.id: link for link in self._links if link.open}
+        there = {worker_id: keys for worker_id, link in links.items() if (keys := link.slots.accepted())}
+        for worker_id, key in await self._calls.run(self._jobs.not_held, there) if there else ():
+            # Its end may have been written down meanwhile.
+            if key in links[worker_id].slots.accepted():
+                links[worker_id].void_job(key, "the job was given to another worker, or has ended at the centre")
 
     async def stop_unwanted(self) -> None:
         """Have those tasks stopped that Airflow does not want any more and that run at workers linked here."""

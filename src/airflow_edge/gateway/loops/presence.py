@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import attrs
@@ -15,8 +15,10 @@ from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.gateway.links.registry import Links
+from airflow_edge.gateway.loops.stillness import Stillness
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.rules.liveness import Silence
 from airflow_edge.rules.overview import READY
 from airflow_edge.store.store import Store
 
@@ -37,6 +39,13 @@ class Presence:
     _config: GatewayConfig
     _began: float | None = attrs.field(default=None, init=False)
     """Since when this process has noted with each heartbeat who is there."""
+    _stillness: Stillness[UUID, datetime] = attrs.field(init=False)
+    _found: dict[UUID, Silence] | None = attrs.field(default=None, init=False)
+    """How silent everybody was when this process began to look, by its clock."""
+
+    @_stillness.default
+    def _begin_to_look(self) -> Stillness[UUID, datetime]:
+        return Stillness(2 * self._config.patience.heartbeat_interval)
 
     async def note_changes(self) -> None:
         """Note what people look at while it happens; that tasks come and go can wait for the next heartbeat."""
@@ -49,8 +58,10 @@ class Presence:
         await self._note_all()
         await self._keep_metrics()
         await self._keep_jobs_alive()
-        await self._mark_unreachable()
-        await self._lose_unreachable(began)
+        silences = await self._look_for_silent()
+        if marked := await self._calls.run(self._store.workers.mark_unreachable, silences):
+            log.warning("%d workers were not heard from for %.0f s", len(marked), self._config.silence)
+        await self._lose_unreachable(silences, began)
         self._began = began
 
     async def _note_all(self) -> None:
@@ -82,17 +93,35 @@ class Presence:
         alive = [UUID(job_id) for link in self._open() for job_id in link.slots.job_ids().intersection(link.alive)]
         await self._calls.run(self._store.jobs.keep_alive, alive, self._config.patience, now=datetime.now(UTC))
 
-    async def _mark_unreachable(self) -> None:
-        now = datetime.now(UTC)
-        if silent := await self._calls.run(self._store.workers.mark_unreachable, self._config.patience, now=now):
-            log.warning("%d workers were not heard from for %.0f s", len(silent), self._config.silence)
+    async def _look_for_silent(self) -> dict[UUID, Silence]:
+        """Give the workers that are silent as this process has seen it itself: it compares no clock with another's.
 
-    async def _lose_unreachable(self, began: float) -> None:
+        A silence that it has found counts from its beginning, so that graces end though processes come and go: its
+        clock is believed that once, and only of a worker that it then finds silent itself.
+        """
+        clock = asyncio.get_running_loop().time
+        asked = clock()
+        seen = await self._calls.run(self._store.workers.last_seen)
+        unchanged = self._stillness.look(seen, asked=asked, answered=clock())
+        if self._found is None:
+            now = datetime.now(UTC)
+            self._found = {worker_id: Silence(at, max(at, now)) for worker_id, at in seen.items()}
+        linked = {link.worker.id for link in self._open()}
+        silences: dict[UUID, Silence] = {}
+        for worker_id in seen.keys() - linked:
+            at, seconds = seen[worker_id], unchanged[worker_id]
+            if seconds > self._config.silence:
+                found = self._found.get(worker_id)
+                until = found.until if found and found.since == at else at
+                silences[worker_id] = Silence(at, until + timedelta(seconds=seconds))
+        return silences
+
+    async def _lose_unreachable(self, silences: Mapping[UUID, Silence], began: float) -> None:
         steady = asyncio.get_running_loop().time() - max(began, self._calls.failed_at)
         if steady < min(SETTLING, self._config.patience.shortest.total_seconds()):
             return
         now = datetime.now(UTC)
-        if lost := await self._calls.run(self._store.jobs.lose_unreachable, self._config.patience, now=now):
+        if lost := await self._calls.run(self._store.jobs.lose_unreachable, silences, self._config.patience, now=now):
             log.warning("%d jobs are lost: their workers were out of reach for longer than their grace", lost)
 
     def _open(self) -> list[WorkerLink]:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import Ended, JobKind, Released
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobEvent, JobState, job_sources, next_job_state
-from airflow_edge.rules.liveness import Grace, Patience
+from airflow_edge.rules.liveness import Grace, Patience, Silence
 from airflow_edge.rules.reports import Reading, Report, event_of, read
 from airflow_edge.store.airflow_tables import TASK_INSTANCE, WANTED, refresh_heartbeats
-from airflow_edge.store.columns import to_value
-from airflow_edge.store.jobs.unreachable import AwaitedJobs, awaited_jobs, unreachable_jobs
+from airflow_edge.store.columns import batches, to_value
+from airflow_edge.store.jobs.unreachable import AwaitedJobs, awaited_jobs, jobs_given_up, out_of_reach
 from airflow_edge.store.tables import CallRow, JobRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, change, lock, reading, writing
 
@@ -91,10 +91,29 @@ class Jobs(StorePart):
         held = JobRow.worker_id.in_(worker_ids), JobRow.state.in_(JOB_HELD)
         return [to_value(AssignedJob, job) for job in session.scalars(select(JobRow).where(*held).order_by(JobRow.id))]
 
-    def expire_leases(self, *, now: datetime) -> int:
-        """Put the jobs whose lease ran out back into the queue; say how many."""
-        expired = (JobRow.state.in_(job_sources(JobEvent.EXPIRE)), JobRow.lease_until < now)
-        return self._change_some(expired, _BACK_IN_THE_QUEUE)
+    @reading
+    def not_held(
+        self, session: Session, there: Mapping[UUID, Collection[AssignmentKey]]
+    ) -> list[tuple[UUID, AssignmentKey]]:
+        """Give those of the assignments at these workers that the centre neither counts with nor has stopped."""
+        stopped = and_(JobRow.state == JobState.CANCELLED, JobRow.to_stop.is_(True))
+        query = select(JobRow.worker_id, JobRow.id, JobRow.assignment).where(
+            JobRow.worker_id.in_(there), or_(JobRow.state.in_(JOB_HELD), stopped)
+        )
+        held = {(worker, AssignmentKey(str(job_id), number)) for worker, job_id, number in session.execute(query)}
+        return [(worker, key) for worker, keys in there.items() for key in keys if (worker, key) not in held]
+
+    @reading
+    def offered(self, session: Session) -> dict[UUID, int]:
+        """Give the jobs that wait for a worker's answer, and under which assignment."""
+        query = select(JobRow.id, JobRow.assignment).where(JobRow.state.in_(job_sources(JobEvent.EXPIRE)))
+        return {row.id: row.assignment for row in session.execute(query)}
+
+    def expire_leases(self, offers: Mapping[UUID, int]) -> int:
+        """Put jobs whose offers, under these assignments, are still not answered back into the queue; say how many."""
+        this = tuple_(JobRow.id, JobRow.assignment)
+        leased = JobRow.state.in_(job_sources(JobEvent.EXPIRE))
+        return sum(self._change_some((leased, this.in_(some)), _BACK_IN_THE_QUEUE) for some in batches(offers.items()))
 
     @writing
     def lose(
@@ -110,14 +129,15 @@ class Jobs(StorePart):
         session.execute(update(JobRow).where(JobRow.id.in_(ids)).values(_lost(reason, now)))
         return ids
 
-    def lose_unreachable(self, patience: Patience, *, now: datetime) -> int:
-        """Declare the running jobs of workers lost that were silent beyond the grace; say how many."""
-        silent = self._transactions.read(lambda session: unreachable_jobs(session, patience, now=now))
+    def lose_unreachable(self, silences: Mapping[UUID, Silence], patience: Patience, *, now: datetime) -> int:
+        """Declare the running jobs of workers lost that are silent beyond the grace; say how many."""
         lost: defaultdict[Grace, list[UUID]] = defaultdict(list)
-        for job in silent:
-            if now > job.lost_after:
-                lost[job.grace].append(job.id)
-        still_silent = select(WorkerRow.id).where(WorkerRow.last_seen_at < patience.silent_before(now))
+        workers = set[UUID]()
+        for job_id, worker_id, grace in self._transactions.read(lambda one: jobs_given_up(one, silences, patience)):
+            lost[grace].append(job_id)
+            workers.add(worker_id)
+        still = tuple_(WorkerRow.id, WorkerRow.last_seen_at).in_([(one, silences[one].since) for one in workers])
+        still_silent = select(WorkerRow.id).where(still)
         return sum(
             self._change_some(
                 (JobRow.id.in_(ids), JobRow.state == JobState.RUNNING, JobRow.worker_id.in_(still_silent)),
@@ -160,14 +180,13 @@ class Jobs(StorePart):
     def keep_alive(self, job_ids: Collection[UUID], patience: Patience, *, now: datetime) -> int:
         """Keep Airflow's heartbeats fresh; say how many needed it.
 
-        For these jobs, whose supervisors are alive, and for every running job of a worker that is out of reach for no
-        longer than the grace.
+        For these jobs, whose supervisors are alive, and for every running job of a worker that is out of reach: when
+        its grace is over, it is not running any more.
         """
         running = (JobRow.state == JobState.RUNNING, JobRow.released.is_(False), JobRow.kind == "task")
 
         def find(session: Session) -> set[UUID]:
-            silent = unreachable_jobs(session, patience, now=now)
-            found = {job.workload_id for job in silent if job.needs_heartbeat and now <= job.lost_after}
+            found = set(session.scalars(select(JobRow.workload_id).where(*running, out_of_reach(patience, now))))
             alive = select(JobRow.workload_id).where(*running, JobRow.id.in_(job_ids))
             return found | set(session.scalars(alive)) if job_ids else found
 

@@ -23,7 +23,7 @@ from airflow_edge.protocol.states import (
     WorkerState,
     next_job_state,
 )
-from airflow_edge.rules.liveness import Patience
+from airflow_edge.rules.liveness import Silence
 from airflow_edge.rules.orders import ASKED_STATES, OrderState
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.columns import to_duration, to_seconds, to_value
@@ -154,25 +154,36 @@ class Workers(StorePart):
             )
         return unknown
 
-    def mark_unreachable(self, patience: Patience, *, now: datetime) -> list[UUID]:
-        """Set workers that should be linked and were not seen to unknown; give their ids."""
-        unreachable = (
-            select(WorkerRow.id)
+    @reading
+    def last_seen(self, session: Session) -> dict[UUID, datetime]:
+        """Give when each worker was last seen, by the clocks of those who saw them; who never was is left out."""
+        query = select(WorkerRow.id, WorkerRow.last_seen_at).where(WorkerRow.last_seen_at.is_not(None))
+        return {worker_id: seen for worker_id, seen in session.execute(query) if seen is not None}
+
+    def mark_unreachable(self, silences: Mapping[UUID, Silence]) -> list[UUID]:
+        """Set those that should be linked, and are silent still, to unknown; give their ids."""
+        if not silences:
+            return []
+        newest = max(silence.since for silence in silences.values())
+        query = (
+            select(WorkerRow.id, WorkerRow.last_seen_at)
             .where(
                 WorkerRow.state.in_(_MAY_FALL_SILENT),
                 WorkerRow.revoked_at.is_(None),
-                WorkerRow.last_seen_at < patience.silent_before(now),
+                WorkerRow.last_seen_at <= newest,
             )
             .order_by(WorkerRow.id)
         )
 
-        return self._mark_unreachable(unreachable) if self._transactions.finds(unreachable) else []
+        def find(session: Session, query: Select[UUID, datetime | None]) -> list[UUID]:
+            return [id_ for id_, seen in session.execute(query) if id_ in silences and silences[id_].since == seen]
 
-    @writing
-    def _mark_unreachable(self, session: Session, unreachable: Select[UUID]) -> list[UUID]:
-        ids = list(session.scalars(unreachable.with_for_update()))
-        session.execute(update(WorkerRow).where(WorkerRow.id.in_(ids)).values(state=WorkerState.UNKNOWN))
-        return ids
+        def mark(session: Session) -> list[UUID]:
+            ids = find(session, query.with_for_update())
+            session.execute(update(WorkerRow).where(WorkerRow.id.in_(ids)).values(state=WorkerState.UNKNOWN))
+            return ids
+
+        return self._transactions.write(mark) if self._transactions.read(lambda session: find(session, query)) else []
 
     def changed_since(self, since: datetime) -> list[Worker]:
         """Give the workers that an admin, or another link, has changed since then.
