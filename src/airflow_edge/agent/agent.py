@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-import sys
+import time
 from collections.abc import Mapping
 from functools import partial
 
@@ -29,7 +29,7 @@ from airflow_edge.agent.net.http import HttpClient
 from airflow_edge.agent.net.identity import Identity, make_private_folder
 from airflow_edge.agent.own_log.shipper import WorkerLogShipper
 from airflow_edge.agent.process.control import Command, controlled
-from airflow_edge.agent.process.daemon import handled, pid_file
+from airflow_edge.agent.process.daemon import begin_again, check_program, handled, pid_file
 from airflow_edge.agent.profile import Profile
 from airflow_edge.agent.supervisors.supervisors import Supervisors
 from airflow_edge.agent.task_api.execution_api import ExecutionApi
@@ -60,15 +60,15 @@ def run_agent(config: Config) -> int:
     """
     identity = Identity.load(config.identity_file)
     make_private_folder(config.state_dir)
-    with pid_file(config.lock_file):
+    with pid_file(config.lock_file) as lock:
+        # For who waits for the worker's end, which is its process's: another one can begin when the file is gone.
+        os.dup(lock)
         try:
             again = asyncio.run(Agent(config, identity).run())
         except BaseExceptionGroup as group:
             raise _first(group) from None
     if again:
-        # In the background it is already: the new one stays the same process, whoever watches it.
-        arguments = [argument for argument in sys.orig_argv[1:] if argument not in {"-D", "--daemon"}]
-        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - our own command line
+        begin_again()
     return 0
 
 
@@ -90,6 +90,8 @@ class Agent:
         self._handing_over = asyncio.Event()
         self._again = False
         """Whether the next agent is to begin at once, in this process."""
+        self._timer: asyncio.TimerHandle | None = None
+        """Ends the jobs when the time is over that a worker that was stopped has for them."""
         self._copies = Copies(config.kept_logs_dir, config.kept_logs)
         self._folders = JobFolders(config.jobs_dir, self._copies.keep)
         self._journal = Journal(config.journal_file)
@@ -154,7 +156,7 @@ class Agent:
         commands: Mapping[str, Command] = {
             "status": lambda _: self._profile.describe(self._gateway),
             "events": lambda _: self._driver.history.last(),
-            "drain": self.drain,
+            "drain": self.stop,
             "terminate": lambda _: self.terminate(),
             "maintenance": lambda comment: self._driver.post(events.MaintenanceAsked(comment)),
             "exit maintenance": lambda _: self._driver.post(events.ExitAsked()),
@@ -192,28 +194,25 @@ class Agent:
                         )
                     ),
                 ]
+                self._end_jobs_in_time(self._core.worker.desired.deadline)
                 await self._until_over()
                 if not self._handing_over.is_set():
                     await self._leave()
-                elif self._again:
-                    await self._link.flush(DELIVERY_PATIENCE)
                 for running in loops:
                     running.cancel()
         return self._again
 
     # What a person may ask
 
-    def drain(self, timeout: str = "") -> None:
-        """Take no new job, and end when the last one has.
+    def stop(self, timeout: str = "") -> None:
+        """Take no new job, and end when the last one has; it holds for the next agent if this one goes before.
 
-        :param timeout: seconds after which the jobs that are left are ended; empty for never
+        :param timeout: seconds after which the jobs that are left are ended; empty to leave it at what was said before
         """
-        if not self._core.worker.leaving:
-            log.info("draining: no new jobs; %d are left", len(self._core.jobs.live()))
-            self._driver.post(events.DrainAsked())
-        if timeout:
-            reason = f"the worker was stopped, and the {float(timeout):g} s that it had for its tasks are over"
-            asyncio.get_running_loop().call_later(float(timeout), self.terminate, reason)
+        log.info("stopping: no new jobs; %d are left", len(self._core.jobs.live()))
+        deadline = events.Deadline(time.time() + float(timeout), float(timeout)) if timeout else None
+        self._driver.post(events.StopAsked(deadline))
+        self._end_jobs_in_time(deadline)
 
     def terminate(self, reason: str = "the worker was terminated") -> None:
         """End the jobs, then the worker."""
@@ -226,6 +225,16 @@ class Agent:
         """End at once and leave everything as it is, runtime and tasks included: the next agent goes on with it."""
         log.info("leaving %d jobs to the next agent", len(self._core.jobs.live()))
         self._handing_over.set()
+
+    def _end_jobs_in_time(self, deadline: events.Deadline | None) -> None:
+        if deadline is None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        # Never longer than was said, whatever was done to the clock between two agents.
+        left = min(deadline.at - time.time(), deadline.seconds)
+        reason = f"the worker was stopped, and the {deadline.seconds:g} s that it had for its tasks are over"
+        self._timer = asyncio.get_running_loop().call_later(left, self.terminate, reason)
 
     # For the link and the driver
 
@@ -288,6 +297,7 @@ class Agent:
             log.warning("the new name cannot be written to %s: %s", self._config.identity_file, error)
 
     def _restart(self) -> None:
+        check_program()
         self._again = True
         self.hand_over()
 
@@ -320,13 +330,14 @@ class Agent:
         if records:
             log.info("going on with %d jobs of the last agent", len(records))
         if self._core.worker.leaving:
-            log.info("the centre had told this worker to shut down: it takes no new jobs, and ends with its last one")
+            log.info("somebody has told this worker to stop: it takes no new jobs, and ends with its last one")
 
     def _interrupted(self) -> None:
         if self._core.worker.leaving:
             self.terminate()
         else:
-            self.drain()
+            log.info("draining: no new jobs; %d are left", len(self._core.jobs.live()))
+            self._driver.post(events.DrainAsked())
 
     async def _until_over(self) -> None:
         """Wait until the worker was told to end and no job is left; once terminated, not longer than killing takes."""

@@ -31,6 +31,7 @@ from airflow_edge.agent.core.events import (
     TimePassed,
     ToCentre,
 )
+from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.history import History
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
@@ -225,6 +226,8 @@ class Driver:
                 self._worker_name = name
                 effects.rename(name)
             case Restart():
+                if self._owed_desired is not None:
+                    raise AgentError("the next agent would not know that it was obeyed")
                 effects.restart()
             case StoreJob() | Save() | KeepDesired():
                 """It was written down already."""

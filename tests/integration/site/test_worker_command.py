@@ -94,7 +94,7 @@ def test_in_the_background_it_has_a_log_a_pid_and_an_umask(enrolled):
     assert (enrolled.folder / "the.log").stat().st_mode & 0o777 & 0o027 == 0
     process = psutil.Process(pid)
     assert process.terminal() is None
-    assert process.cwd() == "/"
+    assert process.cwd() == str(enrolled.folder)
     assert os.getsid(pid) not in {os.getsid(0), pid}
     assert enrolled.type("stop", "--wait").status == 0
     assert not is_alive(pid)

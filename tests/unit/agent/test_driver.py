@@ -34,7 +34,7 @@ from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile, JobStarted, StartJob, StopJob
-from airflow_edge.protocol.messages import Accepted, Ended, Offer, Order, Refused, Stop
+from airflow_edge.protocol.messages import Accepted, Ended, Obeyed, Offer, Order, Refused, Stop
 from airflow_edge.protocol.states import WorkerState
 
 JOB = "00000000-0000-4000-8000-00000000000{}"
@@ -222,14 +222,28 @@ async def test_what_a_person_wants_is_kept_before_it_is_answered(site, tmp_path)
     assert Core(8, (), Journal(tmp_path / "journal.sqlite").desired()).concurrency == 3
 
 
-async def test_an_order_that_comes_again_does_not_restart_the_agent_again(site):
+async def test_a_restart_is_answered_by_the_agent_that_has_begun_and_by_no_other(site, tmp_path):
     asked = order("restart")
-    did = await site.let(asked)
-    assert did[0] == "restart"
-    assert did[1].done
-    [answer] = await site.let(asked)
-    assert answer.done
+    assert await site.let(asked) == ["restart"]
+    assert await site.let(asked) == []
     assert ("rename", "press-8") in await site.let(order("rename", "press-8"))
+    (answer,) = Core(8, (), Journal(tmp_path / "journal.sqlite").desired()).handle(asked, 0.0)
+    assert answer == Obeyed(order_id=asked.order_id, done=True, state=WorkerState.STARTING)
+
+
+async def test_no_agent_is_begun_that_would_begin_another_for_the_same_order(site, monkeypatch):
+    monkeypatch.setattr(driver, "RETRY_INTERVAL", 0.01)
+    write = site.journal.write
+
+    def write_nothing(records, desired=None):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(site.journal, "write", write_nothing)
+    assert await site.let(order("restart")) == []
+    assert "the restart has failed: the next agent would not know" in site.driver.fault
+    monkeypatch.setattr(site.journal, "write", write)
+    await site.until(lambda: not site.driver.fault)
+    assert site.did == ["restart"]
 
 
 async def test_one_that_shuts_down_does_not_begin_anew(site):

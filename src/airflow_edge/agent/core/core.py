@@ -43,8 +43,8 @@ class Core:
         :param jobs_dir: where the jobs' folders are, for the runtime
         :param stop_grace: seconds that a task has to end by itself
         """
-        self.worker = WorkerStateMachine(desired or DesiredState(), automatic or Automatic())
         self.jobs = HeldJobs(records)
+        self.worker = WorkerStateMachine(desired or DesiredState(), automatic, live=bool(self.jobs.live()))
         self.conditions: tuple[str, ...] = ()
         """Why no new job is taken now, besides that slots are taken."""
         self.commands: list[Command] = []
@@ -60,6 +60,8 @@ class Core:
         self._now = 0.0
         self._silence_ends: float | None = None
         """When the supervisors of jobs that were taken over have had time to be heard of."""
+        self._restarting = ""
+        """The order that a new agent is to begin for; that it has, is for that one to say."""
         self._terminating: str | None = None
         """Why all jobs are to end, if they are."""
 
@@ -144,10 +146,12 @@ class Core:
                     self._pursue_stop(job)
             case events.DrainAsked():
                 self.worker.leave()
+            case events.StopAsked():
+                self.worker.stop(event.deadline)
             case events.TerminateAsked():
                 self._terminate(event.reason)
         self._follow()
-        if isinstance(event, Order):
+        if isinstance(event, Order) and event.order_id != self._restarting:
             self.commands.append(
                 Obeyed(order_id=event.order_id, done=not refused, detail=refused, state=self.worker.state)
             )
@@ -352,8 +356,9 @@ class Core:
         match order.kind:
             case "restart" if self.worker.desired.restarted != order.order_id:
                 if self.worker.leaving:
-                    # The next agent would know nothing of that.
+                    # By a signal, perhaps, of which the next agent would know nothing.
                     return SHUTTING_DOWN
+                self._restarting = order.order_id
                 self.commands.append(events.Restart())
             case "rename":
                 self.commands.append(events.Rename(order.text))

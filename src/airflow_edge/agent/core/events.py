@@ -52,6 +52,15 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
         return self.acknowledged and self.log_done
 
 
+class Deadline(msgspec.Struct, frozen=True):
+    """When a worker that was told to go ends the jobs that are left then."""
+
+    at: float
+    """Seconds since the epoch, by the site's clock."""
+    seconds: float
+    """How long that was when it was said."""
+
+
 class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     """What a person has made of the worker; it outlives the agent."""
 
@@ -64,7 +73,9 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int | None = None
     """Slots, in place of those of the configuration."""
     leaving: bool = False
-    """Somebody at the centre has told it to go, and it has not gone yet."""
+    """A person has told it to go, and it has not gone yet."""
+    deadline: Deadline | None = None
+    """Until when its jobs may take then; None for as long as they do."""
     shut_down: str = ""
     """The id of the last order to shut down: one that comes again is not obeyed again."""
     restarted: str = ""
@@ -170,7 +181,14 @@ class TimePassed(SiteEvent, frozen=True):
 
 
 class DrainAsked(SiteEvent, frozen=True):
-    """Take no new job, and leave when the last one has ended."""
+    """This agent was told to take no new job, and to leave when the last one has ended."""
+
+
+class StopAsked(SiteEvent, frozen=True):
+    """Somebody at the site wants the same of the worker, whichever agent it has."""
+
+    deadline: Deadline | None = None
+    """None to leave it at what was said before."""
 
 
 class TerminateAsked(SiteEvent, frozen=True):

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from airflow_edge.agent.core.events import DesiredState
+from airflow_edge.agent.core.events import Deadline, DesiredState
 from airflow_edge.protocol.messages import MAX_TEXT, MaintenanceCause, Order
 from airflow_edge.protocol.states import WORKER_TRANSITIONS, WorkerEvent, WorkerState, next_worker_state
 
@@ -51,17 +51,20 @@ class Automatic:
 class WorkerStateMachine:
     """The state of one worker. What changes it says in `changed` and `desired_changed`, until these are reset."""
 
-    def __init__(self, desired: DesiredState, automatic: Automatic | None = None) -> None:
+    def __init__(self, desired: DesiredState, automatic: Automatic | None = None, *, live: bool = True) -> None:
         """:param desired: what the last agent has kept
         :param automatic: when the worker goes into maintenance by itself; never by default
+        :param live: whether a job of the last agent is left; a reboot leaves none
         """
         self._automatic = automatic or Automatic()
         self._status = logging.INFO
         self.state = WorkerState.STARTING
         self.desired = desired
-        self.leaving = desired.leaving
         self.changed = False
         self.desired_changed = False
+        if not live:
+            self._forget_stop()
+        self.leaving = self.desired.leaving
 
     @property
     def over(self) -> bool:
@@ -89,6 +92,11 @@ class WorkerStateMachine:
     def leave(self) -> None:
         """Go when no job is left."""
         self.leaving = True
+
+    def stop(self, deadline: Deadline | None = None) -> None:
+        """Have whichever agent is there then go when no job is left; see `DesiredState`."""
+        self.leave()
+        self._keep(msgspec.structs.replace(self.desired, leaving=True, deadline=deadline or self.desired.deadline))
 
     def note_status(self, status: int, text: str) -> None:
         """Take note of the machine's status, and go into maintenance or leave it where that is a reason to.
@@ -136,8 +144,8 @@ class WorkerStateMachine:
             case "shutdown" if self.desired.shut_down != order.order_id:
                 if not self.leaving:
                     self._ask(WorkerEvent.SHUTDOWN_ASKED)
-                self._keep(msgspec.structs.replace(self.desired, leaving=True, shut_down=order.order_id))
-                self.leave()
+                self._keep(msgspec.structs.replace(self.desired, shut_down=order.order_id))
+                self.stop()
             case "restart":
                 self._keep(msgspec.structs.replace(self.desired, restarted=order.order_id))
             case "concurrency":
@@ -148,6 +156,8 @@ class WorkerStateMachine:
         """Bring the state up to the jobs: `live` says whether a job's process is left."""
         while event := self._due(live):
             self._step(event)
+        if self.over:
+            self._forget_stop()
 
     def _due(self, live: bool) -> WorkerEvent | None:
         match self.state:
@@ -181,9 +191,10 @@ class WorkerStateMachine:
     def _step(self, event: WorkerEvent) -> None:
         self.state = next_worker_state(self.state, event)
         self.changed = True
-        if self.over and self.desired.leaving:
-            # Who starts it again wants it back.
-            self._keep(msgspec.structs.replace(self.desired, leaving=False))
+
+    def _forget_stop(self) -> None:
+        """It has gone: whoever starts it again wants it back."""
+        self._keep(msgspec.structs.replace(self.desired, leaving=False, deadline=None))
 
     def _keep(self, desired: DesiredState) -> None:
         self.desired_changed = self.desired_changed or desired != self.desired

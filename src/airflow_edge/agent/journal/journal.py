@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from airflow_edge.agent.core.events import DesiredState, JobRecord
-from airflow_edge.agent.errors import ConfigError
+from airflow_edge.agent.errors import AgentError, ConfigError
 from airflow_edge.protocol.assignment import AssignmentKey
 
 log = logging.getLogger(__name__)
@@ -192,6 +192,19 @@ class Journal:
             (self._kept,),
         )
         self._finished = 0
+
+
+def live_jobs(path: Path) -> int:
+    """Say how many jobs have not ended, as far as a journal knows that may be another process's.
+
+    :raises AgentError: it cannot be read, so that nobody knows.
+    """
+    try:
+        database, unfinished = _open(path)
+    except (sqlite3.Error, msgspec.MsgspecError) as error:
+        raise AgentError(f"whether tasks are left is not known: {path} cannot be read ({error})") from error
+    database.close()
+    return sum(record.ended is None for record in unfinished)
 
 
 def _open(path: Path) -> tuple[sqlite3.Connection, list[JobRecord]]:

@@ -10,13 +10,19 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final, NoReturn
 
 from airflow_edge.agent.errors import AgentError, AlreadyRunningError
 
+_BEGUN_AGAIN: Final = "_AIRFLOW_EDGE_BEGUN_AGAIN"
+"""The environment variable with the pid of a process that has begun again."""
+
 
 @contextlib.contextmanager
-def pid_file(path: Path) -> Iterator[None]:
+def pid_file(path: Path) -> Iterator[int]:
     """Hold a file with this process's pid, locked while it lives: a dead one's file is known by its missing lock.
+
+    The value is the descriptor that has the lock.
 
     :raises AlreadyRunningError: a living worker has it.
     :raises AgentError: the file cannot be written.
@@ -30,7 +36,7 @@ def pid_file(path: Path) -> Iterator[None]:
     try:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
-        yield
+        yield descriptor
     finally:
         path.unlink(missing_ok=True)
         os.close(descriptor)
@@ -41,7 +47,8 @@ def _try_lock(path: Path) -> int | None:
     with contextlib.ExitStack() as closing:
         closing.callback(os.close, descriptor)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Only a worker lets nobody share the lock; who has waited for its end has a share for a moment.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             raise AlreadyRunningError(
@@ -49,15 +56,46 @@ def _try_lock(path: Path) -> int | None:
                 "`airflow-edge stop`, or give this one another folder with --state-dir"
             ) from None
         # Whoever had the lock before may have removed the file since we opened it.
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.stat().st_ino == os.fstat(descriptor).st_ino:
                 closing.pop_all()
                 return descriptor
     return None
 
 
+def wait_for_end(path: Path) -> None:
+    """Wait until no worker holds that pid file, wherever it runs: its pid means nothing in another PID namespace."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+
+
+def begin_again() -> NoReturn:
+    """Carry out this process's command line once more, in the same process; `has_begun_again` tells the new one."""
+    again = {**os.environ, _BEGUN_AGAIN: str(os.getpid())}
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], again)  # noqa: S606 - our own command line
+
+
+def check_program() -> None:
+    """See that what `begin_again` would run is there, as it is not in the middle of an upgrade.
+
+    :raises AgentError: a part of it is not.
+    """
+    for part in (sys.executable, *sys.orig_argv[1:2]):
+        if not part.startswith("-") and not Path(part).exists():
+            raise AgentError(f"{part} is not there; install it again")
+
+
+def has_begun_again() -> bool:
+    """Whether this process has done all this before, going into the background too. To be asked once, at the start."""
+    return os.environ.pop(_BEGUN_AGAIN, None) == str(os.getpid())
+
+
 def detach(*, umask: int, stdout: Path | None, stderr: Path | None) -> int:
     """Go on in the background: in a session of its own, without a terminal. Call it before any thread is started.
+
+    It stays in its folder: what is relative in its command line and environment means there what it meant, for the
+    runtime, and for this process when it begins again.
 
     :param stdout: file to append to; None for nowhere
     :return: in the foreground the pid of the process in the background, and there 0
@@ -84,7 +122,6 @@ def detach(*, umask: int, stdout: Path | None, stderr: Path | None) -> int:
     if os.fork():
         os._exit(0)
     os.umask(umask)
-    os.chdir("/")
     with contextlib.ExitStack() as closing:
         for descriptor, target in zip((os.open(os.devnull, os.O_RDONLY), *outputs), (0, 1, 2), strict=True):
             closing.callback(os.close, descriptor)

@@ -13,10 +13,11 @@ import msgspec
 
 from airflow_edge.agent.config import Config, load
 from airflow_edge.agent.errors import AgentError, ConfigError
+from airflow_edge.agent.journal.journal import live_jobs
 from airflow_edge.agent.net.identity import Identity, make_private_folder
 from airflow_edge.agent.own_log.file import RotatingFile
 from airflow_edge.agent.process.control import ask
-from airflow_edge.agent.process.daemon import detach, pid_file
+from airflow_edge.agent.process.daemon import detach, has_begun_again, pid_file, wait_for_end
 from airflow_edge.cli.site.enroll import ensure_enrolled
 from airflow_edge.protocol.messages import MAX_TEXT
 
@@ -32,6 +33,7 @@ def work(arguments: argparse.Namespace) -> int:
 
     :raises AgentError: it cannot run; the text says why, and what to do.
     """
+    begun_again = has_begun_again()
     config = load(
         {
             "worker_concurrency": arguments.concurrency,
@@ -48,13 +50,14 @@ def work(arguments: argparse.Namespace) -> int:
     if not arguments.daemon:
         _open_logs(config, arguments)
         return _run(config, arguments.pid)
-    with pid_file(config.lock_file):
-        """Only to see, while a person is there to be told, that no worker runs here."""
-    log_file = arguments.log_file or config.agent_log
-    pid = detach(umask=config.umask, stdout=arguments.stdout or log_file, stderr=arguments.stderr or log_file)
-    if pid:
-        print(f"the worker runs in the background (pid {pid}), its log is {log_file}")
-        return 0
+    if not begun_again:
+        with pid_file(config.lock_file):
+            """Only to see, while a person is there to be told, that no worker runs here."""
+        log_file = arguments.log_file or config.agent_log
+        pid = detach(umask=config.umask, stdout=arguments.stdout or log_file, stderr=arguments.stderr or log_file)
+        if pid:
+            print(f"the worker runs in the background (pid {pid}), its log is {log_file}")
+            return 0
     _open_logs(config, arguments)
     try:
         return _run(config, arguments.pid)
@@ -67,20 +70,21 @@ def stop(arguments: argparse.Namespace) -> int:
     """Have the running worker take no new task and end with its last one, or when its time is over.
 
     :raises NotRunningError: there is none.
+    :raises AgentError: its process has ended before its tasks, which is to be seen only by who waits.
     """
-    socket = load({"state_dir": arguments.state_dir}).control_socket
+    config = load({"state_dir": arguments.state_dir})
+    socket = config.control_socket
     running = ask(socket, "status")
     ask(socket, "drain", "" if arguments.timeout is None else str(arguments.timeout))
     until = "" if arguments.timeout is None else f"; those that are left in {arguments.timeout:g} s are ended"
     print(f"the worker '{running['name']}' (pid {running['pid']}) ends, after {len(running['jobs'])} tasks{until}")
     if arguments.wait:
-        import psutil
-
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process = psutil.Process(running["pid"])
-            # A process whose parent does not ask for its exit status (PID 1 of a container, say) stays as a zombie.
-            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                time.sleep(_LOOK_INTERVAL)
+        wait_for_end(config.lock_file)
+        if left := live_jobs(config.journal_file):
+            raise AgentError(
+                f"the worker's process has ended, and {left} of its tasks have not; they go on, and a worker that is "
+                "started here now ends with the last of them, as it was told"
+            )
     return 0
 
 
@@ -138,6 +142,8 @@ def _open_logs(config: Config, arguments: argparse.Namespace) -> None:
 
     :raises ConfigError: a file cannot be written.
     """
+    # `airflow edge worker` brings those of Airflow, by which each line would stand there twice.
+    logging.getLogger().handlers.clear()
     if handler := _second_log(config, arguments):
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
         logging.getLogger().addHandler(handler)

@@ -11,10 +11,13 @@ from airflow_edge.agent.core.events import (
     Close,
     Command,
     ConditionsFound,
+    Deadline,
+    DesiredState,
     DrainAsked,
     Event,
     Exited,
     JobRecord,
+    KeepDesired,
     LogDone,
     NotStored,
     OfferedAgain,
@@ -24,6 +27,7 @@ from airflow_edge.agent.core.events import (
     Seen,
     StateCallBegan,
     StateCallEnded,
+    StopAsked,
     StoreJob,
     TerminateAsked,
 )
@@ -409,11 +413,24 @@ def test_a_draining_worker_refuses_and_is_over_with_its_last_job() -> None:
     assert site.core.worker.over
 
 
-def test_a_worker_without_jobs_is_over_at_once() -> None:
+@pytest.mark.parametrize("asked", [DrainAsked(), StopAsked()])
+def test_a_worker_without_jobs_is_over_at_once(asked: Event) -> None:
     for warm in (True, False):
         site = Site(warm=warm)
-        site.let(DrainAsked())
+        site.let(asked)
         assert site.core.worker.over
+
+
+def test_a_worker_that_was_stopped_and_whose_jobs_a_reboot_has_ended_takes_jobs_again() -> None:
+    there = JobRecord(key=KEY, kind="task", slots=1)
+    gone = JobRecord(key=KEY, kind="task", slots=1, phase="ended", ended=ended())
+    desired = DesiredState(leaving=True, deadline=Deadline(1000.0, 600.0))
+    assert Core(4, [there], desired).worker.leaving
+    core = Core(4, [gone], desired)
+    commands = core.handle(ready(), 0)
+    assert core.worker.state is WorkerState.IDLE
+    # Written down too: the next agent must not leave for it.
+    assert KeepDesired(DesiredState()) in commands
 
 
 def test_a_terminated_worker_stops_its_jobs_whatever_they_are_doing() -> None:

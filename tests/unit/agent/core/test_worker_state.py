@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from airflow_edge.agent.core.events import DesiredState
+from airflow_edge.agent.core.events import Deadline, DesiredState
 from airflow_edge.agent.core.worker_state import (
     IN_MAINTENANCE,
     NOT_IN_MAINTENANCE,
@@ -206,7 +206,20 @@ def test_who_was_told_to_go_goes_though_its_agent_was_replaced_meanwhile():
     assert back.over
 
 
-def test_who_was_stopped_at_the_site_is_back_when_it_is_started_again():
+def test_who_was_stopped_at_the_site_goes_too_and_in_the_same_time():
+    before = ready(live=True)
+    before.stop(Deadline(1000.0, 600.0))
+    before.stop()
+    before.follow(live=True)
+    after = ready(live=True, **msgspec.structs.asdict(before.desired))
+    assert (after.state, after.desired.deadline) == (WorkerState.TERMINATING, Deadline(1000.0, 600.0))
+    after.stop(Deadline(2000.0, 900.0))
+    assert after.desired.deadline == Deadline(2000.0, 900.0)
+    after.follow(live=False)
+    assert (after.over, after.desired) == (True, DesiredState())
+
+
+def test_a_signal_is_for_the_agent_that_got_it():
     before = ready(live=True)
     before.leave()
     before.follow(live=True)
@@ -244,6 +257,11 @@ class Anything(RuleBasedStateMachine):
         self.worker.leave()
         self.worker.follow(self.live)
 
+    @rule()
+    def stop(self):
+        self.worker.stop()
+        self.worker.follow(self.live)
+
     @precondition(lambda self: not self.worker.objection and self.worker.state is not WorkerState.STARTING)
     @rule()
     def take(self):
@@ -272,6 +290,8 @@ class Anything(RuleBasedStateMachine):
         if state in MAINTENANCE:
             assert worker.in_maintenance
         assert worker.in_maintenance == (worker.desired.cause is not None)
+        # Else whoever starts it again would have it go at once.
+        assert not (worker.over and worker.desired.leaving)
         if worker.leaving and state is not WorkerState.STARTING:
             assert worker.over == (not self.live)
 

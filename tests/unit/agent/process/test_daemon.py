@@ -3,11 +3,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from airflow_edge.agent.errors import AgentError, AlreadyRunningError
-from airflow_edge.agent.process.daemon import pid_file
+from airflow_edge.agent.process import daemon
+from airflow_edge.agent.process.daemon import check_program, has_begun_again, pid_file, wait_for_end
 
 
 def test_it_holds_the_pid_while_it_is_held(tmp_path):
@@ -55,6 +58,90 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         pass
 
 
+def test_who_waits_for_the_end_of_one_does_not_keep_the_next_from_beginning(tmp_path):
+    path = tmp_path / "agent.pid"
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(50):
+            with pid_file(path):
+                waiting = [threads.submit(wait_for_end, path) for _ in range(8)]
+            with pid_file(path):
+                assert path.read_text() == f"{os.getpid()}\n"
+            for one in waiting:
+                one.result(timeout=30)
+    wait_for_end(path)
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from airflow_edge.agent.process.daemon import pid_file
+
+with pid_file(Path(sys.argv[1])):
+    print(flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a PID namespace")
+def test_one_in_another_pid_namespace_is_waited_for(tmp_path):
+    path = tmp_path / "agent.pid"
+    inside = ["unshare", "--pid", "--fork", "--kill-child", sys.executable, "-c", HOLD, str(path)]
+    with (
+        subprocess.Popen(inside, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        assert holder.stdin
+        assert holder.stdout
+        holder.stdout.readline()
+        assert path.read_text() == "1\n"
+        waiting = thread.submit(wait_for_end, path)
+        assert not waiting.done()
+        holder.stdin.close()
+        waiting.result(timeout=30)
+        assert holder.wait(30) == 0
+
+
+BEGINS_AGAIN = """
+import os, sys
+from airflow_edge.agent.process.daemon import begin_again, has_begun_again
+
+again = has_begun_again()
+print(os.getpid(), again, os.getcwd(), *sys.argv[1:], *(name for name in os.environ if "BEGUN" in name), flush=True)
+if not again:
+    begin_again()
+"""
+
+
+@pytest.mark.parametrize("program", [["program.py"], ["-m", "program"], ["-X", "utf8", "./program.py"]])
+def test_what_begins_again_is_the_same_command_in_the_same_process_and_folder(tmp_path, program):
+    (tmp_path / "program.py").write_text(BEGINS_AGAIN)
+    done = subprocess.run(
+        [sys.executable, *program, "-D", "a b"], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True
+    )
+    first, then = done.stdout.splitlines()
+    pid, facts = first.split(maxsplit=1)
+    assert facts == f"False {tmp_path} -D a b"
+    assert then == f"{pid} True {tmp_path} -D a b"
+
+
+def test_what_another_process_has_begun_is_not_begun_again(monkeypatch):
+    monkeypatch.setenv(daemon._BEGUN_AGAIN, str(os.getppid()))
+    assert not has_begun_again()
+
+
+def test_a_program_that_is_not_there_is_named(tmp_path, monkeypatch):
+    check_program()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.orig_argv", ["python", "venv/bin/airflow-edge", "worker"])
+    with pytest.raises(AgentError, match="venv/bin/airflow-edge is not there"):
+        check_program()
+    monkeypatch.setattr("sys.orig_argv", ["python", "-m", "airflow_edge.cli.site.main", "worker"])
+    check_program()
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    with pytest.raises(AgentError, match="/nowhere/python is not there"):
+        check_program()
+
+
 DETACH = """
 import os, sys
 from pathlib import Path
@@ -91,7 +178,7 @@ def test_the_background_is_a_session_of_its_own_with_its_output_in_files(tmp_pat
         assert session != pid
         assert session not in {str(os.getsid(0)), str(os.getpid())}
         assert parent != str(os.getpid())
-        assert folder == "/"
+        assert folder == str(Path.cwd())
         assert terminal == "False"
         assert (tmp_path / "out").read_text() == "earlier\nto stdout\n"
         assert (tmp_path / "err").read_text() == "to stderr"
