@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Final, Literal, TypeVar, cast
 from uuid import UUID
@@ -306,27 +307,15 @@ def rename_worker(wanted: WithName, user: GetUserDep, admin: Services) -> list[O
 @changing.post("/workers/queues/add", operation_id="add_queues")
 def add_queues(wanted: WithQueues, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
     """Have workers serve more queues."""
-    return _change(
-        admin,
-        user,
-        "add queues",
-        wanted.workers,
-        lambda worker: admin.fleet.change_queues(worker, add=wanted.queues),
-        queues=wanted.queues,
-    )
+    act = partial(admin.fleet.change_queues, add=wanted.queues)
+    return _change(admin, user, "add queues", wanted.workers, act, queues=wanted.queues)
 
 
 @changing.post("/workers/queues/remove", operation_id="remove_queues")
 def remove_queues(wanted: WithQueues, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
     """Have workers serve these queues no more; jobs that they have go on."""
-    return _change(
-        admin,
-        user,
-        "remove queues",
-        wanted.workers,
-        lambda worker: admin.fleet.change_queues(worker, remove=wanted.queues),
-        queues=wanted.queues,
-    )
+    act = partial(admin.fleet.change_queues, remove=wanted.queues)
+    return _change(admin, user, "remove queues", wanted.workers, act, queues=wanted.queues)
 
 
 @changing.post("/workers/revoke", operation_id="revoke_workers")

@@ -128,8 +128,8 @@ class Fleet:
 
     def remove(self, worker: Worker) -> OrderOutcome:
         """Forget a worker that is offline or revoked."""
-        obstacle = self._store.workers.remove(worker.id, now=datetime.now(UTC))
-        return refused(worker, obstacle) if obstacle else OrderOutcome(worker=worker.name, result="done")
+        reason = self._store.workers.remove(worker.id, now=datetime.now(UTC))
+        return refused(worker, reason) if reason else OrderOutcome(worker=worker.name, result="done")
 
     def queues(self) -> list[QueueView]:
         """Give every queue, with what waits in it and who serves it."""
@@ -191,7 +191,7 @@ def _worker_facts(
         grace_until=patience.lost_after(seen, queue, worker.disconnect_grace) if seen else None,
         full_since=full_since,
         version_refused=worker.version_refused,
-        obstacle=view.obstacle,
+        conditions=view.conditions,
     )
 
 

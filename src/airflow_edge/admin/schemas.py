@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_edge.protocol.messages import MaintenanceCause
+from airflow_edge.protocol.problems import WORKER_NAME
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.orders import OrderState
 from airflow_edge.rules.overview import WorkerView
@@ -192,4 +193,4 @@ class WithName(Document):
     """A worker, and its new name."""
 
     worker: Annotated[str, Field(min_length=1, max_length=200)]
-    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$")]
+    name: Annotated[str, Field(pattern=WORKER_NAME)]

@@ -164,7 +164,7 @@ class Agent:
         watch = ConditionsWatch(
             state_dir=self._config.state_dir,
             min_free_disk=self._config.min_free_disk,
-            fault=lambda: self._driver.fault or self._loops.fault,
+            failing=lambda: self._driver.condition or self._loops.condition,
             found=lambda conditions: self._driver.post(events.ConditionsFound(conditions)),
         )
         with (

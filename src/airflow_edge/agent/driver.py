@@ -81,7 +81,7 @@ class Driver:
         self._folders = folders
         self._worker_name = worker_name
         self._api_socket = api_socket
-        self._journal_fault = ""
+        self._journal_failure = ""
         """Why the journal cannot be written now, for a person."""
         self._owed: dict[AssignmentKey, JobRecord] = {}
         """What the journal does not have yet, because it could not be written."""
@@ -96,9 +96,9 @@ class Driver:
         self._moved = asyncio.Condition()
 
     @property
-    def fault(self) -> str:
+    def condition(self) -> str:
         """What cannot be done now and is tried again and again, for a person; empty if there is nothing."""
-        return "; ".join(fault for fault in (self._journal_fault, self._failure) if fault)
+        return "; ".join(failure for failure in (self._journal_failure, self._failure) if failure)
 
     def post(self, event: Event, done: Callable[[], None] | None = None) -> None:
         """Let something happen; `done` is called when everything that follows from it is done."""
@@ -115,7 +115,7 @@ class Driver:
         while True:
             await self._until_due()
             now = time.monotonic()
-            if self.fault and now >= self._retry_at:
+            if self.condition and now >= self._retry_at:
                 await self._try_again(effects)
             if self.core.due is not None and now >= self.core.due:
                 self.post(TimePassed())
@@ -133,7 +133,7 @@ class Driver:
 
     async def _until_due(self) -> None:
         """Wait for something to handle, or until it is time to try again what has failed, or for what the core said."""
-        times = [self._retry_at] if self.fault else []
+        times = [self._retry_at] if self.condition else []
         if self.core.due is not None:
             times.append(self.core.due)
         with contextlib.suppress(TimeoutError):
@@ -243,7 +243,7 @@ class Driver:
         self._failure = failure
 
     def _due_later(self) -> None:
-        if not self.fault:
+        if not self.condition:
             self._retry_at = time.monotonic() + RETRY_INTERVAL
 
     async def _try_again(self, effects: Effects) -> None:
@@ -253,13 +253,13 @@ class Driver:
         if self._failure and not self._undone:
             self._failure = ""
             log.info("what had failed is done")
-        if self._journal_fault:
+        if self._journal_failure:
             try:
                 await asyncio.to_thread(self._try_journal)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
-                self._note_fault(error)
+                self._note_journal_failure(error)
             else:
-                self._journal_fault = ""
+                self._journal_failure = ""
                 log.info("the journal can be written again")
         self._retry_at = time.monotonic() + RETRY_INTERVAL
 
@@ -277,7 +277,7 @@ class Driver:
         try:
             stored = await asyncio.to_thread(self._write, stores)
         except Exception as error:  # noqa: BLE001 - without a thread, say: what is owed stays owed
-            self._note_fault(error)
+            self._note_journal_failure(error)
             stored = dict.fromkeys((store.record.key for store in stores), f"the site cannot write anything: {error}")
         events: list[Event] = []
         for store in stores:
@@ -306,7 +306,7 @@ class Driver:
         try:
             self._journal.write([*records, *self._owed.values()], self._owed_desired)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the agent
-            self._note_fault(error)
+            self._note_journal_failure(error)
             for record in records:
                 self._folders.remove(record.key)
                 result[record.key] = f"the site cannot write its journal: {error}"
@@ -334,14 +334,14 @@ class Driver:
         self._paid()
         self._journal.try_out()
 
-    def _note_fault(self, error: Exception) -> None:
-        fault = (
+    def _note_journal_failure(self, error: Exception) -> None:
+        failure = (
             f"the journal in the state folder cannot be written ({error}); make room on the disk of the state folder"
         )
-        if fault != self._journal_fault:
-            log.error("%s", fault)
+        if failure != self._journal_failure:
+            log.error("%s", failure)
         self._due_later()
-        self._journal_fault = fault
+        self._journal_failure = failure
 
     def _job_file(self, offer: Offer) -> JobFile:
         return JobFile(

@@ -22,7 +22,7 @@ class Loops:
         self._failures: dict[str, str] = {}
 
     @property
-    def fault(self) -> str:
+    def condition(self) -> str:
         """Which loops fail, and why, for a person; empty if none does."""
         return "; ".join(f"{name} fails: {why}" for name, why in self._failures.items())
 
@@ -40,7 +40,7 @@ class Loops:
             # That there are no more threads is a RuntimeError.
             except (OSError, MemoryError, RuntimeError) as error:
                 self._failures[name] = (str(error) or type(error).__name__)[:LONGEST_TEXT]
-                log.exception("the machine does not do its part: %s; trying again", self.fault)
+                log.exception("the machine does not do its part: %s; trying again", self.condition)
             finally:
                 well.cancel()
             await asyncio.sleep(PAUSE)

@@ -57,8 +57,8 @@ def app_of(gateway: Gateway) -> FastAPI:
     async def health(_: Request) -> Response:
         try:
             gateway.check_ready(tasks=True)
-        except ProblemError as obstacle:
-            answer = Health(status="not_ready", version=__version__, detail=obstacle.problem.detail)
+        except ProblemError as error:
+            answer = Health(status="not_ready", version=__version__, detail=error.problem.detail)
             return json_response(answer, HTTPStatus.SERVICE_UNAVAILABLE)
         return json_response(Health(status="healthy", version=__version__, detail=gateway.background.trouble()))
 

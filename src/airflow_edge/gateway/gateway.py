@@ -91,7 +91,7 @@ class Gateway:
         self._load_task_api = load_task_api
         self._task_api: TaskApi | None = None
         self._links_served = False
-        self._obstacle = "The gateway is starting; try again."
+        self._not_ready = "The gateway is starting; try again."
 
     @cached_property
     def id(self) -> str:
@@ -101,7 +101,7 @@ class Gateway:
     def check_ready(self, *, tasks: bool = False) -> None:
         """Raise `ProblemError` unless workers can enrol and link; with `tasks`, unless their tasks can call, too."""
         if not self._links_served or (tasks and self._task_api is None):
-            raise not_ready(self._obstacle)
+            raise not_ready(self._not_ready)
 
     @property
     def task_api(self) -> TaskApi:
@@ -110,7 +110,7 @@ class Gateway:
         :raises ProblemError: it is not ready, or workers cannot link yet.
         """
         if self._task_api is None:
-            raise not_ready(self._obstacle)
+            raise not_ready(self._not_ready)
         return self._task_api
 
     @asynccontextmanager
@@ -141,7 +141,7 @@ class Gateway:
             await stack.enter_async_context(task_api.running())
         # Whatever it is, Airflow's own API server has to start all the same.
         except Exception as error:
-            self._obstacle = f"The gateway could not start ({error}); the API server's log says more."
+            self._not_ready = f"The gateway could not start ({error}); the API server's log says more."
             log.exception("The edge gateway could not start Airflow's Execution API; no worker can link here")
             return None
         return task_api
@@ -160,7 +160,7 @@ class Gateway:
                     return
             # The reasons are many, and none must end the attempts.
             except Exception as error:
-                self._obstacle = f"The gateway is not ready ({type(error).__name__}); the API server's log says more."
+                self._not_ready = f"The gateway is not ready ({type(error).__name__}); the API server's log says more."
                 log.exception("The edge gateway is not ready; it tries again")
             await asyncio.sleep(pauses.next())
 
@@ -169,10 +169,10 @@ class Gateway:
         try:
             url, missing = await self.calls.run(_examine, self._session_factory)
         except StoreUnavailableError:
-            self._obstacle = "The centre's database does not answer; try again."
+            self._not_ready = "The centre's database does not answer; try again."
             return None
         if missing:
-            self._obstacle = "The tables of airflow-edge are missing at the centre: run 'airflow db migrate' there."
+            self._not_ready = "The tables of airflow-edge are missing at the centre: run 'airflow db migrate' there."
             log.error("The edge gateway waits: the tables %s are missing. Run: airflow db migrate", ", ".join(missing))
             return None
         return url
@@ -196,7 +196,7 @@ class Gateway:
         if dsn := dsn_of(url):
             start("listener", partial(self.queue.listen, dsn))
         self._links_served = True
-        self._obstacle = "The gateway is loading Airflow's Execution API; try again."
+        self._not_ready = "The gateway is loading Airflow's Execution API; try again."
 
     async def _stop(self) -> None:
         """Stop the loops and let go of the links."""

@@ -13,6 +13,7 @@ import msgspec
 
 from airflow_edge.protocol.assignment import Assigned
 from airflow_edge.protocol.errors import RemoteProtocolError, decode_remote
+from airflow_edge.protocol.problems import WHOLE
 from airflow_edge.protocol.states import WorkerState
 
 MAX_FRAME_BYTES = 8 * 1024 * 1024
@@ -24,7 +25,7 @@ MAX_LOG_CHUNK_BYTES = 256 * 1024
 MAX_WORKER_LOG_BYTES = 128 * 1024
 """Uncompressed bytes of a worker's own log in one message."""
 
-JobId: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+JobId: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$" + WHOLE)]
 Assignment: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 RequestId: TypeAlias = Annotated[str, msgspec.Meta(max_length=64)]
@@ -173,7 +174,7 @@ class LogEnd(JobMessage, frozen=True, kw_only=True):
     """
 
     size: Count
-    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$" + WHOLE)]
     start: Count = 0
 
 

@@ -19,6 +19,7 @@ import msgspec
 
 from airflow_edge.protocol.errors import decode_remote
 from airflow_edge.protocol.messages import MAX_FRAME_BYTES
+from airflow_edge.protocol.problems import WHOLE
 
 WAIT = 10.0
 """Seconds after which a request that waits is answered with nothing: less than any usual proxy's patience, and no more
@@ -46,7 +47,7 @@ class End(msgspec.Struct, frozen=True, array_like=True):
 class Reply(msgspec.Struct, frozen=True, array_like=True):
     """An answer of the centre."""
 
-    link: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
+    link: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$" + WHOLE)]
     """Where the next requests go."""
     frames: Annotated[tuple[msgspec.Raw, ...], msgspec.Meta(max_length=MAX_FRAMES)] = ()
     """Frames, as `messages.encode` made them."""

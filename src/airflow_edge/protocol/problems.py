@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
+
+WORKER_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,199}$"
+WORKER_NAME_RULE: Final = "a worker's name begins with a letter or digit and has up to 200 letters, digits and . _ @ -"
+WHOLE: Final = r"(?!\n)"
+"""After a pattern's `$`, which lets a newline pass in Python."""
 
 
 class Code(StrEnum):
@@ -68,9 +73,9 @@ class EnrollRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     jwt_secret`, where `[edge] allow_shared_secret_enrollment` permits it) is given.
     """
 
-    public_key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+    public_key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$" + WHOLE)]
     """The Ed25519 public key, hex."""
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$")]
+    name: Annotated[str, msgspec.Meta(pattern=WORKER_NAME + WHOLE)]
     token: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     shared_secret_token: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
     queues: (

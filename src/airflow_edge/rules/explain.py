@@ -166,7 +166,7 @@ def _waiting(job: JobView, workers: Sequence[WorkerFacts], ahead: Ahead, now: da
             f"It needs {_count(job.slots, 'slot')}, and '{largest.name}', the largest worker of queue '{job.queue}', "
             f"has {largest.slots}: lower the task's pool_slots or raise the worker's concurrency.",
         )
-    ready = [worker for worker in own if not _hindrance(worker, job)]
+    ready = [worker for worker in own if not _why_not_given(worker, job)]
     if not ready:
         return _none_ready(job, own)
     if all(worker.free_slots < job.slots for worker in ready):
@@ -249,7 +249,7 @@ def _running(task: TaskFacts, job: JobView, workers: Sequence[WorkerFacts], now:
     return Explanation(Cause.RUNNING, f"It runs on worker '{job.worker}' since {_clock(job.started_at)}.")
 
 
-def _hindrance(worker: WorkerFacts, job: JobView) -> str:
+def _why_not_given(worker: WorkerFacts, job: JobView) -> str:
     """Say in a few words why this worker cannot take any job now, or not this one ever; empty if it can."""
     if worker.state is WorkerState.UNKNOWN:
         return "unreachable"
@@ -263,8 +263,8 @@ def _hindrance(worker: WorkerFacts, job: JobView) -> str:
         return "leaving maintenance"
     if worker.version_refused:
         return f"refused for its version ({worker.version_refused})"
-    if worker.obstacle:
-        return f"unable ({worker.obstacle})"
+    if worker.conditions:
+        return f"unable ({worker.conditions})"
     if worker.slots < job.slots:
         return f"too small ({_count(worker.slots, 'slot')})"
     return ""
@@ -274,13 +274,13 @@ def _tally(job: JobView, workers: Sequence[WorkerFacts]) -> str:
     """Count workers by what hinders them, the most frequent first, with a name where there is one only."""
     groups: dict[str, list[WorkerFacts]] = {}
     for worker in workers:
-        groups.setdefault(_hindrance(worker, job), []).append(worker)
+        groups.setdefault(_why_not_given(worker, job), []).append(worker)
     parts = []
-    for hindrance, group in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
+    for reason, group in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
         who = f"'{group[0].name}' is" if len(group) == 1 else f"{len(group)} are"
         seen = max((worker.seen_at for worker in group if worker.seen_at), default=None)
-        since = f" since {_clock(seen)}" if hindrance == "unreachable" and seen else ""
-        parts.append(f"{who} {hindrance}{since}")
+        since = f" since {_clock(seen)}" if reason == "unreachable" and seen else ""
+        parts.append(f"{who} {reason}{since}")
     return ", ".join(parts)
 
 

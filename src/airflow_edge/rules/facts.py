@@ -97,7 +97,7 @@ class WorkerFacts:
     """When the job that has run there longest began."""
     version_refused: str = ""
     """Why its version gets no jobs."""
-    obstacle: str = ""
+    conditions: str = ""
     """What the worker itself says keeps it from taking jobs, like a full disk."""
 
 

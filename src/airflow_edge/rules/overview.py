@@ -65,15 +65,15 @@ class WorkerView:
     jobs: int
 
     @property
-    def obstacle(self) -> str:
+    def conditions(self) -> str:
         """What the worker says keeps it from taking jobs, like a full disk; empty if nothing does."""
         return str(self.worker.system.get(CONDITIONS, ""))
 
     @property
     def ready(self) -> bool:
         """Whether it is given jobs when it has room."""
-        worker = self.worker
-        return worker.revoked_at is None and worker.state in READY and not self.obstacle and not worker.version_refused
+        hindered = self.worker.revoked_at is not None or self.conditions or self.worker.version_refused
+        return not hindered and self.worker.state in READY
 
     @property
     def free_slots(self) -> int:

@@ -168,13 +168,13 @@ async def test_what_the_journal_could_not_take_is_written_when_it_can(
     monkeypatch.setattr(site.journal, "write", write_if_there_is_room)
     monkeypatch.setattr(driver, "RETRY_INTERVAL", 0.01)
     await site.let(Exited(key(1), 3, None, None), LogDone(key(1)), Acknowledged(key(1)))
-    assert "database or disk is full" in site.driver.fault
+    assert "database or disk is full" in site.driver.condition
     assert site.folders.present() == [key(1)]
     # Offered again, the job is answered with what the journal does not know yet.
     await site.let(offer(1))
     assert [message.exit_code for message in site.did if isinstance(message, Ended)] == [3]
     full = False
-    await site.until(lambda: not site.driver.fault)
+    await site.until(lambda: not site.driver.condition)
     kept = site.journal.find(key(1))
     assert kept is not None
     assert kept.finished
@@ -240,9 +240,9 @@ async def test_no_agent_is_begun_that_would_begin_another_for_the_same_order(sit
 
     monkeypatch.setattr(site.journal, "write", write_nothing)
     assert await site.let(order("restart")) == []
-    assert "the restart has failed: the next agent would not know" in site.driver.fault
+    assert "the restart has failed: the next agent would not know" in site.driver.condition
     monkeypatch.setattr(site.journal, "write", write)
-    await site.until(lambda: not site.driver.fault)
+    await site.until(lambda: not site.driver.condition)
     assert site.did == ["restart"]
 
 
@@ -308,12 +308,12 @@ async def test_what_an_effect_fails_at_is_seen_and_done_in_the_end(
     await site.use(replace(site.effects, **{effect: broken}))
     # The event is dealt with all the same, and so is what comes after it in the same round.
     await site.let(event, offer(3))
-    assert "Too many open files" in site.driver.fault
+    assert "Too many open files" in site.driver.condition
     assert site.driver.core.jobs[key(3)].stage is Stage.ORDERED
     broken.tried.clear()
     await asyncio.wait_for(broken.tried.wait(), 10)
     broken.works = True
-    await site.until(lambda: not site.driver.fault)
+    await site.until(lambda: not site.driver.condition)
     done = [*site.did, *site.jobs, *site.followed, *site.announced]
     assert any((isinstance(wanted, type) and isinstance(one, wanted)) or one == wanted for one in done)
     assert {type(one) for one in done} >= {Accepted, StartJob, JobFile}
@@ -329,7 +329,7 @@ async def test_a_job_is_started_only_after_its_supervisor_may_come_in(
     await site.let(offer(1))
     assert order_of == []
     admit.works = True
-    await site.until(lambda: not site.driver.fault)
+    await site.until(lambda: not site.driver.condition)
     assert order_of == ["admitted", "StartJob"]
 
 
@@ -341,7 +341,7 @@ async def test_a_job_that_ended_meanwhile_is_not_started_any_more(site: Site, mo
     did = await site.let(Exited(key(1), 0, None, None))
     assert ("close", key(1)) in did
     told.works = True
-    await site.until(lambda: not site.driver.fault)
+    await site.until(lambda: not site.driver.condition)
     assert StartJob not in map(type, site.did)
 
 
@@ -406,8 +406,8 @@ async def test_without_a_thread_to_write_in_new_jobs_are_refused_and_the_rest_is
         did = await site.let(offer(2), Exited(key(1), 0, None, None), order("maintenance", "new disk"), LogDone(key(1)))
         (refused,) = [one for one in did if isinstance(one, Refused)]
         assert "can't start new thread" in refused.reason
-        assert "can't start new thread" in site.driver.fault
-    await site.until(lambda: not site.driver.fault)
+        assert "can't start new thread" in site.driver.condition
+    await site.until(lambda: not site.driver.condition)
     other = Journal(tmp_path / "journal.sqlite")
     record = other.find(key(1))
     assert record is not None

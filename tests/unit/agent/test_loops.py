@@ -76,12 +76,12 @@ async def test_a_loop_that_fails_is_run_anew_and_said_to_fail(
     faults: list[str] = []
 
     async def loop() -> None:
-        faults.append(kept_by.fault)
+        faults.append(kept_by.condition)
         if len(faults) < 3:
             raise error
         await asyncio.Event().wait()
 
-    await until(lambda: len(faults) == 3 and not kept_by.fault, loop, kept_by)
+    await until(lambda: len(faults) == 3 and not kept_by.condition, loop, kept_by)
     assert faults[0] == ""
     assert faults[1].startswith("the loop fails: ")
     assert "the machine does not do its part: the loop fails" in caplog.text
@@ -102,7 +102,7 @@ async def test_a_condition_that_could_not_be_told_is_told_and_so_is_its_end(
     told: list[tuple[str, ...]] = []
     fault = ["the journal cannot be written"]
     tell = LetDown(told.append)
-    watch = ConditionsWatch(state_dir=tmp_path, min_free_disk=0, fault=lambda: fault[0], found=tell)  # type: ignore[arg-type]
+    watch = ConditionsWatch(state_dir=tmp_path, min_free_disk=0, failing=lambda: fault[0], found=tell)  # type: ignore[arg-type]
     await until(lambda: told == [("the journal cannot be written",)], watch.run)
     # Whatever happens between the two.
     fault[0], tell.times = "", 1

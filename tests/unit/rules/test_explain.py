@@ -160,7 +160,7 @@ SITUATIONS = [
         Cause.NO_WORKER_READY,
         "refused for its version (0.1.0 is older than 0.2.0)",
     ),
-    (task(), job(), [worker(obstacle="its disk is full")], Cause.NO_WORKER_READY, "unable (its disk is full)"),
+    (task(), job(), [worker(conditions="its disk is full")], Cause.NO_WORKER_READY, "unable (its disk is full)"),
     (
         task(),
         job(),
@@ -264,7 +264,7 @@ WORKERS = st.lists(
         grace_until=MOMENTS,
         full_since=MOMENTS,
         version_refused=st.sampled_from(["", "old"]),
-        obstacle=st.sampled_from(["", "disk"]),
+        conditions=st.sampled_from(["", "disk"]),
     ),
     max_size=3,
 )

@@ -167,7 +167,7 @@ class Core:
                 self.commands += story(job.record)
         elif key.assignment < max(self.jobs.newest_assignment(key.job_id), self._waiting.newest_assignment(key.job_id)):
             self._refuse(key, "a newer assignment of this job is here")
-        elif reason := self._objection(offer):
+        elif reason := self._refusal(offer):
             self._refuse(key, reason)
         else:
             for older in self.jobs.others(key):
@@ -177,9 +177,9 @@ class Core:
             else:
                 self._take(offer)
 
-    def _objection(self, offer: Offer) -> str:
-        if self.worker.objection:
-            return self.worker.objection
+    def _refusal(self, offer: Offer) -> str:
+        if self.worker.refusal:
+            return self.worker.refusal
         if offer.slots > self.concurrency:
             return f"the job needs {offer.slots} slots, and this worker has {self.concurrency}"
         return "; ".join(self.conditions)
@@ -374,9 +374,9 @@ class Core:
         """Bring the worker's state up to the jobs, and say what has changed."""
         worker = self.worker
         worker.follow(bool(self.jobs.live()))
-        if worker.objection:
+        if worker.refusal:
             for key in self._waiting.withdraw_all():
-                self._refuse(key, worker.objection)
+                self._refuse(key, worker.refusal)
         if worker.desired_changed:
             self.commands.append(events.KeepDesired(worker.desired))
         if worker.changed or worker.desired_changed:

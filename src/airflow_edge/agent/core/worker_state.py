@@ -77,7 +77,7 @@ class WorkerStateMachine:
         return self.desired.maintenance is not None
 
     @property
-    def objection(self) -> str:
+    def refusal(self) -> str:
         """Why no job is taken; empty if jobs are taken."""
         if self.leaving:
             return SHUTTING_DOWN

@@ -27,7 +27,7 @@ class ConditionsWatch:
     state_dir: Path
     min_free_disk: int
     """MiB."""
-    fault: Callable[[], str]
+    failing: Callable[[], str]
     """Gives what fails in the agent and is tried again, empty if nothing does."""
     found: Callable[[tuple[str, ...]], None]
     """Is told all that is wrong, whenever that has changed."""
@@ -37,8 +37,8 @@ class ConditionsWatch:
         """Look until cancelled."""
         while True:
             found = look(self.state_dir, self.min_free_disk * MEBIBYTE)
-            if fault := self.fault():
-                found += (fault,)
+            if condition := self.failing():
+                found += (condition,)
             for condition in found:
                 if condition not in self._known:
                     log.warning("no new jobs: %s", condition)

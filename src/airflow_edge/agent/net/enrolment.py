@@ -21,14 +21,13 @@ from airflow_edge.agent.net.failures import refusal
 from airflow_edge.agent.net.http import HttpClient, Response
 from airflow_edge.agent.net.identity import Identity, PendingKey
 from airflow_edge.protocol import tokens
-from airflow_edge.protocol.problems import EnrollReply, EnrollRequest
+from airflow_edge.protocol.problems import WORKER_NAME, WORKER_NAME_RULE, EnrollReply, EnrollRequest
 from airflow_edge.protocol.urls import ENROLL, PREFIX, gateway_url
 
 PENDING_FILE: Final = "enrolling.json"
 _DIGESTS: Final = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
 _GUESS: Final = "GUESS"
 """Airflow's default for the algorithm, which means HS512 where there is a secret."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,199}")
 
 
 class SharedSecret:
@@ -97,11 +96,8 @@ async def enroll(
     :raises UnreachableError: no answer came; the same call again is safe.
     :raises AgentError: it was refused, or cannot work; nothing is left of the attempt.
     """
-    if not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"'{name}' cannot be a worker's name: it has to begin with a letter or digit and to consist of at most 200 "
-            "letters, digits and . _ @ -; choose one with --name"
-        )
+    if not re.fullmatch(WORKER_NAME, name):
+        raise ConfigError(f"'{name}' is not possible: {WORKER_NAME_RULE}; choose one with --name")
     try:
         gateway = gateway_url(api_url)
     except ValueError as error:

@@ -16,6 +16,7 @@ from nacl.signing import SigningKey
 
 from airflow_edge.agent.errors import NotEnrolledError
 from airflow_edge.protocol import tokens
+from airflow_edge.protocol.problems import WHOLE
 
 Stored = TypeVar("Stored", bound="Signer")
 
@@ -64,7 +65,7 @@ class Clock:
 class Signer(msgspec.Struct, kw_only=True, dict=True, eq=False):
     """A private key that signs the token of one request. The fields are what is stored of it."""
 
-    private_key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+    private_key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$" + WHOLE)]
     """32 bytes, hex."""
 
     def __post_init__(self) -> None:

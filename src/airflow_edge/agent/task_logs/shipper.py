@@ -54,7 +54,7 @@ class _Log:
     ending: bool = False
     """Whether it is read once more, to say how it ends."""
     refused_ends: int = 0
-    fault: str = ""
+    error: str = ""
     """Why it cannot be looked at now."""
 
 
@@ -196,7 +196,7 @@ class LogShipper:
         except OSError as error:
             self._failed(entry, error)
         else:
-            entry.fault = ""
+            entry.error = ""
         self._more()
 
     def _look(self, entry: _Log) -> None:
@@ -254,9 +254,9 @@ class LogShipper:
         entry.last_sent = self._now()
 
     def _failed(self, entry: _Log, error: Exception) -> None:
-        if entry.fault != str(error):
+        if entry.error != str(error):
             log.warning("the log of job %s cannot be looked at now: %s; trying again", entry.key, error)
-        entry.fault = str(error)
+        entry.error = str(error)
 
     def _ask(self, entry: _Log) -> None:
         entry.stream.ask()

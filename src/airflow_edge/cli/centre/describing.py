@@ -119,9 +119,8 @@ def comment(text: str) -> str:
 
 def worker_name(text: str) -> str:
     """Read a worker's new name."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,199}", text):
-        raise argparse.ArgumentTypeError(
-            f"'{text}' cannot be a worker's name: it has to begin with a letter or digit and to consist of at most 200 "
-            "letters, digits and . _ @ -"
-        )
+    from airflow_edge.protocol.problems import WORKER_NAME, WORKER_NAME_RULE
+
+    if not re.fullmatch(WORKER_NAME, text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not possible: {WORKER_NAME_RULE}")
     return text

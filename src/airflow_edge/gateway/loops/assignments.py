@@ -11,13 +11,14 @@ from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.gateway.links.registry import Links
 from airflow_edge.gateway.loops.stillness import Stillness
+from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.store.jobs.jobs import Jobs
 
 LEASES_INTERVAL = 2.0
 UNWANTED_INTERVAL = 1.0
 
 
-@attrs.frozen
+@attrs.define
 class Assignments:
     """The watch of one gateway process over assignments."""
 
@@ -27,6 +28,7 @@ class Assignments:
     _queue: QueueSignal
     _offer_timeout: float
     _offers: Stillness[UUID, int] = attrs.field(factory=lambda: Stillness(2 * LEASES_INTERVAL), init=False)
+    _strays: set[tuple[UUID, AssignmentKey]] = attrs.field(factory=set, init=False)
 
     async def expire_leases(self) -> None:
         """Put offers, whosoever they are, back into the queue that were seen unanswered for long enough."""
@@ -41,12 +43,12 @@ class Assignments:
     async def void_strays(self) -> None:
         """Tell the workers linked here what they have and the centre does not count with: it was lost, for example.
 
-        Whoever links anew is told at once.
+        Whoever links anew is told at once, others at the second look: an end is written down before its link knows.
         """
         links = {link.worker.id: link for link in self._links if link.open}
         there = {worker_id: keys for worker_id, link in links.items() if (keys := link.slots.accepted())}
-        for worker_id, key in await self._calls.run(self._jobs.not_held, there) if there else ():
-            # Its end may have been written down meanwhile.
+        before, self._strays = self._strays, set(await self._calls.run(self._jobs.not_held, there) if there else ())
+        for worker_id, key in self._strays & before:
             if key in links[worker_id].slots.accepted():
                 links[worker_id].void_job(key, "the job was given to another worker, or has ended at the centre")
 

@@ -43,12 +43,12 @@ def test_into_maintenance_and_out_of_it(live, there, back):
     worker = ready(live=live)
     assert worker.obey(order("maintenance", "new disk")) == ""
     worker.follow(live)
-    assert (worker.state, worker.objection, worker.desired.maintenance) == (there, IN_MAINTENANCE, "new disk")
+    assert (worker.state, worker.refusal, worker.desired.maintenance) == (there, IN_MAINTENANCE, "new disk")
     assert worker.obey(order("maintenance comment", "an old one")) == ""
     assert worker.desired.maintenance == "an old one"
     assert worker.obey(order("exit maintenance")) == ""
     worker.follow(live)
-    assert (worker.state, worker.objection, worker.desired.maintenance) == (back, "", None)
+    assert (worker.state, worker.refusal, worker.desired.maintenance) == (back, "", None)
 
 
 def test_a_comment_fits_into_a_message_whoever_wrote_it():
@@ -73,7 +73,7 @@ def test_a_worker_that_was_in_maintenance_comes_back_in_it():
 def test_what_is_asked_before_the_runtime_is_ready_counts_when_it_is():
     worker = WorkerStateMachine(DesiredState())
     worker.maintain("early", "site")
-    assert (worker.state, worker.objection) == (WorkerState.STARTING, IN_MAINTENANCE)
+    assert (worker.state, worker.refusal) == (WorkerState.STARTING, IN_MAINTENANCE)
     worker.initialise()
     worker.follow(live=False)
     assert worker.state is WorkerState.MAINTENANCE_MODE
@@ -194,13 +194,13 @@ def test_who_was_told_to_go_goes_though_its_agent_was_replaced_meanwhile():
     assert before.obey(asked) == ""
     before.follow(live=True)
     after = ready(live=True, **msgspec.structs.asdict(before.desired))
-    assert (after.state, after.objection) == (WorkerState.TERMINATING, SHUTTING_DOWN)
+    assert (after.state, after.refusal) == (WorkerState.TERMINATING, SHUTTING_DOWN)
     after.follow(live=False)
     assert after.over
     back = ready(**msgspec.structs.asdict(after.desired))
     assert back.obey(asked) == ""
     back.follow(live=False)
-    assert (back.state, back.objection) == (WorkerState.IDLE, "")
+    assert (back.state, back.refusal) == (WorkerState.IDLE, "")
     back.obey(order("shutdown"))
     back.follow(live=False)
     assert back.over
@@ -262,7 +262,7 @@ class Anything(RuleBasedStateMachine):
         self.worker.stop()
         self.worker.follow(self.live)
 
-    @precondition(lambda self: not self.worker.objection and self.worker.state is not WorkerState.STARTING)
+    @precondition(lambda self: not self.worker.refusal and self.worker.state is not WorkerState.STARTING)
     @rule()
     def take(self):
         self.live = True
@@ -285,7 +285,7 @@ class Anything(RuleBasedStateMachine):
         assert state not in REQUESTS
         assert state is not WorkerState.UNKNOWN
         if state in {WorkerState.IDLE, WorkerState.RUNNING}:
-            assert not worker.objection
+            assert not worker.refusal
             assert (state is WorkerState.RUNNING) == self.live
         if state in MAINTENANCE:
             assert worker.in_maintenance

@@ -41,5 +41,5 @@ def test_a_comment_says_something_and_fits_into_a_message(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "-x", "a b", "a/b", "ä", "x" * 201])
 def test_what_cannot_be_a_workers_name_is_refused(text: str) -> None:
     assert worker_name("press-7.hall@site") == "press-7.hall@site"
-    with pytest.raises(argparse.ArgumentTypeError, match="cannot be a worker's name"):
+    with pytest.raises(argparse.ArgumentTypeError, match="a worker's name begins with"):
         worker_name(text)
