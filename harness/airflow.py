@@ -14,7 +14,7 @@ from types import TracebackType
 
 import httpx
 
-from harness.client import Client
+from harness.client import NO_CAS, Client
 from harness.database import Database, Databases
 from harness.ports import free_port
 from harness.processes import Process, kill_processes, processes_in, run, stop_together
@@ -242,7 +242,7 @@ class MigratedDatabases:
 
 def _is_healthy(url: str) -> bool:
     try:
-        answer = httpx.get(f"{url}/api/v2/monitor/health", timeout=10, trust_env=False)
+        answer = httpx.get(f"{url}/api/v2/monitor/health", timeout=10, trust_env=False, verify=NO_CAS)
         return answer.is_success and bool(answer.json()["metadatabase"]["status"] == "healthy")
     except (httpx.TransportError, ValueError):
         return False

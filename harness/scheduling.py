@@ -42,7 +42,6 @@ ALONE = frozenset(
         "tests/e2e/test_harness.py",
         # These take so long that they are worth a second one.
         "tests/integration/fleet/test_orders.py",
-        "tests/integration/gateway/test_abuse.py",
         "tests/integration/gateway/test_outages.py",
     }
 )

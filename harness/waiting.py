@@ -12,13 +12,17 @@ T = TypeVar("T")
 def wait_for(probe: Callable[[], T | None], what: str, *, timeout: float, interval: float = 0.1) -> T:
     """Call `probe` every `interval` seconds until it returns something true, and return that.
 
+    Who has waited long is asked less often, at least every second: asking is work for the machine, too.
+
     Raises `TimeoutError` naming `what` after `timeout` seconds. Whatever `probe` raises passes through.
     """
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
+    deadline = began + timeout
     while True:
         found = probe()
         if found:
             return found
-        if time.monotonic() >= deadline:
+        now = time.monotonic()
+        if now >= deadline:
             raise TimeoutError(f"waited {timeout:g} s in vain for {what}")
-        time.sleep(interval)
+        time.sleep(max(interval, min(1.0, (now - began) / 30)))

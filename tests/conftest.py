@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -35,6 +36,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(SecondsRecorder())
     if not config.pluginmanager.hasplugin("tests.fuzz.plugin"):
         the_same_wherever()
+
+
+def pytest_collection_finish() -> None:
+    """Spare the search for garbage what stays: all modules and tests. It took a sixth of the processor's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @pytest.hookimpl(wrapper=True)

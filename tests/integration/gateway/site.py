@@ -20,6 +20,7 @@ from airflow_edge.protocol import messages, polling, tokens, urls
 from airflow_edge.protocol.messages import CentreFrame, CentreMessage, Hello, SiteFrame, SiteMessage, Welcome
 from airflow_edge.protocol.session import Session, site_session
 from airflow_edge.protocol.states import WorkerState
+from harness.client import NO_CAS
 
 PATIENCE = 60.0
 
@@ -67,7 +68,7 @@ class Site:
 
     async def enroll(self, gateway: str, token: str | None = None, **fields: Any) -> httpx.Response:
         body = {"public_key": self.public_key, "name": self.name, "token": token, **fields}
-        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=NO_CAS, timeout=PATIENCE) as client:
             answer = await client.post(
                 gateway + urls.ENROLL, json=body, headers=self.headers("POST", urls.ENROLL, sub="enrol")
             )
@@ -80,7 +81,7 @@ class Site:
     ) -> httpx.Response:
         """Call the task's Execution API, as the agent does for a job `<id>:<assignment>`."""
         sent = {**self.headers(method, urls.EXECUTION + path), urls.JOB_HEADER: job, **(headers or {})}
-        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=NO_CAS, timeout=PATIENCE) as client:
             return await client.request(method, gateway + urls.EXECUTION + path, headers=sent, **options)
 
     async def raw_call(self, gateway: str, method: str, path: str, job: str, *, body: bytes = b"") -> httpx.Response:
@@ -98,7 +99,7 @@ class Site:
             content=body,
             extensions={"target": target},
         )
-        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=NO_CAS, timeout=PATIENCE) as client:
             return await client.send(request)
 
     def hello(self, session: Session[SiteFrame, CentreFrame], **fields: Any) -> Hello:
@@ -164,7 +165,7 @@ class LongPolling:
         self._site = site
         self._gateway = gateway
         self._claims = claims
-        self._http = httpx.AsyncClient(trust_env=False, timeout=polling.WAIT + PATIENCE)
+        self._http = httpx.AsyncClient(trust_env=False, verify=NO_CAS, timeout=polling.WAIT + PATIENCE)
         self._frames: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._listening: asyncio.Task[None] | None = None
 

@@ -29,6 +29,7 @@ from airflow_edge.protocol import messages, tokens, urls
 from airflow_edge.protocol.messages import Accepted, Offer
 from airflow_edge.protocol.polling import CONTENT_TYPE
 from airflow_edge.protocol.session import site_session
+from harness.client import NO_CAS
 from tests.integration.gateway.site import Site, SiteLink
 
 VOLATILE = {
@@ -275,7 +276,7 @@ requests = st.fixed_dictionaries(
 
 async def test_1200_requests(centre, victim):
     site = await centre.site(centre.queue_name())
-    async with unchanged(centre), httpx.AsyncClient(trust_env=False, timeout=60) as client:
+    async with unchanged(centre), httpx.AsyncClient(trust_env=False, verify=NO_CAS, timeout=60) as client:
         for request in generated(requests, 1_200):
             headers = {"Content-Type": request["type"]}
             signed = {"valid": request["path"], "other": "/v1/other"}.get(request["authorization"])

@@ -13,6 +13,7 @@ from websockets.exceptions import InvalidStatus
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.messages import Accepted, Ended, HeldJob, LogAck, Offer, Refused, Released, Status, Void
 from airflow_edge.protocol.states import WorkerState
+from harness.client import NO_CAS
 from tests.integration.gateway.test_logs import chunk, end_of
 from tests.integration.gateway.world import wait_until
 
@@ -159,7 +160,9 @@ async def test_it_cannot_call_airflows_own_apis(centre, thief, method, path):
     base = centre.gateway.removesuffix(urls.PREFIX)
     for token in (site.token(method, path), site.token("GET", urls.LINK)):
         for cookies in ({}, {"_token": token}):
-            async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=60, cookies=cookies) as client:
+            async with httpx.AsyncClient(
+                base_url=base, trust_env=False, verify=NO_CAS, timeout=60, cookies=cookies
+            ) as client:
                 answer = await client.request(method, path, headers={"Authorization": f"Bearer {token}"}, json={})
                 assert answer.status_code in {401, 403}, answer.text
 

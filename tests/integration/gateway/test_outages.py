@@ -20,6 +20,7 @@ from airflow_edge.gateway.app import create_app
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.messages import Accepted, Ended, Offer, Refused, Released, Status
 from airflow_edge.protocol.states import WorkerState
+from harness.client import NO_CAS
 from harness.database import PostgresServer, SqliteFiles
 from tests.integration.airflow_here import make_tables
 from tests.integration.gateway.world import Centre, GatewayServer, config, mounted, wait_until
@@ -115,7 +116,7 @@ async def test_missing_tables_are_named_and_waited_for(tmp_path, caplog, monkeyp
     engine = create_engine(database.url)
     app = mounted(session_factory=sessionmaker(engine))
     with caplog.at_level(logging.ERROR), GatewayServer(app, wait=False) as server:
-        async with httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=server.url, trust_env=False, verify=NO_CAS, timeout=60) as client:
             health = await client.get(urls.HEALTH)
             assert (health.status_code, health.json()["status"]) == (503, "not_ready")
             await wait_until(lambda: "airflow db migrate" in caplog.text, bool, patience=60)
@@ -125,7 +126,7 @@ async def test_missing_tables_are_named_and_waited_for(tmp_path, caplog, monkeyp
             assert answer.headers["retry-after"]
             make_tables(engine)
             await wait_until(
-                lambda: httpx.get(server.url + urls.HEALTH, trust_env=False, timeout=60).status_code,
+                lambda: httpx.get(server.url + urls.HEALTH, trust_env=False, verify=NO_CAS, timeout=60).status_code,
                 lambda status: status == 200,
                 patience=60,
             )

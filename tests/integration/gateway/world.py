@@ -31,6 +31,7 @@ from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow, LogChunkRow, LogRow
 from airflow_edge.store.transactions import SessionFactory
 from airflow_edge.store.workers.enrollment import EnrollToken
+from harness.client import NO_CAS
 from tests.integration.gateway.site import Site
 
 START_PATIENCE = 120.0
@@ -157,7 +158,7 @@ class GatewayServer:
         raise TimeoutError("the server did not start")
 
     def _unready(self) -> bool:
-        return httpx.get(self.url + HEALTH, trust_env=False, timeout=START_PATIENCE).is_error
+        return httpx.get(self.url + HEALTH, trust_env=False, verify=NO_CAS, timeout=START_PATIENCE).is_error
 
     def stop(self) -> None:
         self._server.should_exit = True
