@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -41,33 +40,16 @@ from airflow_edge.protocol.messages import (
 )
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.session import Session, centre_session
-from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.reports import Reading, Report
-from airflow_edge.rules.worker import Worker
 from airflow_edge.store.logs.logs import LogProgress
+from tests.workers import enrolled_worker
 
 M = TypeVar("M")
 
 Answer = tuple[int, bytes]
 CentreSession = Session[CentreFrame, SiteFrame]
 
-WORKER = Worker(
-    id=uuid4(),
-    name="site-1",
-    public_key=bytes(32),
-    queues=("default",),
-    team_name=None,
-    state=WorkerState.IDLE,
-    concurrency=4,
-    enrolled_at=datetime.now(UTC),
-    last_seen_at=None,
-    revoked_at=None,
-    boot_id=None,
-    link_id=None,
-    transport=None,
-    agent_version=None,
-    airflow_version=None,
-)
+WORKER = enrolled_worker(name="site-1")
 
 
 @dataclass

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.log_notices import LogPart, missing, nothing_yet, origin
-from airflow_edge.rules.worker import Worker
+from tests.workers import enrolled_worker
 
 SEEN = datetime(2026, 3, 4, 14, 2, 59, tzinfo=UTC)
 
@@ -127,24 +127,6 @@ def test_where_a_log_is_from(fields, text):
     ],
 )
 def test_a_log_of_which_nothing_has_arrived(fields, text):
-    worker = Worker(
-        **{
-            "id": UUID(int=1),
-            "name": "press-7",
-            "public_key": bytes(32),
-            "queues": (),
-            "team_name": None,
-            "state": WorkerState.RUNNING,
-            "concurrency": 1,
-            "enrolled_at": SEEN,
-            "last_seen_at": SEEN,
-            "revoked_at": None,
-            "boot_id": None,
-            "link_id": None,
-            "transport": None,
-            "agent_version": None,
-            "airflow_version": None,
-            **fields,
-        }
-    )
+    there = {"name": "press-7", "state": WorkerState.RUNNING, "last_seen_at": SEEN}
+    worker = enrolled_worker(**there | fields)
     assert nothing_yet(worker) == text

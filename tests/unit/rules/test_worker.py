@@ -1,12 +1,8 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from uuid import uuid4
-
 import pytest
 
-from airflow_edge.protocol.states import WorkerState
-from airflow_edge.rules.worker import Worker
+from tests.workers import enrolled_worker
 
 
 @pytest.mark.parametrize(
@@ -21,23 +17,5 @@ from airflow_edge.rules.worker import Worker
     ],
 )
 def test_a_worker_serves_what_it_may_and_was_started_for_or_was_added(asked, added, served) -> None:
-    worker = Worker(
-        id=uuid4(),
-        name="worker",
-        public_key=bytes(32),
-        queues=("a", "b", "c"),
-        asked_queues=asked,
-        added_queues=added,
-        team_name=None,
-        state=WorkerState.IDLE,
-        concurrency=4,
-        enrolled_at=datetime.now(UTC),
-        last_seen_at=None,
-        revoked_at=None,
-        boot_id=None,
-        link_id=None,
-        transport=None,
-        agent_version=None,
-        airflow_version=None,
-    )
+    worker = enrolled_worker(queues=("a", "b", "c"), asked_queues=asked, added_queues=added)
     assert worker.served_queues == served

@@ -38,7 +38,8 @@ from airflow_edge.protocol.session import centre_session, site_session
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.orders import OrderState, WorkerOrder
 from airflow_edge.rules.reports import Reading
-from airflow_edge.rules.worker import CONDITIONS, LogRequest, Worker
+from airflow_edge.rules.worker import CONDITIONS, LogRequest
+from tests.workers import enrolled_worker
 
 JOB: dict[str, Any] = {"job_id": str(uuid4()), "assignment": 1}
 KEY = AssignmentKey(JOB["job_id"], 1)
@@ -127,23 +128,7 @@ class World:
         self.wire = Wire()
         self.site = site_session("s")
         self.records = Notebook()
-        worker = Worker(
-            id=uuid4(),
-            name="worker",
-            public_key=bytes(32),
-            queues=("a", "b"),
-            team_name=None,
-            state=WorkerState.IDLE,
-            concurrency=4,
-            enrolled_at=datetime.now(UTC),
-            last_seen_at=None,
-            revoked_at=None,
-            boot_id=None,
-            link_id=None,
-            transport=None,
-            agent_version=None,
-            airflow_version=None,
-        )
+        worker = enrolled_worker(queues=("a", "b"))
         fields = {
             "oldest_protocol": 1,
             "newest_protocol": 1,
