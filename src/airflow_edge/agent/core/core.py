@@ -275,7 +275,8 @@ class Core:
         job.state_calls = max(0, job.state_calls - 1)
         if event.passed and job.stage is not Stage.RELEASED:
             job.step(Step.STATE_TAKEN)
-            if not self._is_urgent(job):
+            # That all jobs are to end is no part of the record, and what else it says is over with the state.
+            if not job.record.void:
                 job.change(stop_reason=None)
             self._save(job)
             if not job.record.void:

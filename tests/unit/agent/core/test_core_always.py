@@ -353,3 +353,19 @@ def test_a_task_that_was_taken_over_and_is_to_stop_is_stopped_when_nothing_is_he
     assert not world.stopped
     world.wait(LONGEST_SILENCE)
     assert world.stopped == {key}
+
+
+def test_that_a_task_is_stopped_is_over_with_its_state_though_everything_was_to_end() -> None:
+    """Found by the machine above: the next agent found a reason in the journal that nobody had any more."""
+    world = World()
+    world.begin()
+    key = AssignmentKey(JOBS[0], 1)
+    world.connect(None)
+    world.offer_something(key, 1, None)
+    world.start_what_was_ordered()
+    world.let(StateCallBegan(key))
+    world.leave(1)
+    world.stop(key, None)
+    world.let(StateCallEnded(key, passed=True))
+    assert world.journal[key].stop_reason is None
+    assert world.stopped == {key}
