@@ -107,9 +107,11 @@ class Connection:
             self._buffer += data
             self.seen += [decode_for_agent(frame) for frame in split_frames(self._buffer)]
 
-    def is_closed(self, timeout: float = 10.0) -> bool:
+    def wait_closed(self, timeout: float = 30.0) -> None:
+        """Wait until the runtime hangs up, whatever it says before."""
         self._socket.settimeout(timeout)
-        return self._socket.recv(1) == b""
+        while self._socket.recv(65536):
+            pass
 
     def close(self) -> None:
         self._socket.close()

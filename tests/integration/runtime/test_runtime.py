@@ -163,7 +163,7 @@ def test_jobs_outlive_the_agent_and_are_listed_for_the_next(agent, api):
 def test_a_new_connection_takes_the_place_of_the_old(agent):
     connection, hello = agent.connect()
     assert hello.jobs == ()
-    assert agent.connection.is_closed()
+    agent.connection.wait_closed()
     connection.close()
 
 
@@ -222,7 +222,7 @@ def test_a_retiring_runtime_makes_room_for_the_next_and_ends_with_its_last_job(l
     last_agent.connection.send(Retire())
     with suppress(BrokenPipeError):  # it may have let go already
         last_agent.connection.send(late.start)
-    wait_for(last_agent.connection.is_closed, "the runtime to let go", timeout=10)
+    last_agent.connection.wait_closed()
     assert not last_agent.runtime.socket.exists()
     # Another one may serve there now, though this one still sees to its task.
     lock = os.open(last_agent.runtime.socket.with_suffix(".pid"), os.O_RDWR)
@@ -337,7 +337,7 @@ def test_no_process_of_a_job_shows_a_secret_in_its_arguments(agent, api):
 
 def test_a_connection_with_garbage_is_dropped_and_the_runtime_goes_on(agent, api):
     agent.connection.send_bytes(b"\x00\x00\x00\x04what")
-    assert agent.connection.is_closed()
+    agent.connection.wait_closed()
 
     agent.connection, _ = agent.connect()
     assert agent.run(agent.task("succeed", api.path)).exit_code == 0
