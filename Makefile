@@ -14,9 +14,10 @@ WORKER := $(BUILD)/worker
 AIRFLOW_3_2 := $(BUILD)/airflow-3.2
 EDGE3 := $(BUILD)/edge3
 
-# One process for each core: with two each, tests lose races against time that they win on an idle machine.
+# One process more than there are cores, since tests wait, too: with two for each, they lose races against time that
+# they win on an idle machine.
 # PROCESSES=0 is one after the other.
-PROCESSES ?= $(shell '$(PYTHON)' -c 'import os; print(len(os.sched_getaffinity(0)))' 2>/dev/null || echo 2)
+PROCESSES ?= $(shell '$(PYTHON)' -c 'import os; print(len(os.sched_getaffinity(0)) + 1)' 2>/dev/null || echo 3)
 
 SOURCES := $(shell find src -type f ! -path '*/__pycache__/*')
 CHECKED := src $(wildcard harness demo benchmarks tools)

@@ -50,6 +50,9 @@ ALONE = frozenset(
 KIND = re.compile(r"\b(sqlite|postgresql|this Airflow|oldest Airflow)\b")
 """A parameter that says with which of the shared things a test runs."""
 
+CROWDED = "tests/e2e"
+"""Scopes that begin so have an Airflow of many processes each, which keep two cores busy; others mostly wait."""
+
 UNKNOWN_TEST = 1.0
 """Seconds of a test in a scope that was never measured."""
 LONG = 10.0
@@ -68,7 +71,7 @@ def scope_of(nodeid: str) -> str:
 
 
 class SlowestFirst(LoadScopeScheduling):  # type: ignore[misc]
-    """Hands out scopes, the longest first.
+    """Hands out scopes, the longest first, and at most a third of the processes a crowded one at a time.
 
     A process has to know its next test before it runs its last one, so it is given its next scope early. One that has a
     long test before it gets a short scope then: the long ones are for those who can begin with them.
@@ -83,10 +86,17 @@ class SlowestFirst(LoadScopeScheduling):  # type: ignore[misc]
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         busy = sum(self._seconds(scope, tests) for scope, tests in self.assigned_work[node].items()) > LONG
+        crowds = [other for other in self.nodes if other is not node and self._is_crowded(other)]
+        crowded = len(crowds) >= max(1, len(self.nodes) // 3)
+        fitting = [scope for scope in self.workqueue if busy or scope.startswith(CROWDED) is not crowded]
         choose = min if busy else max
-        scope = choose(self.workqueue, key=lambda scope: self._seconds(scope, self.workqueue[scope]))
+        scope = choose(fitting or self.workqueue, key=lambda scope: self._seconds(scope, self.workqueue[scope]))
         self.workqueue.move_to_end(scope, last=False)
         super()._assign_work_unit(node)
+
+    def _is_crowded(self, node: WorkerController) -> bool:
+        given = self.assigned_work[node].items()
+        return any(scope.startswith(CROWDED) and not all(tests.values()) for scope, tests in given)
 
     def _seconds(self, scope: str, tests: dict[str, bool]) -> float:
         """Estimate how long what is left of a scope takes."""

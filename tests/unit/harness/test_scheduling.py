@@ -83,6 +83,19 @@ def test_the_longest_come_first_and_who_has_a_long_one_gets_a_short_one_besides(
     assert names(tests, nodes[0])[2:] + names(tests, nodes[1])[3:] == ["test_a.py"]
 
 
+def test_two_crowds_are_not_run_at_once_as_long_as_there_is_something_else(play):
+    crowds = [f"tests/e2e/test_{name}.py::test[{name}]" for name in ("sqlite", "postgresql")]
+    others = [f"tests/integration/agent/test_{name}.py::test" for name in "abcd"]
+    tests = crowds + others
+    table = dict(zip(map(scope_of, tests), (100.0, 90.0, 60.0, 50.0, 5.0, 4.0), strict=True))
+    scheduler, nodes = play(tests, table)
+    assert names(tests, nodes[0]) == ["e2e [sqlite]", "test_d.py"]
+    assert names(tests, nodes[1]) == ["test_a.py", "test_c.py"]
+    scheduler.mark_test_complete(nodes[1], tests.index(others[0]))
+    scheduler.mark_test_complete(nodes[1], tests.index(others[2]))
+    assert names(tests, nodes[1])[2:] == ["test_b.py", "e2e [postgresql]"]
+
+
 def test_every_scope_of_the_table_can_be_one():
     table = read_table()
     assert table
