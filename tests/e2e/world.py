@@ -18,6 +18,7 @@ from harness.site import Site
 from harness.waiting import wait_for
 
 DAGS = Path(__file__).parent / "dags"
+STARTUP = Path(__file__).parent / "startup"
 EXECUTOR = os.environ.get("E2E_EXECUTOR", EDGE_EXECUTOR)
 """`E2E_EXECUTOR=LocalExecutor` runs the same tests with nothing of ours installed, in what `make env-edge3` makes: what
 fails then too is not our fault."""
@@ -124,7 +125,15 @@ def open_world(
     executor = EXECUTOR if beside is None else f"{EXECUTOR},{beside}"
     with ExitStack() as stack:
         airflow = stack.enter_context(
-            Airflow(folder / "centre", database, venv=migrated.venv, dags=DAGS, executor=executor, config=config)
+            Airflow(
+                folder / "centre",
+                database,
+                venv=migrated.venv,
+                dags=DAGS,
+                executor=executor,
+                config=config,
+                environment={"PYTHONPATH": str(STARTUP)},
+            )
         )
         airflow.boot(schedulers=schedulers, api_servers=api_servers, triggerer=triggerer)
         client = stack.enter_context(airflow.client())
