@@ -75,6 +75,17 @@ async def test_a_call_arrives_as_it_was_made_and_is_answered(echo, signer):
     assert (claims.htm, claims.htu) == ("PATCH", "/v1/execution/a%20b")
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/x/semi;colon", "/v1/a;b/c;d=1", "/v1//x//", "/v1/;", "/v1/a%2Fb%3Bc", "/v1/@:[]!$&'()*+,=~"]
+)
+@pytest.mark.parametrize("query", ["", "x=1;y=2", "?", "x=/;"])
+async def test_what_is_sent_is_what_was_signed(echo, signer, path, query):
+    async with aclosing(HttpClient(echo, signer)) as client:
+        got = json.loads((await client.request("GET", path, query=query)).body)
+    assert got["path"] == f"/edge_worker{path}" + (f"?{query}" if query else "")
+    assert read_claims(got["headers"]["authorization"].removeprefix("Bearer ")).htu == path
+
+
 async def test_calls_share_a_connection_and_no_token(echo, signer):
     async with aclosing(HttpClient(echo, signer)) as client:
         answers = [json.loads((await client.request("GET", "/v1/health")).body) for _ in range(3)]

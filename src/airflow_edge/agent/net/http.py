@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from websockets.proxy import parse_proxy
 
@@ -83,7 +84,7 @@ class HttpClient:
         try:
             response = await pool.request(
                 method,
-                self.gateway + path + (f"?{query}" if query else ""),
+                _url(self.gateway, path, query),
                 headers=fields,
                 content=body,
                 extensions={"timeout": {"connect": 15.0, "pool": patience, "read": patience, "write": patience}},
@@ -119,6 +120,18 @@ class HttpClient:
                 keepalive_expiry=KEEP_ALIVE,
             )
         return self._connections
+
+
+def _url(gateway: str, path: str, query: str) -> httpcore.URL:
+    """Put it together by hand: given a string, httpcore takes it apart, and loses all from a `;` in the last part on.
+
+    What is sent has to be what was signed, to the byte.
+    """
+    import httpcore
+
+    base = urlsplit(gateway)
+    target = base.path + path + (f"?{query}" if query else "")
+    return httpcore.URL(scheme=base.scheme, host=base.hostname or "", port=base.port, target=target)
 
 
 def _keep_cookies(cookies: dict[bytes, bytes], headers: list[tuple[bytes, bytes]]) -> None:
