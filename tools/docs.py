@@ -137,6 +137,7 @@ def commands_page() -> str:
 
     from airflow_edge.agent import errors
     from airflow_edge.cli.centre import definition
+    from airflow_edge.cli.centre.common import UNUSABLE
     from airflow_edge.cli.site import main as edge
 
     centre = argparse.ArgumentParser(prog="airflow", formatter_class=AirflowHelpFormatter)
@@ -167,6 +168,14 @@ def commands_page() -> str:
         "## At the centre: `airflow edge`",
         "",
         *parser_sections(centre, 3),
+        "### Exit statuses of `airflow edge`",
+        "",
+        "| status | meaning |",
+        "|---|---|",
+        "| 0 | It was done, or was so already; or the worker will be told of it as soon as it is linked. |",
+        "| 1 | A worker refused, something is to be changed, or Airflow failed; the message says what. |",
+        "| 2 | An argument that makes no sense. |",
+        f"| {UNUSABLE} | Airflow's database cannot be reached, or its tables are missing or older; a line says what to do. |",
     ]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -14,7 +14,7 @@ from airflow.utils.state import State
 from sqlalchemy import and_, false, func, or_, select, true
 from sqlalchemy.orm import Session
 
-from airflow_edge.rules.facts import EDGE_EXECUTOR, TaskFacts
+from airflow_edge.rules.explanation.facts import EDGE_EXECUTOR, TaskFacts
 
 _OURS = "airflow_edge."
 _MOST_SLOTS = 2**31 - 1

@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import REQUESTS, WorkerState
-from airflow_edge.rules.explain import explain
-from airflow_edge.rules.facts import NOBODY_AHEAD, Explanation, TaskFacts, WorkerFacts
+from airflow_edge.rules.explanation.explain import explain
+from airflow_edge.rules.explanation.facts import NOBODY_AHEAD, Explanation, TaskFacts, WorkerFacts
 from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.orders import OrderState, Wish, WorkerOrder
 from airflow_edge.rules.overview import JobView, QueueView, WorkerView, queues

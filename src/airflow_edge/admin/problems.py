@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from airflow_edge.admin.fleet import UnknownWorkerError
 from airflow_edge.admin.schemas import ProblemDocument
+from airflow_edge.store.schema import in_words
 
 log = logging.getLogger(__name__)
 
@@ -67,4 +68,5 @@ async def _not_found(_: Request, error: Exception) -> Response:
 
 async def _not_ready(_: Request, error: Exception) -> Response:
     log.error("The database did not do what it was asked", exc_info=error)
-    return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "Airflow's database did not do what it was asked; try again.")
+    said = in_words(cast("SQLAlchemyError", error), details=False)
+    return _problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{said[0].upper()}{said[1:]}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 
@@ -14,10 +15,12 @@ from airflow.executors import workloads
 from airflow.executors.base_executor import BaseExecutor
 from airflow.logging_config import get_remote_task_log
 from airflow.utils.state import CallbackState
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, object_session
 
 from airflow_edge.executor.edge3 import UNINSTALL_EDGE3, edge3_is_installed
 from airflow_edge.executor.ledger import Entry, Ledger
+from airflow_edge.executor.standing import Standing
 from airflow_edge.executor.workloads import UnfitWorkloadError, key_of, key_of_adopted, to_job
 from airflow_edge.rules.lines import lines
 from airflow_edge.rules.liveness import read_patience
@@ -29,6 +32,8 @@ from airflow_edge.store.jobs import outbox
 from airflow_edge.store.jobs.jobs import Jobs
 from airflow_edge.store.jobs.outbox import EndedJob
 from airflow_edge.store.logs.logs import TaskLogs
+from airflow_edge.store.schema import in_words
+from airflow_edge.store.tables import JobRow
 from airflow_edge.store.transactions import SessionFactory, Transactions
 
 if TYPE_CHECKING:
@@ -56,14 +61,20 @@ class EdgeExecutor(BaseExecutor):
     supports_callbacks = True
     supports_multi_team = True
     sentry_integration = ""
-    is_local = False
+    is_local = True
+    """So that `airflow standalone` keeps it: others need more than what that starts, and this one does not."""
     is_production = True
     serve_logs = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._transactions = Transactions(lambda: cast("SessionFactory", settings.NonScopedSession)())
+        self._standing = Standing(self._transactions, _now)
         self._ledger: Ledger[WorkloadKey] = Ledger()
+        self._held: dict[WorkloadKey, JobRow] = {}
+        """Jobs that came while the database did not let them be queued."""
+        self._to_adopt: set[UUID] = set()
+        """Workloads of a scheduler that is gone, which came in such a time, too."""
         self._reported: dict[UUID, WorkloadKey] = {}
         """Jobs whose end the scheduler was told, and which it will have dealt with by the next `sync`."""
         self._unfit: dict[WorkloadKey, str] = {}
@@ -75,12 +86,24 @@ class EdgeExecutor(BaseExecutor):
     def start(self) -> None:
         """Refuse to start where the settings and commands of `[edge]` are another provider's.
 
+        Missing tables end no scheduler: tasks wait for them.
+
         :raises RuntimeError: they are.
         :raises ValueError: a setting makes no sense.
         """
         if edge3_is_installed():
             raise RuntimeError(UNINSTALL_EDGE3)
         read_patience(_setting)
+        if self._standing.look():
+            try:
+                self._leave_mark()
+            except SQLAlchemyError as error:
+                self._standing.failed(error)
+
+    @property
+    def slots_available(self) -> int:
+        """Give how many more workloads may be queued: none while the database does not let them be."""
+        return int(super().slots_available) if self._standing.usable else 0
 
     def queue_workload(self, workload: ExecutorWorkload, session: Session) -> None:
         """Put a workload into the outbox, within the scheduler's transaction."""
@@ -98,14 +121,27 @@ class EdgeExecutor(BaseExecutor):
         except UnfitWorkloadError as problem:
             self._unfit[key] = str(problem)
             return
+        self.running.add(key)
+        if not self._standing.usable:
+            # A statement that fails would take the scheduler's whole transaction, and the scheduler, with it.
+            self._held[key] = job
+            return
         outbox.add_job(session, job, now=_now())
         self._ledger.add(Entry(job.id, key, job.kind))
-        self.running.add(key)
 
     def sync(self) -> None:
         """Tell the scheduler what has become of its jobs, and the database what the scheduler knows by now."""
         while self._unfit:
             self.fail(*self._unfit.popitem())
+        if self._standing.look():
+            try:
+                self._sync()
+            except SQLAlchemyError as error:
+                self._standing.failed(error)
+
+    def _sync(self) -> None:
+        self._leave_mark()
+        self._make_up_for()
         self._adopt_orphaned_callbacks()
         self._keep_alive()
         if not self._ledger and not self._reported and not self._to_cancel:
@@ -118,6 +154,7 @@ class EdgeExecutor(BaseExecutor):
     ) -> None:
         """Note an end for the scheduler. Where the scheduler itself says so (no heartbeat), the job is taken back."""
         if remove_running:
+            self._held.pop(key, None)
             self._to_cancel.update(self._ledger.drop_key(key))
         super().change_state(key, state, info, remove_running)
 
@@ -127,7 +164,10 @@ class EdgeExecutor(BaseExecutor):
         try:
             for key in [key for key in self.running if getattr(key, "primary", None) == ti.key.primary]:
                 self._ledger.drop_key(key)
+                self._held.pop(key, None)
                 self.running.discard(key)
+            if not self._standing.usable:
+                return
             session = object_session(ti)
             if session is not None:
                 outbox.cancel_task(session, ti.id, reason, now=_now())
@@ -141,6 +181,10 @@ class EdgeExecutor(BaseExecutor):
         session = object_session(tis[0]) if tis else None
         if session is None:
             return tis
+        if not self._standing.usable:
+            # What cannot be looked up is not taken for lost: Airflow would run it again.
+            self._to_adopt.update(ti.id for ti in tis)
+            return []
         adopted = outbox.adopt(session, [ti.id for ti in tis], self._owner)
         for job in adopted:
             self._take_up(job)
@@ -153,7 +197,10 @@ class EdgeExecutor(BaseExecutor):
         Airflow counts lines, to know where to go on: one that is not ended yet is held back, and what is missing is
         said above them.
         """
-        path = self._transactions.read(lambda session: outbox.log_path(session, ti.id, try_number))
+        try:
+            path = self._transactions.read(lambda session: outbox.log_path(session, ti.id, try_number))
+        except SQLAlchemyError as error:
+            return [f"The log of a task at the edge cannot be read: {in_words(error, details=False)}"], []
         if path is None:
             return [], []
         if getattr(get_remote_task_log(), "serves_edge_logs", False):
@@ -166,14 +213,34 @@ class EdgeExecutor(BaseExecutor):
         return sources or ["Nothing has arrived from the edge worker yet"], [text for text in texts if text]
 
     def end(self) -> None:
-        """Nothing to wait for: the next scheduler adopts what runs."""
+        """Wait for nothing: the next scheduler adopts what runs."""
+        self._standing.end()
 
     def terminate(self) -> None:
-        """Nothing to end: a task outlives its scheduler."""
+        """End nothing: a task outlives its scheduler."""
+        self._standing.end()
 
     @property
     def _owner(self) -> int | None:
         return None if self.job_id is None else int(self.job_id)
+
+    def _leave_mark(self) -> None:
+        # Who has no job in Airflow is no scheduler: `airflow dags test`, say.
+        if self.job_id is not None:
+            self._standing.mark(str(conf.get("core", "executor")))
+
+    def _make_up_for(self) -> None:
+        """Do what could not be done while the database did not let it be done."""
+        while self._held:
+            key, job = next(iter(self._held.items()))
+            self._transactions.write(partial(outbox.add_job, job=job, now=_now()))
+            self._held.pop(key)
+            self._ledger.add(Entry(job.id, key, job.kind))
+        if self._to_adopt:
+            adopted = self._transactions.write(lambda session: outbox.adopt(session, self._to_adopt, self._owner))
+            self._to_adopt.clear()
+            for each in adopted:
+                self._take_up(each)
 
     def _read_news(self, session: Session) -> tuple[list[EndedJob], dict[UUID, TaskInstanceState]]:
         """Take in which jobs exist and run; give those that have ended, and how Airflow holds their tasks."""

@@ -16,7 +16,6 @@ from typing import Final
 from uuid import uuid4
 
 from airflow import settings
-from sqlalchemy import inspect
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
@@ -32,14 +31,15 @@ from airflow_edge.gateway.links.polling import Polls
 from airflow_edge.gateway.links.reconcile import Arrival, Reconciled, reconcile
 from airflow_edge.gateway.links.records import Records
 from airflow_edge.gateway.links.registry import Links
-from airflow_edge.gateway.loops import assignments, log_keeper, presence, purge, worker_changes
+from airflow_edge.gateway.loops import assignments, log_keeper, mark, presence, purge, worker_changes
 from airflow_edge.gateway.loops.background import Background
 from airflow_edge.gateway.loops.dispatcher import Dispatcher
 from airflow_edge.gateway.loops.handover import Handover
 from airflow_edge.gateway.task_api import TaskApi
 from airflow_edge.protocol.problems import CloseCode
+from airflow_edge.rules.processes import MARK_INTERVAL
+from airflow_edge.store import schema
 from airflow_edge.store.store import Store
-from airflow_edge.store.tables import Base
 from airflow_edge.store.transactions import SessionFactory
 
 log = logging.getLogger(__name__)
@@ -97,6 +97,10 @@ class Gateway:
     def id(self) -> str:
         """Its name among all gateways; made by the process that serves, not by one that forks it off."""
         return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+
+    @cached_property
+    def _mark(self) -> mark.GatewayMark:
+        return mark.GatewayMark(self.store.processes, self.calls)
 
     def check_ready(self, *, tasks: bool = False) -> None:
         """Raise `ProblemError` unless workers can enrol and link; with `tasks`, unless their tasks can call, too."""
@@ -167,13 +171,13 @@ class Gateway:
     async def _look_at_database(self) -> URL | None:
         """Give the database's address if it has the tables; say what to do if not."""
         try:
-            url, missing = await self.calls.run(_examine, self._session_factory)
+            url, found = await self.calls.run(_examine, self._session_factory)
         except StoreUnavailableError:
             self._not_ready = "The centre's database does not answer; try again."
             return None
-        if missing:
-            self._not_ready = "The tables of airflow-edge are missing at the centre: run 'airflow db migrate' there."
-            log.error("The edge gateway waits: the tables %s are missing. Run: airflow db migrate", ", ".join(missing))
+        if found:
+            self._not_ready = f"The centre is not ready: {found} (at the centre)."
+            log.error("The edge gateway waits: %s", found)
             return None
         return url
 
@@ -186,6 +190,7 @@ class Gateway:
         repeat("passing on of changes to workers", worker_changes.LOOK_INTERVAL, self._worker_changes.look)
         repeat("noting of workers' states", presence.CHANGES_INTERVAL, self._presence.note_changes)
         beats = self._presence.beat, self._assignments.void_strays
+        repeat("mark of this gateway", MARK_INTERVAL, self._mark.leave)
         repeat("watch over presence", self.config.patience.heartbeat_interval, *beats)
         to_purge = self._purge.forget, self._purge.purge_jobs, self._purge.purge_worker_logs
         repeat("purge", purge.INTERVAL, *to_purge)
@@ -202,6 +207,7 @@ class Gateway:
         """Stop the loops and let go of the links."""
         self._links_served, self._task_api = False, None
         await self.background.stop()
+        await self._mark.end()
         await self._log_keeper.stop()
         await self._handover.stop()
         for link in self.links:
@@ -219,11 +225,10 @@ def _airflow_session() -> Session:
     return session
 
 
-def _examine(factory: SessionFactory) -> tuple[URL, list[str]]:
+def _examine(factory: SessionFactory) -> tuple[URL, str | None]:
     with factory() as session:
         connection = session.connection()
-        there = inspect(connection).get_table_names()
-        return connection.engine.url, sorted(Base.metadata.tables.keys() - set(there))
+        return connection.engine.url, schema.trouble(schema.look(connection))
 
 
 def _allow_many_files() -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, func, or_,
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from airflow_edge.protocol.states import JOB_HELD, JobState
-from airflow_edge.rules.facts import Ahead
+from airflow_edge.rules.explanation.facts import Ahead
 from airflow_edge.rules.overview import JobFilter, JobView, Page, QueueDemand, WorkerFilter, WorkerView
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import JobRow, WorkerRow

@@ -9,6 +9,7 @@ from airflow_edge.store.jobs.jobs import Jobs
 from airflow_edge.store.logs.handover import LogHandovers
 from airflow_edge.store.logs.logs import TaskLogs
 from airflow_edge.store.logs.upkeep import LogUpkeep
+from airflow_edge.store.processes import Processes
 from airflow_edge.store.transactions import SessionFactory, Transactions
 from airflow_edge.store.workers.enrollment import EnrollTokens
 from airflow_edge.store.workers.metrics import WorkerMetrics
@@ -41,3 +42,4 @@ class Store:
         self.log_upkeep = LogUpkeep(transactions)
         self.log_handovers = LogHandovers(transactions)
         self.fleet = FleetViews(transactions)
+        self.processes = Processes(transactions)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_co
 from airflow_edge.protocol.messages import JobKind, MaintenanceCause, OrderKind
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.orders import OrderState
+from airflow_edge.rules.processes import ProcessKind
 from airflow_edge.store.columns import Blob, ForeignText, LongText, UtcDateTime, choice
 
 VERSION_TABLE = "alembic_version_airflow_edge"
@@ -187,6 +188,22 @@ class EnrollTokenRow(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     created_by: Mapped[str] = mapped_column(String(250))
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class ProcessRow(Base):
+    """A scheduler that has our executor, or a gateway, as long as it runs and for some days after."""
+
+    __tablename__ = "airflow_edge_process"
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    kind: Mapped[ProcessKind] = mapped_column(String(16))
+    host: Mapped[str] = mapped_column(ForeignText(250))
+    pid: Mapped[int]
+    version: Mapped[str] = mapped_column(ForeignText(100))
+    executors: Mapped[str] = mapped_column(ForeignText())
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class NonceRow(Base):

@@ -24,7 +24,7 @@ from airflow_edge.admin.airflow_facts import task_facts
 from airflow_edge.admin.config import read_patience
 from airflow_edge.admin.fleet import Fleet
 from airflow_edge.protocol.messages import Accepted, Ended
-from airflow_edge.rules.facts import Explanation
+from airflow_edge.rules.explanation.facts import Explanation
 from airflow_edge.rules.matching import Capacity
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.tables import WorkerRow

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.rules.facts import Cause
+from airflow_edge.rules.explanation.facts import Cause
 from airflow_edge.rules.orders import Wish
 
 SITUATIONS: list[Any] = []

@@ -55,4 +55,4 @@ def test_a_centre_is_put_right_line_by_line(tmp_path):
         assert "no worker is enrolled yet" in said
         with database.engine().begin() as connection:
             connection.execute(text("UPDATE alembic_version_airflow_edge SET version_num = 'another'"))
-        assert "of another version of airflow-edge; run: airflow db migrate" in wrong(ready)
+        assert "of another version of airflow-edge; install it, or run: airflow db migrate" in wrong(ready)

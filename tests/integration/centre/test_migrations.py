@@ -12,6 +12,7 @@ from sqlalchemy import Inspector, String, column, inspect, select, table
 from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.store.schema import revisions
 from airflow_edge.store.tables import VERSION_TABLE, Base, WorkerRow
 from harness import environments
 from harness.airflow import Airflow
@@ -19,7 +20,7 @@ from harness.database import Database
 from tests.integration.airflow_here import airflow_configured
 
 OURS = {*Base.metadata.tables, VERSION_TABLE}
-NEWEST = "0002"
+NEWEST = revisions()[-1]
 
 BEFORE = {
     WorkerRow.id: uuid4(),

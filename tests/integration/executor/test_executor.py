@@ -364,7 +364,7 @@ def test_the_log_of_a_running_task_is_read_from_the_store(centre: Centre) -> Non
 
 def test_an_executor_is_made_without_doing_anything(centre: Centre) -> None:
     executor = EdgeExecutor()
-    assert (executor.supports_callbacks, executor.supports_multi_team, executor.is_local) == (True, True, False)
+    assert (executor.supports_callbacks, executor.supports_multi_team, executor.is_local) == (True, True, True)
     executor.sync()
     executor.end()
     executor.terminate()

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from airflow_edge.executor.edge3 import UNINSTALL_EDGE3
+from airflow_edge.store.schema import MIGRATE, Schema
 
 EXECUTOR: Final = "airflow_edge.executor.EdgeExecutor"
 LOGGING_CONFIG: Final = "airflow_edge.logs.LOGGING_CONFIG"
 OLDEST_AIRFLOW: Final = (3, 2)
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - as written by people
-
-
-Tables: TypeAlias = Literal["current", "missing", "other"]
 
 
 class Mark(StrEnum):
@@ -58,7 +56,7 @@ class Facts:
     logging_config_class: str
     remote_log_is_ours: bool
     handler_is_ours: bool
-    tables: Tables | None
+    tables: Schema | None
     """None: the database cannot be asked; `database_error` says why."""
     database_error: str
     base_url: str
@@ -96,16 +94,16 @@ def _versions(facts: Facts) -> Iterator[Finding]:
 
 def _database(facts: Facts) -> Iterator[Finding]:
     match facts.tables:
-        case "current":
+        case Schema.CURRENT:
             yield Finding(Mark.OK, "the tables are there and up to date")
-        case "missing":
-            yield _wrong("the tables are missing", "run: airflow db migrate")
-        case "other":
-            yield _wrong("the tables are of another version of airflow-edge", "run: airflow db migrate")
+        case Schema.MISSING:
+            yield _wrong("the tables are missing", MIGRATE)
+        case Schema.OLDER:
+            yield _wrong("the tables are older than the airflow-edge that is installed", MIGRATE)
+        case Schema.OTHER:
+            yield _wrong("the tables are of another version of airflow-edge", f"install it, or {MIGRATE}")
         case None:
-            yield _wrong(
-                f"the database cannot be asked ({facts.database_error})", "look at [database] sql_alchemy_conn"
-            )
+            yield Finding(Mark.WRONG, facts.database_error)
 
 
 def _settings(facts: Facts) -> Iterator[Finding]:
@@ -162,7 +160,7 @@ def _gateway(facts: Facts) -> Iterator[Finding]:
     elif facts.base_url.startswith("http:"):
         yield Finding(Mark.NOTE, f"{url} is not encrypted: let sites use https")
     yield _answer(facts, facts.gateway, url)
-    if facts.tables == "current":
+    if facts.tables is Schema.CURRENT:
         some = f"{facts.workers} worker{'' if facts.workers == 1 else 's'} enrolled"
         none = "no worker is enrolled yet; make a token for one: airflow edge enroll-token create"
         yield Finding(Mark.OK, some) if facts.workers else Finding(Mark.NOTE, none)

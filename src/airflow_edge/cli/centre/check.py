@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
-from typing import Any, cast
 
 import httpx
 from airflow import __version__ as airflow_version
-from airflow import settings
 from airflow.configuration import conf
 from airflow.exceptions import AirflowConfigException
 from airflow.executors.executor_loader import ExecutorLoader
@@ -19,12 +16,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_edge import __version__
 from airflow_edge.admin.config import session
-from airflow_edge.cli.centre.advice import Facts, GatewayAnswer, Tables, findings, is_right
+from airflow_edge.cli.centre.advice import Facts, GatewayAnswer, findings, is_right
+from airflow_edge.cli.centre.common import in_a_line
 from airflow_edge.executor.edge3 import edge3_is_installed
 from airflow_edge.protocol.urls import HEALTH, gateway_url
 from airflow_edge.settings import SECTION
 from airflow_edge.store.logs.objects import LogStoreError, ObjectStore
-from airflow_edge.store.manager import EdgeTablesManager
+from airflow_edge.store.schema import Schema, in_words, look
 from airflow_edge.store.store import Store
 
 ANSWER_TIMEOUT = 10.0
@@ -34,8 +32,8 @@ _MOST_OF_AN_ANSWER = 200
 
 def check(args: argparse.Namespace) -> None:
     """Say what is right and what to set; the exit status is 0 only if nothing has to be changed."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    found = findings(_look(args.api_url))
+    with in_a_line():
+        found = findings(_look(args.api_url))
     for finding in found:
         print(f"{finding.mark:<6} {finding.text}")
     if not is_right(found):
@@ -60,7 +58,7 @@ def _look(api_url: str | None) -> Facts:
         database_error=database_error,
         base_url=base_url,
         gateway=_ask(base_url) if base_url else None,
-        workers=len(Store(session).workers.all()) if tables == "current" else 0,
+        workers=len(Store(session).workers.all()) if tables is Schema.CURRENT else 0,
         log_store=log_store,
         log_store_error=_try_log_store(log_store) if log_store else "",
     )
@@ -73,17 +71,12 @@ def _executors() -> tuple[str, ...]:
         return (str(error),)
 
 
-def _tables() -> tuple[Tables | None, str]:
-    if settings.Session is None:
-        return None, "Airflow's database session is not set up in this process"
+def _tables() -> tuple[Schema | None, str]:
     try:
-        with settings.Session() as session:
-            manager = cast("Any", EdgeTablesManager)(session)
-            if manager.check_migration():
-                return "current", ""
-            return "missing" if manager.get_current_revision() is None else "other", ""
+        with session() as airflow:
+            return look(airflow.connection()), ""
     except SQLAlchemyError as error:
-        return None, type(getattr(error, "orig", None) or error).__name__
+        return None, in_words(error)
 
 
 def _try_log_store(url: str) -> str:

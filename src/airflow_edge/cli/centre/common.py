@@ -6,26 +6,39 @@ import argparse
 import functools
 import gc
 import json
+import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
+from airflow.exceptions import AirflowException  # type: ignore[attr-defined]
 from airflow.utils import yaml
 from airflow.utils.cli import action_cli
+from sqlalchemy.exc import SQLAlchemyError
 from tabulate import tabulate  # type: ignore[import-untyped]
 
-from airflow_edge.admin.config import read_patience
+from airflow_edge.admin.config import read_patience, session
 from airflow_edge.rules.liveness import Patience
+from airflow_edge.store.schema import in_words, trouble_of
 from airflow_edge.store.tables import MAX_QUEUE_LENGTH
+
+log = logging.getLogger(__name__)
+
+UNUSABLE: Final = 3
+"""The exit status where the database cannot be worked on."""
 
 Command = Callable[[argparse.Namespace], None]
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def audited(command: Command) -> Command:
-    """Have Airflow check its database before the command, and note who called it."""
+    """Have Airflow check its database before the command, and note who called it.
+
+    A database that cannot be worked on is said in a line, before Airflow itself tries.
+    """
 
     @functools.wraps(command)
     def work(args: argparse.Namespace) -> None:
@@ -34,7 +47,38 @@ def audited(command: Command) -> Command:
         command(args)
 
     wrapped: Command = action_cli(work)  # type: ignore[no-untyped-call]
-    return wrapped
+
+    @functools.wraps(command)
+    def looked_after(args: argparse.Namespace) -> None:
+        with in_a_line():
+            with session() as airflow:
+                if found := trouble_of(airflow):
+                    raise Unusable(found)
+            wrapped(args)
+
+    return looked_after
+
+
+class Unusable(SystemExit):
+    """Ends a command because the database cannot be worked on."""
+
+    def __init__(self, why: str) -> None:
+        say(f"Nothing was done: {why}.")
+        super().__init__(UNUSABLE)
+
+
+@contextmanager
+def in_a_line() -> Iterator[None]:
+    """Turn what a database or Airflow's configuration makes impossible into a line that says what to do."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        log.debug("The database failed", exc_info=True)
+        say(f"This was not done to its end: {in_words(error)}.")
+        raise SystemExit(UNUSABLE) from None
+    except AirflowException as error:
+        log.debug("Airflow failed", exc_info=True)
+        raise SystemExit(f"{error}\nSee: airflow edge check") from None
 
 
 def queue_names(text: str) -> list[str]:

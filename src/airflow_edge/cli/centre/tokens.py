@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import secrets
 import shlex
 from datetime import UTC, datetime
@@ -56,6 +57,8 @@ def create_enroll_token(args: argparse.Namespace) -> None:
         f"worker{'s' if token.uses_left > 1 else ''} until {token.expires_at:%Y-%m-%d %H:%M:%S} UTC.\n"
         f"It is shown only now. Run this at the site:\n\n    {command}\n"
     )
+    if token.name_pattern is not None and _GLOB.intersection(token.name_pattern):
+        print(f"Put the worker's own name there: one that matches '{token.name_pattern}'.\n")
 
 
 @audited
@@ -87,8 +90,9 @@ def _api_url(given: str | None) -> str:
 
 def _site_command(url: str, secret: str, name_pattern: str | None) -> str:
     command = ["airflow-edge", "enroll", url, secret]
-    if name_pattern is not None and not _GLOB.intersection(name_pattern):
-        command += ["--name", name_pattern]
+    if name_pattern is not None:
+        # Without a name it would be the host's, which seldom fits.
+        command += ["--name", re.sub(r"\*|\?+|\[[^]]*\]", "NAME", name_pattern)]
     return shlex.join(command)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import shlex
 import sys
 import time
 from math import inf
@@ -48,7 +49,8 @@ def enroll(arguments: argparse.Namespace) -> int:
     make_private_folder(config.state_dir)
     with pid_file(config.lock_file):
         identity = asyncio.run(_enroll(config, config.api_url, token, secret, _STARTING_PATIENCE))
-    print(f"enrolled as '{identity.name}' for {_queues(identity)}; start the worker with `airflow-edge worker`")
+    start = ["airflow-edge", "worker", *(["--state-dir", arguments.state_dir] if arguments.state_dir else [])]
+    print(f"enrolled as '{identity.name}' for {_queues(identity)}; start the worker with `{shlex.join(start)}`")
     return 0
 
 
@@ -80,6 +82,7 @@ async def _enroll(
     """
     waits = Backoff(_FIRST_WAIT, _FIRST_WAIT if patience < inf else _LONGEST_WAIT)
     deadline = time.monotonic() + patience
+    said = ""
     while True:
         try:
             return await enroll_here(
@@ -97,6 +100,9 @@ async def _enroll(
                 log.warning("cannot enrol yet: %s; trying again in %.0f s", error, wait)
             elif not isinstance(error, NotReadyError) or time.monotonic() > deadline:
                 raise
+            elif str(error) != said:
+                said = str(error)
+                print(f"{said}\nwaiting for up to {deadline - time.monotonic():.0f} s …", file=sys.stderr, flush=True)
             await asyncio.sleep(wait)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_edge.cli.centre.advice import Facts, GatewayAnswer, Mark, findings, is_right, without_secrets
+from airflow_edge.store.schema import Schema
 
 
 def facts(**changes) -> Facts:
@@ -16,7 +17,7 @@ def facts(**changes) -> Facts:
             "logging_config_class": "airflow_edge.logs.LOGGING_CONFIG",
             "remote_log_is_ours": True,
             "handler_is_ours": True,
-            "tables": "current",
+            "tables": Schema.CURRENT,
             "database_error": "",
             "base_url": "https://airflow.example.org",
             "gateway": GatewayAnswer(outcome="healthy", version="1.0"),
@@ -39,9 +40,10 @@ def test_a_centre_that_is_right_gets_nothing_but_ok():
     [
         ({"airflow_version": "3.1.8"}, "Airflow 3.2 is the oldest supported"),
         ({"edge3_installed": True}, "pip uninstall apache-airflow-providers-edge3"),
-        ({"tables": "missing"}, "airflow db migrate"),
-        ({"tables": "other"}, "airflow db migrate"),
-        ({"tables": None, "database_error": "OperationalError"}, "sql_alchemy_conn"),
+        ({"tables": Schema.MISSING}, "airflow db migrate"),
+        ({"tables": Schema.OTHER}, "airflow db migrate"),
+        ({"tables": Schema.OLDER}, "airflow db migrate"),
+        ({"tables": None, "database_error": "look at [database] sql_alchemy_conn"}, "sql_alchemy_conn"),
         ({"api_enabled": False}, "set [edge] api_enabled = True"),
         ({"executors": ("airflow.executors.local_executor.LocalExecutor",)}, "airflow_edge.executor.EdgeExecutor"),
         ({"remote_log_is_ours": False, "handler_is_ours": False}, "airflow_edge.logs.LOGGING_CONFIG"),

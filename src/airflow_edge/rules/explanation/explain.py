@@ -7,7 +7,15 @@ from datetime import datetime
 from difflib import get_close_matches
 
 from airflow_edge.protocol.states import MAINTENANCE, JobState, WorkerState
-from airflow_edge.rules.facts import EDGE_EXECUTOR, NOBODY_AHEAD, Ahead, Cause, Explanation, TaskFacts, WorkerFacts
+from airflow_edge.rules.explanation.facts import (
+    EDGE_EXECUTOR,
+    NOBODY_AHEAD,
+    Ahead,
+    Cause,
+    Explanation,
+    TaskFacts,
+    WorkerFacts,
+)
 from airflow_edge.rules.overview import JobView
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.explain import explain
-from airflow_edge.rules.facts import NOBODY_AHEAD, Ahead, Cause, TaskFacts, WorkerFacts
+from airflow_edge.rules.explanation.explain import explain
+from airflow_edge.rules.explanation.facts import NOBODY_AHEAD, Ahead, Cause, TaskFacts, WorkerFacts
 from airflow_edge.rules.overview import JobView
 
 NOW = datetime(2026, 11, 21, 14, 5, tzinfo=UTC)

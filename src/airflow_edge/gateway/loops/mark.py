@@ -1,0 +1,43 @@
+"""The mark by which others see that a gateway runs, whatever their own settings say."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from airflow_edge import __version__
+from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
+from airflow_edge.rules.processes import CentreProcess
+from airflow_edge.store.processes import Processes
+
+
+class GatewayMark:
+    """One gateway's mark; made by the process that serves."""
+
+    def __init__(self, processes: Processes, calls: StoreCalls) -> None:
+        self._processes = processes
+        self._calls = calls
+        now = datetime.now(UTC)
+        self._process = CentreProcess(
+            id=uuid4(),
+            kind="gateway",
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=__version__,
+            executors="",
+            started_at=now,
+            seen_at=now,
+        )
+
+    async def leave(self) -> None:
+        """Note that this gateway is there."""
+        await self._calls.run(self._processes.mark, replace(self._process, seen_at=datetime.now(UTC)))
+
+    async def end(self) -> None:
+        """Note that it ends; where that cannot be noted, it is seen after a while."""
+        with suppress(StoreUnavailableError):
+            await self._calls.run(self._processes.ended, self._process.id, now=datetime.now(UTC))
