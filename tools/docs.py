@@ -175,7 +175,7 @@ def commands_page() -> str:
         "| 0 | It was done, or was so already; or the worker will be told of it as soon as it is linked. |",
         "| 1 | A worker refused, something is to be changed, or Airflow failed; the message says what. |",
         "| 2 | An argument that makes no sense. |",
-        f"| {UNUSABLE} | Airflow's database cannot be reached, or its tables are missing or older; a line says what to do. |",
+        f"| {UNUSABLE} | Airflow's database cannot be reached, or its tables are missing or older. |",
     ]
     return "\n".join(lines).rstrip() + "\n"
 

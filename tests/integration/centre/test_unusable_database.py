@@ -36,7 +36,7 @@ def commands(parser: argparse.ArgumentParser, *path: str) -> Iterator[list[str]]
 def fitting(action: argparse.Action) -> str:
     for word in WORDS:
         with contextlib.suppress(argparse.ArgumentTypeError):
-            if action.type is not None:
+            if callable(action.type):
                 action.type(word)
             return word
     raise AssertionError(f"no word fits {action}")

@@ -8,7 +8,7 @@ from airflow_edge.store.schema import Schema, in_words, look, revisions, trouble
 from airflow_edge.store.tables import VERSION_TABLE, Base
 
 
-class Said(Exception):
+class SaidError(Exception):
     """What a driver raises."""
 
     def __init__(self, *args: object, sqlstate: str | None = None) -> None:
@@ -23,16 +23,25 @@ def wrapped(original: Exception, kind: type = ProgrammingError) -> SQLAlchemyErr
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
-        (wrapped(Said('relation "airflow_edge_job" does not exist', sqlstate="42P01")), "run: airflow db migrate"),
-        (wrapped(Said(1146, "Table 'airflow_edge_job' doesn't exist")), "run: airflow db migrate"),
-        (wrapped(Said("no such table: airflow_edge_job"), OperationalError), "run: airflow db migrate"),
-        (wrapped(Said("no such column: x"), OperationalError), "run: airflow db migrate"),
-        (wrapped(Said('column "x" does not exist', sqlstate="42703")), "run: airflow db migrate"),
-        (wrapped(Said(1054, "Unknown column 'x'")), "run: airflow db migrate"),
-        (wrapped(Said("unable to open database file"), OperationalError), "[database] sql_alchemy_conn"),
-        (wrapped(Said(2003, "Can't connect to MySQL server on 'db'"), OperationalError), "[database] sql_alchemy_conn"),
-        (wrapped(Said("the system is starting up", sqlstate="57P03"), OperationalError), "[database] sql_alchemy_conn"),
-        (wrapped(Said("permission denied for table x\nHINT: none", sqlstate="42501")), "permission denied for table x"),
+        (wrapped(SaidError('relation "airflow_edge_job" does not exist', sqlstate="42P01")), "run: airflow db migrate"),
+        (wrapped(SaidError(1146, "Table 'airflow_edge_job' doesn't exist")), "run: airflow db migrate"),
+        (wrapped(SaidError("no such table: airflow_edge_job"), OperationalError), "run: airflow db migrate"),
+        (wrapped(SaidError("no such column: x"), OperationalError), "run: airflow db migrate"),
+        (wrapped(SaidError('column "x" does not exist', sqlstate="42703")), "run: airflow db migrate"),
+        (wrapped(SaidError(1054, "Unknown column 'x'")), "run: airflow db migrate"),
+        (wrapped(SaidError("unable to open database file"), OperationalError), "[database] sql_alchemy_conn"),
+        (
+            wrapped(SaidError(2003, "Can't connect to MySQL server on 'db'"), OperationalError),
+            "[database] sql_alchemy_conn",
+        ),
+        (
+            wrapped(SaidError("the system is starting up", sqlstate="57P03"), OperationalError),
+            "[database] sql_alchemy_conn",
+        ),
+        (
+            wrapped(SaidError("permission denied for table x\nHINT: none", sqlstate="42501")),
+            "permission denied for table x",
+        ),
     ],
 )
 def test_an_error_is_a_line_that_says_what_to_do(error, advice):

@@ -36,7 +36,7 @@ def test_what_the_centre_waits_for_is_said_at_its_first_answer(monkeypatch, caps
             raise answer
         return answer
 
-    said = []
+    said: list[str] = []
     monkeypatch.setattr(enroll, "enroll_here", ask)
     monkeypatch.setattr(enroll, "_FIRST_WAIT", 0.01)
     assert enroll.enroll(arguments) == 0
