@@ -283,7 +283,7 @@ def test_only_what_is_booked_and_has_its_log_is_purged_before_a_day_is_over(stor
     store.jobs.settle(worker, [accepted(booked), accepted(failed)], now=NOW)
     store.jobs.settle(worker, [ended(booked), ended(unbooked), ended(failed, 1), ended(refused)], now=NOW)
     with sessions.begin() as session:
-        outbox.book(session, [booked.id, failed.id, refused.id], now=NOW)
+        outbox.book(session, [booked.id, failed.id, refused.id], 7, now=NOW)
 
     def purge(minutes: float, limit: int = 9) -> int:
         now = NOW + timedelta(minutes=minutes)
@@ -307,7 +307,7 @@ def test_what_a_worker_has_and_the_centre_does_not_count_with_is_named(store: St
     store.jobs.settle(worker, [ended(ended_well)], now=NOW)
     store.jobs.lose(worker, [lost.id], "gone", now=NOW)
     with sessions.begin() as session:
-        outbox.cancel(session, [cancelled.id], "revoked", now=NOW)
+        outbox.cancel(session, [cancelled.id], 7, "revoked", now=NOW)
     store.jobs.expire_leases({moved.id: 1})
     claim(store, capacity(other))
     keys = [job.key for job in jobs]

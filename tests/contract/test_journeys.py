@@ -116,7 +116,7 @@ def test_whatever_happens_a_job_has_one_holder_and_one_end(sessions: sessionmake
         def revoke(self, offer: ClaimedJob) -> None:
             held = [job.id for job in store.jobs.held_by(WORKERS)]
             with sessions.begin() as session:
-                outbox.cancel(session, [offer.id], "revoked", now=self.now)
+                outbox.cancel(session, [offer.id], 7, "revoked", now=self.now)
             row = self._rows().get(offer.id)
             if row is not None and offer.id in held:
                 assert (row.state, row.to_stop) == (JobState.CANCELLED, True)
@@ -125,7 +125,7 @@ def test_whatever_happens_a_job_has_one_holder_and_one_end(sessions: sessionmake
         def book_and_purge(self) -> None:
             with sessions.begin() as session:
                 done = [job.id for job in outbox.ended(session, 7)]
-                outbox.book(session, done, now=self.now)
+                outbox.book(session, done, 7, now=self.now)
             gone = {row.id for row in self._rows().values() if row.state in JOB_ENDED and row.booked_at is not None}
             far = self.now + timedelta(days=2)
             assert store.jobs.purge(succeeded_before=far, failed_before=far, limit=1000) == len(gone)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from uuid import UUID
 
 from airflow import settings
@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, object_session
 from airflow_edge.executor.edge3 import UNINSTALL_EDGE3, edge3_is_installed
 from airflow_edge.executor.ledger import Entry, Ledger
 from airflow_edge.executor.standing import Standing
-from airflow_edge.executor.workloads import UnfitWorkloadError, key_of, key_of_adopted, to_job
+from airflow_edge.executor.workloads import UnfitWorkloadError, key_of, key_of_owned, to_job
 from airflow_edge.rules.lines import lines
 from airflow_edge.rules.liveness import read_patience
 from airflow_edge.rules.log_notices import missing, origin
@@ -30,16 +30,24 @@ from airflow_edge.settings import BY_NAME, SECTION
 from airflow_edge.store.airflow_tables import TaskInstanceState, states_of
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.jobs.jobs import Jobs
-from airflow_edge.store.jobs.outbox import EndedJob
+from airflow_edge.store.jobs.outbox import EndedJob, OwnedJob
 from airflow_edge.store.logs.logs import TaskLogs
 from airflow_edge.store.schema import in_words
 from airflow_edge.store.tables import JobRow
 from airflow_edge.store.transactions import SessionFactory, Transactions
 
+Job = TypeVar("Job", EndedJob, OwnedJob)
+
 if TYPE_CHECKING:
     from airflow.executors.workloads import ExecutorWorkload
     from airflow.executors.workloads.types import WorkloadKey, WorkloadState
     from airflow.models.taskinstance import TaskInstance
+
+OWNERSHIP_INTERVAL: Final = 5.0
+"""Seconds between two looks at which jobs are this scheduler's.
+
+One that stood still is not told that another has adopted its jobs: thinking they were its own, it would keep their
+slots occupied for ever."""
 
 UNWANTED_INTERVAL: Final = 5.0
 """Seconds between two looks for jobs that wait for a worker while their task was cleared, failed or deleted."""
@@ -79,6 +87,7 @@ class EdgeExecutor(BaseExecutor):
         """Jobs whose end the scheduler was told, and which it will have dealt with by the next `sync`."""
         self._unfit: dict[WorkloadKey, str] = {}
         self._to_cancel: set[UUID] = set()
+        self._next_look_at_ownership = 0.0
         self._next_look_for_unwanted = 0.0
         self._next_keep_alive = 0.0
         self._next_look_for_orphans = 0.0
@@ -144,7 +153,8 @@ class EdgeExecutor(BaseExecutor):
         self._make_up_for()
         self._adopt_orphaned_callbacks()
         self._keep_alive()
-        if not self._ledger and not self._reported and not self._to_cancel:
+        idle = not self._ledger and not self._reported and not self._to_cancel
+        if idle and (self._owner is None or time.monotonic() < self._next_look_at_ownership):
             return
         ended, tasks = self._transactions.read(self._read_news)
         self._write([job.id for job in ended if self._tell(job, tasks.get(job.workload_id))])
@@ -243,19 +253,38 @@ class EdgeExecutor(BaseExecutor):
                 self._take_up(each)
 
     def _read_news(self, session: Session) -> tuple[list[EndedJob], dict[UUID, TaskInstanceState]]:
-        """Take in which jobs exist and run; give those that have ended, and how Airflow holds their tasks."""
-        if checked := self._ledger.unconfirmed:
-            existing = outbox.owned(session, checked, self._owner)
-            self.running.difference_update(self._ledger.confirm(checked, existing))
+        """Take in which jobs are ours and run; give those that have ended, and how Airflow holds their tasks."""
+        ended = self._ours(outbox.ended(session, self._owner))
+        unknown = any(job.id not in self._ledger and job.id not in self._reported for job in ended)
+        if unknown or time.monotonic() >= self._next_look_at_ownership:
+            self._mirror(session)
+        elif checked := self._ledger.unconfirmed:
+            ours = outbox.owned_of(session, checked, self._owner)
+            self.running.difference_update(self._ledger.confirm(checked, ours))
         if callbacks := self._ledger.unannounced_callbacks():
-            for key in self._ledger.announce(outbox.running(session, callbacks)):
+            for key in self._ledger.announce(outbox.running(session, callbacks, self._owner)):
                 self.change_state(key, CallbackState.RUNNING, remove_running=False)
-        ended = outbox.ended(session, self._owner)
         ended_tasks = [job for job in ended if job.kind == "task"]
         tasks = states_of(session, [job.workload_id for job in ended_tasks])
         if gone := [job.id for job in ended_tasks if job.workload_id not in tasks]:
             tasks |= outbox.restarting(session, gone)
         return ended, tasks
+
+    def _mirror(self, session: Session) -> None:
+        """Take the database's word for which jobs are ours; what is another one's by now, nobody is told of."""
+        owned = {job.id: job for job in self._ours(outbox.owned(session, self._owner))}
+        self._reported = {job_id: key for job_id, key in self._reported.items() if job_id in owned}
+        to_tell = [job for job in owned.values() if job.id not in self._reported and job.id not in self._to_cancel]
+        come, gone = self._ledger.mirror([Entry(job.id, key_of_owned(job), job.kind) for job in to_tell])
+        self.running.difference_update(gone)
+        self.running.update(come)
+        self._next_look_at_ownership = time.monotonic() + OWNERSHIP_INTERVAL
+
+    def _ours(self, jobs: list[Job]) -> list[Job]:
+        """Leave out what others have queued who are no schedulers either, as in `dag.test`: such jobs have no owner."""
+        if self._owner is not None:
+            return jobs
+        return [job for job in jobs if job.id in self._ledger or job.id in self._reported]
 
     def _tell(self, job: EndedJob, task: TaskInstanceState | None) -> bool:
         """Tell the scheduler of an end if there is something to tell; say whether it knows all there is to know."""
@@ -296,9 +325,9 @@ class EdgeExecutor(BaseExecutor):
             return
 
         def work(session: Session) -> None:
-            outbox.book(session, known, now=_now())
+            outbox.book(session, known, self._owner, now=_now())
             if self._to_cancel:
-                outbox.cancel(session, self._to_cancel, "the scheduler gave the task up", now=_now())
+                outbox.cancel(session, self._to_cancel, self._owner, "the scheduler gave the task up", now=_now())
             if looks:
                 outbox.drop_unwanted(session, self._owner, now=_now())
 
@@ -325,8 +354,8 @@ class EdgeExecutor(BaseExecutor):
             self._take_up(job)
         self._next_look_for_orphans = now + ORPHAN_INTERVAL
 
-    def _take_up(self, job: outbox.AdoptedJob) -> None:
-        key = key_of_adopted(job)
+    def _take_up(self, job: OwnedJob) -> None:
+        key = key_of_owned(job)
         self._ledger.add(Entry(job.id, key, job.kind))
         self.running.add(key)
 

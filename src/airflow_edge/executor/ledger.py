@@ -35,6 +35,9 @@ class Ledger(Generic[Key]):
         self._unconfirmed: set[UUID] = set()
         self._announced: set[UUID] = set()
 
+    def __contains__(self, job_id: UUID) -> bool:
+        return job_id in self._entries
+
     def __len__(self) -> int:
         return len(self._entries)
 
@@ -51,10 +54,24 @@ class Ledger(Generic[Key]):
         return frozenset(self._unconfirmed)
 
     def confirm(self, checked: Collection[UUID], existing: Collection[UUID]) -> list[Key]:
-        """Note which of the checked jobs exist, and drop the others; give the keys that have no job any more."""
+        """Note which of the checked jobs are ours, and drop the others; give the keys that have no job any more."""
         self._unconfirmed.difference_update(checked)
         dropped = [entry for job_id in set(checked) - set(existing) if (entry := self.drop(job_id))]
         return [entry.key for entry in dropped if entry.key not in self._by_key]
+
+    def mirror(self, entries: Collection[Entry[Key]]) -> tuple[set[Key], set[Key]]:
+        """Hold these jobs, oldest first, and no others; give the keys that have come with it, and those that are gone.
+
+        What is known of a job stays as it is.
+        """
+        before, known = self._by_key.keys() | set(), self._entries
+        self._entries = {entry.job_id: known.get(entry.job_id, entry) for entry in entries}
+        self._by_key = defaultdict(list)
+        for entry in self._entries.values():
+            self._by_key[entry.key].append(entry.job_id)
+        self._unconfirmed.clear()
+        self._announced &= self._entries.keys()
+        return self._by_key.keys() - before, before - self._by_key.keys()
 
     def drop(self, job_id: UUID) -> Entry[Key] | None:
         """Forget a job; give what was known of it."""

@@ -10,7 +10,7 @@ from airflow.executors import workloads
 from airflow.models.callback import CallbackKey
 from airflow.models.taskinstancekey import TaskInstanceKey
 
-from airflow_edge.store.jobs.outbox import AdoptedJob
+from airflow_edge.store.jobs.outbox import OwnedJob
 from airflow_edge.store.tables import MAX_QUEUE_LENGTH, JobRow
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def key_of(workload: Workload) -> WorkloadKey:
     return workload.ti.key if isinstance(workload, workloads.ExecuteTask) else workload.callback.key
 
 
-def key_of_adopted(job: AdoptedJob) -> WorkloadKey:
-    """Give the key by which Airflow knows the workload of a job that another scheduler queued."""
+def key_of_owned(job: OwnedJob) -> WorkloadKey:
+    """Give the key by which Airflow knows the workload of a job that somebody else queued."""
     if job.kind == "callback":
         return CallbackKey(str(job.workload_id))
     return TaskInstanceKey(

@@ -97,6 +97,11 @@ class Scheduler:
         with create_session() as session:
             session.execute(update(Job).where(Job.id == self.job.id).values(state="failed"))
 
+    def wake(self) -> None:
+        """Go on after a stall for which others took it for dead: its next heartbeat makes it run again."""
+        with create_session() as session:
+            session.execute(update(Job).where(Job.id == self.job.id).values(state="running"))
+
     def queue_callbacks(self) -> None:
         with create_session() as session:
             self.runner._enqueue_executor_callbacks(session)
@@ -186,6 +191,12 @@ class Centre:
             [Ended(job_id=str(job.id), assignment=job.assignment, exit_code=exit_code)],
             now=datetime.now(UTC),
         )
+
+    def end_row(self, row: JobRow, task_state: str | None = None, *, exit_code: int = 0) -> None:
+        """End the process of a job that is running."""
+        if task_state is not None:
+            self.set_task(row.workload_id, state=task_state)
+        self.store.jobs.settle(self.worker_id, [ended_of(row, exit_code)], now=datetime.now(UTC))
 
     def set_task(self, ti_id: UUID, **values) -> None:
         with create_session() as session:

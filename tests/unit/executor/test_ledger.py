@@ -48,3 +48,26 @@ def test_a_callback_is_announced_once() -> None:
     assert ledger.unannounced_callbacks() == [callback]
     assert ledger.announce([callback, uuid4()]) == ["c"]
     assert ledger.unannounced_callbacks() == []
+
+
+def test_a_ledger_that_mirrors_the_database_says_which_keys_came_and_went() -> None:
+    kept, gone, moved, come, older = (uuid4() for _ in range(5))
+    ledger = ledger_of((kept, "a"), (gone, "b"), (moved, "c"))
+    entries = [Entry(job_id, key, "task") for job_id, key in ((older, "c"), (kept, "a"), (moved, "c"), (come, "d"))]
+    assert ledger.mirror(entries) == ({"d"}, {"b"})
+    assert [job_id in ledger for job_id in (kept, moved, come, older, gone)] == [True] * 4 + [False]
+    assert not ledger.unconfirmed
+    assert [ledger.is_newest(job_id) for job_id in (older, moved, gone)] == [False, True, False]
+    assert ledger.mirror([]) == (set(), {"a", "c", "d"})
+
+
+def test_a_callback_that_was_announced_stays_announced() -> None:
+    ledger: Ledger[str] = Ledger()
+    entry = Entry(uuid4(), "c", "callback")
+    ledger.add(entry)
+    ledger.announce([entry.job_id])
+    ledger.mirror([entry])
+    assert ledger.unannounced_callbacks() == []
+    ledger.mirror([])
+    ledger.mirror([entry])
+    assert ledger.unannounced_callbacks() == [entry.job_id]

@@ -5,10 +5,10 @@ On a session that is given: the scheduler's own, where it must be atomic with wh
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Table, and_, exists, func, insert, or_, select, update
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from airflow_edge.protocol.messages import JobKind
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobEvent, JobState, job_sources
 from airflow_edge.store.airflow_tables import TASK_INSTANCE, TaskInstanceState, running_schedulers
-from airflow_edge.store.columns import to_value
+from airflow_edge.store.columns import batches, to_value
 from airflow_edge.store.tables import JobRow
 from airflow_edge.store.transactions import change
 
@@ -44,8 +44,8 @@ class EndedJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdoptedJob:
-    """A job whose scheduler is gone and that has a new owner; the fields are those of the key Airflow knows it by."""
+class OwnedJob:
+    """A job that is not booked yet, of one scheduler; the fields are those of the key Airflow knows it by."""
 
     id: UUID
     kind: JobKind
@@ -57,6 +57,9 @@ class AdoptedJob:
     map_index: int
 
 
+_OWNED: Final = select(JobRow.queued_at, *(_JOB_TABLE.c[field.name] for field in fields(OwnedJob)))
+
+
 def add_job(session: Session, job: JobRow, *, now: datetime) -> None:
     """Queue a job with a plain INSERT: it exists if and when the session's transaction is committed."""
     # The session does not get to know the object: it is the scheduler's, which writes what it wants when it wants.
@@ -65,14 +68,19 @@ def add_job(session: Session, job: JobRow, *, now: datetime) -> None:
     _notify_once(session)
 
 
-def owned(session: Session, job_ids: Collection[UUID], owner: int | None) -> set[UUID]:
-    """Give those of the jobs that exist and are this scheduler's."""
-    return set(session.scalars(select(JobRow.id).where(JobRow.id.in_(job_ids), JobRow.owner == owner)))
+def owned(session: Session, owner: int | None) -> list[OwnedJob]:
+    """Give this scheduler's jobs that are not booked, oldest first."""
+    return _owned(session.execute(_OWNED.where(JobRow.owner == owner, JobRow.booked_at.is_(None))))
 
 
-def running(session: Session, job_ids: Collection[UUID]) -> set[UUID]:
-    """Give those of the jobs that a worker has accepted and that have not ended."""
-    return set(session.scalars(select(JobRow.id).where(JobRow.id.in_(job_ids), JobRow.state == JobState.RUNNING)))
+def owned_of(session: Session, job_ids: Collection[UUID], owner: int | None) -> set[UUID]:
+    """Give those of the jobs that exist, are this scheduler's and are not booked."""
+    return _these(session, job_ids, JobRow.owner == owner, JobRow.booked_at.is_(None))
+
+
+def running(session: Session, job_ids: Collection[UUID], owner: int | None) -> set[UUID]:
+    """Give those of the jobs that are this scheduler's, that a worker has accepted and that have not ended."""
+    return _these(session, job_ids, JobRow.owner == owner, JobRow.state == JobState.RUNNING)
 
 
 def ended(session: Session, owner: int | None) -> list[EndedJob]:
@@ -125,26 +133,31 @@ def log_path(session: Session, task_instance_id: UUID, try_number: int) -> str |
     )
 
 
-def book(session: Session, job_ids: Collection[UUID], *, now: datetime) -> None:
-    """Note that the scheduler knows of these ends for good."""
-    if job_ids:
-        change(session, update(JobRow).where(JobRow.id.in_(job_ids)).values(booked_at=now))
+def book(session: Session, job_ids: Collection[UUID], owner: int | None, *, now: datetime) -> None:
+    """Note that this scheduler knows of these ends for good; what is another one's by now is left to that one."""
+    for some in batches(job_ids):
+        change(session, update(JobRow).where(JobRow.id.in_(some), JobRow.owner == owner).values(booked_at=now))
 
 
-def adopt(session: Session, workload_ids: Collection[UUID], owner: int | None) -> list[AdoptedJob]:
+def adopt(session: Session, workload_ids: Collection[UUID], owner: int | None) -> list[OwnedJob]:
     """Make this scheduler the owner of all jobs of these task instances that nobody has booked, oldest first."""
-    return _adopt(session, and_(JobRow.kind == "task", JobRow.workload_id.in_(workload_ids)), owner)
+    return [
+        job
+        for some in batches(workload_ids)
+        for job in _adopt(session, and_(JobRow.kind == "task", JobRow.workload_id.in_(some)), owner)
+    ]
 
 
-def adopt_callbacks(session: Session, owner: int | None) -> list[AdoptedJob]:
+def adopt_callbacks(session: Session, owner: int | None) -> list[OwnedJob]:
     """Make this scheduler the owner of the callbacks whose scheduler runs no more: Airflow itself adopts only tasks."""
     orphaned = and_(JobRow.kind == "callback", or_(JobRow.owner.is_(None), JobRow.owner.not_in(running_schedulers())))
     return _adopt(session, orphaned, owner)
 
 
-def cancel(session: Session, job_ids: Collection[UUID], reason: str, *, now: datetime) -> None:
-    """Take back these jobs if they have not ended, and book them either way."""
-    _cancel(session, JobRow.id.in_(job_ids), reason, now)
+def cancel(session: Session, job_ids: Collection[UUID], owner: int | None, reason: str, *, now: datetime) -> None:
+    """Take back those of the jobs that are this scheduler's, if they have not ended, and book them either way."""
+    for some in batches(job_ids):
+        _cancel(session, and_(JobRow.id.in_(some), JobRow.owner == owner), reason, now)
 
 
 def cancel_task(session: Session, task_instance_id: UUID, reason: str, *, now: datetime) -> None:
@@ -171,17 +184,22 @@ def drop_unwanted(session: Session, owner: int | None, *, now: datetime) -> int:
     return change(session, update(JobRow).where(*unwanted).values(cancelled))
 
 
-def _adopt(session: Session, condition: ColumnElement[bool], owner: int | None) -> list[AdoptedJob]:
-    query = (
-        select(JobRow.queued_at, *(_JOB_TABLE.c[field.name] for field in fields(AdoptedJob)))
-        .where(condition, JobRow.booked_at.is_(None))
-        .order_by(JobRow.id)
-        .with_for_update()
-    )
-    rows = sorted(session.execute(query), key=lambda row: (row.queued_at, row.id))
-    jobs = [to_value(AdoptedJob, row) for row in rows]
-    if jobs:
-        change(session, update(JobRow).where(JobRow.id.in_([job.id for job in jobs])).values(owner=owner))
+def _these(session: Session, job_ids: Collection[UUID], *conditions: ColumnElement[bool]) -> set[UUID]:
+    found = set[UUID]()
+    for some in batches(job_ids):
+        found.update(session.scalars(select(JobRow.id).where(JobRow.id.in_(some), *conditions)))
+    return found
+
+
+def _owned(rows: Iterable[Any]) -> list[OwnedJob]:
+    return [to_value(OwnedJob, row) for row in sorted(rows, key=lambda row: (row.queued_at, row.id))]
+
+
+def _adopt(session: Session, condition: ColumnElement[bool], owner: int | None) -> list[OwnedJob]:
+    query = _OWNED.where(condition, JobRow.booked_at.is_(None)).order_by(JobRow.id).with_for_update()
+    jobs = _owned(session.execute(query))
+    for some in batches([job.id for job in jobs]):
+        change(session, update(JobRow).where(JobRow.id.in_(some)).values(owner=owner))
     return jobs
 
 
