@@ -46,7 +46,7 @@ def settings_page() -> str:
                 setting.description,
                 "",
                 f"- Environment: `{settings.environment_variable(setting.name)}`",
-                f"- Type: {setting.kind}",
+                f"- Type: {setting.kind}{f': {setting.bounds}' if setting.bounds else ''}",
                 f"- Default: {'none' if setting.default is None else f'`{setting.default_text}`'}",
             ]
             if setting.example:

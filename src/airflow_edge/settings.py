@@ -5,11 +5,21 @@ For Airflow's configuration, for the agent and for the reference in the docs.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
 
 SECTION: Final = "edge"
+
+_TRUE: Final = frozenset({"t", "true", "1"})
+_FALSE: Final = frozenset({"f", "false", "0"})
+"""As Airflow reads them."""
+
+
+class SettingError(ValueError):
+    """A setting makes no sense; the message names it and says what it has to be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +31,13 @@ class Setting:
     default: bool | int | float | str | None
     """Its type is the option's; None is for a text."""
     description: str
+    unit: str = ""
+    """What a number counts."""
+    least: float = 0
+    most: float = math.inf
+    """The bounds of a number, both possible; there is always a most."""
+    form: Literal["", "url"] = ""
+    """What a text has to be, where not any will do. Who reads a duration or a version looks at it."""
     example: str | None = None
     version_added: str = "0.1.0"
 
@@ -35,6 +52,54 @@ class Setting:
         if isinstance(self.default, float):
             return f"{self.default:g}"
         return None if self.default is None else str(self.default)
+
+    @property
+    def bounds(self) -> str:
+        """What a number has to be, in words; empty for what is no number."""
+        if self.kind not in {"integer", "float"}:
+            return ""
+        number = "a whole number" if self.kind == "integer" else "a number"
+        return f"{number}{f' of {self.unit}' if self.unit else ''} between {self.least:.15g} and {self.most:.15g}"
+
+    def check(self, text: str) -> str:
+        """Give a value back as it is written, if it makes sense: the same rule wherever the setting is read.
+
+        :raises SettingError: it makes none.
+        """
+        text = text.strip()
+        try:
+            _CHECKS[self.form or self.kind](self, text)
+        except ValueError as error:
+            raise SettingError(f"[{SECTION}] {self.name}: {error}") from None
+        return text
+
+
+def _check_number(setting: Setting, text: str) -> None:
+    try:
+        number = int(text) if setting.kind == "integer" else float(text)
+    except ValueError:
+        number = math.nan
+    if not setting.least <= number <= setting.most:
+        raise ValueError(f"'{text}' is not {setting.bounds}")
+
+
+def _check_boolean(_: Setting, text: str) -> None:
+    if text.lower() not in _TRUE | _FALSE:
+        raise ValueError(f"'{text}' is neither True nor False")
+
+
+def _check_url(_: Setting, text: str) -> None:
+    if text and "://" not in text:
+        raise ValueError(f"'{text}' is not a URL; a folder is file:///path/to/it")
+
+
+_CHECKS: Final[Mapping[str, Callable[[Setting, str], object]]] = {
+    "integer": _check_number,
+    "float": _check_number,
+    "boolean": _check_boolean,
+    "string": lambda _, text: text,
+    "url": _check_url,
+}
 
 
 _centre = partial(Setting, side="centre")
@@ -64,12 +129,18 @@ SETTINGS: Final = (
     _centre(
         name="offer_timeout",
         default=10.0,
+        unit="seconds",
+        least=1,
+        most=3600,
         description="Seconds a worker has to answer when it is handed a job; after that the job goes back into the "
         "queue.",
     ),
     _centre(
         name="heartbeat_interval",
         default=5.0,
+        unit="seconds",
+        least=0.1,
+        most=3600,
         description="Seconds between two status messages of a worker. One that was silent for three of them is shown "
         "as unknown.",
     ),
@@ -92,17 +163,24 @@ SETTINGS: Final = (
     _centre(
         name="dispatch_poll_interval",
         default=0.2,
+        unit="seconds",
+        least=0.01,
+        most=3600,
         description="Seconds between two looks for queued jobs where the database cannot notify (SQLite, MySQL). On "
         "PostgreSQL jobs are notified, and the queue is looked at every 5 seconds only to be safe.",
     ),
     _centre(
         name="job_success_purge",
         default=5,
+        unit="minutes",
+        most=5_256_000,
         description="Minutes after which jobs that succeeded are deleted from the table of jobs.",
     ),
     _centre(
         name="job_fail_purge",
         default=60,
+        unit="minutes",
+        most=5_256_000,
         description="Minutes after which jobs that failed, were lost or were cancelled are deleted from the table of "
         "jobs.",
     ),
@@ -110,6 +188,7 @@ SETTINGS: Final = (
         name="log_store",
         default=None,
         example="s3://airflow-logs/edge",
+        form="url",
         description="Where the logs of ended tasks are kept: a URL that fsspec knows (`s3://`, `gs://`, `abfs://`, "
         "`file://`). Default: Airflow's database. Logs that are somewhere already stay there and are read from there. "
         "The library, and credentials where it looks for them, belong wherever an API server runs: `pip install "
@@ -118,6 +197,8 @@ SETTINGS: Final = (
     _centre(
         name="log_retention",
         default=90.0,
+        unit="days",
+        most=36_500,
         description="Days after which a task's log is deleted, from the database or the log store, counted from its "
         "last line. 0 keeps all logs for ever: then the database grows until it is full.",
     ),
@@ -145,6 +226,9 @@ SETTINGS: Final = (
     _site(
         name="worker_concurrency",
         default=8,
+        unit="slots",
+        least=1,
+        most=100_000,
         description="How many slots a worker has, where `-c` does not say. A task takes as many as its `pool_slots`.",
     ),
     _site(
@@ -169,6 +253,8 @@ SETTINGS: Final = (
     _site(
         name="min_free_disk",
         default=100,
+        unit="MiB",
+        most=10**9,
         description="MiB that have to be free on the disk of the worker's state folder for it to take new jobs. With "
         "less it says so in its status and to the centre; its running jobs go on, and it takes new ones as soon as "
         "there is room. 0 to not look.",
@@ -176,28 +262,39 @@ SETTINGS: Final = (
     _site(
         name="local_log_max_age",
         default=7.0,
+        unit="days",
+        most=36_500,
         description="Days for which the logs of finished jobs are kept at the site, where `airflow-edge logs` reads "
         "them. 0 keeps none.",
     ),
     _site(
         name="local_log_max_size",
         default=512.0,
+        unit="MiB",
+        most=10**9,
         description="MiB that the kept logs may take together; the oldest go first. 0 keeps none.",
     ),
     _site(
         name="local_log_min_free",
         default=1024.0,
+        unit="MiB",
+        most=10**9,
         description="MiB that have to stay free on the disk of the state folder; while less is free, kept logs go.",
     ),
     _site(
         name="worker_log_max_size",
         default=10.0,
+        unit="MiB",
+        least=0.001,
+        most=10**9,
         description="MiB after which the files of the worker's own log, `agent.log` and `runtime.log` in the state "
         "folder, are begun anew.",
     ),
     _site(
         name="worker_log_backups",
         default=3,
+        unit="files",
+        most=999,
         description="How many older files of each of the two are kept.",
     ),
     _site(
@@ -211,12 +308,16 @@ SETTINGS: Final = (
     _centre(
         name="worker_log_quota",
         default=1.0,
+        unit="MiB",
+        most=100_000,
         description="MiB of a worker's own log that the centre keeps, compressed; the oldest goes first. The logs of "
         "tasks do not count.",
     ),
     _centre(
         name="worker_log_purge",
         default=7.0,
+        unit="days",
+        most=3650,
         description="Days after which the centre deletes what it has of the workers' own logs.",
     ),
     _site(
@@ -248,6 +349,8 @@ SETTINGS: Final = (
     _site(
         name="task_stop_grace",
         default=3.0,
+        unit="seconds",
+        most=86_400,
         description="Seconds between SIGTERM, which lets a task's `on_kill` run, and SIGKILL when the centre has a "
         "task stopped or the worker is terminated.",
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from http import HTTPStatus
 from typing import Annotated, Final, Literal, TypeVar, cast
 from uuid import UUID
@@ -39,6 +39,7 @@ from airflow_edge.admin.schemas import (
     WorkerDocument,
 )
 from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.metrics import RESOLUTION, chart
 from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.overview import JobFilter, WorkerFilter
@@ -68,9 +69,13 @@ class AdminServices:
     """What the routes do their work with, on Airflow's own configuration and database."""
 
     def __init__(self) -> None:
-        self.patience = read_patience()
         self.store = Store(session)
         self.fleet = Fleet(self.store)
+
+    @cached_property
+    def patience(self) -> Patience:
+        """How long workers out of reach are waited for. Read when it is wanted: no setting stops the API server."""
+        return read_patience()
 
 
 def _services(request: Request) -> AdminServices:

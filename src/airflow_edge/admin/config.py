@@ -9,16 +9,19 @@ from airflow.configuration import conf
 from sqlalchemy.orm import Session
 
 from airflow_edge.rules import liveness
-from airflow_edge.settings import SECTION
+from airflow_edge.settings import BY_NAME, SECTION, SettingError
 from airflow_edge.store.transactions import SessionFactory
 
 
 def read_patience() -> liveness.Patience:
     """Read from Airflow's configuration how long workers out of reach are waited for.
 
-    :raises ValueError: a setting makes no sense; the message names it.
+    :raises SettingError: a setting makes no sense.
     """
-    return liveness.read_patience(lambda name: conf.get_mandatory_value(SECTION, name))
+    try:
+        return liveness.read_patience(lambda name: BY_NAME[name].check(conf.get_mandatory_value(SECTION, name)))
+    except ValueError as error:
+        raise SettingError(str(error)) from None
 
 
 def session() -> Session:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from airflow_edge.admin.fleet import UnknownWorkerError
 from airflow_edge.admin.schemas import ProblemDocument
+from airflow_edge.settings import SettingError
 from airflow_edge.store.schema import in_words
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(UnknownWorkerError, _not_found)
     app.add_exception_handler(SQLAlchemyError, _not_ready)
+    app.add_exception_handler(SettingError, _not_set)
 
 
 def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -64,6 +66,10 @@ async def _malformed(_: Request, error: Exception) -> Response:
 
 async def _not_found(_: Request, error: Exception) -> Response:
     return _problem(HTTPStatus.NOT_FOUND, str(error))
+
+
+async def _not_set(_: Request, error: Exception) -> Response:
+    return _problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; set it at the centre and restart the API server.")
 
 
 async def _not_ready(_: Request, error: Exception) -> Response:

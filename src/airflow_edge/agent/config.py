@@ -14,7 +14,7 @@ from airflow_edge.agent.errors import ConfigError
 from airflow_edge.agent.process.sockets import socket_path
 from airflow_edge.agent.task_logs.kept import Limits
 from airflow_edge.protocol.worker_log import LEVELS
-from airflow_edge.settings import BY_NAME, SECTION
+from airflow_edge.settings import BY_NAME, SECTION, SettingError
 
 if TYPE_CHECKING:
     import configparser
@@ -184,20 +184,20 @@ def load(
         api_url=sources.optional("api_url", str),
         name=name,
         queues=None if queues is None else _queues(queues),
-        concurrency=sources.required("worker_concurrency", _number(int, "a whole number", 1, 100_000)),
+        concurrency=sources.required("worker_concurrency", _number(int, "worker_concurrency")),
         ca_file=sources.optional("ca_file", absolute),
-        task_stop_grace=sources.required("task_stop_grace", _number(float, "a number of seconds", 0, DAY)),
+        task_stop_grace=sources.required("task_stop_grace", _number(float, "task_stop_grace")),
         log_bandwidth=sources.optional("log_bandwidth", _bandwidth),
-        min_free_disk=sources.required("min_free_disk", _number(int, "a whole number of MiB", 0, 2**40)),
+        min_free_disk=sources.required("min_free_disk", _number(int, "min_free_disk")),
         kept_logs=Limits(
-            max_age=sources.required("local_log_max_age", _AMOUNT) * DAY,
-            max_size=int(sources.required("local_log_max_size", _AMOUNT) * MEBIBYTE),
-            min_free=int(sources.required("local_log_min_free", _AMOUNT) * MEBIBYTE),
+            max_age=sources.required("local_log_max_age", _number(float, "local_log_max_age")) * DAY,
+            max_size=int(sources.required("local_log_max_size", _number(float, "local_log_max_size")) * MEBIBYTE),
+            min_free=int(sources.required("local_log_min_free", _number(float, "local_log_min_free")) * MEBIBYTE),
         ),
         worker_log_max_size=int(
-            sources.required("worker_log_max_size", _number(float, "a number", 0.001, 10**9)) * MEBIBYTE
+            sources.required("worker_log_max_size", _number(float, "worker_log_max_size")) * MEBIBYTE
         ),
-        worker_log_backups=sources.required("worker_log_backups", _number(int, "a whole number", 0, 999)),
+        worker_log_backups=sources.required("worker_log_backups", _number(int, "worker_log_backups")),
         worker_log_level=sources.optional("worker_log_level", _one_of({"off": None, **LEVELS})),
         extended_system_info_function=sources.optional("extended_system_info_function", str),
         automatic=Automatic(
@@ -249,20 +249,16 @@ def _one_of(levels: Mapping[str, int | None]) -> Callable[[str], int | None]:
     return read
 
 
-def _number(kind: type[N], words: str, least: float, most: float) -> Callable[[str], N]:
+def _number(kind: type[N], name: str) -> Callable[[str], N]:
+    setting = BY_NAME[name]
+
     def read(text: str) -> N:
         try:
-            number = kind(text)
-        except ValueError:
-            raise ValueError(f"not {words}") from None
-        if not least <= number <= most:
-            raise ValueError(f"not {words} between {least} and {most}")
-        return number
+            return kind(setting.check(text))
+        except SettingError:
+            raise ValueError(f"not {setting.bounds}") from None
 
     return read
-
-
-_AMOUNT = _number(float, "a number", 0, 10**9)
 
 
 def _bandwidth(text: str) -> float:

@@ -98,7 +98,7 @@ class EdgeExecutor(BaseExecutor):
         Missing tables end no scheduler: tasks wait for them.
 
         :raises RuntimeError: they are.
-        :raises ValueError: a setting makes no sense.
+        :raises ValueError: a setting makes no sense; the message names it.
         """
         if edge3_is_installed():
             raise RuntimeError(UNINSTALL_EDGE3)
@@ -361,7 +361,7 @@ class EdgeExecutor(BaseExecutor):
 
 
 def _setting(name: str) -> str:
-    return str(conf.get(SECTION, name, fallback=BY_NAME[name].default))
+    return BY_NAME[name].check(str(conf.get(SECTION, name, fallback=BY_NAME[name].default_text)))
 
 
 def _now() -> datetime:

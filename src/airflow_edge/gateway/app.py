@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -28,6 +29,8 @@ from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.urls import ENROLL, EXECUTION, HEALTH, LINK, POLL, poll_path
 from airflow_edge.store.transactions import SessionFactory
 
+log = logging.getLogger(__name__)
+
 OLD_PATHS: Final = ("/v1/worker", "/v1/jobs", "/v1/logs", "/v1/rpcapi")
 """Where workers of `apache-airflow-providers-edge3` call."""
 
@@ -45,9 +48,18 @@ def create_app(
     :param session_factory: gives sessions on Airflow's database; Airflow's own where it is not given
     :param load_task_api: makes the Execution API that tasks' calls are passed to
     """
-    config = config or read_config()
+    try:
+        config = config or read_config()
+    except ValueError as error:
+        # Airflow's own API server starts all the same.
+        log.error("No edge worker is served: %s", error)
+        return _refusing_app(Code.NOT_READY, f"{error}; set it at the centre and restart the API server.")
     if not config.api_enabled:
-        return _disabled_app()
+        return _refusing_app(
+            Code.API_NOT_ENABLED,
+            "Edge workers are not served here: set [edge] api_enabled = True (AIRFLOW__EDGE__API_ENABLED=True) at the "
+            "centre and restart the API server.",
+        )
     return app_of(Gateway(config, session_factory, load_task_api))
 
 
@@ -95,16 +107,9 @@ def app_of(gateway: Gateway) -> FastAPI:
     return app
 
 
-def _disabled_app() -> FastAPI:
+def _refusing_app(code: Code, detail: str) -> FastAPI:
     app = _bare_app()
-    app.router.routes += _everywhere(
-        Refusal(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            Code.API_NOT_ENABLED,
-            "Edge workers are not served here: set [edge] api_enabled = True (AIRFLOW__EDGE__API_ENABLED=True) at the "
-            "centre and restart the API server.",
-        )
-    )
+    app.router.routes += _everywhere(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, code, detail))
     return app
 
 

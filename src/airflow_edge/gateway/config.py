@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Final
 
 from airflow import __version__ as airflow_version
 from airflow.configuration import conf
-from airflow.exceptions import AirflowConfigException
 
 from airflow_edge import __version__
-from airflow_edge.rules.durations import parse_duration
+from airflow_edge.rules.durations import parse_duration, parse_named_durations
 from airflow_edge.rules.liveness import Patience, read_option, read_patience
 from airflow_edge.rules.versions import Rules, read_rules
-from airflow_edge.settings import BY_NAME, SECTION
+from airflow_edge.settings import BY_NAME, SECTION, SETTINGS, SettingError
 
-SHORTEST_OFFER = 1.0
-SHORTEST_POLL = 0.01
-"""Seconds; with less, the gateway would be busy with nothing else."""
+_PARSED: Final[Mapping[str, Callable[[str], object]]] = {
+    "disconnect_grace": parse_duration,
+    "queue_disconnect_grace": parse_named_durations,
+    "metrics_retention": parse_duration,
+}
+"""Settings that are texts to Airflow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,42 +55,59 @@ class GatewayConfig:
 def read_config() -> GatewayConfig:
     """Read the settings from Airflow's configuration.
 
-    :raises airflow.exceptions.AirflowConfigException: one of them is not a number, not true or false, or no URL.
-    :raises ValueError: one of them is not a duration, or not a version.
+    :raises ValueError: one of them makes no sense; the message names it.
     """
     return GatewayConfig(
         api_enabled=_boolean("api_enabled"),
         allow_shared_secret_enrollment=_boolean("allow_shared_secret_enrollment"),
-        offer_timeout=max(_number("offer_timeout"), SHORTEST_OFFER),
+        offer_timeout=_number("offer_timeout"),
         patience=read_patience(_text),
-        dispatch_poll_interval=max(_number("dispatch_poll_interval"), SHORTEST_POLL),
+        dispatch_poll_interval=_number("dispatch_poll_interval"),
         job_success_purge=timedelta(minutes=_number("job_success_purge")),
         job_fail_purge=timedelta(minutes=_number("job_fail_purge")),
-        log_store=_url("log_store"),
+        log_store=_text("log_store") or None,
         log_retention=timedelta(days=days) if (days := _number("log_retention")) > 0 else None,
         worker_log_quota=int(_number("worker_log_quota") * 1024 * 1024),
         worker_log_purge=timedelta(days=_number("worker_log_purge")),
         metrics_retention=read_option("metrics_retention", _text, parse_duration),
-        versions=read_rules(
-            lambda name: conf.get(SECTION, name, fallback=None), worker=__version__, airflow=airflow_version
-        ),
+        versions=_versions(),
     )
 
 
+def wrong_settings() -> list[str]:
+    """Say of each of the centre's settings that makes no sense what it has to be."""
+    wrong = []
+    for setting in SETTINGS:
+        if setting.side == "centre":
+            try:
+                _text(setting.name)
+            except SettingError as error:
+                wrong.append(str(error))
+    for name, parse in _PARSED.items():
+        try:
+            read_option(name, _text, parse)
+        except ValueError as error:
+            wrong.append(str(error))
+    try:
+        _versions()
+    except ValueError as error:
+        wrong.append(str(error))
+    return wrong
+
+
+def _versions() -> Rules:
+    return read_rules(_text, worker=__version__, airflow=airflow_version)
+
+
 def _boolean(name: str) -> bool:
-    return bool(conf.getboolean(SECTION, name, fallback=BY_NAME[name].default))
-
-
-def _url(name: str) -> str | None:
-    url = str(conf.get(SECTION, name, fallback="") or "").strip()
-    if url and "://" not in url:
-        raise AirflowConfigException(f"[{SECTION}] {name} = {url} is not a URL; a folder is file:///path/to/it")
-    return url or None
+    return _text(name).lower() in {"t", "true", "1"}
 
 
 def _number(name: str) -> float:
-    return float(conf.getfloat(SECTION, name, fallback=BY_NAME[name].default))
+    return float(_text(name))
 
 
 def _text(name: str) -> str:
-    return str(conf.get(SECTION, name, fallback=BY_NAME[name].default))
+    setting = BY_NAME[name]
+    text = str(conf.get(SECTION, name, fallback=setting.default_text) or "")
+    return setting.check(text or setting.default_text or "")

@@ -100,7 +100,8 @@ def read_option(name: str, option: Callable[[str], str], parse: Callable[[str], 
 
     :param option: gives the text of an option
     """
+    text = option(name)
     try:
-        return parse(option(name))
+        return parse(text)
     except ValueError as error:
         raise ValueError(f"[edge] {name}: {error}") from None

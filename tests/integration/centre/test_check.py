@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from harness import environments
-from harness.airflow import BOOT_TIMEOUT, EDGE_CONFIG, EDGE_EXECUTOR, Airflow
+from harness.airflow import BOOT_TIMEOUT, EDGE_CONFIG, EDGE_EXECUTOR, STOP_TIMEOUT, Airflow, MigratedDatabases
 from harness.database import SqliteFiles
 from harness.processes import ProcessFailedError
 from harness.waiting import wait_for
@@ -56,3 +56,30 @@ def test_a_centre_is_put_right_line_by_line(tmp_path):
         with database.engine().begin() as connection:
             connection.execute(text("UPDATE alembic_version_airflow_edge SET version_num = 'another'"))
         assert "of another version of airflow-edge; install it, or run: airflow db migrate" in wrong(ready)
+
+
+def test_what_runs_is_looked_at_and_not_only_what_is_set(tmp_path):
+    database = MigratedDatabases(SqliteFiles(tmp_path), tmp_path, venv=environments.centre()).create("runs")
+    local = centre(tmp_path / "local", database, executor="LocalExecutor", config=EDGE_CONFIG)
+    edge = centre(tmp_path / "edge", database, executor=EDGE_EXECUTOR, config=EDGE_CONFIG)
+    with local, edge:
+        assert "no scheduler is running" in edge.cli("edge", "check")
+        started = local.start_scheduler()
+        assert "no running scheduler has loaded EdgeExecutor" in wrong(edge)
+        started.stop(timeout=STOP_TIMEOUT)
+        edge.start_scheduler()
+        wait_for(
+            lambda: database.value("SELECT count(*) FROM airflow_edge_process") == 1, "its mark", timeout=BOOT_TIMEOUT
+        )
+        assert "has loaded EdgeExecutor" in edge.cli("edge", "check")
+
+
+@pytest.mark.parametrize("venv", [environments.centre, environments.centre_3_2], ids=["newest", "3.2"])
+def test_airflow_standalone_keeps_the_executor(tmp_path, venv):
+    database = SqliteFiles(tmp_path).create("standalone")
+    airflow = Airflow(tmp_path / "a", database, venv=venv(), dags=tmp_path, executor=EDGE_EXECUTOR, config=EDGE_CONFIG)
+    script = (
+        "from airflow.cli.commands.standalone_command import StandaloneCommand;"
+        "print('\\n' + StandaloneCommand().calculate_env()['AIRFLOW__CORE__EXECUTOR'])"
+    )
+    assert airflow.python(script).splitlines()[-1] == EDGE_EXECUTOR

@@ -9,6 +9,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from airflow_edge.executor.edge3 import UNINSTALL_EDGE3
+from airflow_edge.rules.processes import CentreFacts, CentreProcess
 from airflow_edge.store.schema import MIGRATE, Schema
 
 EXECUTOR: Final = "airflow_edge.executor.EdgeExecutor"
@@ -51,6 +52,8 @@ class Facts:
     airflow_version: str
     edge3_installed: bool
     api_enabled: bool
+    wrong_settings: tuple[str, ...]
+    """What there is to say of the centre's settings that make no sense."""
     executors: tuple[str, ...]
     """Module paths, the default one first."""
     logging_config_class: str
@@ -59,6 +62,10 @@ class Facts:
     tables: Schema | None
     """None: the database cannot be asked; `database_error` says why."""
     database_error: str
+    schedulers: tuple[str, ...] | None
+    """The hosts of Airflow's schedulers that run; None where that cannot be asked."""
+    centre: CentreFacts | None
+    """What of ours runs; None where that cannot be asked."""
     base_url: str
     gateway: GatewayAnswer | None
     """None: there is no address to ask."""
@@ -73,6 +80,7 @@ def findings(facts: Facts) -> list[Finding]:
         *_versions(facts),
         *_database(facts),
         *_settings(facts),
+        *_running(facts),
         *_logs(facts),
         *_gateway(facts),
     ]
@@ -107,6 +115,8 @@ def _database(facts: Facts) -> Iterator[Finding]:
 
 
 def _settings(facts: Facts) -> Iterator[Finding]:
+    for wrong in facts.wrong_settings:
+        yield Finding(Mark.WRONG, wrong)
     if facts.api_enabled:
         yield Finding(Mark.OK, "[edge] api_enabled = True")
     else:
@@ -121,6 +131,37 @@ def _settings(facts: Facts) -> Iterator[Finding]:
             f"[core] executor = {executors}: no task can be run at the edge",
             f'set [core] executor = {EXECUTOR}, or add it to the list and name it in tasks: executor="EdgeExecutor"',
         )
+
+
+def _running(facts: Facts) -> Iterator[Finding]:
+    """Say what runs, whatever is set here: a component may have been started with other settings."""
+    if facts.schedulers is None or facts.centre is None:
+        return
+    ours = facts.centre.schedulers
+    if others := [one for one in ours if one.version != facts.edge_version]:
+        yield _wrong(
+            f"the scheduler on {_where(others[0])} runs airflow-edge {others[0].version}, here it is "
+            f"{facts.edge_version}",
+            "install one version everywhere, and restart the scheduler",
+        )
+    elif ours:
+        yield Finding(Mark.OK, f"the scheduler on {_where(ours[0])} has loaded EdgeExecutor{_and_more(len(ours))}")
+    elif facts.schedulers:
+        yield _wrong(
+            f"no running scheduler has loaded EdgeExecutor (one runs on {facts.schedulers[0]}): no worker gets a task",
+            "restart the scheduler with [core] executor as it is here; `airflow standalone` keeps it only where its "
+            "first one is EdgeExecutor or LocalExecutor",
+        )
+    else:
+        yield Finding(Mark.NOTE, "no scheduler is running; start one: airflow scheduler")
+
+
+def _where(process: CentreProcess) -> str:
+    return f"{process.host} (pid {process.pid})"
+
+
+def _and_more(count: int) -> str:
+    return f", and so {'has' if count == 2 else 'have'} {count - 1} more" if count > 1 else ""
 
 
 def _logs(facts: Facts) -> Iterator[Finding]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+from datetime import UTC, datetime
 
 import httpx
 from airflow import __version__ as airflow_version
 from airflow.configuration import conf
 from airflow.exceptions import AirflowConfigException
 from airflow.executors.executor_loader import ExecutorLoader
+from airflow.jobs.job import Job
 from airflow.logging_config import get_remote_task_log
 from airflow.utils.log.log_reader import TaskLogReader
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_edge import __version__
@@ -19,7 +22,9 @@ from airflow_edge.admin.config import session
 from airflow_edge.cli.centre.advice import Facts, GatewayAnswer, findings, is_right
 from airflow_edge.cli.centre.common import in_a_line
 from airflow_edge.executor.edge3 import edge3_is_installed
+from airflow_edge.gateway.config import wrong_settings
 from airflow_edge.protocol.urls import HEALTH, gateway_url
+from airflow_edge.rules.processes import at_the_centre
 from airflow_edge.settings import SECTION
 from airflow_edge.store.logs.objects import LogStoreError, ObjectStore
 from airflow_edge.store.schema import Schema, in_words, look
@@ -49,13 +54,16 @@ def _look(api_url: str | None) -> Facts:
         edge_version=__version__,
         airflow_version=airflow_version,
         edge3_installed=edge3_is_installed(),
-        api_enabled=conf.getboolean(SECTION, "api_enabled", fallback=False),
+        api_enabled=conf.get(SECTION, "api_enabled", fallback="").strip().lower() in {"t", "true", "1"},
+        wrong_settings=tuple(wrong_settings()),
         executors=_executors(),
         logging_config_class=conf.get("logging", "logging_config_class", fallback="") or "",
         remote_log_is_ours=getattr(remote, "serves_edge_logs", False),
         handler_is_ours=type(TaskLogReader().log_handler).__module__ == "airflow_edge.logs.handler",
         tables=tables,
         database_error=database_error,
+        schedulers=_schedulers() if tables is Schema.CURRENT else None,
+        centre=at_the_centre(Store(session).processes.all(), datetime.now(UTC)) if tables is Schema.CURRENT else None,
         base_url=base_url,
         gateway=_ask(base_url) if base_url else None,
         workers=len(Store(session).workers.all()) if tables is Schema.CURRENT else 0,
@@ -77,6 +85,13 @@ def _tables() -> tuple[Schema | None, str]:
             return look(airflow.connection()), ""
     except SQLAlchemyError as error:
         return None, in_words(error)
+
+
+def _schedulers() -> tuple[str, ...] | None:
+    """Give the hosts of Airflow's schedulers that run, by Airflow's own measure."""
+    with session() as airflow:
+        jobs = airflow.scalars(select(Job).where(Job.job_type == "SchedulerJob", Job.state == "running"))
+        return tuple(sorted(str(job.hostname) for job in jobs if job.is_alive()))
 
 
 def _try_log_store(url: str) -> str:
@@ -101,7 +116,7 @@ def _ask(base_url: str) -> GatewayAnswer:
     match said:
         case {"status": "healthy", "version": str(version)}:
             return GatewayAnswer(outcome="healthy", version=version)
-        case {"status": "not_ready", "detail": str(detail)}:
+        case {"status": "not_ready", "detail": str(detail)} | {"code": "not_ready", "detail": str(detail)}:
             return GatewayAnswer(outcome="not ready", detail=detail)
         case {"code": "api_not_enabled"}:
             return GatewayAnswer(outcome="disabled")

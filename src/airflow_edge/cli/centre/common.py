@@ -22,6 +22,7 @@ from tabulate import tabulate  # type: ignore[import-untyped]
 
 from airflow_edge.admin.config import read_patience, session
 from airflow_edge.rules.liveness import Patience
+from airflow_edge.settings import SettingError
 from airflow_edge.store.schema import in_words, trouble_of
 from airflow_edge.store.tables import MAX_QUEUE_LENGTH
 
@@ -112,7 +113,7 @@ def patience() -> Patience:
     """
     try:
         return read_patience()
-    except ValueError as error:
+    except SettingError as error:
         raise SystemExit(str(error)) from None
 
 

@@ -1,9 +1,32 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from uuid import uuid4
+
 import pytest
 
 from airflow_edge.cli.centre.advice import Facts, GatewayAnswer, Mark, findings, is_right, without_secrets
+from airflow_edge.rules.processes import CentreFacts, CentreProcess, at_the_centre
 from airflow_edge.store.schema import Schema
+
+NOW = datetime(2026, 3, 4, tzinfo=UTC)
+
+
+def scheduler(version="1.0") -> CentreProcess:
+    return CentreProcess(
+        id=uuid4(),
+        kind="scheduler",
+        host="vm",
+        pid=7,
+        version=version,
+        executors="",
+        started_at=NOW,
+        seen_at=NOW,
+    )
+
+
+def centre(*processes: CentreProcess) -> CentreFacts:
+    return at_the_centre(processes, NOW)
 
 
 def facts(**changes) -> Facts:
@@ -13,12 +36,15 @@ def facts(**changes) -> Facts:
             "airflow_version": "3.3.2",
             "edge3_installed": False,
             "api_enabled": True,
+            "wrong_settings": (),
             "executors": ("airflow_edge.executor.EdgeExecutor",),
             "logging_config_class": "airflow_edge.logs.LOGGING_CONFIG",
             "remote_log_is_ours": True,
             "handler_is_ours": True,
             "tables": Schema.CURRENT,
             "database_error": "",
+            "schedulers": ("vm",),
+            "centre": centre(scheduler()),
             "base_url": "https://airflow.example.org",
             "gateway": GatewayAnswer(outcome="healthy", version="1.0"),
             "workers": 1,
@@ -44,6 +70,9 @@ def test_a_centre_that_is_right_gets_nothing_but_ok():
         ({"tables": Schema.OTHER}, "airflow db migrate"),
         ({"tables": Schema.OLDER}, "airflow db migrate"),
         ({"tables": None, "database_error": "look at [database] sql_alchemy_conn"}, "sql_alchemy_conn"),
+        ({"wrong_settings": ("[edge] offer_timeout: 'nan' is not a number",)}, "[edge] offer_timeout"),
+        ({"centre": centre()}, "no running scheduler has loaded EdgeExecutor"),
+        ({"centre": centre(scheduler("0.9"))}, "restart the scheduler"),
         ({"api_enabled": False}, "set [edge] api_enabled = True"),
         ({"executors": ("airflow.executors.local_executor.LocalExecutor",)}, "airflow_edge.executor.EdgeExecutor"),
         ({"remote_log_is_ours": False, "handler_is_ours": False}, "airflow_edge.logs.LOGGING_CONFIG"),
@@ -69,6 +98,7 @@ def test_what_is_wrong_is_said_with_what_to_do(changes, advice):
         ({"base_url": "http://localhost:8080"}, "this machine only"),
         ({"base_url": "http://airflow.example.org"}, "not encrypted"),
         ({"gateway": GatewayAnswer(outcome="nothing", detail="refused")}, "refused"),
+        ({"centre": centre(), "schedulers": ()}, "airflow scheduler"),
         ({"workers": 0}, "airflow edge enroll-token create"),
     ],
 )
