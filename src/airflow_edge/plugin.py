@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import logging
+import os
 from functools import cached_property
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_edge.protocol.urls import PREFIX
+from airflow_edge.runtime.environment import WORKER_NAME_VARIABLE
 
 
 class EdgePlugin(AirflowPlugin):
     """Only the API server asks for `fastapi_apps`; the gateway is built there and nowhere else."""
 
     name = "airflow_edge"
+
+    @classmethod
+    def on_load(cls, *_: Any, **__: Any) -> None:
+        """Prepare a task at a site that has `run_as_user`: Airflow runs it in an interpreter of its own, which knows
+        nothing of the runtime, and loads all plugins there before the Dag.
+        """
+        if os.environ.get("_AIRFLOW__REEXECUTED_PROCESS") == "1" and WORKER_NAME_VARIABLE in os.environ:
+            from airflow_edge.runtime.parsing import accept_what_the_centre_accepts
+
+            accept_what_the_centre_accepts()
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]

@@ -348,7 +348,7 @@ SETTINGS: Final = (
     ),
     _site(
         name="task_stop_grace",
-        default=3.0,
+        default=5.0,
         unit="seconds",
         most=86_400,
         description="Seconds between SIGTERM, which lets a task's `on_kill` run, and SIGKILL when the centre has a "

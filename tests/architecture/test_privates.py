@@ -17,7 +17,9 @@ SOURCE = ROOT / "src" / "airflow_edge"
 ENVIRONMENTS = {"Airflow 3.3": Path(sys.executable), "Airflow 3.2": ROOT / ".build" / "airflow-3.2" / "bin" / "python"}
 
 PRIVATE = {
+    "airflow.dag_processing.dagbag:_validate_executor_fields": "a site accepts the Dags that the centre accepts",
     "airflow.sdk.execution_time.supervisor:WatchedSubprocess._service_subprocess": "a task's end is noticed at once",
+    "airflow.sdk.execution_time.supervisor:WatchedSubprocess._check_subprocess_exit": "a stop is no lack of memory",
     "airflow.sdk.execution_time.supervisor:WatchedSubprocess._open_sockets": "a task's end is noticed at once",
     "airflow.sdk.execution_time.supervisor:_configure_logging": "callbacks on Airflow 3.2",
     "airflow.utils.log.file_task_handler:FileTaskHandler._read": "logs are given line by line",
@@ -28,7 +30,10 @@ PRIVATE = {
 """Names that begin with an underscore, by module and path within it, and what for."""
 
 INTERNAL = {
+    "airflow.dag_processing.dagbag:get_listener_manager": "a site accepts the Dags that the centre accepts",
     "airflow.api_fastapi.execution_api.app:lifespan": "an Execution API of our own, with a registry of its own",
+    "airflow.sdk.execution_time.task_runner:main": "a backend for XComs is loaded in the task's process",
+    "airflow.sdk.execution_time.task_runner:parse": "a crash ends the task",
     "airflow.sdk.log:init_log_file": "a task goes on when its log's disk is full",
     "websockets.proxy:get_proxy": "one reading of the proxy variables for HTTP and WebSocket",
     "websockets.proxy:parse_proxy": "one reading of the proxy variables for HTTP and WebSocket",

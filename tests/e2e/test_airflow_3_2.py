@@ -6,6 +6,7 @@ import pytest
 
 from harness import environments
 from harness.airflow import EDGE_EXECUTOR, MigratedDatabases
+from tests.e2e.test_journey import AT_THE_SITE
 from tests.e2e.world import DAGS, EXECUTOR, open_world
 
 pytestmark = [
@@ -29,13 +30,16 @@ def world(postgres_server, tmp_path_factory):
 
 def test_tasks_retries_mapping_deferral_and_callbacks_work_on_3_2(world):
     client = world.client
-    dags = ["hello", "mapping", "retries", "deferrable", "deadline"]
+    dags = ["hello", "mapping", "retries", "deferrable", "deadline", "executors", "press_check"]
     client.wait_for_dags(dags)
     runs = {dag_id: world.trigger(dag_id) for dag_id in dags}
     ended = {dag_id: client.wait_for_run(run, timeout=RUN_TIMEOUT, check=world.check) for dag_id, run in runs.items()}
     assert {dag_id: run.state for dag_id, run in ended.items()} == dict.fromkeys(dags, "success")
 
     assert {task.hostname for task in client.tasks(runs["hello"])} == set(world.sites)
+    assert {client.xcom(runs["executors"], task_id) for task_id in AT_THE_SITE} == set(world.sites)
+    assert client.xcom(runs["executors"], "near") not in world.sites
+    assert client.xcom(runs["press_check"], "temperature") == 21.5
     assert client.xcom(runs["mapping"], "total") == sum(n * n for n in range(40))
     assert client.task(runs["retries"], "second_try").try_number == 2
     assert client.task(runs["retries"], "killed_once").try_number == 2

@@ -35,6 +35,9 @@ TRIGGERED = [
     "größe_測定",
 ]
 
+AT_THE_SITE = ["by_class", "by_alias", "by_path", "by_none"]
+"""Tasks of the Dag `executors` that name the edge, each in its own way, or no executor."""
+
 
 @dataclass
 class Journey:
@@ -75,7 +78,9 @@ def journey(world):
     client.add_connection(
         "warehouse", "postgres", host="db.internal", port=5433, login="reader", password="s3cret", extra='{"ssl": true}'
     )
-    return Journey(world, {dag_id: world.trigger(dag_id) for dag_id in TRIGGERED})
+    more = ["executors", "press_check"] if world.is_edge else []
+    client.wait_for_dags(more)
+    return Journey(world, {dag_id: world.trigger(dag_id) for dag_id in [*TRIGGERED, *more]})
 
 
 def test_the_usual_operators_and_decorators(journey):
@@ -233,6 +238,17 @@ def test_names_and_output_may_be_non_ascii(journey):
     journey.succeeded("größe_測定")
     assert journey.xcom("größe_測定", "größe_messen") == {"größe": "3 µm", "測定": "済み"}
     assert "Länge 3 µm, 温度 21 °C, 🙂" in journey.log("größe_測定", "größe_messen")
+
+
+def test_a_site_runs_tasks_whatever_executor_they_and_their_neighbours_name(journey):
+    if not journey.world.is_edge:
+        pytest.skip("there is one executor")
+    (name,) = journey.world.sites
+    journey.succeeded("executors")
+    assert {journey.xcom("executors", task_id) for task_id in AT_THE_SITE} == {name}
+    assert journey.xcom("executors", "near") != name
+    journey.succeeded("press_check")
+    assert journey.xcom("press_check", "temperature") == 21.5
 
 
 def test_every_task_reports_the_worker_as_its_host(journey):

@@ -22,6 +22,8 @@ STARTUP = Path(__file__).parent / "startup"
 EXECUTOR = os.environ.get("E2E_EXECUTOR", EDGE_EXECUTOR)
 """`E2E_EXECUTOR=LocalExecutor` runs the same tests with nothing of ours installed, in what `make env-edge3` makes: what
 fails then too is not our fault."""
+EXECUTORS = f"Site:{EDGE_EXECUTOR},Near:airflow.executors.local_executor.LocalExecutor"
+"""What the centre has: the edge for whoever says nothing, and another one. Both by names that no site has heard of."""
 
 _made = 0
 
@@ -58,7 +60,7 @@ class World:
         """Enrol one more worker at this API server, and have it run until the end."""
         with Site(folder / name, venv=venv or environments.worker(), dags=DAGS, **options) as site:
             self.sites[name] = site
-            site.enroll(url, self.airflow.enroll_token(), name=name)
+            site.enroll(url, self.airflow.enroll_token(queues=["default", "plc"]), name=name)
             site.start_worker(concurrency=8)
             yield site
         del self.sites[name]
@@ -112,17 +114,13 @@ def open_world(
     schedulers: int = 1,
     api_servers: int = 1,
     triggerer: bool = True,
-    beside: str | None = None,
 ) -> Iterator[World]:
-    """Boot a centre, and for the EdgeExecutor an enrolled and linked worker.
-
-    :param beside: another executor beside the one under test, which stays the default one
-    """
+    """Boot a centre, and for the EdgeExecutor an enrolled and linked worker."""
     global _made
     _made += 1
     config = EDGE_CONFIG if EXECUTOR == EDGE_EXECUTOR else {}
     database = migrated.create(f"world_{_made}")
-    executor = EXECUTOR if beside is None else f"{EXECUTOR},{beside}"
+    executor = EXECUTORS if EXECUTOR == EDGE_EXECUTOR else EXECUTOR
     with ExitStack() as stack:
         airflow = stack.enter_context(
             Airflow(

@@ -53,7 +53,7 @@ class Config:
     concurrency: int = 8
     """Slots."""
     ca_file: Path | None = None
-    task_stop_grace: float = 3.0
+    task_stop_grace: float = 5.0
     """Seconds between SIGTERM and SIGKILL."""
     log_bandwidth: float | None = None
     """Bytes a second that task logs may take, compressed; None for no limit."""

@@ -23,6 +23,7 @@ OUTCOME_RESERVE_FILE = f"{OUTCOME_FILE}.new"
 OUTCOME_RESERVE = 8192
 """Bytes of it; no outcome is longer."""
 LOG_FILE = "task.log"
+STOP_FILE = "stop.json"
 SUPERVISOR_LOG_FILE = "supervisor.log"
 
 GENERATION_VARIABLE = "AIRFLOW_EDGE_GENERATION"
@@ -60,6 +61,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     assignment: int
     exit_code: int
     reason: str = ""
+
+
+class StopFile(msgspec.Struct, frozen=True, kw_only=True):
+    """`stop.json`, written before a signal is sent to the task, so that its supervisor knows what it ended of."""
+
+    reason: str
+    signal: int
 
 
 class LocalMessage(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -23,6 +23,11 @@ from airflow_edge.site.rotation import Rotation
 ALREADY_RUNNING = 4
 """Exit status: another runtime listens there."""
 
+_CAUTIOUS = "AIRFLOW_EDGE_RUNTIME_CAUTIOUS"
+"""The environment variable of a runtime that has begun anew, to load nothing that can be left to the tasks."""
+_SHARED_THREADS = "threads run in the process from which tasks are forked, and will be dead in each task"
+_SHARED_MODULES = "loaded for all tasks at once, though not Airflow's: what it opens or locks they share"
+
 log = logging.getLogger("airflow_edge.runtime")
 
 
@@ -55,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 
     make_output_lossy()
     generation = os.environ.pop(GENERATION_VARIABLE, "")
+    cautious = os.environ.pop(_CAUTIOUS, "") != ""
     environment = for_tasks(os.environ)
     os.environ.clear()
     os.environ.update(environment)
@@ -62,15 +68,16 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.log_file is not None:
         rotation = Rotation(arguments.log_file, max_size=arguments.log_max_size, backups=arguments.log_backups)
         tidy = partial(rotation.rotate, sys.stderr.fileno())
-    return _serve(path, lock, generation, tidy)
+    return _serve(path, lock, generation, tidy, cautious=cautious)
 
 
-def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | None) -> int:
+def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | None, *, cautious: bool) -> int:
     began = time.monotonic()
     # Airflow reads the environment when it is imported: not before this.
+    from airflow_edge.runtime.user_code import foreign_modules, initialize, other_threads
     from airflow_edge.runtime.warm import warm_up
 
-    warm_up()
+    user_code = warm_up(cautious=cautious)
 
     from airflow import __version__ as airflow_version
 
@@ -83,6 +90,17 @@ def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | No
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
+    threads = other_threads()
+    if threads and not cautious:
+        log.warning("what was loaded in advance has started threads: %s; beginning anew with less", ", ".join(threads))
+        os.environ.update({GENERATION_VARIABLE: generation, _CAUTIOUS: "yes"})
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - its own command
+    if threads:
+        log.warning("%s: %s", _SHARED_THREADS, ", ".join(threads))
+    if modules := foreign_modules():
+        log.warning("%s: %s", _SHARED_MODULES, ", ".join(modules))
+    if left := str(user_code):
+        log.info("left to each task to load: %s", left)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(os.fspath(path))
         path.chmod(0o600)
@@ -90,7 +108,7 @@ def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | No
         server = Server(
             listener,
             airflow_version=airflow_version,
-            supervise=supervise,
+            supervise=partial(supervise, prepare=initialize) if user_code.settings else supervise,
             release=lambda: os.close(lock),
             generation=generation,
             tidy=tidy,

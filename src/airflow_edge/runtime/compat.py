@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path, PosixPath
 from typing import Any
 
 from airflow.executors import workloads
 from airflow.sdk import log as sdk_log
 from airflow.sdk.api.client import Client
-from airflow.sdk.execution_time import supervisor
+from airflow.sdk.execution_time import supervisor, task_runner
 
 from airflow_edge.protocol.messages import JobKind
 from airflow_edge.runtime.lossy_file import task_log
+from airflow_edge.runtime.parsing import is_example
 
 
 def run_workload(kind: JobKind, workload: str, *, client: Client, log_path: str) -> int:
@@ -23,6 +26,8 @@ def run_workload(kind: JobKind, workload: str, *, client: Client, log_path: str)
     if kind == "callback":
         return _run_callback(workloads.ExecuteCallback.model_validate_json(workload), client=client, log_path=log_path)
     task = workloads.ExecuteTask.model_validate_json(workload)
+    if is_example(task.bundle_info.name):
+        os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "True"
     # Airflow 3.3 has renamed it.
     supervise: Any = getattr(supervisor, "supervise_task", None) or supervisor.supervise
     status: int = supervise(
@@ -54,6 +59,20 @@ def notice_ends_at_once() -> None:
     watched._service_subprocess = service_impatiently  # type: ignore[method-assign]
 
 
+def expect_signals(sent: Callable[[], int | None]) -> None:
+    """Have Airflow's supervisor know of what its task died, when that was sent past it: else it finds an explanation.
+
+    :param sent: gives the last signal, None if there was none
+    """
+    watched = supervisor.WatchedSubprocess
+    check = watched._check_subprocess_exit
+
+    def check_knowingly(self: Any, raise_on_timeout: bool = False, expect_signal: int | None = None) -> int | None:
+        return check(self, raise_on_timeout=raise_on_timeout, expect_signal=expect_signal or sent())
+
+    watched._check_subprocess_exit = check_knowingly  # type: ignore[method-assign]
+
+
 def bear_full_disks() -> None:
     """Have a supervisor go on, and its task with it, when there is no room for a line of the task's log."""
     make = sdk_log.init_log_file
@@ -62,6 +81,17 @@ def bear_full_disks() -> None:
         return _LogPath(make(local_relative_path))
 
     sdk_log.init_log_file = make_lossy
+
+
+def load_in_tasks(load: Callable[[], None]) -> None:
+    """Have this called in each task's own process, before anything else."""
+    main: Callable[[], None] = task_runner.main
+
+    def load_and_go_on() -> None:
+        load()
+        main()
+
+    task_runner.main = load_and_go_on
 
 
 class _LogPath(PosixPath):

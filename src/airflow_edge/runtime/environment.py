@@ -16,6 +16,9 @@ from typing import Final
 WORKER_NAME_VARIABLE: Final = "AIRFLOW_EDGE_WORKER_NAME"
 
 _ALWAYS: Final = {
+    # Else they are loaded when Airflow is imported, before the fork. A task loads them all the same.
+    "AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "True",
+    "AIRFLOW__CORE__LAZY_DISCOVER_PROVIDERS": "True",
     "AIRFLOW__CORE__HOSTNAME_CALLABLE": f"{__name__}.hostname",
     # A site has no database. This is one that cannot be opened, or made by accident.
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{os.devnull}/airflow-edge-has-no-database",
@@ -29,7 +32,13 @@ _ALWAYS: Final = {
     "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "1000000000",
 }
 
-_UNLESS_SET: Final = {"AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+_UNLESS_SET: Final = {
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    # The centre has imported each file within its own limit; a site may be slower, and a file may wait for the centre.
+    "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "0",
+    # A list of bundles may be the centre's own, with the names of its teams.
+    "AIRFLOW__CORE__MULTI_TEAM": "True",
+}
 
 _NEVER: Final = frozenset(
     f"{option}{suffix}"

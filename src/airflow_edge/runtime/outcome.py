@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from airflow_edge.protocol.local import OUTCOME_FILE, OUTCOME_RESERVE_FILE, Outcome
+from airflow_edge.protocol.local import OUTCOME_FILE, OUTCOME_RESERVE_FILE, Outcome, StopFile
 
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:
@@ -33,9 +33,10 @@ def count_oom_kills() -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
 
-def describe_exit(who: str, status: int, *, oom_kills: int = 0) -> tuple[int, str]:
+def describe_exit(who: str, status: int, *, stop: StopFile | None = None, oom_kills: int = 0) -> tuple[int, str]:
     """Give an exit status from 0 to 255 and a reason, for a process's status that is negative for a signal.
 
+    :param stop: what was done to end the job, if anything was
     :param oom_kills: processes that the kernel has killed for want of memory while this one ran
     """
     if status == 0:
@@ -47,7 +48,9 @@ def describe_exit(who: str, status: int, *, oom_kills: int = 0) -> tuple[int, st
         reason = f"{who} was killed by signal {number} ({signal.Signals(number).name})"
     except ValueError:
         reason = f"{who} was killed by signal {number}"
-    if number == signal.SIGKILL and oom_kills > 0:
+    if stop is not None:
+        reason += f", because the worker was to end it: {stop.reason or 'no reason given'}"
+    elif number == signal.SIGKILL and oom_kills > 0:
         reason += (
             "; meanwhile the kernel has killed for want of memory: give the machine or container more of it, or the "
             "worker fewer slots ([edge] worker_concurrency)"

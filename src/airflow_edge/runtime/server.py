@@ -41,12 +41,12 @@ from airflow_edge.protocol.local import (
 )
 from airflow_edge.runtime.outcome import describe_exit, write_outcome
 from airflow_edge.site.processes import kill_session
-from airflow_edge.site.stop import StopSteps
+from airflow_edge.site.stop import StopSteps, stop_of
 
 log = logging.getLogger(__name__)
 
-TERMINATION_GRACE = 3.0
-"""Seconds between SIGTERM and SIGKILL for the tasks when the runtime itself is terminated."""
+TERMINATION_GRACE = 5.0
+"""Seconds between SIGTERM and SIGKILL for the tasks when the runtime itself is terminated: as long as Airflow's own."""
 
 _LOOK_AROUND = 5.0
 _PAUSE = 1.0
@@ -300,7 +300,7 @@ class Server:
         self._send(JobExited(**key._asdict(), exit_code=code, signal=number))
 
     def _write_missing_outcome(self, key: AssignmentKey, folder: Path, status: int) -> None:
-        code, reason = describe_exit("the task's supervisor", status)
+        code, reason = describe_exit("the task's supervisor", status, stop=stop_of(folder))
         reason = reason or "the task's supervisor wrote no outcome"
         try:
             write_outcome(folder, Outcome(**key._asdict(), exit_code=code or 1, reason=reason))

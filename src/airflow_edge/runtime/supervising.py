@@ -9,6 +9,7 @@ import ssl
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +21,7 @@ from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, JobFile, Outcome
 from airflow_edge.runtime import compat
 from airflow_edge.runtime.environment import WORKER_NAME_VARIABLE, set_title
 from airflow_edge.runtime.outcome import count_oom_kills, describe_exit, write_outcome
+from airflow_edge.site.stop import ended, note, stop_of
 
 API_URL = "http://edge/"
 """The Execution API's base URL. Its host is never looked up: the way there is a Unix socket."""
@@ -53,17 +55,18 @@ class AgentTransport(httpx.HTTPTransport):
                 time.sleep(RETRY_INTERVAL)
 
 
-def supervise(folder: Path, output: int) -> NoReturn:
+def supervise(folder: Path, output: int, prepare: Callable[[], None] = lambda: None) -> NoReturn:
     """Run the job of this folder to its end and exit; call it in a fresh fork, with everything inherited closed.
 
     :param output: descriptor of the file for what the supervisor itself says
+    :param prepare: loads what was not to be loaded before the fork
     """
     status = 1
     try:
         _settle_in(output)
         job = msgspec.json.decode((folder / JOB_FILE).read_bytes(), type=JobFile)
         set_title(f"airflow-edge supervisor: {job.job_id}")
-        status, reason = _run(job, folder)
+        status, reason = _run(job, folder, prepare)
         write_outcome(folder, Outcome(**job.key._asdict(), exit_code=status, reason=reason))
     except BaseException:  # noqa: BLE001
         # Above this is only the server's loop, which must not go on in this process.
@@ -91,13 +94,18 @@ def _settle_in(output: int) -> None:
     os.dup2(output, 2)
     os.close(nowhere)
     os.close(output)
+    if numpy := sys.modules.get("numpy.random"):
+        # Python's own generator is seeded anew with each fork, this one is not.
+        numpy.seed()
     gc.enable()
 
 
-def _run(job: JobFile, folder: Path) -> tuple[int, str]:
+def _run(job: JobFile, folder: Path, prepare: Callable[[], None]) -> tuple[int, str]:
     os.environ[WORKER_NAME_VARIABLE] = job.worker_name
     oom_kills = count_oom_kills()
+    compat.expect_signals(lambda: stop.signal if (stop := stop_of(folder)) else None)
     try:
+        prepare()
         with api_client(job.api_socket, job.secret) as client:
             status = compat.run_workload(job.kind, job.workload, client=client, log_path=str(folder / LOG_FILE))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is how the job ended
@@ -105,4 +113,7 @@ def _run(job: JobFile, folder: Path) -> tuple[int, str]:
         # An error of Airflow's client says only in its detail what the server has against the call.
         words = f"{type(error).__name__}: {error} {getattr(error, 'detail', '')}"
         return 1, " ".join(words.split())[:_LONGEST_REASON]
-    return describe_exit("the task's process", status, oom_kills=count_oom_kills() - oom_kills)
+    stop = stop_of(folder)
+    if stop is not None:
+        note(folder, ended(stop.reason))
+    return describe_exit("the task's process", status, stop=stop, oom_kills=count_oom_kills() - oom_kills)

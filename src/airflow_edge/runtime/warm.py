@@ -9,6 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from airflow_edge.runtime.user_code import UserCode, load_airflow, use_xcom_backend
+
 log = logging.getLogger(__name__)
 
 _NEEDED: Final = ("airflow_edge.runtime.supervising", "airflow.sdk.execution_time.task_runner")
@@ -27,17 +29,34 @@ _LIKELY: Final = (
 """Whatever of it this installation has not, a task loads for itself."""
 
 
-def warm_up() -> None:
-    """Load all that a task needs, and put it where the garbage collector of a forked process does not touch it."""
+def warm_up(*, cautious: bool = False) -> UserCode:
+    """Load all that a task needs, and put it where the garbage collector of a forked process does not touch it.
+
+    :param cautious: load nothing but what cannot be left to the forked process
+    :return: what is left to it, because it is the site's own
+    """
     gc.disable()
+    code = load_airflow(cautious=cautious)
     for module in _NEEDED:
         importlib.import_module(module)
     for module in _LIKELY:
         _try(module, partial(importlib.import_module, module))
-    for what, load in _PREPARATIONS.items():
+    for what, load in _preparations(code).items():
         _try(what, load)
     gc.collect()
     gc.freeze()
+    return code
+
+
+def _preparations(code: UserCode) -> dict[str, Callable[[], object]]:
+    chosen: dict[str, Callable[[], object]] = {"airflow.sdk": _sdk_names}
+    if not code.plugins:
+        chosen["listeners"] = lambda: importlib.import_module("airflow.sdk.listener").get_listener_manager()
+    if not code.settings:
+        chosen["the log handler"] = lambda: importlib.import_module("airflow.sdk.log").load_remote_log_handler()
+    if not code.providers:
+        chosen["the providers' decorators"] = _providers
+    return chosen | {"the API client": _api_client, "the supervisor": partial(_supervisor, code)}
 
 
 def _try(what: str, load: Callable[[], object]) -> None:
@@ -45,7 +64,7 @@ def _try(what: str, load: Callable[[], object]) -> None:
         load()
     except ModuleNotFoundError as error:
         log.debug("%s is not here: %s", what, error)
-    except Exception as error:  # noqa: BLE001 - it may be a plugin or provider of the site's, with any error
+    except Exception as error:  # noqa: BLE001 - it may be a provider's, with any error
         log.warning("%s is not loaded in advance: %s: %s", what, type(error).__name__, error)
 
 
@@ -61,9 +80,13 @@ def _providers() -> None:
     manager.initialize_providers_taskflow_decorator()
 
 
-def _supervisor() -> None:
-    from airflow_edge.runtime import compat
+def _supervisor(code: UserCode) -> None:
+    from airflow_edge.runtime import compat, parsing
 
+    parsing.accept_what_the_centre_accepts()
+    parsing.let_crashes_be_crashes()
+    if code.xcom_backend:
+        compat.load_in_tasks(use_xcom_backend)
     compat.notice_ends_at_once()
     compat.bear_full_disks()
 
@@ -73,13 +96,3 @@ def _api_client() -> None:
 
     # It loads the system's certificates, though ours has no use for them, and keeps them for the process.
     api_client("/nowhere", "").close()
-
-
-_PREPARATIONS: Final[dict[str, Callable[[], None]]] = {
-    "airflow.sdk": _sdk_names,
-    "listeners": lambda: importlib.import_module("airflow.sdk.listener").get_listener_manager(),
-    "the log handler": lambda: importlib.import_module("airflow.sdk.log").load_remote_log_handler(),
-    "the providers' decorators": _providers,
-    "the API client": _api_client,
-    "the supervisor": _supervisor,
-}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from airflow_edge.protocol.local import LOG_FILE
+from airflow_edge.protocol.local import LOG_FILE, STOP_FILE, StopFile
 from airflow_edge.site.processes import kill, kill_session, terminate_task
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class StopSteps:
         if self._terminate_at is not None and now >= self._terminate_at:
             # A supervisor that was forked just now has no task yet.
             self._terminate_at = now + _RETRY_TERMINATE
+            self._tell(signal.SIGTERM)
             if terminate_task(supervisor):
                 self._terminate_at = None
                 self._note(terminated(self._reason, self._grace))
@@ -81,6 +83,7 @@ class StopSteps:
             if not self._killing:
                 self._terminate_at = None
                 self._killing = True
+                self._tell(signal.SIGKILL)
                 self._note(killed(self._grace))
             kill_session(supervisor)
             self._kill_at = None
@@ -93,14 +96,33 @@ class StopSteps:
             kill(supervisor)
             self._kill_supervisor_at = now + SUPERVISOR_GRACE
 
-    def _note(self, event: str) -> None:
-        """Write into the task's log what is done to it, if there is a log yet."""
+    def _tell(self, number: int) -> None:
+        """Tell the supervisor what its task will end of; who cannot be told thinks what it likes."""
         with contextlib.suppress(OSError):
-            descriptor = os.open(self.folder / LOG_FILE, os.O_WRONLY | os.O_APPEND)
-            try:
-                os.write(descriptor, line(event, datetime.now(UTC)))
-            finally:
-                os.close(descriptor)
+            new = self.folder / f".{STOP_FILE}"
+            new.write_bytes(msgspec.json.encode(StopFile(reason=self._reason, signal=number)))
+            new.replace(self.folder / STOP_FILE)
+
+    def _note(self, event: str) -> None:
+        note(self.folder, event)
+
+
+def stop_of(folder: Path) -> StopFile | None:
+    """Give what was done to end the task of this job's folder; None if nothing was, or if that cannot be told."""
+    try:
+        return msgspec.json.decode((folder / STOP_FILE).read_bytes(), type=StopFile)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def note(folder: Path, event: str) -> None:
+    """Write into the task's log what is done to it, if there is a log yet."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder / LOG_FILE, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(descriptor, line(event, datetime.now(UTC)))
+        finally:
+            os.close(descriptor)
 
 
 def terminated(reason: str, grace: float) -> str:
@@ -113,6 +135,11 @@ def terminated(reason: str, grace: float) -> str:
 def killed(grace: float) -> str:
     """Say that SIGKILL is sent, `grace` seconds after SIGTERM."""
     return f"the task did not end within {grace:g} s of SIGTERM: SIGKILL is sent to it and all its processes"
+
+
+def ended(reason: str) -> str:
+    """Say, when all is over, that it was the worker that ended the task."""
+    return f"the worker has ended this task: {reason or 'no reason given'}"
 
 
 def line(event: str, at: datetime) -> bytes:

@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness.airflow import EDGE_EXECUTOR
-from tests.e2e.world import EXECUTOR, open_world
+from tests.e2e.world import open_world
 
 
 @pytest.fixture(scope="package")
 def world(postgres, tmp_path_factory):
     """A centre with two of what may be there more than once, and one worker, linked to the first API server."""
-    beside = "LocalExecutor" if EXECUTOR == EDGE_EXECUTOR else None
     folder = tmp_path_factory.mktemp("replicas")
-    with open_world(folder, postgres, schedulers=2, api_servers=2, triggerer=False, beside=beside) as world:
+    with open_world(folder, postgres, schedulers=2, api_servers=2, triggerer=False) as world:
         yield world

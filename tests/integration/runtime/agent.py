@@ -172,15 +172,15 @@ class AgentSide:
         connection = Connection(self.runtime.socket)
         return connection, connection.expect(RuntimeHello)
 
-    def task(self, task_id: str, api_socket: Path, *, jobs: Path | None = None) -> Job:
-        """Prepare a job that runs a task of `dags/sample.py`; `jobs` is the folder of jobs, the usual by default."""
+    def task(self, task_id: str, api_socket: Path, *, jobs: Path | None = None, dag: str = "sample") -> Job:
+        """Prepare a job that runs a task of a Dag in `dags`; `jobs` is the folder of jobs, the usual by default."""
         workload = {
             "type": "ExecuteTask",
             "token": "",
             "ti": {
                 "id": str(uuid.uuid4()),
                 "dag_version_id": str(uuid.uuid4()),
-                "dag_id": "sample",
+                "dag_id": dag,
                 "task_id": task_id,
                 "run_id": self.run_id,
                 "try_number": 1,
@@ -190,9 +190,9 @@ class AgentSide:
                 "priority_weight": 1,
                 "context_carrier": {},
             },
-            "dag_rel_path": "sample.py",
+            "dag_rel_path": f"{dag}.py",
             "bundle_info": {"name": "dags-folder", "version": None},
-            "log_path": f"dag_id=sample/task_id={task_id}/attempt=1.log",
+            "log_path": f"dag_id={dag}/task_id={task_id}/attempt=1.log",
         }
         return Job(jobs or self.runtime.state_dir / "jobs", workload, api_socket=api_socket)
 

@@ -31,7 +31,8 @@ def api(tmp_path):
     server.close()
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def site_environment(folder: Path) -> dict[str, str]:
+    """The environment of a runtime that was given what is none of its business."""
     dags = Path(__file__).parent / "dags"
     return {
         "PATH": os.defpath,
@@ -48,7 +49,7 @@ def _environment(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="package")
 def warm_runtime(python, tmp_path_factory):
     """A runtime for all tests that leave it as they found it: to warm one up takes seconds."""
-    with RuntimeProcess.start(tmp_path_factory.mktemp("site"), python, _environment) as runtime:
+    with RuntimeProcess.start(tmp_path_factory.mktemp("site"), python, site_environment) as runtime:
         yield runtime
 
 
@@ -64,7 +65,7 @@ def agent(warm_runtime, api):
 @pytest.fixture
 def last_agent(tmp_path, python, api):
     """An agent with a runtime of its own, to do with it as it likes."""
-    with RuntimeProcess.start(tmp_path / "site", python, _environment) as runtime:
+    with RuntimeProcess.start(tmp_path / "site", python, site_environment) as runtime:
         side = AgentSide(runtime)
         api.run_id = side.run_id
         yield side

@@ -79,6 +79,7 @@ def test_a_stopped_task_gets_to_run_its_on_kill(agent, api):
     agent.connection.expect(JobExited, job=job, timeout=10)
     assert (agent.folder / "on_kill").exists()
     assert not is_alive(pid)
+    assert job.log[-1]["event"] == stop.ended("")
 
 
 def test_a_bash_command_ends_with_its_task(agent, api):
@@ -102,7 +103,12 @@ def test_plain_python_is_killed_after_the_grace_with_all_its_children(agent, api
     assert time.monotonic() - began >= 0.5
     assert agent.connection.expect(JobExited, job=job).exit_code == 128 + signal.SIGKILL
     said = [line for line in job.log if line.get("logger") == "airflow_edge"]
-    assert [line["event"] for line in said] == [stop.terminated("it was cleared", 0.5), stop.killed(0.5)]
+    steps = [stop.terminated("it was cleared", 0.5), stop.killed(0.5), stop.ended("it was cleared")]
+    assert [line["event"] for line in said] == steps
+    # Nobody has to look for a lack of memory, and nothing comes after the reason.
+    assert said[-1] == job.log[-1]
+    assert "memory" not in job.outcome.reason + (job.folder / "task.log").read_text()
+    assert job.outcome.reason.endswith("because the worker was to end it: it was cleared")
     assert {line["level"] for line in said} == {"warning"}
 
 

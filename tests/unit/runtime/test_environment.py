@@ -75,3 +75,19 @@ def test_the_hosts_name_is_the_workers(monkeypatch):
 def test_without_a_name_it_is_the_hosts(monkeypatch):
     monkeypatch.delenv(WORKER_NAME_VARIABLE, raising=False)
     assert hostname() == socket.getfqdn()
+
+
+def test_no_dag_is_checked_against_the_settings_of_a_site():
+    assert (
+        for_tasks({}).items()
+        >= {"AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "0", "AIRFLOW__CORE__MULTI_TEAM": "True"}.items()
+    )
+    assert for_tasks({"AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "90"})["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] == "90"
+
+
+@pytest.mark.parametrize("what", ["PLUGINS", "PROVIDERS"])
+def test_nothing_of_the_sites_own_is_loaded_with_airflow(what):
+    option = {"PLUGINS": "AIRFLOW__CORE__LAZY_LOAD_PLUGINS", "PROVIDERS": "AIRFLOW__CORE__LAZY_DISCOVER_PROVIDERS"}[
+        what
+    ]
+    assert for_tasks({option: "False"})[option] == "True"

@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.protocol.local import OUTCOME_FILE, OUTCOME_RESERVE, OUTCOME_RESERVE_FILE, Outcome
+from airflow_edge.protocol.local import OUTCOME_FILE, OUTCOME_RESERVE, OUTCOME_RESERVE_FILE, Outcome, StopFile
 from airflow_edge.runtime.outcome import count_oom_kills, describe_exit, write_outcome
 
 
@@ -64,3 +64,10 @@ def test_an_outcome_is_written_over_an_older_one_and_leaves_nothing_else(tmp_pat
         write_outcome(tmp_path, Outcome(job_id="a", assignment=1, exit_code=code))
     assert [path.name for path in tmp_path.iterdir()] == [OUTCOME_FILE]
     assert msgspec.json.decode((tmp_path / OUTCOME_FILE).read_bytes(), type=Outcome).exit_code == 0
+
+
+def test_what_the_worker_has_ended_has_not_run_out_of_memory() -> None:
+    code, reason = describe_exit(
+        "the task's process", -9, stop=StopFile(reason="it was cleared", signal=9), oom_kills=1
+    )
+    assert (code, "memory" in reason, reason.endswith("it was cleared")) == (137, False, True)

@@ -1,0 +1,15 @@
+"""A policy, and a thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from note import loaded
+
+loaded("settings")
+threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+
+
+def task_policy(task):
+    task.owner = "the policy"
