@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from glob import escape
 from itertools import chain
 from pathlib import Path
@@ -93,8 +94,12 @@ class _Reading:
 
     def files(self, paths: Iterable[Path]) -> Iterator[Stream]:
         for path in paths:
+            try:
+                size = path.stat().st_size
+            except OSError:
+                # Deleted meanwhile, for its age.
+                continue
             self.sources.append(str(path))
-            size = path.stat().st_size
             yield self._lines(path.name, first_bytes(_pieces(path), size), size, complete=self.ended)
 
     def served(self, sources: list[str], streams: list[Any]) -> list[Stream]:
@@ -131,12 +136,16 @@ def _beside(base: Path, relative_path: str) -> list[Path]:
     """Give the files that Airflow itself has written here to the same log: the triggerer's, the scheduler's."""
     root = base.resolve()
     log = root / relative_path
-    found = sorted(path for path in log.parent.glob(f"{escape(log.name)}.*") if path.is_file())
-    return [path for path in found if path.resolve().is_relative_to(root)]
+    try:
+        found = sorted(path for path in log.parent.glob(f"{escape(log.name)}.*") if path.is_file())
+        return [path for path in found if path.resolve().is_relative_to(root)]
+    except (OSError, ValueError):
+        # No file can be called like this, or nobody may look: then nobody has written one.
+        return []
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with suppress(FileNotFoundError), path.open("rb") as file:
         while piece := file.read(_PIECE):
             yield piece
 

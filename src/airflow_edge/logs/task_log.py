@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable
 from typing import Any, Final, TypeAlias
 
 from airflow_edge.logs.finding import find_log, open_store, read_part
+from airflow_edge.rules.file_names import fitting
 from airflow_edge.rules.lines import lines
 
 Sources: TypeAlias = list[str]
@@ -63,6 +64,7 @@ class EdgeTaskLog:
         """Give what the handler behind this one has of a log."""
         if self.inner is None:
             return [], []
+        relative_path = fitting(relative_path)
         if hasattr(self.inner, "stream"):
             sources, streams = self.inner.stream(relative_path, ti)
             return sources, streams

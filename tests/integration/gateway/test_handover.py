@@ -122,6 +122,22 @@ async def test_a_log_is_read_here_as_long_as_it_is_here_and_then_from_the_remote
     assert any(f"s3://logs/airflow/{path}" in event for event in page)
 
 
+@pytest.mark.parametrize("task", ["y" * 250, "ö" * 250, "語" * 250, "🙃" * 250], indirect=True)
+async def test_a_log_whose_ids_are_no_names_for_files_is_handed_over_and_read_from_there(
+    centre,
+    task,  # noqa: F811
+    bucket,
+    handover,
+):
+    path = centre.job(task.offer.job_id).log_path
+    await task.end(line("line 1"))
+    assert handover.hand_over_one(RemoteLog(configured_handler()))
+    assert row(centre, path).handed_over_at is not None
+    with centre.engine.begin() as connection:
+        connection.execute(update(LogRow).where(LogRow.path == path).values(purged_at=datetime.now(UTC)))
+    assert written(await task.page.all()) == ["line 1"]
+
+
 def test_only_a_log_that_takes_files_is_offered_some(bucket, tmp_path):
     from airflow.providers.amazon.aws.log.cloudwatch_task_handler import CloudWatchRemoteLogIO
 

@@ -292,7 +292,9 @@ class Centre:
         before = last()
         await wait_until(last, lambda now: now > before)
 
-    def task_instance(self, queue: str, *, state: str = "queued", hostname: str = "") -> UUID:
+    def task_instance(
+        self, queue: str, *, state: str = "queued", hostname: str = "", dag_id: str | None = None
+    ) -> UUID:
         """A task instance that Airflow has queued."""
         from airflow.models.dag import DagModel
         from airflow.models.dag_version import DagVersion
@@ -301,7 +303,7 @@ class Centre:
         from airflow.models.taskinstance import TaskInstance
         from airflow.models.tasklog import LogTemplate
 
-        name = f"dag_{uuid4().hex[:10]}"
+        name = dag_id or f"dag_{uuid4().hex[:10]}"
         now = datetime.now(UTC)
         version_id, ti_id = uuid4(), uuid4()
         with self.engine.begin() as connection:

@@ -40,7 +40,7 @@ def test_the_supervisor_can_know_of_what_its_task_ends(tmp_path, monkeypatch) ->
 
 
 def test_what_cannot_be_told_keeps_nothing_from_being_ended(tmp_path, monkeypatch) -> None:
-    killed = []
+    killed: list[int] = []
     monkeypatch.setattr(stop, "terminate_task", lambda supervisor: True)
     monkeypatch.setattr(stop, "kill_session", killed.append)
     steps = stop.StopSteps(tmp_path / "gone")

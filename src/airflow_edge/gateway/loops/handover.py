@@ -18,6 +18,7 @@ from typing import Any, Final
 import attrs
 
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
+from airflow_edge.rules.file_names import fitting
 from airflow_edge.rules.lines import lines
 from airflow_edge.store.store import Store
 
@@ -43,11 +44,12 @@ class RemoteLog:
         self._handler = attrs.evolve(handler, base_log_folder=self._base, delete_local_copy=True)
 
     def take(self, path: str, pieces: Iterable[bytes], *, again: bool) -> None:
-        """Have a log uploaded below what is there with this path.
+        """Have a log uploaded below what is there with this path, as far as a file may be called so.
 
         :param again: it may have been uploaded before, by somebody who could not say so any more
         :raises HandoverError: it was not uploaded.
         """
+        path = fitting(path)
         file = self._base / path
         try:
             file.parent.mkdir(parents=True, exist_ok=True)

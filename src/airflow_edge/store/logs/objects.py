@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -12,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
+from airflow_edge.rules.file_names import fitting
 from airflow_edge.store.logs.rows import LARGEST_ROW
 from airflow_edge.store.logs.seekable_zstd import cut, frames, pieces, read_table, table, table_length
 
@@ -19,8 +19,8 @@ TAIL: Final = 64 * 1024
 """Bytes read from an object's end: its table, for all but the largest logs."""
 UPLOAD_BLOCK: Final = 8 * 1024 * 1024
 """Bytes kept in memory while an object is written; S3 takes at most 10,000 of them."""
-LONGEST_NAME: Final = 200
-"""Bytes of one part of an object's name: file systems take 255."""
+LONGEST_NAME: Final = 150
+"""Bytes of one part of a log's path: with what is appended, a file system has to take it."""
 
 _WITHOUT_FOLDERS: Final = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "memory"})
 _INSTALL: Final = {
@@ -146,7 +146,8 @@ def object_key(path: str, job_id: UUID, assignment: int) -> str:
 
     It ends in something random, so that two that write the same log at once never write the same object.
     """
-    *folders, name = [_safe(part) for part in path.split("/") if part] or ["log"]
+    parts = [_safe(part) for part in path.split("/") if part] or ["log"]
+    *folders, name = fitting("/".join(parts), longest_name=LONGEST_NAME).split("/")
     stem = name.removesuffix(".log")
     return "/".join([*folders, f"{stem}.{job_id}.{assignment}.{uuid4().hex[:8]}.log.zst"])
 
@@ -155,11 +156,7 @@ def _safe(part: str) -> str:
     """Leave a part of a path as it is, unless some store could take it for something else."""
     if part in {".", ".."}:
         return part.replace(".", "%2E")
-    part = "".join(quote(c, safe="") if c in '\\%?*[]"<>|#{}^~`' or not c.isprintable() else c for c in part)
-    if len(part.encode()) <= LONGEST_NAME:
-        return part
-    begin = part.encode()[: LONGEST_NAME - 17].decode("utf-8", "ignore")
-    return f"{begin}~{hashlib.sha256(part.encode()).hexdigest()[:16]}"
+    return "".join(quote(c, safe="") if c in '\\%?*[]"<>|#{}^~`' or not c.isprintable() else c for c in part)
 
 
 def _protocols(filesystem: Any) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 from note import loaded
 
@@ -11,5 +12,5 @@ loaded("settings")
 threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
 
 
-def task_policy(task):
+def task_policy(task: Any) -> None:
     task.owner = "the policy"

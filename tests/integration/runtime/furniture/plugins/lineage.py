@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from typing import Any
 
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
@@ -33,7 +34,7 @@ thread.start()
 
 class Lineage:
     @hookimpl
-    def on_task_instance_running(self, previous_state, task_instance):
+    def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:
         events.put(task_instance.task_id)
 
 
