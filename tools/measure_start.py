@@ -23,13 +23,13 @@ from tests.integration.runtime.execution_api import ExecutionApi
 _PLUGIN = "from airflow.plugins_manager import AirflowPlugin\nclass P(AirflowPlugin):\n    name = 'small'\n"
 _BACKEND = "from airflow.sdk.bases.xcom import BaseXCom\nclass X(BaseXCom): ...\n"
 
-SITES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+SITES: dict[str, tuple[dict[tuple[str, str], str], dict[str, str]]] = {
     "nothing of its own": ({}, {}),
-    "a plugin": ({"plugins/small.py": _PLUGIN}, {}),
-    "airflow_local_settings": ({"config/airflow_local_settings.py": ""}, {}),
-    "a class for XComs": ({"config/backend.py": _BACKEND}, {"AIRFLOW__CORE__XCOM_BACKEND": "backend.X"}),
+    "a plugin": ({("plugins", "small"): _PLUGIN}, {}),
+    "airflow_local_settings": ({("config", "airflow_local_settings"): ""}, {}),
+    "a class for XComs": ({("config", "backend"): _BACKEND}, {"AIRFLOW__CORE__XCOM_BACKEND": "backend.X"}),
 }
-"""Files in AIRFLOW_HOME, and settings."""
+"""Modules in folders of AIRFLOW_HOME, and settings."""
 
 
 def measure(site: str, runs: int) -> list[float]:
@@ -38,9 +38,9 @@ def measure(site: str, runs: int) -> list[float]:
 
     def environment(folder: Path) -> dict[str, str]:
         home = folder / "home" / "airflow"
-        for name, content in files.items():
-            (home / name).parent.mkdir(parents=True, exist_ok=True)
-            (home / name).write_text(content, encoding="ascii")
+        for (place, module), content in files.items():
+            (home / place).mkdir(parents=True)
+            (home / place / f"{module}.py").write_text(content, encoding="ascii")
         return site_environment(folder) | settings | {"AIRFLOW_HOME": str(home)}
 
     with tempfile.TemporaryDirectory() as name:
