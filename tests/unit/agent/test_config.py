@@ -28,7 +28,7 @@ def config(home, flags=None, environ=None, **options) -> Config:
 def test_what_nobody_says_has_its_default(home):
     found = config(home)
     assert found.state_dir == home / "edge"
-    assert (found.concurrency, found.umask, found.task_stop_grace) == (8, 0o077, 3.0)
+    assert (found.concurrency, found.umask, found.task_stop_grace) == (8, 0o077, 5.0)
     assert (found.api_url, found.name, found.queues, found.ca_file) == (None, None, None, None)
 
 
