@@ -219,6 +219,11 @@ class FaultProxy:
         """The connections there are, oldest first."""
         return _call(self._loop, lambda: list(self._connections))
 
+    def route(self, upstreams: Sequence[str]) -> None:
+        """Give the connections that come from now on to other servers, by their URLs."""
+        addresses = [_address(url) for url in upstreams]
+        _call(self._loop, setattr, self, "_upstreams", addresses)
+
     def block(self, direction: Direction = Direction.BOTH) -> None:
         """Become a black hole: connections are accepted and stay, but nothing passes in this direction.
 

@@ -18,7 +18,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from airflow_edge.agent.link.link import Link, Owner
+from airflow_edge.agent.link.link import Link
+from airflow_edge.agent.link.owner import Owner
 from airflow_edge.agent.net.identity import Identity
 from airflow_edge.protocol import handshake
 from airflow_edge.protocol.messages import (

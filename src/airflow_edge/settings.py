@@ -248,7 +248,20 @@ SETTINGS: Final = (
         default=None,
         example="/etc/ssl/private-ca.pem",
         description="A file of PEM certificates to trust besides the system's, for a centre with a private "
-        "certificate authority.",
+        "certificate authority. One that is renewed counts at once. Default: the one named at enrolment.",
+    ),
+    _site(
+        name="client_cert",
+        default=None,
+        example="/etc/airflow-edge/site.pem",
+        description="A PEM file with the worker's own certificate for TLS, for a centre behind a proxy that wants one. "
+        "One that is renewed counts at once. Default: the one named at enrolment.",
+    ),
+    _site(
+        name="client_key",
+        default=None,
+        example="/etc/airflow-edge/site.key",
+        description="The PEM file with the key of `client_cert`, without a password, where it is not in the same file.",
     ),
     _site(
         name="min_free_disk",

@@ -35,9 +35,7 @@ INTERNAL = {
     "airflow.sdk.execution_time.task_runner:main": "a backend for XComs is loaded in the task's process",
     "airflow.sdk.execution_time.task_runner:parse": "a crash ends the task",
     "airflow.sdk.log:init_log_file": "a task goes on when its log's disk is full",
-    "websockets.proxy:get_proxy": "one reading of the proxy variables for HTTP and WebSocket",
     "websockets.proxy:parse_proxy": "one reading of the proxy variables for HTTP and WebSocket",
-    "websockets.uri:parse_uri": "one reading of the proxy variables for HTTP and WebSocket",
 }
 """Names without one that are replaced from outside, or that their project neither exports nor documents."""
 

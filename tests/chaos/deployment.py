@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from harness.airflow import Airflow, Config, MigratedDatabases
 from harness.client import ApiError, Client
 from harness.database import PostgresServer
 from harness.faults import FaultProxy
+from harness.middlebox import Decision, Interference, Middlebox, Moment, said_by_chance
 from harness.processes import Process, kill_processes
 from harness.site import Site
 from harness.waiting import wait_for
@@ -46,6 +48,8 @@ class Place:
     name: str
     site: Site
     proxy: FaultProxy
+    boxes: Mapping[str, Middlebox]
+    """What may answer in place of an API server, by its URL."""
     ledger: Path
     kills: list[Kill] = field(default_factory=list)
 
@@ -53,6 +57,18 @@ class Place:
     def agent(self) -> Process:
         assert self.site.worker is not None
         return self.site.worker
+
+    def let_others_answer(self, seed: float) -> None:
+        """Have half of all requests answered by somebody who is not the centre, with whatever he likes to say."""
+        for number, box in enumerate(self.boxes.values()):
+            box.interfere(_by_chance(random.Random(f"{seed} {number}")))
+        self.proxy.route([box.url for box in self.boxes.values()])
+        self.proxy.reset()
+
+    def let_the_centre_answer(self) -> None:
+        """End that."""
+        self.proxy.route(list(self.boxes))
+        self.proxy.reset()
 
     def entries(self) -> list[Entry]:
         return read_ledger(self.ledger)
@@ -206,15 +222,21 @@ def open_deployment(
         for name in places:
             token = shared_token or airflow.enroll_token(queues=[*queues, name])
             proxy = stack.enter_context(FaultProxy(airflow.urls))
+            boxes = {url: stack.enter_context(Middlebox(url)) for url in airflow.urls}
             ledger = folder / f"{name}.ledger"
             environment = {"CHAOS_LEDGER": str(ledger), "CHAOS_SITE": name}
             venv = worker_venv or environments.worker()
             site = stack.enter_context(Site(folder / name, venv=venv, dags=DAGS, environment=environment))
             site.enroll(proxy.url, token, name=name)
             site.start_worker(concurrency=concurrency, linked=False)
-            deployment.places[name] = Place(name, site, proxy, ledger)
+            deployment.places[name] = Place(name, site, proxy, boxes, ledger)
         deployment.wait_until_linked()
         yield deployment
+
+
+def _by_chance(dice: random.Random) -> Decision:
+    moments = list(Moment)
+    return lambda request: Interference(dice.choice(moments), said_by_chance(dice)) if dice.random() < 0.5 else None
 
 
 def _title(process: psutil.Process) -> str:

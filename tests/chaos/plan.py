@@ -23,6 +23,7 @@ class Fault(StrEnum):
     ONLY_DOWN = "only down"
     DELAY = "delay"
     REFUSE = "refuse"
+    SOMEBODY_ELSE_ANSWERS = "somebody else answers"
     ALL_SITES_CUT_OFF = "all sites cut off"
 
     AGENT_KILLED = "agent killed"
@@ -51,6 +52,7 @@ _WEIGHTS = {
     Fault.ONLY_DOWN: 5,
     Fault.DELAY: 5,
     Fault.REFUSE: 6,
+    Fault.SOMEBODY_ELSE_ANSWERS: 8,
     Fault.ALL_SITES_CUT_OFF: 2,
     Fault.AGENT_KILLED: 10,
     Fault.AGENT_FROZEN: 4,

@@ -132,6 +132,9 @@ class Saboteur:
                 proxy.refuse()
                 proxy.reset()
                 self._later(blow.seconds, proxy, proxy.restore)
+            case Fault.SOMEBODY_ELSE_ANSWERS:
+                place.let_others_answer(blow.share)
+                self._later(blow.seconds, proxy, place.let_the_centre_answer)
         return place.name
 
     def _cut_everybody_off(self, blow: Blow) -> str | None:

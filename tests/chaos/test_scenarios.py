@@ -51,6 +51,22 @@ def test_a_worker_out_of_reach_is_shown_as_unknown(stage):
     wait_for(lambda: stage.deployment.airflow.database.value(query) == "unknown", "that to be seen", timeout=20)
 
 
+def test_somebody_else_answers_during_tasks(stage):
+    place = stage.place("site-1")
+    works = [stage.work_at("site-1", seconds=8, lines=20) for _ in range(2)]
+    works[0].waits_for("start")
+    place.let_others_answer(1.0)
+    try:
+        works[0].waits_for("end")
+        answered = lambda: sum(len(box.interfered) for box in place.boxes.values())  # noqa: E731
+        wait_for(lambda: answered() >= 20, "others to have answered often", timeout=120)
+    finally:
+        place.let_the_centre_answer()
+    for work in works:
+        work.succeeds()
+        work.is_well()
+
+
 def test_the_agent_dies_during_a_task(stage):
     site = stage.place("site-1").site
     work = stage.work_at("site-1", seconds=10, lines=100)

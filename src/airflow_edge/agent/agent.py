@@ -19,7 +19,8 @@ from airflow_edge.agent.errors import AgentError, ConfigError
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
 from airflow_edge.agent.journal.recovery import recover
-from airflow_edge.agent.link.link import Link, Owner
+from airflow_edge.agent.link.link import Link
+from airflow_edge.agent.link.owner import Owner
 from airflow_edge.agent.loops import Loops
 from airflow_edge.agent.machine import facts
 from airflow_edge.agent.machine.conditions import ConditionsWatch
@@ -107,7 +108,8 @@ class Agent:
         self._driver = Driver(
             self._core, self._journal, self._folders, worker_name=identity.name, api_socket=str(config.api_socket)
         )
-        self._link = Link(self._gateway, identity, ca_file=config.ca_file)
+        trust = config.trust if any(config.trust) else identity.trust
+        self._link = Link(self._gateway, identity, trust=trust, linked_before=config.linked_file.exists())
         self._metrics = Meter(config.jobs_dir)
         self._system = ExtendedInfo(
             config.extended_system_info_function,
@@ -118,7 +120,7 @@ class Agent:
                 "[edge] automatic_maintenance_on has no effect without extended_system_info_function, which gives the "
                 "status"
             )
-        self._http = HttpClient(self._gateway, identity, ca_file=config.ca_file)
+        self._http = HttpClient(self._gateway, identity, trust=trust)
         self._forwarder = Forwarder(self._http)
         self._shipper = LogShipper(
             send=self._link.send,
@@ -164,7 +166,7 @@ class Agent:
         watch = ConditionsWatch(
             state_dir=self._config.state_dir,
             min_free_disk=self._config.min_free_disk,
-            failing=lambda: self._driver.condition or self._loops.condition,
+            failing=lambda: self._driver.condition or self._loops.condition or self._forwarder.condition,
             found=lambda conditions: self._driver.post(events.ConditionsFound(conditions)),
         )
         with (
@@ -266,6 +268,8 @@ class Agent:
         )
 
     def _welcomed(self, welcome: Welcome) -> None:
+        with contextlib.suppress(OSError):
+            self._config.linked_file.touch()
         self._profile.welcomed(welcome)
         self._driver.post(welcome)
         self._shipper.linked(welcome.log_dictionaries)

@@ -13,6 +13,7 @@ from airflow_edge.agent.core.worker_state import ENTER_AT, LEAVE_BELOW, Automati
 from airflow_edge.agent.errors import ConfigError
 from airflow_edge.agent.process.sockets import socket_path
 from airflow_edge.agent.task_logs.kept import Limits
+from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.protocol.worker_log import LEVELS
 from airflow_edge.settings import BY_NAME, SECTION, SettingError
 
@@ -52,7 +53,8 @@ class Config:
     """The queues asked for; None for all that the worker may serve."""
     concurrency: int = 8
     """Slots."""
-    ca_file: Path | None = None
+    trust: Trust = SYSTEM
+    """`ca_file`, `client_cert` and `client_key`."""
     task_stop_grace: float = 5.0
     """Seconds between SIGTERM and SIGKILL."""
     log_bandwidth: float | None = None
@@ -76,6 +78,8 @@ class Config:
     lock_file = _Place("agent.pid")
     """Locked while a worker runs in this folder; holds its pid."""
     journal_file = _Place("journal.sqlite")
+    linked_file = _Place("linked")
+    """Is there if this worker has ever been linked."""
     jobs_dir = _Place("jobs")
     kept_logs_dir = _Place("logs")
     agent_log = _Place("agent.log")
@@ -185,7 +189,7 @@ def load(
         name=name,
         queues=None if queues is None else _queues(queues),
         concurrency=sources.required("worker_concurrency", _number(int, "worker_concurrency")),
-        ca_file=sources.optional("ca_file", absolute),
+        trust=Trust(*(sources.optional(name, absolute) for name in Trust._fields)),
         task_stop_grace=sources.required("task_stop_grace", _number(float, "task_stop_grace")),
         log_bandwidth=sources.optional("log_bandwidth", _bandwidth),
         min_free_disk=sources.required("min_free_disk", _number(int, "min_free_disk")),

@@ -9,7 +9,8 @@
     ├── AddressError              5   no gateway was found at the URL
     │   ├── WrongUrlError             what answers there is not the gateway of an Airflow API server
     │   └── UnreachableError          nothing answers there, or not now: worth another attempt
-    │       └── NotReadyError             the gateway is there and getting ready
+    │       ├── NotReadyError             the gateway is there and getting ready
+    │       └── ForeignAnswerError        somebody on the way answers in the centre's place
     ├── CertificateError          6   the centre's certificate is not trusted
     ├── ApiNotEnabledError        7   `[edge] api_enabled` is off at the centre
     ├── RefusedError              8   the centre does not want this worker, this name or this token
@@ -72,6 +73,18 @@ class UnreachableError(AddressError):
 
 class NotReadyError(UnreachableError):
     """The gateway is there, and getting ready: worth waiting for."""
+
+
+class ForeignAnswerError(UnreachableError):
+    """Somebody on the way has answered in the centre's place: nothing is known of the request but that.
+
+    `status` is that of the answer, 0 if it was no HTTP; `retry_after` the seconds that it asks us to wait.
+    """
+
+    def __init__(self, message: str, status: int = 0, *, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
 
 
 class CertificateError(AgentError, exit_status=6):

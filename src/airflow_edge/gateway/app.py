@@ -23,6 +23,7 @@ from airflow_edge.gateway.endpoints.link import link_by_websocket
 from airflow_edge.gateway.endpoints.poll import link_by_polling, poll
 from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.http import EXCEPTION_HANDLERS, ProblemError, Refusal, json_response, routes
+from airflow_edge.gateway.marking import MarkedApp
 from airflow_edge.gateway.openapi import Health
 from airflow_edge.gateway.task_api import TaskApi
 from airflow_edge.protocol.problems import Code
@@ -92,7 +93,10 @@ def app_of(gateway: Gateway) -> FastAPI:
         "pip uninstall apache-airflow-providers-edge3; pip install 'airflow-edge[worker]'; "
         "airflow-edge enroll URL TOKEN",
     )
-    unknown = Refusal(HTTPStatus.NOT_FOUND, Code.MALFORMED, "There is nothing at this address of the edge gateway.")
+    detail = "There is nothing at this address of the edge gateway."
+    if base_url := gateway.config.base_url:
+        detail += f" Airflow's own [api] base_url is {base_url}: use that URL, its path included."
+    unknown = Refusal(HTTPStatus.NOT_FOUND, Code.UNKNOWN_ADDRESS, detail)
     app.router.routes += [
         *routes(HEALTH, health, "GET"),
         *routes(ENROLL, partial(enroll, gateway), "POST"),
@@ -114,7 +118,7 @@ def _refusing_app(code: Code, detail: str) -> FastAPI:
 
 
 def _bare_app(**options: Any) -> FastAPI:
-    return FastAPI(
+    return MarkedApp(
         title="airflow-edge gateway",
         version=__version__,
         openapi_url=None,

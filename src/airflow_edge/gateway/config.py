@@ -44,6 +44,8 @@ class GatewayConfig:
     worker_log_purge: timedelta = timedelta(days=7)
     metrics_retention: timedelta = timedelta()
     """Zero: none are kept."""
+    base_url: str = ""
+    """Where Airflow is, as its own `[api] base_url` says; empty if it does not."""
     versions: Rules = field(default_factory=lambda: Rules(worker=__version__, airflow=airflow_version))
 
     @property
@@ -70,6 +72,7 @@ def read_config() -> GatewayConfig:
         worker_log_quota=int(_number("worker_log_quota") * 1024 * 1024),
         worker_log_purge=timedelta(days=_number("worker_log_purge")),
         metrics_retention=read_option("metrics_retention", _text, parse_duration),
+        base_url=str(conf.get("api", "base_url", fallback="") or "").strip().rstrip("/"),
         versions=_versions(),
     )
 

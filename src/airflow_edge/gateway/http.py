@@ -40,6 +40,12 @@ def problem_response(problem: Problem) -> Response:
     return Response(msgspec.json.encode(problem), problem.status, headers, PROBLEM_TYPE)
 
 
+def failure() -> Response:
+    """Make the HTTP answer to what the gateway has failed at."""
+    detail = "The gateway failed; the API server's log says more."
+    return problem_response(ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, Code.NOT_READY, detail).problem)
+
+
 def json_response(body: msgspec.Struct, status: HTTPStatus = HTTPStatus.OK) -> Response:
     """Make the HTTP answer for a document."""
     return Response(msgspec.json.encode(body), status.value, media_type="application/json")
@@ -103,8 +109,7 @@ async def _answer_nobody(_: Request, error: ClientDisconnect) -> Response:
 
 
 async def _answer_failure(_: Request, error: Exception) -> Response:
-    detail = "The gateway failed; the API server's log says more."
-    return problem_response(ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, Code.NOT_READY, detail).problem)
+    return failure()
 
 
 EXCEPTION_HANDLERS: Final[dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]]] = {

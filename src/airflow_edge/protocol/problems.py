@@ -18,6 +18,7 @@ class Code(StrEnum):
 
     API_NOT_ENABLED = "api_not_enabled"
     MALFORMED = "malformed"
+    UNKNOWN_ADDRESS = "unknown_address"
     UNKNOWN_WORKER = "unknown_worker"
     BAD_TOKEN = "bad_token"  # noqa: S105 - the name of an error, not a secret
     CLOCK_SKEW = "clock_skew"

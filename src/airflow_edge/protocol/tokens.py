@@ -2,11 +2,15 @@
 
 A token is good for one request: it names the method and the path, in the manner of DPoP (RFC 9449), and carries an id
 that is accepted once. The site signs by hand (`signing_input`, `assemble`), the centre verifies with PyJWT.
+
+The answer carries a mark made of that token (`answer_mark`), by which the site knows that it is the gateway's, whole,
+and the answer to this very request: `docs/decisions/0018-whose-answer-is-it.md`.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -59,6 +63,19 @@ def signing_input(claims: Claims | Mapping[str, str | int], header: Mapping[str,
 def assemble(signed: bytes, signature: bytes) -> str:
     """Put the signed bytes and their signature together."""
     return (signed + b"." + _b64(signature)).decode("ascii")
+
+
+def answer_mark(token: str, status: int, body: bytes) -> str:
+    """Give the mark of the gateway's answer to the request with this token.
+
+    It keeps apart by accident, not by secret: whoever stands in between knows the token. That it is the centre who
+    answers, TLS sees to.
+
+    :param body: as it arrives; empty in answer to `HEAD`
+    """
+    digest = hashlib.sha256(f"airflow-edge answer\n{token}\n{status:d}\n".encode("utf-8", "surrogateescape"))
+    digest.update(body)
+    return _b64(digest.digest()).decode("ascii")
 
 
 def _b64(data: bytes) -> bytes:

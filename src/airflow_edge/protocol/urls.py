@@ -17,6 +17,8 @@ EXECUTION = "/v1/execution"
 
 JOB_HEADER = "X-Airflow-Edge-Job"
 """Names the assignment that an Execution API call is made for: `<job id>:<assignment>`."""
+MARK_HEADER = "X-Airflow-Edge-Mark"
+"""Carries the mark of the gateway's answer, see `protocol.tokens.answer_mark`."""
 
 _OLD_SUFFIXES = ("/v1/rpcapi", "/v1")
 

@@ -20,6 +20,7 @@ from airflow_edge.gateway.links.connection import WebSocketConnection
 from airflow_edge.gateway.links.driver import drive
 from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.gateway.links.records import Records
+from airflow_edge.gateway.marking import serve_marked
 from airflow_edge.protocol import logdata, urls
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RejectedError
@@ -195,6 +196,9 @@ class Centre:
     # The gateway's side
 
     async def _app(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await serve_marked(self._serve_request, scope, receive, send)
+
+    async def _serve_request(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope["path"].removeprefix(urls.PREFIX)
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if scope["type"] == "websocket":

@@ -89,7 +89,6 @@ REVOKED = json.dumps({"status": 403, "code": Code.REVOKED, "detail": "this worke
         ((401, json.dumps({"status": 401, "code": Code.UNKNOWN_WORKER, "detail": "enrol it"}).encode()), 8),
         ((503, json.dumps({"status": 503, "code": Code.API_NOT_ENABLED, "detail": "set api_enabled"}).encode()), 7),
         ((401, json.dumps({"status": 401, "code": Code.CLOCK_SKEW, "detail": "80 s behind"}).encode()), 9),
-        ((404, b"<html>nothing here</html>"), 5),
     ],
 )
 async def test_a_worker_that_is_turned_away_at_its_start_says_why(

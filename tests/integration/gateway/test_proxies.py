@@ -24,8 +24,8 @@ def address(gateway: str) -> str:
 
 BLOCKED = {
     "without the upgrade": ("", "426"),
-    "refused with 400": ("if ($http_upgrade) { return 400; }", "status 400"),
-    "refused with 403": ("if ($http_upgrade) { return 403; }", "status 403"),
+    "refused with 400": ("if ($http_upgrade) { return 400; }", "answers 400"),
+    "refused with 403": ("if ($http_upgrade) { return 403; }", "answers 403"),
     "refused with 502": ("if ($http_upgrade) { return 502; }", "502"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,8 +11,11 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func, insert, select, text, update
 
+from airflow_edge.protocol.urls import PREFIX
 from airflow_edge.store.tables import CallRow
+from harness.middlebox import Interference, Middlebox, Moment, page
 from tests.integration.gateway.test_execution import RUN, SUCCESS, held_job
+from tests.integration.gateway.test_strangers import Caller, once_each
 from tests.integration.gateway.world import wait_until
 
 DEFERRED: dict[str, Any] = {
@@ -153,6 +157,21 @@ async def test_a_run_is_triggered_once_and_the_answer_given_twice(task, dag):
     assert await task.call("POST", run, {"conf": {"a": 2}}) == 409
     async with held_job(task.centre) as (site, _, ti_id, job):
         assert await Task(task.centre, site, ti_id, job).call("POST", run, {"conf": {"a": 1}}) == 409
+
+
+@pytest.mark.parametrize("moment", [Moment.AFTER, Moment.WITHIN])
+async def test_what_was_done_before_a_stranger_answered_is_not_done_again(task, dag, moment):
+    from airflow.models.dagrun import DagRun
+
+    with Middlebox(task.centre.gateway) as box:
+        box.interfere(once_each(Interference(moment, page(200, "Sign in"))))
+        caller = Caller(box.url + PREFIX, task.site, task.job)
+        async with aclosing(caller.client):
+            assert (await caller.call("POST", f"/dag-runs/{dag}/run", {"conf": {"a": 1}}))[0] == 204
+            assert (await caller.call("PATCH", f"/task-instances/{task.ti_id}/state", SUCCESS))[0] in {200, 204}
+        assert len(box.interfered) == 2
+    assert task.count(DagRun.id, DagRun.dag_id == dag) == 1
+    assert task.state == "success"
 
 
 async def test_a_run_that_was_there_before_stays_a_conflict(task, dag):

@@ -32,9 +32,10 @@ class Said:
 
     @property
     def complaint(self) -> str:
-        """The one line on stderr."""
-        (line,) = self.err.splitlines()
+        """The last line on stderr. Before it there are only those that say why something is tried again."""
+        *before, line = self.err.splitlines()
         assert line.startswith("airflow-edge: "), line
+        assert all(wait.startswith("waiting for up to ") for wait in before[1::2]), before
         return line
 
 

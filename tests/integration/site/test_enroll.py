@@ -108,7 +108,8 @@ def test_a_web_page_is_no_airflow(machine, web_page):
 
     assert said.status == 5
     assert web_page in said.complaint
-    assert list(machine.state_dir.iterdir()) == []
+    # The centre may have heard of it all the same: the next attempt comes with the same key.
+    assert [path.name for path in machine.state_dir.iterdir()] == ["enrolling.json"]
 
 
 def test_an_airflow_without_the_gateway_is_recognised(centre, machine):

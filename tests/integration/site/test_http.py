@@ -10,10 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from airflow_edge.agent.errors import UnreachableError, WrongUrlError
+from airflow_edge.agent.errors import ForeignAnswerError, UnreachableError
 from airflow_edge.agent.net.http import HttpClient
 from airflow_edge.agent.net.identity import PendingKey
 from airflow_edge.gateway.access.authentication import read_claims
+from airflow_edge.protocol.tokens import answer_mark
+from airflow_edge.protocol.urls import MARK_HEADER
 
 
 @pytest.fixture
@@ -39,6 +41,8 @@ def echo():
             }
             body = json.dumps(got).encode()
             self.send_response(201)
+            token = self.headers["authorization"].removeprefix("Bearer ")
+            self.send_header(MARK_HEADER, answer_mark(token, 201, body))
             self.send_header("X-Thing", "some thing")
             self.send_header("content-length", str(len(body)))
             self.end_headers()
@@ -125,7 +129,7 @@ async def test_a_server_that_does_not_answer_is_given_up(signer):
                 await client.request("GET", "/v1/health", patience=0.05)
 
 
-async def test_what_does_not_speak_http_is_a_wrong_url(signer):
+async def test_what_does_not_speak_http_is_not_the_gateway(signer):
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def greet() -> None:
@@ -137,6 +141,6 @@ async def test_what_does_not_speak_http_is_a_wrong_url(signer):
         thread = threading.Thread(target=greet)
         thread.start()
         async with aclosing(HttpClient(f"http://127.0.0.1:{listener.getsockname()[1]}/edge_worker", signer)) as client:
-            with pytest.raises(WrongUrlError, match="does not speak HTTP"):
+            with pytest.raises(ForeignAnswerError, match="does not speak HTTP"):
                 await client.request("GET", "/v1/health")
         thread.join()

@@ -8,6 +8,7 @@ import pytest
 from airflow_edge.agent.config import Config, Sources, load
 from airflow_edge.agent.core.worker_state import Automatic
 from airflow_edge.agent.errors import ConfigError
+from airflow_edge.agent.trust import SYSTEM
 from airflow_edge.settings import SETTINGS, environment_variable
 
 
@@ -29,7 +30,7 @@ def test_what_nobody_says_has_its_default(home):
     found = config(home)
     assert found.state_dir == home / "edge"
     assert (found.concurrency, found.umask, found.task_stop_grace) == (8, 0o077, 5.0)
-    assert (found.api_url, found.name, found.queues, found.ca_file) == (None, None, None, None)
+    assert (found.api_url, found.name, found.queues, found.trust) == (None, None, None, SYSTEM)
 
 
 def test_the_home_is_airflows_default(monkeypatch, tmp_path):
@@ -122,7 +123,7 @@ def test_paths_are_absolute(home, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", "/home/somebody")
     found = config(home, {"state_dir": "state", "ca_file": "~/ca.pem"})
     assert found.state_dir == tmp_path / "state"
-    assert found.ca_file == Path("/home/somebody/ca.pem")
+    assert found.trust.ca_file == Path("/home/somebody/ca.pem")
 
 
 def test_every_default_of_a_site_makes_sense(home):
@@ -131,6 +132,8 @@ def test_every_default_of_a_site_makes_sense(home):
         "automatic_maintenance_exit",
         "automatic_maintenance_on",
         "ca_file",
+        "client_cert",
+        "client_key",
         "extended_system_info_function",
         "log_bandwidth",
         "min_free_disk",

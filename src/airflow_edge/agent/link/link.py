@@ -7,27 +7,31 @@ import contextlib
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from collections.abc import Coroutine, Iterable
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
-from airflow_edge.agent.errors import AddressError, AgentError, ClockError, RefusedError, UnreachableError
+from airflow_edge.agent.errors import (
+    AddressError,
+    AgentError,
+    CertificateError,
+    ClockError,
+    RefusedError,
+    UnreachableError,
+)
 from airflow_edge.agent.link.opener import Opener
+from airflow_edge.agent.link.owner import LinkState, Owner
 from airflow_edge.agent.link.transport import LinkClosedError, Transport
 from airflow_edge.agent.net.identity import Signer
+from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.backoff import Backoff
-from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import ProtocolError, RejectedError, RemoteProtocolError
 from airflow_edge.protocol.handshake import NEWEST, knows, take_answer
 from airflow_edge.protocol.messages import (
     CentreFrame,
     Ended,
     Goodbye,
-    Hello,
     LogAck,
-    LogChunk,
     Offer,
     Order,
     Ping,
@@ -35,12 +39,10 @@ from airflow_edge.protocol.messages import (
     Serves,
     SiteFrame,
     SiteMessage,
-    Status,
     Stop,
     Void,
     WantWorkerLog,
     Welcome,
-    WorkerLog,
     decode_centre_frame,
     encode,
 )
@@ -65,48 +67,16 @@ _PASSING = frozenset({Code.REPLAYED, Code.NOT_READY, ""})
 """Refusals that another attempt may cure."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkState:
-    """How it stands with the link; `reason` says why it is not there."""
-
-    state: Literal["connecting", "linked", "refused"] = "connecting"
-    reason: str = "not tried yet"
-    transport: str = ""
-    """What carries it while it is there; if that is not a WebSocket, `reason` says why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
-    """The worker, as its link sees it: each of its parts that the link has to do with, given when the link is run."""
-
-    hello: Callable[[str, int], Hello]
-    """Says who this is, given the session's id and the number of the last message received in it."""
-    status: Callable[[], Status]
-    welcomed: Callable[[Welcome], None]
-    serves: Callable[[tuple[str, ...]], None]
-    """The queues of the worker have changed."""
-    receive: Callable[[Offer | Stop | Void | Order, Callable[[], None]], None]
-    """Takes a message; what it is given besides has to be called when the message is dealt with for good."""
-    acknowledged: Callable[[AssignmentKey], None]
-    """The centre has dealt with a job's `Ended`."""
-    log_acknowledged: Callable[[LogAck], None]
-    worker_log_wanted: Callable[[WantWorkerLog], None]
-    next_chunk: Callable[[], LogChunk | WorkerLog | None]
-    """Gives the next piece of a log; asked for when nothing more urgent is to be sent."""
-    has_tasks: Callable[[], bool]
-    """Whether a task's process is still there."""
-
-
 class Link:
     """Keeps the worker linked."""
 
-    def __init__(self, gateway: str, signer: Signer, *, ca_file: Path | None = None) -> None:
-        """:param gateway: the gateway's base URL"""
+    def __init__(self, gateway: str, signer: Signer, *, trust: Trust = SYSTEM, linked_before: bool = False) -> None:
+        """:param gateway: the gateway's base URL; :param linked_before: this worker was linked in an earlier life"""
         self.state = LinkState()
         self.linked = asyncio.Event()
         self._gateway = gateway
         self._clock = signer.clock
-        self._opener = Opener(gateway, signer, ca_file=ca_file)
+        self._opener = Opener(gateway, signer, trust=trust)
         self._session = site_session(secrets.token_urlsafe(12))
         self._epoch = 0
         self._settled = asyncio.Event()
@@ -123,6 +93,7 @@ class Link:
         """What the centre speaks, once it has said so."""
         self.times_linked = 0
         """How often the link was made."""
+        self._linked_before = linked_before
         self._transport: Transport | None = None
         self._said_goodbye = asyncio.Event()
 
@@ -175,12 +146,14 @@ class Link:
         """
         while not self._said_goodbye.is_set():
             self._hurry.clear()
+            least_wait = 0.0
             try:
                 await self._link_once(owner)
             except AgentError as error:
                 if self._said_goodbye.is_set():
                     return
                 self._failed(error, give_up=not owner.has_tasks())
+                least_wait = getattr(error, "retry_after", 0.0)
             except ProtocolError as error:
                 log.exception("the centre and this worker misunderstand each other; the link is made anew")
                 self._note_away("connecting", f"protocol error: {error}")
@@ -188,7 +161,7 @@ class Link:
                 self._begun_anew()
             if self._opener.reopened:
                 continue
-            wait = REFUSED_WAIT if self.state.state == "refused" else self._backoff.next()
+            wait = REFUSED_WAIT if self.state.state == "refused" else max(self._backoff.next(), least_wait)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), wait)
 
@@ -330,7 +303,9 @@ class Link:
         refused = isinstance(error, RefusedError)
         for_good = isinstance(error, RefusedError) and error.code not in _PASSING
         reset = isinstance(error, ClockError) and self._set_clock(error)
-        hopeless = for_good or not (self.times_linked or isinstance(error, UnreachableError) or refused or reset)
+        # Who and what is on the way may change by itself, what the centre says to a worker that it never had does not.
+        known = self.times_linked > 0 or self._linked_before
+        hopeless = for_good or not (known or isinstance(error, UnreachableError | CertificateError) or refused or reset)
         if hopeless and give_up:
             raise error
         self._note_away("refused" if refused else "connecting", str(error))

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from pathlib import Path
 
 from airflow_edge.agent.link.fallback import Fallback, Suspicion
 from airflow_edge.agent.link.polling import PollingTransport
 from airflow_edge.agent.link.transport import Transport
 from airflow_edge.agent.link.websocket import WebSocketFailedError, WebSocketTransport, open_websocket
 from airflow_edge.agent.net.identity import Signer
+from airflow_edge.agent.trust import SYSTEM, Trust
 
 
 class Opener:
     """Gives the link one transport after the other, and learns from what becomes of them."""
 
-    def __init__(self, gateway: str, signer: Signer, *, ca_file: Path | None = None) -> None:
+    def __init__(self, gateway: str, signer: Signer, *, trust: Trust = SYSTEM) -> None:
         """:param gateway: the gateway's base URL"""
-        self._open_websocket = partial(open_websocket, gateway, signer, ca_file=ca_file)
-        self._start_polling = partial(PollingTransport, gateway, signer, ca_file=ca_file)
+        self._open_websocket = partial(open_websocket, gateway, signer, trust=trust)
+        self._start_polling = partial(PollingTransport, gateway, signer, trust=trust)
         self._fallback = Fallback()
         self.reopened: WebSocketTransport | None = None
         """A WebSocket that is there already, for `open` to give."""

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 
 from airflow_edge.agent.errors import UnreachableError
 from airflow_edge.agent.link.transport import LinkClosedError
 from airflow_edge.agent.net.failures import refusal
 from airflow_edge.agent.net.http import HttpClient, Response
 from airflow_edge.agent.net.identity import Signer
+from airflow_edge.agent.trust import Trust
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.polling import CONTENT_TYPE, WAIT, End, Reply, decode_reply, encode_frames
@@ -30,9 +30,9 @@ class PollingTransport:
 
     name = "long polling"
 
-    def __init__(self, gateway: str, signer: Signer, *, ca_file: Path | None) -> None:
+    def __init__(self, gateway: str, signer: Signer, *, trust: Trust) -> None:
         """:param gateway: the gateway's base URL"""
-        connect = partial(HttpClient, gateway, signer, ca_file=ca_file, cookies={})
+        connect = partial(HttpClient, gateway, signer, trust=trust, cookies={})
         self._listening = _Lane(connect)
         self._speaking = _Lane(connect)
         self._path = ""

@@ -6,8 +6,7 @@ import contextlib
 import socket
 from collections.abc import Sequence
 from http import HTTPStatus
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
@@ -24,11 +23,17 @@ from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.link.fallback import Suspicion
 from airflow_edge.agent.link.transport import LinkClosedError
 from airflow_edge.agent.net import tls_and_proxy
-from airflow_edge.agent.net.failures import IN_BETWEEN, refusal, transport_error
+from airflow_edge.agent.net.failures import refusal, transport_error
+from airflow_edge.agent.net.foreign import IN_BETWEEN, foreign_answer
 from airflow_edge.agent.net.identity import Signer
+from airflow_edge.agent.trust import Trust
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.messages import MAX_FRAME_BYTES
-from airflow_edge.protocol.problems import CloseCode, read_problem
+from airflow_edge.protocol.problems import CloseCode
+from airflow_edge.protocol.tokens import answer_mark
+
+if TYPE_CHECKING:
+    from websockets.http11 import Response as Answer
 
 OPEN_TIMEOUT = 15.0
 UNSENT_BYTES = 64 * 1024
@@ -80,24 +85,25 @@ class WebSocketTransport:
         return LinkClosedError(self._connection.close_code or CloseCode.CUT, self._connection.close_reason or "")
 
 
-async def open_websocket(gateway: str, signer: Signer, *, ca_file: Path | None) -> WebSocketTransport:
+async def open_websocket(gateway: str, signer: Signer, *, trust: Trust) -> WebSocketTransport:
     """Connect.
 
     :param gateway: the gateway's base URL
     :raises WebSocketFailedError: that did not come about.
-    :raises ConfigError: `ca_file` or the proxy's URL makes no sense.
+    :raises ConfigError: what `trust` names or the proxy's URL makes no sense.
     """
     token = signer.token("GET", urls.LINK)
     proxy = tls_and_proxy.proxy_url(gateway)
+    context = tls_and_proxy.ssl_context(gateway, trust)
     proxy_tls: dict[str, Any] = {}
     if proxy and proxy.startswith("https:"):
-        proxy_tls["proxy_ssl"] = tls_and_proxy.ssl_context(proxy, ca_file)
+        proxy_tls["proxy_ssl"] = tls_and_proxy.ssl_context(proxy, trust)
     try:
-        connection = await connect(
+        connection = await _Connect(
             urls.link_url(gateway),
             additional_headers={"Authorization": f"Bearer {token}"},
             user_agent_header=f"airflow-edge/{__version__}",
-            ssl=tls_and_proxy.ssl_context(gateway, ca_file),
+            ssl=context,
             proxy=proxy,
             compression=None,
             max_size=MAX_FRAME_BYTES,
@@ -105,26 +111,61 @@ async def open_websocket(gateway: str, signer: Signer, *, ca_file: Path | None) 
             close_timeout=2.0,
             ping_interval=5.0,
             ping_timeout=10.0,
+            # For whichever is connected to, the centre or the proxy.
+            happy_eyeballs_delay=tls_and_proxy.NEXT_ADDRESS_AFTER,
             **proxy_tls,
         )
-    except (OSError, TimeoutError, InvalidHandshake) as error:
-        if isinstance(error, InvalidStatus):
-            meaning = refusal(error.response.status_code, bytes(error.response.body or b""), gateway)
-        else:
-            meaning = transport_error(error, gateway)
-        raise WebSocketFailedError(meaning, suspicion_of(error, gateway)) from error
+    except InvalidStatus as error:
+        raise refused(error.response, token, gateway, proxy) from error
+    # Whoever answers can send anything, and the library does not name all that it raises then.
+    except Exception as error:
+        raise WebSocketFailedError(transport_error(error, gateway, proxy), suspicion_of(error, gateway)) from error
+    answer = connection.response
+    if answer is None or not _is_gateways(answer, token):
+        connection.transport.abort()
+        headers = {} if answer is None else _fields(answer)
+        meaning = foreign_answer(
+            HTTPStatus.SWITCHING_PROTOCOLS, headers, b"", gateway=gateway, path=urls.LINK, proxy=proxy
+        )
+        raise WebSocketFailedError(meaning, Suspicion.CERTAIN)
     _keep_short(connection)
     return WebSocketTransport(connection)
+
+
+class _Connect(connect):
+    """A token is good for the address that it was signed for, so nobody is followed to another one."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Take a redirect for the refusal that it is."""
+        return exc
+
+
+def refused(answer: Answer, token: str, gateway: str, proxy: str | None = None) -> WebSocketFailedError:
+    """Say what an answer to the upgrade with this token means that is not 101."""
+    status, body = answer.status_code, bytes(answer.body or b"")
+    if _is_gateways(answer, token):
+        # The gateway itself answers so when the request reaches it without its upgrade.
+        suspicion = Suspicion.CERTAIN if status == HTTPStatus.UPGRADE_REQUIRED else Suspicion.NONE
+        return WebSocketFailedError(refusal(status, body, gateway), suspicion)
+    meaning = foreign_answer(status, _fields(answer), body, gateway=gateway, path=urls.LINK, proxy=proxy)
+    return WebSocketFailedError(meaning, _suspicion_of_answer(status))
+
+
+def _fields(answer: Answer) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers.raw_items()}
+
+
+def _is_gateways(answer: Answer, token: str) -> bool:
+    mark = answer_mark(token, answer.status_code, bytes(answer.body or b""))
+    return mark in answer.headers.get_all(urls.MARK_HEADER)
 
 
 def suspicion_of(error: BaseException, gateway: str) -> Suspicion:
     """Say how likely it is that something on the way does not let WebSockets through, where other requests may pass.
 
-    :param error: what the attempt to make one raised
+    :param error: what the attempt to make one raised, other than an answer to the upgrade
     """
     match error:
-        case InvalidStatus():
-            return _of_answer(error.response.status_code, bytes(error.response.body or b""))
         # A proxy may connect to port 443 only, and pass plain HTTP on by itself.
         case InvalidProxyStatus() if gateway.startswith("http:"):
             refused = error.response.status_code != HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
@@ -135,14 +176,13 @@ def suspicion_of(error: BaseException, gateway: str) -> Suspicion:
             return Suspicion.SOME
         case InvalidHandshake():
             return Suspicion.CERTAIN
-    return Suspicion.NONE
+        case OSError():
+            return Suspicion.NONE
+    return Suspicion.SOME
 
 
-def _of_answer(status: int, body: bytes) -> Suspicion:
-    # The gateway itself answers so when the request reaches it without its upgrade.
-    if status == HTTPStatus.UPGRADE_REQUIRED:
-        return Suspicion.CERTAIN
-    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or read_problem(body) is not None:
+def _suspicion_of_answer(status: int) -> Suspicion:
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return Suspicion.NONE
     # Proxies answer so where nobody is behind them, and sometimes to an upgrade that they do not understand.
     return Suspicion.SOME if status in IN_BETWEEN else Suspicion.CERTAIN

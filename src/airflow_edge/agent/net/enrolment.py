@@ -16,10 +16,12 @@ from typing import Final
 import msgspec
 
 from airflow_edge.agent.config import Sources
-from airflow_edge.agent.errors import AgentError, ConfigError, UnreachableError, WrongUrlError
+from airflow_edge.agent.errors import AgentError, ConfigError, ForeignAnswerError, UnreachableError, WrongUrlError
 from airflow_edge.agent.net.failures import refusal
+from airflow_edge.agent.net.foreign import printable
 from airflow_edge.agent.net.http import HttpClient, Response
 from airflow_edge.agent.net.identity import Identity, PendingKey
+from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.protocol import tokens
 from airflow_edge.protocol.problems import WORKER_NAME, WORKER_NAME_RULE, EnrollReply, EnrollRequest
 from airflow_edge.protocol.urls import ENROLL, PREFIX, gateway_url
@@ -84,7 +86,7 @@ async def enroll(
     token: str | None = None,
     proof: str | None = None,
     queues: tuple[str, ...] | None = None,
-    ca_file: Path | None = None,
+    trust: Trust = SYSTEM,
 ) -> Identity:
     """Become a worker, and store the identity.
 
@@ -93,8 +95,8 @@ async def enroll(
 
     :param token: an enrolment token, or
     :param proof: a `SharedSecret.proof`, with which `queues` are those to serve (None for the centre's default)
-    :raises UnreachableError: no answer came; the same call again is safe.
-    :raises AgentError: it was refused, or cannot work; nothing is left of the attempt.
+    :raises UnreachableError: no answer of the centre's came; the same call again is safe.
+    :raises AgentError: it was refused, or cannot work.
     """
     if not re.fullmatch(WORKER_NAME, name):
         raise ConfigError(f"'{name}' is not possible: {WORKER_NAME_RULE}; choose one with --name")
@@ -108,40 +110,48 @@ async def enroll(
         public_key=pending.public_key, name=name, token=token, shared_secret_token=proof, queues=queues
     )
     try:
-        async with aclosing(HttpClient(gateway, pending, ca_file=ca_file)) as client:
+        async with aclosing(HttpClient(gateway, pending, trust=trust)) as client:
             response = await client.request(
                 "POST", ENROLL, headers={"Content-Type": "application/json"}, body=msgspec.json.encode(request)
             )
-        reply = await _read(response, gateway, ca_file, pending)
+        reply = _read(response, gateway)
+    except ForeignAnswerError as error:
+        # The centre may have heard of it all the same: the key is kept.
+        raise await _told_apart(error, gateway, trust, pending) from error
     except AgentError as error:
         if not (isinstance(error, UnreachableError) and error.perhaps_delivered):
             pending_file.unlink()
         raise
-    identity = pending.enrolled(worker_id=reply.worker_id, api_url=api_url, queues=reply.queues)
+    identity = pending.enrolled(worker_id=reply.worker_id, api_url=api_url, queues=reply.queues, trust=trust)
     identity.save(identity_file)
     pending_file.unlink()
     return identity
 
 
-async def _read(response: Response, gateway: str, ca_file: Path | None, pending: PendingKey) -> EnrollReply:
+def _read(response: Response, gateway: str) -> EnrollReply:
     if response.status == HTTPStatus.OK:
         try:
             return msgspec.json.decode(response.body, type=EnrollReply)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             pass
-    error = refusal(response.status, response.body, gateway)
-    if type(error) is WrongUrlError and (version := await _airflow_version(gateway, ca_file, pending)):
-        raise WrongUrlError(
-            f"there is an Airflow {version} at {gateway.removesuffix(PREFIX)}, but without the gateway of "
-            "airflow-edge; at the centre, `pip install 'airflow-edge[server]'` and restart the API server"
+    raise refusal(response.status, response.body, gateway)
+
+
+async def _told_apart(error: ForeignAnswerError, gateway: str, trust: Trust, pending: PendingKey) -> ForeignAnswerError:
+    """Say it better where it is an Airflow that has answered."""
+    if version := await _airflow_version(gateway, trust, pending):
+        return ForeignAnswerError(
+            f"there is an Airflow {printable(version)} at {gateway.removesuffix(PREFIX)}, but without the gateway of "
+            "airflow-edge; at the centre, `pip install 'airflow-edge[server]'` and restart the API server",
+            error.status,
         )
-    raise error
+    return error
 
 
-async def _airflow_version(gateway: str, ca_file: Path | None, pending: PendingKey) -> str | None:
+async def _airflow_version(gateway: str, trust: Trust, pending: PendingKey) -> str | None:
     try:
-        async with aclosing(HttpClient(gateway.removesuffix(PREFIX), pending, ca_file=ca_file)) as client:
-            response = await client.request("GET", "/api/v2/version", patience=5.0)
+        async with aclosing(HttpClient(gateway.removesuffix(PREFIX), pending, trust=trust)) as client:
+            response = await client.ask_anybody("/api/v2/version", patience=5.0)
         return msgspec.json.decode(response.body, type=_Version).version
     except (AgentError, msgspec.MsgspecError, UnicodeDecodeError):
         return None

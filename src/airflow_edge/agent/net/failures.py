@@ -16,28 +16,31 @@ from airflow_edge.agent.errors import (
     ApiNotEnabledError,
     CertificateError,
     ClockError,
+    ForeignAnswerError,
     NotReadyError,
     RefusedError,
     UnreachableError,
     WrongUrlError,
     describe,
 )
+from airflow_edge.agent.net.foreign import WANTS_CERTIFICATE, address_of, printable
 from airflow_edge.protocol.problems import Code, read_problem
 
-NOBODY_BEHIND = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
-"""What a proxy or load balancer answers that finds no API server behind it."""
-IN_BETWEEN = NOBODY_BEHIND | {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
-"""What somebody between site and centre answers for reasons that pass."""
 _UNKNOWN_ISSUER = frozenset({18, 19, 20, 21})
 """X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT and its kin in OpenSSL's x509_vfy.h."""
 _EXPIRED = 10
 _HOST_MISMATCH = frozenset({62, 64})
+_WANTS_CERTIFICATE = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "ALERT_BAD_CERTIFICATE", "ALERT_UNKNOWN_CA")
+"""Alerts (RFC 8446, 6.2) of a server that wants a certificate: 116, and what those before TLS 1.3 say instead."""
 
 
-def transport_error(error: BaseException, gateway: str) -> AgentError:
-    """Say what it means that no answer came from the gateway, given what httpcore, websockets or the socket raised."""
+def transport_error(error: BaseException, gateway: str, proxy: str | None = None) -> AgentError:
+    """Say what it means that no answer came from the gateway, given what httpcore, websockets or the socket raised.
+
+    :param proxy: the URL of the proxy that was gone through
+    """
     causes = list(_causes(error))
-    meaning = _diagnose(error, causes, gateway)
+    meaning = _diagnose(error, causes, gateway, proxy)
     if isinstance(meaning, UnreachableError):
         never_sent = (
             *_of_httpcore("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"),
@@ -49,10 +52,13 @@ def transport_error(error: BaseException, gateway: str) -> AgentError:
 
 
 def refusal(status: int, body: bytes, gateway: str) -> AgentError:
-    """Say what an answer means that is not a success: a `Problem` of the gateway, or somebody else's page."""
+    """Say what an answer of the gateway means that is not a success."""
     problem = read_problem(body)
     if problem is None:
-        return _foreign_answer(status, gateway)
+        return UnreachableError(
+            f"{gateway} gave an answer (status {status}) that this version of airflow-edge does not know; install "
+            "matching versions of airflow-edge at both ends"
+        )
     match problem.code:
         case Code.API_NOT_ENABLED:
             return ApiNotEnabledError(problem.detail)
@@ -60,43 +66,65 @@ def refusal(status: int, body: bytes, gateway: str) -> AgentError:
             return ClockError(problem.detail, problem.centre_time)
         case Code.NOT_READY:
             return NotReadyError(f"{gateway} is not ready: {problem.detail}", perhaps_delivered=False)
+        case Code.UNKNOWN_ADDRESS:
+            return WrongUrlError(f"{gateway} is not the gateway's address: {problem.detail}")
         case _:
             return RefusedError(problem.detail, problem.code)
 
 
-def _diagnose(error: BaseException, causes: list[BaseException], gateway: str) -> AgentError:
+def _diagnose(error: BaseException, causes: list[BaseException], gateway: str, proxy: str | None) -> AgentError:
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _certificate_error(cause, gateway)
     for cause in causes:
         if isinstance(cause, (*_of_httpcore("ProxyError"), ProxyError)):
-            return _proxy_error(cause)
+            return _proxy_error(cause, proxy)
         if isinstance(cause, ssl.SSLError) and cause.reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"}:
-            return WrongUrlError(
+            return ForeignAnswerError(
                 f"what answers at {gateway} does not speak TLS; if that is right, the URL begins with http://"
             )
-        if _speaks_something_else(cause):
-            return WrongUrlError(f"what answers at {gateway} does not speak HTTP/1.1; check host and port")
-        if isinstance(cause, socket.gaierror):
+        if isinstance(cause, ssl.SSLError) and any(words in str(cause.reason) for words in _WANTS_CERTIFICATE):
             return UnreachableError(
-                f"the host name in {gateway} is not known here ({cause.strerror}); check the URL, DNS, and whether "
-                "this site needs a proxy (HTTPS_PROXY)"
+                f"the server at {gateway} has broken off the TLS handshake ({cause.reason}): {WANTS_CERTIFICATE}"
             )
+        if _speaks_something_else(cause):
+            return ForeignAnswerError(f"what answers at {gateway} does not speak HTTP/1.1; check host and port")
+        if isinstance(cause, UnicodeError):
+            return UnreachableError(f"the host name in {gateway} cannot be one ({cause}); check the URL")
+    # Through a proxy, only the proxy's own name is looked up here, and only to the proxy a connection is made.
+    place = f"the proxy {address_of(proxy)}" if proxy else gateway
     for cause in causes:
+        if isinstance(cause, socket.gaierror):
+            advice = (
+                "check HTTPS_PROXY"
+                if proxy
+                else "check the URL, DNS, and whether this site needs a proxy (HTTPS_PROXY)"
+            )
+            return UnreachableError(f"the host name in {place} is not known here ({cause.strerror}); {advice}")
         if isinstance(cause, OSError) and cause.errno in {errno.EMFILE, errno.ENFILE}:
             return UnreachableError(f"no connection to {gateway} can be made: {describe(cause)}")
         if isinstance(cause, ConnectionRefusedError):
-            return UnreachableError(
-                f"nothing listens at {gateway} (connection refused); check host and port, and whether the API server "
-                "runs"
-            )
+            advice = "check HTTPS_PROXY" if proxy else "check host and port, and whether the API server runs"
+            return UnreachableError(f"nothing listens at {place} (connection refused); {advice}")
         if isinstance(cause, (*_of_httpcore("TimeoutException"), TimeoutError)):
+            if proxy:
+                return UnreachableError(
+                    f"{gateway} did not answer in time through {place}; check HTTPS_PROXY, NO_PROXY, and whether the "
+                    "proxy lets this host through"
+                )
             return UnreachableError(
                 f"{gateway} did not answer in time; check the URL, firewalls, and whether this site needs a proxy "
                 "(HTTPS_PROXY)"
             )
-    words = str(error) or type(error).__name__
-    return UnreachableError(f"the connection to {gateway} failed: {words}; check the URL and the network")
+    words = printable(str(error), 200) or type(error).__name__
+    through = f" through {place}" if proxy else ""
+    # Under TLS 1.3 the alert that would say so comes late, and a reset may overtake it.
+    wanted = (
+        ", and whether the server wants a client certificate (--client-cert)" if gateway.startswith("https:") else ""
+    )
+    return UnreachableError(
+        f"the connection to {gateway}{through} failed: {words}; check the URL and the network{wanted}"
+    )
 
 
 def _of_httpcore(*names: str) -> tuple[type[BaseException], ...]:
@@ -110,19 +138,6 @@ def _speaks_something_else(error: BaseException) -> bool:
         # An answer that breaks off is invalid too, and may be complete the next time.
         return not isinstance(error.__cause__, EOFError | OSError)
     return isinstance(error, _of_httpcore("RemoteProtocolError")) and "illegal status line" in str(error)
-
-
-def _foreign_answer(status: int, gateway: str) -> AgentError:
-    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return _bad_proxy_login()
-    if status in IN_BETWEEN:
-        return UnreachableError(
-            f"what stands before the API server at {gateway} answered {status}: the API server may be starting or down"
-        )
-    return WrongUrlError(
-        f"{gateway} is not the gateway of an Airflow API server with airflow-edge (the answer has status {status}); "
-        "check the URL, the path of [api] base_url included, and that airflow-edge[server] is installed there"
-    )
 
 
 def _certificate_error(error: ssl.SSLCertVerificationError, gateway: str) -> CertificateError:
@@ -140,24 +155,22 @@ def _certificate_error(error: ssl.SSLCertVerificationError, gateway: str) -> Cer
     return CertificateError(f"the certificate of {gateway} is not trusted: {error.verify_message}; {advice}")
 
 
-def _proxy_error(error: BaseException) -> UnreachableError:
+def _proxy_error(error: BaseException, proxy: str | None) -> UnreachableError:
     if isinstance(error, InvalidProxyStatus):
         status = error.response.status_code
         reason = str(status)
     else:
-        reason = str(error)
+        reason = printable(str(error))
         status = int(reason[:3]) if reason[:3].isdigit() else 0
+    name = f"the proxy {address_of(proxy)}" if proxy else "the proxy"
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return _bad_proxy_login()
+        return UnreachableError(
+            f"{name} wants another user and password (it answered: 407); set HTTPS_PROXY to "
+            "http://user:password@host:port"
+        )
     return UnreachableError(
-        f"the proxy did not connect to the centre (it answered: {reason}); check the URL, HTTPS_PROXY and NO_PROXY, "
+        f"{name} did not connect to the centre (it answered: {reason}); check the URL, HTTPS_PROXY and NO_PROXY, "
         "and whether the proxy lets this host through"
-    )
-
-
-def _bad_proxy_login() -> UnreachableError:
-    return UnreachableError(
-        "the proxy wants another user and password (it answered: 407); set HTTPS_PROXY to http://user:password@host:port"
     )
 
 

@@ -15,6 +15,7 @@ import msgspec
 from nacl.signing import SigningKey
 
 from airflow_edge.agent.errors import NotEnrolledError
+from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.protocol import tokens
 from airflow_edge.protocol.problems import WHOLE
 
@@ -103,6 +104,10 @@ class Identity(Signer, kw_only=True):
     queues: tuple[str, ...]
     first_name: str = ""
     """What it was called when it enrolled."""
+    ca_file: str = ""
+    client_cert: str = ""
+    client_key: str = ""
+    """With what it enrolled, for the worker to go on with; see `tls_and_proxy.Trust`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -111,6 +116,11 @@ class Identity(Signer, kw_only=True):
     @property
     def subject(self) -> str:
         return self.worker_id
+
+    @property
+    def trust(self) -> Trust:
+        """The certificates that it enrolled with."""
+        return Trust(*(Path(file) if file else None for file in (self.ca_file, self.client_cert, self.client_key)))
 
     @classmethod
     def load(cls, file: Path) -> Identity:
@@ -155,10 +165,22 @@ class PendingKey(Signer, kw_only=True):
         write_private(file, msgspec.json.encode(pending))
         return pending
 
-    def enrolled(self, *, worker_id: str, api_url: str, queues: tuple[str, ...]) -> Identity:
+    def enrolled(
+        self,
+        *,
+        worker_id: str,
+        api_url: str,
+        queues: tuple[str, ...],
+        trust: Trust = SYSTEM,
+    ) -> Identity:
         """Give the identity that the centre has granted."""
         return Identity(
-            worker_id=worker_id, name=self.name, api_url=api_url, queues=queues, private_key=self.private_key
+            worker_id=worker_id,
+            name=self.name,
+            api_url=api_url,
+            queues=queues,
+            private_key=self.private_key,
+            **{name: str(file) for name, file in trust._asdict().items() if file is not None},
         )
 
 

@@ -19,11 +19,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_edge import __version__
 from airflow_edge.admin.config import session
+from airflow_edge.agent.config import absolute
+from airflow_edge.agent.errors import AgentError
+from airflow_edge.agent.net.tls_and_proxy import ssl_context
+from airflow_edge.agent.trust import Trust
 from airflow_edge.cli.centre.advice import Facts, GatewayAnswer, findings, is_right
 from airflow_edge.cli.centre.common import in_a_line
 from airflow_edge.executor.edge3 import edge3_is_installed
 from airflow_edge.gateway.config import wrong_settings
-from airflow_edge.protocol.urls import HEALTH, gateway_url
+from airflow_edge.protocol.urls import HEALTH, PREFIX, gateway_url
 from airflow_edge.rules.processes import at_the_centre
 from airflow_edge.settings import SECTION
 from airflow_edge.store.logs.objects import LogStoreError, ObjectStore
@@ -104,11 +108,19 @@ def _try_log_store(url: str) -> str:
 
 def _ask(base_url: str) -> GatewayAnswer:
     try:
-        answer = httpx.get(gateway_url(base_url) + HEALTH, timeout=ANSWER_TIMEOUT)
-    except ValueError as error:
+        url = gateway_url(base_url) + HEALTH
+        # As a site that is told the same, which trusts an authority of the house besides the system's.
+        files = (conf.get(SECTION, name, fallback="") or "" for name in Trust._fields)
+        trust = Trust(*(absolute(file) if file else None for file in files))
+        answer = httpx.get(url, timeout=ANSWER_TIMEOUT, verify=ssl_context(url, trust) or False)
+    except (ValueError, AgentError) as error:
         return GatewayAnswer(outcome="something else", detail=str(error))
     except httpx.HTTPError as error:
         return GatewayAnswer(outcome="nothing", detail=str(error) or type(error).__name__)
+    if answer.next_request is not None:
+        target = str(answer.next_request.url.copy_with(query=None, fragment=None, username=None, password=None))
+        use = f"; use that URL: {target.removesuffix(PREFIX + HEALTH)}" if target.endswith(PREFIX + HEALTH) else ""
+        return GatewayAnswer(outcome="something else", detail=f"it redirects to {target}{use}")
     try:
         said = json.loads(answer.text)
     except ValueError:

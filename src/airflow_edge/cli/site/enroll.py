@@ -8,12 +8,18 @@ import logging
 import shlex
 import sys
 import time
-from math import inf
 
 from airflow_edge.agent.config import Config, Sources, load
-from airflow_edge.agent.errors import ConfigError, NotEnrolledError, NotReadyError, UnreachableError
+from airflow_edge.agent.errors import (
+    ConfigError,
+    ForeignAnswerError,
+    NotEnrolledError,
+    NotReadyError,
+    UnreachableError,
+)
 from airflow_edge.agent.net.enrolment import SharedSecret, default_name
 from airflow_edge.agent.net.enrolment import enroll as enroll_here
+from airflow_edge.agent.net.foreign import IN_BETWEEN
 from airflow_edge.agent.net.identity import Identity, make_private_folder
 from airflow_edge.agent.process.daemon import pid_file
 from airflow_edge.backoff import Backoff
@@ -24,6 +30,8 @@ _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 30.0
 _STARTING_PATIENCE = 60.0
 """Seconds for which an API server may be starting."""
+_FOREIGN_PATIENCE = 10.0
+"""Seconds for which somebody else may answer in its place: longer, and the URL is wrong."""
 
 
 def enroll(arguments: argparse.Namespace) -> int:
@@ -32,7 +40,13 @@ def enroll(arguments: argparse.Namespace) -> int:
     :raises AgentError: it did not work; the text says what to do.
     """
     config = load(
-        {"state_dir": arguments.state_dir, "ca_file": arguments.ca_file, "api_url": arguments.url},
+        {
+            "state_dir": arguments.state_dir,
+            "ca_file": arguments.ca_file,
+            "client_cert": arguments.client_cert,
+            "client_key": arguments.client_key,
+            "api_url": arguments.url,
+        },
         name=arguments.name,
         queues=arguments.queues,
     )
@@ -48,7 +62,7 @@ def enroll(arguments: argparse.Namespace) -> int:
         _refuse_enrolled(config)
     make_private_folder(config.state_dir)
     with pid_file(config.lock_file):
-        identity = asyncio.run(_enroll(config, config.api_url, token, secret, _STARTING_PATIENCE))
+        identity = asyncio.run(_enroll(config, config.api_url, token, secret, for_ever=False))
     start = ["airflow-edge", "worker", *(["--state-dir", arguments.state_dir] if arguments.state_dir else [])]
     print(f"enrolled as '{identity.name}' for {_queues(identity)}; start the worker with `{shlex.join(start)}`")
     return 0
@@ -67,21 +81,20 @@ def ensure_enrolled(config: Config) -> Identity:
             raise
     name = config.name or default_name()
     log.info("not enrolled: enrolling as '%s' with the shared secret ([api_auth] jwt_secret)", name)
-    identity = asyncio.run(_enroll(config, config.api_url, None, secret, inf))
+    identity = asyncio.run(_enroll(config, config.api_url, None, secret, for_ever=True))
     log.info("enrolled as '%s' for %s", identity.name, _queues(identity))
     return identity
 
 
 async def _enroll(
-    config: Config, api_url: str, token: str | None, secret: SharedSecret | None, patience: float
+    config: Config, api_url: str, token: str | None, secret: SharedSecret | None, *, for_ever: bool
 ) -> Identity:
     """Enrol with a token or the secret.
 
-    :param patience: seconds for which a gateway that is just starting is waited for, since the next step would be to
-        try again; `inf` to wait for ever, until any answers
+    :param for_ever: whether to wait until any gateway answers; else only for what is likely to pass, and not for long
     """
-    waits = Backoff(_FIRST_WAIT, _FIRST_WAIT if patience < inf else _LONGEST_WAIT)
-    deadline = time.monotonic() + patience
+    waits = Backoff(_FIRST_WAIT, _LONGEST_WAIT if for_ever else _FIRST_WAIT)
+    began = time.monotonic()
     said = ""
     while True:
         try:
@@ -92,18 +105,32 @@ async def _enroll(
                 token=token,
                 proof=secret.proof() if secret else None,
                 queues=config.queues if secret else None,
-                ca_file=config.ca_file,
+                trust=config.trust,
             )
         except UnreachableError as error:
-            wait = waits.next()
-            if patience == inf:
+            wait = max(waits.next(), getattr(error, "retry_after", 0.0))
+            if for_ever:
                 log.warning("cannot enrol yet: %s; trying again in %.0f s", error, wait)
-            elif not isinstance(error, NotReadyError) or time.monotonic() > deadline:
-                raise
-            elif str(error) != said:
-                said = str(error)
-                print(f"{said}\nwaiting for up to {deadline - time.monotonic():.0f} s …", file=sys.stderr, flush=True)
+            else:
+                if (left := began + _patience_with(error) - time.monotonic()) <= 0:
+                    raise
+                wait = min(wait, left)
+                if str(error) != said:
+                    said = str(error)
+                    print(f"{said}\nwaiting for up to {left:.0f} s …", file=sys.stderr, flush=True)
             await asyncio.sleep(wait)
+
+
+def _patience_with(error: UnreachableError) -> float:
+    """Give the seconds for which enrolling by hand is tried again after this, since that would be the next step."""
+    match error:
+        case NotReadyError():
+            return _STARTING_PATIENCE
+        case ForeignAnswerError(status=status) if status in IN_BETWEEN:
+            return _STARTING_PATIENCE
+        case ForeignAnswerError():
+            return _FOREIGN_PATIENCE
+    return 0.0
 
 
 def _token(arguments: argparse.Namespace) -> str | None:

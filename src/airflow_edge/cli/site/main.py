@@ -98,7 +98,7 @@ def _enroll(parser: argparse.ArgumentParser) -> None:
         "--shared-secret", action="store_true", help="prove to know [api_auth] jwt_secret instead of giving a token"
     )
     parser.add_argument("-q", "--queues", help="with --shared-secret: the queues to serve, separated by commas")
-    _add_ca_file(parser)
+    _add_trust(parser)
     _add_state_dir(parser)
 
 
@@ -134,7 +134,7 @@ def _worker(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-u", "--umask", help="in the background: the umask, octal (default: [edge] worker_umask)")
     parser.add_argument("-v", "--verbose", action="store_true", help="log more")
-    _add_ca_file(parser)
+    _add_trust(parser)
     _add_state_dir(parser)
 
 
@@ -185,8 +185,10 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _add_ca_file(parser: argparse.ArgumentParser) -> None:
+def _add_trust(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ca-file", metavar="FILE", help="PEM file with certificates to trust besides the system's")
+    parser.add_argument("--client-cert", metavar="FILE", help="PEM file with this machine's own certificate for TLS")
+    parser.add_argument("--client-key", metavar="FILE", help="its key, where that is in another file")
 
 
 def _add_state_dir(parser: argparse.ArgumentParser) -> None:

@@ -40,6 +40,8 @@ def work(arguments: argparse.Namespace) -> int:
             "worker_umask": arguments.umask,
             "state_dir": arguments.state_dir,
             "ca_file": arguments.ca_file,
+            "client_cert": arguments.client_cert,
+            "client_key": arguments.client_key,
         },
         name=arguments.edge_hostname,
         queues=arguments.queues,

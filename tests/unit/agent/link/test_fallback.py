@@ -9,16 +9,19 @@ from websockets.exceptions import (
     InvalidMessage,
     InvalidProxyMessage,
     InvalidProxyStatus,
-    InvalidStatus,
     InvalidUpgrade,
 )
 from websockets.http11 import Response
 
+from airflow_edge.agent.errors import ForeignAnswerError
 from airflow_edge.agent.link.fallback import FIRST_PAUSE, LONGEST_PAUSE, SEVERAL, Fallback, Suspicion
-from airflow_edge.agent.link.websocket import suspicion_of
+from airflow_edge.agent.link.websocket import refused, suspicion_of
 from airflow_edge.protocol.problems import Code, Problem
+from airflow_edge.protocol.tokens import answer_mark
+from airflow_edge.protocol.urls import MARK_HEADER
 
 HTTPS = "https://centre/edge_worker"
+TOKEN = "a-token"
 HTTP = "http://centre/edge_worker"
 
 
@@ -26,25 +29,36 @@ def answer(status, body=b"<html>no</html>"):
     return Response(status, "", Headers(), body)
 
 
-@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 405, 426, 500, 501])
+def marked(status, body):
+    return Response(status, "", Headers({MARK_HEADER: answer_mark(TOKEN, status, body)}), body)
+
+
+@pytest.mark.parametrize("status", [200, 301, 400, 401, 403, 404, 405, 426, 500, 501])
 def test_a_strangers_refusal_of_the_upgrade_means_that_websockets_are_blocked(status):
-    assert suspicion_of(InvalidStatus(answer(status)), HTTPS) is Suspicion.CERTAIN
+    assert refused(answer(status), TOKEN, HTTPS).suspicion is Suspicion.CERTAIN
 
 
 @pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
 def test_what_a_proxy_says_when_nobody_is_behind_it_may_mean_either(status):
-    assert suspicion_of(InvalidStatus(answer(status)), HTTPS) is Suspicion.SOME
+    assert refused(answer(status), TOKEN, HTTPS).suspicion is Suspicion.SOME
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 503])
 def test_the_gateways_own_refusal_got_through(status):
     body = msgspec.json.encode(Problem(status=status, code=Code.REVOKED, detail="no"))
-    assert suspicion_of(InvalidStatus(answer(status, body)), HTTPS) is Suspicion.NONE
+    assert refused(marked(status, body), TOKEN, HTTPS).suspicion is Suspicion.NONE
 
 
 def test_a_request_that_reached_the_gateway_without_its_upgrade_means_that_websockets_are_blocked():
     body = msgspec.json.encode(Problem(status=426, code=Code.MALFORMED, detail="this speaks WebSocket only"))
-    assert suspicion_of(InvalidStatus(answer(426, body)), HTTPS) is Suspicion.CERTAIN
+    assert refused(marked(426, body), TOKEN, HTTPS).suspicion is Suspicion.CERTAIN
+
+
+def test_the_gateways_words_without_its_mark_are_a_strangers():
+    body = msgspec.json.encode(Problem(status=403, code=Code.REVOKED, detail="no"))
+    failure = refused(answer(403, body), TOKEN, HTTPS)
+    assert failure.suspicion is Suspicion.CERTAIN
+    assert isinstance(failure.error, ForeignAnswerError)
 
 
 @pytest.mark.parametrize(
@@ -58,12 +72,15 @@ def test_a_request_that_reached_the_gateway_without_its_upgrade_means_that_webso
         (OSError("no route to host"), Suspicion.NONE),
         (InvalidProxyMessage("no answer"), Suspicion.NONE),
         (InvalidProxyStatus(answer(403)), Suspicion.NONE),
-        (InvalidStatus(answer(407)), Suspicion.NONE),
     ],
     ids=repr,
 )
 def test_other_failures_are_weighed(error, suspicion):
     assert suspicion_of(error, HTTPS) is suspicion
+
+
+def test_a_proxy_that_wants_a_login_says_nothing_of_websockets():
+    assert refused(answer(407), TOKEN, HTTPS).suspicion is Suspicion.NONE
 
 
 def test_a_proxy_that_makes_no_tunnel_for_plain_http_may_still_pass_it_on():

@@ -5,6 +5,7 @@ import trustme
 
 from airflow_edge.agent.errors import ConfigError
 from airflow_edge.agent.net.tls_and_proxy import proxy_url, ssl_context
+from airflow_edge.agent.trust import SYSTEM, Trust
 
 GATEWAY = "https://centre.example.org/edge_worker"
 PROXY = "http://user:pass%20word@proxy:3128"
@@ -54,13 +55,13 @@ def test_a_socks_proxy_is_refused_clearly(monkeypatch):
 
 
 def test_plain_http_needs_no_certificates(tmp_path):
-    assert ssl_context("http://centre", tmp_path / "missing.pem") is None
+    assert ssl_context("http://centre", Trust(tmp_path / "missing.pem")) is None
 
 
 def test_a_private_authority_is_trusted_besides_the_systems(tmp_path):
     file = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(str(file))
-    ours, theirs = ssl_context(GATEWAY, file), ssl_context(GATEWAY, None)
+    ours, theirs = ssl_context(GATEWAY, Trust(file)), ssl_context(GATEWAY, SYSTEM)
     assert ours is not None
     assert theirs is not None
     assert ours.cert_store_stats()["x509_ca"] == theirs.cert_store_stats()["x509_ca"] + 1
@@ -72,4 +73,4 @@ def test_a_bad_ca_file_is_named_with_its_setting(tmp_path, content):
     if content is not None:
         file.write_text(content)
     with pytest.raises(ConfigError, match=r"ca\.pem .*\[edge\] ca_file"):
-        ssl_context(GATEWAY, file)
+        ssl_context(GATEWAY, Trust(file))

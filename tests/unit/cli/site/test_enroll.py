@@ -20,6 +20,8 @@ def arguments(tmp_path):
         name="press-7",
         queues=None,
         ca_file=None,
+        client_cert=None,
+        client_key=None,
         state_dir=str(tmp_path / "a folder"),
         shared_secret=False,
         force=False,

@@ -65,6 +65,8 @@ def test_the_worker_knows_the_flags_it_always_had():
         "umask": "022",
         "verbose": True,
         "ca_file": None,
+        "client_cert": None,
+        "client_key": None,
         "state_dir": None,
     }
 
