@@ -11,7 +11,8 @@ BUILD := .build
 UV := $(BUILD)/uv/bin/uv
 BIN := .venv/bin
 WORKER := $(BUILD)/worker
-AIRFLOW_3_2 := $(BUILD)/airflow-3.2
+# The others beside the one in .venv, each in .build/airflow-<version>.
+AIRFLOWS := 3.2 3.4
 EDGE3 := $(BUILD)/edge3
 
 # One process more than there are cores, since tests wait, too: with two for each, they lose races against time that
@@ -69,28 +70,32 @@ $(WORKER)/done.stamp: $(WORKER)/locked.stamp $(BUILD)/dist/done.stamp
 	$(UV) pip check --quiet --python $(WORKER)/bin/python
 	@touch $@
 
-$(AIRFLOW_3_2)/locked.stamp: $(BUILD)/uv/done.stamp requirements/airflow-3.2.txt
-	$(call locked-env,$(AIRFLOW_3_2),requirements/airflow-3.2.txt)
+$(BUILD)/airflow-%/locked.stamp: $(BUILD)/uv/done.stamp requirements/airflow-%.txt
+	$(call locked-env,$(@D),requirements/airflow-$*.txt)
 	@touch $@
 
-$(AIRFLOW_3_2)/done.stamp: $(AIRFLOW_3_2)/locked.stamp pyproject.toml
-	$(call editable,$(AIRFLOW_3_2))
+$(BUILD)/airflow-%/done.stamp: $(BUILD)/airflow-%/locked.stamp pyproject.toml
+	$(call editable,$(@D))
 	@touch $@
+
+# Kept, or make would take it for something in between and remove it.
+.SECONDARY: $(AIRFLOWS:%=$(BUILD)/airflow-%/locked.stamp)
 
 $(EDGE3)/done.stamp: $(BUILD)/uv/done.stamp requirements/edge3.txt
 	$(call locked-env,$(EDGE3),requirements/edge3.txt)
 	@touch $@
 
-.PHONY: setup env-worker env-airflow-3.2 env-edge3
+.PHONY: setup env-worker $(AIRFLOWS:%=env-airflow-%) env-edge3
 setup: .venv/done.stamp ## .venv: everything to develop with, the project editable
 env-worker: $(WORKER)/done.stamp ## .build/worker: what a site has, airflow-edge[worker] from a wheel and nothing else
-env-airflow-3.2: $(AIRFLOW_3_2)/done.stamp ## .build/airflow-3.2: the oldest Airflow that is supported
+env-airflow-3.2: $(BUILD)/airflow-3.2/done.stamp ## .build/airflow-3.2: the oldest Airflow that is supported
+env-airflow-3.4: $(BUILD)/airflow-3.4/done.stamp ## .build/airflow-3.4: the newest one, a pre-release
 env-edge3: $(EDGE3)/done.stamp ## .build/edge3: the peer that the benchmark runs against
 
 # ---- what people run
 
 .PHONY: test fuzz lint format demo bench bench-reconnect bench-logs bench-large-log chaos scenarios docs docs-check lock clean
-test: setup env-worker env-airflow-3.2 env-edge3 ## all tests (make test ARGS='tests/unit -x' for some)
+test: setup env-worker $(AIRFLOWS:%=env-airflow-%) env-edge3 ## all tests (make test ARGS='tests/unit -x' for some)
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --durations=25 $(ARGS)
 
 fuzz: setup ## new examples for every property (MINUTES=30 SEED=7); what fails is kept in tests/examples
@@ -144,7 +149,7 @@ lock: $(BUILD)/uv/done.stamp ## resolve the locks in requirements/ (UPGRADE=1 ta
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) $(ALL_EXTRAS) -c requirements/airflow-3.3.in -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra worker -c requirements/airflow-3.3.in -o requirements/worker.txt
-	$(COMPILE) $(ALL_EXTRAS) -c requirements/airflow-3.2.in -o requirements/airflow-3.2.txt
+	$(foreach version,$(AIRFLOWS),$(COMPILE) $(ALL_EXTRAS) -c requirements/airflow-$(version).in -o requirements/airflow-$(version).txt &&) true
 	$(COMPILE) requirements/edge3.in -o requirements/edge3.txt
 
 clean: ## remove every environment and cache
