@@ -60,14 +60,15 @@ def test_a_lock_is_hashed_and_names_no_host(lock: Path) -> None:
     [
         ("dev.txt", requirements("server", "worker", dev=True)),
         ("airflow-3.2.txt", requirements("server", "worker", dev=True)),
+        ("airflow-3.4.txt", requirements("server", "worker", dev=True)),
         ("worker.txt", requirements("worker")),
     ],
 )
 def test_a_lock_has_what_the_project_declares(lock: str, declared: list[Requirement]) -> None:
     pinned = pins(lock)
-    assert not [str(r) for r in declared if not r.specifier.contains(pinned.get(canonicalize_name(r.name), "0"))], (
-        "run `make lock`"
-    )
+    assert not [
+        str(r) for r in declared if not r.specifier.contains(pinned.get(canonicalize_name(r.name), "0"), True)
+    ], "run `make lock`"
 
 
 def test_the_worker_lock_has_nothing_of_the_centre_or_of_development() -> None:
@@ -76,7 +77,13 @@ def test_the_worker_lock_has_nothing_of_the_centre_or_of_development() -> None:
 
 @pytest.mark.parametrize(
     ("lock", "airflow"),
-    [("dev.txt", "3.3."), ("worker.txt", "3.3."), ("airflow-3.2.txt", "3.2."), ("edge3.txt", "3.3.")],
+    [
+        ("dev.txt", "3.3."),
+        ("worker.txt", "3.3."),
+        ("airflow-3.2.txt", "3.2."),
+        ("airflow-3.4.txt", "3.4."),
+        ("edge3.txt", "3.3."),
+    ],
 )
 def test_a_lock_is_of_the_airflow_that_it_is_for(lock: str, airflow: str) -> None:
     assert pins(lock)["apache-airflow-core"].startswith(airflow)

@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.environments import OTHER_AIRFLOWS
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "airflow_edge"
-ENVIRONMENTS = {"Airflow 3.3": Path(sys.executable), "Airflow 3.2": ROOT / ".build" / "airflow-3.2" / "bin" / "python"}
+ENVIRONMENTS = {"Airflow 3.3": Path(sys.executable)} | {
+    f"Airflow {version}": ROOT / ".build" / f"airflow-{version}" / "bin" / "python" for version in OTHER_AIRFLOWS
+}
 
 PRIVATE = {
     "airflow.dag_processing.dagbag:_validate_executor_fields": "a site accepts the Dags that the centre accepts",
@@ -138,7 +142,7 @@ def found_privates() -> dict[str, set[str]]:
 def ask(python: Path, names: list[str]) -> list[str]:
     """Which of these are not in that environment."""
     if not python.exists():
-        pytest.skip("run `make env-airflow-3.2`")
+        pytest.skip(f"run `make env-{python.parents[1].name}`")
     result = subprocess.run(
         [python, "-c", LOOK], input=json.dumps(names), capture_output=True, text=True, timeout=180, check=True
     )

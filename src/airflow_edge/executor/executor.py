@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, object_session
 from airflow_edge.executor.edge3 import UNINSTALL_EDGE3, edge3_is_installed
 from airflow_edge.executor.ledger import Entry, Ledger
 from airflow_edge.executor.standing import Standing
-from airflow_edge.executor.workloads import UnfitWorkloadError, key_of, key_of_owned, to_job
+from airflow_edge.executor.workloads import SUPPORTED, UnfitWorkloadError, is_of, key_of, key_of_owned, to_job
 from airflow_edge.rules.lines import lines
 from airflow_edge.rules.liveness import read_patience
 from airflow_edge.rules.log_notices import missing, origin
@@ -66,7 +66,11 @@ class EdgeExecutor(BaseExecutor):
     Constructing one does nothing: API servers do that too, to read logs.
     """
 
-    supports_callbacks = True
+    if hasattr(BaseExecutor, "supported_workload_types"):
+        supported_workload_types = SUPPORTED
+    else:
+        supports_callbacks = True
+    supports_task_instance_uuid = True
     supports_multi_team = True
     sentry_integration = ""
     is_local = True
@@ -172,7 +176,7 @@ class EdgeExecutor(BaseExecutor):
         """Take back a task's jobs, wherever they are; the worker is told to stop one that runs."""
         reason = "the scheduler revoked the task"
         try:
-            for key in [key for key in self.running if getattr(key, "primary", None) == ti.key.primary]:
+            for key in [key for key in self.running if is_of(key, ti)]:
                 self._ledger.drop_key(key)
                 self._held.pop(key, None)
                 self.running.discard(key)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
 from airflow.executors import workloads
+from airflow.executors.workloads import types
 from airflow.models.callback import CallbackKey
 from airflow.models.taskinstancekey import TaskInstanceKey
 
@@ -15,9 +16,17 @@ from airflow_edge.store.tables import MAX_QUEUE_LENGTH, JobRow
 
 if TYPE_CHECKING:
     from airflow.executors.workloads.types import WorkloadKey
+    from airflow.models.taskinstance import TaskInstance
 
 CALLBACK_PRIORITY: Final = 2**31 - 1
 """Callbacks go first, as in Airflow's own order: they complete what has already run."""
+
+_TYPE: Final[Any] = getattr(workloads, "WorkloadType", None)
+SUPPORTED: Final[frozenset[Any]] = frozenset({_TYPE.EXECUTE_TASK, _TYPE.EXECUTE_CALLBACK} if _TYPE else ())
+"""The kinds that the executor runs, where Airflow wants them listed: from 3.4 on."""
+
+_UUID_KEY: Final[Any] = vars(types).get("TaskInstanceUuid")
+"""Airflow's name for one try of a task; before 3.4 it has none, and goes by where the task stands."""
 
 Workload = workloads.ExecuteTask | workloads.ExecuteCallback
 
@@ -28,13 +37,27 @@ class UnfitWorkloadError(Exception):
 
 def key_of(workload: Workload) -> WorkloadKey:
     """Give the key by which Airflow knows the workload: a plain id for a callback on Airflow 3.2."""
-    return workload.ti.key if isinstance(workload, workloads.ExecuteTask) else workload.callback.key
+    return task_key(workload.ti) if isinstance(workload, workloads.ExecuteTask) else workload.callback.key
+
+
+def task_key(ti: TaskInstance | workloads.TaskInstance) -> WorkloadKey:
+    """Give the key by which Airflow knows a task instance."""
+    key: WorkloadKey = _UUID_KEY(ti.id) if _UUID_KEY else ti.key
+    return key
+
+
+def is_of(key: WorkloadKey, ti: TaskInstance) -> bool:
+    """Say whether a key is of this task instance; where keys have no try of their own, of any of its tries."""
+    return key == task_key(ti) or getattr(key, "primary", None) == ti.key.primary
 
 
 def key_of_owned(job: OwnedJob) -> WorkloadKey:
     """Give the key by which Airflow knows the workload of a job that somebody else queued."""
     if job.kind == "callback":
         return CallbackKey(str(job.workload_id))
+    if _UUID_KEY:
+        key: WorkloadKey = _UUID_KEY(job.workload_id)
+        return key
     return TaskInstanceKey(
         dag_id=job.dag_id,
         task_id=job.task_id,

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from typing import Literal
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
@@ -20,6 +21,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
+
+TokenScope = Literal["execution", "callback"]
+"""For what a token is good: every call, or to say that a callback begins (from Airflow 3.4 on)."""
 
 
 class TaskApi:
@@ -47,9 +51,9 @@ class TaskApi:
             await self._ask("/health", uuid4())
             yield
 
-    def token(self, workload_id: UUID) -> str:
+    def token(self, workload_id: UUID, scope: TokenScope = "execution") -> str:
         """Mint the token of a task or a callback."""
-        return str(self._generator.generate(extras={"sub": str(workload_id), "scope": "execution"}))
+        return str(self._generator.generate(extras={"sub": str(workload_id), "scope": scope}))
 
     async def call(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to it; `scope` carries the token."""

@@ -11,9 +11,8 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import httpx
 import msgspec
 from airflow.sdk.api.client import Client
 
@@ -22,6 +21,11 @@ from airflow_edge.runtime import compat
 from airflow_edge.runtime.environment import WORKER_NAME_VARIABLE, set_title
 from airflow_edge.runtime.outcome import count_oom_kills, describe_exit, write_outcome
 from airflow_edge.site.stop import ended, note, stop_of
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = compat.HTTP
 
 API_URL = "http://edge/"
 """The Execution API's base URL. Its host is never looked up: the way there is a Unix socket."""

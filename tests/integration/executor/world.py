@@ -45,6 +45,8 @@ from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow, WorkerRow
 
 LEASE = timedelta(seconds=10)
+TRIES_ARE_KEPT = hasattr(TaskInstance, "working_set")
+"""From Airflow 3.4 on each try of a task has a row of its own, and callbacks say themselves that they run."""
 BUNDLE = "tests"
 
 _dags = count()
@@ -73,9 +75,9 @@ class Scheduler:
     def schedule_and(self, session: Session, then: Callable[[], object]) -> None:
         """Queue what can be queued, and do something else in the same transaction before it is committed."""
         with prohibit_commit(session) as guard:
-            self.runner._schedule_all_dag_runs(
-                guard, list(DagRun.get_running_dag_runs_to_examine(session=session)), session
-            )
+            options = {"eagerly_load_dag_tags": False} if TRIES_ARE_KEPT else {}
+            runs = DagRun.get_running_dag_runs_to_examine(session=session, **options)
+            self.runner._schedule_all_dag_runs(guard, list(runs), session)
         with prohibit_commit(session):
             self.runner._critical_section_enqueue_task_instances(session)
             then()

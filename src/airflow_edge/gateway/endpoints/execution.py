@@ -19,9 +19,9 @@ from airflow_edge.gateway.endpoints.repeats import RepeatableCall
 from airflow_edge.gateway.endpoints.routes import Repeat, repeat_of
 from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.http import ProblemError, read_body, too_long
-from airflow_edge.gateway.task_api import TaskApi, request_scope
+from airflow_edge.gateway.task_api import TaskApi, TokenScope, request_scope
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.messages import Assignment, JobId
+from airflow_edge.protocol.messages import Assignment, JobId, JobKind
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.urls import EXECUTION, JOB_HEADER
 from airflow_edge.rules.worker import Worker
@@ -39,14 +39,15 @@ PASSED_IN: Final = frozenset(
 PASSED_OUT: Final = frozenset({b"content-type", b"content-length", b"content-range", b"correlation-id"})
 """Headers that go through. Above all, no token comes back: a site never sees one of Airflow's."""
 
-BY_TASK_INSTANCE: Final = (
-    ("task-instances",),
-    ("task-reschedules",),
-    ("hitlDetails",),
-    ("connection-tests",),
-    ("store", "ti"),
-)
-"""Folders of the Execution API below which the next part of a path is the id that the call is about."""
+BY_WORKLOAD: Final[dict[tuple[str, ...], JobKind]] = {
+    ("task-instances",): "task",
+    ("task-reschedules",): "task",
+    ("hitlDetails",): "task",
+    ("connection-tests",): "task",
+    ("store", "ti"): "task",
+    ("callbacks",): "callback",
+}
+"""Folders of the Execution API below which the next part of a path is the id that the call is about, and of what."""
 
 
 class _JobName(msgspec.Struct):
@@ -77,7 +78,7 @@ class ExecutionEndpoint:
         _check_path(job, scope["method"], path)
         _check_length(headers)
         passed = [(name, value) for name, value in scope["headers"] if name in PASSED_IN]
-        passed.append((b"authorization", b"Bearer " + task_api.token(job.workload_id).encode()))
+        passed.append((b"authorization", b"Bearer " + task_api.token(job.workload_id, _scope(path)).encode()))
         inner = request_scope(scope["method"], path, scope["query_string"], passed)
         repeat = repeat_of(scope["method"], path)
         if repeat in {Repeat.HARMLESS, Repeat.RECOGNISED}:
@@ -142,6 +143,10 @@ def _job_name(headers: Headers) -> _JobName:
         ) from error
 
 
+def _scope(path: str) -> TokenScope:
+    return "callback" if path.startswith("/callbacks/") else "execution"
+
+
 def _check_path(job: AssignedJob, method: str, path: str) -> None:
     """Refuse what concerns another task.
 
@@ -149,14 +154,14 @@ def _check_path(job: AssignedJob, method: str, path: str) -> None:
     left to it entirely.
     """
     parts = path.split("/")[1:]
-    for folder in BY_TASK_INSTANCE:
+    for folder, kind in BY_WORKLOAD.items():
         if tuple(parts[: len(folder)]) != folder:
             continue
         try:
-            allowed = job.kind == "task" and UUID(parts[len(folder)]) == job.workload_id
+            allowed = job.kind == kind and UUID(parts[len(folder)]) == job.workload_id
         except (ValueError, IndexError):
             # Not about one task: counts and states that tasks may ask for.
-            allowed = job.kind == "task" and method == "GET"
+            allowed = job.kind == kind and method == "GET"
         if not allowed:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN,

@@ -146,11 +146,11 @@ class _Conflict(msgspec.Struct):
 def _done_before(wish: str, said: Response) -> bool:
     """Whether a refusal says that what is asked has been done, or is of no concern to the process any more.
 
-    Airflow answers 409 to a state that is not `running` any more, and 404 where the next try has begun, which
-    has another id (`execution_api/routes/task_instances.py: ti_update_state`).
+    Airflow answers 409 to a state that is not `running` any more, and 404 (from 3.4 on 410) where the next try has
+    begun, which has another id (`execution_api/routes/task_instances.py: ti_update_state`).
     """
     if wish in PARTING:
-        return said.status_code in {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}
+        return said.status_code in {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
     if said.status_code != HTTPStatus.CONFLICT:
         return False
     return bool(wish) and _decoded(bytes(said.body), _Conflict).detail.previous_state == wish

@@ -50,6 +50,9 @@ ROUTES: Final = (
     Route("PUT", "/task-instances/{task_instance_id}/heartbeat", Repeat.HARMLESS),
     Route("PUT", "/task-instances/{task_instance_id}/rtif", Repeat.SET),
     Route("PATCH", "/task-instances/{task_instance_id}/rendered-map-index", Repeat.HARMLESS),
+    # From Airflow 3.4 on.
+    Route("PATCH", "/task-instances/{task_instance_id}/dag-run-note", Repeat.SET),
+    Route("PATCH", "/callbacks/{callback_id}/run", Repeat.REMEMBERED),
     Route("POST", "/dag-runs/{dag_id}/{run_id}", Repeat.REMEMBERED),
     Route("POST", "/dag-runs/{dag_id}/{run_id}/clear", Repeat.REMEMBERED),
     Route("POST", "/hitlDetails/{task_instance_id}", Repeat.REMEMBERED),

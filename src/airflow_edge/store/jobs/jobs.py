@@ -17,7 +17,7 @@ from airflow_edge.protocol.messages import Ended, JobKind, Released
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobEvent, JobState, job_sources, next_job_state
 from airflow_edge.rules.liveness import Grace, Patience, Silence
 from airflow_edge.rules.reports import Reading, Report, event_of, read
-from airflow_edge.store.airflow_tables import TASK_INSTANCE, WANTED, refresh_heartbeats
+from airflow_edge.store.airflow_tables import TASK_INSTANCE, WANTED, is_latest_try, refresh_heartbeats
 from airflow_edge.store.columns import batches, to_value
 from airflow_edge.store.jobs.unreachable import AwaitedJobs, awaited_jobs, jobs_given_up, out_of_reach
 from airflow_edge.store.tables import CallRow, JobRow, WorkerRow
@@ -163,7 +163,10 @@ class Jobs(StorePart):
         )
         query = (
             select(JobRow.id, JobRow.assignment, JobRow.worker_id, JobRow.state, JobRow.reason, task.id, task.state)
-            .outerjoin(TASK_INSTANCE, and_(JobRow.state == JobState.RUNNING, task.id == JobRow.workload_id))
+            .outerjoin(
+                TASK_INSTANCE,
+                and_(JobRow.state == JobState.RUNNING, task.id == JobRow.workload_id, is_latest_try(session)),
+            )
             .where(
                 JobRow.worker_id.in_(worker_ids),
                 JobRow.state.in_({JobState.RUNNING, JobState.CANCELLED}),

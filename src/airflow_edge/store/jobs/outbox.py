@@ -16,7 +16,13 @@ from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.messages import JobKind
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobEvent, JobState, job_sources
-from airflow_edge.store.airflow_tables import TASK_INSTANCE, TaskInstanceState, running_schedulers
+from airflow_edge.store.airflow_tables import (
+    TASK_INSTANCE,
+    TaskInstanceState,
+    is_latest_try,
+    keeps_former_tries,
+    running_schedulers,
+)
 from airflow_edge.store.columns import batches, to_value
 from airflow_edge.store.tables import JobRow
 from airflow_edge.store.transactions import change
@@ -105,8 +111,11 @@ def ended(session: Session, owner: int | None) -> list[EndedJob]:
 def restarting(session: Session, job_ids: Collection[UUID]) -> dict[UUID, TaskInstanceState]:
     """Give the task instances of these jobs that were cleared while they ran, by the id they had before.
 
-    Airflow gives such a one a new id at once, and the next try only when it hears that the process has ended.
+    Airflow gives such a one a new id at once, and the next try only when it hears that the process has ended. From 3.4
+    on it keeps the id until then: nothing has to be looked for.
     """
+    if keeps_former_tries(session):
+        return {}
     task = TASK_INSTANCE.c
     query = (
         select(JobRow.workload_id, task.state, task.queued_by_job_id)
@@ -170,7 +179,9 @@ def drop_unwanted(session: Session, owner: int | None, *, now: datetime) -> int:
 
     They are not booked: the scheduler is told like of any other end.
     """
-    waits = exists().where(TASK_INSTANCE.c.id == JobRow.workload_id, TASK_INSTANCE.c.state == "queued")
+    waits = exists().where(
+        TASK_INSTANCE.c.id == JobRow.workload_id, TASK_INSTANCE.c.state == "queued", is_latest_try(session)
+    )
     unwanted = (
         JobRow.owner == owner,
         JobRow.booked_at.is_(None),

@@ -48,7 +48,16 @@ def test_a_request_finds_its_route(method: str, path: str, repeat: Repeat) -> No
 def test_each_template_matches_what_it_describes() -> None:
     for route in ROUTES:
         path = route.template.replace(":path}", "}/with/more")
-        for name in ("dag_id", "run_id", "task_id", "key", "variable_key", "task_instance_id", "connection_test_id"):
+        for name in (
+            "dag_id",
+            "run_id",
+            "task_id",
+            "key",
+            "variable_key",
+            "task_instance_id",
+            "connection_test_id",
+            "callback_id",
+        ):
             path = path.replace(f"{{{name}}}", "a.b+c")
         assert "{" not in path
         assert [one for one in ROUTES if one.matches(route.method, path)] == [route]

@@ -1,4 +1,4 @@
-"""The journey in short on the oldest Airflow that is supported, at both ends."""
+"""The journey in short on the other Airflows that are supported, the oldest and the newest, at both ends."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tests.e2e.world import DAGS, EXECUTOR, open_world
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.skipif(EXECUTOR != EDGE_EXECUTOR, reason="Airflow 3.2 is only there with the project in it"),
+    pytest.mark.skipif(EXECUTOR != EDGE_EXECUTOR, reason="they are only there with the project in them"),
 ]
 
 RUN_TIMEOUT = 240
 
 
-@pytest.fixture(scope="module")
-def world(postgres_server, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("airflow-3.2")
-    venv = environments.centre_3_2()
+@pytest.fixture(scope="module", params=environments.OTHER_AIRFLOWS)
+def world(request, postgres_server, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(f"airflow-{request.param}")
+    venv = environments.centre_of(request.param)
     migrated = MigratedDatabases(postgres_server, folder, venv=venv)
     # Airflow 3.2 looks for the function of a deadline's callback where Python does, not among the Dags.
     importable = {"PYTHONPATH": str(DAGS)}
@@ -28,7 +28,7 @@ def world(postgres_server, tmp_path_factory):
         yield world
 
 
-def test_tasks_retries_mapping_deferral_and_callbacks_work_on_3_2(world):
+def test_tasks_retries_mapping_deferral_and_callbacks_work(world):
     client = world.client
     dags = ["hello", "mapping", "retries", "deferrable", "deadline", "executors", "press_check"]
     client.wait_for_dags(dags)
