@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from airflow_edge.admin.fleet import UnknownWorkerError
 from airflow_edge.admin.schemas import ProblemDocument
+from airflow_edge.protocol.problems import title_of
 from airflow_edge.settings import SettingError
 from airflow_edge.store.schema import in_words
 
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 PROBLEM_TYPE: Final = "application/problem+json"
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    status.value: {"model": ProblemDocument, "content": {PROBLEM_TYPE: {}}}
+    status.value: {"model": ProblemDocument, "description": title_of(status), "content": {PROBLEM_TYPE: {}}}
     for status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
 }
 """The problems that every route may answer with."""
@@ -49,7 +50,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     code = _CODES.get(HTTPStatus(status), "malformed")
-    body = {"status": status, "code": code, "title": HTTPStatus(status).phrase, "detail": detail}
+    body = {"status": status, "code": code, "title": title_of(status), "detail": detail}
     return JSONResponse(body, status, headers, PROBLEM_TYPE)
 
 

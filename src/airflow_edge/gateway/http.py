@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from airflow_edge.gateway.database.calls import StoreUnavailableError
-from airflow_edge.protocol.problems import Code, Problem
+from airflow_edge.protocol.problems import Code, Problem, title_of
 
 PROBLEM_TYPE: Final = "application/problem+json"
 """The content type of RFC 9457: it also tells an answer of the gateway from one of Airflow's Execution API."""
@@ -25,7 +25,7 @@ class ProblemError(Exception):
     def __init__(self, status: HTTPStatus, code: Code, detail: str, *, centre_time: float | None = None) -> None:
         super().__init__(detail)
         self.problem = Problem(
-            status=status.value, code=code.value, detail=detail, title=status.phrase, centre_time=centre_time
+            status=status.value, code=code.value, detail=detail, title=title_of(status), centre_time=centre_time
         )
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
+from inspect import cleandoc
 from typing import Any, Final
 
 import msgspec
 
 from airflow_edge import __version__
 from airflow_edge.protocol.polling import CONTENT_TYPE
-from airflow_edge.protocol.problems import Code, EnrollReply, EnrollRequest, Problem
+from airflow_edge.protocol.problems import Code, EnrollReply, EnrollRequest, Problem, title_of
 from airflow_edge.protocol.urls import ENROLL, EXECUTION, HEALTH, JOB_HEADER, LINK, POLL, PREFIX, poll_path
 
 _REFERENCE: Final = "#/components/schemas/{name}"
@@ -37,6 +37,11 @@ def _document() -> dict[str, Any]:
         [EnrollRequest, EnrollReply, Problem, Health], ref_template=_REFERENCE
     )
     components["Problem"]["properties"]["code"]["enum"] = sorted(Code)
+    # Python takes the indentation out of docstrings only from 3.13 on.
+    for schema in (components, *(component.get("properties", {}) for component in components.values())):
+        for part in schema.values():
+            if "description" in part:
+                part["description"] = cleandoc(part["description"])
     return {
         "openapi": "3.1.0",
         "info": {
@@ -150,7 +155,7 @@ def _parameter(name: str, place: str, description: str, **schema: str) -> dict[s
 
 def _problems(*statuses: int) -> dict[str, Any]:
     content = _content("application/problem+json", "Problem")
-    return {str(status): {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+    return {str(status): {"description": title_of(status), "content": content} for status in statuses}
 
 
 def _json(description: str, schema: str) -> dict[str, Any]:

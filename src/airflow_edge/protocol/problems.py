@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
+from http import HTTPStatus
 from typing import Annotated, Final
 
 import msgspec
@@ -11,6 +12,15 @@ WORKER_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,199}$"
 WORKER_NAME_RULE: Final = "a worker's name begins with a letter or digit and has up to 200 letters, digits and . _ @ -"
 WHOLE: Final = r"(?!\n)"
 """After a pattern's `$`, which lets a newline pass in Python."""
+
+
+_RENAMED: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""Names that Python took over from RFC 9110 with 3.13."""
+
+
+def title_of(status: int) -> str:
+    """Give the name of a status, whatever Python this is."""
+    return _RENAMED.get(status) or HTTPStatus(status).phrase
 
 
 class Code(StrEnum):
