@@ -74,10 +74,11 @@ def test_what_runs_is_looked_at_and_not_only_what_is_set(tmp_path):
         assert "has loaded EdgeExecutor" in edge.cli("edge", "check")
 
 
-@pytest.mark.parametrize("venv", [environments.centre, environments.centre_3_2], ids=["newest", "3.2"])
-def test_airflow_standalone_keeps_the_executor(tmp_path, venv):
+@pytest.mark.parametrize("version", [None, *environments.OTHER_AIRFLOWS])
+def test_airflow_standalone_keeps_the_executor(tmp_path, version):
+    venv = environments.centre_of(version) if version else environments.centre()
     database = SqliteFiles(tmp_path).create("standalone")
-    airflow = Airflow(tmp_path / "a", database, venv=venv(), dags=tmp_path, executor=EDGE_EXECUTOR, config=EDGE_CONFIG)
+    airflow = Airflow(tmp_path / "a", database, venv=venv, dags=tmp_path, executor=EDGE_EXECUTOR, config=EDGE_CONFIG)
     script = (
         "from airflow.cli.commands.standalone_command import StandaloneCommand;"
         "print('\\n' + StandaloneCommand().calculate_env()['AIRFLOW__CORE__EXECUTOR'])"
