@@ -11,7 +11,7 @@ import msgspec
 from airflow_edge import __version__
 from airflow_edge.protocol.polling import CONTENT_TYPE
 from airflow_edge.protocol.problems import Code, EnrollReply, EnrollRequest, Problem, title_of
-from airflow_edge.protocol.urls import ENROLL, EXECUTION, HEALTH, JOB_HEADER, LINK, POLL, PREFIX, poll_path
+from airflow_edge.protocol.urls import ENROLL, EXECUTION, HEALTH, JOB_HEADER, LINK, MARK_HEADER, POLL, PREFIX, poll_path
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _METHODS: Final = ("get", "head", "put", "post", "patch", "delete")
@@ -50,7 +50,7 @@ def _document() -> dict[str, Any]:
             "description": (
                 f"What a worker calls at the centre, in Airflow's API server under `{PREFIX}`. Every error is a "
                 "`Problem`, whose `detail` says what to do; while `[edge] api_enabled` is off, everything is answered "
-                "with one."
+                f"with one. Every answer to a request with a worker's token carries a mark in `{MARK_HEADER}`."
             ),
         },
         "servers": [{"url": PREFIX}],

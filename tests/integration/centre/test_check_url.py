@@ -11,17 +11,22 @@ import pytest
 import trustme
 
 from airflow_edge.cli.centre import check
+from airflow_edge.protocol.tokens import answer_mark
+from airflow_edge.protocol.urls import MARK_HEADER
 
 HEALTHY = b'{"status": "healthy", "version": "7.0.0"}'
 
 
 @contextmanager
-def server(status: int, location: str = "", context: ssl.SSLContext | None = None):
+def server(status: int, location: str = "", context: ssl.SSLContext | None = None, *, marks: bool = True):
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
             if location:
                 self.send_header("location", location)
+            if marks:
+                token = self.headers["authorization"].removeprefix("Bearer ")
+                self.send_header(MARK_HEADER, answer_mark(token, status, HEALTHY))
             self.send_header("content-length", str(len(HEALTHY)))
             self.end_headers()
             self.wfile.write(HEALTHY)
@@ -69,3 +74,12 @@ def test_an_authority_that_sites_are_told_to_trust_is_trusted_here(tmp_path, mon
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         monkeypatch.setenv("AIRFLOW__EDGE__CA_FILE", str(tmp_path / "ca.pem"))
         assert check._ask(url).outcome == "healthy"
+
+
+def test_a_proxy_that_takes_the_mark_away_is_found_before_a_worker_meets_it():
+    with server(200) as url:
+        assert check._ask(url).outcome == "healthy"
+    with server(200, marks=False) as url:
+        found = check._ask(url)
+    assert found.outcome == "something else"
+    assert MARK_HEADER in found.detail

@@ -145,6 +145,22 @@ async def test_a_limit_on_requests_holds_calls_and_fails_none(centre):
                     assert (await caller.call("POST", path, json.dumps(number)))[0] == 201
 
 
+async def test_what_a_proxy_finds_too_large_fails_alone_and_says_who_and_how_large(centre, monkeypatch):
+    monkeypatch.setattr(forwarder, "TOO_LARGE_AFTER", 0.3)
+    async with held_job(centre) as (site, _, _, job):
+        with Middlebox(centre.gateway) as box:
+            said = Interference(Moment.BEFORE, page(413, "413 Request Entity Too Large", Server="nginx"))
+            box.interfere(lambda request: said if len(request.body) > 1000 else None)
+            caller = Caller(box.url + PREFIX, site, job)
+            async with aclosing(caller.client):
+                status, body = await caller.call("PUT", "/variables/large", {"val": "x" * 2000})
+                assert status == 413
+                assert "nginx" in body["detail"]["message"]
+                assert "2011 bytes" in body["detail"]["message"]
+                assert (await caller.call("PUT", "/variables/small", {"val": "x"}))[0] == 201
+            assert len(box.interfered) > 1
+
+
 async def test_an_answer_that_is_cut_or_padded_on_the_way_is_none(centre):
     async with held_job(centre) as (site, _, _, job):
         assert (await site.call(centre.gateway, "PUT", "/variables/whole", job, json={"val": "x" * 1000})).is_success

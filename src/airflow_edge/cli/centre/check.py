@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import secrets
 from datetime import UTC, datetime
 
 import httpx
@@ -27,7 +28,8 @@ from airflow_edge.cli.centre.advice import Facts, GatewayAnswer, findings, is_ri
 from airflow_edge.cli.centre.common import in_a_line
 from airflow_edge.executor.edge3 import edge3_is_installed
 from airflow_edge.gateway.config import wrong_settings
-from airflow_edge.protocol.urls import HEALTH, PREFIX, gateway_url
+from airflow_edge.protocol.tokens import answer_mark
+from airflow_edge.protocol.urls import HEALTH, MARK_HEADER, PREFIX, gateway_url
 from airflow_edge.rules.processes import at_the_centre
 from airflow_edge.settings import SECTION
 from airflow_edge.store.logs.objects import LogStoreError, ObjectStore
@@ -107,12 +109,20 @@ def _try_log_store(url: str) -> str:
 
 
 def _ask(base_url: str) -> GatewayAnswer:
+    # Of nobody: that anything stands there is enough for an answer to be marked.
+    token = secrets.token_urlsafe(16)
     try:
         url = gateway_url(base_url) + HEALTH
         # As a site that is told the same, which trusts an authority of the house besides the system's.
         files = (conf.get(SECTION, name, fallback="") or "" for name in Trust._fields)
         trust = Trust(*(absolute(file) if file else None for file in files))
-        answer = httpx.get(url, timeout=ANSWER_TIMEOUT, verify=ssl_context(url, trust) or False)
+        answer = httpx.get(
+            url,
+            timeout=ANSWER_TIMEOUT,
+            verify=ssl_context(url, trust) or False,
+            # The mark covers what is sent: httpx would ask for it compressed, as no worker does.
+            headers={"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"},
+        )
     except (ValueError, AgentError) as error:
         return GatewayAnswer(outcome="something else", detail=str(error))
     except httpx.HTTPError as error:
@@ -125,7 +135,14 @@ def _ask(base_url: str) -> GatewayAnswer:
         said = json.loads(answer.text)
     except ValueError:
         said = None
+    marked = answer.headers.get(MARK_HEADER) == answer_mark(token, answer.status_code, answer.content)
     match said:
+        case {"status": "healthy", "version": str()} if not marked:
+            return GatewayAnswer(
+                outcome="something else",
+                detail="the gateway's answer comes without its mark, by which workers know it; what stands between "
+                f"has to pass on the headers Authorization and {MARK_HEADER}, and not to change answers",
+            )
         case {"status": "healthy", "version": str(version)}:
             return GatewayAnswer(outcome="healthy", version=version)
         case {"status": "not_ready", "detail": str(detail)} | {"code": "not_ready", "detail": str(detail)}:

@@ -7,6 +7,7 @@ import pytest
 
 from airflow_edge.agent.errors import NotEnrolledError
 from airflow_edge.agent.net.identity import Identity, PendingKey, make_private_folder, write_private
+from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.gateway.access import authentication
 
 
@@ -126,3 +127,13 @@ def test_a_state_folder_that_is_a_file_is_an_error_with_advice(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NotEnrolledError, match="state_dir"):
         make_private_folder(tmp_path / "file")
+
+
+def test_the_certificates_of_the_enrolment_are_kept_for_the_worker(tmp_path):
+    trust = Trust(tmp_path / "ca.pem", tmp_path / "own.pem", None)
+    pending = PendingKey.load_or_generate(tmp_path / "pending", "press")
+    file = tmp_path / "worker.json"
+    pending.enrolled(worker_id="w", api_url="https://centre", queues=("q",), trust=trust).save(file)
+    assert Identity.load(file).trust == trust
+    pending.enrolled(worker_id="w", api_url="https://centre", queues=("q",)).save(file)
+    assert Identity.load(file).trust == SYSTEM
