@@ -134,7 +134,15 @@ class Agent:
             linked=self._link.linked.is_set,
             more=self._link.more_log,
         )
-        self._supervisors = Supervisors(config, self._folders, self._core.jobs, self._driver.post)
+        self._watch = ConditionsWatch(
+            state_dir=config.state_dir,
+            min_free_disk=config.min_free_disk,
+            failing=lambda: (self._driver.condition, self._loops.condition, self._forwarder.condition, *self._supervisors.conditions),
+            found=lambda conditions: self._driver.post(events.ConditionsFound(conditions)),
+        )
+        self._supervisors = Supervisors(
+            config, self._folders, self._core.jobs, self._driver.post, changed=self._watch.hurry
+        )
         self._runtime = self._supervisors.runtime
         self._profile = Profile(
             config=config,
@@ -163,20 +171,14 @@ class Agent:
             "maintenance": lambda comment: self._driver.post(events.MaintenanceAsked(comment)),
             "exit maintenance": lambda _: self._driver.post(events.ExitAsked()),
         }
-        watch = ConditionsWatch(
-            state_dir=self._config.state_dir,
-            min_free_disk=self._config.min_free_disk,
-            failing=lambda: self._driver.condition or self._loops.condition or self._forwarder.condition,
-            found=lambda conditions: self._driver.post(events.ConditionsFound(conditions)),
-        )
         with (
             contextlib.closing(self._journal),
             handled(interrupt=self._interrupted, terminate=self.terminate, hang_up=self.hand_over),
         ):
             async with (
                 contextlib.aclosing(self._http),
-                controlled(self._config.control_socket, commands),
-                served(self._config.api_socket, self._api),
+                controlled(self._config.control_socket, commands) as control,
+                served(self._config.api_socket, self._api) as api,
                 asyncio.TaskGroup() as group,
             ):
                 loops = [
@@ -187,8 +189,10 @@ class Agent:
                         for name, loop in (
                             ("shipping the tasks' logs", self._shipper.run),
                             ("the connection to the runtime", self._runtime.run),
+                            ("listening to the tasks", api.guard),
+                            ("listening to `airflow-edge status`", control.guard),
                             ("looking after tasks without a runtime", self._supervisors.orphans.run),
-                            ("looking at the machine's condition", watch.run),
+                            ("looking at the machine's condition", self._watch.run),
                             ("shipping the worker's own log", self._own_log.run),
                             ("looking after kept logs", self._copies.run),
                             ("looking at the machine", self._metrics.run),
@@ -257,7 +261,7 @@ class Agent:
     def _effects(self) -> Effects:
         return Effects(
             send=self._link.send,
-            start=self._runtime.send,
+            start=self._supervisors.start,
             stop=self._supervisors.stop,
             admit=self._api.admit,
             follow=partial(self._shipper.follow, fresh=True),

@@ -61,6 +61,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     assignment: int
     exit_code: int
     reason: str = ""
+    unbegun: bool = False
+    """The machine had no process for the task: nothing of it has happened, and it may be started again."""
 
 
 class StopFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +101,13 @@ class Retire(LocalMessage, frozen=True, kw_only=True):
     """Leave the socket to another runtime at once, and exit when the last job has ended."""
 
 
+class Probe(LocalMessage, frozen=True, kw_only=True):
+    """Say that you are there: `Alive` answers. Only for a runtime whose `RuntimeHello` says that it knows this."""
+
+    fork: bool = False
+    """Try whether a process is to be had, too."""
+
+
 class LocalJob(msgspec.Struct, Assigned, frozen=True, kw_only=True):
     """A job whose supervisor is alive."""
 
@@ -115,6 +124,7 @@ class RuntimeHello(LocalMessage, frozen=True, kw_only=True):
     jobs: tuple[LocalJob, ...]
     generation: str = ""
     """What it was told when it was started: it stands for the installation and configuration that it has read."""
+    knows_probes: bool = False
 
 
 class JobStarted(LocalJobMessage, frozen=True, kw_only=True):
@@ -134,10 +144,19 @@ class JobNotStarted(LocalJobMessage, frozen=True, kw_only=True):
     """No supervisor could be forked."""
 
     reason: str
+    passing: bool = False
+    """The machine could not do it now, and nothing of the attempt is left: it may be tried again."""
 
 
-ToRuntime: TypeAlias = StartJob | StopJob | Retire
-ToAgent: TypeAlias = RuntimeHello | JobStarted | JobExited | JobNotStarted
+class Alive(LocalMessage, frozen=True, kw_only=True):
+    """The answer to a `Probe`."""
+
+    obstacle: str | None = None
+    """Why no process is to be had, empty if one is; None if that was not to be tried."""
+
+
+ToRuntime: TypeAlias = StartJob | StopJob | Retire | Probe
+ToAgent: TypeAlias = RuntimeHello | JobStarted | JobExited | JobNotStarted | Alive
 
 decode_for_runtime: Callable[[bytes], ToRuntime] = msgspec.msgpack.Decoder(ToRuntime).decode
 """Reads what the agent sent."""

@@ -7,6 +7,7 @@ assignment that is not the current one ignores it or answers `Void`.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -31,6 +32,8 @@ Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 RequestId: TypeAlias = Annotated[str, msgspec.Meta(max_length=64)]
 MAX_TEXT: Final = 4096
 """Characters of a text for people."""
+_ESCAPES: Final = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
+"""How a program colours what it says, or names its window: as ECMA-48 has it."""
 Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 JobKind: TypeAlias = Literal["task", "callback"]
@@ -41,6 +44,13 @@ MaintenanceCause: TypeAlias = Literal["admin", "site", "system"]
 OrderKind: TypeAlias = Literal[
     "maintenance", "maintenance comment", "exit maintenance", "shutdown", "restart", "rename", "concurrency"
 ]
+
+
+def one_line(text: str, most: int = MAX_TEXT) -> str:
+    """Give a text for people as one line without control characters, of at most `most` characters."""
+    printable = "".join(character if character.isprintable() else " " for character in _ESCAPES.sub(" ", text))
+    line = " ".join(printable.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -6,6 +6,7 @@ Single-threaded, because it forks. One agent at a time: a new connection takes t
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import selectors
@@ -24,11 +25,13 @@ from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.local import (
     OUTCOME_FILE,
     SUPERVISOR_LOG_FILE,
+    Alive,
     JobExited,
     JobNotStarted,
     JobStarted,
     LocalJob,
     Outcome,
+    Probe,
     Retire,
     RuntimeHello,
     StartJob,
@@ -40,7 +43,7 @@ from airflow_edge.protocol.local import (
     split_frames,
 )
 from airflow_edge.runtime.outcome import describe_exit, write_outcome
-from airflow_edge.site.processes import kill_session
+from airflow_edge.site.processes import is_shortage, kill_session, no_process
 from airflow_edge.site.stop import StopSteps, stop_of
 
 log = logging.getLogger(__name__)
@@ -113,8 +116,7 @@ class Server:
                 if time.monotonic() >= look_around:
                     look_around = time.monotonic() + _LOOK_AROUND
                     if not self._retiring and self._forgotten():
-                        log.info("retiring, because %s is not this runtime's any more", self._path)
-                        self._retiring = True
+                        self._return()
                     if self._tidy is not None:
                         self._tidy()
             except OSError as error:
@@ -146,6 +148,7 @@ class Server:
                 airflow_version=self._airflow_version,
                 jobs=tuple(LocalJob(**key._asdict(), pid=job.pid) for key, job in self._jobs.items()),
                 generation=self._generation,
+                knows_probes=True,
             )
         )
 
@@ -184,6 +187,8 @@ class Server:
                 log.info("retiring with %d jobs", len(self._jobs))
                 self._retiring = True
                 self._leave_socket()
+            case Probe(fork=fork):
+                self._send(Alive(obstacle=_try_fork() if fork else None))
 
     def _send(self, message: ToAgent) -> None:
         if self._agent is None:
@@ -233,18 +238,19 @@ class Server:
             except FileExistsError:
                 self._refuse(order, "it was started here before, and is started once only")
                 return
-            except OSError as error:
-                self._refuse(order, f"no process could be started: {error}")
+            except (OSError, MemoryError) as error:
+                passing = is_shortage(error)
+                self._refuse(order, no_process(error) if passing else f"no process could be started: {error}", passing)
                 return
         self._send(JobStarted(**order.key._asdict(), pid=job.pid))
 
-    def _refuse(self, order: StartJob, reason: str) -> None:
+    def _refuse(self, order: StartJob, reason: str, passing: bool = False) -> None:
         log.warning("job %s: %s", order.key, reason)
-        self._send(JobNotStarted(**order.key._asdict(), reason=reason))
+        self._send(JobNotStarted(**order.key._asdict(), reason=reason, passing=passing))
 
     def _fork(self, order: StartJob) -> _Supervisor:
         if self._retiring:
-            raise OSError("this runtime retires")
+            raise OSError(errno.ESHUTDOWN, "this runtime retires")
         folder = Path(order.folder)
         # Whoever makes this file starts the job: nobody can start it again, not even after a crash in between.
         log_file = folder / SUPERVISOR_LOG_FILE
@@ -259,7 +265,7 @@ class Server:
                     self._supervise(folder, output)
                 finally:
                     os._exit(1)
-        except OSError:
+        except (OSError, MemoryError):
             log_file.unlink()
             raise
         finally:
@@ -307,8 +313,57 @@ class Server:
         except OSError as error:
             log.error("the outcome of job %s cannot be written: %s", key, error)
 
+    def _return(self) -> None:
+        """Listen anew where the socket was removed; retire where another runtime may listen, or nobody can come."""
+        try:
+            # As long as it is there, and ours, no other runtime starts.
+            if (
+                int(self._path.with_suffix(".pid").read_text(encoding="ascii")) == os.getpid()
+                and not self._path.exists()
+            ):
+                self._listen_anew()
+                return
+        except (OSError, ValueError) as error:
+            log.info("%s cannot be made anew: %s", self._path, error)
+        log.info("retiring with %d jobs, because %s is not this runtime's any more", len(self._jobs), self._path)
+        self._retiring = True
+        self._leave_socket()
+
+    def _listen_anew(self) -> None:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listener.bind(os.fspath(self._path))
+            self._path.chmod(0o600)
+            listener.listen()
+            listener.setblocking(False)
+            self._selector.register(listener, selectors.EVENT_READ, self._accept)
+        except OSError:
+            listener.close()
+            raise
+        self._selector.unregister(self._listener)
+        self._listener.close()
+        self._listener, self._inode = listener, self._path.stat().st_ino
+        log.warning("%s was removed; it was made anew", self._path)
+
     def _forgotten(self) -> bool:
         try:
             return self._path.stat().st_ino != self._inode
         except FileNotFoundError:
             return True
+
+
+def _try_fork() -> str:
+    """Say why no process is to be had; nothing if one is. A supervisor needs one for its task, too."""
+    children = []
+    try:
+        for _ in range(2):
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            children.append(child)
+    except (OSError, MemoryError) as error:
+        return no_process(error)
+    finally:
+        for child in children:
+            os.waitpid(child, 0)
+    return ""

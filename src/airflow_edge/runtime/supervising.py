@@ -20,6 +20,7 @@ from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, JobFile, Outcome
 from airflow_edge.runtime import compat
 from airflow_edge.runtime.environment import WORKER_NAME_VARIABLE, set_title
 from airflow_edge.runtime.outcome import count_oom_kills, describe_exit, write_outcome
+from airflow_edge.site.processes import is_shortage, no_process
 from airflow_edge.site.stop import ended, note, stop_of
 
 if TYPE_CHECKING:
@@ -47,9 +48,12 @@ class AgentTransport(httpx.HTTPTransport):
     def __init__(self, api_socket: str) -> None:
         # Left alone, it would load the system's certificates for each task: 20 ms.
         super().__init__(uds=api_socket, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False)
+        self.used = False
+        """Whether a call was made: before the first, nothing of the task has happened."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request, however long it takes. Only a heartbeat is not waited for: that would hold up the log."""
+        self.used = True
         while True:
             try:
                 return super().handle_request(request)
@@ -70,8 +74,9 @@ def supervise(folder: Path, output: int, prepare: Callable[[], None] = lambda: N
         _settle_in(output)
         job = msgspec.json.decode((folder / JOB_FILE).read_bytes(), type=JobFile)
         set_title(f"airflow-edge supervisor: {job.job_id}")
-        status, reason = _run(job, folder, prepare)
-        write_outcome(folder, Outcome(**job.key._asdict(), exit_code=status, reason=reason))
+        outcome = _run(job, folder, prepare)
+        status = outcome.exit_code
+        write_outcome(folder, outcome)
     except BaseException:  # noqa: BLE001
         # Above this is only the server's loop, which must not go on in this process.
         status = status or 1
@@ -82,10 +87,10 @@ def supervise(folder: Path, output: int, prepare: Callable[[], None] = lambda: N
         os._exit(status)
 
 
-def api_client(api_socket: str, secret: str) -> Client:
+def api_client(transport: AgentTransport, secret: str) -> Client:
     """Make Airflow's client of the Execution API, for the one that the agent serves."""
     # No time limit: the agent holds a call for as long as the centre is away.
-    return Client(base_url=API_URL, token=secret, transport=AgentTransport(api_socket), timeout=None)
+    return Client(base_url=API_URL, token=secret, transport=transport, timeout=None)
 
 
 def _settle_in(output: int) -> None:
@@ -104,20 +109,24 @@ def _settle_in(output: int) -> None:
     gc.enable()
 
 
-def _run(job: JobFile, folder: Path, prepare: Callable[[], None]) -> tuple[int, str]:
+def _run(job: JobFile, folder: Path, prepare: Callable[[], None]) -> Outcome:
     os.environ[WORKER_NAME_VARIABLE] = job.worker_name
     oom_kills = count_oom_kills()
     compat.expect_signals(lambda: stop.signal if (stop := stop_of(folder)) else None)
+    transport = AgentTransport(job.api_socket)
     try:
         prepare()
-        with api_client(job.api_socket, job.secret) as client:
+        with api_client(transport, job.secret) as client:
             status = compat.run_workload(job.kind, job.workload, client=client, log_path=str(folder / LOG_FILE))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is how the job ended
         traceback.print_exc()
+        if is_shortage(error) and not transport.used:
+            return Outcome(**job.key._asdict(), exit_code=1, reason=no_process(error), unbegun=True)
         # An error of Airflow's client says only in its detail what the server has against the call.
         words = f"{type(error).__name__}: {error} {getattr(error, 'detail', '')}"
-        return 1, " ".join(words.split())[:_LONGEST_REASON]
+        return Outcome(**job.key._asdict(), exit_code=1, reason=" ".join(words.split())[:_LONGEST_REASON])
     stop = stop_of(folder)
     if stop is not None:
         note(folder, ended(stop.reason))
-    return describe_exit("the task's process", status, stop=stop, oom_kills=count_oom_kills() - oom_kills)
+    code, reason = describe_exit("the task's process", status, stop=stop, oom_kills=count_oom_kills() - oom_kills)
+    return Outcome(**job.key._asdict(), exit_code=code, reason=reason)

@@ -92,7 +92,7 @@ def _supervisor(code: UserCode) -> None:
 
 
 def _api_client() -> None:
-    from airflow_edge.runtime.supervising import api_client
+    from airflow_edge.runtime.supervising import AgentTransport, api_client
 
     # It loads the system's certificates, though ours has no use for them, and keeps them for the process.
-    api_client("/nowhere", "").close()
+    api_client(AgentTransport("/nowhere"), "").close()

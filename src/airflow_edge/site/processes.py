@@ -7,6 +7,7 @@ wrong besides is an `OSError`, upon which nobody is taken for dead, and which is
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 from collections.abc import Iterator
@@ -15,6 +16,38 @@ import psutil
 
 _ROUNDS = 5
 """A process may fork while it is being killed; its child is found in the next round."""
+
+_SHORTAGES = frozenset(
+    {
+        *(errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
+        *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESHUTDOWN),
+    }
+)
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether the machine lacks something now that it may have later."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _SHORTAGES)
+
+
+def no_process(error: BaseException) -> str:
+    """Say why no process could be started, and what to do about it."""
+    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    match getattr(error, "errno", errno.ENOMEM):
+        case errno.EAGAIN:
+            advice = (
+                "this user or container has as many as it may; raise the limit (TasksMax= in the systemd unit, "
+                "`ulimit -u`, the container's pids limit), or end what is not needed"
+            )
+        case errno.ENOMEM:
+            advice = "the machine has no memory for one; end what is not needed, or lower [edge] worker_concurrency"
+        case errno.EMFILE | errno.ENFILE:
+            advice = "raise the limit of open files (LimitNOFILE= in the systemd unit, `ulimit -n`)"
+        case errno.ESHUTDOWN:
+            advice = "another runtime takes its place"
+        case _:
+            advice = "see that the state folder can be written to and has room"
+    return f"no process can be started ({words}): {advice}"
 
 
 def find(pid: int) -> psutil.Process | None:

@@ -17,11 +17,14 @@ from airflow_edge.protocol.local import (
     JOB_FILE,
     LOG_FILE,
     SUPERVISOR_LOG_FILE,
+    Alive,
     JobExited,
     JobFile,
+    JobNotStarted,
     JobStarted,
     LocalJob,
     Outcome,
+    Probe,
     Retire,
     RuntimeHello,
     StartJob,
@@ -48,6 +51,11 @@ class Runtime:
         self.retired = False
         self.ready = asyncio.Event()
         """Until it is set, nothing is said to an agent that connects."""
+        self.knows_probes = True
+        self.answers = True
+        """Whether it says that it is there when it is asked."""
+        self.no_process = ""
+        """Why the machine has no process for a job now."""
         self.ready.set()
         self._socket = socket
         self._changed = asyncio.Condition()
@@ -113,7 +121,7 @@ class Runtime:
         await self.ready.wait()
         self._writer = writer
         jobs = tuple(LocalJob(job_id=job_id, assignment=number, pid=1) for job_id, number in self.jobs)
-        self.say(RuntimeHello(pid=os.getpid(), airflow_version="3.3.2", jobs=jobs))
+        self.say(RuntimeHello(pid=os.getpid(), airflow_version="3.3.2", jobs=jobs, knows_probes=self.knows_probes))
         await self._notify()
         buffer = bytearray()
         with contextlib.suppress(ConnectionError):
@@ -126,6 +134,10 @@ class Runtime:
     async def _obey(self, order: ToRuntime) -> None:
         self.orders.append(order)
         match order:
+            case Probe(fork=fork) if self.answers:
+                self.say(Alive(obstacle=self.no_process if fork else None))
+            case StartJob() if self.no_process:
+                self.say(JobNotStarted(**order.key._asdict(), reason=self.no_process, passing=True))
             case StartJob():
                 folder = Path(order.folder)
                 key = (order.job_id, order.assignment)

@@ -102,7 +102,7 @@ async def test_a_condition_that_could_not_be_told_is_told_and_so_is_its_end(
     told: list[tuple[str, ...]] = []
     fault = ["the journal cannot be written"]
     tell = LetDown(told.append)
-    watch = ConditionsWatch(state_dir=tmp_path, min_free_disk=0, failing=lambda: fault[0], found=tell)  # type: ignore[arg-type]
+    watch = ConditionsWatch(state_dir=tmp_path, min_free_disk=0, failing=lambda: fault, found=tell)  # type: ignore[arg-type]
     await until(lambda: told == [("the journal cannot be written",)], watch.run)
     # Whatever happens between the two.
     fault[0], tell.times = "", 1

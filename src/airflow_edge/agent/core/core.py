@@ -54,16 +54,15 @@ class Core:
         self._stop_grace = stop_grace
         self._waiting = WaitingOffers()
         self._connections = 0
-        """To runtimes, that were made so far."""
+        """To runtimes, made so far."""
         self._runtime = 0
         """The number of the connection that stands; 0 if none does."""
         self._now = 0.0
         self._silence_ends: float | None = None
         """When the supervisors of jobs that were taken over have had time to be heard of."""
         self._restarting = ""
-        """The order that a new agent is to begin for; that it has, is for that one to say."""
-        self._terminating: str | None = None
-        """Why all jobs are to end, if they are."""
+        """The order that a new agent is to begin for, and to answer."""
+        self._terminating: str | None = None  # why all jobs are to end, if they are
 
     @property
     def concurrency(self) -> int:
@@ -115,8 +114,14 @@ class Core:
                 self._runtime = 0
             case JobStarted():
                 self._started(event.key)
+            case JobNotStarted() if event.passing:
+                self._wait_for_processes(event.key, Stage.ORDERED)
             case JobNotStarted():
                 self._ended(event.key, ending(event.key, reason=event.reason))
+            case events.Unbegun():
+                self._wait_for_processes(event.key, Stage.RUNNING)
+            case events.ProcessesBack():
+                self._start_or_stop(*self.jobs.unbegun())
             case events.Exited():
                 ended = ending(event.key, event.outcome, exit_code=event.exit_code, signal=event.signal)
                 self._ended(event.key, ended)
@@ -131,25 +136,17 @@ class Core:
             case events.ConditionsFound():
                 self.conditions = event.conditions
                 self.commands.append(events.Announce())
-            case events.StatusFound():
-                self.worker.note_status(event.status, event.text)
             case Order():
                 refused = self._obey(event)
             case Welcome():
                 self.commands.append(events.Rename(event.name))
-            case events.MaintenanceAsked():
-                self.worker.maintain(event.comment, "site")
-            case events.ExitAsked():
-                self.worker.exit_maintenance()
             case events.TimePassed():
                 for job in self.jobs.live():
                     self._pursue_stop(job)
-            case events.DrainAsked():
-                self.worker.leave()
-            case events.StopAsked():
-                self.worker.stop(event.deadline)
             case events.TerminateAsked():
                 self._terminate(event.reason)
+            case events.WorkerEventAtSite():
+                self.worker.note(event)
         self._follow()
         if isinstance(event, Order) and event.order_id != self._restarting:
             self.commands.append(
@@ -177,12 +174,14 @@ class Core:
             else:
                 self._take(offer)
 
+    @property
+    def _takes_none(self) -> str:
+        return self.worker.refusal or "; ".join(self.conditions)
+
     def _refusal(self, offer: Offer) -> str:
-        if self.worker.refusal:
-            return self.worker.refusal
         if offer.slots > self.concurrency:
             return f"the job needs {offer.slots} slots, and this worker has {self.concurrency}"
-        return "; ".join(self.conditions)
+        return self._takes_none
 
     def _must_wait(self, key: AssignmentKey) -> bool:
         """An offer is better answered late than refused: refused, it would come back at once."""
@@ -235,10 +234,6 @@ class Core:
         """Why a job is to end; None if it is not."""
         return self._terminating if job.record.stop_reason is None else job.record.stop_reason
 
-    def _is_urgent(self, job: Job) -> bool:
-        """Whether it is to end whatever it is doing."""
-        return job.record.void or self._terminating is not None
-
     def _may_be_asked_again(self, job: Job) -> bool:
         """Whether a job's supervisor may be about to ask again for an answer that the last agent did not live to give.
 
@@ -248,7 +243,7 @@ class Core:
         return silent and (self._silence_ends is None or self._now < self._silence_ends)
 
     def _pursue_stop(self, job: Job) -> None:
-        reason, urgent = self._stop_reason(job), self._is_urgent(job)
+        reason, urgent = self._stop_reason(job), job.record.void or self._terminating is not None
         if reason is None or job.stage in {Stage.STORING, Stage.ENDED}:
             return
         if not urgent and (job.stage is Stage.RELEASED or job.state_calls):
@@ -261,8 +256,7 @@ class Core:
 
     def _stop_if_unwanted(self, key: AssignmentKey) -> None:
         """Stop what is alive though nobody counts with it, however that has come about."""
-        job = self.jobs.get(key)
-        if job is None or not job.live:
+        if not any(job.key == key for job in self.jobs.live()):
             self._stop(key, "it should not run any more")
 
     def _stop(self, key: AssignmentKey, reason: str) -> None:
@@ -305,12 +299,22 @@ class Core:
             self._stop_if_unwanted(key)
         self._take_waiting()
 
-    def _start_or_stop(self, job: Job) -> None:
-        if self._stop_reason(job) is not None:
+    def _start_or_stop(self, *jobs: Job) -> None:
+        for job in jobs:
+            if self._stop_reason(job) is not None:
+                self._pursue_stop(job)
+            elif self._runtime:
+                job.step(Step.ORDERED)
+                self.commands.append(StartJob(**job.key._asdict(), folder=str(self._jobs_dir / str(job.key))))
+
+    def _wait_for_processes(self, key: AssignmentKey, stage: Stage) -> None:
+        """Have a job of this stage wait for `ProcessesBack`, or the next runtime. One that has gone on goes on."""
+        job = self.jobs.begun(key)
+        if job and job.stage is stage:
+            job.step(Step.UNSTARTED)
+            if stage is Stage.RUNNING:
+                self._save(job)
             self._pursue_stop(job)
-        elif self._runtime:
-            job.step(Step.ORDERED)
-            self.commands.append(StartJob(**job.key._asdict(), folder=str(self._jobs_dir / str(job.key))))
 
     def _started(self, key: AssignmentKey) -> None:
         if job := self.jobs.begun(key):
@@ -375,9 +379,9 @@ class Core:
         """Bring the worker's state up to the jobs, and say what has changed."""
         worker = self.worker
         worker.follow(bool(self.jobs.live()))
-        if worker.refusal:
+        if reason := self._takes_none:
             for key in self._waiting.withdraw_all():
-                self._refuse(key, worker.refusal)
+                self._refuse(key, reason)
         if worker.desired_changed:
             self.commands.append(events.KeepDesired(worker.desired))
         if worker.changed or worker.desired_changed:

@@ -95,6 +95,10 @@ class SiteJobEvent(SiteEvent, frozen=True):
     key: AssignmentKey
 
 
+class WorkerEventAtSite(SiteEvent, frozen=True):
+    """What happens to the worker as a whole, jobs aside."""
+
+
 class OfferedAgain(SiteEvent, frozen=True):
     """The centre offers a job that the core does not have any more; the journal does."""
 
@@ -131,6 +135,14 @@ class RuntimeGone(SiteEvent, frozen=True):
     """The connection to the runtime broke."""
 
 
+class Unbegun(SiteJobEvent, frozen=True):
+    """The job's supervisor had no process for the task and has ended; nothing of the task has happened."""
+
+
+class ProcessesBack(SiteEvent, frozen=True):
+    """The machine has processes again for jobs that it could not start."""
+
+
 class Exited(SiteJobEvent, frozen=True):
     """The job's supervisor is gone. `outcome` is what it left in its folder."""
 
@@ -159,20 +171,20 @@ class ConditionsFound(SiteEvent, frozen=True):
     conditions: tuple[str, ...]
 
 
-class StatusFound(SiteEvent, frozen=True):
+class StatusFound(WorkerEventAtSite, frozen=True):
     """The status of the machine has changed: a level of Python's logging, and what there is to say of it."""
 
     status: int
     text: str
 
 
-class MaintenanceAsked(SiteEvent, frozen=True):
+class MaintenanceAsked(WorkerEventAtSite, frozen=True):
     """Somebody at the site wants the worker in maintenance."""
 
     comment: str
 
 
-class ExitAsked(SiteEvent, frozen=True):
+class ExitAsked(WorkerEventAtSite, frozen=True):
     """Somebody at the site wants the worker out of maintenance."""
 
 
@@ -180,11 +192,11 @@ class TimePassed(SiteEvent, frozen=True):
     """The time has come that the core has said: see `Core.due`."""
 
 
-class DrainAsked(SiteEvent, frozen=True):
+class DrainAsked(WorkerEventAtSite, frozen=True):
     """This agent was told to take no new job, and to leave when the last one has ended."""
 
 
-class StopAsked(SiteEvent, frozen=True):
+class StopAsked(WorkerEventAtSite, frozen=True):
     """Somebody at the site wants the same of the worker, whichever agent it has."""
 
     deadline: Deadline | None = None

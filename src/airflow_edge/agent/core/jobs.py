@@ -63,6 +63,8 @@ TRANSITIONS: Final[Mapping[Stage, Mapping[Step, Stage]]] = {
     },
     Stage.RUNNING: {
         Step.ALIVE: Stage.RUNNING,
+        # Its supervisor had no process for the task.
+        Step.UNSTARTED: Stage.STORED,
         Step.STATE_TAKEN: Stage.RELEASED,
         Step.ENDED: Stage.ENDED,
     },
@@ -158,6 +160,10 @@ class HeldJobs(dict[AssignmentKey, Job]):
     def live(self) -> list[Job]:
         """Give the jobs whose processes are not gone."""
         return [job for job in self.values() if job.live]
+
+    def unbegun(self) -> list[Job]:
+        """Give the jobs that no runtime has begun, or was told to begin."""
+        return [job for job in self.values() if job.stage is Stage.STORED]
 
     def begun(self, key: AssignmentKey) -> Job | None:
         """Give a job that is in the journal and has not ended; None if there is none."""

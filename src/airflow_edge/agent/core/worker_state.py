@@ -8,7 +8,16 @@ from typing import Final, Literal
 
 import msgspec
 
-from airflow_edge.agent.core.events import Deadline, DesiredState
+from airflow_edge.agent.core.events import (
+    Deadline,
+    DesiredState,
+    DrainAsked,
+    ExitAsked,
+    MaintenanceAsked,
+    StatusFound,
+    StopAsked,
+    WorkerEventAtSite,
+)
 from airflow_edge.protocol.messages import MAX_TEXT, MaintenanceCause, Order
 from airflow_edge.protocol.states import WORKER_TRANSITIONS, WorkerEvent, WorkerState, next_worker_state
 
@@ -88,6 +97,20 @@ class WorkerStateMachine:
         if self.state is WorkerState.STARTING:
             event = WorkerEvent.INITIALISED_IN_MAINTENANCE if self.in_maintenance else WorkerEvent.INITIALISED
             self._step(event)
+
+    def note(self, event: WorkerEventAtSite) -> None:
+        """Take in what somebody at the site wants of the worker, or the machine's status."""
+        match event:
+            case StatusFound():
+                self.note_status(event.status, event.text)
+            case MaintenanceAsked():
+                self.maintain(event.comment, "site")
+            case ExitAsked():
+                self.exit_maintenance()
+            case DrainAsked():
+                self.leave()
+            case StopAsked():
+                self.stop(event.deadline)
 
     def leave(self) -> None:
         """Go when no job is left."""

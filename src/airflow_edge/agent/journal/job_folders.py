@@ -89,6 +89,17 @@ class JobFolders:
         """
         return _read(self.folder(key) / OUTCOME_FILE, Outcome)
 
+    def make_startable(self, key: AssignmentKey) -> None:
+        """Take away the traces of an attempt that has come to nothing, if that is what lies there.
+
+        :raises OSError: that cannot be done now.
+        """
+        outcome = self.outcome(key)
+        if outcome is not None and outcome.unbegun:
+            # In this order: after a crash in between it is done again.
+            self.supervisor_log(key).unlink(missing_ok=True)
+            (self.folder(key) / OUTCOME_FILE).replace(self.folder(key) / OUTCOME_RESERVE_FILE)
+
     def put_away(self, key: AssignmentKey) -> None:
         """Let go of a finished job's folder: its log may be kept, the rest is deleted."""
         if not self._keep(self.folder(key)):

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from airflow_edge.agent.config import MEBIBYTE
 from airflow_edge.agent.errors import describe
+from airflow_edge.protocol.messages import one_line
 
 log = logging.getLogger(__name__)
 
 LOOK_INTERVAL = 2.0
 """Seconds between two looks."""
+LONGEST_CONDITION = 500
+"""Characters."""
+MOST_CONDITIONS = 10
 FEWEST_FILES = 100
 """Files that a disk must have room for: a job makes a handful."""
 
@@ -27,18 +32,22 @@ class ConditionsWatch:
     state_dir: Path
     min_free_disk: int
     """MiB."""
-    failing: Callable[[], str]
-    """Gives what fails in the agent and is tried again, empty if nothing does."""
+    failing: Callable[[], Iterable[str]]
+    """Gives what fails in the agent's parts and is tried again; empty texts do not count."""
     found: Callable[[tuple[str, ...]], None]
     """Is told all that is wrong, whenever that has changed."""
     _known: tuple[str, ...] = ()
+    _hurry: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def hurry(self) -> None:
+        """Look at once: something has changed."""
+        self._hurry.set()
 
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            found = look(self.state_dir, self.min_free_disk * MEBIBYTE)
-            if condition := self.failing():
-                found += (condition,)
+            self._hurry.clear()
+            found = bounded((*look(self.state_dir, self.min_free_disk * MEBIBYTE), *self.failing()))
             for condition in found:
                 if condition not in self._known:
                     log.warning("no new jobs: %s", condition)
@@ -47,7 +56,15 @@ class ConditionsWatch:
             if found != self._known:
                 self.found(found)
                 self._known = found
-            await asyncio.sleep(LOOK_INTERVAL)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_INTERVAL):
+                    await self._hurry.wait()
+
+
+def bounded(texts: Iterable[str]) -> tuple[str, ...]:
+    """Give what there is to say as it may be told to the centre: a line each, neither too long nor too many."""
+    lines = dict.fromkeys(line for text in texts if (line := one_line(text, LONGEST_CONDITION)))
+    return tuple(lines)[:MOST_CONDITIONS]
 
 
 def look(state_dir: Path, min_free_disk: int) -> tuple[str, ...]:

@@ -11,14 +11,14 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from airflow_edge.agent.errors import AgentError, NotRunningError
-from airflow_edge.agent.process.sockets import listening
+from airflow_edge.agent.process.sockets import Doorway, doorway
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class _Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @contextlib.asynccontextmanager
-async def controlled(path: Path, commands: Mapping[str, Command]) -> AsyncIterator[None]:
+async def controlled(path: Path, commands: Mapping[str, Command]) -> AsyncIterator[Doorway]:
     """Do what this user asks for, whom alone the socket lets in.
 
     A socket left behind by a dead worker is replaced: the caller holds the folder's lock.
@@ -56,12 +56,14 @@ async def controlled(path: Path, commands: Mapping[str, Command]) -> AsyncIterat
             connections.discard(writer)
             writer.close()
 
-    with listening(path) as listener:
-        server = await asyncio.start_unix_server(serve, sock=listener, limit=64 * 1024)
+    def listen(listener: socket.socket) -> Awaitable[asyncio.AbstractServer]:
+        return asyncio.start_unix_server(serve, sock=listener, limit=64 * 1024)
+
+    async with doorway(path, listen) as door:
         try:
-            yield
+            yield door
         finally:
-            server.close()
+            door.close()
             for connection in connections:
                 connection.close()
 

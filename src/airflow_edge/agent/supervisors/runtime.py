@@ -7,18 +7,21 @@ import contextlib
 import hashlib
 import logging
 import os
-import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from airflow_edge.agent.config import Config
+from airflow_edge.agent.process.sockets import make_folder_again
+from airflow_edge.agent.supervisors.runtime_process import RuntimeProcess
 from airflow_edge.backoff import Backoff
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.local import (
     GENERATION_VARIABLE,
+    Probe,
     Retire,
     RuntimeHello,
     ToAgent,
@@ -34,8 +37,12 @@ CONNECT_INTERVAL = 0.05
 """Seconds between two looks whether a starting runtime listens already."""
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
-ANOTHER_RUNS = 4
-"""The exit status of a runtime that found another one at its socket."""
+PULSE = 4.0
+"""Seconds of silence after which a runtime is asked whether it is there."""
+LONGEST_SILENCE = 8.0
+"""Seconds that it may take to answer."""
+STEADY_AFTER = 30.0
+"""Seconds after which a runtime that has ended again and again is believed in."""
 
 
 class RuntimeLink:
@@ -48,11 +55,13 @@ class RuntimeLink:
         heard: Callable[[ToAgent], None],
         outdated: Callable[[RuntimeHello], None],
         gone: Callable[[], None],
+        try_fork: Callable[[], bool] = lambda: False,
     ) -> None:
         """:param heard: is told what the runtime says, beginning with its `RuntimeHello`
         :param outdated: is told of a runtime that only ends its jobs, because it has read what is not installed or
             configured any more; another one takes its place
         :param gone: is told when the connection broke
+        :param try_fork: says whether the runtime is to try if a process is to be had
         """
         self.pid: int | None = None
         self.airflow_version = ""
@@ -61,12 +70,31 @@ class RuntimeLink:
         self._heard = heard
         self._outdated = outdated
         self._gone = gone
-        self._process: subprocess.Popen[bytes] | None = None
+        self._try_fork = try_fork
+        self._process = RuntimeProcess(config, self._socket)
+        self._knows_probes = False
+        self._silent_since: float | None = None
+        """When it was last asked for a sign of life, or connected to, and has not given one since."""
+        self._unreachable = ""
         self._writer: asyncio.StreamWriter | None = None
         self._connected = asyncio.Event()
         self._broken = asyncio.Event()
         self._broken.set()
         self._retiring = False
+
+    @property
+    def condition(self) -> str:
+        """Why the runtime can start no job now, for a person; empty if it can, or will in a moment."""
+        if self._silent_since is not None and time.monotonic() - self._silent_since > LONGEST_SILENCE:
+            pid = self._pid()
+            end_it = f"`kill -9 {pid}`" if pid else "SIGKILL"
+            return (
+                f"the runtime (pid {pid or 'unknown'}) does not answer: it is stopped, or waits for a disk "
+                f"that is gone. If that does not pass, end it with {end_it}: its tasks go on, and another is started"
+            )
+        if self._writer is not None and not self._process.ended_often:
+            return ""
+        return self._unreachable or self._process.condition
 
     def send(self, message: ToRuntime) -> None:
         """Send an order; without a connection it is lost, and to be given again after the next `RuntimeHello`."""
@@ -77,17 +105,17 @@ class RuntimeLink:
         """Have the runtime end when its last job has; wait `patience` seconds for that."""
         self._retiring = True
         self.send(Retire())
-        if self._writer is None and self._process is not None:
+        if self._writer is None:
             # It is not warm yet, and has no job.
             self._process.terminate()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                if self._process is None and self._socket.exists():
+                if not self._process.started and self._socket.exists():
                     # One that the last agent has left: it is told as soon as it answers.
                     await self._connected.wait()
                 # The end of a process that is not a child cannot be waited for, only that of the connection to it.
                 await self._broken.wait()
-                while self._running():  # noqa: ASYNC110 - nor is there an event for a child's end
+                while self._process.running(retiring=True):  # noqa: ASYNC110 - nor is there an event for a child's end
                     await asyncio.sleep(CONNECT_INTERVAL)
 
     async def run(self) -> None:
@@ -95,7 +123,7 @@ class RuntimeLink:
         backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
         while True:
             connection = await self._connect()
-            if connection is not None and await self._converse(*connection):
+            if connection is not None and await self._converse(*connection) and not self._process.ended_often:
                 backoff.reset()
             # Also after it was told to retire: without a pause this would never let go of the event loop.
             await asyncio.sleep(backoff.next())
@@ -104,67 +132,36 @@ class RuntimeLink:
         """Give a connection to the runtime that is there, or to a new one; None if that one ended."""
         while True:
             try:
-                return await asyncio.open_unix_connection(os.fspath(self._socket))
+                connection = await asyncio.open_unix_connection(os.fspath(self._socket))
             except (FileNotFoundError, ConnectionError):
-                pass
+                self._unreachable = ""
             except OSError as error:
                 # It may be there; another one would find its place taken.
-                log.warning("the runtime cannot be reached: %s; trying again", error.strerror or error)
+                unreachable = f"the runtime cannot be reached: {error.strerror or error}"
+                if unreachable != self._unreachable:
+                    log.warning("%s; trying again", unreachable)
+                self._unreachable = unreachable
                 return None
-            if self._process is None and not self._retiring:
-                self._start()
-            elif not self._running():
+            else:
+                self._unreachable = ""
+                return connection
+            if not self._process.started and not self._retiring:
+                # The folder of its socket may be a temporary one, which somebody has tidied away.
+                make_folder_again(self._socket)
+                if not self._process.start({**os.environ, GENERATION_VARIABLE: generation()}):
+                    return None
+            elif not self._process.running(retiring=self._retiring):
                 return None
             await asyncio.sleep(CONNECT_INTERVAL)
-
-    def _start(self) -> None:
-        log.info("starting the runtime")
-        config = self._config
-        output = os.open(config.runtime_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "airflow_edge.runtime"),
-                    f"--state-dir={config.state_dir}",
-                    f"--socket={self._socket}",
-                    f"--log-file={config.runtime_log}",
-                    f"--log-max-size={config.worker_log_max_size}",
-                    f"--log-backups={config.worker_log_backups}",
-                ],
-                env={**os.environ, GENERATION_VARIABLE: generation()},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                # Signals for the agent, from a terminal for example, are not for the tasks.
-                start_new_session=True,
-            )
-        finally:
-            os.close(output)
-
-    def _running(self) -> bool:
-        """Whether the runtime that was started here lives; its end is noted."""
-        if self._process is None:
-            return False
-        status = self._process.poll()
-        if status is None:
-            return True
-        self._process = None
-        if status == ANOTHER_RUNS:
-            log.info("another runtime is starting already")
-        elif not self._retiring:
-            log.error(
-                "the runtime ended with status %d; the end of %s says why:\n%s",
-                status,
-                self._config.runtime_log,
-                _tail(self._config.runtime_log),
-            )
-        return False
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Listen until the connection breaks; say whether the runtime was warm."""
         buffer = bytearray()
+        broke = False
+        self._silent_since = time.monotonic()
+        steady = asyncio.get_running_loop().call_later(STEADY_AFTER, self._steady)
         try:
-            while data := await reader.read(64 * 1024):
+            while data := await self._listen(reader, writer):
                 buffer += data
                 for frame in split_frames(buffer):
                     message = decode_for_agent(frame)
@@ -175,19 +172,47 @@ class RuntimeLink:
                             continue
                         self._welcome(message, writer)
                     self._heard(message)
+            broke = True
         except ConnectionError:
-            pass
+            broke = True
         except (RemoteProtocolError, msgspec.MsgspecError):
             log.exception("the runtime sent what is no message; connecting anew")
         finally:
             writer.close()
+            steady.cancel()
+            self._silent_since = None
             warm, self._writer = self._writer is not None, None
             self._broken.set()
-            if warm and not self._retiring:
+            # Else it is this agent that ends, or its machine that fails it.
+            if warm and broke and not self._retiring:
                 log.warning("the connection to the runtime broke")
+            if warm and not self._retiring:
                 self._gone()
-            self._running()
+            self._process.running(retiring=self._retiring)
         return warm
+
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        """Wait for what the runtime says, and ask it to say something when it has not for a while."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PULSE):
+                    data = await reader.read(64 * 1024)
+                self._silent_since = None
+                return data
+            if self._writer is not None and self._knows_probes and self._silent_since is None:
+                writer.write(encode_local(Probe(fork=self._try_fork())))
+                self._silent_since = time.monotonic()
+
+    def _steady(self) -> None:
+        if self._writer is not None:
+            self._process.works()
+
+    def _pid(self) -> int:
+        """Give the pid that a runtime has written beside its socket; 0 if that cannot be read."""
+        try:
+            return int(self._socket.with_suffix(".pid").read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return 0
 
     def _replace(self, hello: RuntimeHello, writer: asyncio.StreamWriter) -> None:
         log.info(
@@ -197,7 +222,7 @@ class RuntimeLink:
             len(hello.jobs),
         )
         self._outdated(hello)
-        self._process = None
+        self._process.forget()
         writer.write(encode_local(Retire()))
 
     def _welcome(self, hello: RuntimeHello, writer: asyncio.StreamWriter) -> None:
@@ -205,6 +230,9 @@ class RuntimeLink:
         self._broken.clear()
         self._connected.set()
         self.pid = hello.pid
+        self._knows_probes = hello.knows_probes
+        if not self._process.ended_often:
+            self._process.works()
         self.airflow_version = hello.airflow_version
         log.info(
             "the runtime (pid %d, Airflow %s) is ready, with %d jobs", hello.pid, hello.airflow_version, len(hello.jobs)
@@ -238,12 +266,3 @@ def _facts(environ: Mapping[str, str], folders: Iterable[str]) -> Iterator[str]:
         yield f"{config.stat().st_mtime_ns}"
     except OSError:
         yield "no airflow.cfg"
-
-
-def _tail(path: Path, size: int = 2000) -> str:
-    try:
-        with path.open("rb") as source:
-            source.seek(max(0, path.stat().st_size - size))
-            return source.read().decode(errors="replace")
-    except OSError:
-        return ""

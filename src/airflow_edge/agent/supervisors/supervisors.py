@@ -7,12 +7,21 @@ import logging
 from collections.abc import Callable
 
 from airflow_edge.agent.config import Config
-from airflow_edge.agent.core.events import Event, Exited, RuntimeGone, RuntimeReady
+from airflow_edge.agent.core.events import Event, Exited, ProcessesBack, RuntimeGone, RuntimeReady, Unbegun
 from airflow_edge.agent.core.jobs import HeldJobs
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.supervisors.orphans import LOOK_INTERVAL, Orphans
 from airflow_edge.agent.supervisors.runtime import RuntimeLink
-from airflow_edge.protocol.local import JobExited, JobNotStarted, JobStarted, RuntimeHello, StopJob, ToAgent
+from airflow_edge.protocol.local import (
+    Alive,
+    JobExited,
+    JobNotStarted,
+    JobStarted,
+    RuntimeHello,
+    StartJob,
+    StopJob,
+    ToAgent,
+)
 
 log = logging.getLogger(__name__)
 
@@ -20,36 +29,93 @@ log = logging.getLogger(__name__)
 class Supervisors:
     """Has them started and ended, and tells the core what becomes of them."""
 
-    def __init__(self, config: Config, folders: JobFolders, jobs: HeldJobs, post: Callable[[Event], None]) -> None:
-        """:param post: tells the core"""
-        self.runtime = RuntimeLink(config, heard=self._heard, outdated=self._remember, gone=lambda: post(RuntimeGone()))
-        self.orphans = Orphans(folders, lambda key: post(Exited(key, None, None, folders.outcome(key))))
+    def __init__(
+        self,
+        config: Config,
+        folders: JobFolders,
+        jobs: HeldJobs,
+        post: Callable[[Event], None],
+        *,
+        changed: Callable[[], None],
+    ) -> None:
+        """:param post: tells the core; :param changed: is told that `conditions` may have changed"""
+        self.runtime = RuntimeLink(
+            config,
+            heard=self._heard,
+            outdated=self._remember,
+            gone=self._gone,
+            try_fork=lambda: bool(self._no_process),
+        )
+        self._no_process = ""
+        """Why the runtime could start no process; empty if it could."""
+        self.orphans = Orphans(folders, lambda key: self._tell_end(JobExited(**key._asdict())))
         self._folders = folders
         self._jobs = jobs
         self._post = post
+        self._changed = changed
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Why no job can be started now, for a person."""
+        return tuple(condition for condition in (self.runtime.condition, self._no_process) if condition)
+
+    def start(self, order: StartJob) -> None:
+        """Have a job started.
+
+        :raises OSError: what an attempt has left behind cannot be taken away now.
+        """
+        self._folders.make_startable(order.key)
+        self.runtime.send(order)
 
     def stop(self, order: StopJob) -> None:
         """Have a job stopped: by the runtime, or, where that is gone, from here."""
         if not self.orphans.stop(order.key, order.grace, order.reason):
             self.runtime.send(order)
 
+    def _gone(self) -> None:
+        self._post(RuntimeGone())
+        self._changed()
+
     def _heard(self, message: ToAgent) -> None:
         match message:
             case RuntimeHello():
+                # Another one may have more luck.
+                self._no_process = ""
+                self._changed()
                 self._take_stock(message)
             case JobStarted():
+                self._note_processes("")
                 self.orphans.remember(message.key, message.pid)
                 self._post(message)
             case JobNotStarted():
+                if message.passing:
+                    self._note_processes(message.reason)
                 self._post(message)
+            case Alive():
+                if self._no_process and message.obstacle is not None:
+                    self._note_processes(message.obstacle)
             case JobExited():
                 self._exited(message)
 
+    def _note_processes(self, obstacle: str) -> None:
+        back = self._no_process and not obstacle
+        if obstacle != self._no_process:
+            self._no_process = obstacle
+            self._changed()
+        if back:
+            self._post(ProcessesBack())
+
     def _exited(self, message: JobExited) -> None:
         try:
-            outcome = self._folders.outcome(message.key)
+            self._tell_end(message)
         except OSError:
             asyncio.get_running_loop().call_later(LOOK_INTERVAL, self._exited, message)
+
+    def _tell_end(self, message: JobExited) -> None:
+        outcome = self._folders.outcome(message.key)
+        if outcome is not None and outcome.unbegun:
+            self._note_processes(outcome.reason)
+            self._post(Unbegun(message.key))
         else:
             self._post(Exited(message.key, message.exit_code, message.signal, outcome))
 
@@ -63,12 +129,18 @@ class Supervisors:
         others = [job.key for job in self._jobs.live() if job.key not in alive]
         alive |= self.orphans.adopt(others)
         outcomes = {}
+        later = []
         for key in set(others) - alive:
             try:
-                outcomes[key] = self._folders.outcome(key)
+                outcome = self._folders.outcome(key)
+                if outcome is None or not outcome.unbegun:
+                    outcomes[key] = outcome
+                    continue
             except OSError:
-                # It is there, and to be read when the machine can: until then the job goes on.
-                alive.add(key)
-                self._exited(JobExited(**key._asdict()))
+                """It is there, and to be read when the machine can: until then the job goes on."""
+            alive.add(key)
+            later.append(key)
         unstarted = frozenset(key for key in outcomes if not self._folders.was_started(key))
         self._post(RuntimeReady(frozenset(alive), {key: found for key, found in outcomes.items() if found}, unstarted))
+        for key in later:
+            self._exited(JobExited(**key._asdict()))

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_edge.agent.process.sockets import listening
+from airflow_edge.agent.process.sockets import Doorway, doorway
 
 if TYPE_CHECKING:
     from airflow_edge.agent.task_api.conversation import Conversation, Handler
 
 
 @contextlib.asynccontextmanager
-async def served(path: Path, handler: Handler) -> AsyncIterator[None]:
+async def served(path: Path, handler: Handler) -> AsyncIterator[Doorway]:
     """Serve this user's processes. A socket left behind by a dead agent is replaced."""
     conversations: set[Conversation] = set()
 
@@ -28,11 +29,13 @@ async def served(path: Path, handler: Handler) -> AsyncIterator[None]:
 
         return Conversation(handler, conversations)
 
-    with listening(path) as listener:
-        server = await asyncio.get_running_loop().create_unix_server(converse, sock=listener, backlog=512)
+    def serve(listener: socket.socket) -> Awaitable[asyncio.AbstractServer]:
+        return asyncio.get_running_loop().create_unix_server(converse, sock=listener, backlog=512)
+
+    async with doorway(path, serve) as door:
         try:
-            yield
+            yield door
         finally:
-            server.close()
+            door.close()
             for conversation in list(conversations):
                 conversation.close()

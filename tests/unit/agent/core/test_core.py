@@ -21,6 +21,7 @@ from airflow_edge.agent.core.events import (
     LogDone,
     NotStored,
     OfferedAgain,
+    ProcessesBack,
     RuntimeGone,
     RuntimeReady,
     Save,
@@ -179,6 +180,34 @@ def test_a_job_that_could_not_be_started_has_ended() -> None:
     site = Site()
     site.let(offer())
     assert site.said(JobNotStarted(job_id=JOB, assignment=1, reason="no memory")) == [ended(reason="no memory")]
+
+
+def test_a_job_for_which_the_machine_had_no_process_waits_and_has_not_ended() -> None:
+    site = Site()
+    site.let(offer())
+    passing = JobNotStarted(job_id=JOB, assignment=1, reason="no process", passing=True)
+    assert site.let(passing) == []
+    assert site.core.free == 3
+    assert did(site.let(ProcessesBack()), StartJob, *SAID) == [start()]
+    assert site.let(passing) == []
+    # Nor is it forgotten when the runtime is another one, or started twice.
+    assert did(site.let(RuntimeGone(), ready()), StartJob, *SAID) == [start()]
+    assert did(site.let(ProcessesBack()), StartJob, *SAID) == []
+    assert site.said(started(), passing, stop("cleared")) == []
+
+
+def test_a_job_that_waits_for_a_process_can_be_stopped() -> None:
+    site = Site()
+    site.let(offer(), JobNotStarted(job_id=JOB, assignment=1, reason="no process", passing=True))
+    assert site.said(stop("cleared")) == [ended(reason="cleared")]
+    assert did(site.let(ProcessesBack()), StartJob) == []
+
+
+def test_an_offer_that_waits_is_given_back_when_the_site_cannot_work() -> None:
+    site = Site(warm=False)
+    assert site.said(offer()) == []
+    refused = Refused(job_id=JOB, assignment=1, reason="the runtime does not answer")
+    assert site.said(ConditionsFound(("the runtime does not answer",))) == [refused]
 
 
 # Slots

@@ -19,6 +19,7 @@ from airflow_edge.agent.core.events import (
     LogDone,
     NotStored,
     OfferedAgain,
+    ProcessesBack,
     RuntimeGone,
     RuntimeReady,
     Save,
@@ -58,6 +59,7 @@ class World(RuleBasedStateMachine):
         self.acknowledged: set[AssignmentKey] = set()
         self.in_state_call: set[AssignmentKey] = set()
         self.disk_full = False
+        self.no_process = False
         self.crash_after: int | None = None
         self.start_agent()
 
@@ -192,6 +194,12 @@ class World(RuleBasedStateMachine):
     def start_what_was_ordered(self) -> None:
         """The runtime may read an order late, even after the next connection was greeted."""
         for key in sorted(self.ordered):
+            if key not in self.begun and self.no_process:
+                if self.connected:
+                    self.let(
+                        JobNotStarted(job_id=key.job_id, assignment=key.assignment, reason="no process", passing=True)
+                    )
+                continue
             if key not in self.begun:
                 self.begun.add(key)
                 self.alive.add(key)
@@ -203,6 +211,14 @@ class World(RuleBasedStateMachine):
             else:
                 self.let(JobNotStarted(job_id=key.job_id, assignment=key.assignment, reason="it was started before"))
         self.ordered.clear()
+
+    @rule(lacking=st.booleans(), crash=st.none() | st.integers(0, 3))
+    def have_processes(self, lacking: bool, crash: int | None) -> None:
+        self.no_process = lacking
+        if not lacking and self.connected:
+            self.crash_after = crash
+            self.let(ProcessesBack())
+            self.crash_after = None
 
     @precondition(lambda self: self.alive)
     @rule(data=st.data(), code=st.integers(0, 1), crash=st.none() | st.integers(0, 3))
@@ -317,6 +333,7 @@ class World(RuleBasedStateMachine):
         self.disk_full = False
         if not self.connected:
             self.greet()
+        self.have_processes(lacking=False, crash=None)
         self.wait(LONGEST_SILENCE)
         self.what_should_not_run_is_being_stopped()
         for key in sorted(self.in_state_call):
