@@ -45,6 +45,10 @@ class Site:
         }
         if dags is not None:
             (folder / "dags").symlink_to(dags, target_is_directory=True)
+        else:
+            # A worker without any Dag takes no task.
+            (folder / "dags").mkdir(exist_ok=True)
+            (folder / "dags" / "none.py").touch()
 
     def __enter__(self) -> Site:
         return self

@@ -24,6 +24,7 @@ from airflow_edge.agent.link.owner import Owner
 from airflow_edge.agent.loops import Loops
 from airflow_edge.agent.machine import facts
 from airflow_edge.agent.machine.conditions import ConditionsWatch
+from airflow_edge.agent.machine.dags import DagsWatch
 from airflow_edge.agent.machine.metrics import Meter
 from airflow_edge.agent.machine.system_info import ExtendedInfo
 from airflow_edge.agent.net.http import HttpClient
@@ -137,9 +138,16 @@ class Agent:
         self._watch = ConditionsWatch(
             state_dir=config.state_dir,
             min_free_disk=config.min_free_disk,
-            failing=lambda: (self._driver.condition, self._loops.condition, self._forwarder.condition, *self._supervisors.conditions),
+            failing=lambda: (
+                self._driver.condition,
+                self._loops.condition,
+                self._forwarder.condition,
+                *self._supervisors.conditions,
+                self._dags.found.obstacle,
+            ),
             found=lambda conditions: self._driver.post(events.ConditionsFound(conditions)),
         )
+        self._dags = DagsWatch(config, self._watch.hurry)
         self._supervisors = Supervisors(
             config, self._folders, self._core.jobs, self._driver.post, changed=self._watch.hurry
         )
@@ -153,6 +161,7 @@ class Agent:
             link=self._link,
             runtime=self._runtime,
             folders=self._folders,
+            dags=self._dags,
             boot_id=boot_id or "unknown",
         )
         self._api = ExecutionApi(self._forwarder, self._driver.post)
@@ -192,6 +201,7 @@ class Agent:
                             ("listening to the tasks", api.guard),
                             ("listening to `airflow-edge status`", control.guard),
                             ("looking after tasks without a runtime", self._supervisors.orphans.run),
+                            ("looking for Dags", self._dags.run),
                             ("looking at the machine's condition", self._watch.run),
                             ("shipping the worker's own log", self._own_log.run),
                             ("looking after kept logs", self._copies.run),

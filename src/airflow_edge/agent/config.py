@@ -73,6 +73,10 @@ class Config:
     automatic: Automatic = field(default_factory=Automatic)
     """When the worker goes into maintenance by itself."""
     umask: int = 0o077
+    dags_folder: Path | None = None
+    """Airflow's `[core] dags_folder`; None where nothing of Dags is known."""
+    dag_bundles: str = ""
+    """Airflow's `[dag_processor] dag_bundle_config_list`, as it is written; empty if it is not set."""
 
     identity_file = _Place("worker.json")
     lock_file = _Place("agent.pid")
@@ -209,6 +213,8 @@ def load(
             leave_below=sources.required("automatic_maintenance_exit", _one_of(LEAVE_BELOW)),
         ),
         umask=sources.required("worker_umask", _umask),
+        dags_folder=_dags_folder(sources),
+        dag_bundles=(sources.find("dag_processor", "dag_bundle_config_list") or ("",))[0],
     )
 
 
@@ -228,6 +234,11 @@ def _parse(file: Path) -> configparser.RawConfigParser | None:
     except configparser.Error as error:
         raise ConfigError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
     return parser
+
+
+def _dags_folder(sources: Sources) -> Path:
+    found = sources.find("core", "dags_folder")
+    return absolute(found[0]) if found else sources.airflow_home / "dags"
 
 
 def absolute(text: str) -> Path:

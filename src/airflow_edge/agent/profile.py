@@ -18,6 +18,8 @@ from airflow_edge.agent.core.jobs import Job
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.link.link import Link
 from airflow_edge.agent.machine import facts
+from airflow_edge.agent.machine.conditions import bounded
+from airflow_edge.agent.machine.dags import DagsWatch
 from airflow_edge.agent.machine.metrics import Meter
 from airflow_edge.agent.machine.system_info import ExtendedInfo
 from airflow_edge.agent.net.identity import Identity
@@ -42,6 +44,7 @@ class Profile:
     link: Link
     runtime: RuntimeLink
     folders: JobFolders
+    dags: DagsWatch
     boot_id: str
 
     def __post_init__(self) -> None:
@@ -98,6 +101,7 @@ class Profile:
                 "concurrency": self.core.concurrency,
                 "free_slots": self.core.free,
                 "cpus": os.cpu_count() or 0,
+                "warnings": "; ".join(bounded(self.dags.found.warnings)),
                 "load": -1.0 if (load := facts.load()) is None else load,
             },
             conditions=self.core.conditions,
@@ -117,6 +121,7 @@ class Profile:
             "concurrency": self.core.concurrency,
             "free_slots": self.core.free,
             "conditions": self.core.conditions,
+            "warnings": bounded(self.dags.found.warnings),
             "clock_ahead": self.identity.clock.machine_ahead,
             "maintenance_comment": desired.maintenance,
             "maintenance_cause": desired.cause,

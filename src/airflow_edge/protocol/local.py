@@ -125,6 +125,8 @@ class RuntimeHello(LocalMessage, frozen=True, kw_only=True):
     generation: str = ""
     """What it was told when it was started: it stands for the installation and configuration that it has read."""
     knows_probes: bool = False
+    trouble: str = ""
+    """Why no task can run with this configuration, for a person; empty if none is known."""
 
 
 class JobStarted(LocalJobMessage, frozen=True, kw_only=True):

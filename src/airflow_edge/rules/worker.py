@@ -11,6 +11,7 @@ from airflow_edge.protocol.messages import MaintenanceCause
 from airflow_edge.protocol.states import WorkerState
 
 CONDITIONS = "conditions"
+WARNINGS = "warnings"
 """Among a worker's facts: why it takes no new job, in words; empty if it does."""
 
 

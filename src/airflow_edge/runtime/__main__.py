@@ -81,6 +81,7 @@ def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | No
 
     from airflow import __version__ as airflow_version
 
+    from airflow_edge.runtime import bundles
     from airflow_edge.runtime.server import Server
     from airflow_edge.runtime.supervising import supervise
 
@@ -101,6 +102,9 @@ def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | No
         log.warning("%s: %s", _SHARED_MODULES, ", ".join(modules))
     if left := str(user_code):
         log.info("left to each task to load: %s", left)
+    trouble = ""
+    with contextlib.suppress(OSError):
+        trouble = bundles.trouble()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(os.fspath(path))
         path.chmod(0o600)
@@ -111,6 +115,7 @@ def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | No
             supervise=partial(supervise, prepare=initialize) if user_code.settings else supervise,
             release=lambda: os.close(lock),
             generation=generation,
+            trouble=trouble,
             tidy=tidy,
         )
         log.info("ready for tasks of Airflow %s after %.1f s", airflow_version, time.monotonic() - began)

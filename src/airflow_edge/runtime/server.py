@@ -73,10 +73,12 @@ class Server:
         supervise: Callable[[Path, int], NoReturn],
         release: Callable[[], None],
         generation: str = "",
+        trouble: str = "",
         tidy: Callable[[], None] | None = None,
     ) -> None:
         """:param supervise: what a forked process does, given the job's folder and a descriptor for its own output
         :param release: called once in each process, when it does not keep another runtime from serving at this socket
+        :param trouble: why no task can run with this configuration; empty if none is known
         :param tidy: is called every few seconds
         """
         self._listener = listener
@@ -84,6 +86,7 @@ class Server:
         self._inode = self._path.stat().st_ino
         self._airflow_version = airflow_version
         self._generation = generation
+        self._trouble = trouble
         self._supervise = supervise
         self._release = release
         self._tidy = tidy
@@ -149,6 +152,7 @@ class Server:
                 jobs=tuple(LocalJob(**key._asdict(), pid=job.pid) for key, job in self._jobs.items()),
                 generation=self._generation,
                 knows_probes=True,
+                trouble=self._trouble,
             )
         )
 

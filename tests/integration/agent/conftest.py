@@ -19,6 +19,7 @@ from tests.integration.agent.centre import Centre
 from tests.integration.agent.runtime import Runtime
 
 REPOSITORY = Path(__file__).parents[3]
+DAGS = Path(__file__).parents[1] / "runtime" / "dags"
 
 
 class Agent:
@@ -121,6 +122,7 @@ async def make_agent(config: Config, identity: Identity) -> AsyncIterator[Callab
             "AIRFLOW__EDGE__STATE_DIR": str(config.state_dir),
             "AIRFLOW__EDGE__WORKER_CONCURRENCY": str(config.concurrency),
             "AIRFLOW__EDGE__TASK_STOP_GRACE": "1",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
         }
         agents.append(Agent(config, environment))
         return agents[-1]

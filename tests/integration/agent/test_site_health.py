@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -124,6 +125,46 @@ async def test_sockets_that_were_removed_are_made_anew(agent: Agent, centre: Cen
     assert not any(conditions for conditions in (status.conditions for status in centre.statuses))
 
 
+# Dags
+
+
+async def test_a_site_without_dags_says_so_and_takes_no_job_until_there_are_some(
+    make_agent: Callable[[], Agent], centre: Centre, runtime: Runtime, tmp_path: Path
+) -> None:
+    dags = tmp_path / "dags"
+    agent = make_agent()
+    await agent.start(AIRFLOW__CORE__DAGS_FOLDER=str(dags))
+    await centre.until(lambda: conditions(centre))
+    assert f"the Dags folder {dags} is not there" in conditions(centre)[0]
+    await refused_for(centre, "put the Dags there")
+    dags.mkdir()
+    await centre.until(lambda: "has no Dag in it" in "".join(conditions(centre)))
+    (dags / "press.py").touch()
+    await centre.until(lambda: not conditions(centre))
+    await centre.offer()
+    await centre.message(Accepted)
+
+
+async def test_a_folder_without_dags_beside_bundles_that_are_elsewhere_is_a_warning_only(
+    make_agent: Callable[[], Agent], centre: Centre, runtime: Runtime, tmp_path: Path
+) -> None:
+    bundles = [
+        {"name": "here", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {}},
+        {"name": "git", "classpath": "airflow.providers.git.bundles.git.GitDagBundle", "kwargs": {}},
+    ]
+    agent = make_agent()
+    await agent.start(
+        AIRFLOW__CORE__DAGS_FOLDER=str(tmp_path / "dags"),
+        AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(bundles),
+    )
+    await centre.until(lambda: centre.statuses and centre.statuses[-1].system["warnings"])
+    (warning,) = (await agent.status())["warnings"]
+    assert warning == centre.statuses[-1].system["warnings"]
+    assert warning.startswith("tasks of the bundle 'here' cannot run here: the Dags folder")
+    await centre.offer()
+    await centre.message(Accepted)
+
+
 # The real runtime
 
 
@@ -200,6 +241,14 @@ async def test_at_the_limit_of_processes_a_task_waits_and_is_run_once_when_there
     assert (ended.job_id, ended.exit_code, ended.reason) == (job.job_id, 0, "")
     assert sum(call.path.endswith("/run") for call in centre.calls) == 1
     await centre.until(lambda: not conditions(centre))
+
+
+async def test_a_bundle_whose_provider_is_missing_is_told_and_no_job_is_taken(site: Agent, centre: Centre) -> None:
+    bundles = [{"name": "shop", "classpath": "not_installed.bundles.ShopBundle", "kwargs": {}}]
+    await site.start(AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(bundles))
+    await centre.until(lambda: conditions(centre), patience=WARM_UP)
+    assert "No module named 'not_installed'" in conditions(centre)[0]
+    await refused_for(centre, "dag_bundle_config_list")
 
 
 async def test_a_real_runtime_that_is_stopped_is_told_and_goes_on(site: Agent, centre: Centre) -> None:

@@ -21,7 +21,7 @@ from airflow_edge.agent.process.control import ask
 from airflow_edge.protocol.messages import OrderKind
 from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.worker import Worker
-from tests.integration.agent.conftest import Agent
+from tests.integration.agent.conftest import DAGS, Agent
 from tests.integration.agent.runtime import Runtime
 from tests.integration.gateway.world import Centre, wait_until
 
@@ -56,6 +56,7 @@ class FleetWorker:
                 "AIRFLOW__EDGE__STATE_DIR": str(self.config.state_dir),
                 "AIRFLOW__EDGE__WORKER_CONCURRENCY": "8",
                 "AIRFLOW__EDGE__TASK_STOP_GRACE": "1",
+                "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
                 **environment,
             },
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.integration.agent.conftest import DAGS
 from tests.integration.fleet.fleet import enrolled, linked, workload
 
 PROGRAM = Path(sys.executable).with_name("airflow-edge")
@@ -161,6 +162,7 @@ async def test_a_restart_in_the_background_leaves_the_worker_what_and_where_it_w
     (tmp_path / "venv").symlink_to(PROGRAM.parents[1])
     async with enrolled(centre, tmp_path) as worker:
         environment = {"PATH": "venv/bin", "HOME": str(tmp_path), "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": "."}
+        environment["AIRFLOW__CORE__DAGS_FOLDER"] = str(DAGS)
         flags = ["-D", "--state-dir", "state", "--pid", "the.pid", "--stderr", "err", "-u", "027"]
         await begin([*program, "worker", *flags], tmp_path, environment)
         try:

@@ -13,6 +13,7 @@ from typing import Any
 from harness.processes import Process, kill_processes, processes_in
 from harness.waiting import wait_for
 
+DAGS = Path(__file__).parents[1] / "runtime" / "dags"
 PROGRAM = Path(sys.executable).with_name("airflow-edge")
 
 WRONG_CLOCK = """
@@ -47,6 +48,7 @@ class Machine:
         self.folder = folder
         self.state_dir = folder / "edge"
         self.environment = {"PATH": os.defpath, "HOME": str(folder), "AIRFLOW_HOME": str(folder), "LANG": "C.UTF-8"}
+        self.environment["AIRFLOW__CORE__DAGS_FOLDER"] = str(DAGS)
 
     def type(self, *words: str, stdin: str = "", **environment: str) -> Said:
         """Run a command to its end."""

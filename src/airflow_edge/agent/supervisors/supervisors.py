@@ -48,6 +48,8 @@ class Supervisors:
         )
         self._no_process = ""
         """Why the runtime could start no process; empty if it could."""
+        self._trouble = ""
+        """Why no task can run with the configuration that the runtime has read."""
         self.orphans = Orphans(folders, lambda key: self._tell_end(JobExited(**key._asdict())))
         self._folders = folders
         self._jobs = jobs
@@ -57,7 +59,7 @@ class Supervisors:
     @property
     def conditions(self) -> tuple[str, ...]:
         """Why no job can be started now, for a person."""
-        return tuple(condition for condition in (self.runtime.condition, self._no_process) if condition)
+        return tuple(condition for condition in (self.runtime.condition, self._no_process, self._trouble) if condition)
 
     def start(self, order: StartJob) -> None:
         """Have a job started.
@@ -80,7 +82,7 @@ class Supervisors:
         match message:
             case RuntimeHello():
                 # Another one may have more luck.
-                self._no_process = ""
+                self._no_process, self._trouble = "", message.trouble
                 self._changed()
                 self._take_stock(message)
             case JobStarted():

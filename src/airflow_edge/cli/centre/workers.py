@@ -17,7 +17,7 @@ from airflow_edge.protocol.states import REQUESTS, WorkerState
 from airflow_edge.rules.durations import format_duration
 from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.overview import WorkerFilter, WorkerView
-from airflow_edge.rules.worker import CONDITIONS, Worker
+from airflow_edge.rules.worker import CONDITIONS, WARNINGS, Worker
 from airflow_edge.store.jobs.unreachable import AwaitedJobs
 from airflow_edge.store.store import Store
 
@@ -235,6 +235,7 @@ def _worker_fields(view: WorkerView, awaited: AwaitedJobs | None, silent_before:
         "running_jobs_lost_after": as_text(awaited.first_lost_after) if awaited else "",
         "disconnect_grace": format_duration(worker.disconnect_grace) if worker.disconnect_grace is not None else "",
         "conditions": worker.system.get(CONDITIONS, ""),
+        "warnings": worker.system.get(WARNINGS, ""),
         "agent_version": worker.agent_version or "",
         "airflow_version": worker.airflow_version or "",
         "version_refused": worker.version_refused,

@@ -250,9 +250,12 @@ def _running(task: TaskFacts, job: JobView, workers: Sequence[WorkerFacts], now:
             f"It runs on worker '{worker.name}', which is unreachable since {_clock(worker.seen_at)}; {until}.",
         )
     if task.state == "queued":
+        held_up = (
+            f"; it waits there, since the worker says: {worker.conditions}" if worker and worker.conditions else "."
+        )
         return Explanation(
             Cause.STARTING,
-            f"Worker '{job.worker}' accepted it at {_clock(job.started_at)} and is starting it.",
+            f"Worker '{job.worker}' accepted it at {_clock(job.started_at)} and is starting it{held_up}",
         )
     return Explanation(Cause.RUNNING, f"It runs on worker '{job.worker}' since {_clock(job.started_at)}.")
 
@@ -261,6 +264,8 @@ def _why_not_given(worker: WorkerFacts, job: JobView) -> str:
     """Say in a few words why this worker cannot take any job now, or not this one ever; empty if it can."""
     if worker.state is WorkerState.UNKNOWN:
         return "unreachable"
+    if worker.state is WorkerState.STARTING and worker.conditions:
+        return f"unable ({worker.conditions})"
     if worker.state in {WorkerState.OFFLINE, WorkerState.STARTING, WorkerState.TERMINATING}:
         return worker.state.value
     if worker.state is WorkerState.SHUTDOWN_REQUEST:

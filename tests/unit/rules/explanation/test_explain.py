@@ -164,6 +164,13 @@ SITUATIONS = [
     (
         task(),
         job(),
+        [worker(state=WorkerState.STARTING, conditions="the runtime ended once: no")],
+        Cause.NO_WORKER_READY,
+        "unable (the runtime ended once: no)",
+    ),
+    (
+        task(),
+        job(),
         [worker()],
         Cause.BEHIND_OTHERS,
         "behind 18 jobs of queue 'plc', 17 of them of higher priority",
