@@ -16,7 +16,7 @@ from pathlib import Path
 
 from airflow_edge.protocol.local import GENERATION_VARIABLE
 from airflow_edge.protocol.worker_log import Formatter
-from airflow_edge.runtime.environment import for_tasks, set_title
+from airflow_edge.runtime.environment import for_tasks, hide_sensitive, set_title
 from airflow_edge.runtime.lossy_file import make_output_lossy
 from airflow_edge.site.rotation import Rotation
 
@@ -78,6 +78,7 @@ def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | No
     from airflow_edge.runtime.warm import warm_up
 
     user_code = warm_up(cautious=cautious)
+    hide_sensitive()
 
     from airflow import __version__ as airflow_version
 

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from airflow_edge.site import secrets
+
 WORKER_NAME_VARIABLE: Final = "AIRFLOW_EDGE_WORKER_NAME"
 
 _ALWAYS: Final = {
@@ -40,19 +42,13 @@ _UNLESS_SET: Final = {
     "AIRFLOW__CORE__MULTI_TEAM": "True",
 }
 
-_NEVER: Final = frozenset(
-    f"{option}{suffix}"
-    for option in ("AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
-    for suffix in ("", "_CMD", "_SECRET")
-) | {"_AIRFLOW_PROCESS_CONTEXT"}
-"""The centre's secrets have no business in a task, though a site that is configured the old way may hold one."""
-
 _OURS_AT_THE_CENTRE: Final = "airflow_edge."
 
 
 def for_tasks(environ: Mapping[str, str]) -> dict[str, str]:
     """Give the environment for the site's tasks, made from the agent's."""
-    result = {name: value for name, value in environ.items() if name not in _NEVER}
+    result = dict(environ)
+    secrets.hide(result)
     for name, value in _UNLESS_SET.items():
         result.setdefault(name, value)
     result.update(_ALWAYS)
@@ -64,6 +60,18 @@ def for_tasks(environ: Mapping[str, str]) -> dict[str, str]:
         # Airflow would write one, with freshly made secrets in it that open nothing and alarm people.
         result["AIRFLOW_CONFIG"] = os.devnull
     return result
+
+
+def hide_sensitive() -> None:
+    """Have every option be empty that Airflow calls sensitive, from this process on; it has to be imported before.
+
+    Those of its providers stay: of lineage, say, whose listeners run with the tasks.
+    """
+    from airflow.configuration import conf, retrieve_configuration_description
+
+    own = retrieve_configuration_description(include_providers=False).keys() - secrets.FOR_TASKS
+    sensitive = {(section, name) for section, name in conf.sensitive_config_values if section in own}
+    secrets.hide(os.environ, sensitive - secrets.CENTRES)
 
 
 def hostname() -> str:

@@ -41,6 +41,12 @@ def site_environment(folder: Path) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__API_AUTH__JWT_SECRET": "the secret of the centre",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://user:password@centre/airflow",
+        # Whatever Airflow calls sensitive, though only the last is known to us by its name.
+        "AIRFLOW__LOGGING__REMOTE_TASK_HANDLER_KWARGS": '{"password": "the secret of the centre"}',
+        "AIRFLOW__CORE__FERNET_KEY": "the secret of the centre",
+        "AIRFLOW__CELERY__BROKER_URL": "redis://:password@centre/0",
+        "NOTIFY_SOCKET": "/run/systemd/notify",
+        "AIRFLOW__SECRETS__BACKEND_KWARGS": '{"variables_file_path": "/srv/variables.json"}',
         "PYTHONPATH": str(dags),
         "SAMPLE_FOLDER": str(folder),
     }

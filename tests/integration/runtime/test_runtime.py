@@ -325,6 +325,9 @@ def test_a_task_sees_the_worker_and_nothing_of_the_centre(agent, api):
     environ = xcom.body["environ"]
     assert not any("the secret of the centre" in value or "password@" in value for value in environ.values())
     assert SECRET not in environ.values()
+    assert "NOTIFY_SOCKET" not in environ
+    # The site's own stays.
+    assert environ["AIRFLOW__SECRETS__BACKEND_KWARGS"] == '{"variables_file_path": "/srv/variables.json"}'
     assert environ["AIRFLOW__CORE__LOAD_EXAMPLES"] == "False"
     # Airflow makes neither a database nor a configuration file here.
     assert not list(agent.runtime.folder.rglob("airflow.db"))
