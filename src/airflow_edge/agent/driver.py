@@ -35,9 +35,10 @@ from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.history import History
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
+from airflow_edge.agent.task_logs.kept import about
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile, StartJob, StopJob
-from airflow_edge.protocol.messages import Offer, Order, Refused
+from airflow_edge.protocol.messages import Offer, Order, Refused, one_line
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +169,7 @@ class Driver:
     ) -> Sequence[Command]:
         commands: Sequence[Command]
         if isinstance(event, Order):
-            log.info("the centre passes on: %s %s", event.kind, event.text or event.number or "")
+            log.info("the centre passes on: %s", f"{event.kind} {event.text or event.number or ''}".strip())
         if isinstance(event, Offer) and event.key not in self.core.jobs:
             if isinstance(known, Exception):
                 reason = f"the site cannot read its journal: {known}"[:LONGEST_FAULT]
@@ -213,7 +214,7 @@ class Driver:
                 effects.admit(deed)
                 effects.follow(deed.key, Path(deed.log_path))
             case StartJob():
-                log.info("starting job %s", deed.key)
+                log.info("starting job %s: %s", deed.key, one_line(about(self._folders.folder(deed.key)).name))
                 effects.start(deed)
             case StopJob():
                 log.info("stopping job %s: %s", deed.key, deed.reason)

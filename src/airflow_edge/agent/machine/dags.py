@@ -80,12 +80,12 @@ def look(found: Sequence[DagSource]) -> DagsFound:
     )
 
 
-def count(folder: Path) -> int:
-    """Give how many files may hold Dags, at most `MOST_ENTRIES`.
+def files(folder: Path) -> list[Path]:
+    """Give the files that may hold Dags, as far as `MOST_ENTRIES` goes.
 
     :raises OSError: the folder cannot be read.
     """
-    return sum(1 for _ in _candidates(folder))
+    return [Path(file) for file in _candidates(folder) if file]
 
 
 def _problem(folder: Path) -> str:
@@ -108,7 +108,8 @@ def _candidates(root: Path) -> Iterator[str]:
             if file.endswith(_SUFFIXES):
                 yield os.path.join(folder, file)  # noqa: PTH118 - as os.walk has it
         if seen > MOST_ENTRIES:
-            yield "for all we know"
+            # There may be some, for all we know.
+            yield ""
             return
 
 

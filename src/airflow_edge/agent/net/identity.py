@@ -153,6 +153,11 @@ class PendingKey(Signer, kw_only=True):
         return tokens.ENROLMENT
 
     @classmethod
+    def made_up(cls) -> PendingKey:
+        """Give one that nobody knows, to ask what everybody may."""
+        return cls(name="nobody", private_key=bytes(SigningKey.generate()).hex())
+
+    @classmethod
     def load_or_generate(cls, file: Path, name: str) -> PendingKey:
         """Read the key kept for this name, or make a new one and keep it.
 

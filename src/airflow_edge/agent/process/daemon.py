@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import signal
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from airflow_edge.agent.errors import AgentError, AlreadyRunningError
+
+log = logging.getLogger(__name__)
 
 _BEGUN_AGAIN: Final = "_AIRFLOW_EDGE_BEGUN_AGAIN"
 """The environment variable with the pid of a process that has begun again."""
@@ -146,6 +149,10 @@ def handled(
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         # Whoever started it with nohup wants it to stay.
         del handlers[signal.SIGHUP]
+        log.warning(
+            "SIGHUP is ignored here, as under nohup: it will not have this worker leave its tasks to the next one; "
+            "start it with `airflow-edge worker -D` instead, or end it with SIGKILL for that"
+        )
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)
     try:

@@ -83,6 +83,11 @@ class RuntimeLink:
         self._retiring = False
 
     @property
+    def ended(self) -> bool:
+        """Whether one that was started here has ended without having been ready."""
+        return self._process.failed
+
+    @property
     def condition(self) -> str:
         """Why the runtime can start no job now, for a person; empty if it can, or will in a moment."""
         if self._silent_since is not None and time.monotonic() - self._silent_since > LONGEST_SILENCE:

@@ -50,6 +50,11 @@ class RuntimeProcess:
         return self._process is not None
 
     @property
+    def failed(self) -> bool:
+        """Whether the last one has ended, and none was seen to work since."""
+        return self._ends > 0
+
+    @property
     def ended_often(self) -> bool:
         """Whether it is to prove itself for a while before it is given jobs."""
         return self._ends >= MANY

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from airflow_edge.cli.findings import Finding, Mark, without_secrets, wrong
 from airflow_edge.executor.edge3 import UNINSTALL_EDGE3
 from airflow_edge.rules.processes import CentreFacts, CentreProcess
 from airflow_edge.store.schema import MIGRATE, Schema
@@ -17,22 +17,6 @@ LOGGING_CONFIG: Final = "airflow_edge.logs.LOGGING_CONFIG"
 OLDEST_AIRFLOW: Final = (3, 2)
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - as written by people
-
-
-class Mark(StrEnum):
-    """How good a finding is; only `WRONG` keeps the centre from being right."""
-
-    OK = "OK"
-    NOTE = "NOTE"
-    WRONG = "WRONG"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the answer."""
-
-    mark: Mark
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,16 +70,11 @@ def findings(facts: Facts) -> list[Finding]:
     ]
 
 
-def is_right(found: list[Finding]) -> bool:
-    """Say whether nothing has to be changed."""
-    return all(finding.mark is not Mark.WRONG for finding in found)
-
-
 def _versions(facts: Facts) -> Iterator[Finding]:
     supported = tuple(int(part) for part in facts.airflow_version.split(".")[:2]) >= OLDEST_AIRFLOW
     versions = f"airflow-edge {facts.edge_version} on Airflow {facts.airflow_version}"
     oldest = ".".join(map(str, OLDEST_AIRFLOW))
-    yield Finding(Mark.OK, versions) if supported else _wrong(versions, f"Airflow {oldest} is the oldest supported")
+    yield Finding(Mark.OK, versions) if supported else wrong(versions, f"Airflow {oldest} is the oldest supported")
     if facts.edge3_installed:
         yield Finding(Mark.WRONG, UNINSTALL_EDGE3)
 
@@ -105,29 +84,29 @@ def _database(facts: Facts) -> Iterator[Finding]:
         case Schema.CURRENT:
             yield Finding(Mark.OK, "the tables are there and up to date")
         case Schema.MISSING:
-            yield _wrong("the tables are missing", MIGRATE)
+            yield wrong("the tables are missing", MIGRATE)
         case Schema.OLDER:
-            yield _wrong("the tables are older than the airflow-edge that is installed", MIGRATE)
+            yield wrong("the tables are older than the airflow-edge that is installed", MIGRATE)
         case Schema.OTHER:
-            yield _wrong("the tables are of another version of airflow-edge", f"install it, or {MIGRATE}")
+            yield wrong("the tables are of another version of airflow-edge", f"install it, or {MIGRATE}")
         case None:
             yield Finding(Mark.WRONG, facts.database_error)
 
 
 def _settings(facts: Facts) -> Iterator[Finding]:
-    for wrong in facts.wrong_settings:
-        yield Finding(Mark.WRONG, wrong)
+    for setting in facts.wrong_settings:
+        yield Finding(Mark.WRONG, setting)
     if facts.api_enabled:
         yield Finding(Mark.OK, "[edge] api_enabled = True")
     else:
-        yield _wrong(
+        yield wrong(
             "[edge] api_enabled = False: no worker is served", "set [edge] api_enabled = True for the API server"
         )
     executors = ", ".join(facts.executors)
     if any(name.startswith("airflow_edge.") for name in facts.executors):
         yield Finding(Mark.OK, f"[core] executor = {executors}")
     else:
-        yield _wrong(
+        yield wrong(
             f"[core] executor = {executors}: no task can be run at the edge",
             f'set [core] executor = {EXECUTOR}, or add it to the list and name it in tasks: executor="EdgeExecutor"',
         )
@@ -139,7 +118,7 @@ def _running(facts: Facts) -> Iterator[Finding]:
         return
     ours = facts.centre.schedulers
     if others := [one for one in ours if one.version != facts.edge_version]:
-        yield _wrong(
+        yield wrong(
             f"the scheduler on {_where(others[0])} runs airflow-edge {others[0].version}, here it is "
             f"{facts.edge_version}",
             "install one version everywhere, and restart the scheduler",
@@ -147,7 +126,7 @@ def _running(facts: Facts) -> Iterator[Finding]:
     elif ours:
         yield Finding(Mark.OK, f"the scheduler on {_where(ours[0])} has loaded EdgeExecutor{_and_more(len(ours))}")
     elif facts.schedulers:
-        yield _wrong(
+        yield wrong(
             f"no running scheduler has loaded EdgeExecutor (one runs on {facts.schedulers[0]}): no worker gets a task",
             "restart the scheduler with [core] executor as it is here; `airflow standalone` keeps it only where its "
             "first one is EdgeExecutor or LocalExecutor",
@@ -167,7 +146,7 @@ def _and_more(count: int) -> str:
 def _logs(facts: Facts) -> Iterator[Finding]:
     text = f"[logging] logging_config_class = {facts.logging_config_class or '(unset)'}"
     if not facts.remote_log_is_ours:
-        yield _wrong(
+        yield wrong(
             f"{text}: the logs of tasks at the edge cannot be read once the tasks have ended",
             f"set [logging] logging_config_class = {LOGGING_CONFIG} for every component",
         )
@@ -182,14 +161,14 @@ def _logs(facts: Facts) -> Iterator[Finding]:
     if facts.log_store is not None:
         store = f"[edge] log_store = {without_secrets(facts.log_store)}"
         if facts.log_store_error:
-            yield _wrong(f"{store}: {facts.log_store_error}", "until it can be used, logs stay in the database")
+            yield wrong(f"{store}: {facts.log_store_error}", "until it can be used, logs stay in the database")
         else:
             yield Finding(Mark.OK, f"{store} can be written, read and deleted from")
 
 
 def _gateway(facts: Facts) -> Iterator[Finding]:
     if facts.gateway is None:
-        yield _wrong(
+        yield wrong(
             "[api] base_url is not set: sites cannot be told where to find the API server",
             "set it to the URL that sites use, or check another: airflow edge check --api-url https://…",
         )
@@ -210,34 +189,24 @@ def _gateway(facts: Facts) -> Iterator[Finding]:
 def _answer(facts: Facts, gateway: GatewayAnswer, url: str) -> Finding:
     match gateway.outcome:
         case "healthy" if gateway.version != facts.edge_version:
-            return _wrong(
+            return wrong(
                 f"the API server at {url} runs airflow-edge {gateway.version}, here it is {facts.edge_version}",
                 "install one version everywhere, and restart the API server",
             )
         case "healthy":
             return Finding(Mark.OK, f"the API server at {url} serves workers")
         case "not ready":
-            return _wrong(f"the gateway at {url} says: {gateway.detail.rstrip('.')}", "look into the API server's log")
+            return wrong(f"the gateway at {url} says: {gateway.detail.rstrip('.')}", "look into the API server's log")
         case "disabled":
-            return _wrong(
+            return wrong(
                 f"the API server at {url} serves no workers",
                 "set [edge] api_enabled = True in its configuration, and restart it",
             )
         case "something else":
-            return _wrong(
+            return wrong(
                 f"what answers at {url} is no edge gateway: {gateway.detail}",
                 "install 'airflow-edge[server]' where the API server runs and restart it; look at [api] base_url and "
                 "at the proxy before it",
             )
         case "nothing":
             return Finding(Mark.NOTE, f"nothing answers at {url} (seen from here: {gateway.detail}); is it up?")
-
-
-def without_secrets(url: str) -> str:
-    """Give a URL without what may be a password: its login, its query and its fragment."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-
-
-def _wrong(what: str, to_do: str) -> Finding:
-    return Finding(Mark.WRONG, f"{what}; {to_do}")

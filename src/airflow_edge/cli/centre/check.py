@@ -24,8 +24,9 @@ from airflow_edge.agent.config import absolute
 from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.net.tls_and_proxy import ssl_context
 from airflow_edge.agent.trust import Trust
-from airflow_edge.cli.centre.advice import Facts, GatewayAnswer, findings, is_right
+from airflow_edge.cli.centre.advice import Facts, GatewayAnswer, findings
 from airflow_edge.cli.centre.common import in_a_line
+from airflow_edge.cli.findings import as_line, is_right
 from airflow_edge.executor.edge3 import edge3_is_installed
 from airflow_edge.gateway.config import wrong_settings
 from airflow_edge.protocol.tokens import answer_mark
@@ -46,7 +47,7 @@ def check(args: argparse.Namespace) -> None:
     with in_a_line():
         found = findings(_look(args.api_url))
     for finding in found:
-        print(f"{finding.mark:<6} {finding.text}")
+        print(as_line(finding))
     if not is_right(found):
         raise SystemExit(1)
 

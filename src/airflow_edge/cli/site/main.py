@@ -166,6 +166,14 @@ def _status(parser: argparse.ArgumentParser) -> None:
     _add_state_dir(parser)
 
 
+def _check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", help="Airflow's base URL (default: the one enrolled at, or [edge] api_url)")
+    parser.add_argument("--skip-runtime", action="store_true", help="start no runtime, which takes seconds")
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="(default: text)")
+    _add_ca_file(parser)
+    _add_state_dir(parser)
+
+
 def _logs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "job", metavar="JOB", nargs="?", help="its id, the beginning of that, or DAG/RUN/TASK with * for whatever"
@@ -213,6 +221,18 @@ enrolled as 'factory-7' for the queue plc; start the worker with
         _worker,
         "run the worker",
         "$ airflow-edge worker --concurrency 8 --queues plc,camera",
+    ),
+    Command(
+        "check",
+        "airflow_edge.cli.site.check:check",
+        _check,
+        "find out whether a worker could work here, and what to do if not",
+        """
+$ airflow-edge check --url https://airflow.example.org
+OK     airflow-edge 0.1.0, Python 3.12.3, apache-airflow-task-sdk 1.3.2
+WRONG  there are no Dags; no task can run here: the Dags folder /srv/dags is
+not there; put the Dags there, …
+""",
     ),
     Command(
         "stop",

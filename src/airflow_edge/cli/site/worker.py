@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import os
 import sys
 import time
 from pathlib import Path
@@ -18,7 +19,9 @@ from airflow_edge.agent.net.identity import Identity, make_private_folder
 from airflow_edge.agent.own_log.file import RotatingFile
 from airflow_edge.agent.process.control import ask
 from airflow_edge.agent.process.daemon import detach, has_begun_again, pid_file, wait_for_end
+from airflow_edge.cli.findings import Mark
 from airflow_edge.cli.site.enroll import ensure_enrolled
+from airflow_edge.cli.site.local import at_start
 from airflow_edge.protocol.messages import MAX_TEXT
 
 log = logging.getLogger(__name__)
@@ -127,6 +130,9 @@ def _run(config: Config, pid: Path | None) -> int:
     from airflow_edge.agent.agent import run_agent
 
     _check_name(config, ensure_enrolled(config))
+    for finding in at_start(config, os.environ):
+        if finding.mark is not Mark.OK:
+            log.warning("%s", finding.text)
     with pid_file(pid) if pid else contextlib.nullcontext():
         return run_agent(config)
 

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.machine import dags
-from airflow_edge.agent.machine.dags import DagsFound, DagSource, DagsWatch, count, look, sources
+from airflow_edge.agent.machine.dags import DagsFound, DagSource, DagsWatch, files, look, sources
 
 LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 
@@ -45,7 +45,7 @@ def test_one_dag_anywhere_is_enough(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).touch()
     assert look([DagSource("dags-folder", tmp_path)]) == DagsFound()
-    assert count(tmp_path) == 1
+    assert files(tmp_path) == [tmp_path / name]
 
 
 def test_a_folder_that_is_missing_empty_or_none_is_an_obstacle(tmp_path: Path) -> None:

@@ -1,0 +1,156 @@
+"""What of a site can be seen without asking anybody: for `airflow-edge check`, and as a worker starts."""
+
+from __future__ import annotations
+
+import ast
+import os
+import platform
+import resource
+import tempfile
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from airflow_edge import __version__
+from airflow_edge.agent.config import MEBIBYTE, Config
+from airflow_edge.agent.machine import conditions, dags
+from airflow_edge.cli.findings import Finding, note, ok, wrong
+from airflow_edge.site import secrets
+
+FILES_OF_A_WORKER: Final = 100
+FILES_OF_A_TASK: Final = 8
+"""Descriptors that the agent needs, rounded up: connections, logs, its journal."""
+PROCESSES_OF_A_TASK: Final = 4
+"""A supervisor, the task, and what that may start."""
+TASK_SDK: Final = "apache-airflow-task-sdk"
+MOST_PARSED: Final = 500
+"""Dag files that are read."""
+_CGROUPS: Final = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/pids"))
+
+
+def versions() -> Finding:
+    """Say what is installed here."""
+    python = f"airflow-edge {__version__}, Python {platform.python_version()}"
+    try:
+        return ok(f"{python}, {TASK_SDK} {metadata.version(TASK_SDK)}")
+    except metadata.PackageNotFoundError:
+        return wrong(
+            f"{python}, and no {TASK_SDK}: no task can run", "install the worker: pip install 'airflow-edge[worker]'"
+        )
+
+
+def at_start(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Look at what a worker that starts tells in its log; what may change while it runs is a condition of it."""
+    yield versions()
+    yield _state_folder(config)
+    yield from _limits(config)
+    yield from secrets_of_the_centre(environ)
+
+
+def look_around(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Look at the state folder, Dags, limits, and at what of the centre's is here and should not be."""
+    yield from at_start(config, environ)
+    yield from _dags(config)
+
+
+def secrets_of_the_centre(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Name what of the centre's secrets is kept here."""
+    if held := secrets.held(environ):
+        yield note(
+            f"this site holds secrets of the centre that no worker needs ({', '.join(held)}): tasks do not see them, "
+            "but whoever may read the worker's files does; take them out of its configuration"
+        )
+
+
+def _state_folder(config: Config) -> Finding:
+    folder = config.state_dir
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if there != folder:
+        able = os.access(there, os.W_OK)
+        return ok(f"{folder} will be made") if able else wrong(f"{folder} cannot be made", f"give {there} to this user")
+    if found := conditions.look(folder, config.min_free_disk * MEBIBYTE):
+        return wrong("the state folder is of no use", "; ".join(found))
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return wrong(f"nothing can be written to {folder} ({error.strerror})", "give it to this user")
+    facts = folder.stat()
+    if facts.st_uid != os.geteuid():
+        return wrong(f"{folder} belongs to another user", "run this, and the worker, as that one")
+    disk = os.statvfs(folder)
+    return ok(f"the state folder {folder} can be written, with {disk.f_bavail * disk.f_frsize // MEBIBYTE} MiB free")
+
+
+def _dags(config: Config) -> Iterator[Finding]:
+    sources = dags.sources(config)
+    found = dags.look(sources)
+    if found.obstacle:
+        yield wrong("there are no Dags", found.obstacle)
+    for warning in found.warnings:
+        yield note(warning)
+    for source in sources:
+        if source.folder is None:
+            yield note(f"the bundle '{source.name}' is no folder: whether its Dags come shows with the first task")
+        elif source.folder.is_dir():
+            yield from _files(source.folder)
+
+
+def _files(folder: Path) -> Iterator[Finding]:
+    try:
+        files = dags.files(folder)
+    except OSError:
+        return
+    broken = [said for file in files[:MOST_PARSED] if file.suffix == ".py" and (said := _syntax_error(file))]
+    if broken:
+        yield note(f"{len(broken)} of the files in {folder} cannot be parsed here: {'; '.join(broken[:3])}")
+    if files:
+        yield ok(f"{len(files)} files that may hold Dags are in {folder}")
+
+
+def _syntax_error(file: Path) -> str:
+    try:
+        ast.parse(file.read_bytes(), str(file))
+    except SyntaxError as error:
+        return f"{file.name}, line {error.lineno}: {error.msg}"
+    except (OSError, ValueError) as error:
+        return f"{file.name}: {error}"
+    return ""
+
+
+def _limits(config: Config) -> Iterator[Finding]:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_OF_A_WORKER + FILES_OF_A_TASK * config.concurrency
+    if files != resource.RLIM_INFINITY and files < wanted:
+        yield wrong(
+            f"the worker may open {files} files, and {config.concurrency} tasks at once take up to {wanted}",
+            "raise the limit (LimitNOFILE= in its systemd unit, `ulimit -n`), or lower [edge] worker_concurrency",
+        )
+    needed = PROCESSES_OF_A_TASK * config.concurrency + 2
+    for name, left in _processes_left():
+        if left < needed:
+            yield note(
+                f"{name} leaves this user or container {left} processes, and {config.concurrency} tasks at once "
+                f"may take {needed}: raise it (TasksMax=, the container's pids limit), or lower [edge] "
+                "worker_concurrency"
+            )
+
+
+def _processes_left() -> Iterator[tuple[str, int]]:
+    for root in _CGROUPS:
+        try:
+            lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
+            for line in lines:
+                _, controllers, path = line.split(":", 2)
+                if controllers in {"", "pids"}:
+                    group = root / path.lstrip("/")
+                    most, now = (group / "pids.max").read_text().strip(), (group / "pids.current").read_text()
+                    if most != "max":
+                        yield str(group / "pids.max"), int(most) - int(now)
+        except (OSError, ValueError):
+            continue

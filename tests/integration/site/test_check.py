@@ -1,0 +1,88 @@
+"""`airflow-edge check` as a person types it, before there is a worker and while one runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.integration.site.machine import Machine, Said
+
+
+def marks(said: Said) -> dict[str, list[str]]:
+    """What was found, by how good it is."""
+    found: dict[str, list[str]] = {"OK": [], "NOTE": [], "WRONG": []}
+    for line in said.out.splitlines():
+        mark, _, text = line.partition(" ")
+        found[mark].append(text.strip())
+    return found
+
+
+def some(texts: list[str], words: str) -> str:
+    (text,) = [text for text in texts if words in text]
+    return text
+
+
+def test_a_site_that_is_right_is_right_in_all_that_a_start_needs(centre, enrolled):
+    said = enrolled.type("check", "--output", "json")
+    assert (said.status, said.err) == (0, "")
+    found = [(finding["mark"], finding["text"]) for finding in json.loads(said.out)]
+    right = [text for mark, text in found if mark == "OK"]
+    assert all(mark in {"OK", "NOTE"} for mark, _ in found)
+    for words in (
+        "apache-airflow-task-sdk",
+        "can be written",
+        "files that may hold Dags",
+        f"enrolled as '{enrolled.name}'",
+        "without a proxy",
+        "the centre answers",
+        "the clocks of site and centre agree",
+        "WebSockets get through, and the centre lets this worker in",
+        "the runtime starts, with Airflow",
+        "processes for tasks are to be had",
+        "no worker runs in",
+    ):
+        some(right, words)
+
+
+def test_all_that_is_wrong_is_named_at_once_and_nothing_is_changed_by_looking(machine: Machine, web_page: str):
+    (machine.folder / "airflow.cfg").write_text(
+        "[core]\nfernet_key = secret\n[logging]\nlogging_config_class = nonsense.LOGGING\n"
+    )
+    dags = machine.folder / "no dags"
+    before = sorted(machine.folder.iterdir())
+    said = machine.type("check", "--url", web_page, AIRFLOW__CORE__DAGS_FOLDER=str(dags))
+    assert (said.status, said.err) == (1, "")
+    found = marks(said)
+    some(found["WRONG"], f"the Dags folder {dags} is not there")
+    some(found["WRONG"], "is not the gateway of an Airflow API server")
+    assert "nonsense" in some(found["WRONG"], "the runtime does not start")
+    some(found["NOTE"], f"[core] fernet_key in {machine.folder / 'airflow.cfg'}")
+    some(found["NOTE"], "not enrolled yet: airflow-edge enroll")
+    assert "secret " not in said.out
+    assert sorted(machine.folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("proxy", ["http://user:hush@127.0.0.1:9"])
+def test_a_password_of_a_proxy_is_not_shown(enrolled, proxy: str):
+    said = enrolled.type("check", "--skip-runtime", HTTP_PROXY=proxy, NO_PROXY="")
+    assert said.status == 1
+    assert "by the proxy http://127.0.0.1:9" in said.out
+    assert "hush" not in said.out + said.err
+
+
+def test_a_worker_that_was_revoked_is_told_so(centre, enrolled):
+    centre.revoke(enrolled.name)
+    said = enrolled.type("check", "--skip-runtime")
+    assert said.status == 1
+    some(marks(said)["WRONG"], "the centre does not let this worker in")
+
+
+def test_a_running_worker_is_left_alone_and_what_it_says_is_passed_on(centre, enrolled, tmp_path: Path):
+    worker = enrolled.start_worker(AIRFLOW__CORE__DAGS_FOLDER=str(tmp_path / "gone"))
+    worker.wait_ready(lambda: "no new jobs: no task can run here" in worker.log.read_text(), timeout=60)
+    said = enrolled.type("check", "--skip-runtime")
+    assert said.status == 1
+    assert "the Dags folder" in some(marks(said)["WRONG"], "runs in")
+    assert "another worker" not in worker.log.read_text()
