@@ -26,7 +26,7 @@ from airflow_edge.agent.link.fallback import Suspicion
 from airflow_edge.agent.link.websocket import WebSocketFailedError, open_websocket
 from airflow_edge.agent.net import tls_and_proxy
 from airflow_edge.agent.net.failures import refusal
-from airflow_edge.agent.net.http import HttpClient
+from airflow_edge.agent.net.http import HttpClient, Response
 from airflow_edge.agent.net.identity import Identity, PendingKey, Signer
 from airflow_edge.agent.process.control import ask
 from airflow_edge.agent.supervisors.runtime import RuntimeLink
@@ -148,20 +148,27 @@ async def _https(gateway: str, signer: Signer, config: Config) -> list[Finding]:
         return [wrong("the centre cannot be asked", str(error))]
     try:
         response = await client.request("GET", urls.HEALTH)
-        said = msgspec.json.decode(response.body) if response.status == HTTPStatus.OK else None
-        if not isinstance(said, dict) or "version" not in said:
+        version = _version(response)
+        if not version:
             raise refusal(response.status, response.body, gateway)
-    except msgspec.MsgspecError:
-        return [wrong(f"what answers at {gateway} is not Airflow", "check the URL, and what stands before it")]
     except AgentError as error:
         return [wrong("the centre cannot be used", str(error))]
     finally:
         await client.aclose()
-    version = str(said["version"])
     found = [ok(f"the centre answers, with airflow-edge {version}"), *_clock(response.headers.get("date", ""))]
     if version != __version__:
         found.append(note(f"the centre has airflow-edge {version}, this site {__version__}; it may refuse old ones"))
     return found
+
+
+def _version(response: Response) -> str:
+    """Give the version that the gateway names; empty where it is not the gateway that answers."""
+    if response.status != HTTPStatus.OK:
+        return ""
+    try:
+        return str(msgspec.json.decode(response.body)["version"])
+    except (msgspec.MsgspecError, TypeError, LookupError):
+        return ""
 
 
 def _clock(date: str) -> Iterator[Finding]:
