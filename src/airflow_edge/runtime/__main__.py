@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
 def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | None, *, cautious: bool) -> int:
     began = time.monotonic()
     # Airflow reads the environment when it is imported: not before this.
-    from airflow_edge.runtime.user_code import foreign_modules, initialize, other_threads
+    from airflow_edge.runtime.user_code import foreign_modules, initialize, other_threads, use_xcom_backend
     from airflow_edge.runtime.warm import warm_up
 
     user_code = warm_up(cautious=cautious)
@@ -82,7 +82,7 @@ def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | No
 
     from airflow import __version__ as airflow_version
 
-    from airflow_edge.runtime import bundles
+    from airflow_edge.runtime import rehearsal
     from airflow_edge.runtime.server import Server
     from airflow_edge.runtime.supervising import supervise
 
@@ -103,9 +103,14 @@ def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | No
         log.warning("%s: %s", _SHARED_MODULES, ", ".join(modules))
     if left := str(user_code):
         log.info("left to each task to load: %s", left)
+    first = {"the Dag bundles cannot be set up ([dag_processor] dag_bundle_config_list)": rehearsal.bundles}
+    if user_code.xcom_backend:
+        first = {"[core] xcom_backend cannot be loaded": use_xcom_backend, **first}
+    if user_code.settings:
+        first = {"Airflow's settings cannot be loaded": initialize, **first}
     trouble = ""
     with contextlib.suppress(OSError):
-        trouble = bundles.trouble()
+        trouble = rehearsal.trouble(first)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(os.fspath(path))
         path.chmod(0o600)

@@ -197,14 +197,14 @@ async def site(centre: Centre, make_agent: Callable[[], Agent]) -> AsyncIterator
 
 async def test_a_runtime_that_cannot_start_says_why_until_it_can(site: Agent, centre: Centre) -> None:
     configuration = site.config.state_dir.parent / "airflow.cfg"
-    configuration.write_text("[logging]\nlogging_config_class = nonsense.LOGGING\n")
+    configuration.write_text("[core]\nparallelism = 4\nparallelism = 5\n")
     await site.start(AIRFLOW_CONFIG=str(configuration))
     await centre.until(lambda: conditions(centre), patience=WARM_UP)
     (condition,) = conditions(centre)
     assert condition.startswith("the runtime ended once: ")
-    assert "nonsense" in condition
+    assert "option 'parallelism' in section 'core' already exists" in condition
     assert (await site.status())["conditions"] == [condition]
-    await refused_for(centre, "nonsense")
+    await refused_for(centre, "already exists")
     await centre.until(lambda: "ended 2 times" in " ".join(conditions(centre)), patience=WARM_UP)
     # Its last words stand in the log once, whole, and without those of the attempts before.
     assert site.log.read_text().count("ERROR airflow_edge.agent.supervisors.runtime_process") == 1
@@ -243,12 +243,25 @@ async def test_at_the_limit_of_processes_a_task_waits_and_is_run_once_when_there
     await centre.until(lambda: not conditions(centre))
 
 
-async def test_a_bundle_whose_provider_is_missing_is_told_and_no_job_is_taken(site: Agent, centre: Centre) -> None:
-    bundles = [{"name": "shop", "classpath": "not_installed.bundles.ShopBundle", "kwargs": {}}]
-    await site.start(AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(bundles))
+@pytest.mark.parametrize(
+    ("name", "value", "setting"),
+    [
+        (
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST",
+            '[{"name": "shop", "classpath": "not_installed.bundles.ShopBundle", "kwargs": {}}]',
+            "dag_bundle_config_list",
+        ),
+        ("AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS", "not_installed.LOGGING", "settings"),
+        ("AIRFLOW__CORE__XCOM_BACKEND", "not_installed.Backend", "xcom_backend"),
+    ],
+)
+async def test_what_would_fail_each_task_is_told_and_no_job_is_taken(
+    site: Agent, centre: Centre, name: str, value: str, setting: str
+) -> None:
+    await site.start(**{name: value})
     await centre.until(lambda: conditions(centre), patience=WARM_UP)
-    assert "No module named 'not_installed'" in conditions(centre)[0]
-    await refused_for(centre, "dag_bundle_config_list")
+    assert "not_installed" in conditions(centre)[0]
+    await refused_for(centre, setting)
 
 
 async def test_a_real_runtime_that_is_stopped_is_told_and_goes_on(site: Agent, centre: Centre) -> None:

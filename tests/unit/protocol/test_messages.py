@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from airflow_edge.protocol import messages
 from airflow_edge.protocol.errors import RemoteProtocolError
-from airflow_edge.protocol.messages import CentreFrame, SiteFrame, decode_centre_frame, decode_site_frame, encode
+from airflow_edge.protocol.messages import (
+    CentreFrame,
+    SiteFrame,
+    decode_centre_frame,
+    decode_site_frame,
+    encode,
+    one_line,
+)
 from airflow_edge.protocol.states import WorkerState
 
 JOB = "12345678-1234-1234-1234-123456789abc"
@@ -73,3 +80,16 @@ def test_a_job_is_named_by_a_uuid_and_a_positive_number(job_id: str, assignment:
 def test_a_frame_that_is_too_long_is_refused_unread() -> None:
     with pytest.raises(RemoteProtocolError, match="longer"):
         decode_site_frame(b"\x00" * (messages.MAX_FRAME_BYTES + 1))
+
+
+@given(st.text(), st.integers(1, 100))
+def test_whatever_a_text_for_people_holds_it_is_one_line_of_what_can_be_printed(text: str, most: int) -> None:
+    line = one_line(text, most)
+    assert len(line) <= most
+    assert line.isprintable()
+    assert line == one_line(line, most)
+    assert len(line.splitlines()) <= 1
+
+
+def test_colours_and_other_escapes_of_terminals_leave_nothing_behind() -> None:
+    assert one_line("\x1b[1;31mERROR\x1b[0m\r\n  it \x1b]0;title\x07failed") == "ERROR it failed"

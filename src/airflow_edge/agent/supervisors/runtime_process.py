@@ -157,7 +157,8 @@ class RuntimeProcess:
             cut = size - begin > LONGEST_TAIL
             source.seek(size - LONGEST_TAIL if cut else begin)
             text = source.read(LONGEST_TAIL).decode(errors="replace")
-            return text.partition("\n")[2] if cut and "\n" in text else text
+            whole = text.partition("\n")[2] if cut else text
+            return whole if whole.strip() else text
         return ""
 
 

@@ -8,9 +8,13 @@ import resource
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_edge.agent.errors import describe
-from airflow_edge.agent.machine.conditions import look
+from airflow_edge.agent.machine.conditions import bounded, look
+from airflow_edge.protocol.messages import SiteFrame, Status, decode_site_frame, encode, one_line
+from airflow_edge.protocol.states import WorkerState
 
 EXABYTE = 2**60
 
@@ -57,3 +61,14 @@ def test_that_no_descriptor_is_left_is_told_with_the_limit(tmp_path: Path) -> No
 @pytest.mark.parametrize(("number", "advice"), [(errno.ENFILE, "fs.file-max"), (errno.EACCES, "give it to this user")])
 def test_each_error_says_what_to_do(number: int, advice: str) -> None:
     assert advice in describe(OSError(number, os.strerror(number)))
+
+
+@given(st.lists(st.text(max_size=1000), max_size=40))
+def test_conditions_are_what_the_centre_takes_whatever_a_part_says(texts: list[str]) -> None:
+    said = bounded(texts)
+    status = Status(state=WorkerState.IDLE, alive=(), conditions=said)
+    decoded = decode_site_frame(encode(SiteFrame(0, 0, status))).body
+    assert isinstance(decoded, Status)
+    assert decoded.conditions == said
+    assert all(line and line.isprintable() for line in said)
+    assert bool(said) == any(one_line(text) for text in texts)

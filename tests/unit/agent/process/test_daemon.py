@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import pytest
 
 from airflow_edge.agent.errors import AgentError, AlreadyRunningError
 from airflow_edge.agent.process import daemon
-from airflow_edge.agent.process.daemon import check_program, has_begun_again, pid_file, wait_for_end
+from airflow_edge.agent.process.daemon import check_program, handled, has_begun_again, pid_file, wait_for_end
 
 
 def test_it_holds_the_pid_while_it_is_held(tmp_path):
@@ -213,3 +214,13 @@ def test_that_the_process_in_the_background_ended_at_once_is_told():
     done = subprocess.run([sys.executable, "-c", DIES], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     assert "ended before it was in the background" in done.stderr
+
+
+async def test_that_sighup_is_ignored_is_said_with_what_to_use_instead(caplog):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with handled(interrupt=print, terminate=print, hang_up=print):
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert "airflow-edge worker -D" in caplog.text
