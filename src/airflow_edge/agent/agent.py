@@ -177,8 +177,8 @@ class Agent:
             "events": lambda _: self._driver.history.last(),
             "drain": self.stop,
             "terminate": lambda _: self.terminate(),
-            "maintenance": self._note_maintenance,
-            "exit maintenance": lambda _: self._note_maintenance(None),
+            "maintenance": lambda comment: self._driver.post(events.MaintenanceAsked(comment)),
+            "exit maintenance": lambda _: self._driver.post(events.ExitAsked()),
         }
         with (
             contextlib.closing(self._journal),
@@ -219,15 +219,6 @@ class Agent:
         return self._again
 
     # What a person may ask
-
-    def _note_maintenance(self, comment: str | None) -> None:
-        """Somebody at the site wants the worker in maintenance, with a comment, or out of it (None)."""
-        if comment is None:
-            log.info("maintenance is to end, by somebody at the site")
-            self._driver.post(events.ExitAsked())
-        else:
-            log.info("maintenance, by somebody at the site: %s", comment)
-            self._driver.post(events.MaintenanceAsked(comment))
 
     def stop(self, timeout: str = "") -> None:
         """Take no new job, and end when the last one has; it holds for the next agent if this one goes before.

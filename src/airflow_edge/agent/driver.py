@@ -20,8 +20,10 @@ from airflow_edge.agent.core.events import (
     Command,
     DesiredState,
     Event,
+    ExitAsked,
     JobRecord,
     KeepDesired,
+    MaintenanceAsked,
     NotStored,
     OfferedAgain,
     Rename,
@@ -168,8 +170,13 @@ class Driver:
         self, event: Event, known: Mapping[AssignmentKey, JobRecord] | Exception, now: float
     ) -> Sequence[Command]:
         commands: Sequence[Command]
-        if isinstance(event, Order):
-            log.info("the centre passes on: %s", f"{event.kind} {event.text or event.number or ''}".strip())
+        match event:
+            case Order():
+                log.info("the centre passes on: %s", f"{event.kind} {event.text or event.number or ''}".strip())
+            case MaintenanceAsked():
+                log.info("maintenance, by somebody at the site: %s", event.comment)
+            case ExitAsked():
+                log.info("maintenance is to end, by somebody at the site")
         if isinstance(event, Offer) and event.key not in self.core.jobs:
             if isinstance(known, Exception):
                 reason = f"the site cannot read its journal: {known}"[:LONGEST_FAULT]

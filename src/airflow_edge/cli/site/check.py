@@ -54,7 +54,15 @@ def check(arguments: argparse.Namespace) -> int:
     # What there is to say is in the findings.
     logging.getLogger("airflow_edge").addHandler(logging.NullHandler())
     logging.getLogger("airflow_edge").propagate = False
-    config = load({"state_dir": arguments.state_dir, "ca_file": arguments.ca_file, "api_url": arguments.url})
+    config = load(
+        {
+            "state_dir": arguments.state_dir,
+            "api_url": arguments.url,
+            "ca_file": arguments.ca_file,
+            "client_cert": arguments.client_cert,
+            "client_key": arguments.client_key,
+        }
+    )
     return asyncio.run(_check(config, arguments))
 
 
@@ -143,7 +151,7 @@ async def _names(url: str) -> Finding:
 
 async def _https(gateway: str, signer: Signer, config: Config) -> list[Finding]:
     try:
-        client = HttpClient(gateway, signer, ca_file=config.ca_file)
+        client = HttpClient(gateway, signer, trust=config.trust)
     except AgentError as error:
         return [wrong("the centre cannot be asked", str(error))]
     try:
@@ -188,7 +196,7 @@ def _clock(date: str) -> Iterator[Finding]:
 async def _link(gateway: str, signer: Signer, config: Config, *, enrolled: bool) -> Finding:
     """Try the ways that the link has, without linking: that would take the place of a worker that runs."""
     try:
-        transport = await open_websocket(gateway, signer, ca_file=config.ca_file)
+        transport = await open_websocket(gateway, signer, trust=config.trust)
     except WebSocketFailedError as failure:
         if failure.suspicion is not Suspicion.NONE:
             return note(

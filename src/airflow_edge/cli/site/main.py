@@ -170,7 +170,7 @@ def _check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", help="Airflow's base URL (default: the one enrolled at, or [edge] api_url)")
     parser.add_argument("--skip-runtime", action="store_true", help="start no runtime, which takes seconds")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="(default: text)")
-    _add_ca_file(parser)
+    _add_trust(parser)
     _add_state_dir(parser)
 
 
