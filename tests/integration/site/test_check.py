@@ -54,7 +54,7 @@ def test_all_that_is_wrong_is_named_at_once_and_nothing_is_changed_by_looking(ma
     assert (said.status, said.err) == (1, "")
     found = marks(said)
     some(found["WRONG"], f"the Dags folder {dags} is not there")
-    some(found["WRONG"], "is not the gateway of an Airflow API server")
+    assert web_page in some(found["WRONG"], "the centre cannot be used; ")
     assert "nonsense" in some(found["WRONG"], "no task can run; Airflow's settings cannot be loaded")
     some(found["NOTE"], f"[core] fernet_key in {machine.folder / 'airflow.cfg'}")
     some(found["NOTE"], "not enrolled yet: airflow-edge enroll")
