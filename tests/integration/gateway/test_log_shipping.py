@@ -19,7 +19,7 @@ from airflow_edge.agent.config import Config
 from airflow_edge.agent.net.identity import Identity
 from airflow_edge.protocol.local import LOG_FILE
 from harness.faults import FaultProxy
-from tests.integration.agent.conftest import Agent
+from tests.integration.agent.conftest import DAGS, Agent
 from tests.integration.agent.runtime import Runtime
 from tests.integration.gateway.test_logs import PATH
 from tests.integration.gateway.test_reading import Page
@@ -45,6 +45,7 @@ class Shop:
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
             "AIRFLOW__EDGE__STATE_DIR": str(config.state_dir),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
             "AIRFLOW__EDGE__WORKER_CONCURRENCY": str(JOBS),
         }
         self.agent = Agent(config, environment)
