@@ -13,6 +13,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from typing import Annotated
+from urllib.parse import unquote
 
 import msgspec
 
@@ -26,6 +27,8 @@ LIFETIME = 60
 MAX_SKEW = 60
 """Seconds by which the clocks of site and centre may differ."""
 MAX_TOKEN_LENGTH = 4096
+LONGEST_PATH = 512
+"""Bytes of a path that a token names as it is."""
 
 ALGORITHM = "EdDSA"
 
@@ -46,13 +49,29 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     htm: str
     """The request's method."""
     htu: str
-    """The request's path below the gateway, `/v1/link` for example, without host, prefix and query."""
+    """The request's path below the gateway as `named` gives it, `/v1/link` for example."""
 
 
 def new_claims(*, sub: str, now: float, jti: str, method: str, path: str) -> Claims:
-    """Make the claims for one request, valid from `now` (seconds since the epoch) for `LIFETIME` seconds."""
+    """Make the claims for one request, valid from `now` (seconds since the epoch) for `LIFETIME` seconds.
+
+    :param path: below the gateway and percent-encoded, without query
+    """
     issued = int(now)
-    return Claims(sub=sub, aud=AUDIENCE, iat=issued, exp=issued + LIFETIME, jti=jti, htm=method, htu=path)
+    htu = named(unquote(path))
+    return Claims(sub=sub, aud=AUDIENCE, iat=issued, exp=issued + LIFETIME, jti=jti, htm=method, htu=htu)
+
+
+def named(path: str) -> str:
+    """Give what stands for a path in a token, for both sides.
+
+    It is the decoded path: a proxy on the way may encode it anew. A long one is replaced by its hash: ids of 250
+    characters of any script make one of thousands of bytes, and servers and proxies bound the length of a header.
+
+    :param path: below the gateway, decoded
+    """
+    data = path.encode(errors="surrogatepass")
+    return path if len(data) <= LONGEST_PATH else f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def signing_input(claims: Claims | Mapping[str, str | int], header: Mapping[str, str] = _HEADER) -> bytes:

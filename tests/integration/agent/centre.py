@@ -206,7 +206,7 @@ class Centre:
             await self._link_up(scope, receive, send)
         elif scope["type"] == "http":
             raw = scope["raw_path"].decode().removeprefix(urls.PREFIX)
-            self._authenticate(headers, scope["method"], raw)
+            self._authenticate(headers, scope["method"], path)
             await self._call(scope, raw, headers, receive, send)
 
     def _authenticate(self, headers: dict[str, str], method: str, path: str) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -39,3 +41,16 @@ def test_what_is_signed_by_hand_is_a_jwt_for_everybody(claims: tokens.Claims) ->
     read = jwt.decode(token, PUBLIC_KEY, algorithms=["EdDSA"], audience="airflow-edge", options=unchecked)
     assert read == msgspec.to_builtins(claims)
     assert jwt.get_unverified_header(token) == {"alg": "EdDSA", "typ": "JWT"}
+
+
+@given(st.lists(st.text(min_size=1, max_size=250), min_size=1, max_size=4).map("/".join))
+def test_a_path_of_any_length_and_encoding_is_named_alike_and_shortly(path: str) -> None:
+    plain, eager = quote(path), "".join(f"%{byte:02x}" for byte in path.encode())
+    made = [tokens.new_claims(sub="w", now=0, jti="i" * 16, method="GET", path=sent).htu for sent in (plain, eager)]
+    assert made == [tokens.named(path)] * 2
+    assert len(made[0].encode()) <= tokens.LONGEST_PATH
+
+
+@given(st.text(max_size=2000), st.text(max_size=2000))
+def test_two_paths_have_two_names(one: str, other: str) -> None:
+    assert (tokens.named(f"/{one}") == tokens.named(f"/{other}")) == (one == other)

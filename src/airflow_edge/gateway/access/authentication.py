@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from uuid import UUID
@@ -27,6 +27,7 @@ from airflow_edge.protocol.tokens import (
     MAX_SKEW,
     MAX_TOKEN_LENGTH,
     Claims,
+    named,
 )
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.workers.nonces import Nonce, Nonces
@@ -72,12 +73,10 @@ class Authenticator:
         self._marks = Coalesced(self._mark)
         self.seen = SeenTokens()
 
-    async def worker(
-        self, headers: Headers, *, method: str, paths: Collection[str], everywhere: bool = False
-    ) -> Worker:
+    async def worker(self, headers: Headers, *, method: str, path: str, everywhere: bool = False) -> Worker:
         """Give the worker that signed this request.
 
-        :param paths: forms of the request's path below the gateway; the token has to name one of them
+        :param path: the request's path below the gateway, decoded; the token has to name it
         :param everywhere: no other gateway process may have accepted the token either
         :raises ProblemError: the request is not one of a worker that may call, with the reason as its answer.
         :raises StoreUnavailableError: the database failed.
@@ -93,7 +92,6 @@ class Authenticator:
                 f"Worker '{worker.name}' was revoked at the centre. To use this machine again, enrol it anew: "
                 "airflow-edge enroll URL TOKEN",
             )
-        path = next((path for path in paths if path == claims.htu), "")
         await self._check_fresh(worker.id, claims, method=method, path=path, everywhere=everywhere)
         return worker
 
@@ -192,7 +190,7 @@ def check_claims(claims: Claims, *, now: float, method: str, path: str) -> None:
 
     :raises ProblemError: it was made for something else, or for another time.
     """
-    if claims.aud != AUDIENCE or claims.htm != method or claims.htu != path:
+    if claims.aud != AUDIENCE or claims.htm != method or claims.htu != named(path):
         raise _refusal("The token was made for another request.")
     ahead = claims.iat - now
     if ahead > MAX_SKEW:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
@@ -70,10 +69,8 @@ class ExecutionEndpoint:
         """
         gateway, task_api = self._gateway, self._gateway.task_api
         headers = Headers(scope=scope)
-        path, sent_path = _paths(scope)
-        worker = await gateway.authenticator.worker(
-            headers, method=scope["method"], paths=(EXECUTION + sent_path, EXECUTION + path)
-        )
+        path = _path(scope)
+        worker = await gateway.authenticator.worker(headers, method=scope["method"], path=EXECUTION + path)
         job = await _confirm(gateway, worker, headers)
         _check_path(job, scope["method"], path)
         _check_length(headers)
@@ -189,8 +186,7 @@ def _bounded(receive: Receive) -> Receive:
     return receive_on
 
 
-def _paths(scope: Scope) -> tuple[str, str]:
-    """Give the path below the endpoint, decoded and as it was sent."""
-    path = f"/{scope['path_params']['path']}"
-    _, found, sent = scope.get("raw_path", b"").partition(f"{EXECUTION}/".encode())
-    return path, f"/{sent.decode('latin-1')}" if found else quote(path)
+def _path(scope: Scope) -> str:
+    """Give the path below the endpoint, decoded: all of it, and not only what a pattern for routes matches."""
+    _, _, path = scope["path"].removeprefix(scope.get("root_path", "")).partition(EXECUTION)
+    return str(path)

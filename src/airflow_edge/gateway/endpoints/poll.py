@@ -23,7 +23,7 @@ async def link_by_polling(gateway: Gateway, request: Request) -> Response:
     :raises StoreUnavailableError: the database failed before that.
     """
     gateway.check_ready()
-    worker = await gateway.authenticator.worker(request.headers, method="POST", paths=(POLL,), everywhere=True)
+    worker = await gateway.authenticator.worker(request.headers, method="POST", path=POLL, everywhere=True)
     frames = await _frames(request)
     if len(frames) != 1:
         raise _malformed("a link begins with one frame, the Hello")
@@ -40,7 +40,7 @@ async def poll(gateway: Gateway, request: Request) -> Response:
     """
     gateway.check_ready()
     name = str(request.path_params["link"])
-    worker = await gateway.authenticator.worker(request.headers, method="POST", paths=(poll_path(name),))
+    worker = await gateway.authenticator.worker(request.headers, method="POST", path=poll_path(name))
     connection = gateway.polls.get(name, worker.id)
     if connection is None:
         raise ProblemError(
