@@ -168,7 +168,7 @@ class Client:
             params={"full_content": True, "map_index": map_index},
             headers={"Accept": "application/x-ndjson"},
         )
-        return [json.loads(line) for line in _checked(answer).text.splitlines()]
+        return [json.loads(line) for line in _checked(answer).text.split("\n") if line]
 
     def log_after(
         self, run: DagRun, task_id: str, token: str | None = None, *, try_number: int = 1

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from http import HTTPStatus
+from urllib.parse import unquote
 
 import msgspec
 
@@ -46,6 +47,10 @@ class ExecutionApi:
         if key is None:
             # A supervisor that nobody answers for any more ends its task when a heartbeat is answered so.
             return _GONE if heartbeat else _UNKNOWN
+        if "\n" in unquote(request.path)[:-1]:
+            # No route of Airflow's server matches a line break, that to the gateway neither: it would be a stranger's
+            # answer, and waited for in vain.
+            return _NOWHERE
         # Not `Seen` as well: a stop that waits for a sign of life must not come before the state that is on its way.
         if request.method == "PATCH" and _STATE.fullmatch(request.path):
             return await self._change_state(key, request)
@@ -77,5 +82,7 @@ def _problem(status: HTTPStatus, reason: str, message: str) -> Response:
     return Response(status, {"content-type": "application/json"}, body)
 
 
+_NOWHERE = Response(HTTPStatus.NOT_FOUND, {"content-type": "application/json"}, b'{"detail":"Not Found"}')
+"""What Airflow's server says itself."""
 _GONE = _problem(HTTPStatus.GONE, "not_found", "this job is over")
 _UNKNOWN = _problem(HTTPStatus.UNAUTHORIZED, "unknown_job", "this secret opens no job of this worker")
