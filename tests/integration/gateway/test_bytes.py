@@ -20,6 +20,7 @@ from airflow_edge.agent.task_api.execution_api import ExecutionApi
 from airflow_edge.agent.task_api.forwarder import Forwarder
 from airflow_edge.agent.task_api.local_server import served
 from airflow_edge.gateway.app import create_app
+from airflow_edge.gateway.task_api import TokenScope
 from airflow_edge.protocol.local import JobFile
 from airflow_edge.protocol.messages import Accepted, Offer
 from tests.integration.gateway.world import Centre, GatewayServer, NoTaskApi, below_prefix, config
@@ -60,7 +61,7 @@ class RecordingTaskApi(NoTaskApi):
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
-    def token(self, workload_id: UUID) -> str:
+    def token(self, workload_id: UUID, scope: TokenScope = "execution") -> str:
         return "token"
 
     async def call(self, scope: Scope, receive: Receive, send: Send) -> None:
