@@ -23,9 +23,20 @@ PROCESSES ?= $(shell '$(PYTHON)' -c 'import os; print(len(os.sched_getaffinity(0
 SOURCES := $(shell find src -type f ! -path '*/__pycache__/*')
 CHECKED := src $(wildcard harness demo benchmarks tools)
 
-# $(call locked-env,FOLDER,LOCK): exactly what the lock says, bytecode included.
+# What knows Airflow, and the store, which stands on the libraries that Airflow brings. A worker's agent, the protocol and
+# the rules know nothing of it (`make lint`); one kind of database will do.
+KNOWS_AIRFLOW := $(addprefix tests/unit/,cli executor gateway runtime store test_plugin.py) tests/contract \
+	$(addprefix tests/integration/,admin executor runtime) \
+	$(addprefix tests/integration/gateway/test_,execution.py reading.py repeats.py)
+ONE_OF_EACH := not sqlite and not oldest
+
+# $(call find-python,3.13): such an interpreter of this machine, on PATH or where pyenv keeps them; nothing if it has none.
+find-python = $(shell for python in python$(1) "$$(pyenv root 2>/dev/null)"/versions/$(1).*/bin/python; do \
+	"$$python" -c '' 2>/dev/null && echo "$$python" && break; done)
+
+# $(call locked-env,FOLDER,LOCK): exactly what the lock says, bytecode included; with another Python if a third is given.
 define locked-env
-@test -x $(1)/bin/python || $(UV) venv --quiet --clear --python '$(PYTHON)' $(1)
+@test -x $(1)/bin/python || $(UV) venv --quiet --clear --python '$(or $(3),$(PYTHON))' $(1)
 $(UV) pip sync --quiet --python $(1)/bin/python --require-hashes --compile-bytecode $(2)
 endef
 
@@ -34,7 +45,7 @@ editable = $(UV) pip install --quiet --python $(1)/bin/python --no-deps --no-bui
 
 .PHONY: help
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9.%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 # ---- environments
 
@@ -85,6 +96,11 @@ $(EDGE3)/done.stamp: $(BUILD)/uv/done.stamp requirements/edge3.txt
 	$(call locked-env,$(EDGE3),requirements/edge3.txt)
 	@touch $@
 
+$(BUILD)/python-%/done.stamp: $(BUILD)/uv/done.stamp requirements/dev.txt pyproject.toml
+	$(call locked-env,$(@D),requirements/dev.txt,$(call find-python,$*))
+	$(call editable,$(@D))
+	@touch $@
+
 .PHONY: setup env-worker $(AIRFLOWS:%=env-airflow-%) env-edge3
 setup: .venv/done.stamp ## .venv: everything to develop with, the project editable
 env-worker: $(WORKER)/done.stamp ## .build/worker: what a site has, airflow-edge[worker] from a wheel and nothing else
@@ -97,6 +113,15 @@ env-edge3: $(EDGE3)/done.stamp ## .build/edge3: the peer that the benchmark runs
 .PHONY: test fuzz lint format demo bench bench-reconnect bench-logs bench-large-log chaos scenarios docs docs-check lock clean
 test: setup env-worker $(AIRFLOWS:%=env-airflow-%) env-edge3 ## all tests (make test ARGS='tests/unit -x' for some)
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --durations=25 $(ARGS)
+	$(if $(ARGS),,$(MAKE) --no-print-directory test-airflow-3.4)
+
+test-airflow-%: $(BUILD)/airflow-%/done.stamp ## what knows Airflow, with another one (make test-airflow-3.2)
+	$(<D)/bin/python -m pytest --numprocesses $(PROCESSES) -k '$(ONE_OF_EACH)' $(or $(ARGS),$(KNOWS_AIRFLOW))
+
+test-python-%: ## unit tests with another Python, if there is one (make test-python-3.13)
+	$(if $(call find-python,$*),$(MAKE) --no-print-directory $(BUILD)/python-$*/done.stamp && \
+	  $(BUILD)/python-$*/bin/python -m pytest --numprocesses $(PROCESSES) $(or $(ARGS),tests/unit),\
+	  @echo "Python $* is not on this machine: the tests with it are skipped" >&2)
 
 fuzz: setup ## new examples for every property (MINUTES=30 SEED=7); what fails is kept in tests/examples
 	$(BIN)/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
