@@ -9,6 +9,8 @@ import threading
 import pytest
 
 from airflow_edge.agent.net.enrolment import default_name
+from airflow_edge.protocol import urls
+from harness.middlebox import Interference, Middlebox, Moment, answer, page
 from tests.integration.site.centre import JWT_SECRET
 from tests.integration.site.machine import Machine
 
@@ -181,6 +183,41 @@ def test_a_lost_answer_costs_no_token(centre, machine):
     said = machine.type("enroll", centre.http, token, "--name", "unlucky")
     assert (said.status, said.err) == (0, "")
     assert {path.name for path in machine.state_dir.iterdir()} == {"worker.json"}
+
+
+@pytest.mark.parametrize("moment", Moment)
+def test_a_strangers_answer_is_waited_out_and_costs_no_token(centre, machine, moment):
+    """Also where the centre had granted it already."""
+    left = [Interference(moment, page(404, "default backend"))] * 2
+    with Middlebox(centre.http) as box:
+        box.interfere(lambda request: left.pop() if urls.ENROLL in request.path and left else None)
+        said = machine.type("enroll", box.url, centre.token(), "--name", f"portal-{moment.name}")
+    assert said.status == 0, said.err
+    assert ("changed or cut off" if moment is Moment.WITHIN else "default backend") in said.err
+    assert "waiting for up to" in said.err
+    assert not left
+    assert {path.name for path in machine.state_dir.iterdir()} == {"worker.json"}
+
+
+def test_a_redirect_is_named_with_the_url_to_use(centre, machine):
+    with Middlebox(centre.http) as box:
+        said_there = answer(301, Location="https://airflow.example.org/edge_worker/v1/enroll")
+        box.interfere(lambda request: Interference(Moment.BEFORE, said_there))
+        said = machine.type("enroll", box.url, "edge_token", "--name", "lost")
+    assert said.status == 5
+    assert "enrol again with https://airflow.example.org," in said.complaint
+
+
+def test_a_proxy_that_is_away_is_named_instead_of_the_centre(machine):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        proxy = f"127.0.0.1:{closed.getsockname()[1]}"
+        said = machine.type(
+            "enroll", "http://airflow.example", "edge_token", "--name", "x", HTTP_PROXY=f"http://me:hunter2@{proxy}"
+        )
+    assert said.status == 5
+    assert f"nothing listens at the proxy http://{proxy}" in said.complaint
+    assert "hunter2" not in said.err
 
 
 def test_the_shared_secret_enrols_where_it_may(centre, machine):
