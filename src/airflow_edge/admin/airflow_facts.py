@@ -9,7 +9,10 @@ from airflow.executors.executor_loader import ExecutorLoader
 from airflow.jobs.job import Job
 from airflow.models import DagModel, DagRun, Pool, TaskInstance
 from airflow.models.dagbag import DBDagBag
+from airflow.models.log import Log
 from airflow.models.taskreschedule import TaskReschedule
+from airflow.ti_deps.deps.ready_to_reschedule import ReadyToRescheduleDep
+from airflow.utils.log.file_task_handler import FileTaskHandler
 from airflow.utils.state import State
 from sqlalchemy import and_, false, func, or_, select, true
 from sqlalchemy.orm import Session
@@ -17,19 +20,14 @@ from sqlalchemy.orm import Session
 from airflow_edge.rules.explanation.facts import EDGE_EXECUTOR, TaskFacts
 
 _OURS = "airflow_edge."
+_STUCK = "stuck in queued tries exceeded"
+"""Airflow's own word in its log of events (`scheduler_job_runner.py`)."""
 _MOST_SLOTS = 2**31 - 1
 
 
 def task_facts(session: Session, dag_id: str, run_id: str, task_id: str, map_index: int) -> TaskFacts | None:
     """Read what Airflow knows of a task instance; None if there is none."""
-    task = session.scalar(
-        select(TaskInstance).where(
-            TaskInstance.dag_id == dag_id,
-            TaskInstance.run_id == run_id,
-            TaskInstance.task_id == task_id,
-            TaskInstance.map_index == map_index,
-        )
-    )
+    task = _task(session, dag_id, run_id, task_id, map_index)
     run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
     if task is None or run is None:
         return None
@@ -50,7 +48,55 @@ def task_facts(session: Session, dag_id: str, run_id: str, task_id: str, map_ind
         pool_free=0 if pool is None else int(min(pool.open_slots(session=session), _MOST_SLOTS)),
         executor_free=free,
         parallelism=conf.getint("core", "parallelism"),
+        is_sensor=_is_sensor(session, task, run) if task.state == "up_for_reschedule" else None,
+        host=task.hostname or "",
+        started_at=task.start_date,
+        ended_at=task.end_date,
+        given_up_in_queue=task.state in {"failed", "up_for_retry"} and _given_up(session, task),
+        queued_timeout=conf.getfloat("scheduler", "task_queued_timeout"),
     )
+
+
+def log_path(session: Session, dag_id: str, run_id: str, task_id: str, map_index: int) -> str | None:
+    """Give where Airflow keeps the log of a task's newest try, relative to its folder of logs."""
+    task = _task(session, dag_id, run_id, task_id, map_index)
+    if task is None or task.try_number < 1:
+        return None
+    return FileTaskHandler("")._render_filename(task, task.try_number)
+
+
+def _task(session: Session, dag_id: str, run_id: str, task_id: str, map_index: int) -> TaskInstance | None:
+    return session.scalar(
+        select(TaskInstance).where(
+            TaskInstance.dag_id == dag_id,
+            TaskInstance.run_id == run_id,
+            TaskInstance.task_id == task_id,
+            TaskInstance.map_index == map_index,
+        )
+    )
+
+
+def _is_sensor(session: Session, task: TaskInstance, run: DagRun) -> bool | None:
+    dag = DBDagBag(load_op_links=False).get_dag_for_run(run, session=session)
+    if dag is None or not dag.has_task(task.task_id):
+        return None
+    operator = dag.get_task(task.task_id)
+    # Of a task that is mapped, and of any other: that is how Airflow keeps it.
+    kept = any(isinstance(dep, ReadyToRescheduleDep) for dep in operator.deps)
+    return kept or bool(getattr(operator, "_is_sensor", False))
+
+
+def _given_up(session: Session, task: TaskInstance) -> bool:
+    """Say whether Airflow has noted of this try that it was stuck in the queue."""
+    noted = select(func.count()).where(
+        Log.event == _STUCK,
+        Log.dag_id == task.dag_id,
+        Log.run_id == task.run_id,
+        Log.task_id == task.task_id,
+        Log.map_index == task.map_index,
+        Log.try_number == task.try_number,
+    )
+    return bool(session.scalar(noted))
 
 
 def _executor(session: Session, name: str | None) -> tuple[str, int]:

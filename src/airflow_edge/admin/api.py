@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Final, Literal, TypeVar, cast
 from uuid import UUID
@@ -19,8 +19,8 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Req
 from pydantic import AwareDatetime
 
 from airflow_edge import __version__
-from airflow_edge.admin.airflow_facts import task_facts
-from airflow_edge.admin.config import multi_team, read_patience, session
+from airflow_edge.admin.config import multi_team, session
+from airflow_edge.admin.explaining import explain_task
 from airflow_edge.admin.fleet import Fleet, OrderOutcome, is_of, record, refused
 from airflow_edge.admin.problems import PROBLEMS, add_problem_handlers
 from airflow_edge.admin.schemas import (
@@ -39,7 +39,6 @@ from airflow_edge.admin.schemas import (
     WorkerDocument,
 )
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.metrics import RESOLUTION, chart
 from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.overview import JobFilter, WorkerFilter
@@ -71,11 +70,6 @@ class AdminServices:
     def __init__(self) -> None:
         self.store = Store(session)
         self.fleet = Fleet(self.store)
-
-    @cached_property
-    def patience(self) -> Patience:
-        """How long workers out of reach are waited for. Read when it is wanted: no setting stops the API server."""
-        return read_patience()
 
 
 def _services(request: Request) -> AdminServices:
@@ -224,12 +218,8 @@ def explain_job(
     map_index: Annotated[int, Query(ge=-1, le=2**31 - 1)] = -1,
 ) -> ExplanationDocument:
     """Say in one sentence why a task is not running."""
-    with session() as airflow:
-        task = task_facts(airflow, dag_id, run_id, task_id, map_index)
-    if task is not None and not is_of(task.team_name, teams):
-        task = None
-    job = admin.store.fleet.newest_job(dag_id, run_id, task_id, map_index)
-    return ExplanationDocument.model_validate(admin.fleet.explain(task, job, patience=admin.patience))
+    found = explain_task(admin.store, dag_id, run_id, task_id, map_index, teams=teams)
+    return ExplanationDocument.model_validate(found)
 
 
 changing = APIRouter(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Final, Literal
@@ -17,10 +17,14 @@ from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import REQUESTS, WorkerState
 from airflow_edge.rules.explanation.explain import explain
 from airflow_edge.rules.explanation.facts import NOBODY_AHEAD, Explanation, TaskFacts, WorkerFacts
+from airflow_edge.rules.explanation.last_words import ENOUGH, LastWords, last_words
 from airflow_edge.rules.liveness import Patience
+from airflow_edge.rules.log_notices import LogPart
 from airflow_edge.rules.orders import OrderState, Wish, WorkerOrder
 from airflow_edge.rules.overview import JobView, QueueView, WorkerView, queues
+from airflow_edge.rules.processes import at_the_centre
 from airflow_edge.rules.worker import Worker
+from airflow_edge.store.logs.logs import LogUnreadableError
 from airflow_edge.store.store import Store
 
 Result = Literal["done", "waiting", "refused"]
@@ -30,6 +34,9 @@ REMOVED: Final = "it was removed meanwhile"
 WORKERS_PER_ENTRY: Final = 50
 """MySQL has 64 KiB for an entry's text."""
 LONGEST_DETAIL: Final = 200
+
+_WITHOUT_LOG: Final = frozenset({None, "scheduled", "queued", "success"})
+"""States of tasks whose newest try has no log, or none that says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,10 +142,13 @@ class Fleet:
         """Give every queue, with what waits in it and who serves it."""
         return queues(self._store.fleet.queue_demands(), self._store.fleet.all_workers())
 
-    def explain(self, task: TaskFacts | None, job: JobView | None, *, patience: Patience) -> Explanation:
-        """Say why a task does not run.
+    def explain(
+        self, task: TaskFacts | None, job: JobView | None, *, patience: Patience, log_path: str | None = None
+    ) -> Explanation:
+        """Say why a task does not run, or what became of it.
 
         :param job: its newest job
+        :param log_path: the relative path of the log of its newest try
         """
         now = datetime.now(UTC)
         if task is not None and job is not None and job.try_number < task.try_number:
@@ -148,7 +158,22 @@ class Fleet:
         starts = self._store.fleet.oldest_start([view.worker.id for view in views if not view.free_slots])
         workers = [_worker_facts(view, starts.get(view.worker.id), job, patience, now) for view in views]
         ahead = NOBODY_AHEAD if job is None else self._store.fleet.ahead_of(job)
-        return explain(task, job, workers, ahead=ahead, now=now)
+        words = None
+        if task is not None and log_path is not None and task.state not in _WITHOUT_LOG:
+            parts = self._store.logs.parts(log_path)
+            newest = parts[-1] if parts else None
+            if newest is not None:
+                task = replace(task, has_edge_log=True, host=newest.worker_name)
+                words = self._last_words(newest)
+        centre = at_the_centre(self._store.processes.all(), now)
+        return explain(task, job, workers, ahead=ahead, words=words, centre=centre, now=now)
+
+    def _last_words(self, part: LogPart) -> LastWords | None:
+        start = max(0, part.size - ENOUGH)
+        try:
+            return last_words(b"".join(self._store.logs.read(part.id, start)).split(b"\n"))
+        except LogUnreadableError:
+            return None
 
 
 def refused(worker: Worker, why: str) -> OrderOutcome:

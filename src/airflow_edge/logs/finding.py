@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 from sqlalchemy.exc import OperationalError, ProgrammingError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from airflow_edge.store.transactions import SessionFactory
 
 log = logging.getLogger(__name__)
+
+_WAITS: Final = frozenset({None, "scheduled", "queued"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,24 @@ def find_log(store: Store, relative_path: str, ti: Any) -> EdgeLog | None:
         return None
     worker = store.workers.named(hostname)
     return None if worker is None else EdgeLog(parts=(), worker=worker)
+
+
+def waits_at_the_edge(ti: Any, try_number: int) -> bool:
+    """Say whether this is the newest try of a task that an edge worker is to run, and that has not begun."""
+    newest = ti.try_number == try_number
+    return newest and ti.state in _WAITS and _is_edge_executor(getattr(ti, "executor", None))
+
+
+def explanation_of(store: Store, ti: Any) -> str:
+    """Say why a task is not running."""
+    from airflow_edge.admin.explaining import explain_task
+
+    try:
+        return explain_task(store, ti.dag_id, ti.run_id, ti.task_id, ti.map_index).sentence
+    # It is read for a log, which is shown all the same.
+    except Exception as error:
+        log.exception("Why %s waits could not be found out", ti)
+        return f"Why it waits could not be found out ({type(error).__name__}); the API server's log says more."
 
 
 def _is_edge_executor(executor: str | None) -> bool:

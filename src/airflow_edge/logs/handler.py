@@ -12,7 +12,7 @@ from typing import Any, Final
 from airflow.utils.log.file_task_handler import FileTaskHandler, StructuredLogMessage, _interleave_logs
 from airflow.utils.state import TaskInstanceState
 
-from airflow_edge.logs.finding import EdgeLog, find_log, open_store, read_part
+from airflow_edge.logs.finding import EdgeLog, explanation_of, find_log, open_store, read_part, waits_at_the_edge
 from airflow_edge.logs.task_log import EdgeTaskLog, Stream, each
 from airflow_edge.rules.lines import first_bytes, line_start, lines, position
 from airflow_edge.store.store import Store
@@ -42,6 +42,8 @@ class EdgeTaskHandler(FileTaskHandler):
         store = open_store()
         log = find_log(store, path, ti)
         place = dict(metadata or {})
+        if (log is None or not log.parts) and waits_at_the_edge(ti, try_number):
+            return iter(_group("Why it is not running", [explanation_of(store, ti)])), {**place, "end_of_log": True}
         if log is None or COUNTED in place or (log.is_purged and _inner() is not None):
             return super()._read(ti, try_number, metadata)
         ended = ti.try_number != try_number or ti.state not in _MAY_GO_ON

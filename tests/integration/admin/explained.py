@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
+from zlib import crc32
 
 import pytest
 from airflow.models import DagModel, DagRun, Pool, TaskInstance
 from airflow.models.dagbundle import DagBundleModel
+from airflow.models.log import Log
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskreschedule import TaskReschedule
 from airflow.models.team import Team
 from airflow.sdk import DAG, BaseOperator
+from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.serialization.definitions.dag import SerializedDAG
 from airflow.serialization.serialized_objects import DagSerialization, LazyDeserializedDAG
 from airflow.utils.db import synchronize_log_template
@@ -20,17 +24,18 @@ from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import delete, update
 
-from airflow_edge.admin.airflow_facts import task_facts
-from airflow_edge.admin.config import read_patience
-from airflow_edge.admin.fleet import Fleet
-from airflow_edge.protocol.messages import Accepted, Ended
+from airflow_edge.admin.explaining import explain_task
+from airflow_edge.protocol import zstd
+from airflow_edge.protocol.messages import Accepted, Ended, LogChunk
 from airflow_edge.rules.explanation.facts import Explanation
 from airflow_edge.rules.matching import Capacity
+from airflow_edge.rules.processes import CentreProcess, ProcessKind
 from airflow_edge.rules.worker import Worker
-from airflow_edge.store.tables import WorkerRow
+from airflow_edge.store.tables import JobRow, ProcessRow, WorkerRow
 from tests.integration.admin.world import Api
 
 DAG_ID, RUN_ID, TASK_ID = "explained", "run", "task"
+SENSOR = "sensor"
 NEIGHBOUR = "first"
 """The task upstream of it."""
 SMALL_POOL = "small"
@@ -46,6 +51,7 @@ class Explained:
         self._patch = patch
         self.began = datetime.now(UTC)
         with DAG(DAG_ID, schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+            BaseSensorOperator(task_id=SENSOR, executor="EdgeExecutor", mode="reschedule")
             task = BaseOperator(task_id=TASK_ID, executor="EdgeExecutor", retries=2, retry_delay=timedelta(minutes=5))
             BaseOperator(task_id=NEIGHBOUR, executor="EdgeExecutor") >> task
         synchronize_log_template()
@@ -71,14 +77,38 @@ class Explained:
             )
             session.commit()
         self.dag(is_paused=False)
+        self.started("scheduler", "gateway")
 
     def why(self, task_id: str = TASK_ID) -> Explanation:
         """Explain the task, as the command and the API do."""
-        store = self.api.store
+        return explain_task(self.api.store, DAG_ID, RUN_ID, task_id, -1)
+
+    # What runs at the centre
+
+    def started(self, *kinds: ProcessKind, ago: timedelta = timedelta(0)) -> None:
+        """Have only these processes have left a mark, so long ago."""
+        self._write(delete(ProcessRow))
+        for kind in kinds:
+            seen = datetime.now(UTC) - ago
+            mark = CentreProcess(
+                id=uuid4(), kind=kind, host="vm", pid=1, version="1", executors="", started_at=seen, seen_at=seen
+            )
+            self.api.store.processes.mark(mark)
+
+    def log(self, worker: Worker, job_id: UUID, *lines: dict[str, Any]) -> None:
+        """Have this arrive of the job's log."""
+        plain = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        chunk = LogChunk(
+            job_id=str(job_id), assignment=1, offset=0, size=len(plain), crc32=crc32(plain), data=zstd.compress(plain)
+        )
+        assert self.api.store.logs.append(worker.id, chunk, now=datetime.now(UTC)) is not None
+
+    def note(self, event: str) -> None:
+        """Have Airflow's scheduler note an event of the task."""
         with self.api.sessions() as session:
-            facts = task_facts(session, DAG_ID, RUN_ID, task_id, -1)
-        job = store.fleet.newest_job(DAG_ID, RUN_ID, task_id, -1)
-        return Fleet(store).explain(facts, job, patience=read_patience())
+            instance = session.query(TaskInstance).filter_by(dag_id=DAG_ID, task_id=TASK_ID).one()
+            session.add(Log(event=event, task_instance=instance.key))
+            session.commit()
 
     # What Airflow holds
 
@@ -104,20 +134,21 @@ class Explained:
     def limit_parallelism(self, tasks: int) -> None:
         self._patch.setenv("AIRFLOW__CORE__PARALLELISM", str(tasks))
 
-    def reschedule(self, due: datetime) -> None:
-        """Have it look again then, as a sensor does."""
+    def reschedule(self, due: datetime, task_id: str = TASK_ID) -> None:
+        """Have it look again then, as a sensor does, and as a task whose Dag was not found."""
         with self.api.sessions() as session:
-            instance = session.query(TaskInstance).filter_by(dag_id=DAG_ID, task_id=TASK_ID).one()
+            instance = session.query(TaskInstance).filter_by(dag_id=DAG_ID, task_id=task_id).one()
             session.add(TaskReschedule(instance.id, self.began, self.began, due))
             session.commit()
-        self.task("up_for_reschedule")
+        self.task("up_for_reschedule", task_id, try_number=1)
 
     # What we hold
 
     def hand_over(self, **fields: Any) -> UUID:
         """Queue the task, and its job."""
         self.task("queued")
-        return self.api.queue(dag_id=DAG_ID, run_id=RUN_ID, task_id=TASK_ID, **fields)
+        path = f"dag_id={DAG_ID}/run_id={RUN_ID}/task_id={TASK_ID}/attempt={fields.get('try_number', 1)}.log"
+        return self.api.queue(dag_id=DAG_ID, run_id=RUN_ID, task_id=TASK_ID, **{"log_path": path, **fields})
 
     def offer(self, worker: Worker, queue: str = "default") -> UUID:
         """Hand the job that is due first in this queue to a worker."""
@@ -136,6 +167,10 @@ class Explained:
     def end(self, worker: Worker, job_id: UUID, reason: str) -> None:
         ended = Ended(job_id=str(job_id), assignment=1, exit_code=1, reason=reason)
         self.api.store.jobs.settle(worker.id, [ended], now=datetime.now(UTC))
+
+    def forget_jobs(self) -> None:
+        """Have the jobs be purged."""
+        self._write(delete(JobRow))
 
     def silence(self, worker: Worker) -> None:
         """Have the worker not been heard of for longer than a moment."""

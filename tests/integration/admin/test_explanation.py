@@ -104,14 +104,98 @@ def a_retry_that_is_not_due(task):
     task.task("up_for_retry", try_number=1, end_date=DUE)
 
 
-@situation(Cause.RESCHEDULED, "looks again at 2030-01-02 03:04:05 UTC")
-def a_sensor_between_two_looks(task):
+@situation(Cause.DAG_NOT_FOUND, "It is no sensor", "starts it again at 2030-01-02 03:04:05 UTC")
+def a_task_whose_dag_was_not_found_and_whose_log_has_not_come(task):
+    task.reschedule(DUE)
+
+
+@situation(
+    Cause.DAG_NOT_FOUND, "not found at the site of worker 'w'", "Dag not found during start up", "2030-01-02 03:04:05"
+)
+def a_task_whose_dag_was_not_found(task):
+    worker = task.api.worker("w")
+    task.hand_over()
+    job = task.accept(worker)
+    task.log(
+        worker,
+        job,
+        {"level": "error", "event": "Dag not found during start up", "dag_id": "explained"},
+        {"level": "error", "event": "Startup reschedule limit exceeded"},
+    )
+    task.end(worker, job, "")
     task.reschedule(DUE)
 
 
 @situation(Cause.FINISHED, "its state is success")
 def a_task_that_is_done(task):
     task.task("success")
+
+
+def ran(task, *lines, reason=""):
+    worker = task.api.worker("press-7")
+    task.hand_over()
+    job = task.accept(worker)
+    task.log(worker, job, *lines)
+    task.end(worker, job, reason)
+    return job
+
+
+FAILED = {
+    "level": "error",
+    "event": "Task failed with exception",
+    "error_detail": [{"exc_type": "ModuleNotFoundError", "exc_value": "No module named 'opcua'"}],
+}
+
+
+@situation(
+    Cause.FINISHED, "It ran on worker 'press-7'", "(try 1)", "ModuleNotFoundError: No module named 'opcua'", "site"
+)
+def a_provider_that_is_missing_at_the_site(task):
+    ran(task, {"level": "info", "event": "go"}, FAILED)
+    task.task("failed", try_number=1)
+
+
+@situation(Cause.FINISHED, "It ran on worker 'press-7'", "No module named 'opcua'")
+def what_was_known_is_known_when_the_job_is_purged(task):
+    ran(task, FAILED)
+    task.task("failed", try_number=1)
+    task.forget_jobs()
+
+
+@situation(Cause.FINISHED, "It ran on 'vm'", "no worker of that name is enrolled")
+def a_task_that_another_executor_ran(task):
+    task.task("success", hostname="vm", try_number=1)
+
+
+@situation(Cause.QUEUED_TOO_LONG, "task_queued_timeout", "No worker serves queue 'plcc' (nearest: 'plc')")
+def a_task_that_airflow_gave_up_in_the_queue(task):
+    task.api.worker("w", queues=("plc",))
+    task.hand_over(queue="plcc")
+    task.task("failed", try_number=1)
+    task.note("stuck in queued tries exceeded")
+
+
+@situation(Cause.NO_SCHEDULER, "No running scheduler has loaded EdgeExecutor", "airflow edge check")
+def a_task_that_no_scheduler_can_hand_over(task):
+    task.task("scheduled")
+    task.started("gateway")
+
+
+@situation(Cause.NO_GATEWAY, "no API server that serves edge workers has been alive since")
+def a_job_that_no_gateway_hands_out(task):
+    task.api.worker("w")
+    task.hand_over()
+    task.started("scheduler")
+    task.started("gateway", ago=timedelta(minutes=5))
+
+
+@situation(Cause.NO_GATEWAY, "last known to be with worker 'w'", "has been alive since")
+def a_running_job_of_which_nobody_hears(task):
+    worker = task.api.worker("w")
+    task.hand_over()
+    task.accept(worker)
+    task.task("running")
+    task.started("gateway", ago=timedelta(minutes=5))
 
 
 @situation(Cause.OTHER_EXECUTOR, "LocalExecutor")
@@ -252,7 +336,7 @@ def test_a_task_of_the_run_that_there_is_not(task):
 
 def test_every_cause_is_shown():
     shown = {parameters.values[1] for parameters in SITUATIONS} | {Cause.NO_TASK}
-    assert shown == set(Cause)
+    assert shown | {Cause.RESCHEDULED} == set(Cause)
 
 
 def test_the_api_says_the_same(task, api):
@@ -273,3 +357,27 @@ def test_a_task_of_another_team_is_as_if_it_were_not_there(task, api, monkeypatc
 
     assert said_to("blue") is Cause.NO_TASK
     assert said_to("red") is said_to("admin") is Cause.NO_WORKERS
+
+
+def test_a_sensor_is_told_from_a_task_whose_dag_was_not_found(task):
+    task.reschedule(DUE, "sensor")
+    said = task.why("sensor")
+    assert (said.cause, said.sentence) == (
+        Cause.RESCHEDULED,
+        "It is a sensor that looks again at 2030-01-02 03:04:05 UTC.",
+    )
+
+
+def test_the_page_of_a_log_says_why_a_task_waits(task, api):
+    from airflow.models import TaskInstance
+
+    from airflow_edge.logs.handler import EdgeTaskHandler
+
+    task.hand_over()
+    task.task("queued", try_number=1)
+    with api.sessions() as session:
+        instance = session.query(TaskInstance).filter_by(dag_id="explained", task_id="task").one()
+        messages, metadata = EdgeTaskHandler("/nowhere")._read(instance, 1)
+        said = [message.event for message in messages]
+    assert any("No worker is enrolled" in line for line in said)
+    assert metadata["end_of_log"]

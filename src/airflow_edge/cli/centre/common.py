@@ -77,6 +77,8 @@ def in_a_line() -> Iterator[None]:
         log.debug("The database failed", exc_info=True)
         say(f"This was not done to its end: {in_words(error)}.")
         raise SystemExit(UNUSABLE) from None
+    except SettingError as error:
+        raise SystemExit(str(error)) from None
     except AirflowException as error:
         log.debug("Airflow failed", exc_info=True)
         raise SystemExit(f"{error}\nSee: airflow edge check") from None

@@ -6,7 +6,7 @@ import argparse
 
 from airflow_edge.admin.config import session
 from airflow_edge.admin.fleet import Fleet
-from airflow_edge.cli.centre.common import as_text, audited, harmless, one_of, patience, print_as, say
+from airflow_edge.cli.centre.common import as_text, audited, harmless, one_of, print_as, say
 from airflow_edge.protocol.states import JobState
 from airflow_edge.rules.overview import JobFilter
 from airflow_edge.store.store import Store
@@ -75,11 +75,7 @@ def list_queues(args: argparse.Namespace) -> None:
 def explain_job(args: argparse.Namespace) -> None:
     """Say in one sentence why a task is not running."""
     # Airflow's models of Dags and tasks, which no other command waits for.
-    from airflow_edge.admin.airflow_facts import task_facts
+    from airflow_edge.admin.explaining import explain_task
 
-    waits = patience()
-    with session() as airflow:
-        task = task_facts(airflow, args.dag_id, args.run_id, args.task_id, args.map_index)
-    store = Store(session)
-    job = store.fleet.newest_job(args.dag_id, args.run_id, args.task_id, args.map_index)
-    print(harmless(Fleet(store).explain(task, job, patience=waits).sentence))
+    found = explain_task(Store(session), args.dag_id, args.run_id, args.task_id, args.map_index)
+    print(harmless(found.sentence))

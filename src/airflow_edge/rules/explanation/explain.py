@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from difflib import get_close_matches
+from typing import Final
 
-from airflow_edge.protocol.states import MAINTENANCE, JobState, WorkerState
+from airflow_edge.protocol.states import JOB_HELD, MAINTENANCE, JobState, WorkerState
+from airflow_edge.rules.explanation.ended import (
+    clock,
+    finished,
+    no_gateway,
+    no_scheduler,
+    rescheduled,
+    to_be_tried_again,
+)
 from airflow_edge.rules.explanation.facts import (
     EDGE_EXECUTOR,
     NOBODY_AHEAD,
@@ -16,7 +25,11 @@ from airflow_edge.rules.explanation.facts import (
     TaskFacts,
     WorkerFacts,
 )
+from airflow_edge.rules.explanation.last_words import LastWords
 from airflow_edge.rules.overview import JobView
+from airflow_edge.rules.processes import CentreFacts
+
+JOB_UNDER_WAY: Final = JOB_HELD | {JobState.QUEUED}
 
 
 def explain(
@@ -25,6 +38,8 @@ def explain(
     workers: Sequence[WorkerFacts],
     *,
     ahead: Ahead = NOBODY_AHEAD,
+    words: LastWords | None = None,
+    centre: CentreFacts | None = None,
     now: datetime,
 ) -> Explanation:
     """Say why a task is not running, or what it does.
@@ -33,24 +48,37 @@ def explain(
     :param job: its newest job, None if it was never handed to the edge executor, or was purged since
     :param workers: all enrolled workers
     :param ahead: what is due before the job while it is queued
+    :param words: the last error in the job's log
+    :param centre: what runs at the centre; None if that is not known
     """
     if task is None:
         return Explanation(
             Cause.NO_TASK,
             "Airflow has no such task instance: check the ids of the Dag, run and task, and the map index.",
         )
+    to_queue = task.executor == EDGE_EXECUTOR and task.state in {"scheduled", "queued"} and job is None
+    if to_queue and centre is not None and not centre.schedulers and not task.dag_paused:
+        return no_scheduler(centre)
+    if job is not None and job.state in JOB_UNDER_WAY and centre is not None and not centre.gateways:
+        return no_gateway(job, centre)
     if job is not None and job.state is JobState.RUNNING:
         return _running(task, job, workers, now)
     if task.state == "queued":
         return _queued(task, job, workers, ahead, now)
-    return _not_queued(task, job)
+    if task.state in {None, "scheduled", "deferred", "running", "restarting"}:
+        return _not_queued(task, job)
+    if task.state == "up_for_reschedule":
+        return rescheduled(task, job, words)
+    if task.state == "up_for_retry":
+        return to_be_tried_again(task, job, words)
+    waits = None if job is None or not task.given_up_in_queue else _waiting(job, workers, NOBODY_AHEAD, now)
+    return finished(task, job, workers, words, waits)
 
 
 # What Airflow decides
 
 
 def _not_queued(task: TaskFacts, job: JobView | None) -> Explanation:
-    due = f" at {_clock(task.due_at)}" if task.due_at else ""
     match task.state:
         case None | "scheduled" if task.dag_paused:
             return Explanation(
@@ -64,21 +92,14 @@ def _not_queued(task: TaskFacts, job: JobView | None) -> Explanation:
             return Explanation(
                 Cause.DEFERRED, "It is deferred: it waits for its trigger, which Airflow's triggerer runs."
             )
-        case "up_for_retry":
-            return Explanation(Cause.RETRY_WAITS, f"Try {task.try_number} failed; Airflow will try again{due}.")
-        case "up_for_reschedule":
-            return Explanation(Cause.RESCHEDULED, f"It is a sensor that looks again{due}.")
         case "running" | "restarting" if job is not None and job.ended_at is not None:
             return Explanation(
                 Cause.ENDED_AT_SITE,
                 f"Its process on worker '{job.worker}' has ended ({job.reason or job.state}) and Airflow knows; "
                 "the scheduler will set its state.",
             )
-        case "running" | "restarting":
-            return Explanation(Cause.RUNNING, f"It is {task.state}, on an executor that is not the edge executor.")
         case _:
-            why = f" Its last job: {job.reason}." if job is not None and job.reason else ""
-            return Explanation(Cause.FINISHED, f"It does not wait for anything: its state is {task.state}.{why}")
+            return Explanation(Cause.RUNNING, f"It is {task.state}, on an executor that is not the edge executor.")
 
 
 def _not_scheduled(task: TaskFacts) -> Explanation:
@@ -139,7 +160,7 @@ def _queued(
     if job.state is JobState.LEASED:
         return Explanation(
             Cause.OFFERED,
-            f"It was just handed to worker '{job.worker}', which has until {_clock(job.lease_until)} to answer; "
+            f"It was just handed to worker '{job.worker}', which has until {clock(job.lease_until)} to answer; "
             "unanswered, it goes back into the queue.",
         )
     if job.state is not JobState.QUEUED:
@@ -214,7 +235,7 @@ def _all_full(job: JobView, own: Sequence[WorkerFacts], ready: Sequence[WorkerFa
         )
     else:
         since = min((worker.full_since for worker in ready if worker.full_since), default=None)
-        running = f" (the longest job there runs since {_clock(since)})" if since else ""
+        running = f" (the longest job there runs since {clock(since)})" if since else ""
         fullness = f"{len(ready)} {'is' if len(ready) == 1 else 'are'} full{running}"
     tally = f", {_tally(job, others)}" if others else ""
     queue = f", behind {_count(ahead.jobs, 'job')} before it" if ahead.jobs else ""
@@ -241,13 +262,13 @@ def _running(task: TaskFacts, job: JobView, workers: Sequence[WorkerFacts], now:
     worker = next((worker for worker in workers if worker.name == job.worker), None)
     if worker is not None and worker.state is WorkerState.UNKNOWN:
         until = (
-            f"if it is not back by {_clock(worker.grace_until)}, the task is failed so that a retry can run"
+            f"if it is not back by {clock(worker.grace_until)}, the task is failed so that a retry can run"
             if worker.grace_until is not None and worker.grace_until > now
             else "its grace is over and the task will be failed at any moment"
         )
         return Explanation(
             Cause.UNREACHABLE,
-            f"It runs on worker '{worker.name}', which is unreachable since {_clock(worker.seen_at)}; {until}.",
+            f"It runs on worker '{worker.name}', which is unreachable since {clock(worker.seen_at)}; {until}.",
         )
     if task.state == "queued":
         held_up = (
@@ -255,9 +276,9 @@ def _running(task: TaskFacts, job: JobView, workers: Sequence[WorkerFacts], now:
         )
         return Explanation(
             Cause.STARTING,
-            f"Worker '{job.worker}' accepted it at {_clock(job.started_at)} and is starting it{held_up}",
+            f"Worker '{job.worker}' accepted it at {clock(job.started_at)} and is starting it{held_up}",
         )
-    return Explanation(Cause.RUNNING, f"It runs on worker '{job.worker}' since {_clock(job.started_at)}.")
+    return Explanation(Cause.RUNNING, f"It runs on worker '{job.worker}' since {clock(job.started_at)}.")
 
 
 def _why_not_given(worker: WorkerFacts, job: JobView) -> str:
@@ -292,14 +313,10 @@ def _tally(job: JobView, workers: Sequence[WorkerFacts]) -> str:
     for reason, group in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
         who = f"'{group[0].name}' is" if len(group) == 1 else f"{len(group)} are"
         seen = max((worker.seen_at for worker in group if worker.seen_at), default=None)
-        since = f" since {_clock(seen)}" if reason == "unreachable" and seen else ""
+        since = f" since {clock(seen)}" if reason == "unreachable" and seen else ""
         parts.append(f"{who} {reason}{since}")
     return ", ".join(parts)
 
 
 def _count(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def _clock(moment: datetime | None) -> str:
-    return "a time that was not recorded" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"

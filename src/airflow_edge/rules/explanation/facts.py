@@ -24,6 +24,10 @@ class Cause(StrEnum):
     DEFERRED = "deferred"
     RETRY_WAITS = "retry-waits"
     RESCHEDULED = "rescheduled"
+    DAG_NOT_FOUND = "dag-not-found-at-site"
+    QUEUED_TOO_LONG = "queued-too-long"
+    NO_SCHEDULER = "no-scheduler"
+    NO_GATEWAY = "no-gateway"
     FINISHED = "finished"
     OTHER_EXECUTOR = "other-executor"
     NOT_HANDED_OVER = "not-handed-over"
@@ -66,6 +70,18 @@ class TaskFacts:
     executor_free: int
     """What `[core] parallelism` leaves this executor to queue."""
     parallelism: int
+    is_sensor: bool | None = None
+    """Whether it is one; None if Airflow does not know its Dag any more."""
+    host: str = ""
+    """Where its newest try runs or ran, as Airflow knows it: for an edge worker its name."""
+    has_edge_log: bool = False
+    """A worker has sent a log of its newest try."""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    given_up_in_queue: bool = False
+    """Airflow failed it because it was queued for too long, too often."""
+    queued_timeout: float = 600.0
+    """`[scheduler] task_queued_timeout`, in seconds."""
 
 
 class Ahead(NamedTuple):

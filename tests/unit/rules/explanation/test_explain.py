@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.explanation.explain import explain
 from airflow_edge.rules.explanation.facts import NOBODY_AHEAD, Ahead, Cause, TaskFacts, WorkerFacts
+from airflow_edge.rules.explanation.last_words import LastWords
 from airflow_edge.rules.overview import JobView
+from airflow_edge.rules.processes import at_the_centre
 
 NOW = datetime(2026, 11, 21, 14, 5, tzinfo=UTC)
 TASK = TaskFacts(
@@ -97,7 +99,15 @@ SITUATIONS = [
         Cause.RETRY_WAITS,
         "Try 2 failed; Airflow will try",
     ),
-    (task(state="up_for_reschedule", due_at=NOW), None, [], Cause.RESCHEDULED, "14:05:00"),
+    (task(state="up_for_reschedule", due_at=NOW, is_sensor=True), None, [], Cause.RESCHEDULED, "14:05:00"),
+    (task(state="up_for_reschedule", is_sensor=False), None, [], Cause.DAG_NOT_FOUND, "It is no sensor"),
+    (
+        task(state="failed", given_up_in_queue=True),
+        job(state=JobState.CANCELLED),
+        [worker(queues=frozenset({"gpu"}))],
+        Cause.QUEUED_TOO_LONG,
+        "No worker serves queue 'plc'",
+    ),
     (
         task(state="failed"),
         job(state=JobState.LOST, reason="the worker is gone"),
@@ -222,7 +232,35 @@ def test_each_situation_has_its_sentence(facts, its_job, workers, cause, words):
 
 
 def test_every_cause_is_reached():
-    assert {situation[3] for situation in SITUATIONS} == set(Cause)
+    assert {situation[3] for situation in SITUATIONS} | {Cause.NO_SCHEDULER, Cause.NO_GATEWAY} == set(Cause)
+
+
+NOBODY = at_the_centre([], NOW)
+
+
+def test_nothing_is_said_of_now_where_nobody_keeps_it_up():
+    for state in ("scheduled", "queued"):
+        found = explain(task(state=state), None, [worker()], centre=NOBODY, now=NOW)
+        assert found.cause is Cause.NO_SCHEDULER
+    for held in (job(), RUNNING, job(state=JobState.LEASED, worker="w")):
+        found = explain(task(), held, [worker()], centre=NOBODY, now=NOW)
+        assert found.cause is Cause.NO_GATEWAY
+        assert ("'w'" in found.sentence) == bool(held.worker)
+    # What has ended has.
+    over = explain(task(state="success"), job(state=JobState.SUCCEEDED), [], centre=NOBODY, now=NOW)
+    assert over.cause is Cause.FINISHED
+
+
+def test_a_sensor_whose_dag_was_not_found_is_told_by_its_log():
+    words = LastWords("Dag not found during start up", dag_not_found=True)
+    found = explain(task(state="up_for_reschedule", is_sensor=True), None, [], words=words, now=NOW)
+    assert found.cause is Cause.DAG_NOT_FOUND
+
+
+def test_both_meanings_of_a_state_are_named_where_it_cannot_be_told():
+    found = explain(task(state="up_for_reschedule", is_sensor=None), None, [], now=NOW)
+    assert "sensor" in found.sentence
+    assert "Dag was not found" in found.sentence
 
 
 MOMENTS = st.none() | st.just(NOW)

@@ -1,0 +1,59 @@
+"""What the end of a task's log knows of why it failed. The lines are Airflow's JSON, as the Task SDK writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+ENOUGH: Final = 64 * 1024
+"""Bytes at the end of a log in which its last error is looked for."""
+LONGEST: Final = 300
+"""Characters of what is quoted."""
+
+_NOT_FOUND: Final = frozenset({"Dag not found during start up", "Task not found in Dag during start up"})
+_ABOUT_A_NUMBER: Final = "Startup reschedule limit exceeded"
+"""It follows upon one of those, and does not say why."""
+_ERRORS: Final = frozenset({"error", "critical"})
+_IMPORTS: Final = frozenset({"ModuleNotFoundError", "ImportError"})
+
+
+@dataclass(frozen=True, slots=True)
+class LastWords:
+    """The last error in a log."""
+
+    text: str
+    """In one line: the exception, or what was logged."""
+    dag_not_found: bool = False
+    """The site does not have the Dag, or not this task of it."""
+    import_failed: bool = False
+    """Something that the Dag or task imports is not installed there."""
+
+
+def last_words(lines: Iterable[bytes | str]) -> LastWords | None:
+    """Give the last error in these lines; None if there is none."""
+    found = None
+    for line in lines:
+        try:
+            said = msgspec.json.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue
+        if isinstance(said, dict) and str(said.get("level")) in _ERRORS and said.get("event") != _ABOUT_A_NUMBER:
+            found = said
+    return None if found is None else _words(found)
+
+
+def _words(said: dict[str, Any]) -> LastWords:
+    event = str(said.get("event", ""))
+    chain = said.get("error_detail")
+    raised = chain[0] if isinstance(chain, list) and chain and isinstance(chain[0], dict) else {}
+    kind = str(raised.get("exc_type", ""))
+    text = f"{kind}: {raised.get('exc_value', '')}" if kind else event
+    line = " ".join(text.split())
+    return LastWords(
+        text=line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…",
+        dag_not_found=event in _NOT_FOUND,
+        import_failed=kind in _IMPORTS,
+    )

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_edge.rules.explanation.last_words import LONGEST, last_words
+
+
+def line(**fields: object) -> bytes:
+    return json.dumps(fields).encode()
+
+
+def test_the_last_error_counts_and_what_follows_upon_it_does_not():
+    words = last_words(
+        [
+            b"half a line",
+            line(level="error", event="first"),
+            line(level="error", event="Dag not found during start up"),
+            line(level="info", event="later"),
+            line(level="error", event="Startup reschedule limit exceeded"),
+        ]
+    )
+    assert words is not None
+    assert (words.text, words.dag_not_found, words.import_failed) == ("Dag not found during start up", True, False)
+
+
+def test_an_exception_is_named():
+    detail = [{"exc_type": "ImportError", "exc_value": "cannot import\nname"}]
+    words = last_words([line(level="error", event="Task failed with exception", error_detail=detail)])
+    assert words is not None
+    assert (words.text, words.import_failed) == ("ImportError: cannot import name", True)
+
+
+def test_without_an_error_there_are_none():
+    assert last_words([line(level="info", event="fine"), b""]) is None
+
+
+json_like = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["level", "event", "error_detail"]), inner),
+)
+
+
+@given(st.lists(st.binary() | json_like.map(lambda value: json.dumps(value).encode())))
+def test_a_site_may_write_anything(lines):
+    words = last_words(lines)
+    assert words is None or len(words.text) <= LONGEST
+
+
+@given(json_like, json_like)
+def test_an_error_may_have_any_form(event, detail):
+    words = last_words([line(level="error", event=event, error_detail=detail)])
+    assert words is not None
+    assert "\n" not in words.text
