@@ -20,7 +20,7 @@ from airflow_edge.rules.explanation.facts import NOBODY_AHEAD, Explanation, Task
 from airflow_edge.rules.explanation.last_words import ENOUGH, LastWords, last_words
 from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.log_notices import LogPart
-from airflow_edge.rules.orders import OrderState, Wish, WorkerOrder
+from airflow_edge.rules.orders import AlreadySoError, OrderState, Wish, WorkerOrder
 from airflow_edge.rules.overview import JobView, QueueView, WorkerView, queues
 from airflow_edge.rules.processes import at_the_centre
 from airflow_edge.rules.worker import Worker
@@ -103,6 +103,11 @@ class Fleet:
         """Ask something of a worker. If it is linked it obeys within a second."""
         try:
             order = self._store.orders.give(worker.id, wish, by=by, now=datetime.now(UTC))
+        except AlreadySoError as so:
+            waits = next((one for one in self._store.orders.waiting([worker.id]) if one.kind == wish.kind), None)
+            if waits is not None:
+                return replace(_outcome(worker.name, waits), detail=str(so))
+            return OrderOutcome(worker=worker.name, result="done", detail=str(so))
         except IllegalTransitionError as refusal:
             return refused(worker, str(refusal))
         return refused(worker, REMOVED) if order is None else _outcome(worker.name, order)
@@ -130,8 +135,10 @@ class Fleet:
 
     def revoke(self, worker: Worker) -> OrderOutcome:
         """Revoke a worker's key: it is cut off at once, and what it runs is lost."""
-        revoked = self._store.workers.revoke(worker.name, now=datetime.now(UTC))
-        return OrderOutcome(worker=worker.name, result="done") if revoked else refused(worker, REMOVED)
+        if not self._store.workers.revoke(worker.name, now=datetime.now(UTC)):
+            return refused(worker, REMOVED)
+        detail = "it was revoked already" if worker.revoked_at is not None else ""
+        return OrderOutcome(worker=worker.name, result="done", detail=detail)
 
     def remove(self, worker: Worker) -> OrderOutcome:
         """Forget a worker that is offline or revoked."""

@@ -97,6 +97,7 @@ class JobDocument(Document):
     exit_code: int | None
     signal: int | None
     reason: str
+    task_state: str | None
 
 
 class QueueDocument(Document):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 LONGEST: Final = timedelta(days=365)
 
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_AGES: Final = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _FORM: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhd]?)", re.ASCII)
 
 
@@ -42,6 +43,15 @@ def parse_named_durations(text: str) -> dict[str, timedelta]:
             raise ValueError(f"'{name}' is there twice")
         durations[name] = parse_duration(duration)
     return durations
+
+
+def format_age(moment: datetime, now: datetime) -> str:
+    """Say how long ago a moment was, or in how long it will be, in its largest unit: `3 s ago`, `in 2 h`."""
+    seconds = (now - moment).total_seconds()
+    size = abs(seconds)
+    unit, name = next(((unit, name) for unit, name in _AGES if size >= unit), _AGES[-1])
+    amount = f"{size // unit:.0f} {name}"
+    return f"{amount} ago" if seconds >= 0 else f"in {amount}"
 
 
 def format_duration(duration: timedelta) -> str:

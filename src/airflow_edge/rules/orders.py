@@ -73,21 +73,65 @@ class Wish:
     number: int | None = None
 
 
-def effect(state: WorkerState, kind: OrderKind, *, revoked: bool) -> tuple[WorkerState, WorkerState | None]:
+class AlreadySoError(Exception):
+    """What is wanted is so already, or has been asked for: nothing was changed, and nothing has to be."""
+
+
+def effect(
+    state: WorkerState, kind: OrderKind, *, revoked: bool, comment_changes: bool = False
+) -> tuple[WorkerState, WorkerState | None]:
     """Say what an order makes of a worker in this state: its state then, and the one that is asked of it, if any.
 
     A worker that is offline obeys when it comes back; until then it has the state that it will have then.
 
+    :param comment_changes: the maintenance that is asked for has another comment than the one that is
+    :raises AlreadySoError: it is so already.
     :raises IllegalTransitionError: the order makes no sense in this state, or the worker is revoked.
     """
     if revoked:
-        raise IllegalTransitionError(f"'{kind}' is not possible: the worker is revoked")
+        raise IllegalTransitionError("it is revoked; enrol it anew at its site: airflow-edge enroll --force")
+    if so := _ALREADY.get(kind, {}).get(state):
+        if kind == "maintenance" and comment_changes:
+            return state, None
+        raise AlreadySoError(so)
+    if refusal := _REFUSALS.get(kind, {}).get(state):
+        raise IllegalTransitionError(refusal)
     if kind in _EVENTS:
         return next_worker_state(state, _EVENTS[kind]), ASKED_STATES[kind]
     if kind == "maintenance comment" and state not in MAINTENANCE:
-        raise IllegalTransitionError(f"'{kind}' is not possible in state '{state}': the worker is not in maintenance")
-    if kind == "restart" and state in {WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE}:
-        raise IllegalTransitionError(f"'{kind}' is not possible in state '{state}': start the worker at its site")
-    if kind == "restart" and state in {WorkerState.SHUTDOWN_REQUEST, WorkerState.TERMINATING}:
-        raise IllegalTransitionError(f"'{kind}' is not possible in state '{state}': the worker is shutting down")
+        raise IllegalTransitionError(
+            "it is not in maintenance; ask for that first: airflow edge remote-edge-worker-request-maintenance"
+        )
     return state, None
+
+
+_STARTING: Final = "it is starting; ask again in a moment"
+_ENDING: Final = "it is shutting down"
+_ENDING_SOON: Final = dict.fromkeys((WorkerState.SHUTDOWN_REQUEST, WorkerState.TERMINATING), _ENDING)
+_GONE: Final = (WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE)
+
+_ALREADY: Final[Mapping[OrderKind, Mapping[WorkerState, str]]] = {
+    "maintenance": {
+        **dict.fromkeys(MAINTENANCE, "it is in maintenance already"),
+        WorkerState.MAINTENANCE_REQUEST: "it was asked to already",
+    },
+    "exit maintenance": {
+        **dict.fromkeys((WorkerState.IDLE, WorkerState.RUNNING, WorkerState.OFFLINE), "it is not in maintenance"),
+        WorkerState.MAINTENANCE_EXIT: "it was asked to already",
+    },
+    "shutdown": {
+        **dict.fromkeys(_GONE, "it is offline already"),
+        WorkerState.SHUTDOWN_REQUEST: "it was asked to already",
+        WorkerState.TERMINATING: "it is shutting down already",
+    },
+}
+"""Where an order finds what it wants."""
+_REFUSALS: Final[Mapping[OrderKind, Mapping[WorkerState, str]]] = {
+    "maintenance": {WorkerState.STARTING: _STARTING, **_ENDING_SOON},
+    "exit maintenance": {
+        WorkerState.STARTING: _STARTING,
+        **dict.fromkeys(_ENDING_SOON, f"{_ENDING}; ask again when it is offline"),
+    },
+    "restart": {**_ENDING_SOON, **dict.fromkeys(_GONE, "it is offline: start it at its site (airflow-edge worker)")},
+}
+"""Where an order makes no sense, and what to do instead."""

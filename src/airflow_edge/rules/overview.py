@@ -107,6 +107,8 @@ class JobView:
     exit_code: int | None
     signal: int | None
     reason: str
+    task_state: str | None = None
+    """How Airflow holds the task that it was made for; None if it has moved on to another try, or is a callback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

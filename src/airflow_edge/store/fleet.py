@@ -14,6 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from airflow_edge.protocol.states import JOB_HELD, JobState
 from airflow_edge.rules.explanation.facts import Ahead
 from airflow_edge.rules.overview import JobFilter, JobView, Page, QueueDemand, WorkerFilter, WorkerView
+from airflow_edge.store.airflow_tables import states_of
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import JobRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, reading
@@ -97,6 +98,13 @@ class FleetViews(StorePart):
             .limit(1)
         )
         return next(iter(_job_views(session, session.scalars(query).all())), None)
+
+    @reading
+    def jobs_beginning(self, session: Session, digits: str) -> tuple[JobView, ...]:
+        """Give up to two jobs whose id begins with these hexadecimal digits."""
+        first, last = UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+        query = select(JobRow).where(JobRow.id.between(first, last)).limit(2)
+        return _job_views(session, session.scalars(query).all())
 
     @reading
     def ahead_of(self, session: Session, job: JobView) -> Ahead:
@@ -226,4 +234,13 @@ def _job_views(session: Session, rows: Sequence[JobRow]) -> tuple[JobView, ...]:
     ids = {row.worker_id for row in rows if row.worker_id is not None}
     named = select(WorkerRow.id, WorkerRow.name).where(WorkerRow.id.in_(ids))
     names: dict[UUID | None, str] = dict(session.execute(named).all())
-    return tuple(to_value(JobView, row, worker=names.get(row.worker_id, str(row.worker_id or ""))) for row in rows)
+    tasks = states_of(session, {row.workload_id for row in rows if row.kind == "task"})
+    return tuple(
+        to_value(
+            JobView,
+            row,
+            worker=names.get(row.worker_id, str(row.worker_id or "")),
+            task_state=found.state if (found := tasks.get(row.workload_id)) else None,
+        )
+        for row in rows
+    )

@@ -132,17 +132,57 @@ def test_what_a_worker_refuses_makes_the_command_fail(api, command):
     assert results(rows) == {"plant-1": ("refused", "the disk is being checked")}
 
 
-def test_what_makes_no_sense_in_a_workers_state_names_both(api, command):
-    api.worker("idle")
-    resting = api.worker("resting", state=WorkerState.MAINTENANCE_MODE)
+def test_what_is_so_already_is_done(api, command):
+    api.worker("plant-1")
+    resting = api.worker("plant-2", state=WorkerState.MAINTENANCE_MODE)
+    api.worker("plant-3", state=WorkerState.OFFLINE)
     with obedient(api, resting):
-        status, rows, _ = command("remote-edge-worker-exit-maintenance", "idle", "resting", *PATIENT)
+        status, rows, _ = command("remote-edge-worker-exit-maintenance", "plant-*", *PATIENT)
+    assert status == 0
+    assert results(rows) == {
+        "plant-1": ("done", "it is not in maintenance"),
+        "plant-2": ("done", ""),
+        "plant-3": ("done", "it is not in maintenance"),
+    }
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("remote-edge-worker-request-maintenance", "-c", "new disk"),
+        ("remote-edge-worker-exit-maintenance",),
+        ("shutdown-remote-edge-worker",),
+        ("revoke-worker",),
+        ("add-worker-queues", "-q", "gpu"),
+        ("set-worker-concurrency", "-c", "3"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_every_command_can_be_given_twice(api, command, words):
+    api.worker("plant-1", state=WorkerState.IDLE)
+    patience = () if words[0] in {"revoke-worker", "add-worker-queues"} else ("--wait", "0")
+    first = command(words[0], "plant-*", *words[1:], *patience)
+    second = command(words[0], "plant-*", *words[1:], *patience)
+    assert (first[0], second[0]) == (0, 0)
+    assert second[1][0]["result"] == first[1][0]["result"]
+
+
+def test_another_comment_on_a_maintenance_that_is_there(api, command):
+    worker = api.worker("plant-1", state=WorkerState.MAINTENANCE_MODE)
+    with obedient(api, worker, state=WorkerState.MAINTENANCE_MODE) as had:
+        status, rows, _ = command("remote-edge-worker-request-maintenance", "plant-1", "-c", "new fan", *PATIENT)
+    assert (status, [row["result"] for row in rows]) == (0, ["done"])
+    assert [(order.kind, order.text) for order in had] == [("maintenance comment", "new fan")]
+    assert api.store.workers.get(worker.id).maintenance_comment == "new fan"
+
+
+def test_what_makes_no_sense_is_refused_in_plain_words_and_the_others_do_it(api, command):
+    api.worker("ends", state=WorkerState.TERMINATING)
+    stays = api.worker("stays")
+    with obedient(api, stays):
+        status, rows, _ = command("restart-worker", "ends", "stays", *PATIENT)
     assert status == 1
-    said = results(rows)
-    assert said["resting"] == ("done", "")
-    assert said["idle"][0] == "refused"
-    assert "exit" in said["idle"][1]
-    assert "idle" in said["idle"][1]
+    assert results(rows) == {"ends": ("refused", "it is shutting down"), "stays": ("done", "")}
 
 
 @pytest.mark.parametrize("workers", [(), ("nobody",), ("plant-*",)])
@@ -234,7 +274,7 @@ def test_lists_say_what_fits(api, command):
     assert [row["name"] for row in rows] == ["plant-1"]
     _, rows, _ = command("list-queues")
     found = {row["queue"]: (row["queued"], row["running"], row["workers"], row["ready_workers"]) for row in rows}
-    assert found == {"plc": ("3", "0", "2", "1"), "default": ("1", "0", "1", "1")}
+    assert found == {"plc": (3, 0, 2, 1), "default": (1, 0, 1, 1)}
     _, rows, said = command("list-jobs", "-q", "plc", "--limit", "2")
     assert {(row["queue"], row["state"]) for row in rows} == {("plc", "queued")}
     assert "newest 2 of 3" in said
@@ -246,6 +286,40 @@ def test_lists_say_what_fits(api, command):
     status, _, said = command("list-workers", "-s", "asleep")
     assert status == 1
     assert "maintenance mode" in said
+
+
+def test_a_list_for_people_is_short_and_marks_trouble(api, command):
+    api.worker("plant-1", queues=tuple(f"queue-{number}" for number in range(30)))
+    troubled = api.worker("plant-2")
+    long_ago = datetime.now(UTC) - timedelta(minutes=5)
+    api.store.workers.seen({troubled.id: WorkerState.UNKNOWN}, {}, now=long_ago)
+    job_id = api.queue(queue="plc", run_id="manual__2026-11-28T10:00:00+00:00_AbCdEfGh", dag_id="a" * 60)
+    for name in ("list-workers", "list-jobs", "list-queues"):
+        status, text, said = command(name, output="table")
+        assert status == 0
+        assert max(map(len, text.splitlines())) <= 120, text
+        assert "No API server that serves edge workers has been alive" in said
+        _, wide, _ = command(name, output="wide")
+        assert max(map(len, wide.splitlines())) >= max(map(len, text.splitlines()))
+    _, text, said = command("list-workers", output="table")
+    (row,) = [line for line in text.splitlines() if "plant-2" in line]
+    assert row.split("|")[0].strip() == "!"
+    assert "5 min ago" in row
+    assert "2 workers: 1 idle, 1 unknown; 1 in trouble." in said
+    _, text, _ = command("list-jobs", output="table")
+    assert str(job_id)[:8] in text
+    _, text, _ = command("list-queues", output="table")
+    assert "! nobody serves it" in text
+
+
+def test_a_job_is_explained_by_the_beginning_of_its_id(api, command):
+    job_id = api.queue()
+    assert "no such task instance" in command("explain-job", str(job_id)[:8], output=None)[1]
+    assert "no such task instance" in command("explain-job", str(job_id), output=None)[1]
+    status, _, said = command("explain-job", "0000" if str(job_id)[0] != "0" else "ffff", output=None)
+    assert (status, "list-jobs" in said) == (1, True)
+    status, _, said = command("explain-job", "a-dag", output=None)
+    assert (status, "DAG RUN TASK" in said) == (1, True)
 
 
 def test_one_that_is_out_of_reach_is_shown_so_whatever_was_asked_of_it(api, command):
@@ -287,7 +361,8 @@ def test_what_was_done_before_something_failed_is_in_the_audit_log(api, command,
         return revoke(desk, name, now=now)
 
     monkeypatch.setattr(Workers, "revoke", revoke_but_b)
-    with pytest.raises(OperationalError):
-        command("revoke-worker", "*")
+    status, _, said = command("revoke-worker", "*")
+    assert status == 3
+    assert "the connection was lost" in said
     [(event, _, extra)] = api.audit()
     assert (event, json.loads(extra)["workers"]) == ("edge_worker.revoke", {"a": "done"})

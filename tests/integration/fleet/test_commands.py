@@ -67,12 +67,12 @@ async def test_a_worker_its_queue_and_its_task_are_shown(centre, tmp_path, comma
         await worker.becomes("running")
         await centre.wait_for_state(job, "running")
         _, (row,) = await command("list-workers", "-q", worker.queue, "-o", "json")
-        assert (row["name"], row["state"], row["concurrency"]) == (worker.site.name, "running", "8")
+        assert (row["name"], row["state"], row["concurrency"]) == (worker.site.name, "running", 8)
         _, (row,) = await command("list-jobs", "--worker", worker.site.name, "-o", "json")
         assert (row["id"], row["dag_id"], row["state"], row["queue"]) == (job, dag, "running", worker.queue)
         _, rows = await command("list-queues", "-o", "json")
         (row,) = [row for row in rows if row["queue"] == worker.queue]
-        assert (row["queued"], row["running"], row["workers"], row["ready_workers"]) == ("0", "1", "1", "1")
+        assert (row["queued"], row["running"], row["workers"], row["ready_workers"]) == (0, 1, 1, 1)
         for state, said in [("queued", "Worker '{}' accepted it at "), ("running", "It runs on worker '{}' since ")]:
             centre.set_task_state(task, state)
             status, sentence = await command("explain-job", dag, run, "task")

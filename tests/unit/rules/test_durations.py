@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.rules.durations import LONGEST, format_duration, parse_duration, parse_named_durations
+from airflow_edge.rules.durations import LONGEST, format_age, format_duration, parse_duration, parse_named_durations
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,19 @@ def test_named_durations_have_a_name_each() -> None:
 def test_a_mistake_in_them_is_named(text: str, hint: str) -> None:
     with pytest.raises(ValueError, match=hint):
         parse_named_durations(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s ago"),
+        (3.9, "3 s ago"),
+        (60, "1 min ago"),
+        (7300, "2 h ago"),
+        (200_000, "2 d ago"),
+        (-90, "in 1 min"),
+    ],
+)
+def test_an_age_is_in_its_largest_unit(seconds, text):
+    now = datetime(2026, 3, 4, tzinfo=UTC)
+    assert format_age(now - timedelta(seconds=seconds), now) == text

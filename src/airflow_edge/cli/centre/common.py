@@ -8,9 +8,10 @@ import gc
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, TypeVar
 
@@ -21,13 +22,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from tabulate import tabulate  # type: ignore[import-untyped]
 
 from airflow_edge.admin.config import read_patience, session
+from airflow_edge.rules.durations import format_age
 from airflow_edge.rules.liveness import Patience
+from airflow_edge.rules.processes import at_the_centre
 from airflow_edge.settings import SettingError
 from airflow_edge.store.schema import in_words, trouble_of
+from airflow_edge.store.store import Store
 from airflow_edge.store.tables import MAX_QUEUE_LENGTH
 
 log = logging.getLogger(__name__)
 
+TABLES: Final = frozenset({"table", "wide"})
+"""Outputs for people."""
+WATCH_INTERVAL: Final = 2.0
 UNUSABLE: Final = 3
 """The exit status where the database cannot be worked on."""
 
@@ -119,10 +126,13 @@ def patience() -> Patience:
         raise SystemExit(str(error)) from None
 
 
-def print_as(rows: Sequence[Mapping[str, object]], output: str) -> None:
-    """Print rows as a table, as JSON, as YAML or plainly, with Airflow's values.
+def print_as(rows: Sequence[Mapping[str, object]], output: str, compact: Mapping[str, int] | None = None) -> None:
+    """Print rows as a table, as JSON, as YAML or plainly.
 
+    Programs get numbers as numbers and times as in ISO 8601, people get how long ago that was.
     Airflow's own console lays out each cell of a table anew and takes seconds for thousands of workers.
+
+    :param compact: the columns of a table that is not `wide`, and how many characters they may take
     """
     if output == "json":
         print(json.dumps([_values(row) for row in rows]))
@@ -131,12 +141,16 @@ def print_as(rows: Sequence[Mapping[str, object]], output: str) -> None:
     elif not rows:
         print("No data found")
     else:
-        texts = [{name: harmless(_text(value)) for name, value in row.items()} for row in rows]
-        if output == "table":
+        now = datetime.now(UTC)
+        names = compact if output == "table" and compact else rows[0]
+        texts = [{name: harmless(_text(row[name], now)) for name in names} for row in rows]
+        if output == "table" and compact:
+            texts = [{name: shortened(text, compact[name]) for name, text in row.items()} for row in texts]
+        if output in TABLES:
             # Without the columns in which no row has anything to say.
-            names = [name for name in texts[0] if any(row[name] for row in texts)]
-            texts = [{name: row[name] for name in names} for row in texts]
-        layout = "presto" if output == "table" else "plain"
+            filled = [name for name in texts[0] if any(row[name] for row in texts)]
+            texts = [{name: row[name] for name in filled} for row in texts]
+        layout = "presto" if output in TABLES else "plain"
         print(tabulate(texts, headers="keys", tablefmt=layout, disable_numparse=True))
 
 
@@ -150,16 +164,54 @@ def say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def as_text(moment: datetime | None) -> str:
-    """Give a time as a person and a program can read it; empty if there is none."""
-    return "" if moment is None else moment.isoformat(timespec="seconds")
+def shortened(text: str, most: int) -> str:
+    """Cut a text in its middle, since ids differ at their ends."""
+    if len(text) <= most:
+        return text
+    end = (most - 1) // 2
+    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Say how many there are of something."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def watch(args: argparse.Namespace, show: Callable[[], None]) -> None:
+    """Show a list once, or with `--watch` again and again until Ctrl-C."""
+    with suppress(KeyboardInterrupt):
+        while True:
+            if args.watch and sys.stdout.isatty():
+                print("\x1b[H\x1b[2J", end="")
+            show()
+            if not args.watch:
+                return
+            sys.stdout.flush()
+            time.sleep(WATCH_INTERVAL)
+
+
+def warn_if_unserved(store: Store) -> None:
+    """Say that what is listed is not of now, where no gateway keeps it up."""
+    centre = at_the_centre(store.processes.all(), datetime.now(UTC))
+    if not centre.gateways:
+        last = centre.gateway_seen_at
+        since = f"since {last:%Y-%m-%d %H:%M:%S} UTC" if last else "yet"
+        say(f"No API server that serves edge workers has been alive {since}: this is what was stored last.")
 
 
 def _values(row: Mapping[str, object]) -> dict[str, object]:
-    return {name: value if value is None or isinstance(value, list) else str(value) for name, value in row.items()}
+    return {name: _value(value) for name, value in row.items()}
 
 
-def _text(value: object) -> str:
+def _value(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    return value if value is None or isinstance(value, bool | int | float | list) else str(value)
+
+
+def _text(value: object, now: datetime) -> str:
     if value is None:
         return ""
+    if isinstance(value, datetime):
+        return format_age(value, now)
     return ",".join(value) if isinstance(value, list) else str(value)

@@ -97,6 +97,18 @@ Enrolment token 1f0c6f0e-5d8b-4c55-9a55-0d6f3f0c8a4e is revoked.
     ),
 )
 
+_LISTED = (
+    arg(
+        "-o",
+        "--output",
+        help="Output format: table (default), wide for all columns, json, yaml or plain",
+        metavar="(table, wide, json, yaml, plain)",
+        choices=("table", "wide", "json", "yaml", "plain"),
+        default="table",
+    ),
+    arg("--watch", help="Show it again every 2 s until Ctrl-C", action="store_true"),
+)
+
 PATIENCE: Final = 5.0
 """Seconds for which a command waits for the workers' answers."""
 
@@ -235,23 +247,23 @@ nothing starts them again [y/N]
         arg("--dag-id", help="Only of this Dag"),
         arg("--run-id", help="Only of this run"),
         arg("--limit", type=slots, default=100, help="How many, the newest first. Default: 100"),
-        ARG_OUTPUT,
+        *_LISTED,
         example="$ airflow edge list-jobs --state queued running --queue plc --output yaml",
     ),
     command(
         "list-queues",
         "List queues: what waits and runs in them, and the workers and free slots that serve them",
         "jobs.list_queues",
-        ARG_OUTPUT,
+        *_LISTED,
         example="$ airflow edge list-queues --output yaml",
     ),
     command(
         "explain-job",
-        "Say in one sentence why a task is not running",
+        "Say in one sentence why a task is not running, or what became of it",
         "jobs.explain_job",
-        arg("dag_id", metavar="DAG", help="The Dag's id"),
-        arg("run_id", metavar="RUN", help="The run's id"),
-        arg("task_id", metavar="TASK", help="The task's id"),
+        arg("dag_id", metavar="DAG", help="The Dag's id; alone: a job's id, or how it begins, as list-jobs shows it"),
+        arg("run_id", metavar="RUN", nargs="?", help="The run's id"),
+        arg("task_id", metavar="TASK", nargs="?", help="The task's id"),
         arg("map_index", metavar="MAP_INDEX", nargs="?", type=int, default=-1, help="Of a mapped task"),
         example="""
 $ airflow edge explain-job presses manual__2026-01-15T08:00:00+00:00 read_plc
@@ -270,7 +282,7 @@ _COMMANDS = (
         arg("--worker-name-pattern", metavar="PATTERN", help="Only with names like this, as in 'factory-*'"),
         arg("-q", "--queue", help="Only those that serve this queue"),
         arg("-t", "--team", help="Only those of this team"),
-        ARG_OUTPUT,
+        *_LISTED,
         example="""
 $ airflow edge list-workers --worker-name-pattern 'factory-*' \\
     --state 'maintenance mode' unknown --output yaml

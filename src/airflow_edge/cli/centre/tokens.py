@@ -17,7 +17,7 @@ from airflow.models.team import Team
 from airflow.utils.platform import getuser
 
 from airflow_edge.admin.config import multi_team, session
-from airflow_edge.cli.centre.common import as_text, audited, print_as, queue_names
+from airflow_edge.cli.centre.common import audited, counted, print_as, queue_names
 from airflow_edge.rules.durations import format_duration
 from airflow_edge.store.store import Store
 from airflow_edge.store.workers.enrollment import EnrollToken
@@ -50,11 +50,12 @@ def create_enroll_token(args: argparse.Namespace) -> None:
     command = _site_command(_api_url(args.api_url), secret, token.name_pattern)
     Store(session).enroll_tokens.create(token, hashlib.sha256(secret.encode()).hexdigest())
     if args.output == "json":
-        print(json.dumps({**_token_fields(token), "token": secret, "command": command}, indent=2, default=str))
+        print(json.dumps({**_token_fields(token), "token": secret, "command": command}, indent=2, default=_as_text))
         return
+    queues = f"the queue{'' if len(token.queues) == 1 else 's'} {', '.join(token.queues)}"
     print(
-        f"Enrolment token {token.id} for the queues {', '.join(token.queues)}: good for {token.uses_left} "
-        f"worker{'s' if token.uses_left > 1 else ''} until {token.expires_at:%Y-%m-%d %H:%M:%S} UTC.\n"
+        f"Enrolment token {token.id} for {queues}: good for {counted(token.uses_left, 'worker')} until "
+        f"{token.expires_at:%Y-%m-%d %H:%M:%S} UTC.\n"
         f"It is shown only now. Run this at the site:\n\n    {command}\n"
     )
     if token.name_pattern is not None and _GLOB.intersection(token.name_pattern):
@@ -105,8 +106,8 @@ def _token_fields(token: EnrollToken) -> dict[str, object]:
         "name_pattern": token.name_pattern or "",
         "disconnect_grace": format_duration(token.disconnect_grace) if token.disconnect_grace is not None else "",
         "uses_left": token.uses_left,
-        "expires_at": as_text(token.expires_at),
-        "created_at": as_text(token.created_at),
+        "expires_at": token.expires_at,
+        "created_at": token.created_at,
         "created_by": token.created_by,
     }
 
@@ -117,3 +118,7 @@ def _token_state(token: EnrollToken) -> str:
     if token.expires_at <= datetime.now(UTC):
         return "expired"
     return "valid" if token.uses_left > 0 else "used up"
+
+
+def _as_text(value: datetime) -> str:
+    return value.isoformat(timespec="seconds")

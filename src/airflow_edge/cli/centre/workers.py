@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -12,7 +13,18 @@ from airflow.utils.platform import getuser
 
 from airflow_edge.admin.config import session
 from airflow_edge.admin.fleet import Fleet, OrderOutcome, UnknownWorkerError, record
-from airflow_edge.cli.centre.common import as_text, audited, one_of, patience, print_as, queue_names, say
+from airflow_edge.cli.centre.common import (
+    TABLES,
+    audited,
+    counted,
+    one_of,
+    patience,
+    print_as,
+    queue_names,
+    say,
+    warn_if_unserved,
+    watch,
+)
 from airflow_edge.protocol.states import REQUESTS, WorkerState
 from airflow_edge.rules.durations import format_duration
 from airflow_edge.rules.orders import Wish
@@ -31,17 +43,41 @@ Act = Callable[[Fleet, Worker], OrderOutcome]
 @audited
 def list_workers(args: argparse.Namespace) -> None:
     """List the enrolled workers."""
-    waits, store, now = patience(), Store(session), datetime.now(UTC)
-    awaited = store.jobs.awaited(waits, now=now)
-    silent_before = waits.silent_before(now)
     wanted = WorkerFilter(
         name_pattern=args.worker_name_pattern,
         states=frozenset(one_of(WorkerState, args.state)),
         queue=args.queue,
         team_name=args.team,
     )
+    watch(args, lambda: _show_workers(args, wanted))
+
+
+_WORKERS: Final = {
+    "!": 1,
+    "name": 18,
+    "state": 16,
+    "queues": 16,
+    "jobs": 4,
+    "free_slots": 10,
+    "last_seen_at": 12,
+    "trouble": 19,
+}
+
+
+def _show_workers(args: argparse.Namespace, wanted: WorkerFilter) -> None:
+    waits, store, now = patience(), Store(session), datetime.now(UTC)
+    awaited = store.jobs.awaited(waits, now=now)
+    silent_before = waits.silent_before(now)
     views = store.fleet.find_workers(wanted, limit=MOST_WORKERS).items
-    print_as([_worker_fields(view, awaited.get(view.worker.id), silent_before) for view in views], args.output)
+    rows = [_worker_fields(view, awaited.get(view.worker.id), silent_before) for view in views]
+    print_as(rows, args.output, _WORKERS)
+    if args.output in TABLES:
+        states = Counter(str(row["state"]) for row in rows)
+        troubled = sum(bool(row["trouble"]) for row in rows)
+        parts = [f"{number} {state}" for state, number in sorted(states.items())]
+        trouble = f"; {troubled} in trouble" if troubled else ""
+        say(f"{counted(len(rows), 'worker')}{': ' if parts else ''}{', '.join(parts)}{trouble}.")
+        warn_if_unserved(store)
 
 
 @audited
@@ -219,7 +255,15 @@ def _worker_fields(view: WorkerView, awaited: AwaitedJobs | None, silent_before:
     # What was asked of a worker shows as its state for however long it is silent.
     missed = worker.state is WorkerState.UNKNOWN or worker.state in REQUESTS
     unreachable = missed and worker.last_seen_at is not None and worker.last_seen_at < silent_before
+    troubles = (
+        f"unreachable since {worker.last_seen_at:%Y-%m-%d %H:%M} UTC" if unreachable and worker.last_seen_at else "",
+        str(worker.system.get(CONDITIONS, "")),
+        worker.version_refused,
+    )
+    # One that was stopped, or that somebody works on, is in none, unless it has jobs that are waited for.
+    trouble = next(filter(None, troubles), "its jobs are waited for" if awaited else "")
     return {
+        "!": "!" if trouble else "",
         "name": worker.name,
         "state": "revoked" if worker.revoked_at is not None else worker.state.value,
         "queues": list(worker.queues),
@@ -230,10 +274,11 @@ def _worker_fields(view: WorkerView, awaited: AwaitedJobs | None, silent_before:
         "jobs": view.jobs,
         "maintenance_comment": worker.maintenance_comment,
         "maintenance_cause": worker.maintenance_cause or "",
-        "last_seen_at": as_text(worker.last_seen_at),
-        "unreachable_since": as_text(worker.last_seen_at) if unreachable or awaited else "",
-        "running_jobs_lost_after": as_text(awaited.first_lost_after) if awaited else "",
+        "last_seen_at": worker.last_seen_at or "",
+        "unreachable_since": worker.last_seen_at or "" if unreachable or awaited else "",
+        "running_jobs_lost_after": awaited.first_lost_after if awaited else "",
         "disconnect_grace": format_duration(worker.disconnect_grace) if worker.disconnect_grace is not None else "",
+        "trouble": trouble,
         "conditions": worker.system.get(CONDITIONS, ""),
         "warnings": worker.system.get(WARNINGS, ""),
         "agent_version": worker.agent_version or "",

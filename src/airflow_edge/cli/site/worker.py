@@ -82,7 +82,7 @@ def stop(arguments: argparse.Namespace) -> int:
     running = ask(socket, "status")
     ask(socket, "drain", "" if arguments.timeout is None else str(arguments.timeout))
     until = "" if arguments.timeout is None else f"; those that are left in {arguments.timeout:g} s are ended"
-    print(f"the worker '{running['name']}' (pid {running['pid']}) ends, after {len(running['jobs'])} tasks{until}")
+    print(f"the worker '{running['name']}' (pid {running['pid']}) ends, after {_tasks(running['jobs'])}{until}")
     if arguments.wait:
         wait_for_end(config.lock_file)
         if left := live_jobs(config.journal_file):
@@ -112,7 +112,7 @@ def maintenance(arguments: argparse.Namespace) -> int:
     while arguments.wait and ask(socket, "status")["state"] not in reached:
         time.sleep(_LOOK_INTERVAL)
     running = ask(socket, "status")
-    print(f"the worker '{running['name']}' is in state '{running['state']}', with {len(running['jobs'])} tasks")
+    print(f"the worker '{running['name']}' is in state '{running['state']}', with {_tasks(running['jobs'])}")
     return 0
 
 
@@ -173,3 +173,7 @@ def _second_log(config: Config, arguments: argparse.Namespace) -> logging.Handle
         raise ConfigError(
             f"the log file {arguments.log_file} cannot be written ({error.strerror}); choose another one"
         ) from error
+
+
+def _tasks(jobs: list[object]) -> str:
+    return f"{len(jobs)} task{'' if len(jobs) == 1 else 's'}"

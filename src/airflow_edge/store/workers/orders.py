@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid4
@@ -26,12 +26,18 @@ class WorkerOrders(StorePart):
     def give(self, session: Session, worker_id: UUID, wish: Wish, *, by: str, now: datetime) -> WorkerOrder | None:
         """Write an order down, and what it makes of the worker's state; None if there is no such worker.
 
+        :raises AlreadySoError: it is so already; nothing is changed.
         :raises IllegalTransitionError: it is not possible in the worker's state; nothing is changed.
         """
         row = session.get(WorkerRow, worker_id, with_for_update=True)
         if row is None:
             return None
-        after, asked = effect(row.state, wish.kind, revoked=row.revoked_at is not None)
+        other_comment = wish.text != row.maintenance_comment
+        revoked = row.revoked_at is not None
+        after, asked = effect(row.state, wish.kind, revoked=revoked, comment_changes=other_comment)
+        if wish.kind == "maintenance" and asked is None:
+            # It is in maintenance: what is new is the comment.
+            wish = replace(wish, kind="maintenance comment")
         if wish.kind == "rename" and _is_taken(session, wish.text, worker_id):
             raise IllegalTransitionError(_TAKEN.format(wish.text))
         row.state, row.asked_state = after, asked or row.asked_state
@@ -141,7 +147,7 @@ class WorkerOrders(StorePart):
         return [to_value(WorkerOrder, row) for row in session.scalars(query)]
 
 
-_TAKEN: Final = "'rename' is not possible: another worker is called '{}'; choose another name, or remove that one"
+_TAKEN: Final = "another worker is called '{}'; choose another name, or remove that one"
 
 
 def _is_taken(session: Session, name: str, worker_id: UUID) -> bool:

@@ -241,7 +241,10 @@ class Workers(StorePart):
         if row is None:
             return ""
         if row.revoked_at is None and row.state not in _REMOVABLE:
-            return f"it is {row.state}; shut it down first, or revoke it: airflow edge revoke-worker {row.name}"
+            return (
+                f"it is {row.state}; shut it down first (airflow edge shutdown-remote-edge-worker {row.name}), or "
+                f"revoke it: airflow edge revoke-worker {row.name}"
+            )
         held = select(func.count()).where(JobRow.worker_id == worker_id, JobRow.state.in_(JOB_HELD))
         if jobs := session.scalar(held):
             return (
