@@ -7,9 +7,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Column, Engine, MetaData, Table, create_engine, event
 from sqlalchemy.orm import Session, sessionmaker
 
+from airflow_edge.store.airflow_tables import TASK_INSTANCE
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import Base
 from harness.database import PostgresServer, SqliteFiles
@@ -45,6 +46,9 @@ def _engine(kind: str, folder: Path, stack: ExitStack) -> Engine:
 
     stack.callback(engine.dispose)
     Base.metadata.create_all(engine)
+    # Airflow's own, as far as the store asks it, and as before 3.4.
+    columns = [Column(one.name, one.type) for one in TASK_INSTANCE.columns if one.name != "working_set"]
+    Table(TASK_INSTANCE.name, MetaData(), *columns).create(engine)
     return engine
 
 

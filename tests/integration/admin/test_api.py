@@ -123,7 +123,11 @@ def test_maintenance_from_the_wish_to_the_answer(api):
     [order] = api.get("/workers/a1/orders")
     assert (order["state"], order["asked_by"], order["text"]) == ("done", "op", "new disk")
     [again] = api.post("/workers/maintenance", {"workers": ["a1"], "comment": "again"})
-    assert (again["result"], "'maintenance mode'" in again["detail"]) == ("refused", True)
+    assert again["result"] == "waiting"
+    [new, _] = api.get("/workers/a1/orders")
+    assert (new["kind"], new["text"]) == ("maintenance comment", "again")
+    [same] = api.post("/workers/maintenance", {"workers": ["a1"], "comment": "again"})
+    assert (same["result"], same["detail"]) == ("done", "it is in maintenance already")
 
 
 @pytest.mark.parametrize("path", [path for path in CHANGES if "workers" in CHANGES[path]])

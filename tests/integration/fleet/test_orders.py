@@ -78,7 +78,7 @@ async def test_shutdown_of_a_running_worker_waits_for_its_tasks(centre, tmp_path
         assert await worker.outcome(asked) == ("done", "")
         await worker.becomes("terminating")
         refused = worker.wish("maintenance", "too late")
-        assert (refused.result, "terminating" in refused.detail) == ("refused", True)
+        assert (refused.result, "shutting down" in refused.detail) == ("refused", True)
         with worker.unreachable():
             await worker.becomes("unknown")
         await worker.becomes("terminating")
