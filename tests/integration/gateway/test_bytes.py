@@ -143,12 +143,12 @@ def ask(client, task: UUID, key: str, other: str) -> None:
 async def test_the_centre_is_asked_what_the_client_asks(recorders, tmp_path):
     from airflow.sdk.api.client import Client
 
-    from airflow_edge.runtime.supervising import api_client
+    from airflow_edge.runtime.supervising import AgentTransport, api_client
 
     centre, ours, theirs, direct = recorders
     path = tmp_path / "agent.sock"
     async with agent_of(centre, path) as task:
-        clients = api_client(str(path), SECRET), Client(base_url=direct, token="token")
+        clients = api_client(AgentTransport(str(path)), SECRET), Client(base_url=direct, token="token")
 
         def compare(key: str, other: str) -> None:
             for client, recorder in zip(clients, (ours, theirs), strict=True):
