@@ -78,6 +78,9 @@ def nothing_yet(worker: Worker) -> str:
 
 def origin(part: LogPart) -> str:
     """Say where a log is from and how much there is of it."""
+    if part.purged_at is not None:
+        # That it is gone is said below.
+        return f"From edge worker '{part.worker_name}'"
     state = "complete" if part.complete else "so far"
     return f"From edge worker '{part.worker_name}': {_bytes(part.size)}, {state}"
 

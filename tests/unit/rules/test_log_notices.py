@@ -104,6 +104,7 @@ def test_a_log_that_is_not_all_there_never_passes_for_one(some):
     ("fields", "text"),
     [
         ({"complete": True}, "From edge worker 'press-7': 12 KiB, complete"),
+        ({"complete": True, "purged_at": SEEN}, "From edge worker 'press-7'"),
         ({"size": 1}, "From edge worker 'press-7': 1 byte, so far"),
         ({"size": 1023}, "From edge worker 'press-7': 1023 bytes, so far"),
     ],
