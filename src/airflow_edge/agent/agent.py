@@ -271,7 +271,7 @@ class Agent:
     def _effects(self) -> Effects:
         return Effects(
             send=self._link.send,
-            start=self._supervisors.start,
+            start=self._runtime.send,
             stop=self._supervisors.stop,
             admit=self._api.admit,
             follow=partial(self._shipper.follow, fresh=True),

@@ -37,7 +37,6 @@ from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.history import History
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
-from airflow_edge.agent.task_logs.kept import about
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile, StartJob, StopJob
 from airflow_edge.protocol.messages import Offer, Order, Refused, one_line
@@ -221,7 +220,7 @@ class Driver:
                 effects.admit(deed)
                 effects.follow(deed.key, Path(deed.log_path))
             case StartJob():
-                log.info("starting job %s: %s", deed.key, one_line(about(self._folders.folder(deed.key)).name))
+                log.info("starting job %s: %s", deed.key, one_line(self._folders.task_of(deed.key)))
                 effects.start(deed)
             case StopJob():
                 log.info("stopping job %s: %s", deed.key, deed.reason)

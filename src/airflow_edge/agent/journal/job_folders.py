@@ -71,6 +71,17 @@ class JobFolders:
         """Give what the supervisor is told, or None if that cannot be read."""
         return _read(self.folder(key) / JOB_FILE, JobFile)
 
+    def task_of(self, key: AssignmentKey) -> str:
+        """Name Dag, run and task of a job, as far as its folder tells."""
+        try:
+            job = self.read(key)
+            task = msgspec.json.decode(job.workload)["ti"] if job else {}
+            index = task.get("map_index", -1)
+            mapped = f"[{index}]" if index >= 0 else ""
+            return f"{task['dag_id']}/{task['run_id']}/{task['task_id']}{mapped}"
+        except (LookupError, TypeError, AttributeError, OSError, msgspec.MsgspecError):
+            return "a callback, or a task of which nothing can be read"
+
     def stored_at(self, key: AssignmentKey) -> datetime | None:
         """Give when the job was taken, or None if its folder is gone."""
         try:
@@ -96,7 +107,7 @@ class JobFolders:
         """
         outcome = self.outcome(key)
         if outcome is not None and outcome.unbegun:
-            # In this order: after a crash in between it is done again.
+            # In this order: after a crash in between it is known from the outcome, and done again.
             self.supervisor_log(key).unlink(missing_ok=True)
             (self.folder(key) / OUTCOME_FILE).replace(self.folder(key) / OUTCOME_RESERVE_FILE)
 

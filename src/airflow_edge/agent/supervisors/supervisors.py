@@ -18,7 +18,6 @@ from airflow_edge.protocol.local import (
     JobNotStarted,
     JobStarted,
     RuntimeHello,
-    StartJob,
     StopJob,
     ToAgent,
 )
@@ -60,14 +59,6 @@ class Supervisors:
     def conditions(self) -> tuple[str, ...]:
         """Why no job can be started now, for a person."""
         return tuple(condition for condition in (self.runtime.condition, self._no_process, self._trouble) if condition)
-
-    def start(self, order: StartJob) -> None:
-        """Have a job started.
-
-        :raises OSError: what an attempt has left behind cannot be taken away now.
-        """
-        self._folders.make_startable(order.key)
-        self.runtime.send(order)
 
     def stop(self, order: StopJob) -> None:
         """Have a job stopped: by the runtime, or, where that is gone, from here."""
@@ -116,6 +107,7 @@ class Supervisors:
     def _tell_end(self, message: JobExited) -> None:
         outcome = self._folders.outcome(message.key)
         if outcome is not None and outcome.unbegun:
+            self._folders.make_startable(message.key)
             self._note_processes(outcome.reason)
             self._post(Unbegun(message.key))
         else:
