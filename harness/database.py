@@ -85,7 +85,7 @@ class PostgresServer:
         self._durable = durable
         # Not below a caller's folder: the server refuses to run as root, and its stand-in user must get there.
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-        self._user = _unprivileged_user()
+        self._user = unprivileged_user()
         self._bin = _binaries_for(self._user, self.folder)
         self._data = self.folder / "data"
         self.port = free_port()
@@ -195,7 +195,7 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.defpath, "LANG": "C.UTF-8", "TZ": "UTC"}
 
 
-def _unprivileged_user() -> int | None:
+def unprivileged_user() -> int | None:
     """The uid PostgreSQL must run as, or None where our own will do: it refuses to run as root."""
     return pwd.getpwnam("nobody").pw_uid if os.geteuid() == _ROOT else None
 

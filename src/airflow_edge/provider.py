@@ -39,6 +39,7 @@ def get_provider_info() -> dict[str, object]:
                         "type": setting.kind,
                         "example": setting.example,
                         "default": setting.default_text,
+                        "sensitive": setting.sensitive,
                     }
                     for setting in SETTINGS
                 },

@@ -39,6 +39,8 @@ class Setting:
     form: Literal["", "url"] = ""
     """What a text has to be, where not any will do. Who reads a duration or a version looks at it."""
     example: str | None = None
+    sensitive: bool = False
+    """Whether it may hold a password, so that Airflow shows it to nobody."""
     version_added: str = "0.1.0"
 
     @property
@@ -166,8 +168,20 @@ SETTINGS: Final = (
         unit="seconds",
         least=0.01,
         most=3600,
-        description="Seconds between two looks for queued jobs where the database cannot notify (SQLite, MySQL). On "
-        "PostgreSQL jobs are notified, and the queue is looked at every 5 seconds only to be safe.",
+        description="Seconds between two looks for queued jobs where no notifications arrive (SQLite, MySQL, a "
+        "connection pooler). On PostgreSQL jobs are notified, and the queue is looked at every 5 seconds only to be "
+        "safe.",
+    ),
+    _centre(
+        name="listener_sql_alchemy_conn",
+        default=None,
+        sensitive=True,
+        form="url",
+        example="postgresql+psycopg2://airflow:password@postgres.example.org:5432/airflow",
+        description="Where API servers listen for PostgreSQL's notifications, written like `[database] "
+        "sql_alchemy_conn`, which is the default. Needed where that leads to a connection pooler in transaction mode "
+        "(PgBouncer, as in Airflow's official chart), through which no notification comes: this has to lead past it. "
+        "Without it the queue is looked at every `dispatch_poll_interval` seconds there.",
     ),
     _centre(
         name="job_success_purge",

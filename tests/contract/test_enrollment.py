@@ -104,7 +104,7 @@ def test_a_name_that_is_taken_is_free_again_when_its_worker_is_revoked(store: St
     later = NOW + timedelta(seconds=5)
     second = store.enroll_tokens.enroll(HASH, "name", OTHER_KEY, now=later)
     assert (second.public_key, second.revoked_at, second.link_id, second.enrolled_at) == (OTHER_KEY, None, None, later)
-    assert [worker.id for worker in store.workers.changed_since(later)] == [second.id]
+    assert store.workers.changed_since(later) == {second.id: later}
     assert store.enroll_tokens.all()[0].uses_left == 3
     assert not store.workers.revoke("nobody", now=NOW)
 
@@ -173,3 +173,13 @@ def test_a_worker_keeps_its_grace_until_a_token_or_a_new_key_says_otherwise(stor
     assert enrol(2) == 2 * hours
     store.workers.revoke("name", now=NOW)
     assert enrol(3, OTHER_KEY) is None
+
+
+def test_tokens_that_have_been_over_for_long_are_forgotten(store: Store) -> None:
+    far, later = NOW + timedelta(days=99), NOW + timedelta(seconds=1)
+    expired, revoked, good = token(expires_at=NOW), token(expires_at=far, revoked_at=NOW), token(expires_at=far)
+    for number, each in enumerate((expired, revoked, good)):
+        store.enroll_tokens.create(each, str(number) * 64)
+    assert store.enroll_tokens.purge(before=NOW, limit=9) == 0
+    assert [store.enroll_tokens.purge(before=later, limit=1) for _ in range(3)] == [1, 1, 0]
+    assert [each.id for each in store.enroll_tokens.all()] == [good.id]

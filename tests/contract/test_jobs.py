@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 
 from airflow_edge.protocol.messages import Ended, Refused, Released
@@ -69,6 +70,23 @@ def test_a_worker_gets_only_what_it_may_have(
 ) -> None:
     queue(sessions, new_job(**fields))
     assert bool(claim(store, capacity(uuid4()))) is fits
+
+
+def test_no_claim_says_more_at_once_than_databases_read(store: Store, sessions: Sessions) -> None:
+    queue(sessions, *(new_job(queue=f"q{number % 3}") for number in range(1_200)))
+    sizes: list[int] = []
+
+    def note(_connection, _cursor, _statement, parameters, _context, _many) -> None:
+        sizes.append(len(parameters))
+
+    engine = sessions.kw["bind"]
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        assert len(claim(store, capacity(uuid4(), "q0", "q1", "q2", free_slots=1_200))) == 1_200
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    # SQLite may take no more than 32,766 values, psycopg 3 no more than 65,535.
+    assert max(sizes) < 2_000
 
 
 def test_a_team_gets_its_own_jobs_only(store: Store, sessions: Sessions) -> None:

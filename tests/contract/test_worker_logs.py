@@ -121,7 +121,7 @@ def test_requests_of_several_people_are_served_together(store: Store) -> None:
     found = store.workers.get(worker.id)
     assert found is not None
     assert found.log_request == request("a", 30, level=20, lines=5)
-    assert [changed.id for changed in store.workers.changed_since(later)] == [worker.id]
+    assert store.workers.changed_since(later) == {worker.id: later}
     # Another one asks for the past too; then the first only goes on.
     assert store.worker_logs.want(worker.id, request("b", 10, level=30, lines=9), now=later) == request("b", 30, 20, 9)
     assert store.worker_logs.want(worker.id, request("a", 60, level=20, lines=0), now=later) == request("b", 60, 20, 9)

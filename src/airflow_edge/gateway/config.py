@@ -36,6 +36,8 @@ class GatewayConfig:
     dispatch_poll_interval: float
     job_success_purge: timedelta
     job_fail_purge: timedelta
+    listener_sql_alchemy_conn: str | None = None
+    """Where to listen for notifications, if not where Airflow connects to."""
     log_store: str | None = None
     log_retention: timedelta | None = None
     """None: for ever."""
@@ -67,6 +69,7 @@ def read_config() -> GatewayConfig:
         dispatch_poll_interval=_number("dispatch_poll_interval"),
         job_success_purge=timedelta(minutes=_number("job_success_purge")),
         job_fail_purge=timedelta(minutes=_number("job_fail_purge")),
+        listener_sql_alchemy_conn=_text("listener_sql_alchemy_conn") or None,
         log_store=_text("log_store") or None,
         log_retention=timedelta(days=days) if (days := _number("log_retention")) > 0 else None,
         worker_log_quota=int(_number("worker_log_quota") * 1024 * 1024),

@@ -16,7 +16,7 @@ from typing import Final
 from uuid import uuid4
 
 from airflow import settings
-from sqlalchemy.engine import URL
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from airflow_edge.backoff import Backoff
@@ -25,7 +25,8 @@ from airflow_edge.gateway.access.directory import WorkerDirectory
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.database.batching import Coalesced
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
-from airflow_edge.gateway.database.notify import QueueSignal, dsn_of
+from airflow_edge.gateway.database.listener import listener_engine
+from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.gateway.http import not_ready
 from airflow_edge.gateway.links.polling import Polls
 from airflow_edge.gateway.links.reconcile import Arrival, Reconciled, reconcile
@@ -74,7 +75,7 @@ class Gateway:
         self.directory = WorkerDirectory(self.store.workers, self.calls)
         self.authenticator = Authenticator(self.directory, self.store.nonces, self.calls)
         self.arrivals = Coalesced(self._reconcile)
-        self.queue = QueueSignal()
+        self.queue = QueueSignal(self._notify)
         self.records = Records(self.store, self.calls, self.queue, config.worker_log_quota)
         self._dispatcher = Dispatcher(self.store, self.calls, self.links, self.queue, config)
         self._assignments = assignments.Assignments(
@@ -154,8 +155,8 @@ class Gateway:
         pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
-                if not self._links_served and (url := await self._look_at_database()):
-                    self._start(url)
+                if not self._links_served and (engine := await self._look_at_database()):
+                    self._start(engine)
                 if self._links_served:
                     # Workers come back meanwhile; the calls of their tasks wait for this.
                     await task_api.warm_up()
@@ -168,10 +169,10 @@ class Gateway:
                 log.exception("The edge gateway is not ready; it tries again")
             await asyncio.sleep(pauses.next())
 
-    async def _look_at_database(self) -> URL | None:
-        """Give the database's address if it has the tables; say what to do if not."""
+    async def _look_at_database(self) -> Engine | None:
+        """Give the database's engine if it has the tables; say what to do if not."""
         try:
-            url, found = await self.calls.run(_examine, self._session_factory)
+            engine, found = await self.calls.run(_examine, self._session_factory)
         except StoreUnavailableError:
             self._not_ready = "The centre's database does not answer; try again."
             return None
@@ -179,9 +180,9 @@ class Gateway:
             self._not_ready = f"The centre is not ready: {found} (at the centre)."
             log.error("The edge gateway waits: %s", found)
             return None
-        return url
+        return engine
 
-    def _start(self, url: URL) -> None:
+    def _start(self, engine: Engine) -> None:
         """Start the loops, and serve links."""
         start, repeat = self.background.start, self.background.repeat
         start("dispatcher", self._dispatcher.run)
@@ -198,8 +199,9 @@ class Gateway:
         start("care of logs", self._log_keeper.tidy)
         repeat("retention of logs", purge.INTERVAL, self._purge.expire_logs)
         start("handing over of logs", self._handover.run)
-        if dsn := dsn_of(url):
-            start("listener", partial(self.queue.listen, dsn))
+        if engine.dialect.name == "postgresql":
+            listens = listener_engine(engine, self.config.listener_sql_alchemy_conn)
+            start("listener", partial(self.queue.listen, listens))
         self._links_served = True
         self._not_ready = "The gateway is loading Airflow's Execution API; try again."
 
@@ -214,6 +216,9 @@ class Gateway:
             link.close(CloseCode.SHUTTING_DOWN, "the API server is shutting down")
         await self.polls.stop()
 
+    async def _notify(self, payload: str) -> None:
+        await self.calls.run(self.store.queue.notify, payload)
+
     async def _reconcile(self, arrivals: Sequence[Arrival]) -> list[Reconciled]:
         return await self.calls.run(reconcile, self.store, arrivals, now=datetime.now(UTC))
 
@@ -225,10 +230,10 @@ def _airflow_session() -> Session:
     return session
 
 
-def _examine(factory: SessionFactory) -> tuple[URL, str | None]:
+def _examine(factory: SessionFactory) -> tuple[Engine, str | None]:
     with factory() as session:
         connection = session.connection()
-        return connection.engine.url, schema.trouble(schema.look(connection))
+        return connection.engine, schema.trouble(schema.look(connection))
 
 
 def _allow_many_files() -> None:

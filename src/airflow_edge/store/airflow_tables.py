@@ -53,6 +53,9 @@ _JOB: Final = table("job", column("id", Integer()), column("job_type", String())
 WANTED: Final = frozenset({"queued", "running"})
 """The states in which Airflow wants a task instance's process to be there."""
 
+ADOPTABLE: Final = frozenset({"queued", "running", "restarting"})
+"""The states of the task instances that Airflow has another scheduler adopt when theirs is gone."""
+
 FRESH_FOR: Final = timedelta(seconds=30)
 """A heartbeat younger than this is not refreshed."""
 

@@ -6,6 +6,7 @@ from airflow_edge.store.fleet import FleetViews
 from airflow_edge.store.jobs.claims import JobQueue
 from airflow_edge.store.jobs.execution_calls import ExecutionCalls
 from airflow_edge.store.jobs.jobs import Jobs
+from airflow_edge.store.jobs.orphaned import OrphanedJobs
 from airflow_edge.store.logs.handover import LogHandovers
 from airflow_edge.store.logs.logs import TaskLogs
 from airflow_edge.store.logs.upkeep import LogUpkeep
@@ -31,6 +32,7 @@ class Store:
         transactions = Transactions(session_factory)
         self.queue = JobQueue(transactions)
         self.jobs = Jobs(transactions)
+        self.orphaned_jobs = OrphanedJobs(transactions)
         self.calls = ExecutionCalls(transactions)
         self.workers = Workers(transactions)
         self.enroll_tokens = EnrollTokens(transactions)

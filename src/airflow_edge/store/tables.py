@@ -166,7 +166,8 @@ Index(
     JobRow.queued_at,
     JobRow.id,
 )
-Index("ix_airflow_edge_job_owner", JobRow.owner, JobRow.booked_at, JobRow.state)
+# Those that are not booked are few, whoever's they are.
+Index("ix_airflow_edge_job_unbooked", JobRow.booked_at, JobRow.owner, JobRow.state)
 Index("ix_airflow_edge_job_worker", JobRow.worker_id, JobRow.state)
 Index("ix_airflow_edge_job_ended", JobRow.state, JobRow.ended_at)
 

@@ -196,3 +196,45 @@ def test_whoever_adopts_from_whom_each_end_is_booked_and_no_slot_is_lost(machine
             max_examples=8, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
+
+
+def finish(centre: Centre) -> int:
+    return centre.store.orphaned_jobs.finish(now=datetime.now(UTC), limit=9)
+
+
+def test_what_ended_while_no_scheduler_ran_is_booked_once_nobody_can_adopt_it(centre: Centre) -> None:
+    gone, dag_id = Scheduler(), centre.run(*"abcd")
+    gone.step()
+    jobs = {centre.job(job.id).task_id: job for job in centre.start()}
+    gone.die()
+    centre.end(jobs["a"], "success")
+    centre.end(jobs["b"], "up_for_retry", exit_code=1)
+    # Airflow waits for its word still: another scheduler is to adopt it and hear of the end.
+    centre.end(jobs["c"], exit_code=1)
+    assert (finish(centre), finish(centre)) == (2, 0)
+    heir = Scheduler()
+    heir.adopt()
+    assert heir.heartbeat() == 1
+    assert centre.tasks(dag_id) == {"a": "success", "b": "up_for_retry", "c": "failed", "d": "running"}
+    heir.heartbeat()
+    assert {row.task_id for row in centre.jobs() if row.booked_at} == {"a", "b", "c"}
+
+
+def test_what_waits_for_a_worker_in_vain_is_taken_back_when_its_scheduler_is_gone(centre: Centre) -> None:
+    gone, dag_id = Scheduler(), centre.run("a", "b")
+    gone.step()
+    centre.set_task(next(row for row in centre.jobs() if row.task_id == "a").workload_id, state="failed")
+    assert finish(centre) == 0
+    gone.die()
+    assert (finish(centre), finish(centre)) == (1, 0)
+    assert [job.task_id for job in map(centre.job, (job.id for job in centre.claim()))] == ["b"]
+    assert centre.tasks(dag_id) == {"a": "failed", "b": "queued"}
+
+
+def test_what_a_running_scheduler_has_is_left_to_it(centre: Centre) -> None:
+    scheduler = Scheduler()
+    centre.run()
+    scheduler.step()
+    centre.end(centre.start()[0], "success")
+    assert finish(centre) == 0
+    assert scheduler.heartbeat() == 1

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import attrs
 import httpx
 import pytest
@@ -17,7 +16,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from websockets.exceptions import ConnectionClosed
 
 from airflow_edge.gateway.app import app_of
-from airflow_edge.gateway.database import calls, notify
+from airflow_edge.gateway.database import calls, listener, notify
 from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.loops import assignments, background, handover, log_keeper, presence, purge, worker_changes
 from airflow_edge.protocol.handshake import NEWEST
@@ -41,13 +40,16 @@ HANDS = (
     ("jobs", "keep_alive"),
     ("jobs", "lose_unreachable"),
     ("jobs", "purge"),
+    ("orphaned_jobs", "finish"),
     ("workers", "changed_since"),
+    ("workers", "with_ids"),
     ("workers", "seen"),
     ("workers", "last_seen"),
     ("workers", "mark_unreachable"),
     ("orders", "waiting"),
     ("orders", "purge"),
     ("nonces", "forget_expired"),
+    ("enroll_tokens", "purge"),
     ("worker_logs", "purge"),
     ("metrics", "purge"),
     ("log_upkeep", "tidy"),
@@ -262,14 +264,14 @@ async def test_notifications_are_heard_again_whatever_the_connection_raises(worl
         pytest.skip("only PostgreSQL notifies")
     signal = world.gateway.queue
     await wait_until(lambda: signal.connected, bool)
-    real, errors = asyncpg.connect, [OSError("gone"), BUG, OSError("gone")]
+    real, errors = listener.Listener, [OSError("gone"), BUG, OSError("gone")]
 
-    async def connect(*args: Any, **kwargs: Any) -> Any:
+    def connect(*args: Any) -> Any:
         if errors:
             raise errors.pop(0)
-        return await real(*args, **kwargs)
+        return real(*args)
 
-    monkeypatch.setattr(asyncpg, "connect", connect)
+    monkeypatch.setattr(notify, "Listener", connect)
     with world.centre.engine.begin() as connection:
         connection.exec_driver_sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

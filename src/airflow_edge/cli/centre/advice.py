@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from airflow_edge.cli.findings import Finding, Mark, without_secrets, wrong
 from airflow_edge.executor.edge3 import UNINSTALL_EDGE3
+from airflow_edge.gateway.database.listener import NotHeardError
 from airflow_edge.rules.processes import CentreFacts, CentreProcess
 from airflow_edge.store.schema import MIGRATE, Schema
 
@@ -50,6 +51,8 @@ class Facts:
     """The hosts of Airflow's schedulers that run; None where that cannot be asked."""
     centre: CentreFacts | None
     """What of ours runs; None where that cannot be asked."""
+    notified: bool | None
+    """Whether notifications of the database come through; None where it has none, or cannot be asked."""
     base_url: str
     gateway: GatewayAnswer | None
     """None: there is no address to ask."""
@@ -91,6 +94,10 @@ def _database(facts: Facts) -> Iterator[Finding]:
             yield wrong("the tables are of another version of airflow-edge", f"install it, or {MIGRATE}")
         case None:
             yield Finding(Mark.WRONG, facts.database_error)
+    if facts.notified is True:
+        yield Finding(Mark.OK, "the database's notifications come through")
+    elif facts.notified is False:
+        yield Finding(Mark.NOTE, f"{NotHeardError()}. The queue is polled instead ([edge] dispatch_poll_interval)")
 
 
 def _settings(facts: Facts) -> Iterator[Finding]:

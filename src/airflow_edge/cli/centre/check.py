@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import httpx
 from airflow import __version__ as airflow_version
+from airflow import settings
 from airflow.configuration import conf
 from airflow.exceptions import AirflowConfigException
 from airflow.executors.executor_loader import ExecutorLoader
@@ -29,6 +30,7 @@ from airflow_edge.cli.centre.common import in_a_line
 from airflow_edge.cli.findings import as_line, is_right
 from airflow_edge.executor.edge3 import edge3_is_installed
 from airflow_edge.gateway.config import wrong_settings
+from airflow_edge.gateway.database.listener import errors_of, listener_engine, probe
 from airflow_edge.protocol.tokens import answer_mark
 from airflow_edge.protocol.urls import HEALTH, MARK_HEADER, PREFIX, gateway_url
 from airflow_edge.rules.processes import at_the_centre
@@ -39,6 +41,8 @@ from airflow_edge.store.store import Store
 
 ANSWER_TIMEOUT = 10.0
 """Seconds for the API server to answer."""
+NOTIFICATION_PATIENCE = 3.0
+"""Seconds for a notification to come back."""
 _MOST_OF_AN_ANSWER = 200
 
 
@@ -71,6 +75,7 @@ def _look(api_url: str | None) -> Facts:
         database_error=database_error,
         schedulers=_schedulers() if tables is Schema.CURRENT else None,
         centre=at_the_centre(Store(session).processes.all(), datetime.now(UTC)) if tables is Schema.CURRENT else None,
+        notified=_notified() if tables is Schema.CURRENT else None,
         base_url=base_url,
         gateway=_ask(base_url) if base_url else None,
         workers=len(Store(session).workers.all()) if tables is Schema.CURRENT else 0,
@@ -99,6 +104,18 @@ def _schedulers() -> tuple[str, ...] | None:
     with session() as airflow:
         jobs = airflow.scalars(select(Job).where(Job.job_type == "SchedulerJob", Job.state == "running"))
         return tuple(sorted(str(job.hostname) for job in jobs if job.is_alive()))
+
+
+def _notified() -> bool | None:
+    """Listen as an API server does."""
+    engine = settings.engine
+    if engine is None or engine.dialect.name != "postgresql":
+        return None
+    listens = listener_engine(engine, conf.get(SECTION, "listener_sql_alchemy_conn", fallback=None))
+    try:
+        return probe(listens, Store(session).queue.notify, patience=NOTIFICATION_PATIENCE)
+    except errors_of(listens):
+        return False
 
 
 def _try_log_store(url: str) -> str:

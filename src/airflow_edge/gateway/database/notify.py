@@ -4,59 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final
+from uuid import uuid4
 
-import asyncpg
-from sqlalchemy.engine import URL
+from sqlalchemy import Engine
 
 from airflow_edge.backoff import Backoff
-from airflow_edge.store.jobs.outbox import CHANNEL, QUEUED
+from airflow_edge.gateway.database.calls import StoreUnavailableError
+from airflow_edge.gateway.database.listener import PROOF, Listener, NotHeardError, errors_of
+from airflow_edge.store.jobs.outbox import QUEUED
 
 log = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT = 10.0
 CHECK_INTERVAL = 20.0
-"""Seconds between two signs of life that are asked of the connection: one that died silently is noticed then."""
+"""Seconds between two proofs that notifications arrive: a connection that died silently is noticed then."""
+PROOF_PATIENCE = 5.0
+"""Seconds for a notification to come back."""
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
-
-_KNOWN: Final = frozenset(
-    {
-        "host",
-        "port",
-        "passfile",
-        "sslmode",
-        "sslcert",
-        "sslkey",
-        "sslrootcert",
-        "sslcrl",
-        "sslpassword",
-        "sslnegotiation",
-        "target_session_attrs",
-        "gsslib",
-        "krbsrvname",
-        "service",
-        "servicefile",
-    }
-)
-"""Parameters of a libpq URL that asyncpg reads too; it would send any other to the server as a setting."""
-
-_ERRORS: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError)
+LONGEST_UNHEARD_PAUSE = 300.0
+"""Seconds between two attempts where a pooler stands between: that does not change by itself."""
 
 
 class QueueSignal:
     """Says when it is worth looking at the queue: because of something here, or because the database notifies us."""
 
-    def __init__(self) -> None:
-        self._awake = asyncio.Event()
-        self._connection: asyncpg.Connection | None = None
-        self._telling: set[asyncio.Task[None]] = set()
+    def __init__(self, notify: Callable[[str], Awaitable[object]]) -> None:
+        """Set it up.
 
-    @property
-    def connected(self) -> bool:
-        """Whether notifications arrive at present."""
-        return self._connection is not None
+        :param notify: notifies all gateways, by any other connection than the one that listens; may raise
+            `StoreUnavailableError`
+        """
+        self._notify = notify
+        self._awake = asyncio.Event()
+        self._listens = False
+        self._telling: set[asyncio.Task[None]] = set()
+        self._said = ""
+        self.connected = False
+        """Whether notifications arrive at present: whether the last one to ourselves came back."""
 
     def wake(self) -> None:
         """Have the queue looked at here."""
@@ -65,8 +51,8 @@ class QueueSignal:
     def tell(self) -> None:
         """Have the queue looked at here, and by all other gateways as far as that is possible at present."""
         self.wake()
-        if self._connection is not None and not self._telling:
-            task = asyncio.create_task(self._tell(self._connection))
+        if self._listens and not self._telling:
+            task = asyncio.create_task(self._tell())
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
 
@@ -77,55 +63,95 @@ class QueueSignal:
                 await self._awake.wait()
         self._awake.clear()
 
-    async def _tell(self, connection: asyncpg.Connection) -> None:
+    async def _tell(self) -> None:
         # Were it not to get through, the others would look at the queue by themselves soon.
-        with suppress(*_ERRORS):
-            await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, QUEUED, timeout=CONNECT_TIMEOUT)
+        with suppress(StoreUnavailableError):
+            await self._notify(QUEUED)
 
-    async def listen(self, dsn: str) -> None:
+    async def listen(self, engine: Engine) -> None:
         """Wake for each notification, and after each connection, until cancelled.
 
-        :param dsn: as `dsn_of` gives it
+        :param engine: as `listener_engine` gives it
         """
-        pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        pauses, unheard = Backoff(FIRST_PAUSE, LONGEST_PAUSE), Backoff(FIRST_PAUSE, LONGEST_UNHEARD_PAUSE)
+        self._listens = True
         while True:
+            pause = pauses
             try:
-                connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT)
+                listener = await asyncio.to_thread(Listener, engine)
                 try:
-                    await connection.add_listener(CHANNEL, lambda *_: self.wake())
-                    pauses.reset()
-                    self._connection = connection
-                    self.wake()
-                    await _until_lost(connection)
+                    await self._follow(listener, (pauses, unheard))
                 finally:
-                    self._connection = None
-                    connection.terminate()
-            except _ERRORS as error:
-                log.warning(
-                    "No notifications from the database (%s: %s); the queue is polled meanwhile, and the connection is "
-                    "tried again",
-                    type(error).__name__,
-                    error,
-                )
-            await asyncio.sleep(pauses.next())
+                    self.connected = False
+                    listener.close()
+            except NotHeardError as error:
+                self._say(str(error))
+                pause = unheard
+            except StoreUnavailableError:
+                # It was logged.
+                pass
+            except errors_of(engine) as error:
+                reason, _, _ = str(error).strip().partition("\n")
+                self._say(f"{type(error).__name__}: {reason}")
+            await asyncio.sleep(pause.next())
 
+    async def _follow(self, listener: Listener, pauses: tuple[Backoff, ...]) -> None:
+        loop, heard, lost = asyncio.get_running_loop(), set[str](), asyncio.get_running_loop().create_future()
+        news = asyncio.Event()
 
-async def _until_lost(connection: asyncpg.Connection) -> None:
-    lost = asyncio.Event()
-    connection.add_termination_listener(lambda _: lost.set())
-    while True:
+        def read() -> None:
+            try:
+                payloads = listener.listen()
+            # Whatever the driver raises: it is raised again where it is waited for.
+            except Exception as error:  # noqa: BLE001
+                loop.remove_reader(descriptor)
+                if not lost.done():
+                    lost.set_exception(error)
+                news.set()
+                return
+            heard.update(payload for payload in payloads if payload.startswith(PROOF))
+            if any(not payload.startswith(PROOF) for payload in payloads):
+                self.wake()
+            news.set()
+
+        descriptor = listener.fileno()
+        loop.add_reader(descriptor, read)
         try:
-            await asyncio.wait_for(lost.wait(), CHECK_INTERVAL)
-        except TimeoutError:
-            await connection.execute("SELECT 1", timeout=CONNECT_TIMEOUT)
-        else:
-            raise ConnectionError("the connection was lost")
+            while True:
+                await self._prove(heard, news, lost)
+                if not self.connected:
+                    self.connected, self._said = True, ""
+                    for each in pauses:
+                        each.reset()
+                    self.wake()
+                await asyncio.wait([lost], timeout=CHECK_INTERVAL)
+                heard.clear()
+        finally:
+            loop.remove_reader(descriptor)
+            lost.cancel()
 
+    async def _prove(self, heard: set[str], news: asyncio.Event, lost: asyncio.Future[None]) -> None:
+        """Have a notification come back.
 
-def dsn_of(url: URL) -> str | None:
-    """Give the address for asyncpg of the database that SQLAlchemy reaches by this URL; None if it is no PostgreSQL."""
-    if url.get_backend_name() != "postgresql":
-        return None
-    unknown = [name for name in url.query if name not in _KNOWN]
-    plain = url.set(drivername="postgresql").difference_update_query(unknown)
-    return plain.render_as_string(hide_password=False)
+        :raises NotHeardError: it did not.
+        """
+        word = f"{PROOF}{uuid4().hex}"
+        await self._notify(word)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PROOF_PATIENCE):
+                while word not in heard and not lost.done():
+                    news.clear()
+                    await news.wait()
+        if lost.done():
+            lost.result()
+        if word not in heard:
+            raise NotHeardError
+
+    def _say(self, reason: str) -> None:
+        if reason != self._said:
+            self._said = reason
+            log.warning(
+                "No notifications from the database (%s); the queue is polled meanwhile, and the connection is tried "
+                "again",
+                reason,
+            )

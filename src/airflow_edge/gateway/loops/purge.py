@@ -22,6 +22,8 @@ LOGS_AT_ONCE = 200
 """Rows in one transaction."""
 ORDERS_KEPT = timedelta(days=30)
 """How long answered orders can be asked about."""
+ENROLL_TOKENS_KEPT = timedelta(days=30)
+"""How long one that opens nothing any more is listed, and why not can be told."""
 
 
 @attrs.frozen
@@ -35,16 +37,19 @@ class Purge:
     _config: GatewayConfig
 
     async def forget(self) -> None:
-        """Forget tokens, conversations and answered orders that are old."""
+        """Forget tokens of all kinds, conversations and answered orders that are old."""
         now = datetime.now(UTC)
         self._links.forget_parked(asyncio.get_running_loop().time())
         self._seen.forget_expired(now.timestamp())
-        await self._calls.run(self._store.nonces.forget_expired, now=now)
-        await self._calls.run(self._store.orders.purge, before=now - ORDERS_KEPT, limit=AT_ONCE)
+        await self._while_full(lambda: self._store.nonces.forget_expired(now=now, limit=AT_ONCE))
+        await self._while_full(lambda: self._store.orders.purge(before=now - ORDERS_KEPT, limit=AT_ONCE))
+        await self._while_full(lambda: self._store.enroll_tokens.purge(before=now - ENROLL_TOKENS_KEPT, limit=AT_ONCE))
 
     async def purge_jobs(self) -> None:
-        """Delete jobs that ended long enough ago."""
+        """Finish what schedulers that are gone have left, and delete jobs that ended long enough ago."""
         now = datetime.now(UTC)
+        while await self._calls.run(self._store.orphaned_jobs.finish, now=now, limit=AT_ONCE) >= AT_ONCE:
+            pass
         await self._while_full(
             lambda: self._store.jobs.purge(
                 succeeded_before=now - self._config.job_success_purge,

@@ -5,7 +5,7 @@ somebody wants to read a worker's own log.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -20,10 +20,11 @@ from airflow_edge.gateway.links.registry import Links
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.rules.orders import WorkerOrder
 from airflow_edge.rules.worker import Worker
+from airflow_edge.store.columns import batches
 from airflow_edge.store.store import Store
 
 LOOK_INTERVAL = 0.5
-OVERLAP = timedelta(seconds=30)
+OVERLAP = timedelta(minutes=10)
 """By how much the clocks of those who change workers may lag behind this process's."""
 
 
@@ -36,14 +37,20 @@ class WorkerChanges:
     _links: Links
     _directory: WorkerDirectory
     _queue: QueueSignal
+    _seen: dict[UUID, tuple[datetime, UUID | None]] = attrs.field(factory=dict, init=False)
+    """When the workers of the last look were changed, and by which link they were linked here when that was passed on.
+
+    A thousand that come back at once are a thousand changes; each is read once and not at every look of the overlap."""
     _looked_at: datetime = attrs.field(factory=lambda: datetime.now(UTC), init=False)
 
     async def look(self) -> None:
         """Pass on what has changed since the last look."""
         known = list(self._links)
         asked_at = datetime.now(UTC)
+        linked = {link.worker.id: link.id for link in known}
         changed = await self._calls.run(self._store.workers.changed_since, self._looked_at - OVERLAP)
-        workers = {worker.id: worker for worker in changed}
+        seen = {worker_id: (changed_at, linked.get(worker_id)) for worker_id, changed_at in changed.items()}
+        workers = await self._read([worker_id for worker_id, one in seen.items() if self._seen.get(worker_id) != one])
         for worker_id in workers:
             self._directory.forget(worker_id)
         # A link that began after the question is not judged by the answer.
@@ -51,7 +58,13 @@ class WorkerChanges:
         followed = {worker.id: link for link, worker in affected if self._follow(link, worker, asked_at)}
         await self._pass_orders(followed)
         # Not before: what was not passed on is passed on the next time.
-        self._looked_at = asked_at
+        self._looked_at, self._seen = asked_at, seen
+
+    async def _read(self, worker_ids: Sequence[UUID]) -> dict[UUID, Worker]:
+        workers: dict[UUID, Worker] = {}
+        for some in batches(worker_ids):
+            workers |= {worker.id: worker for worker in await self._calls.run(self._store.workers.with_ids, some)}
+        return workers
 
     def _follow(self, link: WorkerLink, worker: Worker, now: datetime) -> bool:
         if worker.revoked_at is not None or worker.public_key != link.worker.public_key:

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session, undefer
 
 from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_job_state
 from airflow_edge.rules.matching import Capacity, match
-from airflow_edge.store.columns import to_value
+from airflow_edge.store.columns import batches, to_value
 from airflow_edge.store.jobs.jobs import AssignedJob
+from airflow_edge.store.jobs.outbox import notify
 from airflow_edge.store.tables import JobRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, change, writing
 
@@ -42,6 +43,11 @@ class JobQueue(StorePart):
             return []
         waiting = select(JobRow.id).where(JobRow.state == JobState.QUEUED)
         return self._claim(capacities, lease_until) if self._transactions.finds(waiting) else []
+
+    @writing
+    def notify(self, session: Session, payload: str) -> bool:
+        """Notify all gateways; say whether the database can. Only for those on PostgreSQL: others would lock it."""
+        return notify(session, payload)
 
     @writing
     def _claim(self, session: Session, capacities: Sequence[Capacity], lease_until: datetime) -> list[ClaimedJob]:
@@ -107,14 +113,15 @@ def _candidates(session: Session, capacities: Sequence[Capacity]) -> tuple[list[
 
 
 def _lease(session: Session, worker_ids: Mapping[UUID, UUID], lease_until: datetime) -> None:
-    change(
-        session,
-        update(JobRow)
-        .where(JobRow.id.in_(list(worker_ids)))
-        .values(
-            state=next_job_state(JobState.QUEUED, JobEvent.CLAIM),
-            assignment=JobRow.assignment + 1,
-            worker_id=case(worker_ids, value=JobRow.id),
-            lease_until=lease_until,
-        ),
-    )
+    for some in batches(worker_ids.items()):
+        change(
+            session,
+            update(JobRow)
+            .where(JobRow.id.in_([job_id for job_id, _ in some]))
+            .values(
+                state=next_job_state(JobState.QUEUED, JobEvent.CLAIM),
+                assignment=JobRow.assignment + 1,
+                worker_id=case(dict(some), value=JobRow.id),
+                lease_until=lease_until,
+            ),
+        )

@@ -131,20 +131,19 @@ class Jobs(StorePart):
 
     def lose_unreachable(self, silences: Mapping[UUID, Silence], patience: Patience, *, now: datetime) -> int:
         """Declare the running jobs of workers lost that are silent beyond the grace; say how many."""
-        lost: defaultdict[Grace, list[UUID]] = defaultdict(list)
-        workers = set[UUID]()
+        lost: defaultdict[Grace, list[tuple[UUID, UUID]]] = defaultdict(list)
         for job_id, worker_id, grace in self._transactions.read(lambda one: jobs_given_up(one, silences, patience)):
-            lost[grace].append(job_id)
-            workers.add(worker_id)
-        still = tuple_(WorkerRow.id, WorkerRow.last_seen_at).in_([(one, silences[one].since) for one in workers])
-        still_silent = select(WorkerRow.id).where(still)
-        return sum(
-            self._change_some(
-                (JobRow.id.in_(ids), JobRow.state == JobState.RUNNING, JobRow.worker_id.in_(still_silent)),
-                _lost(f"its worker was out of reach for longer than its grace, {grace}", now),
-            )
-            for grace, ids in lost.items()
-        )
+            lost[grace].append((job_id, worker_id))
+        count = 0
+        for grace, jobs in lost.items():
+            for some in batches(jobs):
+                seen = {worker_id: silences[worker_id].since for _, worker_id in some}
+                still = tuple_(WorkerRow.id, WorkerRow.last_seen_at).in_(list(seen.items()))
+                these = JobRow.id.in_([job_id for job_id, _ in some])
+                silent = JobRow.worker_id.in_(select(WorkerRow.id).where(still))
+                reason = f"its worker was out of reach for longer than its grace, {grace}"
+                count += self._change_some((these, JobRow.state == JobState.RUNNING, silent), _lost(reason, now))
+        return count
 
     @reading
     def unwanted(self, session: Session, worker_ids: Collection[UUID]) -> dict[UUID, dict[AssignmentKey, str]]:
@@ -190,8 +189,9 @@ class Jobs(StorePart):
 
         def find(session: Session) -> set[UUID]:
             found = set(session.scalars(select(JobRow.workload_id).where(*running, out_of_reach(patience, now))))
-            alive = select(JobRow.workload_id).where(*running, JobRow.id.in_(job_ids))
-            return found | set(session.scalars(alive)) if job_ids else found
+            for some in batches(job_ids):
+                found.update(session.scalars(select(JobRow.workload_id).where(*running, JobRow.id.in_(some))))
+            return found
 
         ids = self._transactions.read(find)
         if not ids:

@@ -232,10 +232,16 @@ def _cancel(session: Session, condition: ColumnElement[bool], reason: str, now: 
     change(session, update(JobRow).where(condition, JobRow.booked_at.is_(None)).values(booked_at=now))
 
 
+def notify(session: Session, payload: str) -> bool:
+    """Notify all gateways on commit; say whether the database can."""
+    if session.connection().dialect.name != "postgresql":
+        return False
+    session.execute(select(func.pg_notify(CHANNEL, payload)))
+    return True
+
+
 def _notify_once(session: Session) -> None:
-    """Notify the gateways on commit, once per transaction."""
+    """Notify the gateways of queued jobs on commit, once per transaction."""
     transaction = session.get_transaction()
-    if session.info.get(_NOTIFIED) is transaction or session.connection().dialect.name != "postgresql":
-        return
-    session.execute(select(func.pg_notify(CHANNEL, QUEUED)))
-    session.info[_NOTIFIED] = transaction
+    if session.info.get(_NOTIFIED) is not transaction and notify(session, QUEUED):
+        session.info[_NOTIFIED] = transaction

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -17,7 +17,7 @@ from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.columns import to_duration, to_seconds, to_value
 from airflow_edge.store.tables import EnrollTokenRow, WorkerRow
-from airflow_edge.store.transactions import StorePart, reading, writing
+from airflow_edge.store.transactions import StorePart, lock, reading, writing
 from airflow_edge.store.workers.workers import to_worker
 
 _ASK_FOR_A_NEW_ONE = "ask for a new one: airflow edge enroll-token create"
@@ -78,6 +78,14 @@ class EnrollTokens(StorePart):
         if row is not None and row.revoked_at is None:
             row.revoked_at = now
         return row is not None
+
+    @writing
+    def purge(self, session: Session, *, before: datetime, limit: int) -> int:
+        """Delete tokens that expired or were revoked before then, at most `limit`; say how many."""
+        over = or_(EnrollTokenRow.expires_at < before, EnrollTokenRow.revoked_at < before)
+        ids = lock(session, select(EnrollTokenRow.id).where(over).limit(limit))
+        session.execute(delete(EnrollTokenRow).where(EnrollTokenRow.id.in_(ids)))
+        return len(ids)
 
     def enroll(self, secret_hash: str, name: str, public_key: bytes, *, now: datetime) -> Worker:
         """Use a token up by one and register the worker, in one transaction.

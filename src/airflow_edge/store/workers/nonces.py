@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from airflow_edge.store.tables import NonceRow
-from airflow_edge.store.transactions import StorePart, change, writing
+from airflow_edge.store.transactions import StorePart, lock, writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,11 @@ class Nonces(StorePart):
         return [True] * len(nonces)
 
     @writing
-    def forget_expired(self, session: Session, *, now: datetime) -> int:
-        """Forget the ids that are too old to be accepted anyway; say how many."""
-        return change(session, delete(NonceRow).where(NonceRow.expires_at < now))
+    def forget_expired(self, session: Session, *, now: datetime, limit: int) -> int:
+        """Forget ids that are too old to be accepted anyway, at most `limit`; say how many."""
+        digests = lock(session, select(NonceRow.digest).where(NonceRow.expires_at < now).limit(limit))
+        session.execute(delete(NonceRow).where(NonceRow.digest.in_(digests)))
+        return len(digests)
 
 
 def _digest(nonce: Nonce) -> str:

@@ -185,12 +185,14 @@ class Workers(StorePart):
 
         return self._transactions.write(mark) if self._transactions.read(lambda session: find(session, query)) else []
 
-    def changed_since(self, since: datetime) -> list[Worker]:
-        """Give the workers that an admin, or another link, has changed since then.
+    @reading
+    def changed_since(self, session: Session, since: datetime) -> dict[UUID, datetime]:
+        """Give the workers that an admin, or another link, has changed since then, and when.
 
         The times are those of the processes that made the changes: ask with an overlap.
         """
-        return self._workers(select(WorkerRow).where(WorkerRow.changed_at >= since))
+        query = select(WorkerRow.id, WorkerRow.changed_at).where(WorkerRow.changed_at >= since)
+        return dict(session.execute(query).all())
 
     @writing
     def change_queues(
