@@ -131,7 +131,7 @@ def _job() -> JobRow:
         team_name=None,
         priority_weight=1,
         slots=1,
-        owner=1,
+        owner=None,
         log_path=PATH,
         workload='{"token":""}',
     )

@@ -246,7 +246,8 @@ class Centre:
                 "team_name": None,
                 "priority_weight": 1,
                 "slots": 1,
-                "owner": 1,
+                # Of no scheduler: that of one that does not run is taken back.
+                "owner": None,
                 "log_path": f"dag_id=dag/run_id=run/task_id={uuid4().hex}/attempt=1.log",
                 "workload": '{"token":""}',
                 **fields,

@@ -111,10 +111,10 @@ def _notified() -> bool | None:
     engine = settings.engine
     if engine is None or engine.dialect.name != "postgresql":
         return None
-    listens = listener_engine(engine, conf.get(SECTION, "listener_sql_alchemy_conn", fallback=None))
     try:
+        listens = listener_engine(engine, conf.get(SECTION, "listener_sql_alchemy_conn", fallback=None))
         return probe(listens, Store(session).queue.notify, patience=NOTIFICATION_PATIENCE)
-    except errors_of(listens):
+    except (ValueError, *errors_of(engine)):
         return False
 
 

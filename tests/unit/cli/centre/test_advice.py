@@ -44,6 +44,7 @@ def facts(**changes) -> Facts:
             "handler_is_ours": True,
             "tables": Schema.CURRENT,
             "database_error": "",
+            "notified": True,
             "schedulers": ("vm",),
             "centre": centre(scheduler()),
             "base_url": "https://airflow.example.org",
@@ -96,6 +97,7 @@ def test_what_is_wrong_is_said_with_what_to_do(changes, advice):
     ("changes", "hint"),
     [
         ({"handler_is_ours": False}, "EdgeTaskHandler"),
+        ({"notified": False}, "listener_sql_alchemy_conn"),
         ({"base_url": "http://localhost:8080"}, "this machine only"),
         ({"base_url": "http://airflow.example.org"}, "not encrypted"),
         ({"gateway": GatewayAnswer(outcome="nothing", detail="refused")}, "refused"),

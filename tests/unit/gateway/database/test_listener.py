@@ -13,7 +13,7 @@ def test_airflows_own_engine_listens_where_no_address_is_set():
 
 
 def test_an_address_of_its_own_is_listened_at():
-    url = "postgresql+psycopg2://u:p%40ss@a:5432,b:5433/d?target_session_attrs=read-write"
+    url = "postgresql+psycopg2://u:p%40ss@/d?host=a:5432&host=b:5433&target_session_attrs=read-write"
     made = listener_engine(create_engine("sqlite://"), url)
     assert (made.url.password, made.url.query["target_session_attrs"]) == ("p@ss", "read-write")
 
