@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Engine, MetaData, Table, create_engine, event
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.schema import CreateSchema
 
 from airflow_edge.store.airflow_tables import TASK_INSTANCE
 from airflow_edge.store.store import Store
@@ -45,6 +46,9 @@ def _engine(kind: str, folder: Path, stack: ExitStack) -> Engine:
             connection.execute("PRAGMA journal_mode=WAL")
 
     stack.callback(engine.dispose)
+    if Base.metadata.schema:
+        with engine.begin() as connection:
+            connection.execute(CreateSchema(Base.metadata.schema))
     Base.metadata.create_all(engine)
     # Airflow's own, as far as the store asks it, and as before 3.4.
     columns = [Column(one.name, one.type) for one in TASK_INSTANCE.columns if one.name != "working_set"]

@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from airflow_edge.store.columns import UtcDateTime, batches
+from airflow_edge.store.database_schema import database_schema
 
 # Only what is needed of `airflow.models.taskinstance.TaskInstance`, so that the store runs without Airflow. A row's id
 # is new on every try; a deferral and a reschedule keep it. A running task that is cleared has a new one at once, but
@@ -45,10 +46,17 @@ TASK_INSTANCE: Final = table(
     column("last_heartbeat_at", UtcDateTime()),
     # Only where former tries are kept.
     column("working_set", Boolean()),
+    schema=database_schema(),
 )
 _KEEPS_FORMER_TRIES: Final[WeakKeyDictionary[Engine, bool]] = WeakKeyDictionary()
 
-_JOB: Final = table("job", column("id", Integer()), column("job_type", String()), column("state", String()))
+_JOB: Final = table(
+    "job",
+    column("id", Integer()),
+    column("job_type", String()),
+    column("state", String()),
+    schema=database_schema(),
+)
 
 WANTED: Final = frozenset({"queued", "running"})
 """The states in which Airflow wants a task instance's process to be there."""
@@ -78,7 +86,7 @@ def keeps_former_tries(session: Session) -> bool:
     """Say whether Airflow leaves the former tries of a task in its table, as it does from 3.4 on."""
     engine = session.get_bind().engine
     if engine not in _KEEPS_FORMER_TRIES:
-        names = {found["name"] for found in inspect(session.connection()).get_columns(TASK_INSTANCE.name)}
+        names = {found["name"] for found in inspect(session.connection()).get_columns(TASK_INSTANCE.name, TASK_INSTANCE.schema)}
         _KEEPS_FORMER_TRIES[engine] = TASK_INSTANCE.c.working_set.name in names
     return _KEEPS_FORMER_TRIES[engine]
 

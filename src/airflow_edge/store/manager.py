@@ -12,6 +12,8 @@ from airflow_edge.store.tables import VERSION_TABLE, Base
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from alembic.migration import MigrationContext
+    from sqlalchemy import Connection
 
 _FOLDER = Path(__file__).parent
 
@@ -30,6 +32,17 @@ class EdgeTablesManager(BaseDBManager):
         config: Config = super().get_alembic_config()  # type: ignore[no-untyped-call]
         config.attributes["engine"] = settings.engine
         return config
+
+    def _get_migration_ctx(self) -> MigrationContext:
+        from alembic.migration import MigrationContext
+
+        options = {"version_table": self.version_table_name, "version_table_schema": self.metadata.schema}
+        return MigrationContext.configure(self.session.connection(), opts=options)
+
+    def drop_tables(self, connection: Connection) -> None:
+        """Drop our tables, and the one with their version."""
+        self.metadata.drop_all(connection)
+        self._get_migration_ctx()._version.drop(connection, checkfirst=True)
 
     def downgrade(self, to_revision: str, from_revision: str | None = None, show_sql_only: bool = False) -> None:
         """Go back to a revision, `base` for none; with `show_sql_only` print the SQL instead, from `from_revision` on.

@@ -41,12 +41,12 @@ class Schema(StrEnum):
 
 def look(connection: Connection) -> Schema:
     """Say how the tables there are."""
-    there = set(inspect(connection).get_table_names())
+    there = set(inspect(connection).get_table_names(schema=Base.metadata.schema))
     # Airflow makes tables and notes their revision in two steps.
     noted = _revision(connection) if VERSION_TABLE in there else None
     if noted in revisions()[:-1]:
         return Schema.OLDER
-    if Base.metadata.tables.keys() - there:
+    if {each.name for each in Base.metadata.sorted_tables} - there:
         return Schema.MISSING
     return Schema.OTHER if noted is not None and noted not in revisions() else Schema.CURRENT
 
@@ -112,5 +112,7 @@ def _module(error: DBAPIError) -> str:
 
 
 def _revision(connection: Connection) -> str | None:
-    noted = connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE)).limit(1))
+    noted = connection.scalar(
+        select(column("version_num")).select_from(table(VERSION_TABLE, schema=Base.metadata.schema)).limit(1)
+    )
     return None if noted is None else str(noted)

@@ -14,6 +14,7 @@ from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.orders import OrderState
 from airflow_edge.rules.processes import ProcessKind
 from airflow_edge.store.columns import Blob, ForeignText, LongText, UtcDateTime, choice
+from airflow_edge.store.database_schema import database_schema
 
 VERSION_TABLE = "alembic_version_airflow_edge"
 """Where Alembic notes the schema's version."""
@@ -28,11 +29,12 @@ class Base(DeclarativeBase):
     """The root of the tables, with names for every constraint so that migrations can address them."""
 
     metadata = MetaData(
+        schema=database_schema(),
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
             "uq": "uq_%(table_name)s_%(column_0_N_name)s",
             "pk": "pk_%(table_name)s",
-        }
+        },
     )
 
 

@@ -113,8 +113,11 @@ def _notified() -> bool | None:
         return None
     try:
         listens = listener_engine(engine, conf.get(SECTION, "listener_sql_alchemy_conn", fallback=None))
+    except ValueError:
+        return False
+    try:
         return probe(listens, Store(session).queue.notify, patience=NOTIFICATION_PATIENCE)
-    except (ValueError, *errors_of(engine)):
+    except errors_of(listens):
         return False
 
 

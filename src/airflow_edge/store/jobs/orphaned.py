@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.states import JOB_ENDED, JobState
-from airflow_edge.store.airflow_tables import ADOPTABLE, TASK_INSTANCE, running_schedulers
+from airflow_edge.store.airflow_tables import ADOPTABLE, TASK_INSTANCE, is_latest_try, running_schedulers
 from airflow_edge.store.tables import JobRow
 from airflow_edge.store.transactions import StorePart, change, lock
 
@@ -25,15 +25,17 @@ class OrphanedJobs(StorePart):
 
     def finish(self, *, now: datetime, limit: int) -> int:
         """Book those that have ended and take back those that wait in vain, at most `limit`; say how many."""
-        schedulers = self._transactions.read(lambda session: list(session.scalars(running_schedulers())))
+        schedulers, there = self._transactions.read(
+            lambda session: (list(session.scalars(running_schedulers())), is_latest_try(session))
+        )
         orphaned = (
             JobRow.booked_at.is_(None),
             JobRow.kind == "task",
             JobRow.owner.is_not(None),
             JobRow.owner.not_in(schedulers),
         )
-        ended = (*orphaned, JobRow.state.in_(JOB_ENDED), ~_held_as(*ADOPTABLE))
-        waiting = (*orphaned, JobRow.state == JobState.QUEUED, ~_held_as("queued"))
+        ended = (*orphaned, JobRow.state.in_(JOB_ENDED), ~_held_as(there, *ADOPTABLE))
+        waiting = (*orphaned, JobRow.state == JobState.QUEUED, ~_held_as(there, "queued"))
         taken_back = {"state": JobState.CANCELLED, "reason": NOT_WANTED, "ended_at": now, "booked_at": now}
         return self._change(ended, {"booked_at": now}, limit) + self._change(waiting, taken_back, limit)
 
@@ -50,6 +52,6 @@ class OrphanedJobs(StorePart):
         return self._transactions.write(work)
 
 
-def _held_as(*states: str) -> ColumnElement[bool]:
+def _held_as(there: ColumnElement[bool], *states: str) -> ColumnElement[bool]:
     """Say whether Airflow holds the job's task instance in one of these states."""
-    return exists().where(TASK_INSTANCE.c.id == JobRow.workload_id, TASK_INSTANCE.c.state.in_(states))
+    return exists().where(TASK_INSTANCE.c.id == JobRow.workload_id, TASK_INSTANCE.c.state.in_(states), there)

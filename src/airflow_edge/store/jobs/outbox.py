@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Table, and_, exists, func, insert, or_, select, update
@@ -33,7 +33,7 @@ QUEUED: Final = "queued"
 """The notification that jobs were queued."""
 
 _NOTIFIED: Final = "airflow_edge_notified"
-_JOB_TABLE: Final[Table] = JobRow.metadata.tables[JobRow.__tablename__]
+_JOB_TABLE: Final[Table] = cast("Table", JobRow.__table__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

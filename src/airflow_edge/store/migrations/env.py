@@ -13,6 +13,10 @@ def run(**options: Any) -> None:
     """Change the database, or print the SQL."""
     context.configure(target_metadata=Base.metadata, version_table=VERSION_TABLE, **options)
     with context.begin_transaction():
+        if schema := Base.metadata.schema:
+            # What the migrations name without a schema, the version's table too, is there then, until the commit.
+            quoted = context.get_context().dialect.identifier_preparer.quote_schema(schema)
+            context.execute(f"SET LOCAL search_path TO {quoted}")
         context.run_migrations()
 
 
