@@ -86,7 +86,10 @@ def keeps_former_tries(session: Session) -> bool:
     """Say whether Airflow leaves the former tries of a task in its table, as it does from 3.4 on."""
     engine = session.get_bind().engine
     if engine not in _KEEPS_FORMER_TRIES:
-        names = {found["name"] for found in inspect(session.connection()).get_columns(TASK_INSTANCE.name, TASK_INSTANCE.schema)}
+        names = {
+            found["name"]
+            for found in inspect(session.connection()).get_columns(TASK_INSTANCE.name, TASK_INSTANCE.schema)
+        }
         _KEEPS_FORMER_TRIES[engine] = TASK_INSTANCE.c.working_set.name in names
     return _KEEPS_FORMER_TRIES[engine]
 
