@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow import settings
 from airflow.utils.db_manager import BaseDBManager
+from sqlalchemy import MetaData, Table
 
 from airflow_edge.store.tables import VERSION_TABLE, Base
 
@@ -42,7 +43,7 @@ class EdgeTablesManager(BaseDBManager):
     def drop_tables(self, connection: Connection) -> None:
         """Drop our tables, and the one with their version."""
         self.metadata.drop_all(connection)
-        self._get_migration_ctx()._version.drop(connection, checkfirst=True)
+        Table(self.version_table_name, MetaData(), schema=self.metadata.schema).drop(connection, checkfirst=True)
 
     def downgrade(self, to_revision: str, from_revision: str | None = None, show_sql_only: bool = False) -> None:
         """Go back to a revision, `base` for none; with `show_sql_only` print the SQL instead, from `from_revision` on.
