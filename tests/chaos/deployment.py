@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import random
+import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -52,6 +54,8 @@ class Place:
     """What may answer in place of an API server, by its URL."""
     ledger: Path
     kills: list[Kill] = field(default_factory=list)
+    copies: list[Site] = field(default_factory=list)
+    """Machines with a copy of the state folder, as it was when each was started."""
 
     @property
     def agent(self) -> Process:
@@ -121,9 +125,36 @@ class Place:
         self.kills.append(Kill(self.name, time.time(), frozenset(self._at_work())))
         kill_processes(everything.values())
 
-    def _at_work(self) -> Iterator[Assignment]:
-        """What has been started here and has not left an outcome yet."""
-        for folder in (self.site.state_dir / "jobs").iterdir():
+    def start_copy(self) -> Site:
+        """Start another machine with a copy of the state folder, as whoever makes machines of an image."""
+        mine = self.site
+        folder = mine.folder.with_name(f"{mine.folder.name}-copy-{len(self.copies) + 1}")
+        environment = {name: text for name, text in mine.env.items() if name.startswith("CHAOS_")}
+        copy = Site(folder, venv=mine.venv, dags=DAGS, environment=environment)
+        # What goes away meanwhile is not there then.
+        subprocess.run(["cp", "-a", mine.state_dir, copy.state_dir], check=False)
+        self.copies.append(copy)
+        copy.start_worker(linked=False)
+        return copy
+
+    def end_copy(self) -> None:
+        """Tell the last copy to end; should it have become the worker, its tasks end with it."""
+        copy = self.copies[-1]
+        self.kills.append(Kill(self.name, time.time(), frozenset(self._at_work(copy))))
+        if copy.worker is not None and copy.worker.exit_status is None:
+            copy.worker.send_signal(signal.SIGTERM)
+
+    def close_copies(self) -> None:
+        """End what is left of them."""
+        for copy in self.copies:
+            copy.close()
+
+    def _at_work(self, site: Site | None = None) -> Iterator[Assignment]:
+        """What has been started here and has not left an outcome yet.
+
+        :param site: another machine, with a copy of the state folder
+        """
+        for folder in ((site or self.site).state_dir / "jobs").iterdir():
             if (folder / SUPERVISOR_LOG_FILE).exists() and not (folder / OUTCOME_FILE).exists():
                 job_id, _, number = folder.name.rpartition(".")
                 yield Assignment(job_id, int(number))
@@ -229,7 +260,8 @@ def open_deployment(
             site = stack.enter_context(Site(folder / name, venv=venv, dags=DAGS, environment=environment))
             site.enroll(proxy.url, token, name=name)
             site.start_worker(concurrency=concurrency, linked=False)
-            deployment.places[name] = Place(name, site, proxy, boxes, ledger)
+            deployment.places[name] = place = Place(name, site, proxy, boxes, ledger)
+            stack.callback(place.close_copies)
         deployment.wait_until_linked()
         yield deployment
 

@@ -32,6 +32,7 @@ class Fault(StrEnum):
     RUNTIME_KILLED = "runtime killed"
     TASK_KILLED = "task killed"
     POWER_CUT = "power cut"
+    SITE_COPIED = "site copied"
 
     API_SERVER_KILLED = "API server killed"
     API_SERVERS_KILLED = "all API servers killed"
@@ -60,6 +61,7 @@ _WEIGHTS = {
     Fault.RUNTIME_KILLED: 3,
     Fault.TASK_KILLED: 3,
     Fault.POWER_CUT: 2,
+    Fault.SITE_COPIED: 2,
     Fault.API_SERVER_KILLED: 3,
     Fault.API_SERVERS_KILLED: 1,
     Fault.API_SERVER_FROZEN: 2,

@@ -87,6 +87,8 @@ class Saboteur:
                 return self._cut_everybody_off(blow)
             case Fault.AGENT_KILLED | Fault.AGENT_FROZEN | Fault.AGENT_REPLACED | Fault.POWER_CUT:
                 return self._strike_site(blow)
+            case Fault.SITE_COPIED:
+                return self._copy_site(blow)
             case Fault.RUNTIME_KILLED | Fault.TASK_KILLED:
                 return self._strike_tasks(blow)
             case Fault.API_SERVER_KILLED | Fault.API_SERVERS_KILLED | Fault.API_SERVER_FROZEN | Fault.SCHEDULER_KILLED:
@@ -167,6 +169,14 @@ class Saboteur:
             case Fault.POWER_CUT:
                 place.cut_power()
                 self._start_later(place.agent, blow)
+        return place.name
+
+    def _copy_site(self, blow: Blow) -> str | None:
+        place = self._choose(blow, [place for place in self._places() if place.name not in self._busy])
+        if place is None:
+            return None
+        place.start_copy()
+        self._later(blow.seconds, place.name, place.end_copy)
         return place.name
 
     def _strike_tasks(self, blow: Blow) -> str | None:

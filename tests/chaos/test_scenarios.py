@@ -12,6 +12,8 @@ import pytest
 
 from harness.disk import CAN_MOUNT, fill, small_disk
 from harness.faults import Direction
+from harness.processes import ProcessFailedError
+from harness.site import Site
 from harness.waiting import wait_for
 from tests.chaos.deployment import Place
 from tests.chaos.stage import ANYWHERE, GRACE, OUTAGE, START_TIMEOUT
@@ -219,6 +221,28 @@ def test_the_grace_runs_out(stage):
     assert {entry.worker for entry in work.entries("end")} <= {"site-2"}
 
 
+def test_a_copy_of_the_state_folder_is_started_during_a_task(stage):
+    place = stage.place("site-1")
+    work = stage.work_at("site-1", seconds=20)
+    work.waits_for("start")
+    copy = place.start_copy()
+    try:
+        wait_for(lambda: state_of_link(copy) == "refused", "the copy to be refused", timeout=START_TIMEOUT)
+        assert place.site.is_linked()
+        work.succeeds()
+        work.is_well()
+        assert state_of_link(copy) == "refused"
+        place.site.stop(drain=True)
+        wait_for(copy.is_linked, "the copy to take over", timeout=START_TIMEOUT)
+        moved = stage.work_at("site-1", seconds=1)
+        moved.succeeds()
+        moved.is_well()
+        copy.stop(drain=True)
+        place.site.start_worker()
+    finally:
+        copy.close()
+
+
 @needs_root
 def test_the_machine_reboots_during_a_task(stage, tmp_path):
     place = stage.place("site-1")
@@ -255,6 +279,14 @@ def test_the_disk_is_full(stage):
 def _answered_often(place: Place) -> bool:
     place.proxy.reset()
     return sum(len(box.interfered) for box in place.boxes.values()) >= 10
+
+
+def state_of_link(site: Site) -> str:
+    """Give it as the site tells it; nothing as long as no worker answers there."""
+    try:
+        return str(site.status()["link"]["state"])
+    except ProcessFailedError:
+        return ""
 
 
 def cut_off(place: Place, kind: str) -> None:

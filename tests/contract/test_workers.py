@@ -1,22 +1,31 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.liveness import Silence
+from airflow_edge.rules.worker import Admission
 from airflow_edge.store.store import Store
+from airflow_edge.store.workers.instances import Claimed
 from tests.contract.world import NOW, accepted, capacity, claim, enrolled, facts, new_job, queue, state
+
+
+def before(claimed: Mapping[UUID, Claimed]) -> dict[UUID, UUID | None]:
+    """Give the links that were noted before, of workers that were all let in."""
+    assert all(one.verdict is Admission.ENTER for one in claimed.values())
+    return {worker_id: one.before.link_id for worker_id, one in claimed.items()}
 
 
 def test_a_link_replaces_the_one_before_and_only_the_newest_is_ended(store: Store) -> None:
     worker = enrolled(store)
     assert (worker.state, worker.last_seen_at, worker.link_id) == (WorkerState.OFFLINE, None, None)
     old, new = facts(), facts(boot_id="boot\0id", agent_version="9" * 500)
-    assert store.workers.link({worker.id: old}, now=NOW) == {worker.id: None}
-    assert store.workers.link({worker.id: new}, now=NOW) == {worker.id: old.link_id}
+    assert before(store.workers.link({worker.id: old}, now=NOW)) == {worker.id: None}
+    assert before(store.workers.link({worker.id: new}, now=NOW)) == {worker.id: old.link_id}
     assert [found.id for found in store.workers.with_ids([worker.id, uuid4()])] == [worker.id]
     store.workers.unlink(worker.id, old.link_id, WorkerState.OFFLINE, now=NOW)
     linked = store.workers.get(worker.id)
@@ -34,11 +43,11 @@ def test_a_link_replaces_the_one_before_and_only_the_newest_is_ended(store: Stor
 def test_many_link_at_once_each_with_its_own_facts(store: Store) -> None:
     one, two = enrolled(store, name="a"), enrolled(store, name="b")
     links = {one.id: facts(concurrency=1), two.id: facts(concurrency=2), uuid4(): facts()}
-    assert store.workers.link(links, now=NOW) == {one.id: None, two.id: None}
+    assert before(store.workers.link(links, now=NOW)) == {one.id: None, two.id: None}
     noted = {worker.id: (worker.link_id, worker.concurrency) for worker in store.workers.all()}
     assert noted == {worker_id: (links[worker_id].link_id, links[worker_id].concurrency) for worker_id in noted}
     again = {two.id: facts(), one.id: facts()}
-    assert store.workers.link(again, now=NOW) == {worker_id: link for worker_id, (link, _) in noted.items()}
+    assert before(store.workers.link(again, now=NOW)) == {worker_id: link for worker_id, (link, _) in noted.items()}
 
 
 def test_what_workers_do_is_noted_together(store: Store) -> None:

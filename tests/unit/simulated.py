@@ -6,7 +6,9 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from uuid import UUID
+from uuid import UUID, uuid4
+
+from msgspec.structs import replace
 
 from airflow_edge.agent.core.core import Core
 from airflow_edge.agent.core.events import (
@@ -47,7 +49,9 @@ from airflow_edge.protocol.session import Session, site_session
 from airflow_edge.protocol.states import JOB_HELD, JobEvent, JobState, WorkerState, next_job_state
 from airflow_edge.rules.orders import WorkerOrder
 from airflow_edge.rules.reports import Reading, Report, event_of, read
+from airflow_edge.rules.worker import Admission, Holder, judge_instance
 from airflow_edge.store.jobs.jobs import AssignedJob
+from airflow_edge.store.workers.instances import Claim, Claimed
 from airflow_edge.store.workers.workers import LinkFacts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -64,6 +68,8 @@ class Row:
     state: JobState = JobState.QUEUED
     assignment: int = 0
     worker: UUID | None = None
+    instance: UUID | None = None
+    """The instance that has it, where another one has the worker's key."""
 
 
 class Database:
@@ -71,13 +77,34 @@ class Database:
 
     def __init__(self) -> None:
         self.rows = {job_id: Row() for job_id in JOBS}
-        self.links: dict[UUID, UUID] = {}
+        self.holders: dict[UUID, Holder] = {}
         self.jobs = self.workers = self.orders = self
 
-    def link(self, links: Mapping[UUID, LinkFacts], *, now: datetime) -> dict[UUID, UUID | None]:
-        before = {worker_id: self.links.get(worker_id) for worker_id in links}
-        self.links |= {worker_id: facts.link_id for worker_id, facts in links.items()}
-        return before
+    def link(
+        self, links: Mapping[UUID, LinkFacts], claims: Mapping[UUID, Claim], *, now: datetime
+    ) -> dict[UUID, Claimed]:
+        ((worker_id, facts),) = links.items()
+        holder, claim = self.holders.get(worker_id, Holder(link_id=None)), claims[worker_id]
+        verdict = judge_instance(
+            holder,
+            instance=facts.instance,
+            life=facts.life,
+            last_link=claim.last_link,
+            dead_link=holder.link_id if holder.gateway_id == facts.gateway_id else claim.dead_link,
+        )
+        if verdict is Admission.ENTER:
+            self.holders[worker_id] = Holder(
+                link_id=facts.link_id, instance=facts.instance, life=facts.life, gateway_id=facts.gateway_id
+            )
+            if holder.instance not in {None, facts.instance}:
+                self.leave(worker_id, holder.instance, facts.instance)
+        return {worker_id: Claimed(verdict, holder)}
+
+    def leave(self, worker_id: UUID, before: UUID | None, comer: UUID | None) -> None:
+        for row in self.rows.values():
+            if row.worker == worker_id and row.state is JobState.RUNNING:
+                row.instance = row.instance or before
+                row.instance = None if row.instance == comer else row.instance
 
     def waiting(self, worker_ids: Collection[UUID]) -> list[WorkerOrder]:
         return []
@@ -95,14 +122,15 @@ class Database:
                 released=False,
             )
             for job_id, row in self.rows.items()
-            if row.worker is not None and row.worker in worker_ids and row.state in JOB_HELD
+            if row.worker is not None and row.worker in worker_ids and row.state in JOB_HELD and row.instance is None
         ]
 
     def settle(self, worker_id: UUID, reports: Collection[Report], *, now: datetime) -> list[Reading]:
         readings = []
         for report in reports:
             row = self.rows[report.job_id]
-            reading = read(report, state=row.state, assignment=row.assignment, same_worker=row.worker == worker_id)
+            theirs = row.worker == worker_id and row.instance is None
+            reading = read(report, state=row.state, assignment=row.assignment, same_worker=theirs)
             if reading is Reading.APPLY:
                 row.state = next_job_state(row.state, event_of(report))
             readings.append(reading)
@@ -127,6 +155,8 @@ class GatewayLink:
     worker: UUID
     gateway: int
     session: Session[CentreFrame, SiteFrame]
+    site: SiteEnd
+    holder: Holder
     slots: Slots = field(default_factory=lambda: Slots(CONCURRENCY))
     up: deque[bytes] = field(default_factory=deque)
     down: deque[bytes] = field(default_factory=deque)
@@ -146,6 +176,8 @@ class SiteEnd:
 
     def __init__(self, worker_id: UUID) -> None:
         self.id = worker_id
+        self.instance = uuid4()
+        self.last_link = ""
         self.journal: dict[AssignmentKey, JobRecord] = {}
         self.orders: Counter[AssignmentKey] = Counter()
         self.alive: set[AssignmentKey] = set()
@@ -156,6 +188,8 @@ class SiteEnd:
     def boot(self) -> None:
         """Start the agent, anew after a crash."""
         self.lives += 1
+        self.life = uuid4()
+        self.times_linked = 0
         self.sessions = 0
         self.link: GatewayLink | None = None
         self.greeting: Hello | None = None
@@ -169,7 +203,35 @@ class SiteEnd:
 
     def new_id(self) -> str:
         self.sessions += 1
-        return f"{self.id}-{self.lives}-{self.sessions}"
+        return f"{self.id}-{self.instance}-{self.lives}-{self.sessions}"
+
+    def copy(self, *, is_told: bool) -> SiteEnd:
+        """Start a copy of the state folder on another machine.
+
+        :param is_told: the machine can be told from this one
+        """
+        copy = SiteEnd(self.id)
+        copy.journal, copy.outcomes = dict(self.journal), dict(self.outcomes)
+        if is_told:
+            copy.begin_instance()
+        else:
+            copy.instance, copy.last_link = self.instance, self.last_link
+            copy.boot()
+        return copy
+
+    def begin_instance(self) -> None:
+        """Leave the jobs of the journal to the machine that has them."""
+        self.instance, self.last_link = uuid4(), ""
+        self.journal = {
+            key: record if record.finished else replace(record, void=True, acknowledged=True, log_done=True)
+            for key, record in self.journal.items()
+        }
+        self.boot()
+
+    def refused(self, *, as_copy: bool) -> None:
+        self.link = self.greeting = None
+        if as_copy and not self.times_linked and not self.core.jobs.live():
+            self.begin_instance()
 
     # What the agent's driver does
 
@@ -218,6 +280,9 @@ class SiteEnd:
             queues=None,
             state=WorkerState.IDLE,
             jobs=self.core.jobs.held(),
+            instance=str(self.instance),
+            life=str(self.life),
+            last_link=self.last_link,
         )
         return decode_site_frame(encode(self.session.send(self.greeting)))
 
@@ -225,8 +290,11 @@ class SiteEnd:
         frame = decode_centre_frame(data)
         if self.greeting is not None:
             assert self.link is not None
-            _, acknowledged, again = take_answer(self.session, self.greeting, frame)
+            linked = take_answer(self.session, self.greeting, frame)
+            acknowledged, again = linked.acknowledged, linked.again
             self.greeting = None
+            self.last_link = linked.welcome.link
+            self.times_linked += 1
             self.end(acknowledged)
             self.link.up.extend(encode(frame) for frame in again)
             return

@@ -6,6 +6,7 @@ The parts are the real ones; the network, the database and the processes are sim
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import cast
 from uuid import UUID, uuid5
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from airflow_edge.agent.core.events import Exited
-from airflow_edge.gateway.links.reconcile import Arrival, reconcile
+from airflow_edge.gateway.links.reconcile import Arrival, Kept, reconcile
 from airflow_edge.gateway.links.registry import Parked
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RemoteProtocolError
@@ -32,11 +33,14 @@ from airflow_edge.protocol.messages import (
 from airflow_edge.protocol.session import centre_session
 from airflow_edge.protocol.states import JOB_ENDED, JobEvent, JobState, WorkerState, next_job_state
 from airflow_edge.rules.reports import Reading
+from airflow_edge.rules.worker import Admission, judge_instance
 from airflow_edge.store.store import Store
+from airflow_edge.store.workers.instances import Claim
 from airflow_edge.store.workers.workers import LinkFacts
 from tests.unit.simulated import CONCURRENCY, JOBS, LEASE, NOW, WORKERS, Database, GatewayLink, SiteEnd
 
 GATEWAYS = [0, 1]
+MOST_COPIES = 2
 workers = st.sampled_from(WORKERS)
 
 
@@ -54,6 +58,8 @@ class World(RuleBasedStateMachine):
         """Which assignments of a job were let into the task API: whose tasks have begun."""
         self.made = 0
         self.sites = {worker: SiteEnd(worker) for worker in WORKERS}
+        self.copies: list[SiteEnd] = []
+        """Machines with a copy of a site's state folder."""
 
     # Connections
 
@@ -68,10 +74,27 @@ class World(RuleBasedStateMachine):
             self.take_down(self.sites[worker])
 
     def link(self, worker: UUID, gateway: int) -> None:
-        site = self.sites[worker]
-        for old in [link for link in self.links if (link.worker, link.gateway) == (worker, gateway)]:
-            self.close(old)
+        self.link_site(self.sites[worker], gateway)
+
+    def link_site(self, site: SiteEnd, gateway: int) -> None:
+        """Let a site in, or refuse it, as the gateway does: asked is whoever has a link that may be dead."""
         handshake = CentreHandshake(site.greet(), release="1", oldest=OLDEST, newest=NEWEST)
+        dead_link: UUID | None = None
+        while (kept := self.enter(site, gateway, handshake, dead_link)) is not None:
+            if not kept.asks or self.lives(site.id):
+                site.refused(as_copy=kept.asks)
+                return
+            dead_link = kept.holder.link_id
+
+    def enter(self, site: SiteEnd, gateway: int, handshake: CentreHandshake, dead_link: UUID | None) -> Kept | None:
+        worker, hello = site.id, handshake.hello
+        for old in [link for link in self.links if (link.worker, link.gateway) == (worker, gateway)]:
+            verdict = judge_instance(
+                old.holder, instance=site.instance, life=site.life, last_link=hello.last_link, dead_link=dead_link
+            )
+            if verdict is not Admission.ENTER:
+                return Kept(holder=old.holder, asks=verdict is Admission.ASK)
+            self.close(old)
         parked = self.parked.pop((gateway, worker), None)
         if parked is not None and not handshake.continues(parked.session):
             parked = None
@@ -85,23 +108,36 @@ class World(RuleBasedStateMachine):
             airflow_version="3",
             concurrency=CONCURRENCY,
             state=WorkerState.IDLE,
+            instance=site.instance,
+            life=site.life,
         )
         arrival = Arrival(
             worker_id=worker,
             jobs=handshake.hello.jobs,
             facts=facts,
             parked=Parked(parked.id, parked.session) if parked is not None else None,
+            claim=Claim(hello.last_link, dead_link),
         )
         (reconciled,) = reconcile(cast("Store", self.database), [arrival], now=NOW)
+        if isinstance(reconciled, Kept):
+            if parked is not None:
+                self.parked[gateway, worker] = parked
+            return reconciled
         assert not reconciled.lost
         session = parked.session if parked is not None and reconciled.resumed else centre_session(str(facts.link_id))
         try:
             welcome, again = handshake.welcome(
-                session, resumed=reconciled.resumed, name="worker", queues=("q",), heartbeat_interval=5
+                session,
+                resumed=reconciled.resumed,
+                name="worker",
+                queues=("q",),
+                heartbeat_interval=5,
+                link=str(facts.link_id),
             )
         except RemoteProtocolError:
-            return
-        link = GatewayLink(facts.link_id, worker, gateway, session)
+            return None
+        holder = self.database.holders[worker]
+        link = GatewayLink(facts.link_id, worker, gateway, session, site, holder)
         for job in reconciled.held:
             link.slots.hold(job.key, job.slots)
         link.down.extend(encode(frame) for frame in (welcome, *again))
@@ -109,15 +145,15 @@ class World(RuleBasedStateMachine):
             link.send(Void(job_id=key.job_id, assignment=key.assignment, reason="not here"))
         self.links.append(link)
         site.link = link
+        return None
 
     def close(self, link: GatewayLink, *, resumable: bool = True) -> None:
         link.open = False
         self.links.remove(link)
         if resumable:
             self.parked[link.gateway, link.worker] = link
-        site = self.sites[link.worker]
-        if site.link is link:
-            site.link = None
+        if link.site.link is link:
+            link.site.link = None
 
     @precondition(lambda self: self.links)
     @rule(data=st.data(), committed=st.booleans())
@@ -128,11 +164,11 @@ class World(RuleBasedStateMachine):
             self.database.settle(link.worker, [report for _, report in link.waiting], now=NOW)
         self.close(link)
 
-    @precondition(lambda self: any(site.link for site in self.sites.values()))
+    @precondition(lambda self: any(site.link for site in self.everybody()))
     @rule(data=st.data())
     def hang_up_unnoticed(self, data: st.DataObject) -> None:
         """The site gives its connection up, and the centre does not know: what was sent may still arrive."""
-        site = data.draw(st.sampled_from([site for site in self.sites.values() if site.link]))
+        site = data.draw(st.sampled_from([site for site in self.everybody() if site.link]))
         site.link = None
 
     @rule(worker=workers)
@@ -144,6 +180,46 @@ class World(RuleBasedStateMachine):
         for link in [link for link in self.links if link.gateway == gateway]:
             self.close(link)
         self.parked = {where: link for where, link in self.parked.items() if where[0] != gateway}
+
+    # Copied state folders
+
+    @precondition(lambda self: len(self.copies) < MOST_COPIES)
+    @rule(worker=workers, is_told=st.booleans())
+    def copy_site(self, worker: UUID, is_told: bool) -> None:
+        """Somebody starts a copy of a site's machine or folder; not `is_told`: nothing at the machine tells them apart.
+
+        Then only who is alive does: that one is refused which comes while the other one is linked.
+        """
+        site = self.sites[worker]
+        if is_told or self.lives(worker):
+            copy = site.copy(is_told=is_told)
+            self.copies.append(copy)
+            self.link_site(copy, 0)
+
+    @precondition(lambda self: self.copies)
+    @rule(data=st.data(), gateway=st.sampled_from(GATEWAYS))
+    def connect_copy(self, data: st.DataObject, gateway: int) -> None:
+        copy = data.draw(st.sampled_from(self.copies))
+        self.link_site(copy, gateway)
+        if copy.link is not None:
+            self.take_down(copy)
+
+    @rule(worker=workers)
+    def fall_silent(self, worker: UUID) -> None:
+        """Who has the key was not heard of for so long that it is out of reach."""
+        for link in [link for link in self.links if link.worker == worker and link.site.link is not link]:
+            self.close(link)
+        holder = self.database.holders.get(worker)
+        if holder is not None and not self.lives(worker):
+            self.database.holders[worker] = replace(holder, gone=True)
+
+    def lives(self, worker: UUID) -> bool:
+        """Whether the worker's link stands at both ends."""
+        holder = self.database.holders.get(worker)
+        return any(holder and link.id == holder.link_id and link.site.link is link for link in self.links)
+
+    def everybody(self) -> list[SiteEnd]:
+        return [*self.sites.values(), *self.copies]
 
     # Frames
 
@@ -186,10 +262,10 @@ class World(RuleBasedStateMachine):
             link.session.handle(link.progress.done)
         link.send(Ping())
 
-    @precondition(lambda self: any(site.link and site.link.down for site in self.sites.values()))
+    @precondition(lambda self: any(site.link and site.link.down for site in self.everybody()))
     @rule(data=st.data())
     def site_hears(self, data: st.DataObject) -> None:
-        self.take_down(data.draw(st.sampled_from([s for s in self.sites.values() if s.link and s.link.down])))
+        self.take_down(data.draw(st.sampled_from([s for s in self.everybody() if s.link and s.link.down])))
 
     @staticmethod
     def take_down(site: SiteEnd) -> None:
@@ -233,11 +309,11 @@ class World(RuleBasedStateMachine):
 
     # The tasks
 
-    @precondition(lambda self: any(site.alive for site in self.sites.values()))
+    @precondition(lambda self: any(site.alive for site in self.everybody()))
     @rule(data=st.data())
     def task_begins(self, data: st.DataObject) -> None:
         """A supervisor asks the task API for leave to run its task; without it, the task never begins."""
-        site = data.draw(st.sampled_from([site for site in self.sites.values() if site.alive]))
+        site = data.draw(st.sampled_from([site for site in self.everybody() if site.alive]))
         self.begin_task(site, data.draw(st.sampled_from(sorted(site.alive))))
 
     def begin_task(self, site: SiteEnd, key: AssignmentKey) -> None:
@@ -246,10 +322,10 @@ class World(RuleBasedStateMachine):
         else:
             self.end_process(site, key, 1)
 
-    @precondition(lambda self: any(site.alive for site in self.sites.values()))
+    @precondition(lambda self: any(site.alive for site in self.everybody()))
     @rule(data=st.data(), code=st.integers(0, 1), crashes=st.booleans())
     def process_ends(self, data: st.DataObject, code: int, crashes: bool) -> None:
-        site = data.draw(st.sampled_from([site for site in self.sites.values() if site.alive]))
+        site = data.draw(st.sampled_from([site for site in self.everybody() if site.alive]))
         self.end_process(site, data.draw(st.sampled_from(sorted(site.alive))), code, crashes=crashes)
 
     @staticmethod
@@ -265,8 +341,16 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def an_assignment_is_started_once_and_at_one_site(self) -> None:
-        orders = sum((site.orders for site in self.sites.values()), Counter())
+        orders = sum((site.orders for site in self.everybody()), Counter())
         assert all(count == 1 for count in orders.values())
+
+    @invariant()
+    def no_task_runs_whose_job_has_ended(self) -> None:
+        """Else another try would run beside it."""
+        for site in self.everybody():
+            for job_id, assignment in site.alive:
+                row = self.database.rows[job_id]
+                assert row.assignment != assignment or row.state not in JOB_ENDED
 
     @invariant()
     def a_task_begins_under_one_assignment_only(self) -> None:
@@ -276,10 +360,13 @@ class World(RuleBasedStateMachine):
         """Once nothing is lost any more, every job comes to its end, and the centre knows how."""
         if not hasattr(self, "sites"):
             return
+        self.switch_copies_off()
         for _ in range(12):
             for worker in WORKERS:
                 if self.sites[worker].link not in self.links:
                     self.link(worker, 0)
+                if self.sites[worker].link not in self.links:
+                    self.fall_silent(worker)
             self.hand_out()
             self.deliver()
             for site in self.sites.values():
@@ -292,6 +379,8 @@ class World(RuleBasedStateMachine):
         for job_id, row in self.database.rows.items():
             assert row.state in JOB_ENDED, (job_id, row)
             assert row.worker is not None
+            if row.state is JobState.LOST:
+                continue
             record = self.sites[row.worker].journal[AssignmentKey(job_id, row.assignment)]
             assert record.ended is not None
             assert (row.state is JobState.SUCCEEDED) == (record.ended.exit_code == 0)
@@ -300,6 +389,19 @@ class World(RuleBasedStateMachine):
         self.an_assignment_is_started_once_and_at_one_site()
         self.a_task_begins_under_one_assignment_only()
 
+    def switch_copies_off(self) -> None:
+        """Their machines are gone, and the grace of the jobs that they had is over."""
+        gone = self.copies
+        for link in [link for link in self.links if link.site in gone]:
+            self.close(link)
+        for job_id, row in self.database.rows.items():
+            key = AssignmentKey(job_id, row.assignment)
+            if row.state is JobState.RUNNING and any(key in copy.orders for copy in gone):
+                row.state = next_job_state(row.state, JobEvent.LOSE)
+        for copy in gone:
+            self.sites[copy.id].journal = copy.journal | self.sites[copy.id].journal
+        self.copies = []
+
     def deliver(self) -> None:
         """Let everything that is under way arrive."""
         while True:
@@ -307,10 +409,10 @@ class World(RuleBasedStateMachine):
                 self.take_up(link)
             for link in [link for link in self.links if link.waiting]:
                 self.settle(link)
-            for site in [site for site in self.sites.values() if site.link and site.link.down]:
+            for site in [site for site in self.everybody() if site.link and site.link.down]:
                 self.take_down(site)
             if not any(link.up or link.waiting for link in self.links) and not any(
-                site.link and site.link.down for site in self.sites.values()
+                site.link and site.link.down for site in self.everybody()
             ):
                 return
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Generic, Literal, TypeVar
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from airflow_edge.protocol.problems import WORKER_NAME
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.orders import OrderState
 from airflow_edge.rules.overview import WorkerView
+from airflow_edge.rules.worker import trying
 from airflow_edge.store.tables import MAX_QUEUE_LENGTH
 
 T = TypeVar("T")
@@ -35,8 +36,20 @@ class PageOf(Document, Generic[T]):
     total: int
 
 
+class OtherInstanceDocument(Document):
+    """Another machine that tries to use a worker's key, of which it has a copy, and is refused."""
+
+    host_name: str
+    address: str
+    last_tried_at: datetime
+
+
 class WorkerDocument(Document):
-    """A worker."""
+    """A worker.
+
+    `host_name` and `address` are of the machine that uses its key, `other_instances` those that try to, the newest
+    first.
+    """
 
     id: UUID
     name: str
@@ -56,6 +69,9 @@ class WorkerDocument(Document):
     airflow_version: str | None
     version_refused: str
     version_warning: str
+    host_name: str | None
+    address: str | None
+    other_instances: list[OtherInstanceDocument]
     system: dict[str, str | int | float | bool]
 
     @classmethod
@@ -70,6 +86,12 @@ class WorkerDocument(Document):
             "taken_slots": view.taken_slots,
             "free_slots": view.free_slots,
             "jobs": view.jobs,
+            "other_instances": [
+                OtherInstanceDocument(
+                    host_name=other.host_name, address=other.address, last_tried_at=other.last_tried_at
+                )
+                for other in trying(worker.other_instances, datetime.now(UTC))
+            ],
         }
         return cls.model_validate(alike | own)
 

@@ -15,10 +15,10 @@ from airflow_edge.agent.core import events
 from airflow_edge.agent.core.core import Core
 from airflow_edge.agent.core.events import JobRecord
 from airflow_edge.agent.driver import Driver, Effects
-from airflow_edge.agent.errors import AgentError, ConfigError
+from airflow_edge.agent.errors import AgentError, ConfigError, first_error
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
-from airflow_edge.agent.journal.recovery import recover
+from airflow_edge.agent.journal.recovery import let_go, recover
 from airflow_edge.agent.link.link import Link
 from airflow_edge.agent.link.owner import Owner
 from airflow_edge.agent.loops import Loops
@@ -26,9 +26,11 @@ from airflow_edge.agent.machine import facts
 from airflow_edge.agent.machine.conditions import ConditionsWatch
 from airflow_edge.agent.machine.dags import DagsWatch
 from airflow_edge.agent.machine.metrics import Meter
+from airflow_edge.agent.machine.place import look_around
 from airflow_edge.agent.machine.system_info import ExtendedInfo
 from airflow_edge.agent.net.http import HttpClient
 from airflow_edge.agent.net.identity import Identity, make_private_folder
+from airflow_edge.agent.net.instance import Instance
 from airflow_edge.agent.own_log.shipper import WorkerLogShipper
 from airflow_edge.agent.process.control import Command, controlled
 from airflow_edge.agent.process.daemon import begin_again, check_program, handled, pid_file
@@ -42,6 +44,7 @@ from airflow_edge.agent.task_logs.shipper import LogShipper
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import LogChunk, Welcome, WorkerLog
+from airflow_edge.protocol.problems import Code
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +71,7 @@ def run_agent(config: Config) -> int:
         try:
             again = asyncio.run(Agent(config, identity).run())
         except BaseExceptionGroup as group:
-            raise _first(group) from None
+            raise first_error(group) from None
     if again:
         begin_again()
     return 0
@@ -97,6 +100,10 @@ class Agent:
         self._copies = Copies(config.kept_logs_dir, config.kept_logs)
         self._folders = JobFolders(config.jobs_dir, self._copies.keep)
         self._journal = Journal(config.journal_file)
+        self._instance = Instance(config.instance_file, look_around(config.state_dir))
+        if self._instance.is_copy:
+            let_go(self._journal, self._folders)
+            self._instance.settle()
         records = recover(self._journal, self._folders, boot_id)
         self._core = Core(
             config.concurrency,
@@ -142,6 +149,7 @@ class Agent:
                 self._driver.condition,
                 self._loops.condition,
                 self._forwarder.condition,
+                self._link.state.condition,
                 *self._supervisors.conditions,
                 self._dags.found.obstacle,
             ),
@@ -163,6 +171,7 @@ class Agent:
             folders=self._folders,
             dags=self._dags,
             boot_id=boot_id or "unknown",
+            instance=self._instance,
         )
         self._api = ExecutionApi(self._forwarder, self._driver.post)
         self._take_over(records)
@@ -266,6 +275,7 @@ class Agent:
             worker_log_wanted=self._own_log.want,
             next_chunk=self._next_chunk,
             has_tasks=lambda: bool(self._core.jobs.live()),
+            refused=self._refused,
         )
 
     def _effects(self) -> Effects:
@@ -277,7 +287,7 @@ class Agent:
             follow=partial(self._shipper.follow, fresh=True),
             close=self._close_job,
             announce=lambda: self._link.send(self._profile.status()),
-            rename=self._rename,
+            rename=partial(self._identity.rename, self._config.identity_file),
             restart=self._restart,
         )
 
@@ -285,10 +295,21 @@ class Agent:
         with contextlib.suppress(OSError):
             self._config.linked_file.touch()
         self._profile.welcomed(welcome)
+        self._instance.linked(welcome.link)
         self._driver.post(welcome)
         self._shipper.linked(welcome.log_dictionaries)
         self._own_log.welcomed(welcome.protocol)
         self._forwarder.hurry()
+
+    def _refused(self, code: str) -> None:
+        """Begin another instance where this one is a copy: it comes second, has never been linked, and has no task."""
+        if code != Code.COPIED_INSTANCE or self._link.times_linked or not self._runtime.pid or self._core.jobs.live():
+            return
+        try:
+            self._instance.renew()
+            self._restart()
+        except (OSError, AgentError) as error:
+            log.warning("this copy of another machine's worker cannot begin anew: %s", error)
 
     def _next_chunk(self) -> LogChunk | WorkerLog | None:
         """Give the next piece of log. The worker's own, which is little, tells what is wrong with the others'."""
@@ -302,17 +323,6 @@ class Agent:
         if self._link.state.state == "refused":
             # Perhaps it was the last one for whose sake the worker still tries.
             self._link.hurry()
-
-    def _rename(self, name: str) -> None:
-        if name == self._identity.name:
-            return
-        self._identity.name = name
-        log.info("this worker is called '%s' from now on", name)
-        try:
-            self._identity.save(self._config.identity_file)
-        except (OSError, AgentError) as error:
-            # The centre says it again with each link.
-            log.warning("the new name cannot be written to %s: %s", self._config.identity_file, error)
 
     def _restart(self) -> None:
         check_program()
@@ -385,12 +395,3 @@ class Agent:
         await self._link.say_goodbye("the worker was shut down", GOODBYE_PATIENCE)
         await self._runtime.retire(RETIRE_PATIENCE)
         log.info("ended")
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Give the error that a person should see: the first that knows its exit status."""
-    found = group.subgroup(AgentError) or group
-    error: BaseException = found
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -79,6 +79,7 @@ class Config:
     """Airflow's `[dag_processor] dag_bundle_config_list`, as it is written; empty if it is not set."""
 
     identity_file = _Place("worker.json")
+    instance_file = _Place("instance.json")
     lock_file = _Place("agent.pid")
     """Locked while a worker runs in this folder; holds its pid."""
     journal_file = _Place("journal.sqlite")

@@ -127,3 +127,12 @@ def describe(error: OSError) -> str:
     if error.errno == errno.ENFILE:
         return "this machine has as many files open as it can; end what opens them, or raise the sysctl fs.file-max"
     return f"{error.strerror or error}; give it to this user"
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Give the error that a person should see: the first that knows its exit status."""
+    found = group.subgroup(AgentError) or group
+    error: BaseException = found
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

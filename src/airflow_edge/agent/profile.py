@@ -8,6 +8,7 @@ import os
 import platform
 from dataclasses import asdict, dataclass
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 
@@ -23,6 +24,7 @@ from airflow_edge.agent.machine.dags import DagsWatch
 from airflow_edge.agent.machine.metrics import Meter
 from airflow_edge.agent.machine.system_info import ExtendedInfo
 from airflow_edge.agent.net.identity import Identity
+from airflow_edge.agent.net.instance import Instance
 from airflow_edge.agent.supervisors.runtime import RuntimeLink
 from airflow_edge.agent.task_logs.kept import about
 from airflow_edge.protocol import handshake
@@ -46,8 +48,10 @@ class Profile:
     folders: JobFolders
     dags: DagsWatch
     boot_id: str
+    instance: Instance
 
     def __post_init__(self) -> None:
+        self._life = str(uuid4())
         self._protocol = handshake.OLDEST
         self._queues: tuple[str, ...] = self.config.queues or self.identity.queues
         self._versions = {"refused": "", "warning": ""}
@@ -87,6 +91,10 @@ class Profile:
             # Which protocol the centre speaks is not known yet; the first status says more.
             state=WorkerState.STARTING if self.core.worker.in_maintenance else self.core.worker.state,
             jobs=self.core.jobs.held(),
+            instance=self.instance.id,
+            life=self._life,
+            last_link=self.instance.last_link,
+            host=platform.node()[:256],
         )
 
     def status(self) -> Status:
@@ -117,6 +125,7 @@ class Profile:
             "name": self.identity.name,
             "state": self.core.worker.state,
             "pid": os.getpid(),
+            "instance": self.instance.id,
             "version": __version__,
             "concurrency": self.core.concurrency,
             "free_slots": self.core.free,

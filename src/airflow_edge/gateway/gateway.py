@@ -8,7 +8,7 @@ import logging
 import os
 import resource
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -28,8 +28,9 @@ from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableErro
 from airflow_edge.gateway.database.listener import listener_engine
 from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.gateway.http import not_ready
+from airflow_edge.gateway.links.inquiry import Inquiry
 from airflow_edge.gateway.links.polling import Polls
-from airflow_edge.gateway.links.reconcile import Arrival, Reconciled, reconcile
+from airflow_edge.gateway.links.reconcile import Arrival, Kept, Reconciled, reconcile
 from airflow_edge.gateway.links.records import Records
 from airflow_edge.gateway.links.registry import Links
 from airflow_edge.gateway.loops import assignments, log_keeper, mark, presence, purge, worker_changes
@@ -39,6 +40,7 @@ from airflow_edge.gateway.loops.handover import Handover
 from airflow_edge.gateway.task_api import TaskApi
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.rules.processes import MARK_INTERVAL
+from airflow_edge.rules.worker import Worker
 from airflow_edge.store import schema
 from airflow_edge.store.store import Store
 from airflow_edge.store.transactions import SessionFactory
@@ -74,6 +76,7 @@ class Gateway:
         self.polls = Polls()
         self.directory = WorkerDirectory(self.store.workers, self.calls)
         self.authenticator = Authenticator(self.directory, self.store.nonces, self.calls)
+        self.inquiry = Inquiry(self.store.instances, self.calls, self.links)
         self.arrivals = Coalesced(self._reconcile)
         self.queue = QueueSignal(self._notify)
         self.records = Records(self.store, self.calls, self.queue, config.worker_log_quota)
@@ -82,7 +85,7 @@ class Gateway:
             self.store.jobs, self.calls, self.links, self.queue, config.offer_timeout
         )
         self._worker_changes = worker_changes.WorkerChanges(
-            self.store, self.calls, self.links, self.directory, self.queue
+            self.store, self.calls, self.links, self.directory, self.queue, self._answer_others
         )
         self._presence = presence.Presence(self.store, self.calls, self.links, config)
         self._purge = purge.Purge(self.store, self.calls, self.links, self.authenticator.seen, config)
@@ -212,6 +215,7 @@ class Gateway:
         await self._mark.end()
         await self._log_keeper.stop()
         await self._handover.stop()
+        await self.inquiry.stop()
         for link in self.links:
             link.close(CloseCode.SHUTTING_DOWN, "the API server is shutting down")
         await self.polls.stop()
@@ -219,7 +223,10 @@ class Gateway:
     async def _notify(self, payload: str) -> None:
         await self.calls.run(self.store.queue.notify, payload)
 
-    async def _reconcile(self, arrivals: Sequence[Arrival]) -> list[Reconciled]:
+    async def _answer_others(self, changed: Iterable[Worker]) -> None:
+        await self.inquiry.answer(changed, self.id)
+
+    async def _reconcile(self, arrivals: Sequence[Arrival]) -> list[Reconciled | Kept]:
         return await self.calls.run(reconcile, self.store, arrivals, now=datetime.now(UTC))
 
 

@@ -135,6 +135,7 @@ class CentreHandshake:
         name: str,
         queues: tuple[str, ...],
         heartbeat_interval: float,
+        link: str = "",
         version_refused: str = "",
         version_warning: str = "",
     ) -> tuple[CentreFrame, list[CentreFrame]]:
@@ -156,6 +157,7 @@ class CentreHandshake:
             log_dictionaries=logdata.DICTIONARIES,
             version_refused=version_refused,
             version_warning=version_warning,
+            link=link,
         )
         return session.send(welcome), again
 

@@ -29,6 +29,8 @@ MAX_WORKER_LOG_BYTES = 128 * 1024
 JobId: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$" + WHOLE)]
 Assignment: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+ProcessId: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$" + WHOLE)]
+"""A random UUID, or nothing from those that are too old to say."""
 RequestId: TypeAlias = Annotated[str, msgspec.Meta(max_length=64)]
 MAX_TEXT: Final = 4096
 """Characters of a text for people."""
@@ -97,6 +99,15 @@ class Hello(Message, frozen=True, kw_only=True):
     """The queues asked for; None for all that the worker was enrolled for."""
     state: WorkerState
     jobs: Annotated[tuple[HeldJob, ...], msgspec.Meta(max_length=100_000)]
+    instance: ProcessId = ""
+    """Names the life of this worker on this machine: a copy of its state folder elsewhere gets another. Empty, as the
+    next three, from workers that are too old to say."""
+    life: ProcessId = ""
+    """Names the process."""
+    last_link: RequestId = ""
+    """The link that this worker had last, as far as its state folder knows, as `Welcome` called it."""
+    host: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    """The machine's name, for people."""
 
 
 class Accepted(JobMessage, frozen=True, kw_only=True):
@@ -245,6 +256,8 @@ class Welcome(Message, frozen=True, kw_only=True):
     """Why the worker's versions get no jobs, and what to install; empty if they do."""
     version_warning: Text = ""
     """What is odd about the worker's versions; empty for nothing."""
+    link: RequestId = ""
+    """The name of this link, for the next `Hello`. No other process of this key knows it."""
 
 
 class Rejected(Message, frozen=True, kw_only=True):
@@ -318,7 +331,13 @@ class WantWorkerLog(Message, frozen=True, kw_only=True):
 
 
 class Ping(Message, frozen=True, kw_only=True):
-    """Carries an acknowledgement when there is nothing else to say, in both directions."""
+    """Carries an acknowledgement when there is nothing else to say, in both directions.
+
+    The centre `asks` with one whether the worker lives, and its process `answers` with the same word.
+    """
+
+    asks: RequestId = ""
+    answers: RequestId = ""
 
 
 SiteMessage: TypeAlias = (

@@ -40,6 +40,10 @@ class Code(StrEnum):
     PROTOCOL_VERSION = "protocol_version"
     NO_QUEUES = "no_queues"
     NOT_READY = "not_ready"
+    OTHER_INSTANCE = "other_instance"
+    """Another machine has the worker's key, and is alive."""
+    COPIED_INSTANCE = "copied_instance"
+    """The same, and its state folder, or this one, is a copy of the other's: both claim to be one instance."""
     LINK_ELSEWHERE = "link_elsewhere"
     """This process has no such link: another one has it, over another connection, or it has ended."""
 

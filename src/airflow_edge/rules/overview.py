@@ -109,6 +109,8 @@ class JobView:
     reason: str
     task_state: str | None = None
     """How Airflow holds the task that it was made for; None if it has moved on to another try, or is a callback."""
+    left_at: datetime | None = None
+    """When the machine that has it was last seen, where another machine has its worker's key by now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

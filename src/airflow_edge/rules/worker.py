@@ -1,10 +1,16 @@
-"""An enrolled worker, as the centre knows it."""
+"""An enrolled worker, as the centre knows it, and which of several processes with its key it is: a key is one instance.
+
+An *instance* is one life of a worker on one machine; restarts, reboots and upgrades belong to it, a copy of its state
+folder on another machine does not. A *life* is one process of it. Who has the key keeps it for as long as it is alive.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Any, Final
 from uuid import UUID
 
 from airflow_edge.protocol.messages import MaintenanceCause
@@ -13,6 +19,11 @@ from airflow_edge.protocol.states import WorkerState
 CONDITIONS = "conditions"
 WARNINGS = "warnings"
 """Among a worker's facts: why it takes no new job, in words; empty if it does."""
+
+MOST_OTHERS: Final = 50
+"""Other instances that are remembered of one worker; each has a copy of its key."""
+TRIES_AGAIN: Final = timedelta(minutes=2)
+"""One that has not tried for so long has stopped: they try every half minute or so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +79,142 @@ class Worker:
     """The last request for its own log, over or not."""
     disconnect_grace: timedelta | None = None
     """How long its jobs are waited for while it is out of reach, where it has a grace of its own."""
+    gateway_id: str | None = None
+    host_name: str | None = None
+    """The machine that linked last."""
+    address: str | None = None
+    """Where it called from, as far as the gateway sees."""
+    linked_at: datetime | None = None
+    question: int = 0
+    """How often other gateways have asked its own whether it answers there."""
+    answered: int = 0
+    other_instances: tuple[OtherInstance, ...] = ()
+    """Those that have tried to link with its key while it was alive."""
 
     @property
     def served_queues(self) -> tuple[str, ...]:
         """The queues whose jobs it is given."""
         asked = self.asked_queues
         return tuple(name for name in self.queues if asked is None or name in asked or name in self.added_queues)
+
+
+class Admission(Enum):
+    """What becomes of a process that wants to link."""
+
+    ENTER = auto()
+    ASK = auto()
+    """It says that it is the same instance, begun anew: that is so unless whoever has the key answers."""
+    REFUSE = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Who has a worker's key, as noted when it linked."""
+
+    link_id: UUID | None
+    instance: UUID | None = None
+    life: UUID | None = None
+    """None for one that is too old to answer, or to say who it is."""
+    gone: bool = False
+    """It has said goodbye, or was silent for so long that it is out of reach."""
+    gateway_id: str | None = None
+    host_name: str = ""
+    address: str = ""
+    since: datetime | None = None
+
+    def __str__(self) -> str:
+        return place(self.host_name, self.address)
+
+
+def judge_instance(
+    holder: Holder, *, instance: UUID | None, life: UUID | None, last_link: str = "", dead_link: UUID | None = None
+) -> Admission:
+    """Say what becomes of a process, given who has the key.
+
+    :param instance: which it says it is; `life`: which process; None for one that is too old to say
+    :param last_link: the newest of them that its state folder knows of
+    :param dead_link: a link that was asked and gave no answer, or that was seen to have ended
+    """
+    if holder.link_id is None or holder.gone or holder.life is None:
+        return Admission.ENTER
+    comes_from_there = last_link == str(holder.link_id)
+    if holder.life == life and comes_from_there:
+        return Admission.ENTER
+    if instance and holder.instance and holder.instance != instance:
+        # Not at once where its link has just broken: it comes back in a moment, and has tasks.
+        return Admission.REFUSE
+    if holder.link_id != dead_link:
+        return Admission.ASK
+    # A new process that knows of an older link only may have a copy of the state folder, as it was then. The same one
+    # has not heard its last welcome.
+    return Admission.ENTER if comes_from_there or life in {None, holder.life} else Admission.REFUSE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherInstance:
+    """One that has tried to link with the key of a worker that is alive."""
+
+    instance: str
+    host_name: str
+    address: str
+    last_tried_at: datetime
+
+    def __str__(self) -> str:
+        return place(self.host_name, self.address)
+
+
+def with_other(others: Sequence[Mapping[str, Any]], other: OtherInstance) -> list[dict[str, Any]]:
+    """Give the list of those who have tried, as it is stored, with one more, the newest last."""
+    entry = {
+        "instance": other.instance,
+        "host_name": other.host_name,
+        "address": other.address,
+        "last_tried_at": other.last_tried_at.isoformat(),
+    }
+    kept = [dict(one) for one in others if one["instance"] != other.instance]
+    return [*kept, entry][-MOST_OTHERS:]
+
+
+def read_others(others: Iterable[Mapping[str, Any]] | None) -> tuple[OtherInstance, ...]:
+    """Read the list of those who have tried, as it is stored."""
+    return tuple(
+        OtherInstance(**{**one, "last_tried_at": datetime.fromisoformat(one["last_tried_at"])}) for one in others or ()
+    )
+
+
+def trying(others: Iterable[OtherInstance], now: datetime) -> list[OtherInstance]:
+    """Give those who still try, the newest first."""
+    return sorted(
+        (one for one in others if now - one.last_tried_at < TRIES_AGAIN),
+        key=lambda one: one.last_tried_at,
+        reverse=True,
+    )
+
+
+def describe_others(others: Sequence[OtherInstance]) -> str:
+    """Say that others try, for people; empty if none does.
+
+    :param others: those who still try, the newest first
+    """
+    if not others:
+        return ""
+    tried = "another machine tries" if len(others) == 1 else f"{len(others)} other machines try"
+    return (
+        f"{tried} to use this worker's key, last {others[0]} at {others[0].last_tried_at:%Y-%m-%d %H:%M:%S} UTC: its "
+        "state folder was copied; enrol each machine by itself"
+    )
+
+
+def refusal_of_other(holder: Holder) -> str:
+    """Say to another instance why it is refused, and what to do."""
+    since = f" since {holder.since:%Y-%m-%d %H:%M:%S} UTC" if holder.since else ""
+    return (
+        f"another machine uses this worker's key{since}: {holder}; a key is for one machine: enrol this one by itself, "
+        "or end the worker there"
+    )
+
+
+def place(host_name: str, address: str) -> str:
+    """Name a machine, as far as it is known."""
+    known = " at ".join(part for part in (f"'{host_name}'" if host_name else "", address) if part)
+    return known or "an unknown machine"

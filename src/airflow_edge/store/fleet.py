@@ -220,7 +220,7 @@ def _worker_views(session: Session, rows: Sequence[WorkerRow]) -> list[WorkerVie
     """Give workers with the slots that their jobs take, and how many jobs these are."""
     query = (
         select(JobRow.worker_id, func.sum(JobRow.slots), func.count())
-        .where(JobRow.state.in_(JOB_HELD), JobRow.released.is_(False))
+        .where(JobRow.state.in_(JOB_HELD), JobRow.released.is_(False), JobRow.instance.is_(None))
         .group_by(JobRow.worker_id)
     )
     if len(rows) <= MOST_NAMED:

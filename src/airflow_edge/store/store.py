@@ -13,6 +13,7 @@ from airflow_edge.store.logs.upkeep import LogUpkeep
 from airflow_edge.store.processes import Processes
 from airflow_edge.store.transactions import SessionFactory, Transactions
 from airflow_edge.store.workers.enrollment import EnrollTokens
+from airflow_edge.store.workers.instances import Instances
 from airflow_edge.store.workers.metrics import WorkerMetrics
 from airflow_edge.store.workers.nonces import Nonces
 from airflow_edge.store.workers.orders import WorkerOrders
@@ -35,6 +36,7 @@ class Store:
         self.orphaned_jobs = OrphanedJobs(transactions)
         self.calls = ExecutionCalls(transactions)
         self.workers = Workers(transactions)
+        self.instances = Instances(transactions)
         self.enroll_tokens = EnrollTokens(transactions)
         self.orders = WorkerOrders(transactions)
         self.nonces = Nonces(transactions)

@@ -77,6 +77,21 @@ class WorkerRow(Base):
     system: Mapped[dict[str, Any]] = mapped_column(JSON)
     log_request: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """The last request for its own log."""
+    instance: Mapped[UUID | None] = mapped_column(Uuid)
+    """Which life of the worker has its key; see `rules.worker`."""
+    life: Mapped[UUID | None] = mapped_column(Uuid)
+    """Which process of it made the last link."""
+    host_name: Mapped[str | None] = mapped_column(ForeignText(256))
+    address: Mapped[str | None] = mapped_column(String(100))
+    linked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    other_instances: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    """Those that have tried to link meanwhile."""
+    question: Mapped[int] = mapped_column(default=0)
+    """How often other gateways have asked the one that has the link whether the worker answers there."""
+    answered: Mapped[int] = mapped_column(default=0)
+    """The last of these questions that was answered."""
+    answers_there: Mapped[bool] = mapped_column(default=False)
+    """The answer."""
 
 
 class WorkerOrderRow(Base):
@@ -157,6 +172,10 @@ class JobRow(MappedAsDataclass, Base, kw_only=True, repr=False, eq=False):
     exit_code: Mapped[int | None] = mapped_column(default=None)
     signal: Mapped[int | None] = mapped_column(default=None)
     reason: Mapped[str] = mapped_column(ForeignText(), default="")
+    instance: Mapped[UUID | None] = mapped_column(Uuid, default=None)
+    """The instance of its worker that holds it, where another one has the worker's key by now; else None."""
+    left_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    """When that instance was last seen."""
 
 
 # Reads each queue in the order in which jobs are due, however many wait.

@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.overview import JobFilter
+from airflow_edge.rules.worker import OtherInstance
 from airflow_edge.store.workers.workers import Workers
 from tests.integration.airflow_here import airflow_command
 
@@ -320,6 +321,24 @@ def test_a_job_is_explained_by_the_beginning_of_its_id(api, command):
     assert (status, "list-jobs" in said) == (1, True)
     status, _, said = command("explain-job", "a-dag", output=None)
     assert (status, "DAG RUN TASK" in said) == (1, True)
+
+
+def test_other_machines_with_a_workers_key_are_shown_until_they_stop(api, command):
+    worker = api.worker("press-7", host_name="pi-1", address="10.0.0.7")
+    now = datetime.now(UTC)
+    for number, ago in enumerate((0, 30, 600)):
+        other = OtherInstance(
+            instance=str(number),
+            host_name=f"copy-{number}",
+            address=f"10.0.0.{number}",
+            last_tried_at=now - timedelta(seconds=ago),
+        )
+        api.store.instances.note_other(worker.id, other)
+    (row,) = command("list-workers")[1]
+    assert row["other_instances"].startswith("2 other machines try to use this worker's key, last 'copy-0' at 10.0.0.0")
+    (item,) = api.get("/workers")["items"]
+    assert (item["host_name"], item["address"]) == ("pi-1", "10.0.0.7")
+    assert [one["host_name"] for one in item["other_instances"]] == ["copy-0", "copy-1"]
 
 
 def test_one_that_is_out_of_reach_is_shown_so_whatever_was_asked_of_it(api, command):

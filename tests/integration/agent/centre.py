@@ -293,6 +293,7 @@ class _Watched:
     """A connection that somebody listens in on."""
 
     transport = "WebSocket"
+    address = "127.0.0.1"
 
     def __init__(self, connection: WebSocketConnection, take: Callable[[SiteFrame, CentreSession], Awaitable[None]]):
         self._connection = connection

@@ -33,6 +33,17 @@ def recover(journal: Journal, folders: JobFolders, boot_id: str | None) -> list[
     return records
 
 
+def let_go(journal: Journal, folders: JobFolders) -> None:
+    """Forget the jobs that came with a copied state folder: what becomes of them is another machine's to say."""
+    for key in folders.present():
+        folders.put_away(key)
+    gone = [replace(record, void=True, acknowledged=True, log_done=True) for record in journal.unfinished]
+    journal.write_with_reserve(gone)
+    journal.unfinished = []
+    if gone:
+        log.warning("%d jobs in the copied journal are left to the machine that has them", len(gone))
+
+
 def records_of_folders(folders: JobFolders) -> list[JobRecord]:
     """Give records of the jobs in the folders: each was taken, and perhaps started."""
     return [

@@ -58,12 +58,13 @@ LONGEST_WAIT = 6.0
 STEADY_AFTER = 10.0
 """Seconds after which a link counts as good, so that the next attempts begin with the shortest wait again."""
 REFUSED_WAIT = 30.0
-"""Seconds between two attempts at a centre that does not want us, made only because tasks still run here."""
+"""Seconds, at most, between two attempts at a centre that does not want us: because tasks still run here, or because it
+may want us later."""
 GREETING_TIMEOUT = 15.0
 SETTLING_PATIENCE = 10.0
 """Seconds that a new link waits for what the last one has brought to be dealt with."""
 
-_PASSING = frozenset({Code.REPLAYED, Code.NOT_READY, ""})
+_PASSING = frozenset({Code.REPLAYED, Code.NOT_READY, Code.OTHER_INSTANCE, Code.COPIED_INSTANCE, ""})
 """Refusals that another attempt may cure."""
 
 
@@ -87,6 +88,7 @@ class Link:
         self._hurry = asyncio.Event()
         self._heard = asyncio.Event()
         self._backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
+        self._refused = Backoff(REFUSED_WAIT, REFUSED_WAIT)
         self._interval = 0.0
         """Seconds between two statuses, as the centre wants it."""
         self._protocol = NEWEST
@@ -154,6 +156,8 @@ class Link:
                     return
                 self._failed(error, give_up=not owner.has_tasks())
                 least_wait = getattr(error, "retry_after", 0.0)
+                if isinstance(error, RefusedError):
+                    owner.refused(error.code)
             except ProtocolError as error:
                 log.exception("the centre and this worker misunderstand each other; the link is made anew")
                 self._note_away("connecting", f"protocol error: {error}")
@@ -161,7 +165,7 @@ class Link:
                 self._begun_anew()
             if self._opener.reopened:
                 continue
-            wait = REFUSED_WAIT if self.state.state == "refused" else max(self._backoff.next(), least_wait)
+            wait = self._refused.next() if self.state.state == "refused" else max(self._backoff.next(), least_wait)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), wait)
 
@@ -271,8 +275,9 @@ class Link:
                     owner.worker_log_wanted(wanted)
                 case Serves(queues=queues):
                     owner.serves(queues)
-                case Ping():
-                    pass
+                case Ping(asks=question):
+                    if question:
+                        self.send(Ping(answers=question))
                 case Offer() | Stop() | Void() | Order() as message if is_new:
                     self._settled.clear()
                     owner.receive(message, partial(self._handled, self._epoch, frame.seq))

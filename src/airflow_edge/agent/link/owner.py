@@ -31,6 +31,11 @@ class LinkState:
     transport: str = ""
     """What carries it while it is there; if that is not a WebSocket, `reason` says why."""
 
+    @property
+    def condition(self) -> str:
+        """Why the worker gets no jobs, if it is for the centre's refusal; it goes on trying."""
+        return f"the centre does not link this worker: {self.reason}" if self.state == "refused" else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
@@ -52,3 +57,5 @@ class Owner:
     """Gives the next piece of a log; asked for when nothing more urgent is to be sent."""
     has_tasks: Callable[[], bool]
     """Whether a task's process is still there."""
+    refused: Callable[[str], None] = lambda code: None
+    """Is told with which `problems.Code` the centre has refused the worker."""

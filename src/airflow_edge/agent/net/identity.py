@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import stat
@@ -14,10 +15,12 @@ from typing import Annotated, TypeVar
 import msgspec
 from nacl.signing import SigningKey
 
-from airflow_edge.agent.errors import NotEnrolledError
+from airflow_edge.agent.errors import AgentError, NotEnrolledError
 from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.protocol import tokens
 from airflow_edge.protocol.problems import WHOLE
+
+log = logging.getLogger(__name__)
 
 Stored = TypeVar("Stored", bound="Signer")
 
@@ -138,6 +141,17 @@ class Identity(Signer, kw_only=True):
     def save(self, file: Path) -> None:
         """Write the identity, all or nothing, for this user's eyes only."""
         write_private(file, msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
+
+    def rename(self, file: Path, name: str) -> None:
+        """Go by another name from now on, also if that cannot be written to this file: the centre says it again."""
+        if name == self.name:
+            return
+        self.name = name
+        log.info("this worker is called '%s' from now on", name)
+        try:
+            self.save(file)
+        except (OSError, AgentError) as error:
+            log.warning("the new name cannot be written to %s: %s", file, error)
 
 
 class PendingKey(Signer, kw_only=True):

@@ -29,7 +29,7 @@ from airflow_edge.protocol.states import REQUESTS, WorkerState
 from airflow_edge.rules.durations import format_duration
 from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.overview import WorkerFilter, WorkerView
-from airflow_edge.rules.worker import CONDITIONS, WARNINGS, Worker
+from airflow_edge.rules.worker import CONDITIONS, WARNINGS, Worker, describe_others, trying
 from airflow_edge.store.jobs.unreachable import AwaitedJobs
 from airflow_edge.store.store import Store
 
@@ -69,7 +69,7 @@ def _show_workers(args: argparse.Namespace, wanted: WorkerFilter) -> None:
     awaited = store.jobs.awaited(waits, now=now)
     silent_before = waits.silent_before(now)
     views = store.fleet.find_workers(wanted, limit=MOST_WORKERS).items
-    rows = [_worker_fields(view, awaited.get(view.worker.id), silent_before) for view in views]
+    rows = [_worker_fields(view, awaited.get(view.worker.id), silent_before, now) for view in views]
     print_as(rows, args.output, _WORKERS)
     if args.output in TABLES:
         states = Counter(str(row["state"]) for row in rows)
@@ -250,15 +250,19 @@ def _names(workers: Sequence[Worker]) -> str:
     return f"{len(workers)} worker{'s' if len(workers) > 1 else ''} ({', '.join(worker.name for worker in workers)})"
 
 
-def _worker_fields(view: WorkerView, awaited: AwaitedJobs | None, silent_before: datetime) -> dict[str, object]:
+def _worker_fields(
+    view: WorkerView, awaited: AwaitedJobs | None, silent_before: datetime, now: datetime
+) -> dict[str, object]:
     worker = view.worker
     # What was asked of a worker shows as its state for however long it is silent.
     missed = worker.state is WorkerState.UNKNOWN or worker.state in REQUESTS
     unreachable = missed and worker.last_seen_at is not None and worker.last_seen_at < silent_before
+    others = describe_others(trying(worker.other_instances, now))
     troubles = (
         f"unreachable since {worker.last_seen_at:%Y-%m-%d %H:%M} UTC" if unreachable and worker.last_seen_at else "",
         str(worker.system.get(CONDITIONS, "")),
         worker.version_refused,
+        others,
     )
     # One that was stopped, or that somebody works on, is in none, unless it has jobs that are waited for.
     trouble = next(filter(None, troubles), "its jobs are waited for" if awaited else "")
@@ -281,6 +285,7 @@ def _worker_fields(view: WorkerView, awaited: AwaitedJobs | None, silent_before:
         "trouble": trouble,
         "conditions": worker.system.get(CONDITIONS, ""),
         "warnings": worker.system.get(WARNINGS, ""),
+        "other_instances": others,
         "agent_version": worker.agent_version or "",
         "airflow_version": worker.airflow_version or "",
         "version_refused": worker.version_refused,

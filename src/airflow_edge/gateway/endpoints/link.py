@@ -6,7 +6,7 @@ import asyncio
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from starlette.websockets import WebSocket
 
@@ -16,7 +16,7 @@ from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.links.connection import Connection, ConnectionClosedError, WebSocketConnection
 from airflow_edge.gateway.links.driver import drive
 from airflow_edge.gateway.links.link import WorkerLink
-from airflow_edge.gateway.links.reconcile import Arrival
+from airflow_edge.gateway.links.reconcile import Arrival, Kept
 from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
 from airflow_edge.protocol.handshake import NEWEST, OLDEST, ORDERS, CentreHandshake, rejection
 from airflow_edge.protocol.messages import encode
@@ -25,7 +25,8 @@ from airflow_edge.protocol.session import centre_session
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.protocol.urls import LINK
 from airflow_edge.rules.versions import judge
-from airflow_edge.rules.worker import Worker
+from airflow_edge.rules.worker import Admission, Holder, OtherInstance, Worker, judge_instance, refusal_of_other
+from airflow_edge.store.workers.instances import Claim
 from airflow_edge.store.workers.workers import LinkFacts
 
 log = logging.getLogger(__name__)
@@ -73,8 +74,7 @@ async def _serve(gateway: Gateway, worker: Worker, connection: Connection) -> No
             f"worker '{worker.name}' may serve the queues {', '.join(worker.queues)}, and asks for none of them "
             f"({', '.join(worker.asked_queues or ())}): change -q, or enrol it with a token for these queues",
         )
-    async with gateway.links.lock(worker.id):
-        link = await _enter(gateway, worker, connection, handshake)
+    link = await _let_in(gateway, worker, connection, handshake)
     try:
         end = await drive(link, connection, gateway.records, silence=gateway.config.silence)
     finally:
@@ -88,15 +88,67 @@ async def _serve(gateway: Gateway, worker: Worker, connection: Connection) -> No
         await gateway.calls.run(gateway.store.workers.seen, {worker.id: WorkerState.UNKNOWN}, {}, now=heard)
 
 
-async def _enter(gateway: Gateway, worker: Worker, connection: Connection, handshake: CentreHandshake) -> WorkerLink:
-    """Settle who has which job, welcome the worker, and give its link, which holds what is said to it first."""
+async def _let_in(gateway: Gateway, worker: Worker, connection: Connection, handshake: CentreHandshake) -> WorkerLink:
+    """Link the process that may have the worker's key, and refuse any other: see `rules.worker`."""
+    dead_link: UUID | None = None
+    while True:
+        async with gateway.links.lock(worker.id):
+            link = await _enter(gateway, worker, connection, handshake, dead_link)
+        if isinstance(link, WorkerLink):
+            return link
+        # Meanwhile whoever has the key may link anew, and is asked again then.
+        if not link.asks or await gateway.inquiry.lives(worker.id, link.holder, gateway.id):
+            break
+        dead_link = link.holder.link_id
+    hello, holder = handshake.hello, link.holder
+    other = OtherInstance(
+        instance=hello.instance, host_name=hello.host, address=connection.address, last_tried_at=datetime.now(UTC)
+    )
+    is_new = await gateway.calls.run(gateway.store.instances.note_other, worker.id, other)
+    log.log(
+        logging.WARNING if is_new else logging.DEBUG,
+        "Worker '%s' is %s; %s has a copy of its key, and is refused",
+        worker.name,
+        holder,
+        other,
+    )
+    if not hello.life:
+        # It is too old to know this refusal, and would end for good; this one it tries again.
+        await connection.close(CloseCode.REPLACED, refusal_of_other(holder))
+        raise ConnectionClosedError(CloseCode.REPLACED)
+    raise RejectedError(Code.COPIED_INSTANCE if link.asks else Code.OTHER_INSTANCE, refusal_of_other(holder))
+
+
+async def _enter(
+    gateway: Gateway, worker: Worker, connection: Connection, handshake: CentreHandshake, dead_link: UUID | None
+) -> WorkerLink | Kept:
+    """Settle who has which job, welcome the worker, and give its link, which holds what is said to it first.
+
+    Nothing has happened if somebody else keeps the worker's key.
+
+    :param dead_link: one that was asked, and gave no answer
+    """
     clock = asyncio.get_running_loop().time
     hello = handshake.hello
-    verdict = judge(hello.agent_version, hello.airflow_version, gateway.config.versions)
-    parked = gateway.links.take_over(worker.id, now=clock())
-    if parked is not None and not handshake.continues(parked.session):
-        parked = None
     link_id = uuid4()
+    comer = Holder(
+        link_id=link_id,
+        instance=UUID(hello.instance) if hello.instance else None,
+        life=UUID(hello.life) if hello.life else None,
+        gateway_id=gateway.id,
+        host_name=hello.host,
+        address=connection.address,
+        since=datetime.now(UTC),
+    )
+    if (here := gateway.links.get(worker.id)) is not None:
+        may = judge_instance(
+            here.holder, instance=comer.instance, life=comer.life, last_link=hello.last_link, dead_link=dead_link
+        )
+        if may is not Admission.ENTER:
+            return Kept(holder=here.holder, asks=may is Admission.ASK)
+    verdict = judge(hello.agent_version, hello.airflow_version, gateway.config.versions)
+    remembered = gateway.links.take_over(worker.id, now=clock())
+    parked = remembered if remembered is not None and handshake.continues(remembered.session) else None
     reconciled = await gateway.arrivals.ask(
         Arrival(
             worker_id=worker.id,
@@ -113,11 +165,19 @@ async def _enter(gateway: Gateway, worker: Worker, connection: Connection, hands
                 version_refused=verdict.refused,
                 version_warning=verdict.warning,
                 asked_queues=hello.queues,
+                instance=comer.instance,
+                life=comer.life,
+                host_name=comer.host_name,
+                address=comer.address,
             ),
+            claim=Claim(hello.last_link, dead_link),
             knows_orders=handshake.protocol >= ORDERS,
             parked=parked,
         )
     )
+    if isinstance(reconciled, Kept):
+        gateway.links.park_again(worker.id, remembered)
+        return reconciled
     session = parked.session if parked is not None and reconciled.resumed else centre_session(uuid4().hex)
     welcome, again = handshake.welcome(
         session,
@@ -125,10 +185,19 @@ async def _enter(gateway: Gateway, worker: Worker, connection: Connection, hands
         name=worker.name,
         queues=worker.served_queues,
         heartbeat_interval=gateway.config.patience.heartbeat_interval,
+        link=str(link_id),
         version_refused=verdict.refused,
         version_warning=verdict.warning,
     )
-    link = WorkerLink(link_id, worker, hello, session, protocol=handshake.protocol, refused=bool(verdict.refused))
+    link = WorkerLink(
+        link_id,
+        worker,
+        hello,
+        session,
+        protocol=handshake.protocol,
+        refused=bool(verdict.refused),
+        holder=comer,
+    )
     for job in reconciled.held:
         if job.state is JobState.LEASED:
             link.slots.offer(job.key, job.slots, deadline=clock() + gateway.config.offer_timeout)

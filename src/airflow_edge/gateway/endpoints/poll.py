@@ -27,7 +27,11 @@ async def link_by_polling(gateway: Gateway, request: Request) -> Response:
     frames = await _frames(request)
     if len(frames) != 1:
         raise _malformed("a link begins with one frame, the Hello")
-    connection = gateway.polls.open(worker.id, lambda connection: serve(gateway, worker, connection))
+    connection = gateway.polls.open(
+        worker.id,
+        lambda connection: serve(gateway, worker, connection),
+        address=request.client.host if request.client else "",
+    )
     await connection.take(frames)
     return _response(await connection.listen_while(WAIT, _hung_up(request)))
 

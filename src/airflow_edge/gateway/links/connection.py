@@ -31,6 +31,10 @@ class Connection(Protocol):
     def transport(self) -> str:
         """What it is, for people."""
 
+    @property
+    def address(self) -> str:
+        """Where it comes from, as far as can be seen here, for people."""
+
     async def receive(self, patience: float) -> SiteFrame:
         """Wait until the site's next frame is here.
 
@@ -57,6 +61,7 @@ class WebSocketConnection:
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
+        self.address = websocket.client.host if websocket.client else ""
 
     async def receive(self, patience: float) -> SiteFrame:
         """Wait until the site's next frame is here; see `Connection`."""

@@ -136,7 +136,7 @@ class _Driver:
             case Goodbye():
                 self._link.note_goodbye(seq)
             case Ping():
-                pass
+                self._link.note_answer(message.answers)
             case Hello():
                 raise RemoteProtocolError("a second Hello on one link")
 

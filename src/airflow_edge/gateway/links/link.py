@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from airflow_edge.gateway.links.slots import Slots
 from airflow_edge.protocol.assignment import AssignmentKey
@@ -38,7 +38,7 @@ from airflow_edge.protocol.states import OFFLINE_AS
 from airflow_edge.rules.metrics import RESOLUTION, Chunk, Recorder
 from airflow_edge.rules.orders import WorkerOrder
 from airflow_edge.rules.overview import READY
-from airflow_edge.rules.worker import CONDITIONS, LogRequest, Worker
+from airflow_edge.rules.worker import CONDITIONS, Holder, LogRequest, Worker
 from airflow_edge.store.jobs.claims import ClaimedJob
 
 log = logging.getLogger(__name__)
@@ -74,13 +74,17 @@ class WorkerLink:
         *,
         protocol: int,
         refused: bool = False,
+        holder: Holder | None = None,
     ) -> None:
         """Take over a conversation in which a `Hello` has come.
 
         :param protocol: the version that both sides speak
         :param refused: the worker is to get no jobs, because of its versions
+        :param holder: the process that has linked
         """
         self.id = link_id
+        self.holder = holder or Holder(link_id=link_id)
+        """Who has the worker's key, as long as this is its link."""
         self.worker = worker
         self.queues = frozenset(worker.served_queues)
         """Those that it serves; each look for jobs asks for them."""
@@ -106,6 +110,7 @@ class WorkerLink:
         self._protocol = protocol
         self._asked_for: LogRequest | None = None
         self._goodbye: int | None = None
+        self._questions: dict[str, asyncio.Future[None]] = {}
 
     @property
     def open(self) -> bool:
@@ -201,6 +206,30 @@ class WorkerLink:
         self._asked_for = request
         if (left := (request.until - now).total_seconds()) > 0:
             self.send(WantWorkerLog(request=request.id, seconds=left, level=request.level, lines=request.lines))
+
+    async def answers(self, patience: float) -> bool:
+        """Ask whether the worker's process is at the other end, and say whether it has answered.
+
+        Only one that lives when it is asked can answer. One that is too old to answer counts as gone.
+
+        :param patience: seconds
+        """
+        if not self.open or self.holder.life is None:
+            return False
+        question = uuid4().hex
+        answer = self._questions[question] = asyncio.get_running_loop().create_future()
+        self.send(Ping(asks=question))
+        try:
+            await asyncio.wait([answer, self.ended], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            del self._questions[question]
+        return answer.done()
+
+    def note_answer(self, question: str) -> None:
+        """Note that the worker's process has answered."""
+        answer = self._questions.get(question)
+        if answer is not None and not answer.done():
+            answer.set_result(None)
 
     def close(self, code: int, reason: str) -> None:
         """End the link; nothing is sent or acknowledged on it from here on."""

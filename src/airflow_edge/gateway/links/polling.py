@@ -27,8 +27,9 @@ class PollConnection:
 
     transport = "long polling"
 
-    def __init__(self, name: str, worker_id: UUID) -> None:
+    def __init__(self, name: str, worker_id: UUID, address: str = "") -> None:
         self.name = name
+        self.address = address
         self.worker_id = worker_id
         self._up: deque[bytes] = deque()
         self._down: deque[bytes] = deque()
@@ -134,12 +135,15 @@ class Polls:
         self._connections: dict[str, PollConnection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def open(self, worker_id: UUID, serve: Callable[[PollConnection], Awaitable[None]]) -> PollConnection:
+    def open(
+        self, worker_id: UUID, serve: Callable[[PollConnection], Awaitable[None]], *, address: str = ""
+    ) -> PollConnection:
         """Begin a connection.
 
         :param serve: drives it to its end
+        :param address: where the request comes from
         """
-        connection = PollConnection(uuid4().hex, worker_id)
+        connection = PollConnection(uuid4().hex, worker_id, address)
         self._connections[connection.name] = connection
         task = asyncio.create_task(self._drive(connection, serve), name=f"long polling of worker {worker_id}")
         self._tasks.add(task)

@@ -15,8 +15,10 @@ from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import Refused
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.orders import WorkerOrder
+from airflow_edge.rules.worker import Admission, Holder
 from airflow_edge.store.jobs.jobs import AssignedJob
 from airflow_edge.store.store import Store
+from airflow_edge.store.workers.instances import NO_CLAIM, Claim, Claimed
 from airflow_edge.store.workers.workers import LinkFacts
 
 TOO_OLD: Final = "the worker's version does not understand this; update airflow-edge at the site"
@@ -33,6 +35,7 @@ class Arrival:
     knows_orders: bool = True
     parked: Parked | None
     """A conversation with it that this process remembers."""
+    claim: Claim = NO_CLAIM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,17 +54,29 @@ class Reconciled:
     lost: int
 
 
-def reconcile(store: Store, arrivals: Sequence[Arrival], *, now: datetime) -> list[Reconciled]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Nothing came of it, since somebody else has the worker's key."""
+
+    holder: Holder
+    asks: bool
+    """It is to be asked whether it lives; else it does, and another instance is refused."""
+
+
+def reconcile(store: Store, arrivals: Sequence[Arrival], *, now: datetime) -> list[Reconciled | Kept]:
     """Note the links of different workers and settle what each of them and the centre disagree about."""
-    links = {arrival.worker_id: arrival.facts for arrival in arrivals}
-    last = store.workers.link(links, now=now)
+    claims = {arrival.worker_id: arrival.claim for arrival in arrivals}
+    came = store.workers.link({arrival.worker_id: arrival.facts for arrival in arrivals}, claims, now=now)
+    links = [worker_id for worker_id, (verdict, _) in came.items() if verdict is Admission.ENTER]
     held, orders = defaultdict(list), defaultdict(list)
     for job in store.jobs.held_by(links):
         held[job.worker_id].append(job)
     for order in store.orders.waiting(links):
         orders[order.worker_id].append(order)
     return [
-        _settle(store, one, last.get(one.worker_id), held[one.worker_id], orders[one.worker_id], now=now)
+        Kept(holder=came[one.worker_id].before, asks=came[one.worker_id].verdict is Admission.ASK)
+        if one.worker_id in came and one.worker_id not in links
+        else _settle(store, one, came.get(one.worker_id), held[one.worker_id], orders[one.worker_id], now=now)
         for one in arrivals
     ]
 
@@ -69,7 +84,7 @@ def reconcile(store: Store, arrivals: Sequence[Arrival], *, now: datetime) -> li
 def _settle(
     store: Store,
     arrival: Arrival,
-    last: UUID | None,
+    came: Claimed | None,
     jobs: Collection[AssignedJob],
     orders: Sequence[WorkerOrder],
     *,
@@ -77,7 +92,7 @@ def _settle(
 ) -> Reconciled:
     parked = arrival.parked
     # It goes on only if the worker has linked nowhere else since: the numbers would not fit.
-    resumed = parked is not None and parked.link_id == last
+    resumed = parked is not None and came is not None and parked.link_id == came.before.link_id
     there = {job.key: job.phase for job in arrival.jobs}
     coming = parked.offered() if resumed and parked else set()
     held = {job.key: job for job in jobs}

@@ -68,6 +68,11 @@ class Links:
         parked = self._parked.pop(worker_id, None)
         return parked if parked is not None and parked.until >= now else None
 
+    def park_again(self, worker_id: UUID, parked: Parked | None) -> None:
+        """Remember a conversation that `take_over` gave, for nobody has taken it over."""
+        if parked is not None:
+            self._parked.setdefault(worker_id, parked)
+
     def add(self, link: WorkerLink) -> None:
         """Let the dispatcher and the keeper know of a link."""
         self._links[link.worker.id] = link

@@ -5,7 +5,7 @@ somebody wants to read a worker's own log.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -37,6 +37,8 @@ class WorkerChanges:
     _links: Links
     _directory: WorkerDirectory
     _queue: QueueSignal
+    _answer_others: Callable[[Iterable[Worker]], Awaitable[None]]
+    """Answers other gateways, which may ask whether a worker is there."""
     _seen: dict[UUID, tuple[datetime, UUID | None]] = attrs.field(factory=dict, init=False)
     """When the workers of the last look were changed, and by which link they were linked here when that was passed on.
 
@@ -53,6 +55,7 @@ class WorkerChanges:
         workers = await self._read([worker_id for worker_id, one in seen.items() if self._seen.get(worker_id) != one])
         for worker_id in workers:
             self._directory.forget(worker_id)
+        await self._answer_others(workers.values())
         # A link that began after the question is not judged by the answer.
         affected = [(link, workers[link.worker.id]) for link in known if link.worker.id in workers]
         followed = {worker.id: link for link, worker in affected if self._follow(link, worker, asked_at)}

@@ -87,8 +87,8 @@ class Jobs(StorePart):
 
     @reading
     def held_by(self, session: Session, worker_ids: Collection[UUID]) -> list[AssignedJob]:
-        """Give the jobs that the centre thinks are with these workers (leased or running)."""
-        held = JobRow.worker_id.in_(worker_ids), JobRow.state.in_(JOB_HELD)
+        """Give the jobs that the centre thinks are with these workers (leased or running), as they are linked now."""
+        held = JobRow.worker_id.in_(worker_ids), JobRow.instance.is_(None), JobRow.state.in_(JOB_HELD)
         return [to_value(AssignedJob, job) for job in session.scalars(select(JobRow).where(*held).order_by(JobRow.id))]
 
     @reading
@@ -130,19 +130,25 @@ class Jobs(StorePart):
         return ids
 
     def lose_unreachable(self, silences: Mapping[UUID, Silence], patience: Patience, *, now: datetime) -> int:
-        """Declare the running jobs of workers lost that are silent beyond the grace; say how many."""
+        """Declare the running jobs of workers lost that are silent beyond the grace; say how many.
+
+        :param silences: of workers, and of their instances that have left jobs behind
+        """
         lost: defaultdict[Grace, list[tuple[UUID, UUID]]] = defaultdict(list)
-        for job_id, worker_id, grace in self._transactions.read(lambda one: jobs_given_up(one, silences, patience)):
-            lost[grace].append((job_id, worker_id))
+        for job_id, holder, grace in self._transactions.read(lambda one: jobs_given_up(one, silences, patience)):
+            lost[grace].append((job_id, holder))
         count = 0
         for grace, jobs in lost.items():
             for some in batches(jobs):
-                seen = {worker_id: silences[worker_id].since for _, worker_id in some}
-                still = tuple_(WorkerRow.id, WorkerRow.last_seen_at).in_(list(seen.items()))
+                since = [(holder, silences[holder].since) for holder in {holder for _, holder in some}]
+                silent = select(WorkerRow.id).where(tuple_(WorkerRow.id, WorkerRow.last_seen_at).in_(since))
+                still_away = or_(
+                    and_(JobRow.instance.is_(None), JobRow.worker_id.in_(silent)),
+                    tuple_(JobRow.instance, JobRow.left_at).in_(since),
+                )
                 these = JobRow.id.in_([job_id for job_id, _ in some])
-                silent = JobRow.worker_id.in_(select(WorkerRow.id).where(still))
                 reason = f"its worker was out of reach for longer than its grace, {grace}"
-                count += self._change_some((these, JobRow.state == JobState.RUNNING, silent), _lost(reason, now))
+                count += self._change_some((these, JobRow.state == JobState.RUNNING, still_away), _lost(reason, now))
         return count
 
     @reading
@@ -168,6 +174,7 @@ class Jobs(StorePart):
             )
             .where(
                 JobRow.worker_id.in_(worker_ids),
+                JobRow.instance.is_(None),
                 JobRow.state.in_({JobState.RUNNING, JobState.CANCELLED}),
                 or_(running_for_nobody, and_(JobRow.state == JobState.CANCELLED, JobRow.to_stop.is_(True))),
             )
@@ -239,7 +246,9 @@ class Jobs(StorePart):
 def _apply(job: JobRow | None, worker_id: UUID, report: Report, now: datetime) -> Reading:
     if job is None:
         return Reading.VOID
-    reading = read(report, state=job.state, assignment=job.assignment, same_worker=job.worker_id == worker_id)
+    # One that another instance of the worker has left is that one's to report.
+    theirs = job.worker_id == worker_id and job.instance is None
+    reading = read(report, state=job.state, assignment=job.assignment, same_worker=theirs)
     if reading is Reading.APPLY:
         event = event_of(report)
         if event is JobEvent.ACCEPT and job.started_at is None:

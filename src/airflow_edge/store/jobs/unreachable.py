@@ -16,6 +16,9 @@ from airflow_edge.rules.liveness import Grace, Patience, Silence
 from airflow_edge.store.columns import to_duration
 from airflow_edge.store.tables import JobRow, WorkerRow
 
+SEEN_AT = func.coalesce(JobRow.left_at, WorkerRow.last_seen_at)
+"""When the instance of a worker that has a job was last seen."""
+
 _RUNNING = and_(JobRow.worker_id == WorkerRow.id, JobRow.state == JobState.RUNNING)
 """The rows of jobs and workers that belong together here."""
 
@@ -33,30 +36,38 @@ class AwaitedJobs:
 def jobs_given_up(
     session: Session, silences: Mapping[UUID, Silence], patience: Patience
 ) -> list[tuple[UUID, UUID, Grace]]:
-    """Give those whose grace is over, their workers, and the grace: whose is which is the rules' business."""
+    """Give those whose grace is over, who has them, and the grace: whose is which is the rules' business.
+
+    :param silences: of workers, and of the instances of workers that have left jobs behind
+    """
     if not silences:
         return []
     newest = max(silence.since for silence in silences.values())
-    query = select(JobRow.id, JobRow.worker_id, JobRow.queue, WorkerRow.disconnect_grace).where(
-        _RUNNING, WorkerRow.last_seen_at <= newest
+    query = select(JobRow.id, JobRow.worker_id, JobRow.instance, JobRow.queue, WorkerRow.disconnect_grace).where(
+        _RUNNING, newest >= SEEN_AT
     )
     found: list[tuple[UUID, UUID, Grace]] = []
     for row in session.execute(query):
-        own, silence = to_duration(row.disconnect_grace), silences.get(row.worker_id)
+        own, holder = to_duration(row.disconnect_grace), row.instance or row.worker_id
+        silence = silences.get(holder)
         if silence and silence.until > patience.lost_after(silence.since, row.queue, own):
-            found.append((row.id, row.worker_id, patience.grace_of(row.queue, own)))
+            found.append((row.id, holder, patience.grace_of(row.queue, own)))
     return found
 
 
 def awaited_jobs(session: Session, patience: Patience, *, now: datetime) -> dict[UUID, AwaitedJobs]:
     """Sum them up by worker; a whole fleet may be out of reach, so the database counts."""
-    groups = (WorkerRow.id, JobRow.queue, WorkerRow.last_seen_at, WorkerRow.disconnect_grace)
-    query = select(*groups, func.count().label("jobs")).where(out_of_reach(patience, now)).group_by(*groups)
+    groups = (WorkerRow.id, JobRow.queue, SEEN_AT.label("seen_at"), WorkerRow.disconnect_grace)
+    query = (
+        select(*groups, func.count().label("jobs"))
+        .where(out_of_reach(patience, now))
+        .group_by(WorkerRow.id, JobRow.queue, SEEN_AT, WorkerRow.disconnect_grace)
+    )
     counts: defaultdict[UUID, int] = defaultdict(int)
     ends: defaultdict[UUID, list[datetime]] = defaultdict(list)
     for row in session.execute(query):
         counts[row.id] += row.jobs
-        ends[row.id].append(patience.lost_after(row.last_seen_at, row.queue, to_duration(row.disconnect_grace)))
+        ends[row.id].append(patience.lost_after(row.seen_at, row.queue, to_duration(row.disconnect_grace)))
     return {
         worker_id: AwaitedJobs(
             jobs=counts[worker_id],
@@ -69,4 +80,4 @@ def awaited_jobs(session: Session, patience: Patience, *, now: datetime) -> dict
 
 def out_of_reach(patience: Patience, now: datetime) -> ColumnElement[bool]:
     """Say which rows of jobs and workers belong together, by this process's clock: nothing ends for what it says."""
-    return and_(_RUNNING, WorkerRow.last_seen_at < patience.silent_before(now))
+    return and_(_RUNNING, patience.silent_before(now) > SEEN_AT)

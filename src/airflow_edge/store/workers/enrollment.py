@@ -194,6 +194,7 @@ def _register(
         row.state = WorkerState.OFFLINE
         row.enrolled_at = now
         row.last_seen_at = row.revoked_at = row.link_id = row.boot_id = row.disconnect_grace = None
+        row.instance = row.life = row.host_name = row.address = row.linked_at = row.other_instances = None
     row.queues = list(queues)
     row.added_queues = None
     row.team_name = team_name

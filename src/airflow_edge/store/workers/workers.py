@@ -25,10 +25,11 @@ from airflow_edge.protocol.states import (
 )
 from airflow_edge.rules.liveness import Silence
 from airflow_edge.rules.orders import ASKED_STATES, OrderState
-from airflow_edge.rules.worker import Worker
+from airflow_edge.rules.worker import Admission, Worker, read_others
 from airflow_edge.store.columns import to_duration, to_seconds, to_value
 from airflow_edge.store.tables import JobRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, reading, writing
+from airflow_edge.store.workers.instances import NO_CLAIM, Claim, Claimed, Comer, claim_key
 from airflow_edge.store.workers.worker_logs import to_request
 
 _REMOVABLE: Final = frozenset({WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE})
@@ -51,6 +52,11 @@ class LinkFacts:
     """What the centre thinks of these versions: see `rules.versions`."""
     version_warning: str = ""
     asked_queues: tuple[str, ...] | None = None
+    instance: UUID | None = None
+    """None from workers that are too old to say."""
+    life: UUID | None = None
+    host_name: str = ""
+    address: str = ""
 
 
 class Workers(StorePart):
@@ -73,16 +79,36 @@ class Workers(StorePart):
         return self._workers(select(WorkerRow).where(WorkerRow.id.in_(worker_ids)))
 
     @writing
-    def link(self, session: Session, links: Mapping[UUID, LinkFacts], *, now: datetime) -> dict[UUID, UUID | None]:
-        """Note new links by worker; each replaces any other of its worker. Gives those that were noted before them."""
+    def link(
+        self,
+        session: Session,
+        links: Mapping[UUID, LinkFacts],
+        claims: Mapping[UUID, Claim] | None = None,
+        *,
+        now: datetime,
+    ) -> dict[UUID, Claimed]:
+        """Note new links by worker, those that may enter; each replaces any other of its worker.
+
+        Where another instance enters, the running jobs of the one before stay that one's; its own are its own again.
+        """
         # In one order everywhere, so that two gateways do not wait for each other.
         these = select(WorkerRow).where(WorkerRow.id.in_(links)).order_by(WorkerRow.id).with_for_update()
         before = {}
         for row in session.scalars(these):
-            before[row.id] = row.link_id
             facts = links[row.id]
-            for name, value in asdict(facts).items():
+            claimed = claim_key(
+                session,
+                row,
+                Comer(facts.instance, facts.life, facts.gateway_id),
+                (claims or {}).get(row.id, NO_CLAIM),
+                now=now,
+            )
+            before[row.id] = claimed
+            if claimed.verdict is not Admission.ENTER:
+                continue
+            for name, value in asdict(replace(facts, instance=facts.instance or claimed.before.instance)).items():
                 setattr(row, name, value)
+            row.linked_at = now
             row.state = row.asked_state or facts.state
             row.last_seen_at = now
             row.changed_at = now
@@ -156,9 +182,16 @@ class Workers(StorePart):
 
     @reading
     def last_seen(self, session: Session) -> dict[UUID, datetime]:
-        """Give when each worker was last seen, by the clocks of those who saw them; who never was is left out."""
+        """Give when each worker was last seen, by the clocks of those who saw them; who never was is left out.
+
+        With them those instances of workers that have left running jobs behind, by their own ids.
+        """
         query = select(WorkerRow.id, WorkerRow.last_seen_at).where(WorkerRow.last_seen_at.is_not(None))
-        return {worker_id: seen for worker_id, seen in session.execute(query) if seen is not None}
+        left = select(JobRow.instance, JobRow.left_at).where(
+            JobRow.state == JobState.RUNNING, JobRow.instance.is_not(None)
+        )
+        seen = [*session.execute(query), *session.execute(left.distinct())]
+        return {holder: at for holder, at in seen if holder is not None and at is not None}
 
     def mark_unreachable(self, silences: Mapping[UUID, Silence]) -> list[UUID]:
         """Set those that should be linked, and are silent still, to unknown; give their ids."""
@@ -277,6 +310,7 @@ def to_worker(row: WorkerRow) -> Worker:
         added_queues=tuple(row.added_queues or ()),
         disconnect_grace=to_duration(row.disconnect_grace),
         log_request=None if row.log_request is None else to_request(row.log_request),
+        other_instances=read_others(row.other_instances),
     )
 
 

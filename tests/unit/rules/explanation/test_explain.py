@@ -205,6 +205,13 @@ SITUATIONS = [
     ),
     (
         task(state="running"),
+        job(state=JobState.RUNNING, worker="w", left_at=NOW - timedelta(minutes=3)),
+        [worker()],
+        Cause.UNREACHABLE,
+        "the machine that used the key of worker 'w' until 2026-11-21 14:02:00 UTC; another machine uses it now",
+    ),
+    (
+        task(state="running"),
         RUNNING,
         [worker(state=WorkerState.UNKNOWN, grace_until=NOW)],
         Cause.UNREACHABLE,
