@@ -6,6 +6,7 @@ import configparser
 import re
 from pathlib import Path
 
+from airflow_edge.agent.errors import AgentError, UnreachableError
 from airflow_edge.cli.site.main import EXIT_STATUSES, build_parser
 from airflow_edge.settings import BY_NAME, environment_variable
 
@@ -27,6 +28,12 @@ def test_the_unit_file_fits_the_worker() -> None:
     assert service["Restart"] == "on-failure"
     known = {int(line.split()[0]) for line in EXIT_STATUSES.splitlines() if line.startswith("  ")}
     assert {int(status) for status in service["RestartPreventExitStatus"].split()} <= known - {0, 1}
+
+    # What may pass by itself is waited for.
+    prevented = {int(status) for status in service["RestartPreventExitStatus"].split()}
+    assert not prevented & {AgentError.exit_status, UnreachableError.exit_status}
+    (state_dir,) = re.findall(r"AIRFLOW__EDGE__STATE_DIR=(\S+)$", text, re.MULTILINE)
+    assert Path(state_dir).is_relative_to(unit["Unit"]["RequiresMountsFor"])
 
     ours = {environment_variable(name) for name in BY_NAME}
     assert set(re.findall(r"AIRFLOW__EDGE__\w+", page)) <= ours

@@ -9,13 +9,16 @@ import os
 import time
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.core import events
 from airflow_edge.agent.core.core import Core
 from airflow_edge.agent.core.events import JobRecord
-from airflow_edge.agent.driver import Driver, Effects
-from airflow_edge.agent.errors import AgentError, ConfigError, first_error
+from airflow_edge.agent.driver import Driver
+from airflow_edge.agent.effects import Effects
+from airflow_edge.agent.ending import closing
+from airflow_edge.agent.errors import AgentError, ConfigError, first_error, unusable
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
 from airflow_edge.agent.journal.recovery import let_go, recover
@@ -36,15 +39,18 @@ from airflow_edge.agent.process.control import Command, controlled
 from airflow_edge.agent.process.daemon import begin_again, check_program, handled, pid_file
 from airflow_edge.agent.profile import Profile
 from airflow_edge.agent.supervisors.supervisors import Supervisors
+from airflow_edge.agent.taking_over import take_over
 from airflow_edge.agent.task_api.execution_api import ExecutionApi
 from airflow_edge.agent.task_api.forwarder import Forwarder
 from airflow_edge.agent.task_api.local_server import served
 from airflow_edge.agent.task_logs.kept import Copies
 from airflow_edge.agent.task_logs.shipper import LogShipper
+from airflow_edge.agent.threads import Loop
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import LogChunk, Welcome, WorkerLog
 from airflow_edge.protocol.problems import Code
+from airflow_edge.site.inherited import give_back_files
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +75,14 @@ def run_agent(config: Config) -> int:
         # For who waits for the worker's end, which is its process's: another one can begin when the file is gone.
         os.dup(lock)
         try:
-            again = asyncio.run(Agent(config, identity).run())
+            with asyncio.Runner(loop_factory=Loop) as runner:
+                again = runner.run(Agent(config, identity).run())
         except BaseExceptionGroup as group:
             raise first_error(group) from None
+        except OSError as error:
+            raise unusable(Path(error.filename or config.state_dir), error) from error
     if again:
+        give_back_files(config.open_files)
         begin_again()
     return 0
 
@@ -114,7 +124,12 @@ class Agent:
             stop_grace=config.task_stop_grace,
         )
         self._driver = Driver(
-            self._core, self._journal, self._folders, worker_name=identity.name, api_socket=str(config.api_socket)
+            self._core,
+            self._journal,
+            self._folders,
+            worker_name=identity.name,
+            api_socket=str(config.api_socket),
+            secret=identity.job_secret,
         )
         trust = config.trust if any(config.trust) else identity.trust
         self._link = Link(self._gateway, identity, trust=trust, linked_before=config.linked_file.exists())
@@ -194,17 +209,17 @@ class Agent:
             handled(interrupt=self._interrupted, terminate=self.terminate, hang_up=self.hand_over),
         ):
             async with (
-                contextlib.aclosing(self._http),
+                closing(self._http),
                 controlled(self._config.control_socket, commands) as control,
                 served(self._config.api_socket, self._api) as api,
                 asyncio.TaskGroup() as group,
             ):
                 loops = [
                     group.create_task(self._keep_linked()),
-                    group.create_task(self._driver.run(self._effects())),
                     *(
                         group.create_task(self._loops.keep(name, loop))
                         for name, loop in (
+                            ("doing what is decided", partial(self._driver.run, self._effects())),
                             ("shipping the tasks' logs", self._shipper.run),
                             ("the connection to the runtime", self._runtime.run),
                             ("listening to the tasks", api.guard),
@@ -341,18 +356,7 @@ class Agent:
 
     def _take_over(self, records: list[JobRecord]) -> None:
         """Go on with what the last agent left."""
-        wanted = {record.key for record in records}
-        for key in self._folders.present():
-            if key not in wanted:
-                self._folders.put_away(key)
-        for record in records:
-            if not record.log_done:
-                self._shipper.follow(record.key, self._folders.log_file(record.key), fresh=False)
-            if job := self._folders.read(record.key):
-                self._api.admit(job)
-            if record.ended is not None:
-                self._api.close(record.key)
-                self._shipper.close(record.key)
+        take_over(records, self._folders, self._shipper, self._api, self._identity.job_secret)
         for message in self._core.jobs.reports():
             self._link.send(message)
         if records:

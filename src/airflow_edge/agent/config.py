@@ -77,6 +77,8 @@ class Config:
     """Airflow's `[core] dags_folder`; None where nothing of Dags is known."""
     dag_bundles: str = ""
     """Airflow's `[dag_processor] dag_bundle_config_list`, as it is written; empty if it is not set."""
+    open_files: int | None = None
+    """How many files a task may have open; None for as many as the agent."""
 
     identity_file = _Place("worker.json")
     instance_file = _Place("instance.json")

@@ -6,12 +6,10 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeVar, TypeVarTuple, Unpack
 
 from airflow_edge.agent.core.core import Core
 from airflow_edge.agent.core.events import (
@@ -28,64 +26,62 @@ from airflow_edge.agent.core.events import (
     OfferedAgain,
     Rename,
     Restart,
+    RestartRefused,
     Save,
     StoreJob,
     TimePassed,
-    ToCentre,
 )
-from airflow_edge.agent.errors import AgentError
+from airflow_edge.agent.effects import NAMES, Deed, Effects, lane
+from airflow_edge.agent.errors import AgentError, ProgramMissingError
 from airflow_edge.agent.history import History
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
+from airflow_edge.agent.threads import Threads
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile, StartJob, StopJob
 from airflow_edge.protocol.messages import Offer, Order, Refused, one_line
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
 RETRY_INTERVAL = 2.0
 """Seconds between two attempts to write a journal that could not be written, or at what else has failed."""
 LONGEST_FAULT = 500
 """Characters of an error that are shown."""
 
-Deed: TypeAlias = Command | JobFile
-"""What is to be done: a command, or, where a job is stored, to let its supervisor in."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effects:
-    """What the driver moves: each is called from the event loop, and returns at once.
-
-    What raises is tried again until it does not; the worker says so meanwhile.
-    """
-
-    send: Callable[[ToCentre], None]
-    start: Callable[[StartJob], None]
-    stop: Callable[[StopJob], None]
-    admit: Callable[[JobFile], None]
-    """The job is stored: let its supervisor in."""
-    follow: Callable[[AssignmentKey, Path], None]
-    """Ship the log that its task will write."""
-    close: Callable[[AssignmentKey], None]
-    announce: Callable[[], None]
-    rename: Callable[[str], None]
-    restart: Callable[[], None]
-
 
 class Driver:
     """The only one who talks to the core."""
 
-    def __init__(self, core: Core, journal: Journal, folders: JobFolders, *, worker_name: str, api_socket: str) -> None:
-        """:param worker_name: what tasks report as their host; :param api_socket: where supervisors find the agent"""
+    def __init__(
+        self,
+        core: Core,
+        journal: Journal,
+        folders: JobFolders,
+        *,
+        worker_name: str,
+        api_socket: str,
+        secret: Callable[[AssignmentKey], str] = lambda _: secrets.token_urlsafe(32),
+    ) -> None:
+        """:param worker_name: what tasks report as their host
+        :param api_socket: where supervisors find the agent
+        :param secret: gives what opens the Execution API for a job
+        :raises AgentError: there is no thread to be had in which to write.
+        """
         self.core = core
         self.history = History()
         self._journal = journal
         self._folders = folders
         self._worker_name = worker_name
         self._api_socket = api_socket
-        self._journal_failure = ""
+        self._secret = secret
+        # Of its own: what else takes its time must not hold up what has to be written.
+        self._thread = Threads(1, "journal")
+        self._journal_failure = "the journal could not be written at the start" if journal.owed else ""
         """Why the journal cannot be written now, for a person."""
-        self._owed: dict[AssignmentKey, JobRecord] = {}
+        self._owed: dict[AssignmentKey, JobRecord] = {record.key: record for record in journal.owed}
         """What the journal does not have yet, because it could not be written."""
         self._owed_desired: DesiredState | None = None
         self._undone: list[Deed] = []
@@ -123,15 +119,25 @@ class Driver:
                 self.post(TimePassed())
             self._wake.clear()
             posted, self._posted = self._posted, []
-            await self._round([event for event, _ in posted], effects)
-            for event, done in posted:
-                if done is not None:
-                    try:
-                        done()
-                    except Exception:
-                        log.exception("that %s is dealt with could not be told", type(event).__name__)
+            try:
+                await self._round([event for event, _ in posted], effects)
+            finally:
+                # Whatever has happened: nobody gives these again, and a link waits for it.
+                for event, done in posted:
+                    self._tell(event, done)
             async with self._moved:
                 self._moved.notify_all()
+
+    @staticmethod
+    def _tell(event: Event, done: Callable[[], None] | None) -> None:
+        if done is not None:
+            try:
+                done()
+            except Exception:
+                log.exception("that %s is dealt with could not be told", type(event).__name__)
+
+    async def _in_thread(self, function: Callable[[Unpack[Ts]], T], *arguments: *Ts) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
     async def _until_due(self) -> None:
         """Wait for something to handle, or until it is time to try again what has failed, or for what the core said."""
@@ -152,21 +158,28 @@ class Driver:
                 if not isinstance(command, StoreJob | Save | KeepDesired):
                     self._do(command, effects)
 
-    async def _look_up(self, keys: Sequence[AssignmentKey]) -> Mapping[AssignmentKey, JobRecord] | Exception:
+    async def _look_up(self, keys: Sequence[AssignmentKey]) -> Mapping[AssignmentKey, JobRecord | Exception]:
         """Give what the journal knows of offers, or why that cannot be known."""
         if not keys:
             return {}
         try:
-            return await asyncio.to_thread(self._find, keys) | self._owed
+            return await self._in_thread(self._find, keys)
         except Exception as error:  # noqa: BLE001 - whatever it is, the offers have to be answered
-            log.error("the journal cannot be read: %s; restart the worker to begin a new one", error)
-            return error
+            return dict.fromkeys(keys, error)
 
-    def _find(self, keys: Sequence[AssignmentKey]) -> dict[AssignmentKey, JobRecord]:
-        return {key: record for key in keys if (record := self._journal.find(key))}
+    def _find(self, keys: Sequence[AssignmentKey]) -> dict[AssignmentKey, JobRecord | Exception]:
+        known: dict[AssignmentKey, JobRecord | Exception] = {}
+        for key in keys:
+            try:
+                if record := self._owed.get(key) or self._journal.find(key):
+                    known[key] = record
+            except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this offer only
+                log.error("the journal cannot be read: %s; restart the worker to begin a new one", error)
+                known[key] = error
+        return known
 
     def _handle(
-        self, event: Event, known: Mapping[AssignmentKey, JobRecord] | Exception, now: float
+        self, event: Event, known: Mapping[AssignmentKey, JobRecord | Exception], now: float
     ) -> Sequence[Command]:
         commands: Sequence[Command]
         match event:
@@ -177,13 +190,15 @@ class Driver:
             case ExitAsked():
                 log.info("maintenance is to end, by somebody at the site")
         if isinstance(event, Offer) and event.key not in self.core.jobs:
-            if isinstance(known, Exception):
-                reason = f"the site cannot read its journal: {known}"[:LONGEST_FAULT]
-                commands = [Refused(**event.key._asdict(), reason=reason)]
-                self.history.note(event, commands)
-                return commands
-            if record := known.get(event.key):
-                event = OfferedAgain(record)
+            match known.get(event.key):
+                case Exception() as error:
+                    # Perhaps it was started here before.
+                    reason = f"the site cannot read its journal: {error}"[:LONGEST_FAULT]
+                    commands = [Refused(**event.key._asdict(), reason=reason)]
+                    self.history.note(event, commands)
+                    return commands
+                case JobRecord() as record:
+                    event = OfferedAgain(record)
         failure = ""
         try:
             commands = self.core.handle(event, now)
@@ -204,7 +219,7 @@ class Driver:
             self._undone = [
                 one for one in self._undone if not (isinstance(one, StartJob | StopJob) and one.key == deed.key)
             ]
-        if any(_lane(one) == _lane(deed) for one in self._undone):
+        if any(lane(one) == lane(deed) for one in self._undone):
             if deed not in self._undone:
                 self._undone.append(deed)
             return
@@ -235,7 +250,10 @@ class Driver:
             case Restart():
                 if self._owed_desired is not None:
                     raise AgentError("the next agent would not know that it was obeyed")
-                effects.restart()
+                try:
+                    effects.restart()
+                except ProgramMissingError as error:
+                    self.post(RestartRefused(str(error)))
             case StoreJob() | Save() | KeepDesired():
                 """It was written down already."""
             case message:
@@ -243,7 +261,7 @@ class Driver:
 
     def _note_failure(self, deed: Deed, error: Exception) -> None:
         about = f" of job {deed.key}" if isinstance(deed, JobFile | StartJob | StopJob | Close) else ""
-        failure = f"{_NAMES.get(type(deed), type(deed).__name__)}{about} has failed: {error}"[:LONGEST_FAULT]
+        failure = f"{NAMES.get(type(deed), type(deed).__name__)}{about} has failed: {error}"[:LONGEST_FAULT]
         if failure != self._failure:
             log.error("%s; it is tried again", failure, exc_info=error)
         self._due_later()
@@ -262,7 +280,7 @@ class Driver:
             log.info("what had failed is done")
         if self._journal_failure:
             try:
-                await asyncio.to_thread(self._try_journal)
+                await self._in_thread(self._try_journal)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
                 self._note_journal_failure(error)
             else:
@@ -282,7 +300,7 @@ class Driver:
         self._owed |= records
         self._owed_desired = desired[-1] if desired else self._owed_desired
         try:
-            stored = await asyncio.to_thread(self._write, stores)
+            stored = await self._in_thread(self._write, stores)
         except Exception as error:  # noqa: BLE001 - without a thread, say: what is owed stays owed
             self._note_journal_failure(error)
             stored = dict.fromkeys((store.record.key for store in stores), f"the site cannot write anything: {error}")
@@ -317,7 +335,7 @@ class Driver:
             for record in records:
                 self._folders.remove(record.key)
                 result[record.key] = f"the site cannot write its journal: {error}"
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(Exception):
                 # For a new job there is no room; for what happens to those that are here, there is a reserve.
                 self._journal.write_with_reserve(self._owed.values(), self._owed_desired)
                 self._paid()
@@ -330,7 +348,7 @@ class Driver:
             if record.finished:
                 try:
                     self._folders.put_away(record.key)
-                except OSError as error:
+                except Exception as error:  # noqa: BLE001 - it is of no concern to what was written
                     # The next agent tidies up what is left.
                     log.warning("the folder of job %s cannot be put away: %s", record.key, error)
         self._owed = {}
@@ -357,28 +375,6 @@ class Driver:
             worker_name=self._worker_name,
             workload=offer.workload.decode(),
             api_socket=self._api_socket,
-            secret=secrets.token_urlsafe(32),
+            secret=self._secret(offer.key),
             log_path=str(self._folders.log_file(offer.key)),
         )
-
-
-_NAMES: Mapping[type, str] = {
-    JobFile: "letting in the supervisor",
-    StartJob: "the start",
-    StopJob: "the stop",
-    Close: "the closing",
-    Announce: "telling the centre of the worker's state",
-    Rename: "the renaming",
-    Restart: "the restart",
-}
-
-
-def _lane(deed: Deed) -> tuple[str, object]:
-    """Say what a deed is about: what is about the same is done in order."""
-    match deed:
-        case JobFile() | StartJob() | StopJob() | Close():
-            return "job", deed.key
-        case Announce() | Rename() | Restart() | KeepDesired() | StoreJob() | Save():
-            return type(deed).__name__, None
-        case message:
-            return "centre", getattr(message, "key", None)

@@ -5,6 +5,7 @@
     AgentError                    1   anything else
     ├── ConfigError               2   a flag or a setting that makes no sense
     ├── NotEnrolledError          3   no key in the state folder, or one that must not be used
+    │   └── OtherUserError                the state folder, or a part of it, is another user's
     ├── AlreadyRunningError       4   a worker runs in this state folder
     ├── AddressError              5   no gateway was found at the URL
     │   ├── WrongUrlError             what answers there is not the gateway of an Airflow API server
@@ -15,6 +16,7 @@
     ├── ApiNotEnabledError        7   `[edge] api_enabled` is off at the centre
     ├── RefusedError              8   the centre does not want this worker, this name or this token
     ├── ClockError                9   the clocks of site and centre differ too much
+    ├── ProgramMissingError           what the worker would begin anew with is not there
     └── NotRunningError          10   no worker runs in this state folder
 
 The text of each says what to do about it, in one line.
@@ -23,11 +25,24 @@ The text of each says what to do about it, in one line.
 from __future__ import annotations
 
 import errno
+import os
 import resource
+from pathlib import Path
 from typing import ClassVar, Final
 
 SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 """Numbers of errors of the operating system that say nothing but that the machine lacks something at the moment."""
+
+
+_NOT_OURS: Final = frozenset({errno.EACCES, errno.EPERM})
+_MENDED_BY: Final = {
+    errno.EACCES: "give it to this user",
+    errno.EPERM: "give it to this user",
+    errno.ENOSPC: "make room on its disk",
+    errno.EDQUOT: "make room on its disk, or have this user's quota raised",
+    errno.EROFS: "mount its disk for writing",
+    errno.ENOENT: "mount its disk, or make it",
+}
 
 
 class AgentError(Exception):
@@ -46,6 +61,10 @@ class ConfigError(AgentError, exit_status=2):
 
 class NotEnrolledError(AgentError, exit_status=3):
     """There is no key in the state folder, or one that must not be used."""
+
+
+class OtherUserError(NotEnrolledError):
+    """What is in the state folder is another user's."""
 
 
 class AlreadyRunningError(AgentError, exit_status=4):
@@ -112,6 +131,10 @@ class ClockError(AgentError, exit_status=9):
         self.centre_time = centre_time
 
 
+class ProgramMissingError(AgentError):
+    """What this process would begin anew with is not there: somebody has removed it, or installs it just now."""
+
+
 class NotRunningError(AgentError, exit_status=10):
     """No worker runs in this state folder."""
 
@@ -126,7 +149,35 @@ def describe(error: OSError) -> str:
         )
     if error.errno == errno.ENFILE:
         return "this machine has as many files open as it can; end what opens them, or raise the sysctl fs.file-max"
-    return f"{error.strerror or error}; give it to this user"
+    return f"{error.strerror or error}; {_MENDED_BY.get(error.errno or 0, 'see to its disk or mount')}"
+
+
+def unusable(path: Path, error: OSError) -> AgentError:
+    """Say that a file or folder of the worker cannot be used, and why.
+
+    Only where this is another user's affair does somebody have to act before the next attempt; all else may pass.
+    """
+    if error.errno in _NOT_OURS:
+        return OtherUserError(f"{path} cannot be used by this user ({error.strerror}); {_whose(path)}")
+    return AgentError(f"{path} cannot be used: {describe(error)}")
+
+
+def _whose(path: Path) -> str:
+    import pwd
+
+    for place in (path, *path.parents):
+        try:
+            owner = place.stat().st_uid
+        except OSError:
+            continue
+        try:
+            name = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            name = str(owner)
+        if owner != os.geteuid():
+            return f"run this as the user '{name}', whose {place} is, or give it to this user"
+        break
+    return "give it to this user, with the right to read and write it"
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

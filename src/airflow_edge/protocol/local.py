@@ -25,6 +25,8 @@ OUTCOME_RESERVE = 8192
 LOG_FILE = "task.log"
 STOP_FILE = "stop.json"
 SUPERVISOR_LOG_FILE = "supervisor.log"
+SUPERVISOR_PID_FILE = "supervisor.pid"
+"""Locked by the supervisor while it lives."""
 
 GENERATION_VARIABLE = "AIRFLOW_EDGE_GENERATION"
 """The environment variable that tells a runtime its generation: a command line could be read by everybody."""

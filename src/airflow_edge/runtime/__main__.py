@@ -18,6 +18,8 @@ from airflow_edge.protocol.local import GENERATION_VARIABLE
 from airflow_edge.protocol.worker_log import Formatter
 from airflow_edge.runtime.environment import for_tasks, hide_sensitive, set_title
 from airflow_edge.runtime.lossy_file import make_output_lossy
+from airflow_edge.site.files import clear
+from airflow_edge.site.inherited import give_back_files, settle
 from airflow_edge.site.rotation import Rotation
 
 ALREADY_RUNNING = 4
@@ -39,24 +41,32 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--log-file", type=Path, help="where stdout and stderr go, begun anew at a size")
     parser.add_argument("--log-max-size", type=int, default=10_000_000, help="bytes after which that is done")
     parser.add_argument("--log-backups", type=int, default=3, help="how many older ones are kept")
+    parser.add_argument("--open-files", type=int, help="how many files a task may have open (default: as here)")
     arguments = parser.parse_args(argv)
     path: Path = arguments.socket or arguments.state_dir / "runtime.sock"
 
+    settle()
+    give_back_files(arguments.open_files)
     with contextlib.suppress(PermissionError):
         # Started as a session's leader already, by the agent; by hand otherwise.
         os.setsid()
     set_title("airflow-edge runtime")
     # Held until this process ends.
-    lock = os.open(path.with_suffix(".pid"), os.O_RDWR | os.O_CREAT, 0o600)
+    lock_file = path.with_suffix(".pid")
+    if lock_file.is_dir():
+        clear(lock_file)
+    lock = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.stderr.write(f"airflow-edge runtime: another one serves {path}\n")
         return ALREADY_RUNNING
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode("ascii"), 0)
+    with contextlib.suppress(OSError):
+        # For people; on a full disk the lock is enough.
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode("ascii"), 0)
     # A socket that is there before this runtime is warm is a dead one's.
-    path.unlink(missing_ok=True)
+    clear(path)
 
     make_output_lossy()
     generation = os.environ.pop(GENERATION_VARIABLE, "")

@@ -13,8 +13,8 @@ import selectors
 import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -42,8 +42,10 @@ from airflow_edge.protocol.local import (
     encode_local,
     split_frames,
 )
+from airflow_edge.runtime.forked import Supervisor
 from airflow_edge.runtime.outcome import describe_exit, write_outcome
-from airflow_edge.site.processes import is_shortage, kill_session, no_process
+from airflow_edge.site.files import is_there
+from airflow_edge.site.processes import is_shortage, no_process
 from airflow_edge.site.stop import StopSteps, stop_of
 
 log = logging.getLogger(__name__)
@@ -54,12 +56,6 @@ TERMINATION_GRACE = 5.0
 _LOOK_AROUND = 5.0
 _PAUSE = 1.0
 _MAX_BACKLOG = 16 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class _Supervisor:
-    pid: int
-    stop: StopSteps
 
 
 class Server:
@@ -95,7 +91,9 @@ class Server:
         self._agent: socket.socket | None = None
         self._incoming = bytearray()
         self._outgoing = bytearray()
-        self._jobs: dict[AssignmentKey, _Supervisor] = {}
+        self._orders: deque[ToRuntime] = deque()
+        """What the agent has said and was not dealt with yet."""
+        self._jobs: dict[AssignmentKey, Supervisor] = {}
         self._retiring = False
         for end in (listener, self._signals, self._wakeup):
             end.setblocking(False)
@@ -112,21 +110,28 @@ class Server:
         look_around = time.monotonic() + _LOOK_AROUND
         while self._jobs or not self._retiring:
             try:
-                for key, _ in self._selector.select(self._timeout(look_around)):
+                for key, _ in self._selector.select(0 if self._orders else self._timeout(look_around)):
                     key.data()
+                while self._orders:
+                    self._obey(self._orders.popleft())
                 for job in self._jobs.values():
-                    job.stop.enforce(job.pid, time.monotonic())
+                    if job.ended is None:
+                        job.stop.enforce(job.pid, time.monotonic())
                 if time.monotonic() >= look_around:
                     look_around = time.monotonic() + _LOOK_AROUND
                     if not self._retiring and self._forgotten():
                         self._return()
                     if self._tidy is not None:
                         self._tidy()
-            except OSError as error:
-                # No descriptor is to be had, most likely: for the agent that connects, or to look at processes.
-                log.error("%s; trying again in %g s", error, _PAUSE)
+            # No descriptor is to be had, most likely: for the agent that connects, or to look at processes. Whatever it
+            # is, the tasks need this process; what was not dealt with is dealt with in the next round.
+            except Exception as error:
+                if isinstance(error, OSError):
+                    log.error("%s; trying again in %g s", error, _PAUSE)
+                else:
+                    log.exception("this is a fault of ours; trying again in %g s", _PAUSE)
                 time.sleep(_PAUSE)
-                with contextlib.suppress(BlockingIOError):
+                with contextlib.suppress(OSError):
                     self._wakeup.send(bytes([signal.SIGCHLD]))
         self._leave_socket()
 
@@ -172,27 +177,29 @@ class Server:
             return
         self._incoming += data
         try:
-            orders = [decode_for_runtime(frame) for frame in split_frames(self._incoming)]
-        except (RemoteProtocolError, msgspec.MsgspecError) as error:
+            self._orders.extend([decode_for_runtime(frame) for frame in split_frames(self._incoming)])
+        except (RemoteProtocolError, msgspec.MsgspecError, ValueError) as error:
             log.error("the agent's connection is dropped, because it sent what is no message: %s", error)
             self._drop_agent()
-            return
-        for order in orders:
-            self._obey(order)
 
     def _obey(self, order: ToRuntime) -> None:
-        match order:
-            case StartJob():
-                self._start(order)
-            case StopJob():
-                if job := self._jobs.get(order.key):
-                    job.stop.ask(order.grace, order.reason, time.monotonic())
-            case Retire():
-                log.info("retiring with %d jobs", len(self._jobs))
-                self._retiring = True
-                self._leave_socket()
-            case Probe(fork=fork):
-                self._send(Alive(obstacle=_try_fork() if fork else None))
+        try:
+            match order:
+                case StartJob():
+                    self._start(order)
+                case StopJob():
+                    if job := self._jobs.get(order.key):
+                        job.stop.ask(order.grace, order.reason, time.monotonic())
+                case Retire():
+                    log.info("retiring with %d jobs", len(self._jobs))
+                    self._retiring = True
+                    self._leave_socket()
+                case Probe(fork=fork):
+                    self._send(Alive(obstacle=_try_fork() if fork else None))
+        except Exception:
+            # The agent connects anew, hears what there is, and says again what it wants.
+            log.exception("%s has failed", type(order).__name__)
+            self._drop_agent()
 
     def _send(self, message: ToAgent) -> None:
         if self._agent is None:
@@ -225,11 +232,16 @@ class Server:
     def _leave_socket(self) -> None:
         """Let another runtime have the socket; the agent takes the end of the connection as the sign that it may."""
         if self._listener.fileno() >= 0:
-            self._selector.unregister(self._listener)
-            self._listener.close()
-            if not self._forgotten():
-                self._path.unlink(missing_ok=True)
-            self._release()
+            try:
+                self._selector.unregister(self._listener)
+                self._listener.close()
+                if not self._forgotten():
+                    self._path.unlink(missing_ok=True)
+            except OSError as error:
+                # The next runtime removes what is left there.
+                log.warning("%s cannot be removed: %s", self._path, error)
+            finally:
+                self._release()
         self._drop_agent()
 
     # Jobs
@@ -252,13 +264,14 @@ class Server:
         log.warning("job %s: %s", order.key, reason)
         self._send(JobNotStarted(**order.key._asdict(), reason=reason, passing=passing))
 
-    def _fork(self, order: StartJob) -> _Supervisor:
+    def _fork(self, order: StartJob) -> Supervisor:
         if self._retiring:
             raise OSError(errno.ESHUTDOWN, "this runtime retires")
         folder = Path(order.folder)
         # Whoever makes this file starts the job: nobody can start it again, not even after a crash in between.
         log_file = folder / SUPERVISOR_LOG_FILE
         output = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        pid = None
         try:
             pid = os.fork()
             if pid == 0:
@@ -269,12 +282,11 @@ class Server:
                     self._supervise(folder, output)
                 finally:
                     os._exit(1)
-        except (OSError, MemoryError):
-            log_file.unlink()
-            raise
         finally:
             os.close(output)
-        return _Supervisor(pid, StopSteps(folder))
+            if pid is None:
+                log_file.unlink()
+        return Supervisor(pid, StopSteps(folder))
 
     def _leave_to_parent(self) -> None:
         signal.set_wakeup_fd(-1)
@@ -291,22 +303,26 @@ class Server:
             for job in self._jobs.values():
                 job.stop.ask(TERMINATION_GRACE, "the runtime was terminated", time.monotonic())
         if signal.SIGCHLD in numbers:
+            failures = []
             for key, job in tuple(self._jobs.items()):
-                self._reap(key, job)
+                try:
+                    self._reap(key, job)
+                except OSError as error:
+                    failures.append(error)
+            if failures:
+                raise failures[0]
 
-    def _reap(self, key: AssignmentKey, job: _Supervisor) -> None:
-        ended = os.waitid(os.P_PID, job.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if ended is None:
+    def _reap(self, key: AssignmentKey, job: Supervisor) -> None:
+        if (ended := job.reap()) is None:
             return
-        killed = ended.si_code != os.CLD_EXITED
-        if killed or job.stop.asked:
-            # Before its pid is given back: it is the session's id.
-            kill_session(job.pid)
-        os.waitpid(job.pid, 0)
+        code, number = ended
+        try:
+            if not is_there(job.stop.folder / OUTCOME_FILE):
+                self._write_missing_outcome(key, job.stop.folder, -number if number else code or 0)
+        except OSError as error:
+            # The agent looks for it, too.
+            log.error("whether job %s has left an outcome cannot be known: %s", key, error)
         del self._jobs[key]
-        if not (job.stop.folder / OUTCOME_FILE).exists():
-            self._write_missing_outcome(key, job.stop.folder, -ended.si_status if killed else ended.si_status)
-        code, number = (None, ended.si_status) if killed else (ended.si_status, None)
         self._send(JobExited(**key._asdict(), exit_code=code, signal=number))
 
     def _write_missing_outcome(self, key: AssignmentKey, folder: Path, status: int) -> None:

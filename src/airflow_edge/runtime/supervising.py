@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -16,11 +17,11 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 from airflow.sdk.api.client import Client
 
-from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, JobFile, Outcome
+from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, SUPERVISOR_PID_FILE, JobFile, Outcome
 from airflow_edge.runtime import compat
 from airflow_edge.runtime.environment import WORKER_NAME_VARIABLE, set_title
 from airflow_edge.runtime.outcome import count_oom_kills, describe_exit, write_outcome
-from airflow_edge.site.processes import is_shortage, no_process
+from airflow_edge.site.processes import hold_pid_file, is_shortage, no_process
 from airflow_edge.site.stop import ended, note, stop_of
 
 if TYPE_CHECKING:
@@ -72,6 +73,9 @@ def supervise(folder: Path, output: int, prepare: Callable[[], None] = lambda: N
     status = 1
     try:
         _settle_in(output)
+        with contextlib.suppress(OSError):
+            # Without it, it is found by its output, as long as Airflow lets others see that.
+            hold_pid_file(folder / SUPERVISOR_PID_FILE)
         job = msgspec.json.decode((folder / JOB_FILE).read_bytes(), type=JobFile)
         set_title(f"airflow-edge supervisor: {job.job_id}")
         outcome = _run(job, folder, prepare)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import signal
+import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 
@@ -54,18 +57,66 @@ def find(pid: int) -> psutil.Process | None:
     """Give the process that has this pid now, by which it is recognised from then on; None if there is none."""
     with _unknown_is_an_error():
         try:
-            return psutil.Process(pid)
+            process = psutil.Process(pid)
+            # By this it is recognised; the library passes over it where it may not be read.
+            process.create_time()
         except psutil.NoSuchProcess:
             return None
+    return process
 
 
 def lives(process: psutil.Process) -> bool:
     """Whether it is still there. What nobody has reaped yet is gone all the same."""
     with _unknown_is_an_error():
         try:
-            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+            now = psutil.Process(process.pid)
+            now.create_time()
+            return now == process and now.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
-            return False
+            return _is_hidden(process.pid)
+
+
+def hold_pid_file(path: Path) -> None:
+    """Have others know this process by a file, until it ends: the lock on it says whether it lives.
+
+    Airflow's supervisor keeps others of its own user from looking into it (PR_SET_DUMPABLE), and at what it has open.
+    Where there can be no lock, no file is left.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        # One of the process: no child has it, and only its end gives it up.
+        fcntl.lockf(descriptor, fcntl.LOCK_EX)
+        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def holder(path: Path) -> int | None:
+    """Give the pid of the process that holds a file with `hold_pid_file`; None if none does, or any more.
+
+    :raises FileNotFoundError: none ever has.
+    :raises OSError: it cannot be known.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except NotADirectoryError as error:
+        raise FileNotFoundError(error.errno, error.strerror) from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise FileNotFoundError(errno.ENOENT, f"{path} is no file")
+        fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in {errno.EAGAIN, errno.EACCES}:
+            raise
+        text = os.pread(descriptor, 32, 0).strip()
+        if not text.isdigit():
+            # It has the lock since a moment ago.
+            raise OSError(errno.EAGAIN, f"{path} does not say yet whose it is") from None
+        return int(text)
+    finally:
+        os.close(descriptor)
+    return None
 
 
 def terminate_task(supervisor: int) -> bool:
@@ -115,6 +166,16 @@ def _below(supervisor: int) -> set[psutil.Process]:
         return {process for process in found if process.pid != supervisor and lives(process)}
 
 
+def _is_hidden(pid: int) -> bool:
+    """Whether a process that is not in /proc is there all the same, as with the mount option `hidepid`."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        # Another user's is not the one that was ours.
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def _unless_gone() -> Iterator[None]:
     """Pass over what has ended meanwhile, or is another user's (by sudo, say) and not ours to signal or look into."""
@@ -126,5 +187,10 @@ def _unless_gone() -> Iterator[None]:
 def _unknown_is_an_error() -> Iterator[None]:
     try:
         yield
+    except OSError:
+        raise
     except psutil.AccessDenied as error:
-        raise PermissionError(str(error)) from error
+        raise PermissionError(errno.EACCES, str(error)) from error
+    # What is not as expected in /proc may be any of them.
+    except (psutil.Error, ValueError, IndexError, KeyError, MemoryError, RuntimeError) as error:
+        raise OSError(errno.EIO, f"{type(error).__name__}: {error}") from error

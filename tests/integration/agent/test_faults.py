@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from airflow_edge.agent.task_logs import pace
+from airflow_edge.protocol.local import StopJob
 from airflow_edge.protocol.messages import Accepted, Ended, LogAck, LogEnd, Offer, Released, Stop, Void
 from airflow_edge.protocol.urls import JOB_HEADER
 from tests.integration.agent.centre import Answer, Call, Centre
@@ -186,33 +187,62 @@ async def test_a_runtime_that_died_took_its_jobs_along(centre: Centre, runtime: 
     assert "runtime" in ended.reason
 
 
-async def test_jobs_are_recovered_from_their_folders_when_the_journal_is_damaged(
-    centre: Centre, runtime: Runtime, make_agent: Callable[[], Agent]
+def _damage(journal: Path) -> None:
+    journal.write_bytes(b"no journal at all")
+    # SQLite could make the journal anew from this one.
+    _lose_the_log(journal)
+
+
+def _empty(journal: Path) -> None:
+    journal.write_bytes(b"")
+    _lose_the_log(journal)
+
+
+def _remove(journal: Path) -> None:
+    journal.unlink()
+    _lose_the_log(journal)
+
+
+def _lose_the_log(journal: Path) -> None:
+    journal.with_name(f"{journal.name}-wal").unlink(missing_ok=True)
+
+
+def _damage_job_file(journal: Path) -> None:
+    """Both at once: nothing but the folder's name says what it is."""
+    _damage(journal)
+    for file in journal.parent.glob("jobs/*/job.json"):
+        file.write_bytes(b"\xff" * file.stat().st_size)
+
+
+@pytest.mark.parametrize("harm", [_damage, _empty, _remove, _lose_the_log, _damage_job_file])
+async def test_jobs_are_recovered_from_their_folders_when_the_journal_is_damaged_or_lost(
+    centre: Centre, runtime: Runtime, make_agent: Callable[[], Agent], harm: Callable[[Path], None]
 ) -> None:
     first = make_agent()
     await first.start()
     await centre.until(lambda: any(status.state == "idle" for status in centre.statuses))
     offer, api = await running(centre, runtime)
-    await centre.message(Accepted)
+    over, _ = await running(centre, runtime)
+    await centre.message(Accepted, count=2)
+    runtime.write_log(over.job_id, b"its log\n")
     await first.kill()
+    # This one ended while nobody was there, and has left its outcome.
+    runtime.exit(over.job_id, code=3, reason="it failed", tell=False)
     journal = first.config.journal_file
-    _damage(journal)
+    harm(journal)
     second = make_agent()
     await second.start()
     await centre.until(lambda: len(centre.hellos) == 2)
-    assert [job.job_id for job in centre.hellos[1].jobs] == [offer.job_id]
+    assert {job.job_id for job in centre.hellos[1].jobs} == {offer.job_id, over.job_id}
     async with api:
         assert (await api.patch(STATE, content=state_body("success"))).status_code == 200
+    ended = await centre.message(Ended)
+    assert (ended.job_id, ended.exit_code, ended.reason) == (over.job_id, 3, "it failed")
     runtime.exit(offer.job_id)
-    await centre.until(lambda: (offer.job_id, 1) in centre.ends)
-    assert "was moved to" in second.log.read_text()
-    assert journal.with_name("journal.sqlite.damaged-1").read_bytes() == b"no journal at all"
-
-
-def _damage(journal: Path) -> None:
-    journal.write_bytes(b"no journal at all")
-    # SQLite could make the journal anew from this one.
-    journal.with_name(f"{journal.name}-wal").unlink()
+    await centre.until(lambda: {(offer.job_id, 1), (over.job_id, 1)} <= centre.ends.keys())
+    assert centre.logs[over.job_id, 1] == b"its log\n"
+    assert not [order for order in runtime.orders if isinstance(order, StopJob)]
+    assert "recovered from" in second.log.read_text()
 
 
 async def test_a_stopped_job_is_ended_and_reported(centre: Centre, runtime: Runtime, agent: Agent) -> None:

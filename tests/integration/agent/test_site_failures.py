@@ -135,7 +135,7 @@ async def test_after_a_reboot_the_jobs_of_before_are_over_at_once(
     await agent.kill()
     runtime.jobs.clear()
     with sqlite3.connect(agent.config.journal_file) as journal:
-        journal.execute("UPDATE boot SET id = 'the boot before'")
+        journal.execute("UPDATE boot SET id = '00000000-0000-4000-8000-000000000000'")
     await make_agent().start()
     await centre.until(lambda: len(centre.hellos) == 2)
     # It does not wait for the runtime to find out.

@@ -24,6 +24,7 @@ from airflow_edge.protocol.local import (
     StopJob,
 )
 from airflow_edge.site import stop
+from airflow_edge.site.processes import holder
 from harness.waiting import wait_for
 from tests.integration.runtime.agent import SECRET, WORKER, Connection, is_alive
 from tests.integration.runtime.execution_api import Call, ExecutionApi
@@ -135,6 +136,18 @@ def test_what_a_dead_supervisor_leaves_behind_is_ended_and_its_outcome_is_writte
     assert job.outcome.exit_code == 128 + signal.SIGKILL
     assert "supervisor" in job.outcome.reason
     wait_for(lambda: not any(is_alive(pid) for pid in pids), "the orphaned task to end", timeout=5)
+
+
+def test_a_supervisor_is_known_by_a_file_while_it_lives(agent, api):
+    job = agent.task("loop", api.path)
+    agent.connection.send(job.start)
+    supervisor = agent.connection.expect(JobStarted, job=job).pid
+    agent.read("loop.pids")
+    # Airflow has hidden by now what it has open.
+    assert holder(job.folder / "supervisor.pid") == supervisor
+    agent.connection.send(StopJob(job_id=job.job_id, assignment=1, grace=0))
+    agent.connection.expect(JobExited, job=job)
+    assert holder(job.folder / "supervisor.pid") is None
 
 
 def test_a_supervisor_that_cannot_report_is_ended_too(agent, api):

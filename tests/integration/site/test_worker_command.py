@@ -22,6 +22,15 @@ def ended(worker) -> tuple[int, str]:
 
 
 def test_a_machine_that_is_not_enrolled_says_how_to(machine):
+    # That nothing is there may pass: its disk is not mounted yet, say.
+    said = machine.type("worker")
+    assert said.status == 1
+    assert "enroll-token create" in said.complaint
+    assert "mount it" in said.complaint
+    assert not machine.state_dir.exists()
+    machine.state_dir.mkdir()
+    assert machine.type("worker").status == 1
+    (machine.state_dir / "agent.log").touch()
     said = machine.type("worker")
     assert said.status == 3
     assert "enroll-token create" in said.complaint

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -28,7 +29,9 @@ from airflow_edge.agent.core.events import (
     StoreJob,
 )
 from airflow_edge.agent.core.jobs import Stage
-from airflow_edge.agent.driver import Driver, Effects
+from airflow_edge.agent.driver import Driver
+from airflow_edge.agent.effects import Effects
+from airflow_edge.agent.errors import ProgramMissingError
 from airflow_edge.agent.history import KEPT
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
@@ -389,27 +392,71 @@ async def test_a_workload_is_not_in_the_history(site: Site) -> None:
     assert "Seen" not in str(site.driver.history.last())
 
 
-async def test_without_a_thread_to_write_in_new_jobs_are_refused_and_the_rest_is_written_later(
+async def test_at_the_limit_of_processes_jobs_are_taken_and_ended_as_ever(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+    did = await site.let(offer(1), offer(2), order("maintenance", "new disk"))
+    assert Accepted(job_id=JOB.format(2), assignment=1) in did
+    await site.let(Exited(key(1), 0, None, None), LogDone(key(1)), Acknowledged(key(1)))
+    other = Journal(tmp_path / "journal.sqlite")
+    record = other.find(key(1))
+    assert record is not None
+    assert record.finished
+    assert other.desired().maintenance == "new disk"
+    assert not site.driver.condition
+
+
+async def test_what_cannot_be_written_is_refused_if_it_is_new_and_else_written_later(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver, "RETRY_INTERVAL", 0.01)
     await site.let(offer(1))
-    real = asyncio.to_thread
 
-    async def none_left(function: Callable[..., object], *arguments: Any) -> object:
-        if function == site.driver._find:  # reading still works
-            return await real(function, *arguments)
-        raise RuntimeError("can't start new thread")
+    def fails(*_: object) -> None:
+        raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr(asyncio, "to_thread", none_left)
+        patched.setattr(site.driver, "_write", fails)
+        patched.setattr(site.journal, "write", fails)
         did = await site.let(offer(2), Exited(key(1), 0, None, None), order("maintenance", "new disk"), LogDone(key(1)))
         (refused,) = [one for one in did if isinstance(one, Refused)]
-        assert "can't start new thread" in refused.reason
-        assert "can't start new thread" in site.driver.condition
+        assert "cannot write anything" in refused.reason
+        assert "cannot be written" in site.driver.condition
     await site.until(lambda: not site.driver.condition)
     other = Journal(tmp_path / "journal.sqlite")
     record = other.find(key(1))
     assert record is not None
     assert record.log_done
     assert other.desired().maintenance == "new disk"
+
+
+async def test_a_record_that_is_not_understood_costs_the_offer_of_its_job_only(site: Site, tmp_path: Path) -> None:
+    await site.let(offer(1))
+    await site.let(Exited(key(1), 0, None, None), LogDone(key(1)), Acknowledged(key(1)))
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.sqlite", isolation_level=None)) as database:
+        database.execute("UPDATE job SET record = CAST(x'ff7b' AS TEXT)")
+    did = await site.let(offer(1), offer(2))
+    assert [type(one) for one in did] == [Refused, Accepted, StartJob]
+
+
+async def test_a_restart_with_nothing_to_begin_anew_with_is_refused_and_the_worker_goes_on(
+    site: Site, tmp_path: Path
+) -> None:
+    def gone() -> None:
+        raise ProgramMissingError("/opt/python is not there")
+
+    await site.use(replace(site.effects, restart=gone))
+    asked = order("restart")
+    await site.let(asked)
+    await site.until(lambda: bool(site.did))
+    (answer,) = site.did
+    assert (answer.order_id, answer.done, answer.detail) == (asked.order_id, False, "/opt/python is not there")  # type: ignore[attr-defined]
+    assert not site.driver.condition
+    assert Journal(tmp_path / "journal.sqlite").desired().restarted == ""
+    # When it is there again, the next order is obeyed.
+    await site.use(site.effects)
+    assert await site.let(order("restart")) == ["restart"]

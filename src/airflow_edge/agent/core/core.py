@@ -53,15 +53,12 @@ class Core:
         self._jobs_dir = jobs_dir
         self._stop_grace = stop_grace
         self._waiting = WaitingOffers()
-        self._connections = 0
-        """To runtimes, made so far."""
-        self._runtime = 0
-        """The number of the connection that stands; 0 if none does."""
+        self._connections = 0  # to runtimes, made so far
+        self._runtime = 0  # the number of the connection that stands; 0 if none does
         self._now = 0.0
         self._silence_ends: float | None = None
         """When the supervisors of jobs that were taken over have had time to be heard of."""
-        self._restarting = ""
-        """The order that a new agent is to begin for, and to answer."""
+        self._restarting = ""  # the order that a new agent is to begin for, and to answer
         self._terminating: str | None = None  # why all jobs are to end, if they are
 
     @property
@@ -147,11 +144,11 @@ class Core:
                 self._terminate(event.reason)
             case events.WorkerEventAtSite():
                 self.worker.note(event)
+            case events.RestartRefused():
+                self._answer(self.worker.forget_restart(), event.reason)
         self._follow()
         if isinstance(event, Order) and event.order_id != self._restarting:
-            self.commands.append(
-                Obeyed(order_id=event.order_id, done=not refused, detail=refused, state=self.worker.state)
-            )
+            self._answer(event.order_id, refused)
         return self.commands
 
     # Offers
@@ -368,6 +365,9 @@ class Core:
             case "rename":
                 self.commands.append(events.Rename(order.text))
         return self.worker.obey(order)
+
+    def _answer(self, order: str, refused: str) -> None:
+        self.commands.append(Obeyed(order_id=order, done=not refused, detail=refused, state=self.worker.state))
 
     def _terminate(self, reason: str) -> None:
         self.worker.leave()

@@ -209,6 +209,12 @@ class TerminateAsked(SiteEvent, frozen=True):
     reason: str = "the worker was terminated"
 
 
+class RestartRefused(SiteEvent, frozen=True):
+    """A `Restart` cannot be carried out."""
+
+    reason: str
+
+
 # Commands
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +13,6 @@ from typing import TypeVar
 
 import msgspec
 
-from airflow_edge.agent.errors import SHORTAGES
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import (
     JOB_FILE,
@@ -21,13 +21,18 @@ from airflow_edge.protocol.local import (
     OUTCOME_RESERVE,
     OUTCOME_RESERVE_FILE,
     SUPERVISOR_LOG_FILE,
+    SUPERVISOR_PID_FILE,
     JobFile,
     Outcome,
 )
+from airflow_edge.site.files import DamagedError, is_there, make_folder, read
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([1-9][0-9]{0,8})")
+"""Others may put folders of theirs beside ours, with whatever names."""
 
 
 class JobFolders:
@@ -37,7 +42,7 @@ class JobFolders:
         """:param keep: takes a finished job's folder away to keep its log; False if it did not"""
         self.root = root
         self._keep = keep
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(root)
 
     def folder(self, key: AssignmentKey) -> Path:
         """Give the job's folder, whether it is there or not."""
@@ -50,6 +55,10 @@ class JobFolders:
     def supervisor_log(self, key: AssignmentKey) -> Path:
         """Give the file for what the job's supervisor itself says: its standard output."""
         return self.folder(key) / SUPERVISOR_LOG_FILE
+
+    def supervisor_pid(self, key: AssignmentKey) -> Path:
+        """Give the file that the job's supervisor holds while it lives."""
+        return self.folder(key) / SUPERVISOR_PID_FILE
 
     def write(self, job: JobFile) -> None:
         """Make the job's folder with its `job.json`, all or nothing.
@@ -68,7 +77,10 @@ class JobFolders:
             raise
 
     def read(self, key: AssignmentKey) -> JobFile | None:
-        """Give what the supervisor is told, or None if that cannot be read."""
+        """Give what the supervisor is told, or None if nothing is there that is understood.
+
+        :raises OSError: it cannot be read now.
+        """
         return _read(self.folder(key) / JOB_FILE, JobFile)
 
     def task_of(self, key: AssignmentKey) -> str:
@@ -90,13 +102,16 @@ class JobFolders:
             return None
 
     def was_started(self, key: AssignmentKey) -> bool:
-        """Whether a runtime has begun with the job, or may have: only its own file says that none has."""
-        return self.supervisor_log(key).exists() or not self.folder(key).exists()
+        """Whether a runtime has begun with the job, or may have: only its own file says that none has.
+
+        :raises OSError: that cannot be known now.
+        """
+        return is_there(self.supervisor_log(key)) or not is_there(self.folder(key))
 
     def outcome(self, key: AssignmentKey) -> Outcome | None:
-        """Give what the supervisor left behind, or None if it left nothing that can be read.
+        """Give what the supervisor left behind, or None if it left nothing that is understood.
 
-        :raises OSError: the machine lacks what it takes to look; it may be there.
+        :raises OSError: it cannot be read now; it may be there.
         """
         return _read(self.folder(key) / OUTCOME_FILE, Outcome)
 
@@ -125,7 +140,7 @@ class JobFolders:
 
     def present(self) -> list[AssignmentKey]:
         """Give the keys of all folders that are there."""
-        return [key for path in self.root.iterdir() if (key := _key(path.name))]
+        return [key for path in self.root.iterdir() if (key := _key(path.name)) and path.is_dir()]
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -135,17 +150,13 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _key(name: str) -> AssignmentKey | None:
-    job_id, _, assignment = name.rpartition(".")
-    return AssignmentKey(job_id, int(assignment)) if job_id and assignment.isdecimal() else None
+    found = _NAME.fullmatch(name)
+    return AssignmentKey(found[1], int(found[2])) if found else None
 
 
 def _read(path: Path, kind: type[T]) -> T | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError) as error:
-        if isinstance(error, OSError) and error.errno in SHORTAGES:
-            raise
-        log.warning("%s cannot be read: %s", path, error)
+        return read(path, kind)
+    except DamagedError as error:
+        log.warning("%s is damaged: %s", path, error)
         return None

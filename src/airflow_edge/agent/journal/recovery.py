@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Iterable
 
 import msgspec
@@ -12,7 +13,9 @@ from airflow_edge.agent.core.events import JobRecord
 from airflow_edge.agent.core.jobs import ending
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
-from airflow_edge.protocol.local import Outcome
+from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.site.files import DamagedError, decode
+from airflow_edge.site.processes import holder
 
 log = logging.getLogger(__name__)
 
@@ -20,16 +23,29 @@ log = logging.getLogger(__name__)
 def recover(journal: Journal, folders: JobFolders, boot_id: str | None) -> list[JobRecord]:
     """Give the jobs that the last agent had, as they are now, and begin the journal anew with them.
 
+    A folder of which the journal knows nothing is a job, too: the journal may have been lost, or may be an older copy.
+
     :param boot_id: names the boot of the machine that this is; None if that cannot be known
     """
     records = journal.unfinished
-    if journal.damaged:
-        records = records_of_folders(folders)
+    unknown = [key for key in folders.present() if not _knows(journal, key)]
+    if unknown:
+        log.warning(
+            "the journal knows nothing of %d jobs whose folders are in %s; they are recovered from those",
+            len(unknown),
+            folders.root,
+        )
+        records = [*records, *(record_of_folder(folders, key) for key in unknown)]
     if boot_id is not None and journal.boot_id() not in {None, boot_id}:
-        log.warning("the machine was rebooted; %d jobs of before are over", sum(not one.ended for one in records))
-        records = ended_by_reboot(records, folders)
-    journal.write_with_reserve(records)
-    journal.note_boot(boot_id)
+        before, records = records, ended_by_reboot(records, folders)
+        over = sum(one.ended is None for one in before) - sum(one.ended is None for one in records)
+        log.warning("the machine was rebooted; %d jobs of before are over", over)
+    try:
+        journal.note_boot(boot_id, records)
+    except sqlite3.Error as error:
+        # What runs goes on; the driver writes this when it can.
+        log.error("the journal cannot be written: %s", error)
+        journal.owed = list(records)
     return records
 
 
@@ -44,23 +60,50 @@ def let_go(journal: Journal, folders: JobFolders) -> None:
         log.warning("%d jobs in the copied journal are left to the machine that has them", len(gone))
 
 
-def records_of_folders(folders: JobFolders) -> list[JobRecord]:
-    """Give records of the jobs in the folders: each was taken, and perhaps started."""
-    return [
-        JobRecord(key=key, kind=job.kind, slots=_slots(job.workload))
-        for key in folders.present()
-        if (job := folders.read(key))
-    ]
+def _knows(journal: Journal, key: AssignmentKey) -> bool:
+    try:
+        return journal.find(key) is not None
+    except (sqlite3.Error, DamagedError, OverflowError) as error:
+        log.warning("what the journal has of job %s is damaged: %s", key, error)
+        return False
+
+
+def record_of_folder(folders: JobFolders, key: AssignmentKey) -> JobRecord:
+    """Give a record of the job in a folder: it was taken, and perhaps started.
+
+    Where its own file cannot be read, it is still known what it is called, and whoever runs it can be asked.
+    """
+    try:
+        job = folders.read(key)
+    except OSError as error:
+        log.warning("the file of job %s cannot be read: %s", key, error)
+        job = None
+    return JobRecord(key=key, kind=job.kind if job else "task", slots=_slots(job.workload) if job else 1)
 
 
 def ended_by_reboot(records: Iterable[JobRecord], folders: JobFolders) -> list[JobRecord]:
     """Give the records of these jobs after a reboot: no process is left, and what wrote no outcome is lost."""
-    return [record if record.ended else _ended(record, folders.outcome(record.key)) for record in records]
+    return [record if record.ended else _ended(record, folders) for record in records]
 
 
-def _ended(record: JobRecord, outcome: Outcome | None) -> JobRecord:
+def _ended(record: JobRecord, folders: JobFolders) -> JobRecord:
+    try:
+        outcome = folders.outcome(record.key)
+        if _lives(folders, record.key):
+            # There was no reboot; what the journal has of it is damaged.
+            return record
+    except OSError:
+        # It is read when that can be, after the runtime was asked.
+        return record
     reason = "the machine was rebooted while it ran, and it left no outcome"
     return replace(record, phase="ended", ended=ending(record.key, outcome, reason=reason), acknowledged=record.void)
+
+
+def _lives(folders: JobFolders, key: AssignmentKey) -> bool:
+    try:
+        return holder(folders.supervisor_pid(key)) is not None
+    except FileNotFoundError:
+        return False
 
 
 class _Task(msgspec.Struct):
@@ -73,8 +116,8 @@ class _Workload(msgspec.Struct):
 
 def _slots(workload: str) -> int:
     try:
-        task = msgspec.json.decode(workload, type=_Workload).ti
-    except msgspec.MsgspecError:
+        task = decode(workload, _Workload).ti
+    except DamagedError:
         # Another version of Airflow may write it otherwise; the job goes on all the same.
         return 1
     return task.pool_slots if task else 1

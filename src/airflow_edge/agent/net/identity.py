@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import logging
 import os
 import secrets
@@ -15,10 +17,12 @@ from typing import Annotated, TypeVar
 import msgspec
 from nacl.signing import SigningKey
 
-from airflow_edge.agent.errors import AgentError, NotEnrolledError
+from airflow_edge.agent.errors import AgentError, NotEnrolledError, unusable
 from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.protocol import tokens
+from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.problems import WHOLE
+from airflow_edge.site.files import DamagedError, decode
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +134,7 @@ class Identity(Signer, kw_only=True):
         """Read an identity.
 
         :raises NotEnrolledError: there is none, it is damaged, or others may read the key.
+        :raises AgentError: it cannot be read now.
         """
         if found := _load(file, cls):
             return found
@@ -137,6 +142,11 @@ class Identity(Signer, kw_only=True):
             f"this worker is not enrolled: there is no {file}; run the command that "
             "`airflow edge enroll-token create` prints at the centre"
         )
+
+    def job_secret(self, key: AssignmentKey) -> str:
+        """Give what opens the Execution API at this site for a job: known again though its file is damaged."""
+        seed = bytes.fromhex(self.private_key)
+        return hashlib.blake2b(str(key).encode(), key=seed, person=b"job secret", digest_size=32).hexdigest()
 
     def save(self, file: Path) -> None:
         """Write the identity, all or nothing, for this user's eyes only."""
@@ -206,23 +216,28 @@ class PendingKey(Signer, kw_only=True):
 def make_private_folder(folder: Path) -> None:
     """Make the state folder, or see that an existing one is closed to others.
 
-    :raises NotEnrolledError: it cannot be made, or it is somebody else's.
+    :raises AgentError: it cannot be made now; `OtherUserError`, if it is another user's.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_mode & 0o077:
             folder.chmod(0o700)
-    except OSError as error:
+        # Whom it belongs to is seen only in what is done there.
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except (FileExistsError, NotADirectoryError) as error:
         raise NotEnrolledError(
-            f"the state folder {folder} cannot be used ({error.strerror}); "
-            "give it to this user, or set [edge] state_dir"
+            f"the state folder {folder} is no folder; set [edge] state_dir to another one"
         ) from error
+    except OSError as error:
+        raise unusable(folder, error) from error
 
 
 def write_private(file: Path, content: bytes) -> None:
     """Write a file with mode 0600, all or nothing, and durably; its folder is made if need be.
 
-    :raises NotEnrolledError: the folder cannot be used.
+    :raises AgentError: the folder cannot be used.
+    :raises OSError: the file cannot be written.
     """
     make_private_folder(file.parent)
     descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
@@ -250,15 +265,13 @@ def _load(file: Path, kind: type[Stored]) -> Stored | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise NotEnrolledError(
-            f"{file} cannot be read ({error.strerror}); run this as the user who enrolled"
-        ) from error
+        raise unusable(file, error) from error
     if stat.S_IMODE(facts.st_mode) & 0o077:
         raise NotEnrolledError(
             f"others may read the private key in {file} (mode {stat.S_IMODE(facts.st_mode):04o}), so it is not used; "
             f"if nobody has read it, `chmod 600 {file}`, else revoke this worker at the centre and enrol anew"
         )
     try:
-        return msgspec.json.decode(content, type=kind)
-    except msgspec.MsgspecError as error:
+        return decode(content, kind)
+    except DamagedError as error:
         raise NotEnrolledError(f"{file} is damaged ({error}); remove it and enrol anew") from error

@@ -6,8 +6,9 @@ import io
 import logging
 from pathlib import Path
 
-from airflow_edge.agent.errors import ConfigError
+from airflow_edge.agent.errors import unusable
 from airflow_edge.protocol.worker_log import Formatter
+from airflow_edge.site.files import move_aside
 from airflow_edge.site.rotation import Rotation
 
 
@@ -15,14 +16,14 @@ class RotatingFile(logging.StreamHandler[io.TextIOWrapper]):
     """Writes records to a log file that begins anew at a size. The library's own takes stdout and stderr not along."""
 
     def __init__(self, path: Path, *, max_size: int, backups: int) -> None:
-        """:raises ConfigError: the file cannot be written."""
+        """:raises AgentError: the file cannot be written."""
         self._rotation = Rotation(path, max_size=max_size, backups=backups)
         try:
+            if path.is_dir():
+                move_aside(path)
             file = io.FileIO(self._rotation.open(), "ab")
         except OSError as error:
-            raise ConfigError(
-                f"the log file {path} cannot be written ({error.strerror}); give it to this user"
-            ) from error
+            raise unusable(path, error) from error
         super().__init__(io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace"))
         self.setFormatter(Formatter())
 

@@ -17,8 +17,9 @@ from typing import Any
 
 import msgspec
 
-from airflow_edge.agent.errors import AgentError, NotRunningError
+from airflow_edge.agent.errors import AgentError, NotRunningError, unusable
 from airflow_edge.agent.process.sockets import Doorway, doorway
+from airflow_edge.site.files import DamagedError, decode
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +71,8 @@ async def controlled(path: Path, commands: Mapping[str, Command]) -> AsyncIterat
 
 def _answer(line: bytes, commands: Mapping[str, Command]) -> _Answer:
     try:
-        request = msgspec.json.decode(line, type=_Request)
-    except msgspec.MsgspecError as error:
+        request = decode(line, _Request)
+    except DamagedError as error:
         return _Answer(ok=False, error=f"not a request: {error}")
     command = commands.get(request.command)
     if command is None:
@@ -102,13 +103,16 @@ def ask(path: Path, command: str, text: str = "", *, patience: float = 10.0) -> 
                 f"no worker runs in {path.parent}; start one with `airflow-edge worker`, or name its folder "
                 "with --state-dir"
             ) from error
-        except PermissionError as error:
-            raise AgentError(f"{path} belongs to another user; run this as the user of the worker") from error
         except TimeoutError as error:
             raise AgentError(f"the worker did not answer within {patience:g} s; its log may say why") from error
+        except OSError as error:
+            raise unusable(path, error) from error
     if not line:
         raise NotRunningError("the worker ended before it answered")
-    answer = msgspec.json.decode(line, type=_Answer)
+    try:
+        answer = decode(line, _Answer)
+    except DamagedError as error:
+        raise AgentError(f"what answers at {path} is no worker ({error})") from error
     if not answer.ok:
         raise AgentError(f"the worker could not do it: {answer.error}")
     return answer.result

@@ -13,12 +13,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NoReturn
 
-from airflow_edge.agent.errors import AgentError, AlreadyRunningError
+from airflow_edge.agent.errors import AgentError, AlreadyRunningError, ProgramMissingError, unusable
+from airflow_edge.site.files import clear
 
 log = logging.getLogger(__name__)
 
 _BEGUN_AGAIN: Final = "_AIRFLOW_EDGE_BEGUN_AGAIN"
 """The environment variable with the pid of a process that has begun again."""
+_NEEDED: Final = ("airflow_edge", "msgspec", "nacl", "psutil", "websockets")
+"""Of the agent's packages, each of another distribution."""
 
 
 @contextlib.contextmanager
@@ -35,17 +38,23 @@ def pid_file(path: Path) -> Iterator[int]:
         while descriptor is None:
             descriptor = _try_lock(path)
     except OSError as error:
-        raise AgentError(f"the pid file {path} cannot be used ({error.strerror}); choose another place") from error
+        raise unusable(path, error) from error
     try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        with contextlib.suppress(OSError):
+            # On a full disk nobody is told the pid; the lock is what counts.
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
         yield descriptor
     finally:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            # Without its lock it counts for nothing.
+            path.unlink(missing_ok=True)
         os.close(descriptor)
 
 
 def _try_lock(path: Path) -> int | None:
+    if path.is_dir():
+        clear(path)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     with contextlib.ExitStack() as closing:
         closing.callback(os.close, descriptor)
@@ -82,11 +91,15 @@ def begin_again() -> NoReturn:
 def check_program() -> None:
     """See that what `begin_again` would run is there, as it is not in the middle of an upgrade.
 
-    :raises AgentError: a part of it is not.
+    :raises ProgramMissingError: a part of it is not.
     """
-    for part in (sys.executable, *sys.orig_argv[1:2]):
-        if not part.startswith("-") and not Path(part).exists():
-            raise AgentError(f"{part} is not there; install it again")
+    parts = [sys.executable, *(part for part in sys.orig_argv[1:2] if not part.startswith("-"))]
+    parts += [sys.modules[name].__file__ or "" for name in _NEEDED if name in sys.modules]
+    for part in parts:
+        if not Path(part).exists():
+            raise ProgramMissingError(
+                f"{part} is not there, so that the worker could not begin anew; install it again, then restart it"
+            )
 
 
 def has_begun_again() -> bool:
@@ -118,7 +131,12 @@ def detach(*, umask: int, stdout: Path | None, stderr: Path | None) -> int:
         os.waitpid(child, 0)
         if not background:
             raise AgentError("the worker's process ended before it was in the background; its log may say why")
-        return int(background)
+        try:
+            return int(background)
+        except ValueError:
+            raise AgentError(
+                "the worker's process in the background did not say its pid; see `airflow-edge status`"
+            ) from None
     os.close(reader)
     os.setsid()
     # A session's leader could get a terminal again by opening one; its child cannot.

@@ -13,7 +13,8 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
-from airflow_edge.agent.errors import ConfigError
+from airflow_edge.agent.errors import ConfigError, unusable
+from airflow_edge.site.files import clear
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +33,20 @@ def socket_path(state_dir: Path, name: str) -> Path:
     temporary directory that is named after the state folder. That one is made if it is not there.
 
     :raises ConfigError: the private folder is somebody else's, or open to others.
+    :raises AgentError: it cannot be made now.
     """
     path = state_dir / name
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
         return path
     digest = hashlib.sha256(os.fsencode(state_dir.resolve())).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"{_TEMPORARY}{os.getuid()}-{digest}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    facts = folder.lstat()
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        facts = folder.lstat()
+    except FileExistsError:
+        raise ConfigError(f"{folder} is no folder; remove it, or set [edge] state_dir to a shorter path") from None
+    except OSError as error:
+        raise unusable(folder, error) from error
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
         raise ConfigError(
             f"{folder} has to be a folder of this user with mode 0700, because the sockets of {state_dir} lie there; "
@@ -119,7 +126,7 @@ async def doorway(
 @contextlib.contextmanager
 def listening(path: Path) -> Iterator[socket.socket]:
     """Give a socket that only this user can connect to. One that a dead process has left behind is replaced."""
-    path.unlink(missing_ok=True)
+    clear(path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(os.fspath(path))
         try:

@@ -19,7 +19,8 @@ import psutil
 
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.site.processes import find, kill_session, lives
+from airflow_edge.site.files import is_there
+from airflow_edge.site.processes import find, holder, kill_session, lives
 from airflow_edge.site.stop import StopSteps
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ class Orphans:
         self._known: dict[AssignmentKey, psutil.Process] = {}
         self._adopted: dict[AssignmentKey, _Orphan] = {}
         self._wake = asyncio.Event()
+        self._unknown = ""
+        """Why it could not be known last which of them live."""
 
     def remember(self, key: AssignmentKey, pid: int) -> None:
         """Note a job's supervisor while its runtime is there, and no other process can have its pid."""
@@ -84,11 +87,12 @@ class Orphans:
         while True:
             self._wake.clear()
             for key in self._gone():
-                # What cannot be dealt with now is still there the next time.
-                with contextlib.suppress(OSError):
+                try:
                     _end_session(self._adopted[key].process)
                     self._exited(key)
                     self.forget(key)
+                except Exception as error:  # noqa: BLE001 - what cannot be dealt with now is still there the next time
+                    log.warning("the end of job %s cannot be dealt with now: %s; trying again", key, error)
             now = time.monotonic()
             pause = LOOK_INTERVAL if self._adopted else None
             for orphan in self._adopted.values():
@@ -112,27 +116,48 @@ class Orphans:
     def _search(self) -> set[AssignmentKey]:
         """Find those that nobody remembers, since the last agent may have died as well; give those that are not there.
 
-        A supervisor is known by its standard output.
+        A supervisor is known by the file that it holds; one that has not come to that yet, by its standard output.
         """
         missing = {key: orphan for key, orphan in self._adopted.items() if orphan.process is None}
+        gone: set[AssignmentKey] = set()
+        unheld: set[AssignmentKey] = set()
+        for key, orphan in missing.items():
+            try:
+                pid = holder(self._folders.supervisor_pid(key))
+                orphan.process = None if pid is None else find(pid)
+            except FileNotFoundError:
+                unheld.add(key)
+            except OSError as error:
+                self._note_unknown(error)
+            else:
+                gone |= set() if orphan.process else {key}
+        try:
+            return gone | self._search_by_output(unheld)
+        except OSError as error:
+            self._note_unknown(error)
+            return gone
+
+    def _search_by_output(self, missing: set[AssignmentKey]) -> set[AssignmentKey]:
         if not missing:
             return set()
-        try:
-            outputs = {_file(output): key for key in missing if (output := self._folders.supervisor_log(key)).exists()}
-            for pid in psutil.pids():
-                # Whoever is not ours is none. The task may have the same output; only the supervisor leads a session.
-                with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-                    key = outputs.get(_file(Path(f"/proc/{pid}/fd/1"))) if os.getsid(pid) == pid else None
-                    if key in missing and (process := find(pid)):
-                        missing.pop(key).process = process
-        except OSError as error:
+        outputs = {_file(output): key for key in missing if is_there(output := self._folders.supervisor_log(key))}
+        for pid in psutil.pids():
+            # Whoever is not ours is none. The task may have the same output; only the supervisor leads a session.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+                key = outputs.get(_file(Path(f"/proc/{pid}/fd/1"))) if os.getsid(pid) == pid else None
+                if key in missing and (process := find(pid)):
+                    missing = missing - {key}
+                    self._adopted[key].process = process
+        return missing
+
+    def _note_unknown(self, error: OSError) -> None:
+        if str(error) != self._unknown:
             log.warning("it cannot be known now which tasks have outlived their runtime: %s; looking again", error)
-            return set()
-        return set(missing)
+        self._unknown = str(error)
 
     def _was_started(self, key: AssignmentKey) -> bool:
         try:
-            return self._folders.supervisor_log(key).exists()
+            return is_there(self._folders.supervisor_log(key))
         except OSError:
             return True
 

@@ -92,6 +92,7 @@ class RuntimeProcess:
                     f"--log-file={config.runtime_log}",
                     f"--log-max-size={config.worker_log_max_size}",
                     f"--log-backups={config.worker_log_backups}",
+                    *([] if config.open_files is None else [f"--open-files={config.open_files}"]),
                 ],
                 env=environment,
                 stdin=subprocess.DEVNULL,

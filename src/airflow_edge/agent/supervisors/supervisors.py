@@ -9,20 +9,26 @@ from collections.abc import Callable
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.core.events import Event, Exited, ProcessesBack, RuntimeGone, RuntimeReady, Unbegun
 from airflow_edge.agent.core.jobs import HeldJobs
+from airflow_edge.agent.errors import SHORTAGES
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.supervisors.orphans import LOOK_INTERVAL, Orphans
 from airflow_edge.agent.supervisors.runtime import RuntimeLink
+from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import (
     Alive,
     JobExited,
     JobNotStarted,
     JobStarted,
+    Outcome,
     RuntimeHello,
     StopJob,
     ToAgent,
 )
 
 log = logging.getLogger(__name__)
+
+MOST_ATTEMPTS = 120
+"""At reading an outcome, `LOOK_INTERVAL` apart, before the job, whose process is gone, ends without."""
 
 
 class Supervisors:
@@ -98,11 +104,16 @@ class Supervisors:
         if back:
             self._post(ProcessesBack())
 
-    def _exited(self, message: JobExited) -> None:
+    def _exited(self, message: JobExited, attempts: int = 1) -> None:
+        """Tell how a job has ended, when its outcome can be read; what never can is not waited for for ever."""
         try:
             self._tell_end(message)
-        except OSError:
-            asyncio.get_running_loop().call_later(LOOK_INTERVAL, self._exited, message)
+        except OSError as error:
+            if error.errno in SHORTAGES or attempts < MOST_ATTEMPTS:
+                asyncio.get_running_loop().call_later(LOOK_INTERVAL, self._exited, message, attempts + 1)
+                return
+            log.error("the outcome of job %s cannot be read: %s; it ends without", message.key, error)
+            self._post(Exited(message.key, message.exit_code, message.signal, None))
 
     def _tell_end(self, message: JobExited) -> None:
         outcome = self._folders.outcome(message.key)
@@ -122,19 +133,22 @@ class Supervisors:
         alive = {job.key for job in hello.jobs}
         others = [job.key for job in self._jobs.live() if job.key not in alive]
         alive |= self.orphans.adopt(others)
-        outcomes = {}
+        outcomes: dict[AssignmentKey, Outcome] = {}
+        unstarted: set[AssignmentKey] = set()
         later = []
         for key in set(others) - alive:
             try:
                 outcome = self._folders.outcome(key)
                 if outcome is None or not outcome.unbegun:
-                    outcomes[key] = outcome
+                    if not self._folders.was_started(key):
+                        unstarted.add(key)
+                    if outcome is not None:
+                        outcomes[key] = outcome
                     continue
             except OSError:
-                """It is there, and to be read when the machine can: until then the job goes on."""
+                """What became of it is to be read when the machine can: until then the job goes on."""
             alive.add(key)
             later.append(key)
-        unstarted = frozenset(key for key in outcomes if not self._folders.was_started(key))
-        self._post(RuntimeReady(frozenset(alive), {key: found for key, found in outcomes.items() if found}, unstarted))
+        self._post(RuntimeReady(frozenset(alive), outcomes, frozenset(unstarted)))
         for key in later:
             self._exited(JobExited(**key._asdict()))

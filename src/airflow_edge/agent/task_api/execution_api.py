@@ -32,7 +32,11 @@ class ExecutionApi:
 
     def admit(self, job: JobFile) -> None:
         """From now on the job's secret opens the API for it."""
-        self._open[_digest(job.secret)] = job.key
+        self.admit_with(job.secret, job.key)
+
+    def admit_with(self, secret: str, key: AssignmentKey) -> None:
+        """The same for a job whose file cannot be read."""
+        self._open[_digest(secret)] = key
 
     def close(self, key: AssignmentKey) -> None:
         """The job has ended as far as this worker is concerned."""

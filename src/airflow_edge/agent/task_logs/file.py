@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from airflow_edge.agent.task_logs.stream import Damage, Segment
+from airflow_edge.site.files import DamagedError, read
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +36,8 @@ class LogFile:
     def load(self) -> Segment:
         """Give the segment that the last agent has left; the first one if there is none that can be read."""
         try:
-            return msgspec.json.decode(self._note.read_bytes(), type=Segment)
-        except FileNotFoundError:
-            return Segment()
-        except (OSError, msgspec.MsgspecError) as error:
+            return read(self._note, Segment) or Segment()
+        except (OSError, DamagedError) as error:
             log.warning("%s cannot be read: %s; the log is sent anew where it does not fit", self._note, error)
             return Segment()
 

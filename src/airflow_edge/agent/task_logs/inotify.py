@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ POLL_INTERVAL = 0.25
 """Seconds between two looks where nothing tells of changes."""
 SAFETY_INTERVAL = 5.0
 """Seconds between two looks where something does: file systems do not tell of everything that others write."""
+
+RETRY_INTERVAL = 60.0
+"""Seconds after which what could not be watched is tried again: no descriptor, or no watch, may have been left."""
 
 _EVENTS = 0x2 | 0x40 | 0x80 | 0x100 | 0x200
 """IN_MODIFY, IN_MOVED_FROM, IN_MOVED_TO, IN_CREATE, IN_DELETE of inotify(7)."""
@@ -31,6 +35,7 @@ class Watch:
         self._descriptor: int | None = None
         self._inotify = inotify and sys.platform == "linux"
         self._started = False
+        self._retry_at = 0.0
 
     @property
     def told(self) -> bool:
@@ -50,6 +55,14 @@ class Watch:
             self._open()
         self._watched[folder] = None if self._descriptor is None else self._add(folder)
 
+    def _try_again(self) -> None:
+        """Watch what could not be watched, now and then."""
+        now = time.monotonic()
+        if self._inotify and not self.told and now >= self._retry_at:
+            self._retry_at = now + RETRY_INTERVAL
+            for folder in [folder for folder, number in self._watched.items() if number is None]:
+                self.add(folder)
+
     def remove(self, folder: Path) -> None:
         """Watch it no longer."""
         number = self._watched.pop(folder, None)
@@ -63,6 +76,7 @@ class Watch:
 
     async def wait(self) -> None:
         """Wait until something may have changed since the last time; for ever, if there is nothing to watch."""
+        self._try_again()
         interval = SAFETY_INTERVAL if self.told else POLL_INTERVAL
         waiting = asyncio.ensure_future(self._changed.wait())
         await asyncio.wait({waiting}, timeout=interval if self._watched else None)
@@ -75,6 +89,7 @@ class Watch:
             asyncio.get_running_loop().remove_reader(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = None
+            self._watched = dict.fromkeys(self._watched)
         self._started = False
 
     def _open(self) -> None:
@@ -83,13 +98,15 @@ class Watch:
 
             self._libc = ctypes.CDLL(None, use_errno=True)
             descriptor = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        except (ImportError, OSError, AttributeError, MemoryError) as error:
+        except (ImportError, AttributeError) as error:
             log.info("there is no inotify (%s): logs are looked at every %s s", error, POLL_INTERVAL)
             self._inotify = False
             return
+        except (OSError, MemoryError):
+            descriptor = -1
         if descriptor < 0:
-            log.info("there is no inotify left for this user: logs are looked at every %s s", POLL_INTERVAL)
-            self._inotify = False
+            log.info("there is no inotify to be had now: logs are looked at every %s s", POLL_INTERVAL)
+            self._retry_at = time.monotonic() + RETRY_INTERVAL
             return
         self._descriptor = descriptor
         asyncio.get_running_loop().add_reader(descriptor, self._told, descriptor)
@@ -106,4 +123,8 @@ class Watch:
             os.read(descriptor, 64 * 1024)
         except BlockingIOError:
             return
+        except OSError as error:
+            log.warning("what changes cannot be heard of: %s; trying again", error)
+            self.close()
+            self._started = True
         self._changed.set()

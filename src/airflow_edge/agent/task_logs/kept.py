@@ -19,8 +19,8 @@ from typing import Any
 
 import msgspec
 
-from airflow_edge.agent.errors import ConfigError
 from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, SUPERVISOR_LOG_FILE, JobFile
+from airflow_edge.site.files import DamagedError, decode, make_folder, read
 
 log = logging.getLogger(__name__)
 
@@ -82,14 +82,11 @@ class Copies:
     """The kept logs of a worker. `keep` and `prune` may be called from any thread."""
 
     def __init__(self, root: Path, limits: Limits) -> None:
-        """:raises ConfigError: the folder cannot be made."""
+        """:raises OSError: the folder cannot be made."""
         self._root = root
         self._limits = limits
         self._uncounted = 0
-        try:
-            root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"{root} cannot be made ({error.strerror}); give {root.parent} to this user") from error
+        make_folder(root)
 
     def keep(self, folder: Path) -> bool:
         """Take a finished job's folder over, by renaming it; False if there is nothing in it to keep.
@@ -156,16 +153,19 @@ def to_remove(copies: Iterable[Copy], limits: Limits, *, now: float, free: int) 
 
 def about(folder: Path) -> About:
     """Say what the job of this folder is or was: one under way, or a kept one."""
-    with contextlib.suppress(OSError, msgspec.MsgspecError):
-        return msgspec.json.decode((folder / ABOUT_FILE).read_bytes(), type=About)
+    with contextlib.suppress(OSError, DamagedError):
+        if known := read(folder / ABOUT_FILE, About):
+            return known
     try:
-        job = msgspec.json.decode((folder / JOB_FILE).read_bytes(), type=JobFile)
-        workload: dict[str, Any] = msgspec.json.decode(job.workload, type=dict)
+        job = read(folder / JOB_FILE, JobFile)
+        if job is None:
+            return About()
+        workload = decode(job.workload, dict[str, Any])
         if job.kind == "callback":
             data = (workload.get("callback") or {}).get("data") or {}
             return msgspec.convert({"kind": "callback", "dag_id": data.get("dag_id") or ""}, About)
         return msgspec.convert(workload.get("ti") or {}, About)
-    except (OSError, msgspec.MsgspecError, AttributeError):
+    except (OSError, DamagedError, msgspec.MsgspecError, AttributeError):
         return About()
 
 
@@ -175,12 +175,12 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _copy(path: Path) -> Copy | None:
-    """Measure a copy; None if it is gone meanwhile."""
+    """Measure a copy; None if it is gone meanwhile, or cannot be looked into: that is no reason to keep the others."""
     try:
         with os.scandir(path) as entries:
             sizes = [entry.stat(follow_symlinks=False).st_blocks * 512 for entry in entries]
         facts = path.stat()
-    except FileNotFoundError:
+    except OSError:
         return None
     return Copy(path.name, facts.st_blocks * 512 + sum(sizes), facts.st_mtime)
 

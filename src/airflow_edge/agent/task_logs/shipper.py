@@ -193,7 +193,7 @@ class LogShipper:
             if self._linked and self._tend(entry):
                 entry.ending = True
                 ends.create_task(self._end(entry))
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this log only
             self._failed(entry, error)
         else:
             entry.error = ""
@@ -240,8 +240,7 @@ class LogShipper:
         try:
             async with self._hashing:
                 digest = await asyncio.to_thread(entry.file.digest, segment, size)
-        # That there are no more threads is a RuntimeError.
-        except (OSError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this log only
             self._failed(entry, error)
             return
         finally:
@@ -254,18 +253,22 @@ class LogShipper:
         entry.last_sent = self._now()
 
     def _failed(self, entry: _Log, error: Exception) -> None:
-        if entry.error != str(error):
-            log.warning("the log of job %s cannot be looked at now: %s; trying again", entry.key, error)
-        entry.error = str(error)
+        words = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        if entry.error != words:
+            log.warning("the log of job %s cannot be looked at now: %s; trying again", entry.key, words)
+        entry.error = words
 
     def _ask(self, entry: _Log) -> None:
         entry.stream.ask()
         entry.under_way.clear()
 
     def _drop(self, entry: _Log) -> None:
+        try:
+            self._watch.remove(entry.file.path.parent)
+            entry.file.close()
+        except Exception as error:  # noqa: BLE001 - it is of no use any more
+            log.warning("the log of job %s cannot be closed: %s", entry.key, error)
         del self._logs[entry.key]
-        self._watch.remove(entry.file.path.parent)
-        entry.file.close()
         self._done(entry.key)
 
     def _chunk(self, entry: _Log, piece: Piece) -> LogChunk | None:

@@ -23,6 +23,7 @@ from airflow_edge.agent.net.foreign import IN_BETWEEN
 from airflow_edge.agent.net.identity import Identity, make_private_folder
 from airflow_edge.agent.process.daemon import pid_file
 from airflow_edge.backoff import Backoff
+from airflow_edge.site.files import is_there
 
 log = logging.getLogger(__name__)
 
@@ -76,14 +77,19 @@ def ensure_enrolled(config: Config) -> Identity:
     try:
         return Identity.load(config.identity_file)
     except NotEnrolledError:
-        secret = None if config.identity_file.exists() else SharedSecret.find(Sources())
-        if secret is None or config.api_url is None:
+        if is_there(config.identity_file) or not may_enroll_itself(config):
             raise
+    secret = SharedSecret.find(Sources())
     name = config.name or default_name()
     log.info("not enrolled: enrolling as '%s' with the shared secret ([api_auth] jwt_secret)", name)
-    identity = asyncio.run(_enroll(config, config.api_url, None, secret, for_ever=True))
+    identity = asyncio.run(_enroll(config, config.api_url or "", None, secret, for_ever=True))
     log.info("enrolled as '%s' for %s", identity.name, _queues(identity))
     return identity
+
+
+def may_enroll_itself(config: Config) -> bool:
+    """Whether this site is configured the old way: with the centre's secret, and where the centre is."""
+    return config.api_url is not None and SharedSecret.find(Sources()) is not None
 
 
 async def _enroll(
@@ -149,7 +155,7 @@ def _token(arguments: argparse.Namespace) -> str | None:
 
 
 def _refuse_enrolled(config: Config) -> None:
-    if config.identity_file.exists():
+    if is_there(config.identity_file):
         identity = Identity.load(config.identity_file)
         raise ConfigError(
             f"{config.state_dir} is enrolled already, as '{identity.name}' at {identity.api_url}; start it with "

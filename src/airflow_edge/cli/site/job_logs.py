@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_edge.agent.config import Config
-from airflow_edge.agent.errors import AgentError
+from airflow_edge.agent.errors import AgentError, unusable
 from airflow_edge.agent.task_logs.kept import About, about
 from airflow_edge.protocol.local import LOG_FILE, OUTCOME_FILE, SUPERVISOR_LOG_FILE
 
@@ -101,8 +101,8 @@ def _folders(root: Path) -> list[Path]:
             return [Path(entry) for entry in entries if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return []
-    except PermissionError as error:
-        raise AgentError(f"{root} belongs to another user; run this as the user of the worker") from error
+    except OSError as error:
+        raise unusable(root, error) from error
 
 
 def _facts(path: Path) -> os.stat_result | None:

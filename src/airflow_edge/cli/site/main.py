@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import pkgutil
 import sys
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ exit statuses:
    0  it is done
    1  anything that has no status of its own
    2  a flag or setting that makes no sense
-   3  not enrolled, or the key must not be used
+   3  not enrolled, the key must not be used, or the state folder is another user's
    4  a worker is already running in this state folder
    5  the URL is wrong, or no Airflow API server answers there
    6  the certificate is not trusted
@@ -52,11 +53,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = build_parser().parse_args(argv)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 2
-    from airflow_edge.agent.errors import AgentError
+    from airflow_edge.agent.errors import AgentError, unusable
 
     command: Callable[[argparse.Namespace], int] = pkgutil.resolve_name(arguments.handler)
     try:
-        return command(arguments)
+        try:
+            return command(arguments)
+        except OSError as error:
+            # Of a file that has a name: what else may go wrong is told where it does.
+            if error.filename is None:
+                raise
+            raise unusable(Path(os.fsdecode(error.filename)), error) from error
     except AgentError as error:
         sys.stderr.write(f"airflow-edge: {' '.join(str(error).split())}\n")
         return error.exit_status

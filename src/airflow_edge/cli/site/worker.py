@@ -8,21 +8,23 @@ import logging
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from airflow_edge.agent.config import Config, load
-from airflow_edge.agent.errors import AgentError, ConfigError
+from airflow_edge.agent.errors import AgentError, ConfigError, unusable
 from airflow_edge.agent.journal.journal import live_jobs
 from airflow_edge.agent.net.identity import Identity, make_private_folder
 from airflow_edge.agent.own_log.file import RotatingFile
 from airflow_edge.agent.process.control import ask
 from airflow_edge.agent.process.daemon import detach, has_begun_again, pid_file, wait_for_end
 from airflow_edge.cli.findings import Mark
-from airflow_edge.cli.site.enroll import ensure_enrolled
+from airflow_edge.cli.site.enroll import ensure_enrolled, may_enroll_itself
 from airflow_edge.cli.site.local import at_start
 from airflow_edge.protocol.messages import MAX_TEXT
+from airflow_edge.site.inherited import settle, take_more_files
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ def work(arguments: argparse.Namespace) -> int:
     :raises AgentError: it cannot run; the text says why, and what to do.
     """
     begun_again = has_begun_again()
+    settle()
     config = load(
         {
             "worker_concurrency": arguments.concurrency,
@@ -49,9 +52,8 @@ def work(arguments: argparse.Namespace) -> int:
         name=arguments.edge_hostname,
         queues=arguments.queues,
     )
-    make_private_folder(config.state_dir)
-    if config.identity_file.exists():
-        _check_name(config, Identity.load(config.identity_file))
+    config = replace(config, open_files=take_more_files())
+    _see_enrolled(config)
     if not arguments.daemon:
         _open_logs(config, arguments)
         return _run(config, arguments.pid)
@@ -137,6 +139,32 @@ def _run(config: Config, pid: Path | None) -> int:
         return run_agent(config)
 
 
+def _see_enrolled(config: Config) -> None:
+    """See that this is a worker, or can make itself one, before anything is written.
+
+    :raises AgentError: the state folder is not there, as when its disk is not mounted yet: worth another attempt.
+    :raises NotEnrolledError: it is there, and no worker's.
+    """
+    try:
+        there = {found.name for found in config.state_dir.iterdir()}
+    except FileNotFoundError:
+        there = set()
+    except OSError as error:
+        raise unusable(config.state_dir, error) from error
+    if config.identity_file.name in there:
+        make_private_folder(config.state_dir)
+        _check_name(config, Identity.load(config.identity_file))
+    elif may_enroll_itself(config):
+        make_private_folder(config.state_dir)
+    elif there:
+        Identity.load(config.identity_file)
+    else:
+        raise AgentError(
+            f"nothing is in the state folder {config.state_dir}: if its disk is not mounted, mount it; if this is no "
+            "worker yet, run the command that `airflow edge enroll-token create` prints at the centre"
+        )
+
+
 def _check_name(config: Config, identity: Identity) -> None:
     if config.name not in {None, identity.name, identity.first_name}:
         raise ConfigError(
@@ -148,7 +176,7 @@ def _check_name(config: Config, identity: Identity) -> None:
 def _open_logs(config: Config, arguments: argparse.Namespace) -> None:
     """Log to the worker's own file, and to stderr or to what was asked for in its place.
 
-    :raises ConfigError: a file cannot be written.
+    :raises AgentError: a file cannot be written.
     """
     # `airflow edge worker` brings those of Airflow, by which each line would stand there twice.
     logging.getLogger().handlers.clear()
@@ -169,7 +197,7 @@ def _second_log(config: Config, arguments: argparse.Namespace) -> logging.Handle
 
     try:
         return handlers.WatchedFileHandler(arguments.log_file, encoding="utf-8")
-    except OSError as error:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise ConfigError(
             f"the log file {arguments.log_file} cannot be written ({error.strerror}); choose another one"
         ) from error

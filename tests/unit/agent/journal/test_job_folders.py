@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from airflow_edge.agent.core.events import JobRecord
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
-from airflow_edge.agent.journal.recovery import ended_by_reboot, records_of_folders, recover
+from airflow_edge.agent.journal.recovery import ended_by_reboot, record_of_folder, recover
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile, Outcome
 from harness.processes import without_descriptors
@@ -63,7 +63,8 @@ def test_what_boot_this_is_has_to_be_known_for_another_one(folders: JobFolders, 
     path = tmp_path / "journal.sqlite"
     folders.write(job_file())
     Journal(path).write([JobRecord(key=KEY, kind="task", slots=1)])
-    for boot_id, over in (("first", False), (None, False), ("second", False), ("third", True)):
+    first, second, third = (f"{number}0000000-0000-4000-8000-000000000000" for number in (1, 2, 3))
+    for boot_id, over in ((first, False), (None, False), (second, False), (third, True)):
         (record,) = recover(Journal(path), folders, boot_id)
         assert (record.ended is not None) == over, boot_id
 
@@ -113,4 +114,4 @@ def test_no_job_of_before_outlives_a_reboot(folders: JobFolders) -> None:
 )
 def test_records_are_made_up_from_folders(folders: JobFolders, workload: str, slots: int) -> None:
     folders.write(job_file(workload))
-    assert records_of_folders(folders) == [JobRecord(key=KEY, kind="task", slots=slots)]
+    assert record_of_folder(folders, KEY) == JobRecord(key=KEY, kind="task", slots=slots)

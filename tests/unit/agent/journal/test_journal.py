@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_edge.agent.core.events import DesiredState, JobRecord
-from airflow_edge.agent.errors import AgentError, ConfigError
+from airflow_edge.agent.errors import AgentError, OtherUserError
 from airflow_edge.agent.journal.journal import RESERVE, Journal, live_jobs
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import Ended
@@ -126,7 +126,7 @@ def test_a_journal_that_cannot_be_written_is_not_taken_for_a_damaged_one(path: P
     path.parent.chmod(0o500)
     path.chmod(0o400)
     try:
-        with pytest.raises(ConfigError, match=r"give .* to this user"):
+        with pytest.raises(OtherUserError, match="give it to this user"):
             Journal(path)
     finally:
         path.parent.chmod(0o700)
@@ -137,7 +137,8 @@ def test_a_journal_that_cannot_be_written_is_not_taken_for_a_damaged_one(path: P
 def test_the_last_boot_is_remembered(path: Path) -> None:
     journal = Journal(path)
     assert journal.boot_id() is None
-    for boot_id in ("first", "second", "second"):
+    first, second = (f"{number}0000000-0000-4000-8000-000000000000" for number in (1, 2))
+    for boot_id in (first, second, second):
         journal.note_boot(boot_id)
         assert Journal(path).boot_id() == boot_id
     journal.note_boot(None)
@@ -145,5 +146,6 @@ def test_the_last_boot_is_remembered(path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"give .* to this user"):
+    with pytest.raises(AgentError, match="mount its disk, or make it") as caught:
         Journal(tmp_path / "missing" / "journal.sqlite")
+    assert caught.value.exit_status == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_edge.agent.errors import ConfigError
+from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.own_log.file import RotatingFile
 
 PROGRAM = """
@@ -34,5 +34,13 @@ def test_stderr_goes_along_to_the_new_file(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="nowhere"):
+    with pytest.raises(AgentError, match="nowhere") as caught:
         RotatingFile(tmp_path / "nowhere" / "agent.log", max_size=1, backups=1)
+    assert caught.value.exit_status == 1
+
+
+def test_what_is_in_the_place_of_the_file_is_moved_aside(tmp_path: Path) -> None:
+    (tmp_path / "agent.log").mkdir()
+    RotatingFile(tmp_path / "agent.log", max_size=1, backups=1).close()
+    assert (tmp_path / "agent.log").is_file()
+    assert (tmp_path / "agent.log.damaged-1").is_dir()

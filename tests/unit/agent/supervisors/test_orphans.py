@@ -144,6 +144,48 @@ async def test_a_supervisor_that_nobody_remembers_is_found_by_its_output(
         assert process.wait(10) == 1
 
 
+HOLDER = f"""
+import sys
+from pathlib import Path
+from airflow_edge.site.processes import hold_pid_file
+hold_pid_file(Path({{path!r}}))
+{OBEDIENT}"""
+
+
+async def test_a_supervisor_that_does_not_let_itself_be_looked_into_is_found_by_the_file_that_it_holds(
+    orphans: Orphans, exits: Exits, folders: JobFolders
+) -> None:
+    """As Airflow's does, for whoever is not root: what it has open is nobody's business (PR_SET_DUMPABLE)."""
+    with supervisor(HOLDER.format(path=str(folders.supervisor_pid(KEY)))) as process:
+        assert orphans.adopt([KEY]) == {KEY}
+        with without_descriptors():
+            assert orphans.adopt([KEY]) == {KEY}
+        assert exits.keys == []
+        assert orphans.stop(KEY, 10, "")
+        await exits.wait()
+        assert process.wait(10) == 1
+    assert orphans.adopt([KEY]) == frozenset()
+
+
+async def test_an_orphan_whose_end_cannot_be_dealt_with_holds_up_no_other(
+    orphans: Orphans, exits: Exits, folders: JobFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = AssignmentKey(KEY.job_id, 2)
+
+    def tell(key: AssignmentKey) -> None:
+        if key == KEY:
+            raise KeyError("a fault of ours")
+        exits(key)
+
+    monkeypatch.setattr(orphans, "_exited", tell)
+    with supervisor(OBEDIENT) as first, supervisor(OBEDIENT) as second:
+        orphans.remember(KEY, first.pid)
+        orphans.remember(other, second.pid)
+        assert orphans.adopt([KEY, other]) == {KEY, other}
+    await exits.wait()
+    assert exits.keys == [other]
+
+
 async def test_the_task_of_a_killed_supervisor_is_ended(orphans: Orphans, exits: Exits) -> None:
     with supervisor(STUBBORN) as process:
         (task,) = psutil.Process(process.pid).children()
