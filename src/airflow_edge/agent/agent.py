@@ -103,8 +103,7 @@ class Agent:
         self._loops = Loops()
         self._terminating = asyncio.Event()
         self._handing_over = asyncio.Event()
-        self._again = False
-        """Whether the next agent is to begin at once, in this process."""
+        self._again = False  # whether the next agent is to begin at once, in this process
         self._timer: asyncio.TimerHandle | None = None
         """Ends the jobs when the time is over that a worker that was stopped has for them."""
         self._copies = Copies(config.kept_logs_dir, config.kept_logs)
