@@ -52,7 +52,7 @@ def _engine(kind: str, folder: Path, stack: ExitStack) -> Engine:
     Base.metadata.create_all(engine)
     # Airflow's own, as far as the store asks it, and as before 3.4.
     columns = [Column(one.name, one.type) for one in TASK_INSTANCE.columns if one.name != "working_set"]
-    Table(TASK_INSTANCE.name, MetaData(), *columns).create(engine)
+    Table(TASK_INSTANCE.name, MetaData(), *columns, schema=Base.metadata.schema).create(engine)
     return engine
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from harness.airflow import Airflow
@@ -12,8 +14,11 @@ pytestmark = pytest.mark.e2e
 
 
 def test_a_task_runs_with_the_local_executor_and_nothing_stays_behind(sqlite, tmp_path):
-    home = tmp_path / "centre"
-    with Airflow(home, sqlite.create("harness"), venv=sqlite.venv, dags=DAGS) as airflow:
+    home, dags = tmp_path / "centre", tmp_path / "dags"
+    # Others name executors that this Airflow does not have.
+    dags.mkdir()
+    shutil.copy(DAGS / "hello.py", dags)
+    with Airflow(home, sqlite.create("harness"), venv=sqlite.venv, dags=dags) as airflow:
         airflow.boot(triggerer=False)
         with airflow.client() as client:
             client.wait_for_dags(["hello"])

@@ -7,7 +7,8 @@ them (`hook/sitecustomize.py`). Three tasks run, one after the other. What count
   returns. "It" is the job's id, an `AssignmentKey`, a path, document or encoded frame with the id in it, Airflow's
   workload of it, or an object of ours with one of these in its fields (three deep; lists, tuples and dicts too).
   A text for people that mentions the id (a title, a line of log) is not the job. Nor does a function count that would
-  pass on anything (its result's type is a type variable: a transaction, a thread, a decoder), or a property or
+  pass on anything (its result's type is a type variable, or holds nothing else: a
+  transaction, a thread, a decoder), or a property or
   `__str__`, which only says something of its own object (`Assigned.key`).
 * **Forward only.** In each process from the first touch until the job is in the next process's hands; in the scheduler
   until `queue_workload` has returned; in the supervisor until the task's own code begins. So acceptances that were

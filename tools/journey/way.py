@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import typing
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,8 +24,13 @@ WAY_BACK = {
     "agent/history.py": "remembers what happened, for a person who asks",
     "executor/ledger.py": "remembers which end the scheduler is to be told",
     "site/stop.py": "would end it, were that asked",
+    "site/processes.py": "says to whoever comes later that the supervisor lives",
+    "agent/net/identity.py": "makes the secret with which the task will call its centre",
 }
 """Files that are handed the job for what comes after its start: they hand it on to nobody."""
+
+_HOLDERS = {"Iterator", "list", "asyncio", "Future", "None"}
+"""What may hold the type variable in the type of a function's result, when it would pass on anything."""
 
 _ANSWERS = {
     f"{answer.__module__}:{answer.__qualname__}"
@@ -107,11 +113,13 @@ def _generics_and_properties(file: str) -> frozenset[str]:
         for function in inside:
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 gives = ast.unparse(function.returns) if function.returns else ""
+                own = {variable for variable in variables if variable not in bases}
                 is_property = function.name == "__str__" or "property" in map(ast.unparse, function.decorator_list)
                 if gives.startswith("Callable["):
                     # It makes a function that gives this.
                     gives = gives.removesuffix("]").rpartition(", ")[2]
-                if is_property or (gives in variables and gives not in bases):
+                names = set(re.findall(r"\w+", gives))
+                if is_property or (names & own and names <= own | _HOLDERS):
                     found.add(prefix + function.name)
     return frozenset(found)
 

@@ -26,13 +26,12 @@ from airflow_edge.agent.core.events import (
     OfferedAgain,
     Rename,
     Restart,
-    RestartRefused,
     Save,
     StoreJob,
     TimePassed,
 )
 from airflow_edge.agent.effects import NAMES, Deed, Effects, lane
-from airflow_edge.agent.errors import AgentError, ProgramMissingError
+from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.history import History
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
@@ -250,10 +249,7 @@ class Driver:
             case Restart():
                 if self._owed_desired is not None:
                     raise AgentError("the next agent would not know that it was obeyed")
-                try:
-                    effects.restart()
-                except ProgramMissingError as error:
-                    self.post(RestartRefused(str(error)))
+                effects.restart()
             case StoreJob() | Save() | KeepDesired():
                 """It was written down already."""
             case message:

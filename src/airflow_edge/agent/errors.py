@@ -16,7 +16,6 @@
     ├── ApiNotEnabledError        7   `[edge] api_enabled` is off at the centre
     ├── RefusedError              8   the centre does not want this worker, this name or this token
     ├── ClockError                9   the clocks of site and centre differ too much
-    ├── ProgramMissingError           what the worker would begin anew with is not there
     └── NotRunningError          10   no worker runs in this state folder
 
 The text of each says what to do about it, in one line.
@@ -129,10 +128,6 @@ class ClockError(AgentError, exit_status=9):
         """:param centre_time: what the centre's clock shows, in seconds since the epoch, if it has said so"""
         super().__init__(message)
         self.centre_time = centre_time
-
-
-class ProgramMissingError(AgentError):
-    """What this process would begin anew with is not there: somebody has removed it, or installs it just now."""
 
 
 class NotRunningError(AgentError, exit_status=10):

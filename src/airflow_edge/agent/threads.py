@@ -45,21 +45,21 @@ class Threads(Executor):
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a function called; see `concurrent.futures.Executor`."""
         future: Future[T] = Future()
-        self._work.put(partial(_call, future, partial(fn, *args, **kwargs)))
+
+        def call() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:  # noqa: BLE001 - it is raised again where it is waited for
+                future.set_exception(error)
+
+        self._work.put(call)
         return future
 
     def _run(self) -> None:
         while True:
             self._work.get()()
-
-
-def _call(future: Future[T], function: Callable[[], T]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        future.set_result(function())
-    except BaseException as error:  # noqa: BLE001 - it is raised again where it is waited for
-        future.set_exception(error)
 
 
 class Loop(asyncio.SelectorEventLoop):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -52,6 +51,8 @@ def as_line(finding: Finding) -> str:
 
 def as_json(found: Iterable[Finding]) -> str:
     """Give findings for programs: a list of objects with `mark` and `text`."""
+    import json
+
     return json.dumps([asdict(finding) for finding in found], indent=2)
 
 

@@ -5,7 +5,6 @@ A site needs some secrets of its own: of its secrets backend, of connections and
 
 from __future__ import annotations
 
-import configparser
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
@@ -92,10 +91,17 @@ def _spellings(name: str) -> list[str]:
 
 
 def _options_of(file: Path) -> Mapping[Option, str]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    # Most sites have no such file, and an agent is small.
+    import configparser
+
     parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
     try:
-        parser.read_string(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, configparser.Error):
+        parser.read_string(text)
+    except configparser.Error:
         # Whoever needs it says what is wrong with it.
         return {}
     return {(section, name): value or "" for section in parser.sections() for name, value in parser.items(section)}

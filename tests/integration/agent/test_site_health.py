@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -201,11 +202,12 @@ async def test_a_runtime_that_cannot_start_says_why_until_it_can(site: Agent, ce
     await site.start(AIRFLOW_CONFIG=str(configuration))
     await centre.until(lambda: conditions(centre), patience=WARM_UP)
     (condition,) = conditions(centre)
-    assert condition.startswith("the runtime ended once: ")
+    assert re.match(r"the runtime ended (once|\d+ times): ", condition)
     assert "option 'parallelism' in section 'core' already exists" in condition
-    assert (await site.status())["conditions"] == [condition]
+    assert (await site.status())["conditions"][0].endswith(condition.partition(": ")[2])
     await refused_for(centre, "already exists")
-    await centre.until(lambda: "ended 2 times" in " ".join(conditions(centre)), patience=WARM_UP)
+    # How often it has ended is looked at now and then.
+    await centre.until(lambda: re.search(r"ended \d+ times", "".join(conditions(centre))), patience=WARM_UP)
     # Its last words stand in the log once, whole, and without those of the attempts before.
     assert site.log.read_text().count("ERROR airflow_edge.agent.supervisors.runtime_process") == 1
 
@@ -259,8 +261,8 @@ async def test_what_would_fail_each_task_is_told_and_no_job_is_taken(
     site: Agent, centre: Centre, name: str, value: str, setting: str
 ) -> None:
     await site.start(**{name: value})
-    await centre.until(lambda: conditions(centre), patience=WARM_UP)
-    assert "not_installed" in conditions(centre)[0]
+    # Before it a busy machine may have said that the runtime takes long.
+    await centre.until(lambda: "not_installed" in "".join(conditions(centre)), patience=WARM_UP)
     await refused_for(centre, setting)
 
 

@@ -189,7 +189,9 @@ async def test_a_restart_waits_for_a_program_that_is_being_replaced(centre, tmp_
     venv.symlink_to(PROGRAM.parents[1])
     async with enrolled(centre, tmp_path) as worker:
         await begin(
-            ["venv/bin/airflow-edge", "worker", "-D", "--state-dir", "state"], tmp_path, {"HOME": str(tmp_path)}
+            ["venv/bin/airflow-edge", "worker", "-D", "--state-dir", "state"],
+            tmp_path,
+            {"HOME": str(tmp_path), "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS)},
         )
         try:
             await worker.becomes("idle")

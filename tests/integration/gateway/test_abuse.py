@@ -38,8 +38,11 @@ VOLATILE = {
     # Who is linked where, and when it was last seen.
     "airflow_edge_worker": {
         "state", "concurrency", "last_seen_at", "changed_at", "boot_id", "link_id", "gateway_id", "transport",
-        "agent_version", "airflow_version", "system",
+        "agent_version", "airflow_version", "system", "instance", "life", "host_name", "address", "linked_at",
+        "question", "answered", "answers_there",
     },
+    # The gateway says again and again that it runs.
+    "airflow_edge_process": None,
     # Offers that nobody answered go back into the queue meanwhile.
     "airflow_edge_job": {"state", "lease_until"},
     # The gateway keeps the tasks of jobs alive that are at workers.

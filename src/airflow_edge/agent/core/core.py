@@ -144,8 +144,6 @@ class Core:
                 self._terminate(event.reason)
             case events.WorkerEventAtSite():
                 self.worker.note(event)
-            case events.RestartRefused():
-                self._answer(self.worker.forget_restart(), event.reason)
         self._follow()
         if isinstance(event, Order) and event.order_id != self._restarting:
             self._answer(event.order_id, refused)

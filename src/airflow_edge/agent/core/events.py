@@ -209,12 +209,6 @@ class TerminateAsked(SiteEvent, frozen=True):
     reason: str = "the worker was terminated"
 
 
-class RestartRefused(SiteEvent, frozen=True):
-    """A `Restart` cannot be carried out."""
-
-    reason: str
-
-
 # Commands
 
 

@@ -175,12 +175,6 @@ class WorkerStateMachine:
                 self._keep(msgspec.structs.replace(self.desired, concurrency=order.number))
         return ""
 
-    def forget_restart(self) -> str:
-        """It was not obeyed: give the order."""
-        order = self.desired.restarted
-        self._keep(msgspec.structs.replace(self.desired, restarted=""))
-        return order
-
     def follow(self, live: bool) -> None:
         """Bring the state up to the jobs: `live` says whether a job's process is left."""
         while event := self._due(live):

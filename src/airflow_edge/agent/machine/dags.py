@@ -6,7 +6,6 @@ Only folders are looked at. What else brings Dags, a Git repository say, is Airf
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from airflow_edge.agent.config import Config, absolute
 
@@ -52,7 +53,7 @@ def sources(config: Config) -> tuple[DagSource, ...]:
         return (DagSource("dags-folder", config.dags_folder),)
     try:
         # What is wrong with it the runtime says, in Airflow's words.
-        return tuple(_sources(json.loads(config.dag_bundles), config.dags_folder))
+        return tuple(_sources(msgspec.json.decode(config.dag_bundles), config.dags_folder))
     except (ValueError, TypeError, KeyError, AttributeError):
         return ()
 

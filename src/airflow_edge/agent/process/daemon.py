@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NoReturn
 
-from airflow_edge.agent.errors import AgentError, AlreadyRunningError, ProgramMissingError, unusable
+from airflow_edge.agent.errors import AgentError, AlreadyRunningError, unusable
 from airflow_edge.site.files import clear
 
 log = logging.getLogger(__name__)
@@ -91,15 +91,13 @@ def begin_again() -> NoReturn:
 def check_program() -> None:
     """See that what `begin_again` would run is there, as it is not in the middle of an upgrade.
 
-    :raises ProgramMissingError: a part of it is not.
+    :raises AgentError: a part of it is not.
     """
     parts = [sys.executable, *(part for part in sys.orig_argv[1:2] if not part.startswith("-"))]
     parts += [sys.modules[name].__file__ or "" for name in _NEEDED if name in sys.modules]
     for part in parts:
         if not Path(part).exists():
-            raise ProgramMissingError(
-                f"{part} is not there, so that the worker could not begin anew; install it again, then restart it"
-            )
+            raise AgentError(f"{part} is not there; install it again")
 
 
 def has_begun_again() -> bool:

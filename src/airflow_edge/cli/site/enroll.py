@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import shlex
 import sys
 import time
 
@@ -64,6 +63,8 @@ def enroll(arguments: argparse.Namespace) -> int:
     make_private_folder(config.state_dir)
     with pid_file(config.lock_file):
         identity = asyncio.run(_enroll(config, config.api_url, token, secret, for_ever=False))
+    import shlex
+
     start = ["airflow-edge", "worker", *(["--state-dir", arguments.state_dir] if arguments.state_dir else [])]
     print(f"enrolled as '{identity.name}' for {_queues(identity)}; start the worker with `{shlex.join(start)}`")
     return 0

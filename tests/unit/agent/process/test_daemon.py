@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_edge.agent.errors import AgentError, AlreadyRunningError, ProgramMissingError
+from airflow_edge.agent.errors import AgentError, AlreadyRunningError
 from airflow_edge.agent.process import daemon
 from airflow_edge.agent.process.daemon import check_program, handled, has_begun_again, pid_file, wait_for_end
 
@@ -140,11 +140,11 @@ def test_a_program_that_is_not_there_is_named(tmp_path, monkeypatch):
     check_program()
     with monkeypatch.context() as patched:
         patched.setattr("sys.executable", "/nowhere/python")
-        with pytest.raises(ProgramMissingError, match="/nowhere/python is not there"):
+        with pytest.raises(AgentError, match="/nowhere/python is not there"):
             check_program()
     # Python is there, and what it would need is not.
     monkeypatch.setattr("websockets.__file__", "/nowhere/websockets/__init__.py")
-    with pytest.raises(ProgramMissingError, match="websockets"):
+    with pytest.raises(AgentError, match="websockets"):
         check_program()
 
 
