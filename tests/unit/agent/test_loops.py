@@ -184,8 +184,10 @@ async def test_a_runtime_that_could_not_be_listened_to_says_once_more_what_it_ha
         pid=1, airflow_version="3", jobs=(LocalJob(job_id="00000000-0000-4000-8000-000000000001", assignment=1, pid=2),)
     )
 
-    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(encode_local(hello))
+        await reader.read()
+        writer.close()
 
     heard: list[ToAgent] = []
     gone: list[None] = []
