@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.liveness import Silence
+from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.worker import Admission
 from airflow_edge.store.store import Store
 from airflow_edge.store.workers.instances import Claimed
@@ -84,6 +86,28 @@ def test_a_worker_falls_silent_once_and_one_that_went_in_order_never(store: Stor
     unknown = store.workers.get(silent.id)
     assert unknown is not None
     assert unknown.state is WorkerState.UNKNOWN
+
+
+@pytest.mark.parametrize("asked_first", [True, False])
+def test_a_silent_one_gives_way_whatever_is_asked_of_it(store: Store, asked_first: bool) -> None:
+    worker = enrolled(store)
+    first, second = (facts(instance=uuid4(), life=uuid4()) for _ in range(2))
+    store.workers.link({worker.id: first}, now=NOW)
+
+    def ask() -> None:
+        assert store.orders.give(worker.id, Wish("maintenance", "new disk"), by="ada", now=NOW)
+
+    if asked_first:
+        ask()
+    assert store.workers.link({worker.id: second}, now=NOW)[worker.id].verdict is Admission.REFUSE
+    silences = {worker.id: Silence(NOW, NOW + timedelta(seconds=16))}
+    assert store.workers.mark_unreachable(silences) == [worker.id]
+    assert store.workers.mark_unreachable(silences) == []
+    if not asked_first:
+        ask()
+    assert store.workers.link({worker.id: second}, now=NOW)[worker.id].verdict is Admission.ENTER
+    # From then on it is that one who has the key.
+    assert store.workers.link({worker.id: first}, now=NOW)[worker.id].verdict is Admission.REFUSE
 
 
 def test_changes_are_seen_by_other_gateways(store: Store) -> None:

@@ -77,6 +77,8 @@ class WorkerRow(Base):
     system: Mapped[dict[str, Any]] = mapped_column(JSON)
     log_request: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """The last request for its own log."""
+    silent: Mapped[bool] = mapped_column(default=False)
+    """Whether it was not heard from for long, which its state does not tell of one that something was asked of."""
     instance: Mapped[UUID | None] = mapped_column(Uuid)
     """Which life of the worker has its key; see `rules.worker`."""
     life: Mapped[UUID | None] = mapped_column(Uuid)

@@ -59,10 +59,10 @@ FILL: Final = (
     """
     INSERT INTO airflow_edge_worker (id, name, public_key, queues, state, concurrency, enrolled_at, last_seen_at,
         changed_at, version_refused, version_warning, maintenance_comment, system,
-        question, answered, answers_there)
+        question, answered, answers_there, silent)
     SELECT md5('worker' || n)::uuid, 'worker' || n, decode(md5('' || n), 'hex'), '["default"]', 'idle', 8, now(),
         now() - interval '1 hour', now() - interval '1 hour', '', '', '', '{}',
-        0, 0, false
+        0, 0, false, false
     FROM generate_series(0, 999) n
     """,
 )

@@ -39,7 +39,7 @@ VOLATILE = {
     "airflow_edge_worker": {
         "state", "concurrency", "last_seen_at", "changed_at", "boot_id", "link_id", "gateway_id", "transport",
         "agent_version", "airflow_version", "system", "instance", "life", "host_name", "address", "linked_at",
-        "question", "answered", "answers_there",
+        "question", "answered", "answers_there", "silent",
     },
     # The gateway says again and again that it runs.
     "airflow_edge_process": None,

@@ -154,7 +154,9 @@ async def test_the_centre_is_asked_what_the_client_asks(recorders, tmp_path):
             for client, recorder in zip(clients, (ours, theirs), strict=True):
                 recorder.asked.clear()
                 ask(client, task, key, other)
-            assert ours.asked == theirs.asked
+            # Airflow finds no route for a path with a line break, and leaves one out at its end: another key is meant
+            # then. The agent answers both by itself.
+            assert ours.asked == [each for each in theirs.asked if "\n" not in each[1]]
 
         check = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])(
             given(keys, keys)(compare)

@@ -71,7 +71,8 @@ class Line:
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(30)
-        self._socket.connect(str(path))
+        # The socket is there a moment before anybody listens at it.
+        wait_for(lambda: self._socket.connect_ex(str(path)) == 0, "somebody who listens", timeout=30)
         self._buffer = bytearray()
         self._seen: list[ToAgent] = []
 

@@ -109,7 +109,7 @@ def _holder(row: WorkerRow) -> Holder:
     return to_value(
         Holder,
         row,
-        gone=row.state in _GONE,
+        gone=row.silent or row.state in _GONE,
         host_name=row.host_name or "",
         address=row.address or "",
         since=row.linked_at,

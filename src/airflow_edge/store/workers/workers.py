@@ -16,6 +16,7 @@ from airflow_edge.protocol.messages import MaintenanceCause
 from airflow_edge.protocol.states import (
     JOB_HELD,
     OFFLINE_AS,
+    REQUESTS,
     WORKER_TRANSITIONS,
     JobEvent,
     JobState,
@@ -110,6 +111,7 @@ class Workers(StorePart):
                 setattr(row, name, value)
             row.linked_at = now
             row.state = row.asked_state or facts.state
+            row.silent = False
             row.last_seen_at = now
             row.changed_at = now
         return before
@@ -161,6 +163,7 @@ class Workers(StorePart):
         for row in session.scalars(locked):
             unwanted.remove(row.id)
             row.state = row.asked_state or states[row.id]
+            row.silent = states[row.id] is WorkerState.UNKNOWN
             row.last_seen_at = now
             if comments is not None and row.asked_state is None:
                 row.maintenance_comment = comments.get(row.id, "")
@@ -194,14 +197,18 @@ class Workers(StorePart):
         return {holder: at for holder, at in seen if holder is not None and at is not None}
 
     def mark_unreachable(self, silences: Mapping[UUID, Silence]) -> list[UUID]:
-        """Set those that should be linked, and are silent still, to unknown; give their ids."""
+        """Note of those that should be linked, and are silent still, that they are, and give their ids.
+
+        Their state is unknown then, unless it says what was asked of them.
+        """
         if not silences:
             return []
         newest = max(silence.since for silence in silences.values())
         query = (
             select(WorkerRow.id, WorkerRow.last_seen_at)
             .where(
-                WorkerRow.state.in_(_MAY_FALL_SILENT),
+                WorkerRow.state.in_(_MAY_FALL_SILENT | REQUESTS),
+                WorkerRow.silent.is_(False),
                 WorkerRow.revoked_at.is_(None),
                 WorkerRow.last_seen_at <= newest,
             )
@@ -213,7 +220,9 @@ class Workers(StorePart):
 
         def mark(session: Session) -> list[UUID]:
             ids = find(session, query.with_for_update())
-            session.execute(update(WorkerRow).where(WorkerRow.id.in_(ids)).values(state=WorkerState.UNKNOWN))
+            these = update(WorkerRow).where(WorkerRow.id.in_(ids))
+            session.execute(these.values(silent=True))
+            session.execute(these.where(WorkerRow.state.in_(_MAY_FALL_SILENT)).values(state=WorkerState.UNKNOWN))
             return ids
 
         return self._transactions.write(mark) if self._transactions.read(lambda session: find(session, query)) else []

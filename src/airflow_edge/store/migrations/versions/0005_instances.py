@@ -14,7 +14,8 @@ depends_on = None
 TIMESTAMP = sa.DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql")
 
 NUMBERS = ("question", "answered")
-WORKERS = ("instance", "life", "host_name", "address", "linked_at", "other_instances", *NUMBERS, "answers_there")
+FACTS = ("answers_there", "silent")
+WORKERS = ("instance", "life", "host_name", "address", "linked_at", "other_instances", *NUMBERS, *FACTS)
 
 
 def upgrade() -> None:
@@ -32,11 +33,13 @@ def upgrade() -> None:
         worker.add_column(sa.Column("other_instances", sa.JSON(none_as_null=True)))
         for name in NUMBERS:
             worker.add_column(sa.Column(name, sa.Integer(), nullable=False, server_default=sa.text("0")))
-        worker.add_column(sa.Column("answers_there", sa.Boolean(), nullable=False, server_default=sa.false()))
+        for name in FACTS:
+            worker.add_column(sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false()))
     with op.batch_alter_table("airflow_edge_worker") as worker:
         for name in NUMBERS:
             worker.alter_column(name, existing_type=sa.Integer(), existing_nullable=False, server_default=None)
-        worker.alter_column("answers_there", existing_type=sa.Boolean(), existing_nullable=False, server_default=None)
+        for name in FACTS:
+            worker.alter_column(name, existing_type=sa.Boolean(), existing_nullable=False, server_default=None)
     with op.batch_alter_table("airflow_edge_job") as job:
         job.add_column(sa.Column("instance", sa.Uuid()))
         job.add_column(sa.Column("left_at", TIMESTAMP))
