@@ -110,7 +110,6 @@ def open_world(
     migrated: MigratedDatabases,
     *,
     worker_venv: Path | None = None,
-    worker_environment: Mapping[str, str] | None = None,
     schedulers: int = 1,
     api_servers: int = 1,
     triggerer: bool = True,
@@ -140,6 +139,6 @@ def open_world(
         ledgers.mkdir()
         world = World(airflow, client, ledgers)
         if EXECUTOR == EDGE_EXECUTOR:
-            site = world.add_site(folder, "worker-1", airflow.url, venv=worker_venv, environment=worker_environment)
+            site = world.add_site(folder, "worker-1", airflow.url, venv=worker_venv)
             stack.enter_context(site)
         yield world
