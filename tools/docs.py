@@ -116,7 +116,7 @@ def parser_sections(parser: argparse.ArgumentParser, depth: int = 2) -> Iterator
         if text := parser.description:
             yield " ".join(plain(text).split())
             yield ""
-        yield "```"
+        yield "```text usage"
         yield " ".join(parser.format_usage().split()[1:])
         yield "```"
         yield ""

@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "run-as-a-service.md"
 
 def test_the_unit_file_fits_the_worker() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    (text,) = re.findall(r"```ini\n(.*?)```", page, re.DOTALL)
+    (text,) = re.findall(r"```systemd\n(.*?)```", page, re.DOTALL)
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign] # systemd's names are case-sensitive
     unit.read_string(text)

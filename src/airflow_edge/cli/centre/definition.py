@@ -60,7 +60,7 @@ _TOKEN_COMMANDS = (
         "tokens.create_enroll_token",
         arg("-q", "--queues", help="Comma-separated queues to serve. Default: [operators] default_queue"),
         arg("-t", "--team", help="The team whose tasks the worker runs ([core] multi_team)"),
-        arg("-n", "--name-pattern", help="A glob that the worker's name has to match, like 'factory-*'"),
+        arg("-n", "--name-pattern", help="A glob that the worker's name has to match, like 'press-*'"),
         arg("--ttl", help="How long it can be used: 30m, 1h, 7d … Default: 1h", type=duration, default="1h"),
         arg("--uses", help="How many workers may enrol with it. Default: 1", type=positive, default=1),
         arg(
@@ -75,7 +75,7 @@ _TOKEN_COMMANDS = (
         ),
         example="""
 $ airflow edge enroll-token create --queues plc,camera \\
-    --name-pattern 'factory-*' --uses 4 --ttl 2h
+    --name-pattern 'press-*' --uses 4 --ttl 2h
 """,
     ),
     command(
@@ -112,7 +112,7 @@ _LISTED = (
 PATIENCE: Final = 5.0
 """Seconds for which a command waits for the workers' answers."""
 
-_WORKERS = arg("workers", metavar="WORKER", nargs="*", help="Names of workers, or patterns like 'factory-*'")
+_WORKERS = arg("workers", metavar="WORKER", nargs="*", help="Names of workers, or patterns like 'press-*'")
 _HOSTNAME = arg("-H", "--edge-hostname", metavar="WORKER", nargs="+", help="The same, as other tools call it")
 _COMMENT = arg("-c", "--comments", help="Why: people see it beside the worker", type=comment, required=True)
 _QUEUES = arg("-q", "--queues", help="Comma-separated queues", required=True)
@@ -140,12 +140,12 @@ FLEET_COMMANDS: Final = (
         "Have workers take no new task, until they are told to leave maintenance",
         _COMMENT,
         example="""
-$ airflow edge remote-edge-worker-request-maintenance factory-7 \\
+$ airflow edge remote-edge-worker-request-maintenance press-7 \\
     --comments "new disk"
-maintenance: 1 worker (factory-7)
+maintenance: 1 worker (press-7)
  worker    | result   | order
 -----------+----------+--------------------------------------
- factory-7 | done     | 8d5d8b1e-3f0f-4f0c-9e3b-6a53b8c8d1f2
+ press-7 | done     | 8d5d8b1e-3f0f-4f0c-9e3b-6a53b8c8d1f2
 """,
     ),
     _about_workers(
@@ -154,7 +154,7 @@ maintenance: 1 worker (factory-7)
         "Change the comment on workers' maintenance",
         _COMMENT,
         example="""
-$ airflow edge remote-edge-worker-update-maintenance-comment factory-7 \\
+$ airflow edge remote-edge-worker-update-maintenance-comment press-7 \\
     --comments "new disk, back on Monday"
 """,
     ),
@@ -162,13 +162,13 @@ $ airflow edge remote-edge-worker-update-maintenance-comment factory-7 \\
         "remote-edge-worker-exit-maintenance",
         "exit_maintenance",
         "Have workers in maintenance take tasks again",
-        example="$ airflow edge remote-edge-worker-exit-maintenance 'factory-*'",
+        example="$ airflow edge remote-edge-worker-exit-maintenance 'press-*'",
     ),
     _about_workers(
         "shutdown-remote-edge-worker",
         "shutdown_worker",
         "Have workers finish their tasks and end",
-        example="$ airflow edge shutdown-remote-edge-worker factory-7 factory-8 --wait 30",
+        example="$ airflow edge shutdown-remote-edge-worker press-7 press-8 --wait 30",
     ),
     command(
         "shutdown-all-workers",
@@ -179,7 +179,7 @@ $ airflow edge remote-edge-worker-update-maintenance-comment factory-7 \\
         ARG_OUTPUT,
         example="""
 $ airflow edge shutdown-all-workers
-Shut down 2 workers (factory-7, factory-8)? They finish their jobs, and
+Shut down 2 workers (press-7, press-8)? They finish their jobs, and
 nothing starts them again [y/N]
 """,
     ),
@@ -187,14 +187,14 @@ nothing starts them again [y/N]
         "restart-worker",
         "restart_worker",
         "Have workers replace their agent; their tasks go on",
-        example="$ airflow edge restart-worker 'factory-*' --wait 60 --output json",
+        example="$ airflow edge restart-worker 'press-*' --wait 60 --output json",
     ),
     _about_workers(
         "set-worker-concurrency",
         "set_worker_concurrency",
         "Set how many slots workers have; it outlives their restarts",
         arg("-c", "--concurrency", help="The number of slots", type=slots, required=True),
-        example="$ airflow edge set-worker-concurrency factory-7 --concurrency 16",
+        example="$ airflow edge set-worker-concurrency press-7 --concurrency 16",
     ),
     command(
         "rename-worker",
@@ -204,7 +204,7 @@ nothing starts them again [y/N]
         arg("new_name", metavar="NEW_NAME", help="Its new one", type=worker_name),
         _PATIENCE,
         ARG_OUTPUT,
-        example="$ airflow edge rename-worker factory-7 press-hall-2",
+        example="$ airflow edge rename-worker press-7 press-hall-2",
     ),
     _about_workers(
         "add-worker-queues",
@@ -212,7 +212,7 @@ nothing starts them again [y/N]
         "Have workers serve more queues, whatever they were started for",
         _QUEUES,
         waits=False,
-        example="$ airflow edge add-worker-queues 'factory-*' --queues camera,gpu",
+        example="$ airflow edge add-worker-queues 'press-*' --queues camera,gpu",
     ),
     _about_workers(
         "remove-worker-queues",
@@ -220,21 +220,21 @@ nothing starts them again [y/N]
         "Have workers serve these queues no more; tasks that they have go on",
         _QUEUES,
         waits=False,
-        example="$ airflow edge remove-worker-queues factory-7 --queues gpu",
+        example="$ airflow edge remove-worker-queues press-7 --queues gpu",
     ),
     _about_workers(
         "revoke-worker",
         "revoke_worker",
         "Revoke workers' keys: they are cut off at once, and what they ran is lost",
         waits=False,
-        example="$ airflow edge revoke-worker factory-7",
+        example="$ airflow edge revoke-worker press-7",
     ),
     _about_workers(
         "remove-remote-edge-worker",
         "remove_worker",
         "Forget workers that are offline or revoked",
         waits=False,
-        example="$ airflow edge remove-remote-edge-worker factory-7",
+        example="$ airflow edge remove-remote-edge-worker press-7",
     ),
     command(
         "list-jobs",
@@ -266,7 +266,7 @@ nothing starts them again [y/N]
         arg("task_id", metavar="TASK", nargs="?", help="The task's id"),
         arg("map_index", metavar="MAP_INDEX", nargs="?", type=int, default=-1, help="Of a mapped task"),
         example="""
-$ airflow edge explain-job presses manual__2026-01-15T08:00:00+00:00 read_plc
+$ airflow edge explain-job press_check manual__2026-01-15T08:00 temperature
 No worker serves queue 'plc' (nearest: 'plc2').
 """,
     ),
@@ -279,12 +279,12 @@ _COMMANDS = (
         "List the enrolled workers",
         "workers.list_workers",
         arg("-s", "--state", nargs="+", help="Only in these states, like 'maintenance mode'"),
-        arg("--worker-name-pattern", metavar="PATTERN", help="Only with names like this, as in 'factory-*'"),
+        arg("--worker-name-pattern", metavar="PATTERN", help="Only with names like this, as in 'press-*'"),
         arg("-q", "--queue", help="Only those that serve this queue"),
         arg("-t", "--team", help="Only those of this team"),
         *_LISTED,
         example="""
-$ airflow edge list-workers --worker-name-pattern 'factory-*' \\
+$ airflow edge list-workers --worker-name-pattern 'press-*' \\
     --state 'maintenance mode' unknown --output yaml
 """,
     ),
@@ -300,8 +300,8 @@ $ airflow edge list-workers --worker-name-pattern 'factory-*' \\
             help="90s, 30m, 12h, 2d …, or 'default' for what the settings say",
         ),
         example="""
-$ airflow edge set-disconnect-grace factory-7 12h
-Jobs of 'factory-7' are waited for 12h while the worker is out of reach.
+$ airflow edge set-disconnect-grace press-7 12h
+Jobs of 'press-7' are waited for 12h while the worker is out of reach.
 """,
     ),
     *FLEET_COMMANDS,
@@ -329,9 +329,9 @@ Jobs of 'factory-7' are waited for 12h while the worker is out of reach.
             choices=("debug", "info", "warning", "error", "critical"),
             default="info",
         ),
-        example="$ airflow edge worker-logs factory-7 --level warning --lines 20 --follow",
+        example="$ airflow edge worker-logs press-7 --level warning --lines 20 --follow",
     ),
-    _at_the_site("enroll", "Make this machine a worker of an Airflow.", "https://airflow.example.org edge_9fKx2VbT"),
+    _at_the_site("enroll", "Make this machine a worker of an Airflow.", "https://airflow.example.org edge_…"),
     _at_the_site("worker", "Start the worker of this machine.", "--concurrency 8 --queues plc,camera"),
     _at_the_site("status", "Show what the worker of this machine does.", "| jq .state"),
     _at_the_site("stop", "Stop the worker of this machine.", "--wait --timeout 600"),

@@ -200,7 +200,7 @@ def _change(args: argparse.Namespace, event: str, act: Act, **wish: object) -> N
 def _selected(args: argparse.Namespace, fleet: Fleet) -> list[Worker]:
     patterns = [*args.workers, *(args.edge_hostname or ())] if hasattr(args, "edge_hostname") else args.workers
     if not patterns:
-        raise SystemExit("Name a worker, several, or a pattern like 'factory-*'; see: airflow edge list-workers")
+        raise SystemExit("Name a worker, several, or a pattern like 'press-*'; see: airflow edge list-workers")
     try:
         return fleet.select(patterns)
     except UnknownWorkerError as error:

@@ -217,8 +217,8 @@ COMMANDS: Final = (
         _enroll,
         "make this machine a worker of an Airflow",
         """
-$ airflow-edge enroll https://airflow.example.org edge_9fKx2VbT
-enrolled as 'factory-7' for the queue plc; start the worker with
+$ airflow-edge enroll https://airflow.example.org edge_…
+enrolled as 'press-7' for the queue plc; start the worker with
 `airflow-edge worker`
 """,
     ),
@@ -237,8 +237,8 @@ enrolled as 'factory-7' for the queue plc; start the worker with
         """
 $ airflow-edge check --url https://airflow.example.org
 OK     airflow-edge 0.1.0, Python 3.12.3, apache-airflow-task-sdk 1.3.2
-WRONG  there are no Dags; no task can run here: the Dags folder /srv/dags is
-not there; put the Dags there, …
+WRONG  there are no Dags; no task can run here: the Dags folder /path/to/dags
+is not there; put the Dags there, …
 """,
     ),
     Command(
@@ -248,7 +248,7 @@ not there; put the Dags there, …
         "have the worker finish its tasks and end",
         """
 $ airflow-edge stop --wait --timeout 600
-the worker 'factory-7' (pid 4711) ends, after 2 tasks; those that are left in
+the worker 'press-7' (pid 4711) ends, after 2 tasks; those that are left in
 600 s are ended
 """,
     ),
@@ -259,7 +259,7 @@ the worker 'factory-7' (pid 4711) ends, after 2 tasks; those that are left in
         "have the worker take no new task, or take tasks again",
         """
 $ airflow-edge maintenance on --comments "new disk" --wait
-the worker 'factory-7' is in state 'maintenance mode', with 0 tasks
+the worker 'press-7' is in state 'maintenance mode', with 0 tasks
 """,
     ),
     Command(
@@ -279,7 +279,7 @@ JobStarted(job_id='0191d6c4-…', assignment=1, pid=4711)
         "airflow_edge.cli.site.logs:logs",
         _logs,
         "list the logs of jobs that are here, or print one",
-        "$ airflow-edge logs 'presses/*/read_plc' --follow",
+        "$ airflow-edge logs 'press_check/*/temperature' --follow",
     ),
 )
 

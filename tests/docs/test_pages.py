@@ -1,0 +1,124 @@
+"""Each example is claimed by a test, and each command, option and setting that a sentence names is there."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shlex
+
+import pytest
+
+from harness.pages import Block, all_blocks, inline_code, pages, read_blocks
+from tests.docs.claims import problems
+from tests.docs.command_lines import complaint
+from tests.docs.typed import typed
+
+SETTING = re.compile(r"^\[(?P<section>\w+)\] (?P<option>\w+)")
+VARIABLE = re.compile(r"\bAIRFLOW__([A-Z_]+?)__([A-Z_]+)\b")
+PROGRAMS = frozenset({"airflow", "airflow-edge", "make", "pip", "python"})
+TITLES = frozenset({"airflow-edge runtime", "airflow-edge supervisor"})
+"""What is named like a command and is one of a worker's processes."""
+
+
+@pytest.fixture(scope="module")
+def known() -> set[tuple[str, str]]:
+    """All options that Airflow and its providers have, ours among them."""
+    from airflow.configuration import conf
+
+    return {
+        (section.lower(), option.lower())
+        for section, described in conf.configuration_description.items()
+        for option in described["options"]
+    }
+
+
+def test_every_example_is_one_that_is_run() -> None:
+    assert list(problems(all_blocks())) == []
+
+
+def found_in(page: str) -> list[str]:
+    return list(problems(read_blocks("page.md", page)))
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("```\nls\n```", "page.md:1: no test runs a block of 'no language'"),
+        ("# Title\n\n```sh\nls\n```", "page.md:3: no test runs a block of 'sh'"),
+        ("- a list\n\n  ```sh somewhere\n  ls\n  ```", "page.md:3: no test runs a block of 'sh somewhere'"),
+        ("words\n\n    ls\n", "page.md:3: no test runs a block of 'no language'"),
+        ("```console\n$ ls\n```", "'console' is for generated pages"),
+        ("```text\nlinked\n```", "'text' is output"),
+        ("# a\n```sh site\nls\n```\n# b\n```text\nlinked\n```", "page.md:6: 'text' is output"),
+        ("```sh site\ncurl https://airflow.example.com/x\n```", "write https://airflow.example.org"),
+        ("```sh site\nairflow-edge enroll https://airflow.example.org edge_abc\n```", "no token edge_abc"),
+        ("```sh site\nls /srv/dags\n```", "the tests know no /srv/dags"),
+        ("```sh site\nairflow-edge enroll URL\n```", "URL is for the reader to fill in"),
+        ("```sh centre\nairflow edge explain-job <dag>\n```", "<dag> is for the reader to fill in"),
+    ],
+)
+def test_what_nobody_would_run_is_named(page, words) -> None:
+    (problem,) = found_in(page)
+    assert words in problem
+
+
+def test_what_is_run_is_not() -> None:
+    page = """
+# Title
+```sh site
+export AIRFLOW_HOME=/path/to/home HTTPS_PROXY=http://user:password@proxy.example.org:3128
+curl -X GET https://airflow.example.org/edge_worker/v1/health > /dev/null  # a COMMENT
+airflow-edge enroll https://airflow.example.org edge_…
+kill -HUP "$(cat "$AIRFLOW_HOME/edge/agent.pid")"
+```
+```text
+linked
+```
+"""
+    assert found_in(page) == []
+
+
+def commands() -> list[Block]:
+    return [block for block in all_blocks() if block.language in ("sh", "console")]
+
+
+@pytest.mark.parametrize("block", commands(), ids=lambda block: block.where)
+def test_every_command_of_a_block_is_one(block) -> None:
+    for command in typed(block):
+        assert complaint(command.words) is None, command.where
+
+
+@pytest.mark.parametrize("page", pages())
+def test_every_command_in_a_sentence_is_one(page) -> None:
+    for code in inline_code(page):
+        text = re.sub(r"\[[A-Z_]+\]", "", code.text).strip()
+        words = text.split()[0] if text else ""
+        if words not in PROGRAMS or text.startswith(tuple(TITLES)):
+            continue
+        assert complaint(shlex.split(text), whole=False) is None, f"{code.where}: {code.text}"
+
+
+@pytest.mark.parametrize("page", pages())
+def test_every_setting_that_is_named_is_known(page, known) -> None:
+    named = [(code.where, match) for code in inline_code(page) if (match := SETTING.match(code.text))]
+    unknown = [f"{where}: {match[0]}" for where, match in named if (match["section"], match["option"]) not in known]
+    text = "\n".join([*(code.text for code in inline_code(page)), *(b.text for b in all_blocks() if b.page == page)])
+    unknown += [
+        f"{page}: AIRFLOW__{section}__{option}"
+        for section, option in VARIABLE.findall(text)
+        if (section.lower(), option.lower()) not in known
+    ]
+    assert unknown == []
+
+
+def blocks_of_language(language: str) -> list[Block]:
+    return [block for block in all_blocks() if block.language == language]
+
+
+@pytest.mark.parametrize("block", blocks_of_language("ini"), ids=lambda block: block.where)
+def test_every_option_of_a_configuration_is_known(block, known) -> None:
+    read = configparser.ConfigParser(interpolation=None)
+    read.read_string(block.text)
+    options = [(section, option) for section in read.sections() for option in read[section]]
+    assert options
+    assert set(options) <= known
