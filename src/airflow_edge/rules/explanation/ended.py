@@ -95,6 +95,11 @@ def _at(job: JobView | None) -> str:
 
 
 def _not_found(job: JobView | None, words: LastWords) -> str:
+    if words.not_loaded:
+        return (
+            f"Its Dag's file could not be loaded at the site{_of(job)} (its log: {words.not_loaded}): install there "
+            "what it imports, and see that what else it needs is there."
+        )
     return (
         f"Its Dag or task was not found at the site{_of(job)} (its log: {words.text}): put the Dag's file where that "
         "looks for Dags."

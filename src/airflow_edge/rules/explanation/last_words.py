@@ -14,6 +14,8 @@ LONGEST: Final = 300
 """Characters of what is quoted."""
 
 _NOT_FOUND: Final = frozenset({"Dag not found during start up", "Task not found in Dag during start up"})
+_NOT_LOADED: Final = "Error loading DAG from "
+"""Comes before the first of them where the file is there and failed."""
 _ABOUT_A_NUMBER: Final = "Startup reschedule limit exceeded"
 """It follows upon one of those, and does not say why."""
 _ERRORS: Final = frozenset({"error", "critical"})
@@ -28,13 +30,15 @@ class LastWords:
     """In one line: the exception, or what was logged."""
     dag_not_found: bool = False
     """The site does not have the Dag, or not this task of it."""
+    not_loaded: str = ""
+    """Why not, where the Dag's file is there and could not be loaded: in one line."""
     import_failed: bool = False
     """Something that the Dag or task imports is not installed there."""
 
 
 def last_words(lines: Iterable[bytes | str]) -> LastWords | None:
     """Give the last error in these lines; None if there is none."""
-    found = None
+    found, not_loaded = None, ""
     for line in lines:
         try:
             said = msgspec.json.decode(line)
@@ -42,18 +46,25 @@ def last_words(lines: Iterable[bytes | str]) -> LastWords | None:
             continue
         if isinstance(said, dict) and str(said.get("level")) in _ERRORS and said.get("event") != _ABOUT_A_NUMBER:
             found = said
-    return None if found is None else _words(found)
+            not_loaded = event if (event := str(said.get("event"))).startswith(_NOT_LOADED) else not_loaded
+    return None if found is None else _words(found, not_loaded)
 
 
-def _words(said: dict[str, Any]) -> LastWords:
+def _words(said: dict[str, Any], not_loaded: str) -> LastWords:
     event = str(said.get("event", ""))
     chain = said.get("error_detail")
     raised = chain[0] if isinstance(chain, list) and chain and isinstance(chain[0], dict) else {}
     kind = str(raised.get("exc_type", ""))
     text = f"{kind}: {raised.get('exc_value', '')}" if kind else event
-    line = " ".join(text.split())
+    not_found = event in _NOT_FOUND
     return LastWords(
-        text=line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…",
-        dag_not_found=event in _NOT_FOUND,
+        text=_shortened(text),
+        dag_not_found=not_found,
+        not_loaded=_shortened(not_loaded) if not_found else "",
         import_failed=kind in _IMPORTS,
     )
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"

@@ -264,6 +264,14 @@ def test_a_sensor_whose_dag_was_not_found_is_told_by_its_log():
     assert found.cause is Cause.DAG_NOT_FOUND
 
 
+def test_a_dag_whose_file_fails_at_the_site_is_not_called_missing():
+    words = LastWords("Dag not found during start up", dag_not_found=True, not_loaded="No module named 'serial'")
+    for state in ("failed", "up_for_retry", "up_for_reschedule"):
+        sentence = explain(task(state=state, is_sensor=False), None, [], words=words, now=NOW).sentence
+        assert "No module named 'serial'" in sentence
+        assert "put the Dag's file" not in sentence
+
+
 def test_both_meanings_of_a_state_are_named_where_it_cannot_be_told():
     found = explain(task(state="up_for_reschedule", is_sensor=None), None, [], now=NOW)
     assert "sensor" in found.sentence

@@ -26,6 +26,20 @@ def test_the_last_error_counts_and_what_follows_upon_it_does_not():
     assert (words.text, words.dag_not_found, words.import_failed) == ("Dag not found during start up", True, False)
 
 
+def test_a_file_that_is_there_and_fails_is_no_file_that_is_missing():
+    loading = line(level="error", event="Error loading DAG from press.py: No module\nnamed 'serial'")
+    words = last_words([loading, line(level="error", event="Dag not found during start up")])
+    assert words is not None
+    assert (words.dag_not_found, words.not_loaded) == (
+        True,
+        "Error loading DAG from press.py: No module named 'serial'",
+    )
+    # One of a file that others import says nothing of a task that ran.
+    words = last_words([loading, line(level="error", event="Task failed")])
+    assert words is not None
+    assert not words.not_loaded
+
+
 def test_an_exception_is_named():
     detail = [{"exc_type": "ImportError", "exc_value": "cannot import\nname"}]
     words = last_words([line(level="error", event="Task failed with exception", error_detail=detail)])
