@@ -137,6 +137,11 @@ class Airflow:
         return Client(url or self.url, username=_ADMIN, password=self.password)
 
     @property
+    def env(self) -> dict[str, str]:
+        """The environment of a shell at the centre."""
+        return dict(self._env)
+
+    @property
     def login(self) -> tuple[str, str]:
         """Name and password of the administrator."""
         return _ADMIN, self.password

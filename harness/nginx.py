@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from harness.pages import blocks_of
 from harness.ports import free_port
 from harness.processes import Process
 from harness.waiting import wait_for
@@ -41,12 +42,8 @@ http {{
 }}
 """
 
-WITH_UPGRADES = """\
-proxy_http_version 1.1;
-proxy_set_header Upgrade $http_upgrade;
-proxy_set_header Connection "upgrade";
-"""
-"""What nginx needs to let WebSockets through, from its own documentation."""
+WITH_UPGRADES = next(block.text for block in blocks_of("docs/how-to/proxies.md") if block.language == "nginx")
+"""What nginx needs to let WebSockets through, as our own page says."""
 
 
 def find_nginx() -> str | None:

@@ -50,7 +50,7 @@ ALONE = frozenset(
 KIND = re.compile(r"\b(sqlite|postgresql|this Airflow|oldest Airflow)\b")
 """A parameter that says with which of the shared things a test runs."""
 
-CROWDED = "tests/e2e"
+CROWDED = ("tests/e2e", "tests/docs/test_first_contact.py", "tests/docs/test_how_to.py")
 """Scopes that begin so have an Airflow of many processes each, which keep two cores busy; others mostly wait."""
 
 UNKNOWN_TEST = 1.0

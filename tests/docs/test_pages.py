@@ -122,3 +122,8 @@ def test_every_option_of_a_configuration_is_known(block, known) -> None:
     options = [(section, option) for section in read.sections() for option in read[section]]
     assert options
     assert set(options) <= known
+
+
+@pytest.mark.parametrize("block", blocks_of_language("python"), ids=lambda block: block.where)
+def test_every_piece_of_python_can_be_loaded(block) -> None:
+    exec(compile(block.text, block.where, "exec"), {"__name__": "example"})

@@ -161,6 +161,8 @@ def harmless(text: str) -> str:
 
 def say(text: str) -> None:
     """Tell a person something beside the output, which a program may read."""
+    # In a terminal and in a file alike it stands after what was printed before it.
+    sys.stdout.flush()
     print(text, file=sys.stderr)
 
 

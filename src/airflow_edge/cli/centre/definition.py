@@ -143,9 +143,9 @@ FLEET_COMMANDS: Final = (
 $ airflow edge remote-edge-worker-request-maintenance press-7 \\
     --comments "new disk"
 maintenance: 1 worker (press-7)
- worker    | result   | order
------------+----------+--------------------------------------
- press-7 | done     | 8d5d8b1e-3f0f-4f0c-9e3b-6a53b8c8d1f2
+ worker   | result   | order
+----------+----------+--------------------------------------
+ press-7  | done     | 8d5d8b1e-3f0f-4f0c-9e3b-6a53b8c8d1f2
 """,
     ),
     _about_workers(
