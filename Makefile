@@ -71,7 +71,7 @@ $(WORKER)/locked.stamp: $(BUILD)/uv/done.stamp requirements/worker.txt
 	$(call locked-env,$(WORKER),requirements/worker.txt)
 	@touch $@
 
-$(BUILD)/dist/done.stamp: .venv/locked.stamp pyproject.toml README.md LICENSE NOTICE $(SOURCES)
+$(BUILD)/dist/done.stamp: .venv/done.stamp pyproject.toml README.md LICENSE NOTICE $(SOURCES)
 	@rm -rf $(BUILD)/dist
 	$(UV) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir $(BUILD)/dist .
 	@touch $@

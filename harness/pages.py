@@ -28,6 +28,8 @@ class Block:
     place: str
     text: str
     after: Block | None = None
+    closed: bool = True
+    """Whether its fence has an end; without one it swallows the rest of the page."""
 
     @property
     def where(self) -> str:
@@ -69,14 +71,15 @@ def all_blocks() -> list[Block]:
 
 def read_blocks(page: str, text: str) -> Iterator[Block]:
     """Find the blocks in the text of a page."""
-    heading, before = "", None
+    heading, before, lines = "", None, text.splitlines()
     for token, following in _in_pairs(text):
         if token.type == "heading_open":
             heading, before = following.content, None
         elif token.type in ("fence", "code_block"):
             language, place, *_ = [*token.info.split(), "", ""]
             line = token.map[0] + 1 if token.map else 0
-            yield (before := Block(page, line, heading, language, place, token.content, before))
+            closed = token.type == "code_block" or _ends(token, lines)
+            yield (before := Block(page, line, heading, language, place, token.content, before, closed))
 
 
 def inline_code(page: str) -> Iterator[Inline]:
@@ -85,6 +88,11 @@ def inline_code(page: str) -> Iterator[Inline]:
         for child in token.children or []:
             if child.type == "code_inline":
                 yield Inline(page, token.map[0] + 1 if token.map else 0, " ".join(child.content.split()))
+
+
+def _ends(fence: Token, lines: list[str]) -> bool:
+    begin, end = fence.map or (0, 0)
+    return end - begin > 1 and lines[end - 1].lstrip(" >\t").startswith(fence.markup)
 
 
 def _in_pairs(text: str) -> list[tuple[Token, Token]]:

@@ -49,6 +49,8 @@ def problems(blocks: Iterable[Block]) -> Iterator[str]:
 
 
 def _unclaimed(block: Block) -> Iterator[str]:
+    if not block.closed:
+        yield "this block has no end: the rest of the page is in it"
     kinds = ", ".join(sorted(set(RUNNERS) - ONLY_GENERATED))
     if block.kind not in RUNNERS:
         yield f"no test runs a block of '{block.kind or 'no language'}'; begin it with ``` and one of: {kinds}"

@@ -47,6 +47,8 @@ def found_in(page: str) -> list[str]:
         ("# Title\n\n```sh\nls\n```", "page.md:3: no test runs a block of 'sh'"),
         ("- a list\n\n  ```sh somewhere\n  ls\n  ```", "page.md:3: no test runs a block of 'sh somewhere'"),
         ("words\n\n    ls\n", "page.md:3: no test runs a block of 'no language'"),
+        ("```sh site\nls\n\n# More\n", "page.md:1: this block has no end"),
+        ("```sh site", "page.md:1: this block has no end"),
         ("```console\n$ ls\n```", "'console' is for generated pages"),
         ("```text\nlinked\n```", "'text' is output"),
         ("# a\n```sh site\nls\n```\n# b\n```text\nlinked\n```", "page.md:6: 'text' is output"),

@@ -73,7 +73,10 @@ def app_of(gateway: Gateway) -> FastAPI:
         except ProblemError as error:
             answer = Health(status="not_ready", version=__version__, detail=error.problem.detail)
             return json_response(answer, HTTPStatus.SERVICE_UNAVAILABLE)
-        return json_response(Health(status="healthy", version=__version__, detail=gateway.background.trouble()))
+        healthy = Health(
+            status="healthy", version=__version__, detail=gateway.background.trouble(), gateway=gateway.mark.id
+        )
+        return json_response(healthy)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

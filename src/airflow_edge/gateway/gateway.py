@@ -33,10 +33,11 @@ from airflow_edge.gateway.links.polling import Polls
 from airflow_edge.gateway.links.reconcile import Arrival, Kept, Reconciled, reconcile
 from airflow_edge.gateway.links.records import Records
 from airflow_edge.gateway.links.registry import Links
-from airflow_edge.gateway.loops import assignments, log_keeper, mark, presence, purge, worker_changes
+from airflow_edge.gateway.loops import assignments, log_keeper, presence, purge, worker_changes
 from airflow_edge.gateway.loops.background import Background
 from airflow_edge.gateway.loops.dispatcher import Dispatcher
 from airflow_edge.gateway.loops.handover import Handover
+from airflow_edge.gateway.loops.mark import GatewayMark
 from airflow_edge.gateway.task_api import TaskApi
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.rules.processes import MARK_INTERVAL
@@ -103,8 +104,9 @@ class Gateway:
         return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
     @cached_property
-    def _mark(self) -> mark.GatewayMark:
-        return mark.GatewayMark(self.store.processes, self.calls)
+    def mark(self) -> GatewayMark:
+        """What others see it by."""
+        return GatewayMark(self.store.processes, self.calls)
 
     def check_ready(self, *, tasks: bool = False) -> None:
         """Raise `ProblemError` unless workers can enrol and link; with `tasks`, unless their tasks can call, too."""
@@ -194,7 +196,7 @@ class Gateway:
         repeat("passing on of changes to workers", worker_changes.LOOK_INTERVAL, self._worker_changes.look)
         repeat("noting of workers' states", presence.CHANGES_INTERVAL, self._presence.note_changes)
         beats = self._presence.beat, self._assignments.void_strays
-        repeat("mark of this gateway", MARK_INTERVAL, self._mark.leave)
+        repeat("mark of this gateway", MARK_INTERVAL, self.mark.leave)
         repeat("watch over presence", self.config.patience.heartbeat_interval, *beats)
         to_purge = self._purge.forget, self._purge.purge_jobs, self._purge.purge_worker_logs
         repeat("purge", purge.INTERVAL, *to_purge)
@@ -212,7 +214,7 @@ class Gateway:
         """Stop the loops and let go of the links."""
         self._links_served, self._task_api = False, None
         await self.background.stop()
-        await self._mark.end()
+        await self.mark.end()
         await self._log_keeper.stop()
         await self._handover.stop()
         await self.inquiry.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from inspect import cleandoc
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
@@ -25,6 +26,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     detail: str | None = None
     """What to do, where it is not ready; else what has failed lately in this process, if anything has."""
+    gateway: UUID | None = None
+    """By which its database knows this process: another Airflow's does not."""
 
 
 def document() -> str:

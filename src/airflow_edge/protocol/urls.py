@@ -32,8 +32,12 @@ def gateway_url(api_url: str) -> str:
 
     :raises ValueError: it is not an absolute http(s) URL.
     """
-    parts = urlsplit(api_url.strip())
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(api_url.strip())
+        possible = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        possible = False
+    if not possible:
         raise ValueError(
             f"'{api_url}' is not a URL of an Airflow API server; it has to look like https://airflow.example.org"
         )

@@ -19,10 +19,10 @@ def centre(folder, database, **options) -> Airflow:
     return Airflow(folder, database, venv=environments.centre(), dags=folder, **options)
 
 
-def wrong(airflow: Airflow) -> str:
+def wrong(airflow: Airflow, *options: str) -> str:
     """What has to be changed, as `airflow edge check` says it."""
     with pytest.raises(ProcessFailedError) as failure:
-        airflow.cli("edge", "check")
+        airflow.cli("edge", "check", *options)
     return "\n".join(re.findall(r"^WRONG +(.*)$", str(failure.value), re.MULTILINE))
 
 
@@ -53,6 +53,9 @@ def test_a_centre_is_put_right_line_by_line(tmp_path):
         said = ready.cli("edge", "check")
         assert f"OK     the API server at {ready.url} serves workers" in said
         assert "no worker is enrolled yet" in said
+        databases = MigratedDatabases(SqliteFiles(tmp_path), tmp_path, venv=environments.centre())
+        other = centre(tmp_path / "other", databases.create("other"), executor=EDGE_EXECUTOR, config=EDGE_CONFIG)
+        assert f"the API server at {ready.url} is another Airflow's" in wrong(other, "--api-url", ready.url)
         with database.engine().begin() as connection:
             connection.execute(text("UPDATE alembic_version_airflow_edge SET version_num = 'another'"))
         assert "of another version of airflow-edge; install it, or run: airflow db migrate" in wrong(ready)

@@ -20,7 +20,11 @@ def test_every_form_of_the_url_leads_to_the_same_gateway(api_url: str) -> None:
     assert gateway_url(api_url) == "https://host/airflow/edge_worker"
 
 
-@pytest.mark.parametrize("api_url", ["", "host", "host:8080", "ftp://host", "https://", "/edge_worker"])
+NO_URLS = ("", "host", "host:8080", "ftp://host", "https://", "/edge_worker")
+NO_HOSTS = ("http://host:99999", "http://host:80a", "http://host:0", "http://[host", "http://[::1", "http://h]st")
+
+
+@pytest.mark.parametrize("api_url", [*NO_URLS, *NO_HOSTS])
 def test_what_is_no_url_is_refused_with_an_example(api_url: str) -> None:
     with pytest.raises(ValueError, match="like https://airflow"):
         gateway_url(api_url)

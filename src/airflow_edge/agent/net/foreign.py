@@ -32,6 +32,9 @@ _TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _SEARCHED = 16 * 1024
 """Bytes of a page in which its title is looked for."""
 _REDIRECTS = range(300, 400)
+_NOT_THERE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
+_AIRFLOWS_SERVER = "uvicorn"
+"""What Airflow's API server calls itself: a path of it that leads nowhere is nobody's in between."""
 _WANTS_CERTIFICATE = (b"No required SSL certificate was sent", b"The SSL certificate error")
 """What nginx says, with status 400."""
 
@@ -76,6 +79,11 @@ def foreign_answer(
         words = (
             f"what answers at {place} (status {status}: {_quoted(problem.detail)}) does so without the gateway's "
             "mark; a proxy that takes the header Authorization away, or headers from answers, has to leave them"
+        )
+    elif status in _NOT_THERE and headers.get("server") == _AIRFLOWS_SERVER:
+        words = (
+            f"{place} is not the gateway's address (status {status}{_and_who(headers, body)}); check the URL, the "
+            "path of [api] base_url included, and that airflow-edge[server] is installed there"
         )
     else:
         words = (

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from airflow_edge.cli.findings import Finding, Mark, without_secrets, wrong
 from airflow_edge.executor.edge3 import UNINSTALL_EDGE3
@@ -27,6 +28,8 @@ class GatewayAnswer:
     outcome: Literal["healthy", "not ready", "disabled", "something else", "nothing"]
     detail: str = ""
     version: str = ""
+    gateway: UUID | None = None
+    """By which its database knows it; None where it does not say so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,8 @@ class Facts:
     base_url: str
     gateway: GatewayAnswer | None
     """None: there is no address to ask."""
+    is_another: bool
+    """Whether that one is not among those which this database knows."""
     workers: int
     log_store: str | None
     log_store_error: str
@@ -199,6 +204,12 @@ def _answer(facts: Facts, gateway: GatewayAnswer, url: str) -> Finding:
             return wrong(
                 f"the API server at {url} runs airflow-edge {gateway.version}, here it is {facts.edge_version}",
                 "install one version everywhere, and restart the API server",
+            )
+        case "healthy" if facts.is_another:
+            return wrong(
+                f"the API server at {url} is another Airflow's: it has another database, so it knows none of the "
+                "tokens and workers of this one",
+                "look at [api] base_url, and whether another API server has the port",
             )
         case "healthy":
             return Finding(Mark.OK, f"the API server at {url} serves workers")

@@ -6,6 +6,7 @@ import argparse
 import json
 import secrets
 from datetime import UTC, datetime
+from uuid import UUID
 
 import httpx
 from airflow import __version__ as airflow_version
@@ -61,6 +62,10 @@ def _look(api_url: str | None) -> Facts:
     tables, database_error = _tables()
     log_store = conf.get(SECTION, "log_store", fallback=None) or None
     base_url = api_url or conf.get("api", "base_url", fallback="") or ""
+    gateway = _ask(base_url) if base_url else None
+    # Read after it has answered: it has left its mark by then.
+    processes = Store(session).processes.all() if tables is Schema.CURRENT else None
+    answering = gateway.gateway if gateway is not None else None
     return Facts(
         edge_version=__version__,
         airflow_version=airflow_version,
@@ -74,10 +79,11 @@ def _look(api_url: str | None) -> Facts:
         tables=tables,
         database_error=database_error,
         schedulers=_schedulers() if tables is Schema.CURRENT else None,
-        centre=at_the_centre(Store(session).processes.all(), datetime.now(UTC)) if tables is Schema.CURRENT else None,
+        centre=None if processes is None else at_the_centre(processes, datetime.now(UTC)),
         notified=_notified() if tables is Schema.CURRENT else None,
         base_url=base_url,
-        gateway=_ask(base_url) if base_url else None,
+        gateway=gateway,
+        is_another=None not in (answering, processes) and answering not in {one.id for one in processes or ()},
         workers=len(Store(session).workers.all()) if tables is Schema.CURRENT else 0,
         log_store=log_store,
         log_store_error=_try_log_store(log_store) if log_store else "",
@@ -165,7 +171,7 @@ def _ask(base_url: str) -> GatewayAnswer:
                 f"has to pass on the headers Authorization and {MARK_HEADER}, and not to change answers",
             )
         case {"status": "healthy", "version": str(version)}:
-            return GatewayAnswer(outcome="healthy", version=version)
+            return GatewayAnswer(outcome="healthy", version=version, gateway=_as_id(said.get("gateway")))
         case {"status": "not_ready", "detail": str(detail)} | {"code": "not_ready", "detail": str(detail)}:
             return GatewayAnswer(outcome="not ready", detail=detail)
         case {"code": "api_not_enabled"}:
@@ -173,3 +179,10 @@ def _ask(base_url: str) -> GatewayAnswer:
     return GatewayAnswer(
         outcome="something else", detail=f"status {answer.status_code}: {answer.text[:_MOST_OF_AN_ANSWER]}"
     )
+
+
+def _as_id(text: object) -> UUID | None:
+    try:
+        return UUID(str(text))
+    except ValueError:
+        return None

@@ -110,7 +110,7 @@ def _files(folder: Path) -> Iterator[Finding]:
     if broken:
         yield note(f"{len(broken)} of the files in {folder} cannot be parsed here: {'; '.join(broken[:3])}")
     if files:
-        yield ok(f"{len(files)} files that may hold Dags are in {folder}")
+        yield ok(f"files that may hold Dags in {folder}: {len(files)}")
 
 
 def _syntax_error(file: Path) -> str:

@@ -7,7 +7,7 @@ import socket
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from airflow_edge import __version__
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
@@ -21,6 +21,8 @@ class GatewayMark:
     def __init__(self, processes: Processes, calls: StoreCalls) -> None:
         self._processes = processes
         self._calls = calls
+        self.id: UUID | None = None
+        """By which this gateway is known in its database; None as long as it is not there."""
         now = datetime.now(UTC)
         self._process = CentreProcess(
             id=uuid4(),
@@ -36,6 +38,7 @@ class GatewayMark:
     async def leave(self) -> None:
         """Note that this gateway is there."""
         await self._calls.run(self._processes.mark, replace(self._process, seen_at=datetime.now(UTC)))
+        self.id = self._process.id
 
     async def end(self) -> None:
         """Note that it ends; where that cannot be noted, it is seen after a while."""

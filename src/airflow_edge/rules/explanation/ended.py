@@ -97,12 +97,17 @@ def _at(job: JobView | None) -> str:
 def _not_found(job: JobView | None, words: LastWords) -> str:
     if words.not_loaded:
         return (
-            f"Its Dag's file could not be loaded at the site{_of(job)} (its log: {words.not_loaded}): install there "
-            "what it imports, and see that what else it needs is there."
+            f"Its Dag's file could not be loaded at the site{_of(job)} (its log: {words.not_loaded}): see that it "
+            "is the same file as at the centre, and that all that it imports and reads is there."
+        )
+    if words.task_not_found:
+        return (
+            f"Its Dag has no such task at the site{_of(job)} (its log: {words.text}): bring the Dag's file there up "
+            "to date."
         )
     return (
-        f"Its Dag or task was not found at the site{_of(job)} (its log: {words.text}): put the Dag's file where that "
-        "looks for Dags."
+        f"Its Dag was not found at the site{_of(job)} (its log: {words.text}): put the Dag's file where that looks "
+        "for Dags, or bring it up to date."
     )
 
 

@@ -13,11 +13,12 @@ ENOUGH: Final = 64 * 1024
 LONGEST: Final = 300
 """Characters of what is quoted."""
 
-_NOT_FOUND: Final = frozenset({"Dag not found during start up", "Task not found in Dag during start up"})
+_DAG_NOT_FOUND: Final = "Dag not found during start up"
+_TASK_NOT_FOUND: Final = "Task not found in Dag during start up"
 _NOT_LOADED: Final = "Error loading DAG from "
-"""Comes before the first of them where the file is there and failed."""
+"""Comes before the first of these where the file is there and failed."""
 _ABOUT_A_NUMBER: Final = "Startup reschedule limit exceeded"
-"""It follows upon one of those, and does not say why."""
+"""It follows upon one of these, and does not say why."""
 _ERRORS: Final = frozenset({"error", "critical"})
 _IMPORTS: Final = frozenset({"ModuleNotFoundError", "ImportError"})
 
@@ -30,6 +31,8 @@ class LastWords:
     """In one line: the exception, or what was logged."""
     dag_not_found: bool = False
     """The site does not have the Dag, or not this task of it."""
+    task_not_found: bool = False
+    """It has the Dag, in another version: without the task."""
     not_loaded: str = ""
     """Why not, where the Dag's file is there and could not be loaded: in one line."""
     import_failed: bool = False
@@ -56,10 +59,11 @@ def _words(said: dict[str, Any], not_loaded: str) -> LastWords:
     raised = chain[0] if isinstance(chain, list) and chain and isinstance(chain[0], dict) else {}
     kind = str(raised.get("exc_type", ""))
     text = f"{kind}: {raised.get('exc_value', '')}" if kind else event
-    not_found = event in _NOT_FOUND
+    not_found = event in (_DAG_NOT_FOUND, _TASK_NOT_FOUND)
     return LastWords(
         text=_shortened(text),
         dag_not_found=not_found,
+        task_not_found=event == _TASK_NOT_FOUND,
         not_loaded=_shortened(not_loaded) if not_found else "",
         import_failed=kind in _IMPORTS,
     )

@@ -99,7 +99,9 @@ class EnrollTokens(StorePart):
             )
             if token is None:
                 raise EnrollmentRefusedError(
-                    Code.ENROLLMENT_REFUSED, f"this enrolment token is unknown; {_ASK_FOR_A_NEW_ONE}"
+                    Code.ENROLLMENT_REFUSED,
+                    f"this enrolment token is unknown here; {_ASK_FOR_A_NEW_ONE}, or look whether another Airflow has "
+                    "made it",
                 )
             known = _known(session, name, public_key)
             if known is not None and known.enroll_token_id == token.id and known.public_key == public_key:

@@ -30,6 +30,13 @@ def test_what_has_no_title_is_quoted():
     assert "no Route matched" in str(error)
 
 
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_path_of_airflows_own_server_is_a_wrong_url_and_nobody_in_between(status):
+    error = said(status, b'{"detail":"Method Not Allowed"}', server="uvicorn", content_type="application/json")
+    assert str(error).startswith(f"{GATEWAY} is not the gateway's address (status {status}")
+    assert error.perhaps_delivered
+
+
 def test_what_a_stranger_writes_cannot_break_a_line_or_flood_it():
     error = said(404, b"<title>a\r\n\x1b[31mb\x00" + b"c" * 5000 + b"</title>", server="x\ty" * 500)
     assert str(error).isprintable()

@@ -272,6 +272,13 @@ def test_a_dag_whose_file_fails_at_the_site_is_not_called_missing():
         assert "put the Dag's file" not in sentence
 
 
+def test_an_old_file_at_the_site_is_not_called_missing():
+    words = LastWords("Task not found in Dag during start up", dag_not_found=True, task_not_found=True)
+    sentence = explain(task(state="failed", is_sensor=False), None, [], words=words, now=NOW).sentence
+    assert "has no such task at the site" in sentence
+    assert "put the Dag's file" not in sentence
+
+
 def test_both_meanings_of_a_state_are_named_where_it_cannot_be_told():
     found = explain(task(state="up_for_reschedule", is_sensor=None), None, [], now=NOW)
     assert "sensor" in found.sentence

@@ -40,6 +40,13 @@ def test_a_file_that_is_there_and_fails_is_no_file_that_is_missing():
     assert not words.not_loaded
 
 
+def test_a_task_that_the_dag_there_has_not_is_told_from_a_dag_that_is_not_there():
+    for event, task in (("Dag not found during start up", False), ("Task not found in Dag during start up", True)):
+        words = last_words([line(level="error", event=event)])
+        assert words is not None
+        assert (words.dag_not_found, words.task_not_found) == (True, task)
+
+
 def test_an_exception_is_named():
     detail = [{"exc_type": "ImportError", "exc_value": "cannot import\nname"}]
     words = last_words([line(level="error", event="Task failed with exception", error_detail=detail)])
