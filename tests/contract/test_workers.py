@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 
 from airflow_edge.protocol.states import JobState, WorkerState
@@ -86,6 +87,27 @@ def test_a_worker_falls_silent_once_and_one_that_went_in_order_never(store: Stor
     unknown = store.workers.get(silent.id)
     assert unknown is not None
     assert unknown.state is WorkerState.UNKNOWN
+
+
+def test_who_is_silent_is_looked_for_without_a_lock(store: Store, sessions: sessionmaker[Session]) -> None:
+    worker = enrolled(store)
+    store.workers.link({worker.id: facts()}, now=NOW)
+    # Nobody is, as at nearly every look; those who are heard of are being written down meanwhile.
+    silences = {worker.id: Silence(NOW - timedelta(seconds=1), NOW)}
+    asked: list[str] = []
+    with sessions() as session:
+        engine = session.get_bind()
+
+    def note(_connection, _cursor, statement, *_) -> None:
+        asked.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        assert store.workers.mark_unreachable(silences) == []
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert asked
+    assert not [statement for statement in asked if "FOR UPDATE" in statement or "BEGIN" in statement]
 
 
 @pytest.mark.parametrize("asked_first", [True, False])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import socket
 import threading
 
@@ -26,6 +28,21 @@ def test_it_makes_a_key_that_only_this_user_can_read_and_says_how_to_go_on(centr
     assert identity.stat().st_mode & 0o777 == 0o600
     assert machine.state_dir.stat().st_mode & 0o777 == 0o700
     assert {path.name for path in machine.state_dir.iterdir()} == {"worker.json"}
+
+
+def test_what_is_said_to_type_next_works_for_another_state_folder_too(centre, machine):
+    folder = str(machine.folder / "the other one")
+    said = machine.type("enroll", centre.http, centre.token(), "--name", "elsewhere", "--state-dir", folder)
+    assert said.status == 0, said.err
+    (command,) = re.findall("`(airflow-edge worker.*)`", said.out)
+    assert shlex.split(command) == ["airflow-edge", "worker", "--state-dir", folder]
+
+
+def test_a_url_without_the_path_of_the_base_url_says_what_it_is(centre, machine):
+    """The gateway hears of it, at no address of its own: a wrong URL, and no refusal."""
+    said = machine.type("enroll", f"{centre.http}/edge_worker/beside", "edge_token", "--name", "lost")
+    assert said.status == 5
+    assert "is not the gateway's address" in said.complaint
 
 
 def test_without_a_name_it_is_the_hosts(centre, machine):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import logging
 from pathlib import Path
 
@@ -172,3 +173,10 @@ def test_a_command_that_fails_is_named(home):
     sources = Sources({"AIRFLOW_HOME": str(home), "AIRFLOW__API_AUTH__JWT_SECRET_CMD": "exit 3"})
     with pytest.raises(ConfigError, match="JWT_SECRET_CMD exited with status 3"):
         sources.find_secret("api_auth", "jwt_secret")
+
+
+def test_a_stopped_task_has_as_long_as_with_airflows_own_executors(home):
+    from airflow.sdk.execution_time.supervisor import WatchedSubprocess
+
+    theirs = inspect.signature(WatchedSubprocess.kill).parameters["escalation_delay"].default
+    assert config(home).task_stop_grace >= theirs > 0

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -457,3 +458,18 @@ async def test_a_restart_with_nothing_to_begin_anew_with_waits_and_the_worker_go
     assert site.did == []
     there = True
     await site.until(lambda: site.did == ["restart"])
+
+
+async def test_the_log_names_the_task_and_what_was_ordered(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    workload = {"ti": {"dag_id": "press", "run_id": "monday", "task_id": "measure", "map_index": 3}}
+    with caplog.at_level("INFO"):
+        await site.let(structs.replace(offer(1), workload=msgspec.json.encode(workload)), offer(2))
+        await site.let(*(order(kind) for kind in ("restart", "maintenance", "exit maintenance")))
+    said = [record.getMessage() for record in caplog.records]
+    assert f"starting job {key(1)}: press/monday/measure[3]" in said
+    assert [line for line in said if line.startswith("the centre passes on: ")] == [
+        "the centre passes on: restart",
+        "the centre passes on: maintenance",
+        "the centre passes on: exit maintenance",
+    ]
+    assert all(line == line.strip() for line in said)
