@@ -15,6 +15,11 @@ HEALTH = "/v1/health"
 EXECUTION = "/v1/execution"
 """The task's Execution API below the gateway."""
 
+LONGEST_CALL = 256 * 1024 * 1024
+"""Bytes of the longest body of a task's call, and of all of one worker's together that are in memory, at either end."""
+SHORT_CALL = 64 * 1024
+"""Bytes of a body that is not counted there: it never waits for a long one."""
+
 JOB_HEADER = "X-Airflow-Edge-Job"
 """Names the assignment that an Execution API call is made for: `<job id>:<assignment>`."""
 MARK_HEADER = "X-Airflow-Edge-Mark"

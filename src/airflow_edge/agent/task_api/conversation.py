@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import h11
+import msgspec
 
 from airflow_edge.agent.net.http import Response
 from airflow_edge.agent.task_api.forwarder import Request
+from airflow_edge.protocol.urls import LONGEST_CALL, SHORT_CALL
+from airflow_edge.room import Room
 
 log = logging.getLogger(__name__)
+
+TOO_LONG: Final = msgspec.json.encode(
+    {
+        "detail": {
+            "reason": "too_large",
+            "message": f"the call is longer than {LONGEST_CALL // 1024 // 1024} MiB; keep large values in a store of "
+            "their own, for example with an XCom backend",
+        }
+    }
+)
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -21,17 +35,23 @@ Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 class Conversation(asyncio.Protocol):
     """One kept-alive connection; one call at a time."""
 
-    def __init__(self, handler: Handler, conversations: set[Conversation]) -> None:
+    def __init__(self, handler: Handler, conversations: set[Conversation], room: Room) -> None:
+        """:param room: for the bodies of all calls together: what finds none is not read"""
         self._handler = handler
+        self._room = room
         self._conversations = conversations
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=64 * 1024)
-        self._transport: asyncio.WriteTransport | None = None
-        self._head: h11.Request | None = None
+        self._transport: asyncio.Transport | None = None
         self._body: list[bytes] = []
+        self._size = 0
+        self._ahead = 0
+        """What came while a call was answered."""
         self._call: asyncio.Task[None] | None = None
+        self._whole = asyncio.Event()
+        self._has_room = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - for the type checker: it is a stream's
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker: it is a stream's
         self._transport = transport
         self._conversations.add(self)
 
@@ -43,8 +63,13 @@ class Conversation(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._http.receive_data(data)
-        if self._call is None:
-            self._advance()
+        if self._whole.is_set():
+            self._ahead += len(data)
+            if self._ahead > SHORT_CALL:
+                # A call at a time, and no store for those that nobody can answer yet.
+                self.close()
+            return
+        self._advance()
 
     def close(self) -> None:
         """Drop the connection."""
@@ -52,25 +77,58 @@ class Conversation(asyncio.Protocol):
             self._transport.abort()
 
     def _advance(self) -> None:
-        """Take what has come; begin the call when it is complete."""
+        """Take what has come, as far as there is room for it."""
         try:
-            while True:
+            while self._has_room and not self._whole.is_set():
                 match self._http.next_event():
                     case h11.Request() as head:
-                        self._head, self._body = head, []
-                        if self._http.they_are_waiting_for_100_continue:
-                            self._write(h11.InformationalResponse(status_code=HTTPStatus.CONTINUE, headers=[]))
+                        self._begin(head)
                     case h11.Data(data=data):
+                        self._size += len(data)
+                        if self._size > LONGEST_CALL:
+                            self._refuse()
+                            return
                         self._body.append(bytes(data))
-                    case h11.EndOfMessage() if self._head is not None:
-                        request = _request(self._head, b"".join(self._body))
-                        self._call = asyncio.ensure_future(self._answer(request))
-                        return
+                    case h11.EndOfMessage():
+                        self._whole.set()
                     case _:
                         return
         except h11.RemoteProtocolError as error:
             if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
                 self._send(Response(error.error_status_hint, body=str(error).encode()))
+            self._hang_up()
+
+    def _begin(self, head: h11.Request) -> None:
+        headers = dict(head.headers)
+        length = LONGEST_CALL if b"transfer-encoding" in headers else int(headers.get(b"content-length", b"0"))
+        self._body, self._size, self._ahead = [], 0, 0
+        if length > LONGEST_CALL:
+            self._refuse()
+            return
+        self._has_room = length <= SHORT_CALL
+        self._call = asyncio.ensure_future(self._serve(head, length))
+
+    async def _serve(self, head: h11.Request, length: int) -> None:
+        """Take a call's body, and answer it."""
+        async with contextlib.AsyncExitStack() as stack:
+            if length > SHORT_CALL:
+                self._pause()
+                await stack.enter_async_context(self._room.taken(length))
+                self._has_room = True
+                self._go_on()
+            if self._http.they_are_waiting_for_100_continue:
+                self._write(h11.InformationalResponse(status_code=HTTPStatus.CONTINUE, headers=[]))
+            self._advance()
+            await self._whole.wait()
+            request = _request(head, b"".join(self._body))
+            self._body.clear()
+            await self._answer(request)
+        self._whole.clear()
+        self._call = None
+        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+            self._http.start_next_cycle()
+            self._advance()
+        else:
             self._hang_up()
 
     async def _answer(self, request: Request) -> None:
@@ -79,13 +137,23 @@ class Conversation(asyncio.Protocol):
         except Exception:
             log.exception("the call %s %s failed here", request.method, request.path)
             response = Response(HTTPStatus.INTERNAL_SERVER_ERROR)
-        self._call = None
         self._send(response)
-        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
-            self._http.start_next_cycle()
-            self._advance()
-        else:
-            self._hang_up()
+
+    def _refuse(self) -> None:
+        """Answer a call that is too long for any memory; what is left of it is not read."""
+        self._has_room = False
+        if self._call is not None:
+            self._call.cancel()
+        self._send(Response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"content-type": "application/json"}, TOO_LONG))
+        self._hang_up()
+
+    def _pause(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def _go_on(self) -> None:
+        if self._transport is not None:
+            self._transport.resume_reading()
 
     def _send(self, response: Response) -> None:
         headers = [*response.headers.items(), ("content-length", str(len(response.body)))]

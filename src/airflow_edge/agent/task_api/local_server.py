@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_edge.agent.process.sockets import Doorway, doorway
+from airflow_edge.protocol.urls import LONGEST_CALL
+from airflow_edge.room import Room
 
 if TYPE_CHECKING:
     from airflow_edge.agent.task_api.conversation import Conversation, Handler
@@ -22,12 +24,13 @@ if TYPE_CHECKING:
 async def served(path: Path, handler: Handler) -> AsyncIterator[Doorway]:
     """Serve this user's processes. A socket left behind by a dead agent is replaced."""
     conversations: set[Conversation] = set()
+    room = Room(LONGEST_CALL)
 
     def converse() -> Conversation:
         # Loaded with the first task: a worker without one has nobody to speak HTTP with.
         from airflow_edge.agent.task_api.conversation import Conversation
 
-        return Conversation(handler, conversations)
+        return Conversation(handler, conversations, room)
 
     def serve(listener: socket.socket) -> Awaitable[asyncio.AbstractServer]:
         return asyncio.get_running_loop().create_unix_server(converse, sock=listener, backlog=512)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
@@ -22,13 +24,14 @@ from airflow_edge.gateway.task_api import TaskApi, TokenScope, request_scope
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import Assignment, JobId, JobKind
 from airflow_edge.protocol.problems import Code
-from airflow_edge.protocol.urls import EXECUTION, JOB_HEADER
+from airflow_edge.protocol.urls import EXECUTION, JOB_HEADER, LONGEST_CALL, SHORT_CALL
+from airflow_edge.room import Room
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.jobs.jobs import AssignedJob
 
 log = logging.getLogger(__name__)
 
-MAX_BODY_BYTES: Final = 256 * 1024 * 1024
+MAX_BODY_BYTES: Final = LONGEST_CALL
 """A longer request is refused: it would have to be kept in the API server's memory."""
 ADVICE: Final = "keep large values in a store of their own, for example with an XCom backend"
 
@@ -59,6 +62,8 @@ class ExecutionEndpoint:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._rooms: dict[UUID, Room] = {}
+        """For the bodies of each worker's calls together."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call.
@@ -67,13 +72,17 @@ class ExecutionEndpoint:
         :raises StoreUnavailableError: the database failed.
         :raises ClientDisconnect: the worker has gone away.
         """
-        gateway, task_api = self._gateway, self._gateway.task_api
+        gateway = self._gateway
         headers = Headers(scope=scope)
         path = _path(scope)
         worker = await gateway.authenticator.worker(headers, method=scope["method"], path=EXECUTION + path)
         job = await _confirm(gateway, worker, headers)
         _check_path(job, scope["method"], path)
-        _check_length(headers)
+        async with self._room(worker, _check_length(headers)):
+            await self._pass_on(job, path, scope, receive, send)
+
+    async def _pass_on(self, job: AssignedJob, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        gateway, task_api = self._gateway, self._gateway.task_api
         passed = [(name, value) for name, value in scope["headers"] if name in PASSED_IN]
         passed.append((b"authorization", b"Bearer " + task_api.token(job.workload_id, _scope(path)).encode()))
         inner = request_scope(scope["method"], path, scope["query_string"], passed)
@@ -85,6 +94,20 @@ class ExecutionEndpoint:
         call = RepeatableCall(gateway, job, partial(_call, task_api), inner, body)
         answer = await call.answer(repeat)
         await answer(scope, receive, send)
+
+    @asynccontextmanager
+    async def _room(self, worker: Worker, length: int) -> AsyncIterator[None]:
+        """Wait for room in memory; a body is not read before. Nobody waits for another worker's."""
+        if length <= SHORT_CALL:
+            yield
+            return
+        room = self._rooms.setdefault(worker.id, Room(MAX_BODY_BYTES))
+        try:
+            async with room.taken(length):
+                yield
+        finally:
+            if room.is_empty:
+                self._rooms.pop(worker.id, None)
 
 
 async def _call(task_api: TaskApi, scope: Scope, receive: Receive, send: Send) -> None:
@@ -167,10 +190,12 @@ def _check_path(job: AssignedJob, method: str, path: str) -> None:
             )
 
 
-def _check_length(headers: Headers) -> None:
+def _check_length(headers: Headers) -> int:
+    """Give how many bytes the body may have."""
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length[:20]) > MAX_BODY_BYTES:
         raise too_long(MAX_BODY_BYTES, ADVICE)
+    return MAX_BODY_BYTES if "transfer-encoding" in headers else int(length)
 
 
 def _bounded(receive: Receive) -> Receive:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from airflow_edge.agent.net.http import Response
+from airflow_edge.agent.task_api import conversation, local_server
 from airflow_edge.agent.task_api.conversation import Handler
 from airflow_edge.agent.task_api.forwarder import Request
 from airflow_edge.agent.task_api.local_server import served
@@ -66,6 +67,54 @@ async def test_a_chunked_body_is_put_together(serve: Serve) -> None:
 
     async with serve(echo) as client:
         assert (await client.post("/", content=pieces())).content == b"one, two"
+
+
+async def test_all_bodies_together_take_up_no_more_memory_than_the_longest_may(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_server, "LONGEST_CALL", 1_000_000)
+    held: list[bytes] = []
+    most, go_on = 0, asyncio.Event()
+
+    async def hold(request: Request) -> Response:
+        nonlocal most
+        if len(request.body) > 1000:
+            held.append(request.body)
+            most = max(most, sum(map(len, held)))
+            await go_on.wait()
+            held.remove(request.body)
+        return Response(204)
+
+    async with serve(hold) as client:
+        large = [asyncio.create_task(client.put("/", content=bytes([number]) * 300_000)) for number in range(8)]
+        async with asyncio.timeout(10):
+            while len(held) < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            # What is small does not wait for them, and one that goes away makes room for nobody twice.
+            assert (await client.put("/", content=b"small")).status_code == 204
+            large[7].cancel()
+            go_on.set()
+            answers = await asyncio.gather(*large[:7])
+        assert [answer.status_code for answer in answers] == [204] * 7
+    assert most == 900_000
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_call_that_is_too_long_for_any_memory_is_told_so(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    monkeypatch.setattr(conversation, "LONGEST_CALL", 100_000)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b"x" * 10_000
+
+    async with serve(echo) as client:
+        for path in ("/xcoms/a", "/xcoms/b"):
+            answer = await client.post(path, content=b"x" * 100_001 if is_known else pieces())
+            assert answer.status_code == 413
+            assert "XCom backend" in answer.json()["detail"]["message"]
+        assert (await client.post("/xcoms/c", content=b"x" * 100_000)).status_code == 200
 
 
 async def test_a_handler_ends_when_its_caller_goes(serve: Serve) -> None:
