@@ -127,3 +127,7 @@ def test_an_executor_that_is_none(tmp_path) -> None:
         done = airflow_command("edge", "check")
         assert done.status == 1
         assert "Traceback" not in done.err
+        wrong = [line for line in done.out.splitlines() if line.startswith("WRONG") and "[core] executor" in line]
+        for name in ("no.such.Executor", "airflow_edge.executor.Typo"):
+            (line,) = [line for line in wrong if f"{name} cannot be loaded" in line]
+            assert "airflow_edge.executor.EdgeExecutor" in line

@@ -43,7 +43,9 @@ class Facts:
     wrong_settings: tuple[str, ...]
     """What there is to say of the centre's settings that make no sense."""
     executors: tuple[str, ...]
-    """Module paths, the default one first."""
+    """Module paths of those that can be loaded, the default one first."""
+    executor_errors: tuple[str, ...]
+    """What there is to say of the others."""
     logging_config_class: str
     remote_log_is_ours: bool
     handler_is_ours: bool
@@ -113,6 +115,11 @@ def _settings(facts: Facts) -> Iterator[Finding]:
     else:
         yield wrong(
             "[edge] api_enabled = False: no worker is served", "set [edge] api_enabled = True for the API server"
+        )
+    for error in facts.executor_errors:
+        yield wrong(
+            f"[core] executor: {error}; no scheduler starts with it",
+            f"correct its path (the edge's is {EXECUTOR}), or install what it is in",
         )
     executors = ", ".join(facts.executors)
     if any(name.startswith("airflow_edge.") for name in facts.executors):

@@ -60,6 +60,7 @@ def check(args: argparse.Namespace) -> None:
 def _look(api_url: str | None) -> Facts:
     remote = get_remote_task_log()
     tables, database_error = _tables()
+    executors, executor_errors = _executors()
     log_store = conf.get(SECTION, "log_store", fallback=None) or None
     base_url = api_url or conf.get("api", "base_url", fallback="") or ""
     gateway = _ask(base_url) if base_url else None
@@ -72,7 +73,8 @@ def _look(api_url: str | None) -> Facts:
         edge3_installed=edge3_is_installed(),
         api_enabled=conf.get(SECTION, "api_enabled", fallback="").strip().lower() in {"t", "true", "1"},
         wrong_settings=tuple(wrong_settings()),
-        executors=_executors(),
+        executors=executors,
+        executor_errors=executor_errors,
         logging_config_class=conf.get("logging", "logging_config_class", fallback="") or "",
         remote_log_is_ours=getattr(remote, "serves_edge_logs", False),
         handler_is_ours=type(TaskLogReader().log_handler).__module__ == "airflow_edge.logs.handler",
@@ -90,11 +92,21 @@ def _look(api_url: str | None) -> Facts:
     )
 
 
-def _executors() -> tuple[str, ...]:
+def _executors() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Give those that can be loaded, as a scheduler will, and what there is to say of the others."""
     try:
-        return tuple(name.module_path for name in ExecutorLoader.get_executor_names(validate_teams=False))
+        names = ExecutorLoader.get_executor_names(validate_teams=False)
     except AirflowConfigException as error:
-        return (str(error),)
+        return (), (str(error),)
+    executors, errors = [], []
+    for name in names:
+        try:
+            ExecutorLoader.import_executor_cls(name)
+        except Exception as error:  # noqa: BLE001 - whatever its module does
+            errors.append(f"{name.module_path} cannot be loaded ({type(error).__name__}: {error})")
+        else:
+            executors.append(name.module_path)
+    return tuple(executors), tuple(errors)
 
 
 def _tables() -> tuple[Schema | None, str]:
