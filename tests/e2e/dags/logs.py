@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -49,8 +52,25 @@ def define(dag_id: str, executor: str | None) -> None:
                 print(f"{name}: {secret}")
             print("  indented, and\ttabbed, größe 🙂")
 
+        @task
+        def stray() -> None:
+            print("progress 1\rprogress 2\rprogress 3")
+            print("\x1b[31mred\x1b[0m, \0, \u2028, \u2029, \x85, \x0b, \x0c and \x1c end no line")
+            sys.stdout.flush()
+            os.write(1, b"of another encoding: gr\xf6\xdfe\n")
+            subprocess.run(["sh", "-c", "echo from a child; echo in trouble >&2"], check=True)
+            os.write(1, b"no line break at the end")
+
+        @task
+        def stopped() -> None:
+            print("until somebody stops it")
+            while True:
+                time.sleep(0.1)
+
         talk()
         shout()
+        stray()
+        stopped()
 
     logs()
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,9 +24,12 @@ pytestmark = [
 ]
 
 ATTEMPTS = [("talk", 1), ("talk", 2), ("shout", 1)]
+ALL = [*ATTEMPTS, ("stray", 1)]
 SECRETS = ("pa55-of-warehouse", "t0ken-of-the-api", "registered-by-the-task")
 OWN = re.compile(r"[^\"' ]*/(?=(site-packages|dags)/)|manual__[0-9T:.+-]+|[0-9a-f]{8}-[0-9a-f-]{27}|logs_(edge|local)")
 """What is each run's own: folders, ids, names of the Dags."""
+ENDLESS = "until somebody stops it"
+LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
 COMPLETE = re.compile(r"From edge worker .*, complete")
 TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?")
 
@@ -50,6 +56,10 @@ def normal(entry: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in json.loads(TIME.sub("TIME", text)).items() if name != "ti"}
 
 
+def _ends_with(log: Callable[[], list[str]], event: str) -> bool:
+    return log()[-1:] == [event]
+
+
 @pytest.fixture(scope="module")
 def both(world):
     client = world.client
@@ -58,31 +68,42 @@ def both(world):
     client.add_connection("warehouse", "postgres", host="db", login="reader", password=SECRETS[0])
     client.wait_for_dags(["logs_edge", "logs_local"])
     runs = [world.trigger(dag_id) for dag_id in ("logs_edge", "logs_local")]
+    for run in runs:
+        stops = partial(client.log, run, "stopped")
+        wait_for(partial(_ends_with, stops, ENDLESS), "a task to stop", timeout=120)
+        client.mark(run, "stopped", "success")
     edge, local = (client.wait_for_run(run, timeout=240, check=world.check) for run in runs)
     assert (edge.state, local.state) == ("success", "success")
     assert {task.hostname for task in client.tasks(edge)} == set(world.sites)
     assert not {task.hostname for task in client.tasks(local)} & set(world.sites)
 
     def all_complete() -> bool:
-        logs = [client.log(edge, task_id, try_number=try_number) for task_id, try_number in ATTEMPTS]
+        logs = [client.log(edge, task_id, try_number=number) for task_id, number in [*ALL, ("stopped", 1)]]
         return all(any(COMPLETE.fullmatch(line) for line in log) for log in logs)
 
     wait_for(all_complete, "the whole logs at the centre", timeout=60)
     return Both(world, world.airflow.urls[-1], edge, local)
 
 
-@pytest.mark.parametrize(("task_id", "try_number"), ATTEMPTS)
+@pytest.mark.parametrize(("task_id", "try_number"), ALL)
 def test_every_message_is_the_same_as_with_local_executor(both, task_id, try_number):
     edge = both.messages(both.edge, task_id, try_number)
     local = both.messages(both.local, task_id, try_number)
     # What a task logs and what it prints go separate ways in the Task SDK.
-    for printed in (False, True):
-        of_edge, of_local = (
-            [entry for entry in entries if (entry.get("logger") == "task.stdout") is printed]
-            for entries in (edge, local)
-        )
+    for way in {entry.get("logger") for entry in (*edge, *local)}:
+        of_edge, of_local = ([entry for entry in entries if entry.get("logger") == way] for entries in (edge, local))
         assert of_edge == of_local
     assert any("timestamp" in entry for entry in edge)
+
+
+def test_a_task_that_somebody_stops_is_no_worse_than_with_local_executor(both):
+    """Its supervisor took what we ended for want of memory, and said so as CRITICAL."""
+    edge, local = (both.messages(run, "stopped", 1) for run in (both.edge, both.local))
+    for entries in (edge, local):
+        assert [entry["event"] for entry in entries if entry.get("logger") == "task.stdout"] == [ENDLESS]
+    assert "memory" not in json.dumps(edge)
+    worst, worst_of_local = (max(LEVELS[entry.get("level", "info")] for entry in entries) for entries in (edge, local))
+    assert worst <= worst_of_local
 
 
 @pytest.mark.parametrize(("task_id", "try_number"), ATTEMPTS)

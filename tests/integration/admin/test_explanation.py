@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from airflow_edge.protocol.messages import Ended
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.explanation.facts import Cause
 from airflow_edge.rules.orders import Wish
@@ -366,6 +367,22 @@ def test_a_sensor_is_told_from_a_task_whose_dag_was_not_found(task):
         Cause.RESCHEDULED,
         "It is a sensor that looks again at 2030-01-02 03:04:05 UTC.",
     )
+
+
+def test_a_jobs_end_stands_beside_that_of_its_task(task, api):
+    """A process that has ended well may have been of a task that failed."""
+    from airflow.models import TaskInstance
+
+    with api.sessions() as session:
+        workload_id = session.query(TaskInstance.id).filter_by(dag_id="explained", task_id="task").scalar()
+    worker = api.worker("w")
+    task.hand_over(workload_id=workload_id)
+    job = task.accept(worker)
+    ended = Ended(job_id=str(job), assignment=1, exit_code=0, reason="")
+    api.store.jobs.settle(worker.id, [ended], now=datetime.now(UTC))
+    task.task("failed")
+    (item,) = [item for item in api.get("/jobs")["items"] if item["id"] == str(job)]
+    assert (item["state"], item["task_state"]) == ("succeeded", "failed")
 
 
 def test_the_page_of_a_log_says_why_a_task_waits(task, api):
