@@ -241,6 +241,8 @@ async def test_300_first_frames(centre, victim):
 
 # Requests
 
+TOGETHER = 12
+LIMITS = httpx.Limits(max_connections=TOGETHER, max_keepalive_connections=TOGETHER)
 methods = st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "PROPFIND"])
 visible = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=80)
 paths = st.one_of(
@@ -279,7 +281,9 @@ requests = st.fixed_dictionaries(
 
 async def test_1200_requests(centre, victim):
     site = await centre.site(centre.queue_name())
-    async with unchanged(centre), httpx.AsyncClient(trust_env=False, verify=NO_CAS, timeout=60) as client:
+    # No more connections than requests at a time: the client looks at each of them before each request.
+    client = httpx.AsyncClient(trust_env=False, verify=NO_CAS, timeout=60, limits=LIMITS)
+    async with unchanged(centre), client:
 
         async def send(request):
             headers = {"Content-Type": request["type"]}
@@ -311,8 +315,8 @@ async def test_1200_requests(centre, victim):
             assert answer.status_code >= 400 or request["path"] == urls.HEALTH, (request, answer.status_code)
 
         some = generated(requests, 1_200)
-        for first in range(0, len(some), 12):
-            await asyncio.gather(*map(send, some[first : first + 12]))
+        for first in range(0, len(some), TOGETHER):
+            await asyncio.gather(*map(send, some[first : first + TOGETHER]))
     await assert_alive(centre)
 
 
