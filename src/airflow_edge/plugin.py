@@ -30,7 +30,10 @@ class EdgePlugin(AirflowPlugin):
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """Give the gateway, to be mounted under `/edge_worker`; nothing where the provider it replaces is there too."""
+        """Give the gateway, to be mounted under `/edge_worker`; nothing where the provider it replaces is there too.
+
+        Whoever asks shows logs, too: those of tasks at the edge, and why one waits, whatever is set.
+        """
         from airflow_edge.executor.edge3 import UNINSTALL_EDGE3, edge3_is_installed
 
         if edge3_is_installed():
@@ -38,7 +41,9 @@ class EdgePlugin(AirflowPlugin):
             return []
         from airflow_edge.admin.api import create_app as create_api
         from airflow_edge.gateway.app import create_app
+        from airflow_edge.logs.handler import read_here
 
+        read_here()
         # The longer prefix first: the gateway answers whatever comes below its own.
         return [
             {"app": create_api(), "url_prefix": f"{PREFIX}/api", "name": "Edge API"},

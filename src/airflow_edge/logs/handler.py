@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from glob import escape
@@ -43,7 +44,7 @@ class EdgeTaskHandler(FileTaskHandler):
         log = find_log(store, path, ti)
         place = dict(metadata or {})
         if (log is None or not log.parts) and waits_at_the_edge(ti, try_number):
-            return iter(_group("Why it is not running", [explanation_of(store, ti)])), {**place, "end_of_log": True}
+            return chain(_group("Why it is not running", [explanation_of(store, ti)])), {**place, "end_of_log": True}
         if log is None or COUNTED in place or (log.is_purged and _inner() is not None):
             return super()._read(ti, try_number, metadata)
         ended = ti.try_number != try_number or ti.state not in _MAY_GO_ON
@@ -70,6 +71,23 @@ class EdgeTaskHandler(FileTaskHandler):
                 reading.sources += sources
             return streams
         return []
+
+
+def read_here() -> None:
+    """Have this process read the logs of tasks with our handler where it would with Airflow's own.
+
+    No setting is needed for that. A handler that another provider brings, or a person, is left as it is.
+    """
+    for logger in (logging.getLogger("airflow.task"), logging.getLogger()):
+        for stock in [handler for handler in logger.handlers if type(handler) is FileTaskHandler]:
+            ours = EdgeTaskHandler(stock.local_base, stock.max_bytes, stock.backup_count, stock.delay)
+            ours.setLevel(stock.level)
+            ours.setFormatter(stock.formatter)
+            for each_filter in stock.filters:
+                ours.addFilter(each_filter)
+            logger.removeHandler(stock)
+            ours.name = stock.name
+            logger.addHandler(ours)
 
 
 class _Reading:
@@ -127,11 +145,12 @@ class _Reading:
 
 
 def _inner() -> EdgeTaskLog | None:
-    """Give ours, if there is another remote log behind it."""
+    """Give ours, if there is another remote log behind it; one that is configured without ours counts as that."""
     from airflow.logging_config import get_remote_task_log
 
     remote = get_remote_task_log()
-    return remote if isinstance(remote, EdgeTaskLog) and remote.inner is not None else None
+    ours = remote if remote is None or isinstance(remote, EdgeTaskLog) else EdgeTaskLog(remote)
+    return ours if ours is not None and ours.inner is not None else None
 
 
 def _beside(base: Path, relative_path: str) -> list[Path]:

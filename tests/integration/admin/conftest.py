@@ -51,3 +51,12 @@ def api(database, tmp_path_factory):
 def empty(api):
     yield
     api.clear()
+
+
+@pytest.fixture
+def task(api, monkeypatch):
+    from tests.integration.admin.explained import Explained
+
+    explained = Explained(api, monkeypatch)
+    yield explained
+    explained.clear()

@@ -16,15 +16,6 @@ SITUATIONS: list[Any] = []
 DUE = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-@pytest.fixture
-def task(api, monkeypatch):
-    from tests.integration.admin.explained import Explained
-
-    explained = Explained(api, monkeypatch)
-    yield explained
-    explained.clear()
-
-
 def situation(cause, *words):
     """Mark a function that brings the task into a situation with this cause, explained with these words."""
 
@@ -383,18 +374,3 @@ def test_a_jobs_end_stands_beside_that_of_its_task(task, api):
     task.task("failed")
     (item,) = [item for item in api.get("/jobs")["items"] if item["id"] == str(job)]
     assert (item["state"], item["task_state"]) == ("succeeded", "failed")
-
-
-def test_the_page_of_a_log_says_why_a_task_waits(task, api):
-    from airflow.models import TaskInstance
-
-    from airflow_edge.logs.handler import EdgeTaskHandler
-
-    task.hand_over()
-    task.task("queued", try_number=1)
-    with api.sessions() as session:
-        instance = session.query(TaskInstance).filter_by(dag_id="explained", task_id="task").one()
-        messages, metadata = EdgeTaskHandler("/nowhere")._read(instance, 1)
-        said = [message.event for message in messages]
-    assert any("No worker is enrolled" in line for line in said)
-    assert metadata["end_of_log"]

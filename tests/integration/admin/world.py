@@ -62,9 +62,11 @@ class Api:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
+    def headers(self, role: str | None) -> dict[str, str]:
+        return {} if role is None else {"Authorization": f"Bearer {self._tokens[role]}"}
+
     def call(self, method: str, path: str, *, role: str | None = "admin", **options: Any) -> Any:
-        headers = {} if role is None else {"Authorization": f"Bearer {self._tokens[role]}"}
-        return self.client.request(method, f"/edge_worker/api{path}", headers=headers, **options)
+        return self.client.request(method, f"/edge_worker/api{path}", headers=self.headers(role), **options)
 
     def get(self, path: str, role: str = "viewer", **query: Any) -> Any:
         answer = self.call("GET", path, role=role, params=query)

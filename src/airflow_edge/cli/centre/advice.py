@@ -49,6 +49,7 @@ class Facts:
     logging_config_class: str
     remote_log_is_ours: bool
     handler_is_ours: bool
+    """Ours reads logs in an API server: it is configured, or Airflow's own, in whose place it is put there."""
     tables: Schema | None
     """None: the database cannot be asked; `database_error` says why."""
     database_error: str
@@ -164,19 +165,19 @@ def _and_more(count: int) -> str:
 
 def _logs(facts: Facts) -> Iterator[Finding]:
     text = f"[logging] logging_config_class = {facts.logging_config_class or '(unset)'}"
-    if not facts.remote_log_is_ours:
+    if facts.handler_is_ours:
+        yield Finding(Mark.OK, f"{text}: API servers read the logs of tasks at the edge")
+    elif facts.remote_log_is_ours:
+        yield Finding(
+            Mark.NOTE,
+            f"{text}: logs are read with another handler than airflow_edge.logs.handler.EdgeTaskHandler, which makes "
+            "long ones slow to open, and the page of a task that waits does not say why",
+        )
+    else:
         yield wrong(
             f"{text}: the logs of tasks at the edge cannot be read once the tasks have ended",
             f"set [logging] logging_config_class = {LOGGING_CONFIG} for every component",
         )
-    elif not facts.handler_is_ours:
-        yield Finding(
-            Mark.NOTE,
-            f"{text}: logs are read with another handler than airflow_edge.logs.handler.EdgeTaskHandler, which makes "
-            "long ones slow to open",
-        )
-    else:
-        yield Finding(Mark.OK, text)
     if facts.log_store is not None:
         store = f"[edge] log_store = {without_secrets(facts.log_store)}"
         if facts.log_store_error:

@@ -16,6 +16,7 @@ from airflow.exceptions import AirflowConfigException
 from airflow.executors.executor_loader import ExecutorLoader
 from airflow.jobs.job import Job
 from airflow.logging_config import get_remote_task_log
+from airflow.utils.log.file_task_handler import FileTaskHandler
 from airflow.utils.log.log_reader import TaskLogReader
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
@@ -32,6 +33,7 @@ from airflow_edge.cli.findings import as_line, is_right
 from airflow_edge.executor.edge3 import edge3_is_installed
 from airflow_edge.gateway.config import wrong_settings
 from airflow_edge.gateway.database.listener import errors_of, listener_engine, probe
+from airflow_edge.logs.handler import EdgeTaskHandler
 from airflow_edge.protocol.tokens import answer_mark
 from airflow_edge.protocol.urls import HEALTH, MARK_HEADER, PREFIX, gateway_url
 from airflow_edge.rules.processes import at_the_centre
@@ -77,7 +79,7 @@ def _look(api_url: str | None) -> Facts:
         executor_errors=executor_errors,
         logging_config_class=conf.get("logging", "logging_config_class", fallback="") or "",
         remote_log_is_ours=getattr(remote, "serves_edge_logs", False),
-        handler_is_ours=type(TaskLogReader().log_handler).__module__ == "airflow_edge.logs.handler",
+        handler_is_ours=type(TaskLogReader().log_handler) in {EdgeTaskHandler, FileTaskHandler},
         tables=tables,
         database_error=database_error,
         schedulers=_schedulers() if tables is Schema.CURRENT else None,

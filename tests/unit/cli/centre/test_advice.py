@@ -100,7 +100,7 @@ def test_what_is_wrong_is_said_with_what_to_do(changes, advice):
 @pytest.mark.parametrize(
     ("changes", "hint"),
     [
-        ({"handler_is_ours": False}, "EdgeTaskHandler"),
+        ({"handler_is_ours": False}, "does not say why"),
         ({"notified": False}, "listener_sql_alchemy_conn"),
         ({"base_url": "http://localhost:8080"}, "this machine only"),
         ({"base_url": "http://airflow.example.org"}, "not encrypted"),
