@@ -1,111 +1,69 @@
-"""The REST API for people and scripts: everything that the command line and the page can do."""
+"""The REST API for people and scripts: everything that the command line can do. What it shows."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Final, Literal, TypeVar, cast
+from typing import Annotated, Final
 from uuid import UUID
 
-from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
-from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, PoolDetails
-from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_pool, requires_access_view
-from airflow.models.team import Team
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query
 from pydantic import AwareDatetime
 
 from airflow_edge import __version__
-from airflow_edge.admin.config import multi_team, session
+from airflow_edge.admin.access import AdminServices, Services, Teams, may_read
+from airflow_edge.admin.changing import changing
+from airflow_edge.admin.config import read_patience
+from airflow_edge.admin.describing import describe_workers
+from airflow_edge.admin.enrolling import enrolling
 from airflow_edge.admin.explaining import explain_task
-from airflow_edge.admin.fleet import Fleet, OrderOutcome, is_of, record, refused
+from airflow_edge.admin.fleet import UnknownWorkerError, is_of
 from airflow_edge.admin.problems import PROBLEMS, add_problem_handlers
 from airflow_edge.admin.schemas import (
+    NO_NUL,
     ExplanationDocument,
     JobDocument,
+    LogRecordDocument,
     MetricsDocument,
     OrderDocument,
     OutcomeDocument,
     PageOf,
     QueueDocument,
-    Selection,
-    WithComment,
-    WithConcurrency,
-    WithName,
-    WithQueues,
     WorkerDocument,
+    WorkerLogDocument,
 )
 from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.protocol.worker_log import Record, level_name
 from airflow_edge.rules.metrics import RESOLUTION, chart
-from airflow_edge.rules.orders import Wish
-from airflow_edge.rules.overview import JobFilter, WorkerFilter
-from airflow_edge.rules.worker import Worker
+from airflow_edge.rules.overview import JobFilter, WorkerFilter, WorkerView
+from airflow_edge.rules.worker_log import WorkerLogReader
 from airflow_edge.store.fleet import JOB_ORDERS, WORKER_ORDERS
-from airflow_edge.store.store import Store
-
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 LONGEST_PAGE: Final = 1000
 MOST_POINTS: Final = 20_000
 """Values of one series in an answer: two weeks, minute by minute."""
 
-_NO_NUL: Final = r"^[^\x00]*$"
-"""PostgreSQL has no such character."""
-Word = Annotated[str, Query(max_length=256, pattern=_NO_NUL)]
-Id = Annotated[str, Query(max_length=1000, pattern=_NO_NUL)]
-Name = Annotated[str, Path(max_length=200, pattern=_NO_NUL)]
-OfTeam = Annotated[str | None, Query(max_length=50, pattern=_NO_NUL, description="Only of this team")]
+Word = Annotated[str, Query(max_length=256, pattern=NO_NUL)]
+Id = Annotated[str, Query(max_length=1000, pattern=NO_NUL)]
+Name = Annotated[str, Path(max_length=200, pattern=NO_NUL)]
+OfTeam = Annotated[str | None, Query(max_length=50, pattern=NO_NUL, description="Only of this team")]
 Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="How many to give")]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1, description="How many to leave out before")]
-
-
-class AdminServices:
-    """What the routes do their work with, on Airflow's own configuration and database."""
-
-    def __init__(self) -> None:
-        self.store = Store(session)
-        self.fleet = Fleet(self.store)
-
-
-def _services(request: Request) -> AdminServices:
-    return cast("AdminServices", request.app.state.services)
-
-
-Services = Annotated[AdminServices, Depends(_services)]
-
-
-def _may(user: BaseUser, method: Literal["GET", "PUT"], team_name: str) -> bool:
-    # As the team's pools: Airflow's auth manager knows who belongs to which team.
-    return get_auth_manager().is_authorized_pool(method=method, user=user, details=PoolDetails(team_name=team_name))
-
-
-def _teams(user: GetUserDep) -> frozenset[str] | None:
-    if not multi_team():
-        return None
-    return frozenset(name for name in Team.get_all_team_names() if _may(user, "GET", name))
-
-
-Teams = Annotated[frozenset[str] | None, Depends(_teams)]
-"""Whose workers and jobs the caller may see besides those of no team; None for everybody's."""
 
 
 def _order_pattern(names: frozenset[str]) -> str:
     return f"^-?({'|'.join(sorted(names))})$"
 
 
-reading = APIRouter(dependencies=[Depends(requires_access_view(AccessView.JOBS))], responses=PROBLEMS, tags=["Read"])
+reading = APIRouter(dependencies=[Depends(may_read)], responses=PROBLEMS, tags=["Read"])
 
 
 @reading.get("/workers", operation_id="list_workers")
 def list_workers(
     admin: Services,
     teams: Teams,
-    name: Annotated[str | None, Query(max_length=200, pattern=_NO_NUL, description="With `*` and `?`")] = None,
+    name: Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="With `*` and `?`")] = None,
     state: Annotated[list[WorkerState], Query()] = [],  # noqa: B006 - FastAPI copies defaults
     queue: Word | None = None,
     team: OfTeam = None,
@@ -119,7 +77,56 @@ def list_workers(
         name_pattern=name, states=frozenset(state), queue=queue, team_name=team, teams=teams, revoked=revoked
     )
     page = admin.store.fleet.find_workers(wanted, order=order_by, limit=limit, offset=offset)
-    return PageOf(items=[WorkerDocument.of(view) for view in page.items], total=page.total)
+    return PageOf(items=_documents(admin, page.items), total=page.total)
+
+
+@reading.get("/workers/{name}", operation_id="get_worker")
+def get_worker(admin: Services, name: Name, teams: Teams) -> WorkerDocument:
+    """Give one worker."""
+    views = admin.store.fleet.views_of([admin.fleet.named(name, teams=teams).id])
+    if not views:
+        raise UnknownWorkerError(f"There is no worker '{name}' any more")
+    return _documents(admin, views)[0]
+
+
+def _documents(admin: AdminServices, views: Sequence[WorkerView]) -> list[WorkerDocument]:
+    described = describe_workers(admin.store, views, read_patience())
+    return [WorkerDocument.of(view.worker, facts) for view, facts in zip(views, described, strict=True)]
+
+
+@reading.get("/workers/{name}/log", operation_id="get_worker_log")
+def get_worker_log(
+    admin: Services,
+    name: Name,
+    teams: Teams,
+    after: Annotated[int, Query(ge=0, le=2**63 - 1, description="`next` of the last answer, to go on from there")] = 0,
+    level: Annotated[int, Query(ge=0, le=100, description="The least level, by the numbers of Python's logging")] = 0,
+) -> WorkerLogDocument:
+    """Give what the centre has of a worker's own log, in the order in which it came.
+
+    That is what the site sends by itself, and what it was asked for with `POST /workers/log`.
+    """
+    worker = admin.fleet.named(name, teams=teams)
+    reader = WorkerLogReader(level)
+    reader.after = after
+    batches = admin.store.worker_logs.read(worker.id, after=after)
+    found = list(reader.read(batches))
+    return WorkerLogDocument(
+        worker=worker.name,
+        records=[
+            LogRecordDocument(
+                time=datetime.fromtimestamp(one.time, UTC),
+                level=level_name(one.level),
+                source=one.source,
+                text=one.text,
+            )
+            for one in found
+            if isinstance(one, Record)
+        ],
+        lost=sum(one.count for one in found if not isinstance(one, Record)),
+        answers=sorted({batch.answers for batch in batches if batch.answers}),
+        next=reader.after,
+    )
 
 
 @reading.get("/workers/{name}/orders", operation_id="list_orders")
@@ -222,109 +229,6 @@ def explain_job(
     return ExplanationDocument.model_validate(found)
 
 
-changing = APIRouter(
-    dependencies=[Depends(requires_access_view(AccessView.JOBS)), Depends(requires_access_pool("PUT"))],
-    responses=PROBLEMS,
-    tags=["Change"],
-)
-
-
-def _change(
-    admin: AdminServices,
-    user: BaseUser,
-    event: str,
-    patterns: Sequence[str],
-    act: Callable[[Worker], OrderOutcome],
-    **wish: object,
-) -> list[OutcomeDocument]:
-    own, outcomes_of_others = _by_team(admin.fleet.select(patterns), user)
-    outcomes: list[OrderOutcome] = []
-    try:
-        for worker in own:
-            outcomes.append(act(worker))
-    finally:
-        # What was done before something failed was done all the same.
-        outcomes += outcomes_of_others
-        with session() as airflow:
-            record(airflow, event, by=user.get_name(), wish=wish, outcomes=outcomes)
-    return [OutcomeDocument.model_validate(outcome) for outcome in outcomes]
-
-
-def _order(admin: AdminServices, user: BaseUser, patterns: Sequence[str], wish: Wish) -> list[OutcomeDocument]:
-    def act(worker: Worker) -> OrderOutcome:
-        return admin.fleet.give_order(worker, wish, by=user.get_name())
-
-    return _change(admin, user, wish.kind, patterns, act, text=wish.text, number=wish.number)
-
-
-@changing.post("/workers/maintenance", operation_id="request_maintenance")
-def request_maintenance(wanted: WithComment, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
-    """Have workers take no new job, until they are told to leave maintenance."""
-    return _order(admin, user, wanted.workers, Wish("maintenance", wanted.comment))
-
-
-@changing.post("/workers/maintenance/comment", operation_id="update_maintenance_comment")
-def update_maintenance_comment(wanted: WithComment, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
-    """Change the comment on a maintenance."""
-    return _order(admin, user, wanted.workers, Wish("maintenance comment", wanted.comment))
-
-
-@changing.post("/workers/maintenance/exit", operation_id="exit_maintenance")
-def exit_maintenance(wanted: Selection, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
-    """Have workers take jobs again."""
-    return _order(admin, user, wanted.workers, Wish("exit maintenance"))
-
-
-@changing.post("/workers/shutdown", operation_id="shutdown_workers")
-def shutdown_workers(wanted: Selection, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
-    """Have workers finish their jobs and end."""
-    return _order(admin, user, wanted.workers, Wish("shutdown"))
-
-
-@changing.post("/workers/restart", operation_id="restart_workers")
-def restart_workers(wanted: Selection, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
-    """Have workers replace their agent by a new one; their jobs go on."""
-    return _order(admin, user, wanted.workers, Wish("restart"))
-
-
-@changing.post("/workers/concurrency", operation_id="set_concurrency")
-def set_concurrency(wanted: WithConcurrency, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
-    """Set how many slots workers have."""
-    return _order(admin, user, wanted.workers, Wish("concurrency", number=wanted.concurrency))
-
-
-@changing.post("/workers/rename", operation_id="rename_worker")
-def rename_worker(wanted: WithName, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
-    """Give a worker another name."""
-    return _order(admin, user, [wanted.worker], Wish("rename", wanted.name))
-
-
-@changing.post("/workers/queues/add", operation_id="add_queues")
-def add_queues(wanted: WithQueues, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
-    """Have workers serve more queues."""
-    act = partial(admin.fleet.change_queues, add=wanted.queues)
-    return _change(admin, user, "add queues", wanted.workers, act, queues=wanted.queues)
-
-
-@changing.post("/workers/queues/remove", operation_id="remove_queues")
-def remove_queues(wanted: WithQueues, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
-    """Have workers serve these queues no more; jobs that they have go on."""
-    act = partial(admin.fleet.change_queues, remove=wanted.queues)
-    return _change(admin, user, "remove queues", wanted.workers, act, queues=wanted.queues)
-
-
-@changing.post("/workers/revoke", operation_id="revoke_workers")
-def revoke_workers(wanted: Selection, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
-    """Revoke workers' keys: they are cut off at once, and what they run is lost."""
-    return _change(admin, user, "revoke", wanted.workers, admin.fleet.revoke)
-
-
-@changing.post("/workers/remove", operation_id="remove_workers")
-def remove_workers(wanted: Selection, user: GetUserDep, admin: Services) -> list[OutcomeDocument]:
-    """Forget workers that are offline or revoked."""
-    return _change(admin, user, "remove", wanted.workers, admin.fleet.remove)
-
-
 def create_app() -> FastAPI:
     """Build the API that Airflow's API server mounts; nothing is connected to before it is called."""
     app = FastAPI(
@@ -335,16 +239,6 @@ def create_app() -> FastAPI:
     app.state.services = AdminServices()
     app.include_router(reading)
     app.include_router(changing)
+    app.include_router(enrolling)
     add_problem_handlers(app)
     return app
-
-
-def _by_team(workers: Sequence[Worker], user: BaseUser) -> tuple[list[Worker], list[OrderOutcome]]:
-    """Part the workers that the user may change from those of other teams, with what there is to say of these."""
-    teams = {worker.team_name for worker in workers} if multi_team() else ()
-    others = {team for team in teams if team is not None and not _may(user, "PUT", team)}
-    return [worker for worker in workers if worker.team_name not in others], [
-        refused(worker, f"it belongs to team '{worker.team_name}', you do not")
-        for worker in workers
-        if worker.team_name in others
-    ]

@@ -1,20 +1,18 @@
-"""What can be done with workers, and Airflow's audit log of it: one place for the command line and the REST API."""
+"""What can be done with workers: one place for the command line and the REST API."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Final, Literal
+from typing import Final
 from uuid import UUID
 
-from airflow.models.log import Log
-from sqlalchemy.orm import Session
-
+from airflow_edge.admin.audit import OrderOutcome, Result
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import REQUESTS, WorkerState
+from airflow_edge.rules.durations import format_duration
 from airflow_edge.rules.explanation.explain import explain
 from airflow_edge.rules.explanation.facts import NOBODY_AHEAD, Explanation, TaskFacts, WorkerFacts
 from airflow_edge.rules.explanation.last_words import ENOUGH, LastWords, last_words
@@ -27,27 +25,10 @@ from airflow_edge.rules.worker import Worker
 from airflow_edge.store.logs.logs import LogUnreadableError
 from airflow_edge.store.store import Store
 
-Result = Literal["done", "waiting", "refused"]
-
 REMOVED: Final = "it was removed meanwhile"
-
-WORKERS_PER_ENTRY: Final = 50
-"""MySQL has 64 KiB for an entry's text."""
-LONGEST_DETAIL: Final = 200
 
 _WITHOUT_LOG: Final = frozenset({None, "scheduled", "queued", "success"})
 """States of tasks whose newest try has no log, or none that says why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderOutcome:
-    """What came of a wish for one worker."""
-
-    worker: str
-    result: Result
-    detail: str = ""
-    order_id: UUID | None = None
-    """The order to ask about while it waits for the worker."""
 
 
 class UnknownWorkerError(LookupError):
@@ -94,9 +75,13 @@ class Fleet:
         return worker
 
     def linked(self) -> list[Worker]:
-        """Give the workers that can be told something now."""
+        """Give the workers that can be told something now: those out of reach may have a link, and do not hear."""
         return [
-            worker for worker in self._store.workers.all() if worker.link_id is not None and worker.revoked_at is None
+            worker
+            for worker in self._store.workers.all()
+            if worker.link_id is not None
+            and worker.revoked_at is None
+            and not (worker.silent or worker.state is WorkerState.UNKNOWN)
         ]
 
     def give_order(self, worker: Worker, wish: Wish, *, by: str) -> OrderOutcome:
@@ -139,6 +124,13 @@ class Fleet:
             return refused(worker, REMOVED)
         detail = "it was revoked already" if worker.revoked_at is not None else ""
         return OrderOutcome(worker=worker.name, result="done", detail=detail)
+
+    def set_disconnect_grace(self, worker: Worker, grace: timedelta | None) -> OrderOutcome:
+        """Give a worker a grace of its own, or take it back; it holds at once."""
+        if self._store.workers.set_disconnect_grace([worker.name], grace):
+            return refused(worker, REMOVED)
+        how_long = "as long as the settings say" if grace is None else format_duration(grace)
+        return OrderOutcome(worker=worker.name, result="done", detail=f"its jobs are waited for {how_long}")
 
     def remove(self, worker: Worker) -> OrderOutcome:
         """Forget a worker that is offline or revoked."""
@@ -186,22 +178,6 @@ class Fleet:
 def refused(worker: Worker, why: str) -> OrderOutcome:
     """Say that something is not to be had of a worker."""
     return OrderOutcome(worker=worker.name, result="refused", detail=why)
-
-
-def record(session: Session, event: str, *, by: str, wish: dict[str, object], outcomes: Sequence[OrderOutcome]) -> None:
-    """Add an entry to Airflow's audit log, or several where there are many workers, and commit.
-
-    :param event: what was wanted, at most 48 characters
-    :param by: the user's name
-    :param wish: the rest of what was wanted, as far as anything was; nothing secret
-    """
-    said = {name: value for name, value in wish.items() if value}
-    for first in range(0, len(outcomes), WORKERS_PER_ENTRY):
-        some = outcomes[first : first + WORKERS_PER_ENTRY]
-        came_of_it = {one.worker: f"{one.result}: {one.detail[:LONGEST_DETAIL]}".rstrip(": ") for one in some}
-        extra = json.dumps({**said, "workers": came_of_it}, ensure_ascii=False)
-        session.add(Log(event=f"edge_worker.{event}", owner=by, owner_display_name=by, extra=extra))
-    session.commit()
 
 
 def _worker_facts(

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from airflow_edge.admin.fleet import UnknownWorkerError
 from airflow_edge.admin.schemas import ProblemDocument
+from airflow_edge.admin.tokens import UnknownTokenError
 from airflow_edge.protocol.problems import title_of
 from airflow_edge.settings import SettingError
 from airflow_edge.store.schema import in_words
@@ -44,6 +45,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(StarletteHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(UnknownWorkerError, _not_found)
+    app.add_exception_handler(UnknownTokenError, _not_found)
     app.add_exception_handler(SQLAlchemyError, _not_ready)
     app.add_exception_handler(SettingError, _not_set)
 
@@ -54,9 +56,13 @@ def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None)
     return JSONResponse(body, status, headers, PROBLEM_TYPE)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     refusal = cast("StarletteHTTPException", error)
-    return _problem(refusal.status_code, str(refusal.detail), refusal.headers)
+    detail = str(refusal.detail)
+    if refusal.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
+        root = request.scope.get("root_path", "")
+        detail = f"There is nothing at {request.method} {request.url.path}; what there is: {root}/docs"
+    return _problem(refusal.status_code, detail, refusal.headers)
 
 
 async def _malformed(_: Request, error: Exception) -> Response:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from airflow_edge.admin.tokens import NewToken, TokenState, token_state
 from airflow_edge.protocol.messages import MaintenanceCause
 from airflow_edge.protocol.problems import WORKER_NAME
 from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.rules.durations import LONGEST
 from airflow_edge.rules.orders import OrderState
-from airflow_edge.rules.overview import WorkerView
-from airflow_edge.rules.worker import trying
+from airflow_edge.rules.worker import Worker, trying
 from airflow_edge.store.tables import MAX_QUEUE_LENGTH
+from airflow_edge.store.workers.enrollment import EnrollToken
 
 T = TypeVar("T")
+
+NO_NUL: Final = r"^[^\x00]*$"
+"""PostgreSQL has no such character."""
 
 Patterns = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=1, max_length=5000)]
 Queue = Annotated[str, Field(min_length=1, max_length=MAX_QUEUE_LENGTH)]
@@ -45,10 +51,10 @@ class OtherInstanceDocument(Document):
 
 
 class WorkerDocument(Document):
-    """A worker.
+    """A worker; durations are in seconds.
 
     `host_name` and `address` are of the machine that uses its key, `other_instances` those that try to, the newest
-    first.
+    first. `trouble` is the first thing about it that somebody should look after; empty if there is none.
     """
 
     id: UUID
@@ -57,6 +63,7 @@ class WorkerDocument(Document):
     revoked: bool
     queues: list[str]
     team: str | None
+    team_deleted: bool
     concurrency: int
     taken_slots: int
     free_slots: int
@@ -65,8 +72,16 @@ class WorkerDocument(Document):
     maintenance_cause: MaintenanceCause | None
     last_seen_at: datetime | None
     enrolled_at: datetime
+    transport: str | None
+    unreachable_since: datetime | None
+    running_jobs_lost_after: datetime | None
+    disconnect_grace: float | None
+    trouble: str
+    conditions: str
+    warnings: str
     agent_version: str | None
     airflow_version: str | None
+    python_version: str | None
     version_refused: str
     version_warning: str
     host_name: str | None
@@ -75,17 +90,12 @@ class WorkerDocument(Document):
     system: dict[str, str | int | float | bool]
 
     @classmethod
-    def of(cls, view: WorkerView) -> WorkerDocument:
-        """Make it of what the store gives."""
-        worker = view.worker
+    def of(cls, worker: Worker, described: Mapping[str, Any]) -> WorkerDocument:
+        """Make it of what there is to say of a worker."""
         alike = {name: getattr(worker, name) for name in cls.model_fields if hasattr(worker, name)}
+        grace = worker.disconnect_grace
         own = {
-            "revoked": worker.revoked_at is not None,
-            "queues": worker.served_queues,
-            "team": worker.team_name,
-            "taken_slots": view.taken_slots,
-            "free_slots": view.free_slots,
-            "jobs": view.jobs,
+            "disconnect_grace": None if grace is None else grace.total_seconds(),
             "other_instances": [
                 OtherInstanceDocument(
                     host_name=other.host_name, address=other.address, last_tried_at=other.last_tried_at
@@ -93,7 +103,7 @@ class WorkerDocument(Document):
                 for other in trying(worker.other_instances, datetime.now(UTC))
             ],
         }
-        return cls.model_validate(alike | own)
+        return cls.model_validate(alike | dict(described) | own)
 
 
 class JobDocument(Document):
@@ -172,6 +182,69 @@ class OutcomeDocument(Document):
     order_id: UUID | None
 
 
+class LogRecordDocument(Document):
+    """A record of a worker's own log; `time` is by the site's clock."""
+
+    time: datetime
+    level: str
+    source: str
+    text: str
+
+
+class WorkerLogDocument(Document):
+    """What the centre has of a worker's own log, after some place.
+
+    `lost` records did not get through; `next` is to be given as `after` for what comes later; `answers` are the
+    requests whose past records are complete with this.
+    """
+
+    worker: str
+    records: list[LogRecordDocument]
+    lost: int
+    answers: list[str]
+    next: int
+
+
+class TokenDocument(Document):
+    """An enrolment token without its secret; `disconnect_grace`, in seconds, is that of its workers."""
+
+    id: UUID
+    state: TokenState
+    queues: list[str]
+    team: str | None
+    name_pattern: str | None
+    disconnect_grace: float | None
+    uses_left: int
+    expires_at: datetime
+    created_at: datetime
+    created_by: str
+
+    @classmethod
+    def of(cls, kept: EnrollToken, now: datetime, **more: str) -> Self:
+        """Make it of what the store gives."""
+        alike = {name: getattr(kept, name) for name in cls.model_fields if hasattr(kept, name)}
+        grace = kept.disconnect_grace
+        own = {
+            "state": token_state(kept, now),
+            "team": kept.team_name,
+            "queues": list(kept.queues),
+            "disconnect_grace": None if grace is None else grace.total_seconds(),
+        }
+        return cls.model_validate(alike | own | more)
+
+
+class NewTokenDocument(TokenDocument):
+    """A token that was just made, with its secret and the command for the site, which are not given again."""
+
+    token: str
+    command: str
+
+    @classmethod
+    def made(cls, new: NewToken, now: datetime) -> NewTokenDocument:
+        """Make it of a new one."""
+        return cls.of(new.token, now, token=new.secret, command=new.command)
+
+
 class ExplanationDocument(Document):
     """Why a task is not running: a stable cause, and a sentence for a person."""
 
@@ -210,6 +283,31 @@ class WithQueues(Selection):
     """Workers and queues."""
 
     queues: Annotated[list[Queue], Field(min_length=1, max_length=1000)]
+
+
+class WithGrace(Selection):
+    """Workers, and their own grace in seconds; null for what the settings say."""
+
+    seconds: Annotated[float, Field(ge=0, le=LONGEST.total_seconds())] | None
+
+
+class WithLines(Selection):
+    """Workers, and what is wanted of their own logs; levels are those of Python's logging."""
+
+    lines: Annotated[int, Field(ge=0, le=10_000)] = 100
+    level: Annotated[int, Field(ge=0, le=100)] = 20
+
+
+class WithToken(Document):
+    """What an enrolment token is to open; times in seconds, no queues for Airflow's default one."""
+
+    queues: Annotated[list[Queue], Field(max_length=1000)] = []
+    team: Annotated[str, Field(min_length=1, max_length=50, pattern=NO_NUL)] | None = None
+    name_pattern: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)] | None = None
+    seconds: Annotated[int, Field(ge=1, le=3650 * 86_400)] = 3600
+    uses: Annotated[int, Field(ge=1, le=999_999)] = 1
+    disconnect_grace: Annotated[float, Field(ge=0, le=LONGEST.total_seconds())] | None = None
+    api_url: Annotated[str, Field(max_length=2000, pattern=NO_NUL)] | None = None
 
 
 class WithName(Document):

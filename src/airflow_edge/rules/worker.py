@@ -18,7 +18,8 @@ from airflow_edge.protocol.states import WorkerState
 
 CONDITIONS = "conditions"
 WARNINGS = "warnings"
-"""Among a worker's facts: why it takes no new job, in words; empty if it does."""
+PYTHON = "python_version"
+"""Among a worker's facts: why it takes no new job, in words, empty if it does; what else is wrong; its Python."""
 
 MOST_OTHERS: Final = 50
 """Other instances that are remembered of one worker; each has a copy of its key."""
@@ -61,6 +62,10 @@ class Worker:
     boot_id: str | None
     link_id: UUID | None
     """The link that counts now; an older one of the same worker is closed."""
+    silent: bool = False
+    """It is out of reach, as its gateway or another one has noted, whatever its state says was asked of it."""
+    enroll_token_id: UUID | None = None
+    """The token that it was enrolled with; None for the shared secret."""
     transport: str | None
     """What carries that link, or carried the last one, for people."""
     agent_version: str | None

@@ -11,12 +11,12 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from airflow_edge.protocol.states import JOB_HELD, JobState
+from airflow_edge.protocol.states import JOB_HELD, JOB_OPEN, JobState
 from airflow_edge.rules.explanation.facts import Ahead
 from airflow_edge.rules.overview import JobFilter, JobView, Page, QueueDemand, WorkerFilter, WorkerView
 from airflow_edge.store.airflow_tables import states_of
 from airflow_edge.store.columns import to_value
-from airflow_edge.store.tables import JobRow, WorkerRow
+from airflow_edge.store.tables import EnrollTokenRow, JobRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, reading
 from airflow_edge.store.workers.workers import to_worker
 
@@ -81,6 +81,21 @@ class FleetViews(StorePart):
     def all_workers(self, session: Session) -> list[WorkerView]:
         """Give every worker that is not revoked, with what it has taken."""
         return _worker_views(session, session.scalars(select(WorkerRow).where(WorkerRow.revoked_at.is_(None))).all())
+
+    @reading
+    def views_of(self, session: Session, worker_ids: Collection[UUID]) -> list[WorkerView]:
+        """Give these workers, those there are."""
+        return _worker_views(session, session.scalars(select(WorkerRow).where(WorkerRow.id.in_(worker_ids))).all())
+
+    @reading
+    def team_names(self, session: Session) -> set[str]:
+        """Give the teams of workers, tokens and jobs that are not over, whether Airflow has them or not."""
+        queries = (
+            select(WorkerRow.team_name),
+            select(EnrollTokenRow.team_name),
+            select(JobRow.team_name).where(JobRow.state.in_(JOB_OPEN)),
+        )
+        return {name for query in queries for name in session.scalars(query.distinct()) if name is not None}
 
     @reading
     def newest_job(self, session: Session, dag_id: str, run_id: str, task_id: str, map_index: int) -> JobView | None:

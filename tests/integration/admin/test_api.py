@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import sessionmaker
 
-from airflow_edge.admin.fleet import OrderOutcome, record
+from airflow_edge.admin.audit import OrderOutcome, record
 from airflow_edge.protocol.messages import Metrics
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.metrics import Recorder
@@ -32,9 +32,16 @@ CHANGES: dict[str, dict[str, Any]] = {
     "/workers/queues/remove": {"workers": ["w"], "queues": ["plc"]},
     "/workers/revoke": {"workers": ["w"]},
     "/workers/remove": {"workers": ["w"]},
+    "/workers/disconnect-grace": {"workers": ["w"], "seconds": 43_200},
+    "/workers/log": {"workers": ["w"], "lines": 20},
+    "/enroll-tokens": {"queues": ["plc"], "api_url": "https://airflow.example.org"},
+    "/enroll-tokens/{token_id}/revoke": {},
 }
+OF_WORKERS = [path for path in CHANGES if path.startswith("/workers")]
 READS = {
     "/workers": {},
+    "/workers/{name}": {},
+    "/workers/{name}/log": {},
     "/workers/{name}/orders": {},
     "/workers/{name}/metrics": {},
     "/orders/{order_id}": {},
@@ -42,6 +49,7 @@ READS = {
     "/queues": {},
     "/explanation": {"dag_id": "d", "run_id": "r", "task_id": "t"},
 }
+READS_OF_WHO_CHANGES = {"/enroll-tokens": {}}
 
 
 def document():
@@ -57,8 +65,13 @@ def endpoints(api):
 
 
 def call(api, method, path, role):
-    filled = path.format(name="w", order_id=uuid4())
+    filled = path.format(name="w", order_id=uuid4(), token_id=uuid4())
     return api.call(method, filled, role=role, json=CHANGES.get(path), params=READS.get(path))
+
+
+def noted(api):
+    """Give what the audit log has: what was wanted, who wanted it, and what is said of it."""
+    return [(event.removeprefix("edge_worker."), owner, json.loads(extra)) for event, owner, extra in api.audit()]
 
 
 def test_nobody_without_a_token_gets_anything(api):
@@ -68,16 +81,35 @@ def test_nobody_without_a_token_gets_anything(api):
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), path
 
 
-def test_a_viewer_reads_everything_and_changes_nothing(api):
+@pytest.mark.parametrize("role", ["viewer", "user"])
+def test_who_may_only_read_reads_and_changes_nothing_and_each_attempt_is_noted(api, role):
     worker = api.worker("w")
+    attempts = []
     for method, path in endpoints(api):
-        answer = call(api, method, path, "viewer")
-        if method == "GET":
+        answer = call(api, method, path, role)
+        if method == "GET" and path in READS:
             assert answer.status_code == (404 if path == "/orders/{order_id}" else 200), path
-        else:
-            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), path
+            continue
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), path
+        assert "lacks the permission to edit pools" in answer.json()["detail"]
+        attempts += [path] if method == "POST" else []
     assert api.store.orders.newest(worker.id, limit=1) == []
-    assert api.audit() == []
+    assert api.store.enroll_tokens.all() == []
+    found = noted(api)
+    assert len(found) == len(attempts) == len(CHANGES)
+    for event, owner, said in found:
+        assert (owner, said["outcome"].startswith("refused: User")) == (role, True), event
+    assert ("maintenance", role) in {found_here[:2] for found_here in found}
+    assert next(said for event, _, said in found if event == "revoke")["asked"] == ["w"]
+
+
+def test_each_change_has_a_name_of_its_own_in_the_audit_log(api):
+    from airflow_edge.admin.changing import changing
+    from airflow_edge.admin.enrolling import enrolling
+
+    names = [route.name for route in [*changing.routes, *enrolling.routes] if "POST" in route.methods]
+    assert len(set(names)) == len(names) == len(CHANGES)
+    assert max(len(f"edge_worker.{name}") for name in names) <= 60
 
 
 def test_the_document_in_the_docs_is_current(api):
@@ -89,10 +121,10 @@ def test_the_document_in_the_docs_is_current(api):
 
 def test_every_change_is_known_to_these_tests(api):
     assert {path for method, path in endpoints(api) if method == "POST"} == set(CHANGES)
-    assert {path for method, path in endpoints(api) if method == "GET"} == set(READS)
+    assert {path for method, path in endpoints(api) if method == "GET"} == set(READS) | set(READS_OF_WHO_CHANGES)
 
 
-@pytest.mark.parametrize("path", CHANGES)
+@pytest.mark.parametrize("path", OF_WORKERS)
 def test_each_change_leaves_an_entry_in_the_audit_log(api, path):
     state = WorkerState.MAINTENANCE_MODE if path.startswith("/workers/maintenance/") else WorkerState.IDLE
     api.worker("w", state, queues=("default", "plc"))
@@ -128,6 +160,15 @@ def test_maintenance_from_the_wish_to_the_answer(api):
     assert (new["kind"], new["text"]) == ("maintenance comment", "again")
     [same] = api.post("/workers/maintenance", {"workers": ["a1"], "comment": "again"})
     assert (same["result"], same["detail"]) == ("done", "it is in maintenance already")
+
+
+@pytest.mark.parametrize("path", OF_WORKERS)
+def test_a_change_of_a_worker_that_there_is_not_is_noted(api, path):
+    answer = api.call("POST", path, role="op", json=CHANGES[path])
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert "There is no worker 'w'" in answer.json()["detail"]
+    [(_, owner, said)] = noted(api)
+    assert (owner, said["asked"], said["outcome"]) == ("op", ["w"], f"refused: {answer.json()['detail']}")
 
 
 @pytest.mark.parametrize("path", [path for path in CHANGES if "workers" in CHANGES[path]])
@@ -261,6 +302,12 @@ def test_what_makes_no_sense_is_a_problem_that_says_where(api):
         ("GET", "/workers", {"params": {"limit": "0"}}),
         ("GET", "/workers", {"params": {"order_by": "public_key"}}),
         ("GET", "/orders/none", {}),
+        ("POST", "/workers/disconnect-grace", {"json": {"workers": ["w"], "seconds": -1}}),
+        ("POST", "/enroll-tokens", {"json": {"uses": 0}}),
+        ("POST", "/enroll-tokens", {"json": {"queues": [""]}}),
+        ("POST", "/enroll-tokens", {"json": {"api_url": "airflow.example.org"}}),
+        ("POST", "/enroll-tokens", {"json": {"api_url": "https://a.example", "team": "nobodys"}}),
+        ("POST", "/enroll-tokens/none/revoke", {}),
     ):
         answer = api.call(method, path, **options)
         assert answer.status_code == 422, (path, answer.text)
@@ -276,6 +323,7 @@ def test_what_makes_no_sense_is_a_problem_that_says_where(api):
         answer = api.call(method, path)
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), path
         assert answer.json()["code"] == code
+    assert "GET /edge_worker/api/nothing" in api.call("GET", "/nothing").json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -284,6 +332,9 @@ def test_what_makes_no_sense_is_a_problem_that_says_where(api):
         ("/workers", {"name": "\0"}),
         ("/workers", {"queue": "\0"}),
         ("/workers", {"team": "\0"}),
+        ("/workers/%00", {}),
+        ("/workers/%00/log", {}),
+        ("/workers/w/log", {"after": str(2**63)}),
         ("/workers/%00/orders", {}),
         ("/workers/%00/metrics", {}),
         ("/jobs", {"dag_id": "\0"}),

@@ -192,7 +192,7 @@ def test_without_a_worker_nothing_is_done(api, command, workers):
     status, _, said = command("restart-worker", *workers)
     assert status == 1
     assert "airflow edge list-workers" in said
-    assert api.audit() == []
+    assert [json.loads(extra)["outcome"].partition(":")[0] for _, _, extra in api.audit()] == ["refused"] * len(workers)
 
 
 def test_queues_are_added_and_removed_but_the_last(api, command):
@@ -253,6 +253,50 @@ def test_where_nobody_can_be_asked_nothing_is_shut_down(api, command):
     assert status == 1
     assert "--yes" in said
     assert api.store.orders.waiting([worker.id]) == []
+
+
+def test_those_out_of_reach_are_not_waited_for(api, command):
+    here, silent, asked = api.worker("here"), api.worker("silent"), api.worker("asked")
+    api.store.orders.give(asked.id, Wish("maintenance", "where is it?"), by="ada", now=datetime.now(UTC))
+    long_ago = datetime.now(UTC) - timedelta(minutes=5)
+    api.store.workers.seen({silent.id: WorkerState.UNKNOWN, asked.id: WorkerState.UNKNOWN}, {}, now=long_ago)
+    assert api.store.workers.get(asked.id).state is WorkerState.MAINTENANCE_REQUEST
+    with obedient(api, here, state=WorkerState.TERMINATING):
+        status, rows, _ = command("shutdown-all-workers", "--yes", *PATIENT)
+    assert (status, results(rows)) == (0, {"here": ("done", "")})
+
+
+@pytest.mark.parametrize(
+    ("words", "event"),
+    [
+        (("revoke-worker", "nobody"), "revoke"),
+        (("remote-edge-worker-request-maintenance", "nobody", "-c", "why"), "maintenance"),
+        (("set-disconnect-grace", "nobody", "12h"), "disconnect grace"),
+        (("enroll-token", "revoke", "1f0c6f0e-5d8b-4c55-9a55-0d6f3f0c8a4e"), "revoke enrolment token"),
+        (("enroll-token", "create", "--team", "red"), "create enrolment token"),
+    ],
+)
+def test_what_was_wanted_of_what_there_is_not_is_noted(api, command, words, event):
+    assert command(*words, output=None)[0] == 1
+    ((noted, _, extra),) = api.audit()
+    assert noted == f"edge_worker.{event}"
+    assert json.loads(extra)["outcome"].startswith("refused: There is no" if "create" not in words else "refused: This")
+
+
+def test_graces_and_tokens_are_noted_with_their_outcome(api, command):
+    api.worker("plant-1")
+    command("set-disconnect-grace", "plant-1", "12h", output=None)
+    _, made, _ = command("enroll-token", "create", "--api-url", "https://a.example")
+    command("enroll-token", "revoke", made["id"], output=None)
+    entries = [(event.removeprefix("edge_worker."), json.loads(extra)) for event, _, extra in api.audit()]
+    assert entries[0] == (
+        "disconnect grace",
+        {"asked": ["plant-1"], "grace": "12h", "workers": {"plant-1": "done: its jobs are waited for 12h"}},
+    )
+    assert [(event, said["token"], said["outcome"]) for event, said in entries[1:]] == [
+        ("create enrolment token", made["id"], "done"),
+        ("revoke enrolment token", made["id"], "done"),
+    ]
 
 
 def test_where_no_worker_is_linked_there_is_nothing_to_ask(api, command):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 
 from airflow.utils.platform import getuser
 
+from airflow_edge.admin.audit import OrderOutcome, recorded
 from airflow_edge.admin.config import session
-from airflow_edge.admin.fleet import Fleet, OrderOutcome, UnknownWorkerError, record
+from airflow_edge.admin.describing import describe_workers
+from airflow_edge.admin.fleet import Fleet, UnknownWorkerError
 from airflow_edge.cli.centre.common import (
     TABLES,
     audited,
@@ -25,12 +27,11 @@ from airflow_edge.cli.centre.common import (
     warn_if_unserved,
     watch,
 )
-from airflow_edge.protocol.states import REQUESTS, WorkerState
+from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.durations import format_duration
 from airflow_edge.rules.orders import Wish
-from airflow_edge.rules.overview import WorkerFilter, WorkerView
-from airflow_edge.rules.worker import CONDITIONS, WARNINGS, Worker, describe_others, trying
-from airflow_edge.store.jobs.unreachable import AwaitedJobs
+from airflow_edge.rules.overview import WorkerFilter
+from airflow_edge.rules.worker import Worker
 from airflow_edge.store.store import Store
 
 MOST_WORKERS: Final = 100_000
@@ -64,12 +65,14 @@ _WORKERS: Final = {
 }
 
 
+_ONLY_FOR_PROGRAMS: Final = frozenset({"revoked", "taken_slots", "team_deleted"})
+"""What the REST API gives, and a list says otherwise."""
+
+
 def _show_workers(args: argparse.Namespace, wanted: WorkerFilter) -> None:
-    waits, store, now = patience(), Store(session), datetime.now(UTC)
-    awaited = store.jobs.awaited(waits, now=now)
-    silent_before = waits.silent_before(now)
+    waits, store = patience(), Store(session)
     views = store.fleet.find_workers(wanted, limit=MOST_WORKERS).items
-    rows = [_worker_fields(view, awaited.get(view.worker.id), silent_before, now) for view in views]
+    rows = [_row(facts) for facts in describe_workers(store, views, waits)]
     print_as(rows, args.output, _WORKERS)
     if args.output in TABLES:
         states = Counter(str(row["state"]) for row in rows)
@@ -80,19 +83,46 @@ def _show_workers(args: argparse.Namespace, wanted: WorkerFilter) -> None:
         warn_if_unserved(store)
 
 
+def _row(facts: Mapping[str, Any]) -> dict[str, object]:
+    """Give a worker's facts as a list shows them: a key that was revoked is its state."""
+    grace = facts["disconnect_grace"]
+    told = {
+        **facts,
+        "state": "revoked" if facts["revoked"] else facts["state"],
+        "disconnect_grace": "" if grace is None else format_duration(grace),
+    }
+    shown = {name: "" if value is None else value for name, value in told.items() if name not in _ONLY_FOR_PROGRAMS}
+    return {"!": "!" if facts["trouble"] else "", **shown}
+
+
 @audited
 def set_disconnect_grace(args: argparse.Namespace) -> None:
     """Set, or take back, the grace of single workers."""
-    if unknown := Store(session).workers.set_disconnect_grace(args.names, args.grace):
-        raise SystemExit(
-            f"There is no worker {' and none '.join(map(repr, unknown))}; nothing was changed; "
-            "see: airflow edge list-workers"
-        )
-    names = ", ".join(f"'{name}'" for name in args.names)
+    fleet = Fleet(Store(session))
+    wish = {"grace": "default" if args.grace is None else format_duration(args.grace)}
+    with _noted("disconnect grace", {"asked": args.names, **wish}) as outcomes:
+        for worker in fleet.select(args.names):
+            outcomes.append(fleet.set_disconnect_grace(worker, args.grace))
+    names = ", ".join(f"'{one.worker}'" for one in outcomes)
+    if any(one.result == "refused" for one in outcomes):
+        raise SystemExit("\n".join(f"'{one.worker}': {one.detail}" for one in outcomes if one.result == "refused"))
     if args.grace is None:
         print(f"Jobs of {names} are waited for as [edge] queue_disconnect_grace and disconnect_grace say.")
     else:
         print(f"Jobs of {names} are waited for {format_duration(args.grace)} while the worker is out of reach.")
+
+
+@contextmanager
+def _noted(event: str, wish: Mapping[str, object]) -> Iterator[list[OrderOutcome]]:
+    """Note a change in the audit log with what comes of it.
+
+    :raises SystemExit: there is no such worker, in words.
+    """
+    try:
+        with recorded(event, by=getuser(), wish=wish) as outcomes:
+            yield outcomes
+    except UnknownWorkerError as error:
+        raise SystemExit(f"{error}; nothing was changed") from None
 
 
 @audited
@@ -134,7 +164,7 @@ def shutdown_all_workers(args: argparse.Namespace) -> None:
             raise SystemExit("Nothing was done: there is nobody to ask; --yes does it without a question.") from None
         if answer.strip().lower() not in {"y", "yes"}:
             raise SystemExit("Nothing was done.")
-    _carry_out(args, fleet, workers, "shutdown", _giving(Wish("shutdown")))
+    _carry_out(args, fleet, lambda: workers, "shutdown", _giving(Wish("shutdown")), asked="all that are linked")
 
 
 @audited
@@ -192,37 +222,34 @@ def _giving(wish: Wish) -> Act:
 
 def _change(args: argparse.Namespace, event: str, act: Act, **wish: object) -> None:
     fleet = Fleet(Store(session))
-    workers = _selected(args, fleet)
-    say(f"{event}: {_names(workers)}")
-    _carry_out(args, fleet, workers, event, act, **wish)
-
-
-def _selected(args: argparse.Namespace, fleet: Fleet) -> list[Worker]:
     patterns = [*args.workers, *(args.edge_hostname or ())] if hasattr(args, "edge_hostname") else args.workers
     if not patterns:
         raise SystemExit("Name a worker, several, or a pattern like 'press-*'; see: airflow edge list-workers")
-    try:
-        return fleet.select(patterns)
-    except UnknownWorkerError as error:
-        raise SystemExit(str(error)) from None
+
+    def selected() -> list[Worker]:
+        workers = fleet.select(patterns)
+        say(f"{event}: {_names(workers)}")
+        return workers
+
+    _carry_out(args, fleet, selected, event, act, asked=patterns, **wish)
 
 
 def _carry_out(
-    args: argparse.Namespace, fleet: Fleet, workers: Sequence[Worker], event: str, act: Act, **wish: object
+    args: argparse.Namespace,
+    fleet: Fleet,
+    workers: Callable[[], Sequence[Worker]],
+    event: str,
+    act: Act,
+    **wish: object,
 ) -> None:
     """Do it, wait a little for the workers' answers, print them, note them, and fail if one refused."""
-    outcomes: list[OrderOutcome] = []
-    try:
-        for worker in workers:
+    with _noted(event, wish) as outcomes:
+        for worker in workers():
             outcomes.append(act(fleet, worker))
         deadline = time.monotonic() + getattr(args, "patience", 0.0)
         while any(outcome.result == "waiting" for outcome in outcomes) and time.monotonic() < deadline:
             time.sleep(LOOK_INTERVAL)
-            outcomes = [_again(fleet, outcome) for outcome in outcomes]
-    finally:
-        # What was done before something failed was done all the same, and whoever does not want to wait has asked.
-        with session() as airflow:
-            record(airflow, event, by=getuser(), wish=wish, outcomes=outcomes)
+            outcomes[:] = [_again(fleet, outcome) for outcome in outcomes]
     waits = {"waiting": "it will be told as soon as it is linked"}
     print_as(
         [
@@ -248,46 +275,3 @@ def _again(fleet: Fleet, outcome: OrderOutcome) -> OrderOutcome:
 
 def _names(workers: Sequence[Worker]) -> str:
     return f"{len(workers)} worker{'s' if len(workers) > 1 else ''} ({', '.join(worker.name for worker in workers)})"
-
-
-def _worker_fields(
-    view: WorkerView, awaited: AwaitedJobs | None, silent_before: datetime, now: datetime
-) -> dict[str, object]:
-    worker = view.worker
-    # What was asked of a worker shows as its state for however long it is silent.
-    missed = worker.state is WorkerState.UNKNOWN or worker.state in REQUESTS
-    unreachable = missed and worker.last_seen_at is not None and worker.last_seen_at < silent_before
-    others = describe_others(trying(worker.other_instances, now))
-    troubles = (
-        f"unreachable since {worker.last_seen_at:%Y-%m-%d %H:%M} UTC" if unreachable and worker.last_seen_at else "",
-        str(worker.system.get(CONDITIONS, "")),
-        worker.version_refused,
-        others,
-    )
-    # One that was stopped, or that somebody works on, is in none, unless it has jobs that are waited for.
-    trouble = next(filter(None, troubles), "its jobs are waited for" if awaited else "")
-    return {
-        "!": "!" if trouble else "",
-        "name": worker.name,
-        "state": "revoked" if worker.revoked_at is not None else worker.state.value,
-        "queues": list(worker.queues),
-        "team": worker.team_name or "",
-        "concurrency": worker.concurrency,
-        "transport": worker.transport or "",
-        "free_slots": view.free_slots,
-        "jobs": view.jobs,
-        "maintenance_comment": worker.maintenance_comment,
-        "maintenance_cause": worker.maintenance_cause or "",
-        "last_seen_at": worker.last_seen_at or "",
-        "unreachable_since": worker.last_seen_at or "" if unreachable or awaited else "",
-        "running_jobs_lost_after": awaited.first_lost_after if awaited else "",
-        "disconnect_grace": format_duration(worker.disconnect_grace) if worker.disconnect_grace is not None else "",
-        "trouble": trouble,
-        "conditions": worker.system.get(CONDITIONS, ""),
-        "warnings": worker.system.get(WARNINGS, ""),
-        "other_instances": others,
-        "agent_version": worker.agent_version or "",
-        "airflow_version": worker.airflow_version or "",
-        "version_refused": worker.version_refused,
-        "version_warning": worker.version_warning,
-    }

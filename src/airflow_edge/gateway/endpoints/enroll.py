@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
+from uuid import UUID
 
 import jwt
 import msgspec
@@ -16,6 +17,9 @@ from airflow.configuration import conf
 from starlette.requests import Request
 from starlette.responses import Response
 
+from airflow_edge.admin.audit import record
+from airflow_edge.admin.config import session
+from airflow_edge.gateway.database.calls import StoreUnavailableError
 from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.http import ProblemError, json_response, read_body
 from airflow_edge.protocol.problems import Code, EnrollReply, EnrollRequest
@@ -51,13 +55,31 @@ async def enroll(gateway: Gateway, request: Request) -> Response:
     try:
         worker = await (_with_secret(gateway, wish, key) if wish.token is None else _with_token(gateway, wish, key))
     except EnrollmentRefusedError as refusal:
+        # Anybody can show what is no token: that is in the API server's log, and no change that was attempted.
+        if wish.token is None or refusal.token_id is not None:
+            await _note(gateway, wish.name, refusal.token_id, failure=str(refusal))
         status = _STATUSES.get(refusal.code, HTTPStatus.FORBIDDEN)
         raise ProblemError(status, refusal.code, f"{refusal}.") from refusal
     gateway.directory.forget(worker.id)
+    await _note(gateway, worker.name, worker.enroll_token_id, queues=worker.queues, team=worker.team_name)
     log.info("Worker '%s' is enrolled for the queues %s", worker.name, ", ".join(worker.queues))
     return json_response(
         EnrollReply(worker_id=str(worker.id), name=worker.name, queues=worker.queues, team_name=worker.team_name)
     )
+
+
+async def _note(gateway: Gateway, name: str, token: UUID | None, *, failure: str = "", **facts: object) -> None:
+    """Add an enrolment, or why there was none, to Airflow's audit log."""
+    opened_by = f"token {token}" if token is not None else "the shared secret"
+
+    def note() -> None:
+        with session() as airflow:
+            record(airflow, "enrol", by=f"worker {name}", wish={"with": opened_by, **facts}, failure=failure)
+
+    try:
+        await gateway.calls.run(note)
+    except StoreUnavailableError:
+        log.exception("That '%s' enrolled with %s (%s) is missing in the audit log", name, opened_by, failure or "done")
 
 
 async def _with_token(gateway: Gateway, wish: EnrollRequest, key: bytes) -> Worker:

@@ -38,7 +38,7 @@ from airflow_edge.protocol.states import OFFLINE_AS
 from airflow_edge.rules.metrics import RESOLUTION, Chunk, Recorder
 from airflow_edge.rules.orders import WorkerOrder
 from airflow_edge.rules.overview import READY
-from airflow_edge.rules.worker import CONDITIONS, Holder, LogRequest, Worker
+from airflow_edge.rules.worker import CONDITIONS, PYTHON, Holder, LogRequest, Worker
 from airflow_edge.store.jobs.claims import ClaimedJob
 
 log = logging.getLogger(__name__)
@@ -106,6 +106,7 @@ class WorkerLink:
         self._acknowledged = session.handled
         self._stopped: set[AssignmentKey] = set()
         self._refused = refused
+        self._python = hello.python_version
         self._recorder = Recorder(worker.id)
         self._protocol = protocol
         self._asked_for: LogRequest | None = None
@@ -262,8 +263,8 @@ class WorkerLink:
         self.comment, self.cause = status.comment, status.cause
         if status.metrics is not None:
             self._recorder.add(status.metrics, len(status.alive), minute_of(now))
-        facts = dict(list(status.system.items())[:MOST_SYSTEM_FACTS]) | {CONDITIONS: "; ".join(status.conditions)}
-        self.system = _storable(facts)
+        own = {CONDITIONS: "; ".join(status.conditions), PYTHON: self._python}
+        self.system = _storable(dict(list(status.system.items())[:MOST_SYSTEM_FACTS]) | own)
         return self._ready and not was_ready
 
     def note_goodbye(self, seq: int) -> None:

@@ -47,6 +47,8 @@ class EnrollmentRefusedError(Exception):
     def __init__(self, code: Code, detail: str) -> None:
         super().__init__(detail)
         self.code = code
+        self.token_id: UUID | None = None
+        """The token that was shown, if it is one."""
 
 
 class EnrollTokens(StorePart):
@@ -103,10 +105,14 @@ class EnrollTokens(StorePart):
                     f"this enrolment token is unknown here; {_ASK_FOR_A_NEW_ONE}, or look whether another Airflow has "
                     "made it",
                 )
-            known = _known(session, name, public_key)
-            if known is not None and known.enroll_token_id == token.id and known.public_key == public_key:
-                return known
-            _check(token, name, now)
+            try:
+                known = _known(session, name, public_key)
+                if known is not None and known.enroll_token_id == token.id and known.public_key == public_key:
+                    return known
+                _check(token, name, now)
+            except EnrollmentRefusedError as refusal:
+                refusal.token_id = token.id
+                raise
             token.uses_left -= 1
             row = _register(session, known, name, public_key, token.queues, token.team_name, token.id, now)
             if token.disconnect_grace is not None:

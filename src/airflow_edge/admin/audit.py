@@ -1,0 +1,96 @@
+"""Airflow's audit log of every change that somebody wanted, at whichever door, and of what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Literal
+from uuid import UUID
+
+from airflow.models.log import Log
+from sqlalchemy.orm import Session
+
+from airflow_edge.admin.config import session
+
+Result = Literal["done", "waiting", "refused"]
+
+PREFIX: Final = "edge_worker."
+WORKERS_PER_ENTRY: Final = 50
+"""MySQL has 64 KiB for an entry's text."""
+LONGEST_DETAIL: Final = 200
+LONGEST_TEXT: Final = 1000
+MOST_NAMED: Final = 20
+"""Of a list that somebody has written, like patterns for workers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderOutcome:
+    """What came of a wish for one worker."""
+
+    worker: str
+    result: Result
+    detail: str = ""
+    order_id: UUID | None = None
+    """The order to ask about while it waits for the worker."""
+
+
+@contextmanager
+def recorded(event: str, *, by: str, wish: Mapping[str, object]) -> Iterator[list[OrderOutcome]]:
+    """Note a change with its outcome, however it ends: what was done before something failed was done all the same.
+
+    :param event: what was wanted, at most 48 characters
+    :param by: the user's name
+    :param wish: the rest of what was wanted, as far as anything was; nothing secret
+    :yields: a list for what came of it for each worker; one without any says whether the whole was done
+    """
+    outcomes: list[OrderOutcome] = []
+    failure = ""
+    try:
+        yield outcomes
+    except KeyboardInterrupt:
+        # Whoever does not want to wait has asked.
+        raise
+    except BaseException as error:
+        failure = str(getattr(error, "detail", error)) or type(error).__name__
+        raise
+    finally:
+        with session() as airflow:
+            record(airflow, event, by=by, wish=wish, outcomes=outcomes, failure=failure)
+
+
+def record(
+    session: Session,
+    event: str,
+    *,
+    by: str,
+    wish: Mapping[str, object],
+    outcomes: Sequence[OrderOutcome] = (),
+    failure: str = "",
+) -> None:
+    """Add an entry to Airflow's audit log, or several where there are many workers, and commit.
+
+    :param failure: why not all of it, or nothing, was done
+    """
+    said = {name: _bounded(value) for name, value in wish.items() if value or value == 0}
+    if failure or not outcomes:
+        said["outcome"] = f"refused: {_bounded(failure)}" if failure else "done"
+    for first in range(0, max(1, len(outcomes)), WORKERS_PER_ENTRY):
+        some = outcomes[first : first + WORKERS_PER_ENTRY]
+        came_of_it = {one.worker: f"{one.result}: {one.detail[:LONGEST_DETAIL]}".rstrip(": ") for one in some}
+        extra = json.dumps({**said, **({"workers": came_of_it} if some else {})}, ensure_ascii=False)
+        session.add(Log(event=f"{PREFIX}{event}", owner=by, owner_display_name=by, extra=extra))
+    session.commit()
+
+
+def _bounded(value: object) -> object:
+    """Cut what somebody has written, of whatever form, to what an entry has room for."""
+    if isinstance(value, list | tuple):
+        return [_text(one) for one in value[:MOST_NAMED]] + (["…"] if len(value) > MOST_NAMED else [])
+    return value if value is None or isinstance(value, bool | int | float) else _text(value)
+
+
+def _text(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
