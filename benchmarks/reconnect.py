@@ -50,7 +50,7 @@ class Fleet:
         """What has happened since a moment of the monotonic clock."""
         if not self._events.exists():
             return []
-        lines = self._events.read_text().splitlines()
+        lines = filter(None, self._events.read_text().split("\n"))
         return [event for event in map(json.loads, lines) if event["at"] >= since]
 
     def wait_until_linked(self, since: float) -> list[float]:

@@ -148,7 +148,7 @@ class Process:
 
     def log_tail(self, lines: int = 40) -> str:
         """The last lines of its log, headed by the file's name."""
-        text = self.log.read_text(errors="replace").splitlines()[-lines:]
+        text = self.log.read_text(errors="replace").rstrip("\n").split("\n")[-lines:]
         return "\n".join([f"--- {self.log}", *text])
 
     def _end(self, descendants: list[psutil.Process]) -> None:

@@ -53,6 +53,20 @@ def test_no_file_is_too_long() -> None:
     assert not {name: n for name, n in lengths.items() if n > MOST_LINES}
 
 
+def test_lines_end_where_line_feeds_are() -> None:
+    """`str.splitlines` parts a text at U+2028, U+0085 and seven others, which are in what people and programs write."""
+    folders = ("src", "harness", "benchmarks", "demo", "tests/chaos", "tests/e2e")
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
+    found = [
+        f"{file.relative_to(ROOT)}: {line.strip()}"
+        for file in files
+        for line in file.read_text(encoding="utf-8").split("\n")
+        if ".splitlines(" in line and "__doc__" not in line
+    ]
+    assert files
+    assert not found
+
+
 def test_a_unit_test_stands_where_its_module_does() -> None:
     """`test_core_always.py` is about `core.py` too."""
     tests = sorted(UNIT.rglob("test_*.py"))

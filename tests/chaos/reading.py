@@ -21,8 +21,9 @@ def read_ledger(path: Path) -> list[Entry]:
     """Read a site's ledger. A line that was being written when its task was killed is no line."""
     entries = []
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    for line in text.splitlines(keepends=True):
-        if line.endswith("\n"):
+    *whole, _ = text.split("\n")
+    for line in whole:
+        if line:
             fields = json.loads(line)
             entries.append(
                 Entry(

@@ -80,7 +80,7 @@ def build_wheel(folder: Path, version: str) -> Path:
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     package = folder / "src" / "airflow_edge" / "__init__.py"
-    lines = package.read_text().splitlines()
+    lines = package.read_text().rstrip("\n").split("\n")
     changed = [f'__version__ = "{version}"' if line.startswith("__version__") else line for line in lines]
     package.write_text("\n".join(changed) + "\n")
     command: list[str | Path] = [UV, "build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable]

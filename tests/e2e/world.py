@@ -82,7 +82,7 @@ class Ledger:
     def entries(self, what: str | None = None) -> list[Mapping[str, Any]]:
         if not self.path.exists():
             return []
-        found = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+        found = [json.loads(line) for line in filter(None, self.path.read_text(encoding="utf-8").split("\n"))]
         return [entry for entry in found if what in (None, entry["what"])]
 
     def wait_for(self, what: str, *, count: int = 1, timeout: float = 60) -> list[Mapping[str, Any]]:

@@ -50,6 +50,7 @@ def task_facts(session: Session, dag_id: str, run_id: str, task_id: str, map_ind
         parallelism=conf.getint("core", "parallelism"),
         is_sensor=_is_sensor(session, task, run) if task.state == "up_for_reschedule" else None,
         host=task.hostname or "",
+        tries_left=task.try_number <= task.max_tries,
         started_at=task.start_date,
         ended_at=task.end_date,
         given_up_in_queue=task.state in {"failed", "up_for_retry"} and _given_up(session, task),

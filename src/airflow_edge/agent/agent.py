@@ -17,7 +17,7 @@ from airflow_edge.agent.core.core import Core
 from airflow_edge.agent.core.events import JobRecord
 from airflow_edge.agent.driver import Driver
 from airflow_edge.agent.effects import Effects
-from airflow_edge.agent.ending import closing
+from airflow_edge.agent.ending import HURRIED_PATIENCE, PATIENCE, closing, deliver, say_what_is_left
 from airflow_edge.agent.errors import AgentError, ConfigError, first_error, unusable
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
@@ -56,10 +56,6 @@ log = logging.getLogger(__name__)
 
 SUPERVISOR_GRACE = 8.0
 """Seconds that the runtime may need beyond a task's grace to be rid of its supervisor too."""
-DELIVERY_PATIENCE = 10.0
-"""Seconds that a worker that shuts down waits for the centre to take the outcomes and logs of its last jobs."""
-HURRIED_DELIVERY_PATIENCE = 3.0
-"""The same for a worker that was terminated."""
 GOODBYE_PATIENCE = 1.0
 RETIRE_PATIENCE = 3.0
 
@@ -200,8 +196,8 @@ class Agent:
             "events": lambda _: self._driver.history.last(),
             "drain": self.stop,
             "terminate": lambda _: self.terminate(),
-            "maintenance": lambda comment: self._driver.post(events.MaintenanceAsked(comment)),
-            "exit maintenance": lambda _: self._driver.post(events.ExitAsked()),
+            "maintenance": lambda comment: self._driver.written(events.MaintenanceAsked(comment)),
+            "exit maintenance": lambda _: self._driver.written(events.ExitAsked()),
         }
         with (
             contextlib.closing(self._journal),
@@ -243,15 +239,15 @@ class Agent:
 
     # What a person may ask
 
-    def stop(self, timeout: str = "") -> None:
-        """Take no new job, and end when the last one has; it holds for the next agent if this one goes before.
+    async def stop(self, time_left: str = "") -> None:
+        """Take no new job, and end when the last one has; once this has come back, it holds for the next agent, too.
 
-        :param timeout: seconds after which the jobs that are left are ended; empty to leave it at what was said before
+        :param time_left: seconds after which the jobs that are left are ended; empty for what was said before
         """
         log.info("stopping: no new jobs; %d are left", len(self._core.jobs.live()))
-        deadline = events.Deadline(time.time() + float(timeout), float(timeout)) if timeout else None
-        self._driver.post(events.StopAsked(deadline))
+        deadline = events.Deadline(time.time() + float(time_left), float(time_left)) if time_left else None
         self._end_jobs_in_time(deadline)
+        await self._driver.written(events.StopAsked(deadline))
 
     def terminate(self, reason: str = "the worker was terminated") -> None:
         """End the jobs, then the worker."""
@@ -388,13 +384,12 @@ class Agent:
 
     async def _leave(self) -> None:
         """Deliver what can be delivered now; the rest is in the journal for the next time."""
-        patience = HURRIED_DELIVERY_PATIENCE if self._terminating.is_set() else DELIVERY_PATIENCE
+        jobs, hurried = self._core.jobs, self._terminating.is_set
         if self._link.linked.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(patience):
-                    await self._driver.wait_until(lambda core: not core.jobs)
+            await deliver(lambda: len(jobs), lambda: (len(jobs), self._shipper.answers), hurried)
         # The centre drops what it has not dealt with when the link ends: the answers to orders, say.
-        await self._link.flush(patience)
+        await self._link.flush(HURRIED_PATIENCE if hurried() else PATIENCE)
+        say_what_is_left(len(jobs))
         await self._link.say_goodbye("the worker was shut down", GOODBYE_PATIENCE)
         await self._runtime.retire(RETIRE_PATIENCE)
         log.info("ended")

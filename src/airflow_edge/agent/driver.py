@@ -102,6 +102,17 @@ class Driver:
         self._posted.append((event, done))
         self._wake.set()
 
+    async def written(self, event: Event) -> None:
+        """Let something happen, and come back when it is written down, so that the next agent knows of it.
+
+        :raises AgentError: it cannot be written now; it holds for this agent, and is written as soon as it can be.
+        """
+        dealt_with: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.post(event, lambda: None if dealt_with.done() else dealt_with.set_result(None))
+        await dealt_with
+        if self._owed_desired is not None:
+            raise AgentError(f"it is done, and an agent that takes over would not know of it: {self._journal_failure}")
+
     async def wait_until(self, condition: Callable[[Core], bool]) -> None:
         """Wait until the core is like that."""
         async with self._moved:

@@ -158,21 +158,25 @@ def unusable(path: Path, error: OSError) -> AgentError:
 
 
 def _whose(path: Path) -> str:
-    import pwd
-
     for place in (path, *path.parents):
         try:
             owner = place.stat().st_uid
         except OSError:
             continue
-        try:
-            name = pwd.getpwuid(owner).pw_name
-        except KeyError:
-            name = str(owner)
         if owner != os.geteuid():
-            return f"run this as the user '{name}', whose {place} is, or give it to this user"
+            return f"run this as the user '{user_name(owner)}', whose {place} is, or give it to this user"
         break
     return "give it to this user, with the right to read and write it"
+
+
+def user_name(number: int) -> str:
+    """Give a user's name; the number where it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -11,10 +11,10 @@ def as_epilog(example: str) -> str:
 
     :param example: what a person types, after `$ `, a backslash before each further line; below it, what is printed
     """
-    return "\n".join([HEADING, *(INDENT + line for line in example.strip().splitlines())])
+    return "\n".join([HEADING, *(INDENT + line for line in example.strip().split("\n"))])
 
 
 def from_epilog(epilog: str) -> str:
     """Give the example that stands below a command's help; empty if there is none."""
-    heading, *lines = epilog.splitlines() or [""]
+    heading, *lines = epilog.split("\n")
     return "\n".join(line.removeprefix(INDENT) for line in lines) if heading == HEADING else ""

@@ -27,7 +27,7 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
 def count_oom_kills() -> int:
     """Give how many processes the kernel of this machine has killed for want of memory since it booted; see proc(5)."""
     try:
-        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").split("\n")
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -81,7 +81,7 @@ def in_words(error: SQLAlchemyError, *, details: bool = True) -> str:
     :param details: whether to quote what the database or its driver says, like the server's address
     """
     original = getattr(error, "orig", None)
-    said = next((line.strip() for line in str(original or error).splitlines() if line.strip()), type(error).__name__)
+    said = next((line.strip() for line in str(original or error).split("\n") if line.strip()), type(error).__name__)
     code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
     if code is None and original is not None and original.args and isinstance(original.args[0], int):
         code = original.args[0]

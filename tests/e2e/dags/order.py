@@ -66,7 +66,7 @@ def sensor() -> None:
     @task.sensor(poke_interval=2, timeout=60, mode="reschedule")
     def third_look(params: Any = None) -> PokeReturnValue:
         record(params["ledger"], what="poke")
-        looks = len(Path(params["ledger"]).read_text().splitlines())
+        looks = len(Path(params["ledger"]).read_text().rstrip("\n").split("\n"))
         return PokeReturnValue(is_done=looks >= 3, xcom_value=looks)
 
     third_look()

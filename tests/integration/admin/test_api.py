@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from airflow import settings
+from fastapi.routing import APIRoute
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import sessionmaker
@@ -49,7 +50,7 @@ READS = {
     "/queues": {},
     "/explanation": {"dag_id": "d", "run_id": "r", "task_id": "t"},
 }
-READS_OF_WHO_CHANGES = {"/enroll-tokens": {}}
+READS_OF_WHO_CHANGES = ["/enroll-tokens"]
 
 
 def document():
@@ -107,7 +108,8 @@ def test_each_change_has_a_name_of_its_own_in_the_audit_log(api):
     from airflow_edge.admin.changing import changing
     from airflow_edge.admin.enrolling import enrolling
 
-    names = [route.name for route in [*changing.routes, *enrolling.routes] if "POST" in route.methods]
+    routes = [route for route in [*changing.routes, *enrolling.routes] if isinstance(route, APIRoute)]
+    names = [route.name for route in routes if "POST" in route.methods]
     assert len(set(names)) == len(names) == len(CHANGES)
     assert max(len(f"edge_worker.{name}") for name in names) <= 60
 

@@ -296,6 +296,27 @@ def a_job_whose_worker_is_unreachable_and_asked_for_something(task):
     task.api.store.orders.give(worker.id, Wish("maintenance", "where is it?"), by="ada", now=datetime.now(UTC))
 
 
+@situation(Cause.UNREACHABLE, "'away', which is unreachable since", "the task is failed, and has no retry left")
+def a_job_of_a_last_try_whose_worker_is_unreachable(task):
+    worker = task.api.worker("away", state=WorkerState.UNKNOWN)
+    task.hand_over()
+    task.accept(worker)
+    task.task("running", try_number=1, max_tries=0)
+
+
+@situation(
+    Cause.FINISHED,
+    "It ran on worker 'press-7'",
+    "Its last job: the worker was stopped, and the 3 s that it had for its tasks are over.",
+)
+def a_job_that_the_workers_owner_gave_no_more_time(task):
+    worker = task.api.worker("press-7")
+    task.hand_over()
+    reason = "the worker was stopped, and the 3 s that it had for its tasks are over"
+    task.end(worker, task.accept(worker), reason)
+    task.task("failed", hostname="press-7", try_number=1)
+
+
 @situation(Cause.NOT_HANDED_OVER, "no job of it is left")
 def a_job_of_an_earlier_try(task):
     worker = task.api.worker("done")

@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from airflow_edge.admin.fleet import Fleet, OrderOutcome
+from airflow_edge.admin.audit import OrderOutcome
+from airflow_edge.admin.fleet import Fleet
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.errors import NotRunningError
 from airflow_edge.agent.net.identity import Identity

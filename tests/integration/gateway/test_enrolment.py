@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -10,7 +11,10 @@ from uuid import uuid4
 import httpx
 import jwt
 import pytest
+from airflow.models.log import Log
+from sqlalchemy import select
 
+from airflow_edge.admin.config import session
 from airflow_edge.protocol import urls
 from tests.integration.gateway.conftest import JWT_SECRET
 from tests.integration.gateway.site import Site
@@ -45,6 +49,29 @@ async def test_an_answer_that_got_lost_is_given_again(centre):
     site, token = Site(), centre.enroll_token()
     first = await site.enroll(centre.gateway, token)
     assert (await site.enroll(centre.gateway, token)).json() == first.json()
+
+
+def noted(name):
+    """Give what Airflow's audit log has of enrolments under this name."""
+    with session() as airflow:
+        query = select(Log).where(Log.event == "edge_worker.enrol", Log.owner == f"worker {name}").order_by(Log.id)
+        return [json.loads(entry.extra) for entry in airflow.scalars(query)]
+
+
+async def test_each_enrolment_with_a_token_is_in_the_audit_log_with_its_outcome(centre):
+    token = centre.enroll_token("plc")
+    site, late = Site(), Site()
+    await site.enroll(centre.gateway, token)
+    assert (await late.enroll(centre.gateway, token)).status_code == 403
+    [done], [refused] = noted(site.name), noted(late.name)
+    assert (done["outcome"], done["queues"], done["with"]) == ("done", ["plc"], refused["with"])
+    assert "has been used up" in refused["outcome"]
+    assert done["with"].startswith("token ")
+    assert token not in str([done, refused])
+    stranger = Site()
+    assert (await stranger.enroll(centre.gateway, "edge_of-nobody")).status_code == 403
+    # Else whoever finds the gateway could fill the log.
+    assert noted(stranger.name) == []
 
 
 async def test_a_token_is_used_up_also_by_many_at_once(centre):

@@ -25,8 +25,10 @@ from airflow_edge.agent.core.events import (
     Exited,
     JobRecord,
     LogDone,
+    MaintenanceAsked,
     RuntimeReady,
     Seen,
+    StopAsked,
     StoreJob,
 )
 from airflow_edge.agent.core.jobs import Stage
@@ -473,3 +475,38 @@ async def test_the_log_names_the_task_and_what_was_ordered(site: Site, caplog: p
         "the centre passes on: exit maintenance",
     ]
     assert all(line == line.strip() for line in said)
+
+
+@pytest.mark.parametrize("asked", [StopAsked(), MaintenanceAsked("new disk")])
+async def test_what_was_asked_at_the_site_is_told_to_be_so_when_the_next_agent_would_know(
+    site: Site, monkeypatch: pytest.MonkeyPatch, asked: StopAsked | MaintenanceAsked
+) -> None:
+    await site.let(offer(1))
+    write = site.journal.write
+    held, begun = threading.Event(), threading.Event()
+
+    def slowly(records: Iterable[JobRecord], desired: DesiredState | None = None) -> None:
+        begun.set()
+        assert held.wait(10)
+        write(records, desired)
+
+    monkeypatch.setattr(site.journal, "write", slowly)
+    told = asyncio.create_task(site.driver.written(asked))
+    await asyncio.to_thread(begun.wait, 10)
+    assert not told.done()
+    held.set()
+    await told
+    kept = site.journal.desired()
+    assert kept is not None
+    assert kept.leaving or kept.maintenance == "new disk"
+
+
+async def test_what_cannot_be_written_down_is_not_told_to_be(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(site.journal, "write", full)
+    monkeypatch.setattr(site.journal, "write_with_reserve", full)
+    with pytest.raises(AgentError, match=r"an agent that takes over would not know of it: .*disk is full"):
+        await site.driver.written(MaintenanceAsked("new disk"))
+    assert site.driver.core.worker.in_maintenance

@@ -219,9 +219,10 @@ class Journal:
         self._finished = 0
 
 
-def live_jobs(path: Path) -> int:
-    """Say how many jobs have not ended, as far as a journal knows that may be another process's.
+def unfinished_jobs(path: Path) -> tuple[int, int]:
+    """Say how many jobs have not ended, and how many have whose outcome or log is not at the centre completely.
 
+    :param path: a journal that may be another process's
     :raises AgentError: it cannot be read, so that nobody knows.
     """
     try:
@@ -229,7 +230,8 @@ def live_jobs(path: Path) -> int:
     except (sqlite3.Error, OSError, DamagedError) as error:
         raise AgentError(f"whether tasks are left is not known: {path} cannot be read ({error})") from error
     database.close()
-    return sum(record.ended is None for record in unfinished)
+    live = sum(record.ended is None for record in unfinished)
+    return live, len(unfinished) - live
 
 
 class Salvaged(NamedTuple):

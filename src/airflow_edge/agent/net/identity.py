@@ -17,7 +17,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from nacl.signing import SigningKey
 
-from airflow_edge.agent.errors import AgentError, NotEnrolledError, unusable
+from airflow_edge.agent.errors import AgentError, NotEnrolledError, OtherUserError, unusable, user_name
 from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.protocol import tokens
 from airflow_edge.protocol.assignment import AssignmentKey
@@ -219,7 +219,7 @@ def make_private_folder(folder: Path) -> None:
     :raises AgentError: it cannot be made now; `OtherUserError`, if it is another user's.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(folder)
         if folder.stat().st_mode & 0o077:
             folder.chmod(0o700)
         # Whom it belongs to is seen only in what is done there.
@@ -231,6 +231,18 @@ def make_private_folder(folder: Path) -> None:
         ) from error
     except OSError as error:
         raise unusable(folder, error) from error
+
+
+def _make(folder: Path) -> None:
+    """Make a folder; where only root may, say how, for this user: a service's user seldom has a place of its own."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except PermissionError as error:
+        user = user_name(os.geteuid())
+        raise OtherUserError(
+            f"the state folder {folder} cannot be made by the user '{user}' ({error.strerror}); make it for that user: "
+            f"sudo install -d -o {user} -m 700 {folder}"
+        ) from error
 
 
 def write_private(file: Path, content: bytes) -> None:

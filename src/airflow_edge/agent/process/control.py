@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import logging
 import os
 import socket
@@ -24,7 +25,7 @@ from airflow_edge.site.files import DamagedError, decode
 log = logging.getLogger(__name__)
 
 Command = Callable[[str], object]
-"""Does what it is called for at once, given the request's text, and gives an answer that can be written as JSON."""
+"""Does what it is called for, given the request's text; gives an answer that can be written as JSON, or awaits one."""
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -51,7 +52,7 @@ async def controlled(path: Path, commands: Mapping[str, Command]) -> AsyncIterat
         try:
             with contextlib.suppress(ConnectionError, ValueError):
                 while line := await reader.readline():
-                    writer.write(msgspec.json.encode(_answer(line, commands)) + b"\n")
+                    writer.write(msgspec.json.encode(await _answer(line, commands)) + b"\n")
                     await writer.drain()
         finally:
             connections.discard(writer)
@@ -69,7 +70,7 @@ async def controlled(path: Path, commands: Mapping[str, Command]) -> AsyncIterat
                 connection.close()
 
 
-def _answer(line: bytes, commands: Mapping[str, Command]) -> _Answer:
+async def _answer(line: bytes, commands: Mapping[str, Command]) -> _Answer:
     try:
         request = decode(line, _Request)
     except DamagedError as error:
@@ -78,7 +79,12 @@ def _answer(line: bytes, commands: Mapping[str, Command]) -> _Answer:
     if command is None:
         return _Answer(ok=False, error=f"'{request.command}' is none of {', '.join(sorted(commands))}")
     try:
-        return _Answer(ok=True, result=msgspec.to_builtins(command(request.text)))
+        result = command(request.text)
+        if inspect.isawaitable(result):
+            result = await result
+        return _Answer(ok=True, result=msgspec.to_builtins(result))
+    except AgentError as error:
+        return _Answer(ok=False, error=str(error))
     except Exception as error:
         log.exception("the command %r failed", request.command)
         return _Answer(ok=False, error=f"{type(error).__name__}: {error}")

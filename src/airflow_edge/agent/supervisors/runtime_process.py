@@ -122,7 +122,7 @@ class RuntimeProcess:
             self._other_told = True
         elif not retiring:
             said = self._said()
-            last = next((line for line in reversed(said.splitlines()) if line.strip()), "it said nothing")
+            last = next((line for line in reversed(said.split("\n")) if line.strip()), "it said nothing")
             self._note_end(f"{one_line(last, LONGEST_WORDS)} ({_how(status)})", said)
         return False
 

@@ -92,6 +92,8 @@ class LogShipper:
         self._window = Window()
         self._bucket = Bucket(bandwidth)
         self._hashing = asyncio.Semaphore(MOST_HASHED)
+        self.answers = 0
+        """How often the centre has said how far it is with a log: while that grows, logs get there."""
 
     def follow(self, key: AssignmentKey, path: Path, *, fresh: bool) -> None:
         """Ship this log from now on.
@@ -132,6 +134,7 @@ class LogShipper:
         if entry is None:
             return
         now = entry.heard = self._now()
+        self.answers += 1
         if ack.complete:
             self._drop(entry)
             return

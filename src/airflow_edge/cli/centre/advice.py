@@ -166,7 +166,8 @@ def _and_more(count: int) -> str:
 def _logs(facts: Facts) -> Iterator[Finding]:
     text = f"[logging] logging_config_class = {facts.logging_config_class or '(unset)'}"
     if facts.handler_is_ours:
-        yield Finding(Mark.OK, f"{text}: API servers read the logs of tasks at the edge")
+        unset = "" if facts.remote_log_is_ours else ": API servers read the logs of tasks at the edge all the same"
+        yield Finding(Mark.OK, text + unset)
     elif facts.remote_log_is_ours:
         yield Finding(
             Mark.NOTE,

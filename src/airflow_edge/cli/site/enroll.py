@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 import time
 
@@ -67,6 +68,9 @@ def enroll(arguments: argparse.Namespace) -> int:
 
     start = ["airflow-edge", "worker", *(["--state-dir", arguments.state_dir] if arguments.state_dir else [])]
     print(f"enrolled as '{identity.name}' for {_queues(identity)}; start the worker with `{shlex.join(start)}`")
+    if os.geteuid() == 0:
+        folder = shlex.quote(str(config.state_dir))
+        print(f"(as root; a worker that runs as another user needs the folder as its own: chown -R USER: {folder})")
     return 0
 
 

@@ -144,7 +144,7 @@ def _limits(config: Config) -> Iterator[Finding]:
 def _processes_left() -> Iterator[tuple[str, int]]:
     for root in _CGROUPS:
         try:
-            lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
+            lines = Path("/proc/self/cgroup").read_text(encoding="ascii").strip().split("\n")
             for line in lines:
                 _, controllers, path = line.split(":", 2)
                 if controllers in {"", "pids"}:

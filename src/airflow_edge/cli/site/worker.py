@@ -15,7 +15,7 @@ import msgspec
 
 from airflow_edge.agent.config import Config, load
 from airflow_edge.agent.errors import AgentError, ConfigError, unusable
-from airflow_edge.agent.journal.journal import live_jobs
+from airflow_edge.agent.journal.journal import unfinished_jobs
 from airflow_edge.agent.net.identity import Identity, make_private_folder
 from airflow_edge.agent.own_log.file import RotatingFile
 from airflow_edge.agent.process.control import ask
@@ -87,7 +87,14 @@ def stop(arguments: argparse.Namespace) -> int:
     print(f"the worker '{running['name']}' (pid {running['pid']}) ends, after {_tasks(running['jobs'])}{until}")
     if arguments.wait:
         wait_for_end(config.lock_file)
-        if left := live_jobs(config.journal_file):
+        left, undelivered = unfinished_jobs(config.journal_file)
+        if undelivered:
+            print(
+                f"the outcome or log of {undelivered} of its tasks is not at the centre completely; it is kept here, "
+                "and sent when a worker is started here again",
+                file=sys.stderr,
+            )
+        if left:
             raise AgentError(
                 f"the worker's process has ended, and {left} of its tasks have not; they go on, and a worker that is "
                 "started here now ends with the last of them, as it was told"

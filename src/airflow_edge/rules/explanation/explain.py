@@ -260,16 +260,17 @@ def _due(job: JobView, ready: Sequence[WorkerFacts], now: datetime) -> Explanati
 
 def _running(task: TaskFacts, job: JobView, workers: Sequence[WorkerFacts], now: datetime) -> Explanation:
     worker = next((worker for worker in workers if worker.name == job.worker), None)
+    after = " so that a retry can run" if task.tries_left else ", and has no retry left"
     if job.left_at is not None:
         return Explanation(
             Cause.UNREACHABLE,
             f"It runs on the machine that used the key of worker '{job.worker}' until {clock(job.left_at)}; another "
             "machine uses it now (a copied state folder?). Unless the first is the worker again within its grace, the "
-            "task is failed so that a retry can run.",
+            f"task is failed{after}.",
         )
     if worker is not None and worker.state is WorkerState.UNKNOWN:
         until = (
-            f"if it is not back by {clock(worker.grace_until)}, the task is failed so that a retry can run"
+            f"if it is not back by {clock(worker.grace_until)}, the task is failed{after}"
             if worker.grace_until is not None and worker.grace_until > now
             else "its grace is over and the task will be failed at any moment"
         )

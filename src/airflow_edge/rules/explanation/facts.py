@@ -78,6 +78,8 @@ class TaskFacts:
     """A worker has sent a log of its newest try."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    tries_left: bool = True
+    """Airflow has it run again if this try fails."""
     given_up_in_queue: bool = False
     """Airflow failed it because it was queued for too long, too often."""
     queued_timeout: float = 600.0

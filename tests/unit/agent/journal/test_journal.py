@@ -9,7 +9,7 @@ import pytest
 
 from airflow_edge.agent.core.events import DesiredState, JobRecord
 from airflow_edge.agent.errors import AgentError, OtherUserError
-from airflow_edge.agent.journal.journal import RESERVE, Journal, live_jobs
+from airflow_edge.agent.journal.journal import RESERVE, Journal, unfinished_jobs
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import Ended
 
@@ -44,11 +44,11 @@ def test_what_was_written_is_there_after_a_crash(path: Path) -> None:
 def test_who_asks_what_is_left_changes_nothing_be_it_damaged(path: Path) -> None:
     ended = Ended(job_id=job_id(2), assignment=1, exit_code=0)
     Journal(path).write([record(1), record(2, ended=ended), record(3, finished=True)])
-    assert live_jobs(path) == 1
+    assert unfinished_jobs(path) == (1, 1)
     damaged = path.with_name("damaged")
     damaged.write_bytes(b"what is no journal" * 1000)
     with pytest.raises(AgentError, match="whether tasks are left is not known"):
-        live_jobs(damaged)
+        unfinished_jobs(damaged)
     assert damaged.read_bytes() == b"what is no journal" * 1000
 
 

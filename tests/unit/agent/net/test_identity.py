@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
-from airflow_edge.agent.errors import NotEnrolledError
+from airflow_edge.agent.errors import NotEnrolledError, OtherUserError
 from airflow_edge.agent.net.identity import Identity, PendingKey, make_private_folder, write_private
 from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.gateway.access import authentication
@@ -137,3 +138,12 @@ def test_the_certificates_of_the_enrolment_are_kept_for_the_worker(tmp_path):
     assert Identity.load(file).trust == trust
     pending.enrolled(worker_id="w", api_url="https://centre", queues=("q",)).save(file)
     assert Identity.load(file).trust == SYSTEM
+
+
+def test_a_folder_that_only_root_may_make_is_asked_for_with_the_line_that_makes_it(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OtherUserError, match=f"sudo install -d -o .+ -m 700 {tmp_path}/edge$"):
+        make_private_folder(tmp_path / "edge")

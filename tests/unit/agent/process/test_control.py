@@ -35,6 +35,21 @@ async def test_a_command_is_answered(server, tmp_path):
     assert server == ["grün"]
 
 
+async def test_a_command_is_answered_when_it_was_carried_out(tmp_path):
+    path, written = tmp_path / "control.sock", asyncio.Event()
+
+    async def drain(text):
+        await written.wait()
+        return text
+
+    async with controlled(path, {"drain": drain, "status": lambda _: "here"}):
+        waiting = asyncio.create_task(asyncio.to_thread(ask, path, "drain", "now"))
+        assert await asyncio.to_thread(ask, path, "status") == "here"
+        assert not waiting.done()
+        written.set()
+        assert await waiting == "now"
+
+
 async def test_an_unknown_command_is_refused(server, tmp_path):
     with pytest.raises(AgentError, match="none of break, drain, status"):
         await asyncio.to_thread(ask, tmp_path / "control.sock", "dance")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 from types import SimpleNamespace
 
@@ -48,5 +49,6 @@ def test_what_the_centre_waits_for_is_said_at_its_first_answer(monkeypatch, caps
     printed = capsys.readouterr()
     # Once, however often it is answered.
     assert printed.err == ""
+    assert ("chown -R USER: " in printed.out) == (os.geteuid() == 0)
     start = printed.out.partition("`")[2].partition("`")[0]
     assert shlex.split(start) == ["airflow-edge", "worker", "--state-dir", arguments.state_dir]
