@@ -55,7 +55,7 @@ def noted(name):
     """Give what Airflow's audit log has of enrolments under this name."""
     with session() as airflow:
         query = select(Log).where(Log.event == "edge_worker.enrol", Log.owner == f"worker {name}").order_by(Log.id)
-        return [json.loads(entry.extra) for entry in airflow.scalars(query)]
+        return [json.loads(entry.extra or "") for entry in airflow.scalars(query)]
 
 
 async def test_each_enrolment_with_a_token_is_in_the_audit_log_with_its_outcome(centre):
