@@ -28,7 +28,7 @@ CHECKED := src $(wildcard harness demo benchmarks tools)
 KNOWS_AIRFLOW := $(addprefix tests/unit/,cli executor gateway runtime store test_plugin.py) tests/contract \
 	$(addprefix tests/integration/,admin executor runtime) \
 	$(addprefix tests/integration/gateway/test_,execution.py reading.py repeats.py)
-ONE_OF_EACH := not sqlite and not oldest
+ONE_OF_EACH := not sqlite and not mysql and not psycopg] and not oldest
 
 # $(call find-python,3.13): such an interpreter of this machine, on PATH or where pyenv keeps them; nothing if it has none.
 find-python = $(shell for python in python$(1) "$$(pyenv root 2>/dev/null)"/versions/$(1).*/bin/python; do \

@@ -47,7 +47,7 @@ ALONE = frozenset(
 )
 """Files that do not wait for the others of their folder."""
 
-KIND = re.compile(r"\b(sqlite|postgresql|this Airflow|oldest Airflow)\b")
+KIND = re.compile(r"\b(sqlite|postgresql|mysql|this Airflow|oldest Airflow)\b")
 """A parameter that says with which of the shared things a test runs."""
 
 CROWDED = ("tests/e2e", "tests/docs/test_first_contact.py", "tests/docs/test_how_to.py")

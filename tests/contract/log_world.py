@@ -23,7 +23,7 @@ from tests.contract.world import NOW, accepted, capacity, claim, new_job, queue
 Sessions = sessionmaker[Session]
 PATH = "dag_id=dag/" + "ü" * 900 + "/attempt=1.log"
 BUCKET = "s3://logs/edge"
-PLACES = ("sqlite", "postgresql", "sqlite+folder", "postgresql+s3")
+PLACES = ("sqlite", "postgresql", "mysql", "sqlite+folder", "postgresql+s3")
 
 
 @dataclass(frozen=True)

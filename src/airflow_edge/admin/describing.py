@@ -9,7 +9,6 @@ from typing import Any
 from airflow.models.team import Team
 
 from airflow_edge.admin.config import multi_team
-from airflow_edge.protocol.states import REQUESTS, WorkerState
 from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.overview import WorkerView
 from airflow_edge.rules.worker import CONDITIONS, PYTHON, WARNINGS, describe_others, trying
@@ -20,20 +19,16 @@ def describe_workers(store: Store, views: Iterable[WorkerView], patience: Patien
     """Give the facts of each worker, by name; what is not there, or not known, is None or empty."""
     now = datetime.now(UTC)
     awaited = store.jobs.awaited(patience, now=now)
-    silent_before = patience.silent_before(now)
     teams = Team.get_all_team_names() if multi_team() else None
     found = []
     for view in views:
         worker, its_jobs = view.worker, awaited.get(view.worker.id)
-        # What was asked of a worker shows as its state for however long it is silent.
-        missed = worker.state is WorkerState.UNKNOWN or worker.state in REQUESTS
-        unreachable = missed and worker.last_seen_at is not None and worker.last_seen_at < silent_before
         orphaned = teams is not None and worker.team_name is not None and worker.team_name not in teams
         others = describe_others(trying(worker.other_instances, now))
         troubles = (
             f"its team '{worker.team_name}' was deleted: it gets no task; enrol it anew, or revoke it" * orphaned,
             f"unreachable since {worker.last_seen_at:%Y-%m-%d %H:%M} UTC"
-            if unreachable and worker.last_seen_at
+            if worker.silent and worker.last_seen_at
             else "",
             view.conditions,
             worker.version_refused,
@@ -55,7 +50,7 @@ def describe_workers(store: Store, views: Iterable[WorkerView], patience: Patien
                 "maintenance_comment": worker.maintenance_comment,
                 "maintenance_cause": worker.maintenance_cause,
                 "last_seen_at": worker.last_seen_at,
-                "unreachable_since": worker.last_seen_at if unreachable or its_jobs else None,
+                "unreachable_since": worker.last_seen_at if worker.silent or its_jobs else None,
                 "running_jobs_lost_after": its_jobs.first_lost_after if its_jobs else None,
                 "disconnect_grace": worker.disconnect_grace,
                 # One that was stopped, or that somebody works on, is in none, unless it has jobs that are waited for.

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from airflow_edge.admin.audit import OrderOutcome, Result
 from airflow_edge.protocol.errors import IllegalTransitionError
-from airflow_edge.protocol.states import REQUESTS, WorkerState
+from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.durations import format_duration
 from airflow_edge.rules.explanation.explain import explain
 from airflow_edge.rules.explanation.facts import NOBODY_AHEAD, Explanation, TaskFacts, WorkerFacts
@@ -155,7 +155,7 @@ class Fleet:
             job = None
         views = self._store.fleet.all_workers()
         starts = self._store.fleet.oldest_start([view.worker.id for view in views if not view.free_slots])
-        workers = [_worker_facts(view, starts.get(view.worker.id), job, patience, now) for view in views]
+        workers = [_worker_facts(view, starts.get(view.worker.id), job, patience) for view in views]
         ahead = NOBODY_AHEAD if job is None else self._store.fleet.ahead_of(job)
         words = None
         if task is not None and log_path is not None and task.state not in _WITHOUT_LOG:
@@ -181,15 +181,14 @@ def refused(worker: Worker, why: str) -> OrderOutcome:
 
 
 def _worker_facts(
-    view: WorkerView, full_since: datetime | None, job: JobView | None, patience: Patience, now: datetime
+    view: WorkerView, full_since: datetime | None, job: JobView | None, patience: Patience
 ) -> WorkerFacts:
     worker = view.worker
     seen, queue = worker.last_seen_at, job.queue if job else ""
-    # What was asked of a worker shows as its state for however long it is silent.
-    silent = worker.state in REQUESTS and seen is not None and seen < patience.silent_before(now)
     return WorkerFacts(
         name=worker.name,
-        state=WorkerState.UNKNOWN if silent else worker.state,
+        # What was asked of a worker shows as its state for however long it is silent.
+        state=WorkerState.UNKNOWN if worker.silent else worker.state,
         revoked=worker.revoked_at is not None,
         queues=frozenset(worker.served_queues),
         team_name=worker.team_name,

@@ -63,7 +63,10 @@ class Worker:
     link_id: UUID | None
     """The link that counts now; an older one of the same worker is closed."""
     silent: bool = False
-    """It is out of reach, as its gateway or another one has noted, whatever its state says was asked of it."""
+    """It is out of reach, as its gateway or another one has noted, whatever its state says was asked of it.
+
+    A gateway has measured it: nobody else need compare clocks.
+    """
     enroll_token_id: UUID | None = None
     """The token that it was enrolled with; None for the shared secret."""
     transport: str | None

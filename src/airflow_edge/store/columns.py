@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,11 @@ from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import DateTime, Dialect, Enum, LargeBinary, String, Text
+from sqlalchemy import Boolean, DateTime, Dialect, Enum, LargeBinary, SQLColumnExpression, String, Text, bindparam, cast
 from sqlalchemy.dialects import mysql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 if TYPE_CHECKING:
@@ -28,6 +32,8 @@ Blob = LargeBinary(length=2**24 - 1)
 
 
 _AT_ONCE: Final = 500
+_PART_OF_GLOB: Final = re.compile(r"\[.\]|.", re.DOTALL)
+_LIKE: Final = {"*": "%", "?": "_"}
 
 
 def choice(kind: type[Choice], length: int = 16) -> Enum:
@@ -72,6 +78,73 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+def collation_by_bytes(dialect: Dialect) -> str | None:
+    """Give the collation under which texts are equal only if their bytes are; None where it is so anyway.
+
+    MySQL compares without regard to case, accents and trailing blanks unless it is told otherwise (from 8.0.17 on).
+    """
+    if dialect.name != "mysql":
+        return None
+    return "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
+
+
+class ExactText(TypeDecorator[str]):
+    """Text that the database compares as Python does: for names."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Name the collation where the database's own would not do."""
+        if collation := collation_by_bytes(dialect):
+            return dialect.type_descriptor(mysql.VARCHAR(self.length, charset="utf8mb4", collation=collation))
+        return dialect.type_descriptor(String(self.length))
+
+
+class _Glob(TypeDecorator[str]):
+    """A glob, as the database's own operator wants it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Translate it for LIKE, which takes `%` and `_`, wherever there is no GLOB."""
+        if value is None or dialect.name == "sqlite":
+            return value
+        return _PART_OF_GLOB.sub(lambda part: _LIKE.get(part[0]) or _literally(part[0][len(part[0]) // 2]), value)
+
+
+class fits(FunctionElement[bool]):  # noqa: N801 - a function of SQL
+    """Whether a text is like a glob, by its bytes: SQLite's own LIKE takes `a` for `A`, and so may MySQL's.
+
+    `*` stands for any characters and `?` for one; what is to stand for itself has to go through `glob.escape`.
+    """
+
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, text: SQLColumnExpression[Any], glob: str) -> None:
+        super().__init__(text, bindparam(None, glob, type_=_Glob(), unique=True))
+
+
+@compiles(fits)
+def _like(element: fits, compiler: SQLCompiler, **options: Any) -> str:
+    text, glob = element.clauses
+    if collation := collation_by_bytes(compiler.dialect):
+        text = cast(text, mysql.CHAR(charset="utf8mb4")).collate(collation)
+    return compiler.process(text.like(glob, escape="\\"), **options)
+
+
+@compiles(fits, "sqlite")
+def _glob(element: fits, compiler: SQLCompiler, **options: Any) -> str:
+    text, glob = element.clauses
+    return compiler.process(text.op("GLOB")(glob), **options)
+
+
 class ForeignText(TypeDecorator[str]):
     """Text that came from outside: NUL, which PostgreSQL refuses, becomes U+FFFD, and what is too long is cut."""
 
@@ -89,6 +162,10 @@ class ForeignText(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Make the value one that every database takes."""
         return None if value is None else value[: self.length].replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _literally(character: str) -> str:
+    return f"\\{character}" if character in "\\%_" else character
 
 
 def to_value(kind: type[Value], row: object, **others: Any) -> Value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from glob import escape
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from airflow_edge.protocol.states import JOB_HELD, JOB_OPEN, JobState
 from airflow_edge.rules.explanation.facts import Ahead
 from airflow_edge.rules.overview import JobFilter, JobView, Page, QueueDemand, WorkerFilter, WorkerView
 from airflow_edge.store.airflow_tables import states_of
-from airflow_edge.store.columns import to_value
+from airflow_edge.store.columns import fits, to_value
 from airflow_edge.store.tables import EnrollTokenRow, JobRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, reading
 from airflow_edge.store.workers.workers import to_worker
@@ -167,7 +168,7 @@ def _page(
 def _worker_conditions(wanted: WorkerFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.name_pattern is not None:
-        conditions.append(WorkerRow.name.like(_like(wanted.name_pattern), escape="\\"))
+        conditions.append(fits(WorkerRow.name, wanted.name_pattern.replace("[", "[[]")))
     if wanted.states:
         conditions.append(WorkerRow.state.in_(wanted.states))
     if not wanted.revoked:
@@ -189,8 +190,9 @@ def _serves(queue: str) -> ColumnElement[bool]:
 
 def _lists(names: InstrumentedAttribute[Any], queue: str) -> ColumnElement[bool]:
     """Look for a queue in the text of the JSON list: first in it, or after a comma that no name can hold like that."""
-    text, quoted = cast(names, Text), _escape(json.dumps(queue))
-    return or_(text.like(f"[{quoted}%", escape="\\"), text.like(f"%, {quoted}%", escape="\\"))
+    # MySQL writes the list anew, with the characters themselves.
+    written = {escape(json.dumps(queue, ensure_ascii=ascii_only)) for ascii_only in (True, False)}
+    return or_(*(fits(cast(names, Text), f"{before}{one}*") for one in written for before in ("[[]", "*, ")))
 
 
 def _job_conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
@@ -218,17 +220,6 @@ def _of_teams(column: InstrumentedAttribute[str | None], teams: Collection[str])
 def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
     """Count rows that fulfil a condition, on databases without FILTER too."""
     return func.sum(case((condition, 1), else_=0))
-
-
-def _like(glob: str) -> str:
-    """Turn a pattern with `*` and `?` into one for LIKE."""
-    return _escape(glob).replace("*", "%").replace("?", "_")
-
-
-def _escape(text: str) -> str:
-    for special in ("\\", "%", "_"):
-        text = text.replace(special, f"\\{special}")
-    return text
 
 
 def _worker_views(session: Session, rows: Sequence[WorkerRow]) -> list[WorkerView]:

@@ -13,14 +13,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from airflow_edge.store.tables import VERSION_TABLE, Base
+from airflow_edge.store.transactions import codes_of
 
 MIGRATE: Final = "run: airflow db migrate"
 CHECK_ADDRESS: Final = "look at [database] sql_alchemy_conn, and whether the database runs"
 
 _VERSIONS: Final = Path(__file__).parent / "migrations" / "versions"
-_NO_SUCH_TABLE: Final = frozenset({"42P01", 1146})
+_NO_SUCH_TABLE: Final = frozenset[str | int]({"42P01", 1146})
 _NO_SUCH_COLUMN: Final = frozenset({"42703", 1054})
-_NOT_THERE: Final = frozenset({2002, 2003, 2005, 2006, 2013, 1040, 1044, 1045, 1049})
+_OTHERS_STATEMENT: Final = frozenset({"26000", "42P05"})
+"""A prepared statement is not there, or somebody else's: each transaction may have another connection to the server."""
+_NOT_THERE: Final = frozenset({1040, 1044, 1045, 1049, 1053, 1129, 1130, 1203, 2002, 2003, 2005, 2006, 2013, 4031})
 """MySQL's own numbers: no connection, none any more, and none for this user or of this name."""
 
 
@@ -82,29 +85,32 @@ def in_words(error: SQLAlchemyError, *, details: bool = True) -> str:
     """
     original = getattr(error, "orig", None)
     said = next((line.strip() for line in str(original or error).split("\n") if line.strip()), type(error).__name__)
-    code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-    if code is None and original is not None and original.args and isinstance(original.args[0], int):
-        code = original.args[0]
-    if code in _NO_SUCH_TABLE or said.startswith("no such table"):
+    codes = codes_of(original)
+    if codes & _NO_SUCH_TABLE or said.startswith("no such table"):
         return f"the tables of Airflow or of airflow-edge are missing; {MIGRATE}"
-    if code in _NO_SUCH_COLUMN or said.startswith(("no such column", "table ")):
+    if codes & _NO_SUCH_COLUMN or said.startswith(("no such column", "table ")):
         return f"the tables of Airflow or of airflow-edge are of another version; {MIGRATE}"
+    if codes & _OTHERS_STATEMENT:
+        return (
+            "a connection pooler in transaction mode, like PgBouncer, does not go together with the driver's prepared "
+            "statements; switch them off: [database] sql_alchemy_connect_args, with prepare_threshold None"
+        )
     if isinstance(error, PoolTimeoutError):
         return "no connection to the database was free in time; look at [database] sql_alchemy_pool_size, or try again"
     quoted = f" ({said})" if details else ""
-    if _is_away(error, code, said):
+    if _is_away(error, codes, said):
         return f"the database cannot be reached{quoted}; {CHECK_ADDRESS}"
     return f"the database did not do what it was asked{quoted}"
 
 
-def _is_away(error: SQLAlchemyError, code: object, said: str) -> bool:
+def _is_away(error: SQLAlchemyError, codes: frozenset[str | int], said: str) -> bool:
     if not isinstance(error, DBAPIError):
         return False
     # Drivers of PostgreSQL give no code where there is no server to give one; class 08 is connections, 28 who may.
-    nobody = type(error.orig).__name__ == "OperationalError" and code is None and "sqlite" not in _module(error)
-    refused = isinstance(code, str) and code.startswith(("08", "28", "57P", "3D", "53300"))
+    nobody = type(error.orig).__name__ == "OperationalError" and not codes and "sqlite" not in _module(error)
+    refused = any(code.startswith(("08", "28", "57P", "3D", "53300")) for code in codes if isinstance(code, str))
     unopened = said.startswith("unable to open database file")
-    return bool(error.connection_invalidated) or nobody or refused or unopened or code in _NOT_THERE
+    return bool(error.connection_invalidated) or nobody or refused or unopened or bool(codes & _NOT_THERE)
 
 
 def _module(error: DBAPIError) -> str:

@@ -13,7 +13,7 @@ from airflow_edge.protocol.messages import JobKind, MaintenanceCause, OrderKind
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.orders import OrderState
 from airflow_edge.rules.processes import ProcessKind
-from airflow_edge.store.columns import Blob, ForeignText, LongText, UtcDateTime, choice
+from airflow_edge.store.columns import Blob, ExactText, ForeignText, LongText, UtcDateTime, choice
 from airflow_edge.store.database_schema import database_schema
 
 VERSION_TABLE = "alembic_version_airflow_edge"
@@ -44,14 +44,14 @@ class WorkerRow(Base):
     __tablename__ = "airflow_edge_worker"
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    name: Mapped[str] = mapped_column(String(200), unique=True)
+    name: Mapped[str] = mapped_column(ExactText(200), unique=True)
     public_key: Mapped[bytes] = mapped_column(LargeBinary(32))
     queues: Mapped[list[str]] = mapped_column(JSON)
     asked_queues: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     """Those that it was last started for; none for all."""
     added_queues: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     """Those that an administrator has added, which it serves whatever it was started for."""
-    team_name: Mapped[str | None] = mapped_column(String(AIRFLOW_TEAM_LENGTH))
+    team_name: Mapped[str | None] = mapped_column(ExactText(AIRFLOW_TEAM_LENGTH))
     enroll_token_id: Mapped[UUID | None] = mapped_column(Uuid)
     disconnect_grace: Mapped[int | None]
     """Seconds for which its jobs are waited for; None where the settings say it."""
@@ -78,7 +78,7 @@ class WorkerRow(Base):
     log_request: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """The last request for its own log."""
     silent: Mapped[bool] = mapped_column(default=False)
-    """Whether it was not heard from for long, which its state does not tell of one that something was asked of."""
+    """Whether it was not heard from for long although it should be linked."""
     instance: Mapped[UUID | None] = mapped_column(Uuid)
     """Which life of the worker has its key; see `rules.worker`."""
     life: Mapped[UUID | None] = mapped_column(Uuid)
@@ -138,13 +138,13 @@ class JobRow(MappedAsDataclass, Base, kw_only=True, repr=False, eq=False):
     kind: Mapped[JobKind] = mapped_column(String(16))
     workload_id: Mapped[UUID] = mapped_column(Uuid, index=True)
     """The id of Airflow's task instance or callback."""
-    dag_id: Mapped[str] = mapped_column(String(AIRFLOW_ID_LENGTH))
-    task_id: Mapped[str] = mapped_column(String(AIRFLOW_ID_LENGTH))
-    run_id: Mapped[str] = mapped_column(String(AIRFLOW_ID_LENGTH))
+    dag_id: Mapped[str] = mapped_column(ExactText(AIRFLOW_ID_LENGTH))
+    task_id: Mapped[str] = mapped_column(ExactText(AIRFLOW_ID_LENGTH))
+    run_id: Mapped[str] = mapped_column(ExactText(AIRFLOW_ID_LENGTH))
     map_index: Mapped[int]
     try_number: Mapped[int]
-    queue: Mapped[str] = mapped_column(String(MAX_QUEUE_LENGTH))
-    team_name: Mapped[str | None] = mapped_column(String(AIRFLOW_TEAM_LENGTH))
+    queue: Mapped[str] = mapped_column(ExactText(MAX_QUEUE_LENGTH))
+    team_name: Mapped[str | None] = mapped_column(ExactText(AIRFLOW_TEAM_LENGTH))
     priority_weight: Mapped[int]
     slots: Mapped[int]
     owner: Mapped[int | None]
@@ -203,7 +203,7 @@ class EnrollTokenRow(Base):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
     queues: Mapped[list[str]] = mapped_column(JSON)
-    team_name: Mapped[str | None] = mapped_column(String(AIRFLOW_TEAM_LENGTH))
+    team_name: Mapped[str | None] = mapped_column(ExactText(AIRFLOW_TEAM_LENGTH))
     name_pattern: Mapped[str | None] = mapped_column(String(250))
     disconnect_grace: Mapped[int | None]
     """Seconds; its workers' own grace."""

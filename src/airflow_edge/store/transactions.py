@@ -18,8 +18,7 @@ SessionFactory = Callable[[], Session]
 
 ATTEMPTS = 5
 
-_CONFLICTS = frozenset({"40001", "40P01"})
-_MYSQL_CONFLICTS = frozenset({1205, 1213})
+_CONFLICTS = frozenset({"40001", "40P01", 1205, 1213})
 
 
 class Transactions:
@@ -95,13 +94,17 @@ def change(session: Session, statement: Update | Delete) -> int:
     return cast("CursorResult[Any]", result).rowcount
 
 
+def codes_of(error: BaseException | None) -> frozenset[str | int]:
+    """Give what a driver's error is known by: SQLSTATE, MySQL's own number, or both."""
+    # As psycopg 3 and PyMySQL call it, and as psycopg 2 does.
+    states = (getattr(error, "sqlstate", None), getattr(error, "pgcode", None))
+    numbers = error.args[:1] if error is not None else ()
+    return frozenset(state for state in states if isinstance(state, str)) | frozenset(
+        number for number in numbers if isinstance(number, int)
+    )
+
+
 def is_conflict(error: DBAPIError) -> bool:
     """Say whether the same work may succeed if it is simply done again: a deadlock, a lost race, a busy file."""
-    original = error.orig
-    # As psycopg 3 and asyncpg call it, and as psycopg 2 does.
-    if (getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)) in _CONFLICTS:
-        return True
-    if getattr(original, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return True
-    code = original.args[0] if original is not None and original.args else None
-    return code in _MYSQL_CONFLICTS
+    busy = getattr(error.orig, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+    return busy or not _CONFLICTS.isdisjoint(codes_of(error.orig))

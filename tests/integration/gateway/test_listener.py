@@ -8,13 +8,15 @@ from contextlib import suppress
 from functools import partial
 
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import sessionmaker
 
-from airflow_edge.gateway.database import notify
+from airflow_edge.gateway.database import listener, notify
 from airflow_edge.gateway.database.calls import StoreCalls
-from airflow_edge.gateway.database.listener import probe
+from airflow_edge.gateway.database.listener import Listener, listener_engine, probe
 from airflow_edge.gateway.database.notify import QueueSignal
+from airflow_edge.store.schema import in_words
 from airflow_edge.store.store import Store
 from harness.database import Database, PostgresServer
 from harness.pgbouncer import HOW_TO_INSTALL, PgBouncer, find_pgbouncer
@@ -31,8 +33,6 @@ def database() -> Iterator[Database]:
 
 @pytest.fixture(params=["postgresql+psycopg2", "postgresql+psycopg"])
 def driver(request: pytest.FixtureRequest) -> str:
-    if request.param.endswith("psycopg"):
-        pytest.importorskip("psycopg")
     return request.param
 
 
@@ -74,6 +74,72 @@ async def test_a_notification_wakes(database: Database, driver: str) -> None:
             await other.signal.wait(60)
         assert await asyncio.to_thread(probe, engine, one.store.queue.notify, patience=30)
     engine.dispose()
+
+
+async def test_a_server_that_takes_the_call_and_says_nothing_is_not_waited_for_for_ever(
+    driver: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(listener, "CONNECT_TIMEOUT", 2)
+    callers: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+
+    async def answer_nobody(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        callers.put_nowait(writer)
+
+    silent = await asyncio.start_server(answer_nobody, "127.0.0.1", 0)
+    address = f"{driver}://airflow@127.0.0.1:{silent.sockets[0].getsockname()[1]}/airflow"
+    engine = create_engine(address)
+    signal = QueueSignal(lambda payload: asyncio.sleep(0))
+    listening = asyncio.create_task(signal.listen(listener_engine(engine, None)))
+    async with asyncio.timeout(60):
+        # It has given the first one up, said so, and tried another.
+        writers = [await callers.get(), await callers.get()]
+        assert "No notifications from the database" in caplog.text
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening
+    for writer in writers:
+        writer.close()
+    silent.close()
+
+
+async def test_only_who_listens_has_the_time_limit(database: Database, driver: str) -> None:
+    engine, seen = engine_of(database, driver), list[dict[str, object]]()
+    # Whoever listens to an engine last is told last.
+    listens = listener_engine(engine, None)
+    event.listen(engine, "do_connect", lambda _dialect, _record, _args, options: seen.append(options))
+    with engine.connect():
+        pass
+    Listener(listens).close()
+    assert [options.get("connect_timeout") for options in seen] == [None, listener.CONNECT_TIMEOUT]
+    own = listener_engine(engine, database.url.replace("postgresql+psycopg2", driver) + "?connect_timeout=33")
+    event.listen(own, "do_connect", lambda _dialect, _record, _args, options: seen.append(options))
+    Listener(own).close()
+    assert seen[-1]["connect_timeout"] == "33"
+    engine.dispose()
+
+
+@needs_pgbouncer
+async def test_prepared_statements_do_not_survive_a_pooler_in_transaction_mode_and_that_is_said(
+    database: Database,
+) -> None:
+    """As of psycopg 3: it prepares what was asked a few times."""
+
+    def ask(engine: Engine) -> None:
+        with engine.connect() as one, engine.connect() as other:
+            # Both come to the same connections of the server.
+            for _ in range(20):
+                for each in (one, other):
+                    each.execute(text("SELECT 1"))
+                    each.commit()
+
+    with PgBouncer(database, "transaction") as pooler:
+        engine = engine_of(pooler.database, "postgresql+psycopg")
+        with pytest.raises(DBAPIError) as caught:
+            ask(engine)
+        assert "prepare_threshold None" in in_words(caught.value)
+        engine.dispose()
+        ask(without := create_engine(engine.url, connect_args={"prepare_threshold": None}))
+        without.dispose()
 
 
 @needs_pgbouncer

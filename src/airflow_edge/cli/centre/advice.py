@@ -18,6 +18,11 @@ EXECUTOR: Final = "airflow_edge.executor.EdgeExecutor"
 LOGGING_CONFIG: Final = "airflow_edge.logs.LOGGING_CONFIG"
 OLDEST_AIRFLOW: Final = (3, 2)
 
+MYSQL: Final = (
+    "the database is a MySQL: airflow-edge is tested with a MariaDB in its place, and with PostgreSQL. There are no "
+    "notifications; the queue is polled ([edge] dispatch_poll_interval)"
+)
+
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - as written by people
 
 
@@ -57,6 +62,8 @@ class Facts:
     """The hosts of Airflow's schedulers that run; None where that cannot be asked."""
     centre: CentreFacts | None
     """What of ours runs; None where that cannot be asked."""
+    database: str
+    """SQLAlchemy's name of its kind; empty where there is none."""
     notified: bool | None
     """Whether notifications of the database come through; None where it has none, or cannot be asked."""
     base_url: str
@@ -102,6 +109,8 @@ def _database(facts: Facts) -> Iterator[Finding]:
             yield wrong("the tables are of another version of airflow-edge", f"install it, or {MIGRATE}")
         case None:
             yield Finding(Mark.WRONG, facts.database_error)
+    if facts.database == "mysql":
+        yield Finding(Mark.NOTE, MYSQL)
     if facts.notified is True:
         yield Finding(Mark.OK, "the database's notifications come through")
     elif facts.notified is False:

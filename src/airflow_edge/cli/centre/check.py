@@ -84,6 +84,7 @@ def _look(api_url: str | None) -> Facts:
         database_error=database_error,
         schedulers=_schedulers() if tables is Schema.CURRENT else None,
         centre=None if processes is None else at_the_centre(processes, datetime.now(UTC)),
+        database="" if settings.engine is None else settings.engine.dialect.name,
         notified=_notified() if tables is Schema.CURRENT else None,
         base_url=base_url,
         gateway=gateway,

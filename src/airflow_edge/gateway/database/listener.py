@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import select
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from airflow_edge.store.jobs.outbox import CHANNEL
+
+CONNECT_TIMEOUT: Final = 10
+"""Seconds for each server of the address to answer, where its address or `[database]` does not say otherwise."""
 
 PROOF: Final = "proof "
 """How a notification begins by which one listener finds out whether it hears anything; the others ignore it."""
@@ -35,10 +39,7 @@ class Listener:
         """Connect, and listen."""
         self.heard: list[str] = []
         """What was notified since it was last looked at."""
-        pooled = engine.raw_connection()
-        self._connection = cast("Any", pooled.dbapi_connection)
-        # From here on the pool has a place for another one.
-        pooled.detach()
+        self._connection = _connect(engine)
         try:
             self._connection.autocommit = True
             self._connection.cursor().execute(f"LISTEN {CHANNEL}")
@@ -69,13 +70,42 @@ class Listener:
         self._connection.close()
 
 
+def _connect(engine: Engine) -> Any:
+    """Connect anew as an engine does, its pool left alone; a server that says nothing is not waited for for ever."""
+    with _IN_TIME:
+        pooled = engine.pool.recreate().connect()
+    connection = cast("Any", pooled.dbapi_connection)
+    pooled.detach()
+    return connection
+
+
+class _InTime(threading.local):
+    """Gives the connections that this thread makes now a time limit, and no others."""
+
+    on = False
+
+    def __enter__(self) -> None:
+        self.on = True
+
+    def __exit__(self, *_: object) -> None:
+        self.on = False
+
+    def limit(self, _dialect: object, _record: object, _args: object, options: dict[str, Any]) -> None:
+        """Add to what a driver is called with, as SQLAlchemy's `do_connect`."""
+        if self.on:
+            options.setdefault("connect_timeout", CONNECT_TIMEOUT)
+
+
+_IN_TIME: Final = _InTime()
+
+
 def listener_engine(engine: Engine, address: str | None) -> Engine:
     """Give what makes the connection: Airflow's engine, or one for an address of its own.
 
     :raises ValueError: it is no address of a PostgreSQL.
     """
     if not address:
-        return engine
+        return _limited(engine)
     try:
         url = make_url(address)
     except SQLAlchemyError:
@@ -84,7 +114,13 @@ def listener_engine(engine: Engine, address: str | None) -> Engine:
         raise ValueError(
             "[edge] listener_sql_alchemy_conn has to be like [database] sql_alchemy_conn: postgresql+…://…"
         )
-    return create_engine(url, poolclass=NullPool)
+    return _limited(create_engine(url, poolclass=NullPool))
+
+
+def _limited(engine: Engine) -> Engine:
+    if not event.contains(engine, "do_connect", _IN_TIME.limit):
+        event.listen(engine, "do_connect", _IN_TIME.limit)
+    return engine
 
 
 def errors_of(engine: Engine) -> tuple[type[BaseException], ...]:

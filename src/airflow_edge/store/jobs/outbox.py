@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, and_, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Table, and_, exists, func, insert, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.messages import JobKind
@@ -116,23 +116,20 @@ def restarting(session: Session, job_ids: Collection[UUID]) -> dict[UUID, TaskIn
     """
     if keeps_former_tries(session):
         return {}
+    # Not one query: MySQL may compare the columns of two tables by different rules, and values never.
+    key = (JobRow.dag_id, JobRow.task_id, JobRow.run_id, JobRow.map_index, JobRow.try_number)
+    query = select(JobRow.workload_id, *key).where(JobRow.id.in_(job_ids))
+    keys = {id_: tuple(rest) for id_, *rest in session.execute(query)}
     task = TASK_INSTANCE.c
-    query = (
-        select(JobRow.workload_id, task.state, task.queued_by_job_id)
-        .join(
-            TASK_INSTANCE,
-            and_(
-                task.dag_id == JobRow.dag_id,
-                task.task_id == JobRow.task_id,
-                task.run_id == JobRow.run_id,
-                task.map_index == JobRow.map_index,
-                task.try_number == JobRow.try_number,
-                task.state == "restarting",
-            ),
-        )
-        .where(JobRow.id.in_(job_ids))
-    )
-    return {id_: TaskInstanceState(state, queued_by) for id_, state, queued_by in session.execute(query)}
+    its_key = (task.dag_id, task.task_id, task.run_id, task.map_index, task.try_number)
+    found: dict[tuple[Any, ...], TaskInstanceState] = {}
+    for some in batches(set(keys.values())):
+        these = tuple_(*its_key).in_(some), task.state == "restarting"
+        for *rest, state, queued_by in session.execute(
+            select(*its_key, task.state, task.queued_by_job_id).where(*these)
+        ):
+            found[tuple(rest)] = TaskInstanceState(state, queued_by)
+    return {id_: found[key] for id_, key in keys.items() if key in found}
 
 
 def log_path(session: Session, task_instance_id: UUID, try_number: int) -> str | None:

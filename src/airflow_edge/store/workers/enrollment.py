@@ -199,7 +199,7 @@ def _register(
         session.add(row)
     if row.public_key != public_key:
         row.public_key = public_key
-        row.state = WorkerState.OFFLINE
+        row.state, row.silent = WorkerState.OFFLINE, False
         row.enrolled_at = now
         row.last_seen_at = row.revoked_at = row.link_id = row.boot_id = row.disconnect_grace = None
         row.instance = row.life = row.host_name = row.address = row.linked_at = row.other_instances = None

@@ -35,6 +35,7 @@ from airflow_edge.store.workers.worker_logs import to_request
 
 _REMOVABLE: Final = frozenset({WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE})
 _MAY_FALL_SILENT = frozenset(state for state, steps in WORKER_TRANSITIONS.items() if WorkerEvent.SILENT in steps)
+_SHOULD_BE_LINKED: Final = _MAY_FALL_SILENT | REQUESTS | {WorkerState.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +134,7 @@ class Workers(StorePart):
         if state is WorkerState.UNKNOWN:
             row.state = row.asked_state or state
             return
+        row.silent = False
         if row.asked_state is WorkerState.SHUTDOWN_REQUEST:
             _note_shutdown(session, row, now)
         row.state = OFFLINE_AS[row.asked_state or state]
@@ -207,7 +209,7 @@ class Workers(StorePart):
         query = (
             select(WorkerRow.id, WorkerRow.last_seen_at)
             .where(
-                WorkerRow.state.in_(_MAY_FALL_SILENT | REQUESTS),
+                WorkerRow.state.in_(_SHOULD_BE_LINKED),
                 WorkerRow.silent.is_(False),
                 WorkerRow.revoked_at.is_(None),
                 WorkerRow.last_seen_at <= newest,
@@ -272,7 +274,7 @@ class Workers(StorePart):
             return False
         if row.revoked_at is None:
             row.revoked_at = row.changed_at = now
-            row.state, row.asked_state = WorkerState.OFFLINE, None
+            row.state, row.asked_state, row.silent = WorkerState.OFFLINE, None, False
             row.maintenance_comment, row.maintenance_cause = "", None
             _refuse_orders(session, row.id, now)
         _take_jobs_back(session, row.id, now)

@@ -45,6 +45,7 @@ def facts(**changes) -> Facts:
             "handler_is_ours": True,
             "tables": Schema.CURRENT,
             "database_error": "",
+            "database": "postgresql",
             "notified": True,
             "schedulers": ("vm",),
             "centre": centre(scheduler()),
@@ -62,6 +63,15 @@ def facts(**changes) -> Facts:
 def test_a_centre_that_is_right_gets_nothing_but_ok():
     found = findings(facts(log_store="s3://logs"))
     assert {finding.mark for finding in found} == {Mark.OK}
+    assert is_right(found)
+
+
+def test_how_far_a_mysql_was_tried_is_a_note():
+    found = findings(facts(database="mysql", notified=None))
+    (note,) = [finding for finding in found if finding.mark is not Mark.OK]
+    assert note.mark is Mark.NOTE
+    assert "MariaDB" in note.text
+    assert "dispatch_poll_interval" in note.text
     assert is_right(found)
 
 
