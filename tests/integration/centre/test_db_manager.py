@@ -34,7 +34,12 @@ def engine(new_database: Callable[[str], Database], request: pytest.FixtureReque
 
 
 def manage(*words: str) -> None:
+    from airflow import settings
+
     done = airflow_command("db-manager", *words, MANAGER)
+    # Each is a process of its own, with whose end its session ends.
+    assert settings.Session is not None
+    settings.Session.remove()
     assert done.status == 0, done.err
 
 
