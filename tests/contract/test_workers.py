@@ -110,6 +110,31 @@ def test_who_is_silent_is_looked_for_without_a_lock(store: Store, sessions: sess
     assert not [statement for statement in asked if "FOR UPDATE" in statement or "BEGIN" in statement]
 
 
+@pytest.mark.parametrize("ending", ["revoked", "gone in order", "back"])
+def test_one_whose_link_broke_is_silent_once_that_is_measured_and_until_something_ends_it(
+    store: Store, ending: str
+) -> None:
+    worker, link = enrolled(store), facts()
+    store.workers.link({worker.id: link}, now=NOW)
+    store.workers.unlink(worker.id, link.link_id, WorkerState.UNKNOWN, now=NOW)
+
+    def silent() -> bool:
+        found = store.workers.get(worker.id)
+        assert found is not None
+        return found.silent
+
+    assert not silent()
+    store.workers.mark_unreachable({worker.id: Silence(NOW, NOW + timedelta(seconds=16))})
+    assert silent()
+    if ending == "revoked":
+        store.workers.revoke(worker.name, now=NOW)
+    else:
+        store.workers.link({worker.id: (again := facts())}, now=NOW)
+        if ending == "gone in order":
+            store.workers.unlink(worker.id, again.link_id, WorkerState.OFFLINE, now=NOW)
+    assert not silent()
+
+
 @pytest.mark.parametrize("asked_first", [True, False])
 def test_a_silent_one_gives_way_whatever_is_asked_of_it(store: Store, asked_first: bool) -> None:
     worker = enrolled(store)

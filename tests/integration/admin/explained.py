@@ -28,6 +28,7 @@ from airflow_edge.admin.explaining import explain_task
 from airflow_edge.protocol import zstd
 from airflow_edge.protocol.messages import Accepted, Ended, LogChunk
 from airflow_edge.rules.explanation.facts import Explanation
+from airflow_edge.rules.liveness import Silence
 from airflow_edge.rules.matching import Capacity
 from airflow_edge.rules.processes import CentreProcess, ProcessKind
 from airflow_edge.rules.worker import Worker
@@ -173,9 +174,11 @@ class Explained:
         self._write(delete(JobRow))
 
     def silence(self, worker: Worker) -> None:
-        """Have the worker not been heard of for longer than a moment."""
-        seen_at = datetime.now(UTC) - timedelta(minutes=2)
+        """Have the worker not been heard of for longer than a moment, and a gateway notice."""
+        now = datetime.now(UTC)
+        seen_at = now - timedelta(minutes=2)
         self._write(update(WorkerRow).where(WorkerRow.id == worker.id).values(last_seen_at=seen_at))
+        self.api.store.workers.mark_unreachable({worker.id: Silence(seen_at, now)})
 
     def clear(self) -> None:
         """Take the run away."""

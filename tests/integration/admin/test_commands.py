@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.rules.liveness import Silence
 from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.overview import JobFilter
 from airflow_edge.rules.worker import OtherInstance
@@ -391,6 +392,9 @@ def test_one_that_is_out_of_reach_is_shown_so_whatever_was_asked_of_it(api, comm
     api.store.workers.seen({away.id: WorkerState.IDLE}, {}, now=long_ago)
     for worker in (here, away):
         api.store.orders.give(worker.id, Wish("maintenance", "moved"), by="ada", now=datetime.now(UTC))
+    # Nobody has noticed yet, whatever the clock of whoever asks may say.
+    assert {row["unreachable_since"] for row in command("list-workers")[1]} == {""}
+    api.store.workers.mark_unreachable({away.id: Silence(long_ago, datetime.now(UTC))})
     _, rows, _ = command("list-workers")
     shown = {row["name"]: (row["state"], row["unreachable_since"]) for row in rows}
     since = long_ago.isoformat(timespec="seconds")
