@@ -73,9 +73,7 @@ def app_of(gateway: Gateway) -> FastAPI:
         except ProblemError as error:
             answer = Health(status="not_ready", version=__version__, detail=error.problem.detail)
             return json_response(answer, HTTPStatus.SERVICE_UNAVAILABLE)
-        healthy = Health(
-            status="healthy", version=__version__, detail=gateway.background.trouble(), gateway=gateway.mark.id
-        )
+        healthy = Health(status="healthy", version=__version__, detail=gateway.trouble(), gateway=gateway.mark.id)
         return json_response(healthy)
 
     @asynccontextmanager

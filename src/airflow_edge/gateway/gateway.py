@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from airflow import settings
 from sqlalchemy import Engine
@@ -27,9 +27,11 @@ from airflow_edge.gateway.database.batching import Coalesced
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
 from airflow_edge.gateway.database.listener import listener_engine
 from airflow_edge.gateway.database.notify import QueueSignal
+from airflow_edge.gateway.database.own import OwnSessions
 from airflow_edge.gateway.http import not_ready
 from airflow_edge.gateway.links.inquiry import Inquiry
-from airflow_edge.gateway.links.polling import Polls
+from airflow_edge.gateway.links.passing import Passing
+from airflow_edge.gateway.links.polling import Polls, tag_of
 from airflow_edge.gateway.links.reconcile import Arrival, Kept, Reconciled, reconcile
 from airflow_edge.gateway.links.records import Records
 from airflow_edge.gateway.links.registry import Links
@@ -70,11 +72,10 @@ class Gateway:
         :param load_task_api: makes the Execution API that tasks' calls are passed to
         """
         self.config = config
-        self._session_factory = session_factory or _airflow_session
+        self._session_factory = OwnSessions(session_factory or _airflow_session)
         self.store = Store(self._session_factory)
         self.calls = StoreCalls()
         self.links = Links()
-        self.polls = Polls()
         self.directory = WorkerDirectory(self.store.workers, self.calls)
         self.authenticator = Authenticator(self.directory, self.store.nonces, self.calls)
         self.inquiry = Inquiry(self.store.instances, self.calls, self.links)
@@ -104,9 +105,35 @@ class Gateway:
         return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
     @cached_property
+    def _process_id(self) -> UUID:
+        return uuid4()
+
+    @cached_property
     def mark(self) -> GatewayMark:
         """What others see it by."""
-        return GatewayMark(self.store.processes, self.calls)
+        return GatewayMark(self._process_id, self.store.processes, self.calls)
+
+    @cached_property
+    def polls(self) -> Polls:
+        """Its links by long polling."""
+        return Polls(tag_of(self._process_id.hex))
+
+    @cached_property
+    def passing(self) -> Passing:
+        """What it passes on of requests for links of others, and they of those for its own."""
+        return Passing(
+            self.store.passed_requests,
+            self.store.processes,
+            self.calls,
+            self.polls,
+            self.authenticator.note_token,
+            self.queue,
+            self.config.dispatch_poll_interval,
+        )
+
+    def trouble(self) -> str | None:
+        """Say what has failed lately; None if nothing has."""
+        return " ".join(filter(None, (self.background.trouble(), self.passing.trouble()))) or None
 
     def check_ready(self, *, tasks: bool = False) -> None:
         """Raise `ProblemError` unless workers can enrol and link; with `tasks`, unless their tasks can call, too."""
@@ -144,6 +171,7 @@ class Gateway:
                 if self._links_served:
                     await self._stop()
                 await asyncio.to_thread(self.calls.close)
+                await asyncio.to_thread(self._session_factory.dispose)
 
     async def _start_task_api(self, stack: AsyncExitStack) -> TaskApi | None:
         try:
@@ -201,6 +229,7 @@ class Gateway:
         to_purge = self._purge.forget, self._purge.purge_jobs, self._purge.purge_worker_logs
         repeat("purge", purge.INTERVAL, *to_purge)
         repeat("retention of measurements", purge.METRICS_INTERVAL, self._purge.purge_metrics)
+        start("passing on of requests", self.passing.run)
         start("care of logs", self._log_keeper.tidy)
         repeat("retention of logs", purge.INTERVAL, self._purge.expire_logs)
         start("handing over of logs", self._handover.run)
@@ -221,6 +250,7 @@ class Gateway:
         for link in self.links:
             link.close(CloseCode.SHUTTING_DOWN, "the API server is shutting down")
         await self.polls.stop()
+        await self.passing.stop()
 
     async def _notify(self, payload: str) -> None:
         await self.calls.run(self.store.queue.notify, payload)

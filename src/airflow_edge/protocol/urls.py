@@ -24,6 +24,8 @@ JOB_HEADER = "X-Airflow-Edge-Job"
 """Names the assignment that an Execution API call is made for: `<job id>:<assignment>`."""
 MARK_HEADER = "X-Airflow-Edge-Mark"
 """Carries the mark of the gateway's answer, see `protocol.tokens.answer_mark`."""
+PASSED_ON_HEADER = "X-Airflow-Edge-Passed-On"
+"""On the answer to a request of a link by long polling that has met another process than the one that has the link."""
 
 _OLD_SUFFIXES = ("/v1/rpcapi", "/v1")
 

@@ -17,6 +17,7 @@ from airflow_edge.store.workers.instances import Instances
 from airflow_edge.store.workers.metrics import WorkerMetrics
 from airflow_edge.store.workers.nonces import Nonces
 from airflow_edge.store.workers.orders import WorkerOrders
+from airflow_edge.store.workers.passed_requests import PassedRequests
 from airflow_edge.store.workers.worker_logs import WorkerLogs
 from airflow_edge.store.workers.workers import Workers
 
@@ -40,6 +41,7 @@ class Store:
         self.enroll_tokens = EnrollTokens(transactions)
         self.orders = WorkerOrders(transactions)
         self.nonces = Nonces(transactions)
+        self.passed_requests = PassedRequests(transactions)
         self.metrics = WorkerMetrics(transactions)
         self.worker_logs = WorkerLogs(transactions)
         self.logs = TaskLogs(transactions)

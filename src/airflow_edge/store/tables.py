@@ -239,6 +239,26 @@ class NonceRow(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
+class PassedRequestRow(Base):
+    """A request of a link by long polling that has met another process than the one that has the link."""
+
+    __tablename__ = "airflow_edge_passed_request"
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    asker: Mapped[str] = mapped_column(String(16), index=True)
+    """The tag of the gateway that it has met."""
+    owner: Mapped[str] = mapped_column(String(16), index=True)
+    """The tag of the gateway that has the link."""
+    worker_id: Mapped[UUID] = mapped_column(Uuid)
+    link: Mapped[str] = mapped_column(String(32))
+    token_id: Mapped[str] = mapped_column(ForeignText(64))
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    asked_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    passage: Mapped[int] = mapped_column(SmallInteger)
+    body: Mapped[bytes] = mapped_column(Blob, deferred=True)
+    answer: Mapped[bytes | None] = mapped_column(Blob, deferred=True)
+
+
 class CallRow(Base):
     """A call of Airflow's Execution API that must not be carried out twice, for as long as there is its job."""
 

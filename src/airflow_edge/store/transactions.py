@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
-from sqlalchemy import CursorResult, Delete, Select, Update, select
+from sqlalchemy import CursorResult, Delete, Select, Update, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,9 @@ SessionFactory = Callable[[], Session]
 ATTEMPTS = 5
 
 _CONFLICTS = frozenset({"40001", "40P01", 1205, 1213})
+
+CHANNEL: Final = "airflow_edge"
+"""PostgreSQL's notification channel, on which gateways listen."""
 
 
 class Transactions:
@@ -81,6 +84,14 @@ def begin_writing(session: Session) -> None:
     connection = session.connection()
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def notify(session: Session, payload: str) -> bool:
+    """Notify all gateways on commit; say whether the database can."""
+    if session.connection().dialect.name != "postgresql":
+        return False
+    session.execute(select(func.pg_notify(CHANNEL, payload)))
+    return True
 
 
 def lock(session: Session, query: Select[T]) -> list[T]:

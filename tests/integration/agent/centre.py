@@ -301,7 +301,7 @@ class _Watched:
         self.send, self.close = connection.send, connection.close
         self.session: CentreSession | None = None
 
-    async def receive(self, patience: float) -> SiteFrame:
+    async def receive(self, patience: float | None) -> SiteFrame:
         frame = await self._connection.receive(patience)
         if self.session is not None:
             await self._take(frame, self.session)

@@ -162,6 +162,7 @@ class LongPolling:
         self.close_code: int | None = None
         self.close_reason: str | None = None
         self.link: str | None = None
+        self.passed_on = False
         self._site = site
         self._gateway = gateway
         self._claims = claims
@@ -185,10 +186,16 @@ class LongPolling:
         if self._listening is not None:
             self._listening.cancel()
 
+    def move_to(self, gateway: str) -> None:
+        """Send all further requests to another API server."""
+        self._gateway = gateway
+
     async def post(self, body: bytes, link: str | None = None) -> httpx.Response:
         path = urls.poll_path(link or self.link or "") if link or self.link else urls.POLL
         headers = self._site.headers("POST", path, **self._claims)
-        return await self._http.post(self._gateway + path, content=body, headers=headers)
+        answer = await self._http.post(self._gateway + path, content=body, headers=headers)
+        self.passed_on = self.passed_on or urls.PASSED_ON_HEADER in answer.headers
+        return answer
 
     async def send(self, frame: bytes | str) -> None:
         first = self.link is None

@@ -47,7 +47,7 @@ def done(centre: Centre, monkeypatch) -> Counter[tuple[int, str]]:
 
         def call(self: Jobs, *args: Any, **kwargs: Any) -> Any:
             answer = real(self, *args, **kwargs)
-            if self._transactions._session_factory is centre.sessions:
+            if getattr(self._transactions._session_factory, "_factory", None) is centre.sessions:
                 counts[id(self), method] += 1
             return answer
 

@@ -9,9 +9,13 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from airflow_edge.protocol import polling, urls
 from airflow_edge.protocol.messages import MAX_FRAME_BYTES, Accepted, Offer, Ping, SiteFrame, encode
+from airflow_edge.protocol.problems import CloseCode
+from airflow_edge.store.tables import PassedRequestRow
+from harness.waiting import wait_for
 from tests.integration.gateway.site import LongPolling, Site
 
 
@@ -70,19 +74,82 @@ async def _ended(connection: LongPolling, patience: float) -> None:
             pass
 
 
-async def test_another_process_and_another_worker_have_no_such_link(centre, other_gateway):
+def end(answer: httpx.Response) -> int | None:
+    assert answer.status_code == 200, answer.text
+    reply = polling.decode_reply(answer.content)
+    return reply.end.code if reply.end else None
+
+
+async def test_another_worker_has_no_such_link_wherever_it_asks(centre, other_gateway):
     site, thief = await centre.site(centre.queue_name()), await centre.site(centre.queue_name())
     async with site.link(centre.gateway) as link:
         path = urls.poll_path(link.connection.link)
         async with httpx.AsyncClient(trust_env=False) as client:
-            elsewhere = await client.post(other_gateway + path, headers=site.headers("POST", path))
-            assert code(elsewhere) == (421, "link_elsewhere")
-            stolen = await client.post(centre.gateway + path, headers=thief.headers("POST", path))
-            assert code(stolen) == (421, "link_elsewhere")
-            unknown = urls.poll_path(uuid4().hex)
-            answer = await client.post(centre.gateway + unknown, headers=site.headers("POST", unknown))
-            assert code(answer) == (421, "link_elsewhere")
+            for gateway in (centre.gateway, other_gateway):
+                stolen = await client.post(gateway + path, headers=thief.headers("POST", path))
+                assert end(stolen) == CloseCode.UNREADY
         assert link.connection.close_code is None
+
+
+async def test_a_link_of_nobody_is_looked_for_by_a_worker_as_where_nothing_is_passed_on(centre):
+    site = await centre.site(centre.queue_name())
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        # An older gateway, as there may be one during an upgrade, has named it.
+        unknown = urls.poll_path(uuid4().hex)
+        answer = await client.post(centre.gateway + unknown, headers=site.headers("POST", unknown))
+        assert code(answer) == (421, "link_elsewhere")
+
+
+async def test_a_request_reaches_its_link_through_any_process(centre, other_gateway):
+    queue = centre.queue_name()
+    site = await centre.site(queue)
+    async with site.link(centre.gateway) as link:
+        link.connection.move_to(other_gateway)
+        job = centre.queue(queue)
+        offer = await link.get(Offer)
+        await link.say(Accepted(job_id=offer.job_id, assignment=offer.assignment))
+        await centre.wait_for_state(job.id, "running")
+        assert link.connection.passed_on
+        assert link.connection.close_code is None
+
+
+async def test_a_request_is_good_once_whichever_process_it_meets(centre, other_gateway):
+    site = await centre.site(centre.queue_name())
+    async with site.link(centre.gateway) as link:
+        path = urls.poll_path(link.connection.link)
+        once = site.headers("POST", path)
+        frames = polling.encode_frames([encode(SiteFrame(0, 0, Ping()))])
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            assert end(await client.post(centre.gateway + path, headers=once, content=frames)) is None
+            again = await client.post(other_gateway + path, headers=once, content=frames)
+            assert code(again) == (401, "replayed")
+
+
+async def test_a_worker_that_hangs_up_on_another_process_is_gone_at_once(centre, other_gateway):
+    site = await centre.site(centre.queue_name())
+    async with site.link(centre.gateway) as link:
+        link.connection.move_to(other_gateway)
+        await asyncio.to_thread(_wait_for_a_passed_request, centre, link.connection.link)
+        link.connection.abort()
+        await _ended(link.connection, patience=5.0)
+
+
+def _wait_for_a_passed_request(centre, link: str) -> None:
+    with centre.engine.connect() as connection:
+        query = select(PassedRequestRow.id).where(PassedRequestRow.link == link, PassedRequestRow.passage == 1)
+        wait_for(lambda: connection.execute(query).first(), "a request that waits", timeout=30)
+
+
+async def test_the_link_of_a_process_that_is_gone_is_made_anew_at_once(centre):
+    site = await centre.site(centre.queue_name())
+    with centre.gateway_for_links() as gone:
+        async with site.link(gone.url) as link:
+            link.connection.abort()
+            path = urls.poll_path(link.connection.link)
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        answer = await client.post(centre.gateway + path, headers=site.headers("POST", path))
+    assert end(answer) == CloseCode.UNREADY
+    assert b"is gone" in answer.content
 
 
 @pytest.mark.parametrize("path", [urls.POLL, urls.poll_path("0" * 32)])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from contextlib import ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -106,15 +107,27 @@ async def test_a_proxy_that_cuts_idle_connections_after_20_s_disturbs_no_link(ce
             assert by_websocket.link.state.state == by_polling.link.state.state == "linked"
 
 
-async def test_two_api_servers_without_affinity_are_one_centre(centre, other_gateway, tmp_path):
+async def test_eight_api_servers_without_affinity_are_one_centre_and_no_request_is_in_vain(centre, tmp_path):
+    """nginx as it is installed: each request goes to the next server, over a connection of its own."""
     queue = centre.queue_name()
-    site = await centre.site(queue)
-    servers = [address(centre.gateway), address(other_gateway)]
-    with Nginx(tmp_path / "nginx", servers) as nginx:
-        async with at_work(nginx.url + PREFIX, site) as worker:
-            await worker.linked_by("long polling")
-            jobs = [centre.queue(queue) for _ in range(20)]
+    sites = [await centre.site(queue) for _ in range(5)]
+    with ExitStack() as stack:
+        interval = {"dispatch_poll_interval": 0.2}
+        gateways = [stack.enter_context(centre.gateway_for_links(**interval)) for _ in range(8)]
+        nginx = stack.enter_context(Nginx(tmp_path / "nginx", [address(gateway.url) for gateway in gateways]))
+        async with AsyncExitStack() as workers:
+            linked = [await workers.enter_async_context(at_work(nginx.url + PREFIX, site)) for site in sites]
+            for worker in linked:
+                await worker.linked_by("long polling")
+            began = time.monotonic()
+            jobs = [centre.queue(queue) for _ in range(40)]
             for job in jobs:
                 await centre.wait_for_state(job.id, "succeeded")
-            assert sorted(worker.offers) == sorted((str(job.id), 1) for job in jobs)
-            assert worker.welcomes == 1
+            assert time.monotonic() - began < 20
+            assert sorted(offer for worker in linked for offer in worker.offers) == sorted(
+                (str(job.id), 1) for job in jobs
+            )
+            assert [worker.welcomes for worker in linked] == [1] * 5
+            answers = re.findall(r'POST \S+/v1/poll\S* HTTP/1.1" (\d+)', (tmp_path / "nginx/access.log").read_text())
+            assert len(answers) >= 20
+            assert set(answers) == {"200"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 
+from airflow_edge.agent.link.fallback import Suspicion
 from airflow_edge.protocol.messages import Accepted, Ended, Offer, Released, Void
 from harness.fleet import IdleWorker, WorkerKey
 from tests.integration.gateway.world import wait_until
@@ -46,9 +47,14 @@ class Worker(IdleWorker):
 
 
 @asynccontextmanager
-async def at_work(gateway: str, site):
-    """A worker that is linked, or tries to be, all the time."""
+async def at_work(gateway: str, site, *, polling: bool = False):
+    """A worker that is linked, or tries to be, all the time.
+
+    :param polling: as if no WebSocket got through
+    """
     worker = Worker(gateway, site)
+    if polling:
+        worker.link._opener._fallback.websocket_failed(Suspicion.CERTAIN, "so the test says")
     running = asyncio.create_task(worker.run())
     try:
         yield worker

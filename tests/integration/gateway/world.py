@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import secrets
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -140,6 +141,10 @@ class GatewayServer:
         (server,) = self._server.servers
         host, port = server.sockets[0].getsockname()[:2]
         return f"http://{host}:{port}{PREFIX}"
+
+    def block(self, seconds: float) -> None:
+        """Have the server's loop stand still, as a call does that waits for something."""
+        self._server.servers[0].get_loop().call_soon_threadsafe(time.sleep, seconds)
 
     def tasks(self) -> list[str]:
         """Give the names of the tasks that the gateway has made; others in the server's loop are not counted."""

@@ -19,10 +19,14 @@ from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.polling import CONTENT_TYPE, WAIT, End, Reply, decode_reply, encode_frames
 from airflow_edge.protocol.problems import Code, read_problem
 
-PATIENCE = 15.0
-"""Seconds for an answer, beyond what the centre may take on purpose."""
+PATIENCE = 40.0
+"""Seconds for an answer, beyond what the centre may take on purpose: an API server may stand still for 30 s."""
 MOST_CONNECTIONS = 20
-"""Connections to make in search of the API server process that has the link."""
+"""Connections to make in search of the API server process that has the link.
+
+Others pass requests on to it; over a connection of its own they are answered sooner. Where something before the centre
+makes a new connection for each request, there is none to be found. A centre that is older than that passes nothing on.
+"""
 
 
 class PollingTransport:
@@ -80,6 +84,7 @@ class _Lane:
         self._connect = connect
         self._client = connect()
         self._gateway = self._client.gateway
+        self._moves = 0
 
     async def post(self, path: str, body: bytes, patience: float) -> Reply:
         for _ in range(MOST_CONNECTIONS):
@@ -87,17 +92,23 @@ class _Lane:
                 "POST", path, headers={"Content-Type": CONTENT_TYPE}, body=body, patience=patience
             )
             if response.status == HTTPStatus.OK:
+                if urls.PASSED_ON_HEADER.lower() in response.headers and self._moves < MOST_CONNECTIONS:
+                    self._moves += 1
+                    await self._move()
                 return self._read(response)
             problem = read_problem(response.body)
             elsewhere = problem is not None and problem.code == Code.LINK_ELSEWHERE
             if not elsewhere or response.status != HTTPStatus.MISDIRECTED_REQUEST:
                 raise refusal(response.status, response.body, self._gateway)
-            await self._client.aclose()
-            self._client = self._connect()
+            await self._move()
         raise UnreachableError(
             f"the API server process at {self._gateway} that had the link is gone, or a load balancer spreads one "
             "worker's requests over several; if this happens again and again, switch its session affinity on"
         )
+
+    async def _move(self) -> None:
+        await self._client.aclose()
+        self._client = self._connect()
 
     async def aclose(self) -> None:
         await self._client.aclose()

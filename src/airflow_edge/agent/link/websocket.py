@@ -36,6 +36,13 @@ if TYPE_CHECKING:
     from websockets.http11 import Response as Answer
 
 OPEN_TIMEOUT = 15.0
+PING_INTERVAL = 5.0
+PING_TIMEOUT = 40.0
+"""Seconds for an answer. The centre's machine may be there while its API server stands still, for 30 s where Airflow
+waits for its database; whoever links anew meanwhile meets the same."""
+ACKNOWLEDGED_WITHIN = 10.0
+"""Seconds for the machine at the other end of the connection to acknowledge what was sent, pings too. That it does
+whatever its programs do: a network that is gone is noticed all the same."""
 UNSENT_BYTES = 64 * 1024
 """What may wait in the kernel: log chunks that are already there delay what is urgent, and the pings."""
 
@@ -109,8 +116,8 @@ async def open_websocket(gateway: str, signer: Signer, *, trust: Trust) -> WebSo
             max_size=MAX_FRAME_BYTES,
             open_timeout=OPEN_TIMEOUT,
             close_timeout=2.0,
-            ping_interval=5.0,
-            ping_timeout=10.0,
+            ping_interval=PING_INTERVAL,
+            ping_timeout=PING_TIMEOUT,
             # For whichever is connected to, the centre or the proxy.
             happy_eyeballs_delay=tls_and_proxy.NEXT_ADDRESS_AFTER,
             **proxy_tls,
@@ -128,7 +135,7 @@ async def open_websocket(gateway: str, signer: Signer, *, trust: Trust) -> WebSo
             HTTPStatus.SWITCHING_PROTOCOLS, headers, b"", gateway=gateway, path=urls.LINK, proxy=proxy
         )
         raise WebSocketFailedError(meaning, Suspicion.CERTAIN)
-    _keep_short(connection)
+    _tune(connection)
     return WebSocketTransport(connection)
 
 
@@ -188,9 +195,12 @@ def _suspicion_of_answer(status: int) -> Suspicion:
     return Suspicion.SOME if status in IN_BETWEEN else Suspicion.CERTAIN
 
 
-def _keep_short(connection: ClientConnection) -> None:
+def _tune(connection: ClientConnection) -> None:
     sock: socket.socket | None = connection.transport.get_extra_info("socket")
-    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-    if sock is not None and option is not None:
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, option, UNSENT_BYTES)
+    options = {"TCP_NOTSENT_LOWAT": UNSENT_BYTES, "TCP_USER_TIMEOUT": int(ACKNOWLEDGED_WITHIN * 1000)}
+    for name, value in options.items():
+        # Not every system has them.
+        option = getattr(socket, name, None)
+        if sock is not None and option is not None:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -17,6 +17,8 @@ from airflow_edge.store.schema import MIGRATE, Schema
 EXECUTOR: Final = "airflow_edge.executor.EdgeExecutor"
 LOGGING_CONFIG: Final = "airflow_edge.logs.LOGGING_CONFIG"
 OLDEST_AIRFLOW: Final = (3, 2)
+REQUESTS_AT_ONCE: Final = 40
+"""Threads in which an API server process works on requests, each with a connection to the database: AnyIO's default."""
 
 MYSQL: Final = (
     "the database is a MySQL: airflow-edge is tested with a MariaDB in its place, and with PostgreSQL. There are no "
@@ -66,6 +68,8 @@ class Facts:
     """SQLAlchemy's name of its kind; empty where there is none."""
     notified: bool | None
     """Whether notifications of the database come through; None where it has none, or cannot be asked."""
+    pool: int | None
+    """Connections that Airflow's own pool has in each process; None where they are not counted."""
     base_url: str
     gateway: GatewayAnswer | None
     """None: there is no address to ask."""
@@ -115,6 +119,14 @@ def _database(facts: Facts) -> Iterator[Finding]:
         yield Finding(Mark.OK, "the database's notifications come through")
     elif facts.notified is False:
         yield Finding(Mark.NOTE, f"{NotHeardError()}. The queue is polled instead ([edge] dispatch_poll_interval)")
+    if facts.pool is not None and facts.pool < REQUESTS_AT_ONCE:
+        yield Finding(
+            Mark.NOTE,
+            f"[database] sql_alchemy_pool_size + sql_alchemy_max_overflow = {facts.pool}: an API server process works "
+            f"on {REQUESTS_AT_ONCE} requests at once, and stands still for up to 30 s, tasks' calls with it, when they "
+            "need more connections. With many users or scripts, set sql_alchemy_max_overflow so that the sum is "
+            f"{REQUESTS_AT_ONCE} or more",
+        )
 
 
 def _settings(facts: Facts) -> Iterator[Finding]:

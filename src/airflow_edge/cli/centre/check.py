@@ -86,6 +86,7 @@ def _look(api_url: str | None) -> Facts:
         centre=None if processes is None else at_the_centre(processes, datetime.now(UTC)),
         database="" if settings.engine is None else settings.engine.dialect.name,
         notified=_notified() if tables is Schema.CURRENT else None,
+        pool=_pool(),
         base_url=base_url,
         gateway=gateway,
         is_another=None not in (answering, processes) and answering not in {one.id for one in processes or ()},
@@ -140,6 +141,17 @@ def _notified() -> bool | None:
         return probe(listens, Store(session).queue.notify, patience=NOTIFICATION_PATIENCE)
     except errors_of(listens):
         return False
+
+
+def _pool() -> int | None:
+    """Give how many connections Airflow's pool has in each process; None where there is no end to them, or one file."""
+    engine = settings.engine
+    pooled = conf.getboolean("database", "sql_alchemy_pool_enabled", fallback=True)
+    if engine is None or engine.dialect.name == "sqlite" or not pooled:
+        return None
+    size = conf.getint("database", "sql_alchemy_pool_size", fallback=5)
+    overflow = conf.getint("database", "sql_alchemy_max_overflow", fallback=10)
+    return None if size <= 0 or overflow < 0 else size + overflow
 
 
 def _try_log_store(url: str) -> str:

@@ -132,6 +132,13 @@ class Authenticator:
         if not fresh:
             raise ProblemError(UNAUTHORIZED, Code.REPLAYED, "The token was used before; every request needs a new one.")
 
+    def note_token(self, worker_id: UUID, token_id: str, expires_at: float) -> bool:
+        """Note a token that another gateway process has checked; False if it was accepted here before.
+
+        :param expires_at: when it can be good no more, in seconds since the epoch
+        """
+        return self.seen.first_time(worker_id, token_id, expires_at=expires_at, now=time.time())
+
     async def first_time_anywhere(self, subject: str, jti: str, *, expires_at: float) -> bool:
         """Note the id of a token for all gateway processes; False if one of them has accepted it before.
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from airflow_edge.store.jobs.outbox import CHANNEL
+from airflow_edge.store.transactions import CHANNEL
 
 CONNECT_TIMEOUT: Final = 10
 """Seconds for each server of the address to answer, where its address or `[database]` does not say otherwise."""

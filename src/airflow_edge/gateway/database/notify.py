@@ -14,6 +14,7 @@ from airflow_edge.backoff import Backoff
 from airflow_edge.gateway.database.calls import StoreUnavailableError
 from airflow_edge.gateway.database.listener import PROOF, Listener, NotHeardError, errors_of
 from airflow_edge.store.jobs.outbox import QUEUED
+from airflow_edge.store.workers.passed_requests import PASSED
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,11 @@ class QueueSignal:
         self._said = ""
         self.connected = False
         """Whether notifications arrive at present: whether the last one to ourselves came back."""
+        self._listeners: dict[str, Callable[[], object]] = {}
+
+    def listen_for(self, payload: str, wake: Callable[[], object]) -> None:
+        """Call `wake` for each notification with this payload, which is not about the queue."""
+        self._listeners[payload] = wake
 
     def wake(self) -> None:
         """Have the queue looked at here."""
@@ -110,8 +116,11 @@ class QueueSignal:
                 news.set()
                 return
             heard.update(payload for payload in payloads if payload.startswith(PROOF))
-            if any(not payload.startswith(PROOF) for payload in payloads):
-                self.wake()
+            for payload in {*payloads}:
+                if payload in self._listeners:
+                    self._listeners[payload]()
+                elif not payload.startswith((PROOF, PASSED)):
+                    self.wake()
             news.set()
 
         descriptor = listener.fileno()

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from http import HTTPStatus
+from typing import Final
+from uuid import UUID
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from airflow_edge.gateway.access.authentication import bearer, expiry, read_claims
 from airflow_edge.gateway.endpoints.link import serve
 from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.http import ProblemError, read_body
+from airflow_edge.gateway.links.polling import link_elsewhere, over, tag_of
 from airflow_edge.protocol.errors import RemoteProtocolError
-from airflow_edge.protocol.polling import CONTENT_TYPE, MAX_BODY_BYTES, WAIT, decode_frames
+from airflow_edge.protocol.polling import CONTENT_TYPE, MAX_BODY_BYTES, WAIT, decode_frames, encode_frames
 from airflow_edge.protocol.problems import CloseCode, Code
-from airflow_edge.protocol.urls import POLL, poll_path
+from airflow_edge.protocol.urls import PASSED_ON_HEADER, POLL, poll_path
+
+_NAME: Final = re.compile("[0-9a-f]{32}")
 
 
 async def link_by_polling(gateway: Gateway, request: Request) -> Response:
@@ -47,11 +55,7 @@ async def poll(gateway: Gateway, request: Request) -> Response:
     worker = await gateway.authenticator.worker(request.headers, method="POST", path=poll_path(name))
     connection = gateway.polls.get(name, worker.id)
     if connection is None:
-        raise ProblemError(
-            HTTPStatus.MISDIRECTED_REQUEST,
-            Code.LINK_ELSEWHERE,
-            "This API server process does not have this link. The worker tries others, and then links anew.",
-        )
+        return await _pass_on(gateway, worker.id, name, request)
     try:
         frames = await _frames(request)
     except ProblemError:
@@ -60,6 +64,31 @@ async def poll(gateway: Gateway, request: Request) -> Response:
     if frames:
         return _response(await connection.take(frames))
     return _response(await connection.listen_while(WAIT, _hung_up(request)))
+
+
+async def _pass_on(gateway: Gateway, worker_id: UUID, name: str, request: Request) -> Response:
+    """Have the process answer that has the link: its name says which one that is."""
+    if not _NAME.fullmatch(name):
+        raise link_elsewhere()
+    if tag_of(name) == gateway.polls.tag:
+        return _response(over(name))
+    body = encode_frames(frames) if (frames := await _frames(request)) else b""
+    claims = read_claims(bearer(request.headers))
+    asking = asyncio.ensure_future(
+        gateway.passing.ask(name, worker_id, body, token_id=claims.jti, expires_at=expiry(claims))
+    )
+    watching = asyncio.ensure_future(_hung_up(request))
+    try:
+        await asyncio.wait([asking, watching], return_when=asyncio.FIRST_COMPLETED)
+        if not asking.done():
+            raise ClientDisconnect
+        answer = _response(await asking)
+        answer.headers[PASSED_ON_HEADER] = "1"
+        return answer
+    finally:
+        asking.cancel()
+        watching.cancel()
+        await asyncio.gather(asking, watching, return_exceptions=True)
 
 
 async def _hung_up(request: Request) -> None:

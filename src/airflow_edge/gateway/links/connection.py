@@ -35,10 +35,10 @@ class Connection(Protocol):
     def address(self) -> str:
         """Where it comes from, as far as can be seen here, for people."""
 
-    async def receive(self, patience: float) -> SiteFrame:
+    async def receive(self, patience: float | None) -> SiteFrame:
         """Wait until the site's next frame is here.
 
-        :param patience: seconds
+        :param patience: seconds; None: for ever
         :raises TimeoutError: none came.
         :raises RemoteProtocolError: something else came.
         :raises ConnectionClosedError: the connection is closed.
@@ -63,7 +63,7 @@ class WebSocketConnection:
         self._websocket = websocket
         self.address = websocket.client.host if websocket.client else ""
 
-    async def receive(self, patience: float) -> SiteFrame:
+    async def receive(self, patience: float | None) -> SiteFrame:
         """Wait until the site's next frame is here; see `Connection`."""
         async with asyncio.timeout(patience):
             event = await self._websocket.receive()

@@ -35,6 +35,8 @@ from airflow_edge.rules.reports import Reading, Report
 
 log = logging.getLogger(__name__)
 
+LOOKS = 8
+"""How often it is looked, in the time after which a worker counts as silent, whether it was heard."""
 MOST_REPORTS = 2_000
 MOST_REPORTS_AT_ONCE = 500
 """Reports in one transaction: those that come during one share the next."""
@@ -61,9 +63,11 @@ async def drive(link: WorkerLink, connection: Connection, records: Records, *, s
     driver = _Driver(link, records, silence)
     driver.tasks.start(driver.receive(connection), f"receiving of worker {link.worker.name}")
     driver.tasks.start(driver.send(connection), f"sending of worker {link.worker.name}")
+    driver.watch()
     try:
         await asyncio.wait([link.ended])
     finally:
+        driver.unwatch()
         link.close(CloseCode.UNREADY, "the gateway is shutting down")
         await driver.tasks.cancel()
     end = link.ended.result()
@@ -77,6 +81,11 @@ class _Driver:
         self._worker = link.worker.id
         self._records = records
         self._silence = silence
+        self._silent = 0.0
+        """Seconds for which nothing was heard, though it was listened."""
+        self._listening_since: float | None = None
+        """Since when that was looked at last; None while it is not listened."""
+        self._next_look: asyncio.TimerHandle | None = None
         self.tasks = tasks = LinkTasks(self._fail)
         self._reports = Lane(
             "reports", tasks, self._settle, most_waiting=MOST_REPORTS, most_at_once=MOST_REPORTS_AT_ONCE
@@ -107,10 +116,34 @@ class _Driver:
 
     async def receive(self, connection: Connection) -> None:
         """Take in what the worker says."""
+        clock = asyncio.get_running_loop().time
         while True:
-            frame = await connection.receive(self._silence)
+            self._listening_since = clock()
+            frame = await connection.receive(None)
+            self._listening_since, self._silent = None, 0.0
             if self._link.open and self._link.session.receive(frame):
                 await self._take(frame.seq, frame.body)
+
+    def watch(self) -> None:
+        """End the link when nothing was heard for too long, of the time in which it was listened.
+
+        While this process stands still, since something else in the API server blocks its loop, it hears nothing: that
+        is no silence of the worker's. What has come meanwhile is heard next.
+        """
+        loop = asyncio.get_running_loop()
+        pause = self._silence / LOOKS
+        if self._listening_since is not None:
+            self._silent += min(loop.time() - self._listening_since, 2 * pause)
+            self._listening_since = loop.time()
+        if self._silent > self._silence:
+            self._fail(TimeoutError())
+            return
+        self._next_look = loop.call_later(pause, self.watch)
+
+    def unwatch(self) -> None:
+        """Look no more."""
+        if self._next_look is not None:
+            self._next_look.cancel()
 
     async def _take(self, seq: int, message: SiteMessage) -> None:
         if (seq == 0) != isinstance(message, UNNUMBERED):

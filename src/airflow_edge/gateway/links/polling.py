@@ -6,12 +6,15 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
+from http import HTTPStatus
+from typing import Final
 from uuid import UUID, uuid4
 
+from airflow_edge.gateway.http import ProblemError
 from airflow_edge.gateway.links.connection import ConnectionClosedError
 from airflow_edge.protocol.messages import SiteFrame, decode_site_frame
 from airflow_edge.protocol.polling import BATCH_BYTES, MAX_FRAMES, End, encode_reply
-from airflow_edge.protocol.problems import CloseCode
+from airflow_edge.protocol.problems import CloseCode, Code
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +23,27 @@ REMEMBERED = 60.0
 STOP_PATIENCE = 2.0
 MOST_REASON = 500
 """Characters."""
+TAG_LENGTH: Final = 16
+"""Digits of the id of a gateway's process with which the names of its links begin, so that each knows whose one is."""
+
+
+def tag_of(name: str) -> str:
+    """Give the tag of the gateway whose link has this name, or of the one whose id this is, in hex."""
+    return name[:TAG_LENGTH]
+
+
+def over(name: str) -> bytes:
+    """Make the answer to a request for a link that is no more."""
+    return encode_reply(name, end=End(CloseCode.UNREADY, "there is no such link any more; it is made anew"))
+
+
+def link_elsewhere() -> ProblemError:
+    """Make the refusal of a request for a link of nobody knows whom."""
+    return ProblemError(
+        HTTPStatus.MISDIRECTED_REQUEST,
+        Code.LINK_ELSEWHERE,
+        "No API server process is known to have this link. The worker tries others, and then links anew.",
+    )
 
 
 class PollConnection:
@@ -41,7 +65,7 @@ class PollConnection:
 
     # For the link
 
-    async def receive(self, patience: float) -> SiteFrame:
+    async def receive(self, patience: float | None) -> SiteFrame:
         """Wait until the site's next frame is here; see `Connection`."""
         async with asyncio.timeout(patience), self._changed:
             await self._changed.wait_for(lambda: self._up or self._cut)
@@ -131,9 +155,17 @@ class PollConnection:
 class Polls:
     """The links by long polling of one gateway process."""
 
-    def __init__(self) -> None:
+    def __init__(self, tag: str) -> None:
+        """:param tag: the gateway's, with which the names of its links begin"""
+        self.tag = tag
+        self.opened: Callable[[], object] = lambda: None
+        """Called when there is a new one."""
         self._connections: dict[str, PollConnection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def __bool__(self) -> bool:
+        """Whether there are any, or were lately."""
+        return bool(self._connections)
 
     def open(
         self, worker_id: UUID, serve: Callable[[PollConnection], Awaitable[None]], *, address: str = ""
@@ -143,8 +175,9 @@ class Polls:
         :param serve: drives it to its end
         :param address: where the request comes from
         """
-        connection = PollConnection(uuid4().hex, worker_id, address)
+        connection = PollConnection(self.tag + uuid4().hex[TAG_LENGTH:], worker_id, address)
         self._connections[connection.name] = connection
+        self.opened()
         task = asyncio.create_task(self._drive(connection, serve), name=f"long polling of worker {worker_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -7,7 +7,7 @@ import socket
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from airflow_edge import __version__
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
@@ -18,14 +18,14 @@ from airflow_edge.store.processes import Processes
 class GatewayMark:
     """One gateway's mark; made by the process that serves."""
 
-    def __init__(self, processes: Processes, calls: StoreCalls) -> None:
+    def __init__(self, process_id: UUID, processes: Processes, calls: StoreCalls) -> None:
         self._processes = processes
         self._calls = calls
         self.id: UUID | None = None
         """By which this gateway is known in its database; None as long as it is not there."""
         now = datetime.now(UTC)
         self._process = CentreProcess(
-            id=uuid4(),
+            id=process_id,
             kind="gateway",
             host=socket.gethostname(),
             pid=os.getpid(),

@@ -22,6 +22,8 @@ LOGS_AT_ONCE = 200
 """Rows in one transaction."""
 ORDERS_KEPT = timedelta(days=30)
 """How long answered orders can be asked about."""
+REQUESTS_KEPT = timedelta(hours=1)
+"""How long what is under way between gateways is kept, which ends in seconds: their clocks may differ by as much."""
 ENROLL_TOKENS_KEPT = timedelta(days=30)
 """How long one that opens nothing any more is listed, and why not can be told."""
 
@@ -42,6 +44,8 @@ class Purge:
         self._links.forget_parked(asyncio.get_running_loop().time())
         self._seen.forget_expired(now.timestamp())
         await self._while_full(lambda: self._store.nonces.forget_expired(now=now, limit=AT_ONCE))
+        old = now - REQUESTS_KEPT
+        await self._while_full(lambda: self._store.passed_requests.forget(before=old, limit=AT_ONCE))
         await self._while_full(lambda: self._store.orders.purge(before=now - ORDERS_KEPT, limit=AT_ONCE))
         await self._while_full(lambda: self._store.enroll_tokens.purge(before=now - ENROLL_TOKENS_KEPT, limit=AT_ONCE))
 

@@ -16,9 +16,8 @@ from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_j
 from airflow_edge.rules.matching import Capacity, match
 from airflow_edge.store.columns import batches, to_value
 from airflow_edge.store.jobs.jobs import AssignedJob
-from airflow_edge.store.jobs.outbox import notify
 from airflow_edge.store.tables import JobRow, WorkerRow
-from airflow_edge.store.transactions import StorePart, change, writing
+from airflow_edge.store.transactions import StorePart, change, notify, writing
 
 _TAKES_NONE: Final = frozenset({WorkerState.MAINTENANCE_REQUEST, WorkerState.SHUTDOWN_REQUEST})
 

@@ -25,10 +25,8 @@ from airflow_edge.store.airflow_tables import (
 )
 from airflow_edge.store.columns import batches, to_value
 from airflow_edge.store.tables import JobRow
-from airflow_edge.store.transactions import change
+from airflow_edge.store.transactions import change, notify
 
-CHANNEL: Final = "airflow_edge"
-"""PostgreSQL's notification channel, on which gateways listen."""
 QUEUED: Final = "queued"
 """The notification that jobs were queued."""
 
@@ -227,14 +225,6 @@ def _cancel(session: Session, condition: ColumnElement[bool], reason: str, now: 
         ),
     )
     change(session, update(JobRow).where(condition, JobRow.booked_at.is_(None)).values(booked_at=now))
-
-
-def notify(session: Session, payload: str) -> bool:
-    """Notify all gateways on commit; say whether the database can."""
-    if session.connection().dialect.name != "postgresql":
-        return False
-    session.execute(select(func.pg_notify(CHANNEL, payload)))
-    return True
 
 
 def _notify_once(session: Session) -> None:

@@ -49,6 +49,7 @@ def facts(**changes) -> Facts:
             "notified": True,
             "schedulers": ("vm",),
             "centre": centre(scheduler()),
+            "pool": 40,
             "base_url": "https://airflow.example.org",
             "gateway": GatewayAnswer(outcome="healthy", version="1.0"),
             "is_another": False,
@@ -112,6 +113,7 @@ def test_what_is_wrong_is_said_with_what_to_do(changes, advice):
     [
         ({"handler_is_ours": False}, "does not say why"),
         ({"notified": False}, "listener_sql_alchemy_conn"),
+        ({"pool": 15}, "sql_alchemy_max_overflow"),
         ({"base_url": "http://localhost:8080"}, "this machine only"),
         ({"base_url": "http://airflow.example.org"}, "not encrypted"),
         ({"gateway": GatewayAnswer(outcome="nothing", detail="refused")}, "refused"),
