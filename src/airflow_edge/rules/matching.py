@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ class QueuedJob(Protocol):
     def priority_weight(self) -> int: ...
     @property
     def queued_at(self) -> datetime: ...
+    @property
+    def workload(self) -> str: ...
 
 
 Job = TypeVar("Job", bound=QueuedJob)
@@ -38,6 +41,13 @@ class Capacity:
     queues: frozenset[str]
     team_name: str | None
     free_slots: int
+    room: int = sys.maxsize
+    """Bytes of workloads that it can be sent, until it has taken some in: a job that goes over that is its last one."""
+
+
+def size_of(job: QueuedJob) -> int:
+    """Give the bytes of a job's workload."""
+    return len(job.workload.encode())
 
 
 def order(jobs: Iterable[Job]) -> list[Job]:
@@ -48,23 +58,25 @@ def order(jobs: Iterable[Job]) -> list[Job]:
 def match(jobs: Iterable[Job], capacities: Iterable[Capacity]) -> list[tuple[Job, UUID]]:
     """Give each job, in the order in which they are due, to the worker with the most free slots that may have it.
 
-    A worker may have a job of a queue it serves, of its own team, with no more slots than it has free. A job that
-    fits nowhere stays behind and does not hold up the ones after it.
+    A worker may have a job of a queue it serves, of its own team, with no more slots than it has free, as long as there
+    is room for it on its link. A job that fits nowhere stays behind and does not hold up the ones after it.
 
     :return: pairs of a job and a worker's id
     """
     free: dict[UUID, int] = {}
+    room: dict[UUID, int] = {}
     serving: defaultdict[tuple[str | None, str], list[UUID]] = defaultdict(list)
     for capacity in capacities:
-        if capacity.free_slots <= 0:
+        if capacity.free_slots <= 0 or capacity.room <= 0:
             continue
-        free[capacity.worker_id] = capacity.free_slots
+        free[capacity.worker_id], room[capacity.worker_id] = capacity.free_slots, capacity.room
         for queue in capacity.queues:
             serving[capacity.team_name, queue].append(capacity.worker_id)
     matches = []
     for job in order(jobs):
         worker_id = max(serving[job.team_name, job.queue], key=free.__getitem__, default=None)
         if worker_id is not None and free[worker_id] >= job.slots:
-            free[worker_id] -= job.slots
+            room[worker_id] -= size_of(job)
+            free[worker_id] = free[worker_id] - job.slots if room[worker_id] > 0 else 0
             matches.append((job, worker_id))
     return matches

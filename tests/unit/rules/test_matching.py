@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -25,10 +25,18 @@ class Job:
     slots: int
     priority_weight: int
     queued_at: datetime
+    workload: str = "{}"
 
 
 def job(
-    number: int, *, queue: str = "plc", team: str | None = None, slots: int = 1, weight: int = 1, age: int = 0
+    number: int,
+    *,
+    queue: str = "plc",
+    team: str | None = None,
+    slots: int = 1,
+    weight: int = 1,
+    age: int = 0,
+    workload: str = "{}",
 ) -> Job:
     return Job(
         id=UUID(int=number),
@@ -37,6 +45,7 @@ def job(
         slots=slots,
         priority_weight=weight,
         queued_at=START - timedelta(seconds=age),
+        workload=workload,
     )
 
 
@@ -52,6 +61,14 @@ def test_the_highest_weight_goes_first_then_the_longest_wait() -> None:
     jobs = [job(1, weight=1, age=9), job(2, weight=5), job(3, weight=5, age=3)]
     assert [each.id.int for each in order(jobs)] == [3, 2, 1]
     assert pairs(jobs, [worker(1, 2)]) == [(3, 1), (2, 1)]
+
+
+def test_a_worker_that_has_no_room_for_more_leaves_jobs_to_others_and_to_later() -> None:
+    jobs = [job(n, workload="ä" * 50) for n in range(9)]
+    small, large = replace(worker(1, 9), room=101), replace(worker(2, 8), room=300)
+    assert Counter(who for _, who in pairs(jobs, [small, large])) == {1: 2, 2: 3}
+    assert pairs(jobs, [replace(small, room=1)]) == [(0, 1)]
+    assert pairs(jobs, [replace(small, room=0)]) == []
 
 
 def test_jobs_are_spread_over_the_emptiest_workers() -> None:

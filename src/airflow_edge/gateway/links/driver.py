@@ -121,7 +121,12 @@ class _Driver:
             self._listening_since = clock()
             frame = await connection.receive(None)
             self._listening_since, self._silent = None, 0.0
-            if self._link.open and self._link.session.receive(frame):
+            if not self._link.open:
+                continue
+            is_new = self._link.session.receive(frame)
+            if self._link.has_room_again():
+                self._records.wake()
+            if is_new:
                 await self._take(frame.seq, frame.body)
 
     def watch(self) -> None:

@@ -46,6 +46,11 @@ log = logging.getLogger(__name__)
 MOST_FRAMES = 5_000
 MOST_BYTES = 32 * 1024 * 1024
 """What waits to be sent to a worker; one that does not read it is given up."""
+MOST_OFFERED_BYTES = 16 * 1024 * 1024
+"""Of workloads on their way to a worker. Further jobs wait in the database, however many slots are free: with one more
+of the longest there is still room for everything else, also where all of it is sent again over a new connection."""
+MOST_OFFERS = 1_000
+"""The same of offers."""
 MOST_UNACKNOWLEDGED = 10_000
 """Messages that a site may leave unacknowledged before its link is given up."""
 MOST_SYSTEM_FACTS = 50
@@ -112,6 +117,7 @@ class WorkerLink:
         self._asked_for: LogRequest | None = None
         self._goodbye: int | None = None
         self._questions: dict[str, asyncio.Future[None]] = {}
+        self._lacks_room = False
 
     @property
     def open(self) -> bool:
@@ -132,7 +138,18 @@ class WorkerLink:
 
     def free_slots(self, now: float) -> int:
         """Give how many slots the worker can be offered jobs for."""
-        return self.slots.available(now) if self.open and self._ready else 0
+        return min(self.slots.available(now), MOST_OFFERS) if self.open and self._ready else 0
+
+    def room(self) -> int:
+        """Give how many bytes of workloads can be sent; none while the worker has not taken in what is on its way."""
+        offers = [frame.body for frame in self.session.pending() if isinstance(frame.body, Offer)]
+        room = MOST_OFFERED_BYTES - sum(len(offer.workload) for offer in offers)
+        self._lacks_room = room <= 0 or len(offers) >= MOST_OFFERS
+        return 0 if self._lacks_room else room
+
+    def has_room_again(self) -> bool:
+        """Say, once, that there is room after there was none."""
+        return self._lacks_room and self.room() > 0
 
     @property
     def _ready(self) -> bool:

@@ -92,8 +92,12 @@ class Links:
         """Give what each linked worker could take now; those that can take nothing are left out."""
         return {
             link: Capacity(
-                worker_id=link.worker.id, queues=link.queues, team_name=link.worker.team_name, free_slots=free
+                worker_id=link.worker.id,
+                queues=link.queues,
+                team_name=link.worker.team_name,
+                free_slots=free,
+                room=room,
             )
             for link in self
-            if (free := link.free_slots(now)) > 0
+            if (free := link.free_slots(now)) > 0 and (room := link.room()) > 0
         }

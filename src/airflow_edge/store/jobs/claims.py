@@ -13,7 +13,7 @@ from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Session, undefer
 
 from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_job_state
-from airflow_edge.rules.matching import Capacity, match
+from airflow_edge.rules.matching import Capacity, match, size_of
 from airflow_edge.store.columns import batches, to_value
 from airflow_edge.store.jobs.jobs import AssignedJob
 from airflow_edge.store.tables import JobRow, WorkerRow
@@ -59,15 +59,22 @@ class JobQueue(StorePart):
                 return claimed
             _lease(session, {job.id: worker_id for job, worker_id in matches}, lease_until)
             taken: Counter[UUID] = Counter()
+            sent: Counter[UUID] = Counter()
             for job, worker_id in matches:
                 # The rows are as they were read.
                 now = {"assignment": job.assignment + 1, "worker_id": worker_id, "state": JobState.LEASED}
                 claimed.append(to_value(ClaimedJob, job, **now))
                 taken[worker_id] += job.slots
+                sent[worker_id] += size_of(job)
             if complete:
                 return claimed
             capacities = [
-                replace(capacity, free_slots=capacity.free_slots - taken[capacity.worker_id]) for capacity in capacities
+                replace(
+                    capacity,
+                    free_slots=capacity.free_slots - taken[capacity.worker_id],
+                    room=capacity.room - sent[capacity.worker_id],
+                )
+                for capacity in capacities
             ]
 
 
@@ -86,7 +93,7 @@ def _candidates(session: Session, capacities: Sequence[Capacity]) -> tuple[list[
     """
     free: defaultdict[tuple[str | None, str], list[int]] = defaultdict(list)
     for capacity in capacities:
-        if capacity.free_slots > 0:
+        if capacity.free_slots > 0 and capacity.room > 0:
             for queue in capacity.queues:
                 free[capacity.team_name, queue].append(capacity.free_slots)
     jobs: list[JobRow] = []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from starlette.websockets import WebSocket
 
 from airflow_edge.gateway.database.calls import StoreUnavailableError
+from airflow_edge.gateway.links import link as link_module
 from airflow_edge.gateway.links.connection import WebSocketConnection
 from airflow_edge.gateway.links.driver import MOST_WORKER_LOGS, drive
 from airflow_edge.gateway.links.link import Progress, SendQueue, WorkerLink
@@ -23,6 +24,7 @@ from airflow_edge.protocol.messages import (
     Ended,
     Hello,
     Obeyed,
+    Offer,
     Order,
     Ping,
     Refused,
@@ -232,6 +234,24 @@ async def test_a_worker_that_says_why_it_takes_no_job_is_offered_none_until_it_d
 
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
 REQUEST = LogRequest(id="r", until=NOW + timedelta(seconds=30), level=20, lines=5)
+
+
+async def test_a_worker_has_room_until_so_much_is_on_its_way_and_again_when_it_has_taken_it_in(world, monkeypatch):
+    monkeypatch.setattr(link_module, "MOST_OFFERED_BYTES", 1_000)
+    link = world.link
+    whole = link.room()
+    link.send(Offer(**JOB, kind="task", queue="q", slots=1, lease=1.0, workload=bytes(whole)))
+    assert (link.room(), link.has_room_again()) == (0, False)
+    world.records.woken = 0
+    # Sent is not read: only what is acknowledged has been taken in.
+    offer = await world.wire.hear()
+    assert world.site.receive(offer)
+    assert link.room() == 0
+    world.site.handle(offer.seq)
+    world.wire.say(world.site.send(Ping()))
+    await until(lambda: world.records.woken)
+    assert link.room() == whole
+    assert not link.has_room_again()
 
 
 async def test_a_worker_is_asked_for_its_own_log_once_until_the_request_changes(world):
