@@ -179,16 +179,30 @@ def _of_jobs(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _of_logs(evidence: Evidence) -> Iterator[Finding]:
+    spoiled = {job.of for job in evidence.jobs if job.assignment in evidence.spoiled_logs}
     for job in evidence.jobs:
-        if job.started is not None and job.state in JOB_ENDED_STATES and not job.log_complete:
+        if job.started is not None and job.state in JOB_ENDED_STATES and not job.log_complete and job.of not in spoiled:
             yield Finding(Kind.LOST, str(job.of), f"its log at the centre is not complete ({job.state})")
+    without_room = set(_without_room(evidence))
     for log in evidence.logs:
+        if log.of in spoiled:
+            continue
         times = Counter(log.lines)
         # One that was killed has printed some of its lines, from the first one on.
         expected = log.expected if log.whole else max(log.lines, default=-1) + 1
-        if missing := [number for number in range(expected) if number not in times]:
+        missing = [number for number in range(expected) if number not in times]
+        if missing and log.of not in without_room:
             yield Finding(Kind.LOST, str(log.of), f"{len(missing)} of {expected} lines are not in its log")
         if doubled := [number for number, count in times.items() if count > 1]:
             yield Finding(Kind.DOUBLED, str(log.of), f"{len(doubled)} lines are in its log more than once")
-        if not missing and not doubled and list(log.lines) != sorted(log.lines):
+        elif list(log.lines) != sorted(log.lines):
             yield Finding(Kind.LOST, str(log.of), "the lines of its log are out of order")
+
+
+def _without_room(evidence: Evidence) -> Iterator[Try]:
+    """Give the tries that were at work while the disk of their site was full."""
+    ends = {entry.of: entry.time for entry in evidence.entries if entry.what == "end"}
+    for start in (entry for entry in evidence.entries if entry.what == "start"):
+        for full in evidence.full_disks:
+            if full.worker == start.worker and start.time < full.end and ends.get(start.of, full.begin) >= full.begin:
+                yield start.of

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,17 +18,20 @@ import httpx
 import psutil
 from sqlalchemy.exc import DBAPIError
 
-from airflow_edge.protocol.local import OUTCOME_FILE, SUPERVISOR_LOG_FILE
+from airflow_edge.agent.task_logs.file import SEGMENT_FILE
+from airflow_edge.protocol.local import LOG_FILE, OUTCOME_FILE, SUPERVISOR_LOG_FILE
 from harness import environments
 from harness.airflow import Airflow, Config, MigratedDatabases
 from harness.client import ApiError, Client
 from harness.database import PostgresServer
+from harness.disk import CAN_MOUNT, fill, small_disk
 from harness.faults import FaultProxy
 from harness.middlebox import Decision, Interference, Middlebox, Moment, said_by_chance
 from harness.processes import Process, kill_processes
 from harness.site import Site
 from harness.waiting import wait_for
-from tests.chaos.evidence import Assignment, Entry, Kill
+from tests.chaos.damage import damage
+from tests.chaos.evidence import Assignment, Entry, FullDisk, Kill
 from tests.chaos.reading import read_ledger
 
 DAGS = Path(__file__).parent / "dags"
@@ -41,6 +44,8 @@ CONFIG: Config = {
     "logging": {"logging_config_class": "airflow_edge.logs.LOGGING_CONFIG"},
     "scheduler": {"orphaned_tasks_check_interval": 15},
 }
+SMALL_DISK = {"AIRFLOW__EDGE__MIN_FREE_DISK": "8", "AIRFLOW__EDGE__LOCAL_LOG_MIN_FREE": "16"}
+"""What a site sets whose state folder is on a disk of a few megabytes."""
 
 
 @dataclass
@@ -54,6 +59,10 @@ class Place:
     """What may answer in place of an API server, by its URL."""
     ledger: Path
     kills: list[Kill] = field(default_factory=list)
+    spoiled_logs: set[Assignment] = field(default_factory=set)
+    full_disks: list[FullDisk] = field(default_factory=list)
+    has_disk: bool = False
+    """Its state folder is on a small disk of its own."""
     copies: list[Site] = field(default_factory=list)
     """Machines with a copy of the state folder, as it was when each was started."""
 
@@ -86,6 +95,10 @@ class Place:
     def supervisors(self) -> list[psutil.Process]:
         """One process for each task that runs here, whoever its parent is by now."""
         return self._titled("airflow-edge supervisor")
+
+    def pids(self) -> list[int]:
+        """The pids of all that runs at the site."""
+        return [process.pid for process in self.site.processes()]
 
     def kill_runtime(self) -> None:
         """SIGKILL for the warm process alone: it excuses no task's death."""
@@ -144,6 +157,29 @@ class Place:
         if copy.worker is not None and copy.worker.exit_status is None:
             copy.worker.send_signal(signal.SIGTERM)
 
+    def damage_state(self, share: float) -> str:
+        """Damage some of its files, while no agent runs; say which, and how."""
+        state = self.site.state_dir
+        done = damage(state, random.Random(f"{share}"))
+        harmed = {path: self._assignment(path.parent.name) for path in done if path.parent.parent.name == "jobs"}
+        of_log = {key for path, key in harmed.items() if path.name in {LOG_FILE, SEGMENT_FILE}}
+        # Each costs at most the job whose file it is.
+        self.spoiled_logs |= of_log
+        self.kills.append(Kill(self.name, time.time(), frozenset(harmed.values()) - of_log))
+        return ", ".join(f"{path} {harm}" for path, harm in done.items())
+
+    def fill_disk(self) -> Callable[[], None]:
+        """Leave no room on it; give what makes room again."""
+        begin = time.time()
+        filler = fill(self.site.state_dir)
+
+        def empty() -> None:
+            filler.unlink(missing_ok=True)
+            # A line that was lost is told of when the next one finds room.
+            self.full_disks.append(FullDisk(self.name, begin, time.time()))
+
+        return empty
+
     def close_copies(self) -> None:
         """End what is left of them."""
         for copy in self.copies:
@@ -156,8 +192,11 @@ class Place:
         """
         for folder in ((site or self.site).state_dir / "jobs").iterdir():
             if (folder / SUPERVISOR_LOG_FILE).exists() and not (folder / OUTCOME_FILE).exists():
-                job_id, _, number = folder.name.rpartition(".")
-                yield Assignment(job_id, int(number))
+                yield self._assignment(folder.name)
+
+    def _assignment(self, name: str) -> Assignment:
+        job_id, _, number = name.rpartition(".")
+        return Assignment(job_id, int(number))
 
     def _titled(self, title: str) -> list[psutil.Process]:
         return [process for process in self.site.processes() if _title(process).startswith(title)]
@@ -223,12 +262,15 @@ def open_deployment(
     own_queues: bool = False,
     edge: Mapping[str, object] | None = None,
     worker_venv: Path | None = None,
+    disks: bool = False,
 ) -> Iterator[Deployment]:
     """Boot two API servers and all the rest, and link a site for each of `places`.
 
     All serve `queues`, and with `own_queues` each another one called like itself. `dags` are Dags to wait for, `edge`
-    more settings of `[edge]` at the centre.
+    more settings of `[edge]` at the centre. With `disks` each site's state has a small disk of its own, where that is
+    to be had.
     """
+    disks = disks and CAN_MOUNT
     config = {**CONFIG, "edge": {**CONFIG["edge"], **(edge or {})}}
     with ExitStack() as stack:
         # Durable: it is killed in the middle of things, and what it has promised must be there afterwards.
@@ -256,11 +298,14 @@ def open_deployment(
             boxes = {url: stack.enter_context(Middlebox(url)) for url in airflow.urls}
             ledger = folder / f"{name}.ledger"
             environment = {"CHAOS_LEDGER": str(ledger), "CHAOS_SITE": name}
+            if disks:
+                environment |= SMALL_DISK
+                stack.enter_context(small_disk(folder / name / "state", size="96m"))
             venv = worker_venv or environments.worker()
             site = stack.enter_context(Site(folder / name, venv=venv, dags=DAGS, environment=environment))
             site.enroll(proxy.url, token, name=name)
             site.start_worker(concurrency=concurrency, linked=False)
-            deployment.places[name] = place = Place(name, site, proxy, boxes, ledger)
+            deployment.places[name] = place = Place(name, site, proxy, boxes, ledger, has_disk=disks)
             stack.callback(place.close_copies)
         deployment.wait_until_linked()
         yield deployment

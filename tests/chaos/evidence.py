@@ -74,11 +74,20 @@ class Job:
 
 @dataclass(frozen=True)
 class Kill:
-    """Processes that ran these assignments, their supervisors or tasks, were killed on purpose."""
+    """What ran these assignments, supervisors or tasks, was killed on purpose, or a file of theirs was damaged."""
 
     worker: str
     time: float
     assignments: frozenset[Assignment]
+
+
+@dataclass(frozen=True)
+class FullDisk:
+    """For so long a site's disk had no room: what its tasks wrote to their logs meanwhile may be missing there."""
+
+    worker: str
+    begin: float
+    end: float
 
 
 @dataclass(frozen=True)
@@ -112,5 +121,8 @@ class Evidence:
     runs: dict[str, str] = field(default_factory=dict)
     """The state of each Dag run, by its id."""
     kills: tuple[Kill, ...] = ()
+    spoiled_logs: frozenset[Assignment] = frozenset()
+    """Assignments whose logs were damaged on purpose: what is in those says nothing."""
+    full_disks: tuple[FullDisk, ...] = ()
     logs: tuple[Log, ...] = ()
     leftovers: tuple[Leftover, ...] = ()

@@ -33,6 +33,10 @@ class Fault(StrEnum):
     TASK_KILLED = "task killed"
     POWER_CUT = "power cut"
     SITE_COPIED = "site copied"
+    STATE_DAMAGED = "state damaged"
+    DISK_FULL = "disk full"
+    NO_PROCESSES = "no processes"
+    NO_DESCRIPTORS = "no descriptors"
 
     API_SERVER_KILLED = "API server killed"
     API_SERVERS_KILLED = "all API servers killed"
@@ -62,6 +66,10 @@ _WEIGHTS = {
     Fault.TASK_KILLED: 3,
     Fault.POWER_CUT: 2,
     Fault.SITE_COPIED: 2,
+    Fault.STATE_DAMAGED: 8,
+    Fault.DISK_FULL: 4,
+    Fault.NO_PROCESSES: 5,
+    Fault.NO_DESCRIPTORS: 6,
     Fault.API_SERVER_KILLED: 3,
     Fault.API_SERVERS_KILLED: 1,
     Fault.API_SERVER_FROZEN: 2,

@@ -6,10 +6,12 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from harness.faults import Direction, FaultProxy
-from harness.processes import Process
+from harness.limits import CAN_LIMIT_PROCESSES, most_processes
+from harness.processes import Process, without_descriptors
 from tests.chaos.deployment import Deployment, Place
 from tests.chaos.plan import Blow, Fault
 
@@ -89,6 +91,10 @@ class Saboteur:
                 return self._strike_site(blow)
             case Fault.SITE_COPIED:
                 return self._copy_site(blow)
+            case Fault.STATE_DAMAGED:
+                return self._damage_state(blow)
+            case Fault.DISK_FULL | Fault.NO_PROCESSES | Fault.NO_DESCRIPTORS:
+                return self._exhaust(blow)
             case Fault.RUNTIME_KILLED | Fault.TASK_KILLED:
                 return self._strike_tasks(blow)
             case Fault.API_SERVER_KILLED | Fault.API_SERVERS_KILLED | Fault.API_SERVER_FROZEN | Fault.SCHEDULER_KILLED:
@@ -150,10 +156,7 @@ class Saboteur:
         return "all"
 
     def _strike_site(self, blow: Blow) -> str | None:
-        running = [
-            place for place in self._places() if place.agent.exit_status is None and place.agent not in self._busy
-        ]
-        place = self._choose(blow, running)
+        place = self._choose(blow, self._running_sites())
         if place is None:
             return None
         match blow.fault:
@@ -178,6 +181,44 @@ class Saboteur:
         place.start_copy()
         self._later(blow.seconds, place.name, place.end_copy)
         return place.name
+
+    def _damage_state(self, blow: Blow) -> str | None:
+        place = self._choose(blow, self._running_sites())
+        if place is None:
+            return None
+        place.agent.kill_alone()
+        self._start_later(place.agent, blow)
+        return f"{place.name} ({place.damage_state(blow.share)})"
+
+    def _exhaust(self, blow: Blow) -> str | None:
+        """Leave none of something to a site, or to an API server, for a while."""
+        places = [place for place in self._places() if (place.name, blow.fault) not in self._busy]
+        place = self._choose(blow, places)
+        if place is None:
+            return None
+        end = ExitStack()
+        name = place.name
+        match blow.fault:
+            case Fault.DISK_FULL:
+                if not place.has_disk:
+                    return None
+                end.callback(place.fill_disk())
+            case Fault.NO_PROCESSES:
+                if not CAN_LIMIT_PROCESSES:
+                    return None
+                end.enter_context(most_processes(place.pids, int(blow.share * 3)))
+            case Fault.NO_DESCRIPTORS:
+                victims = {
+                    place.agent.name: [place.agent.pid],
+                    f"the runtime of {place.name}": [runtime.pid for runtime in place.runtimes()],
+                    **{server.name: [server.pid] for server in self.deployment.components("api-server")},
+                }
+                name = list(victims)[int(blow.share * len(victims))]
+                for pid in victims[name]:
+                    with suppress(ProcessLookupError):
+                        end.enter_context(without_descriptors(pid))
+        self._later(blow.seconds, (place.name, blow.fault), end.close)
+        return name
 
     def _strike_tasks(self, blow: Blow) -> str | None:
         """What the agent is doing meanwhile does not matter: it may be gone."""
@@ -219,6 +260,9 @@ class Saboteur:
             self._busy.discard(victim)
 
         self._endings.append((time.monotonic() + seconds, ending))
+
+    def _running_sites(self) -> list[Place]:
+        return [place for place in self._places() if place.agent.exit_status is None and place.agent not in self._busy]
 
     def _places(self) -> list[Place]:
         return list(self.deployment.places.values())

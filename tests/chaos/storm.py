@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -80,6 +81,7 @@ def storm(
         schedulers=SCHEDULERS,
         concurrency=CONCURRENCY,
         worker_venv=worker_venv,
+        disks=True,
     ) as deployment:
         saboteur = Saboteur(deployment, draw(seed, seconds), note)
         feeder = _Feeder(deployment, seed)
@@ -196,6 +198,8 @@ def _evidence(deployment: Deployment, feeder: _Feeder) -> Evidence:
         asked_for=tuple(feeder.begun),
         runs=reading.read_runs(database, [DAG]),
         kills=tuple(deployment.kills()),
+        spoiled_logs=frozenset(log for place in deployment.places.values() for log in place.spoiled_logs),
+        full_disks=tuple(full for place in deployment.places.values() for full in place.full_disks),
         logs=tuple(logs),
         leftovers=tuple(_leftovers(deployment)),
     )
@@ -224,5 +228,8 @@ def _keep(deployment: Deployment, folder: Path, outcome: Outcome) -> None:
         rows: list[Any] = deployment.rows(f"SELECT * FROM {table}") or []
         text = "\n".join(json.dumps(dict(row), default=str, ensure_ascii=False) for row in rows)
         (folder / f"{table}.jsonl").write_text(text + "\n")
+    for place in deployment.places.values():
+        # A disk of its own goes with its site.
+        subprocess.run(["cp", "-a", place.site.state_dir, folder / f"{place.name}-state"], check=False)
     (folder / "findings.txt").write_text("\n".join(str(finding) for finding in outcome.findings) + "\n")
     (folder / "faults.txt").write_text("\n".join(outcome.report) + "\n")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.chaos.checker import Kind, check, killed
-from tests.chaos.evidence import Assignment, Entry, Evidence, Job, Kill, Leftover, Log, TaskTry, Try
+from tests.chaos.evidence import Assignment, Entry, Evidence, FullDisk, Job, Kill, Leftover, Log, TaskTry, Try
 from tests.chaos.reading import read_ledger
 
 TRY = Try("chaos", "run-1", "work", 3, 1)
@@ -213,6 +213,32 @@ def test_doubled_lines_of_a_log():
 
 def test_lines_of_a_log_that_changed_places():
     the_finding(replace(GOOD, logs=(Log(TRY, (0, 2, 1), 3),)), Kind.LOST, "out of order")
+
+
+def test_a_log_that_was_damaged_says_nothing_and_its_task_has_to_be_well_all_the_same():
+    spoiled = replace(GOOD, logs=(Log(TRY, (2, 2), 3),), jobs=(job(log_complete=False),))
+    assert kinds(spoiled) == [Kind.LOST, Kind.LOST, Kind.DOUBLED]
+    assert check(replace(spoiled, spoiled_logs=frozenset({ASSIGNMENT}))) == []
+    assert kinds(replace(spoiled, spoiled_logs=frozenset({ASSIGNMENT._replace(number=2)}))) == kinds(spoiled)
+    assert kinds(replace(spoiled, spoiled_logs=frozenset({ASSIGNMENT}), tries=(TaskTry(TRY, "failed"),))) != []
+
+
+@pytest.mark.parametrize(
+    ("worker", "begin", "end", "excused"),
+    [
+        ("a", 102.0, 103.0, True),
+        ("a", 90.0, 101.0, True),
+        ("a", 104.0, 200.0, True),
+        ("a", 90.0, 99.0, False),
+        ("a", 106.0, 107.0, False),
+        ("b", 102.0, 103.0, False),
+    ],
+)
+def test_lines_may_be_missing_of_tasks_that_were_at_work_while_their_disk_was_full(worker, begin, end, excused):
+    evidence = replace(GOOD, full_disks=(FullDisk(worker, begin, end),))
+    assert check(evidence) == []
+    assert (check(replace(evidence, logs=(Log(TRY, (0, 2), 3),))) == []) == excused
+    the_finding(replace(evidence, logs=(Log(TRY, (0, 1, 1, 2), 3),)), Kind.DOUBLED, "1 lines")
 
 
 @given(st.data())

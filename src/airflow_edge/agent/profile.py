@@ -109,7 +109,7 @@ class Profile:
                 "concurrency": self.core.concurrency,
                 "free_slots": self.core.free,
                 "cpus": os.cpu_count() or 0,
-                "warnings": "; ".join(bounded(self.dags.found.warnings)),
+                "warnings": "; ".join(self._warnings()),
                 "load": -1.0 if (load := facts.load()) is None else load,
             },
             conditions=self.core.conditions,
@@ -130,7 +130,7 @@ class Profile:
             "concurrency": self.core.concurrency,
             "free_slots": self.core.free,
             "conditions": self.core.conditions,
-            "warnings": bounded(self.dags.found.warnings),
+            "warnings": self._warnings(),
             "clock_ahead": self.identity.clock.machine_ahead,
             "maintenance_comment": desired.maintenance,
             "maintenance_cause": desired.cause,
@@ -143,6 +143,9 @@ class Profile:
             "jobs": [describe(job, self.folders) for job in self.core.jobs.live()],
             "undelivered": len(self.core.jobs) - len(self.core.jobs.live()),
         }
+
+    def _warnings(self) -> tuple[str, ...]:
+        return bounded((*self.dags.found.warnings, *self.runtime.warnings))
 
 
 def describe(job: Job, folders: JobFolders) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+from airflow_edge.protocol.messages import one_line
+
 
 class Mark(StrEnum):
     """How good a finding is; only `WRONG` keeps centre or site from being right."""
@@ -46,7 +48,8 @@ def is_right(found: Iterable[Finding]) -> bool:
 
 def as_line(finding: Finding) -> str:
     """Give a finding as a line for people."""
-    return f"{finding.mark:<6} {finding.text}"
+    # Strangers may have written some of it.
+    return f"{finding.mark:<6} {one_line(finding.text)}"
 
 
 def as_json(found: Iterable[Finding]) -> str:

@@ -67,14 +67,22 @@ def create_app(
 def app_of(gateway: Gateway) -> FastAPI:
     """Give the endpoints of this gateway, which runs as long as the application."""
 
+    versions = gateway.config.versions
+    tell = partial(
+        Health,
+        version=versions.worker,
+        airflow_version=versions.airflow,
+        minimum_worker_version=versions.minimum_worker,
+        minimum_airflow_version=versions.minimum_airflow,
+    )
+
     async def health(_: Request) -> Response:
         try:
             gateway.check_ready(tasks=True)
         except ProblemError as error:
-            answer = Health(status="not_ready", version=__version__, detail=error.problem.detail)
+            answer = tell(status="not_ready", detail=error.problem.detail)
             return json_response(answer, HTTPStatus.SERVICE_UNAVAILABLE)
-        healthy = Health(status="healthy", version=__version__, detail=gateway.trouble(), gateway=gateway.mark.id)
-        return json_response(healthy)
+        return json_response(tell(status="healthy", detail=gateway.trouble(), gateway=gateway.mark.id))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

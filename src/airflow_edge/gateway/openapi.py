@@ -24,6 +24,12 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     """`healthy` or `not_ready`."""
     version: str
+    """Of airflow-edge."""
+    airflow_version: str
+    minimum_worker_version: str | None = None
+    """The lowest version of airflow-edge with which a worker is given jobs; absent where any is."""
+    minimum_airflow_version: str | None = None
+    """The same of Airflow."""
     detail: str | None = None
     """What to do, where it is not ready; else what has failed lately in this process, if anything has."""
     gateway: UUID | None = None

@@ -129,6 +129,8 @@ class RuntimeHello(LocalMessage, frozen=True, kw_only=True):
     knows_probes: bool = False
     trouble: str = ""
     """Why no task can run with this configuration, for a person; empty if none is known."""
+    warnings: tuple[str, ...] = ()
+    """What may harm tasks, for a person: they are run all the same."""
 
 
 class JobStarted(LocalJobMessage, frozen=True, kw_only=True):

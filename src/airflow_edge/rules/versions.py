@@ -83,6 +83,12 @@ def judge(worker: str, airflow: str, rules: Rules) -> VersionVerdict:
     )
 
 
+def is_newer(has: str, own: str) -> bool:
+    """Say whether a worker's Airflow is a later minor version than the centre's, which may lack what it asks for."""
+    ours, theirs = _read(own), _read(has)
+    return ours is not None and theirs is not None and theirs.release[:2] > ours.release[:2]
+
+
 def _minimum(setting: Callable[[str], str | None], name: str) -> str | None:
     text = (setting(name) or "").strip()
     if text and _read(text) is None:

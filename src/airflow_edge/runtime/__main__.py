@@ -18,7 +18,7 @@ from airflow_edge.protocol.local import GENERATION_VARIABLE
 from airflow_edge.protocol.worker_log import Formatter
 from airflow_edge.runtime.environment import for_tasks, hide_sensitive, set_title
 from airflow_edge.runtime.lossy_file import make_output_lossy
-from airflow_edge.site.files import clear
+from airflow_edge.site.files import clear, make_way
 from airflow_edge.site.inherited import give_back_files, settle
 from airflow_edge.site.rotation import Rotation
 
@@ -53,8 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     set_title("airflow-edge runtime")
     # Held until this process ends.
     lock_file = path.with_suffix(".pid")
-    if lock_file.is_dir():
-        clear(lock_file)
+    make_way(lock_file)
     lock = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -107,10 +106,10 @@ def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | No
         log.warning("what was loaded in advance has started threads: %s; beginning anew with less", ", ".join(threads))
         os.environ.update({GENERATION_VARIABLE: generation, _CAUTIOUS: "yes"})
         os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - its own command
-    if threads:
-        log.warning("%s: %s", _SHARED_THREADS, ", ".join(threads))
-    if modules := foreign_modules():
-        log.warning("%s: %s", _SHARED_MODULES, ", ".join(modules))
+    shared = {_SHARED_THREADS: threads, _SHARED_MODULES: foreign_modules()}
+    warnings = [f"{what}: {', '.join(found)}" for what, found in shared.items() if found]
+    for warning in warnings:
+        log.warning("%s", warning)
     if left := str(user_code):
         log.info("left to each task to load: %s", left)
     first = {"the Dag bundles cannot be set up ([dag_processor] dag_bundle_config_list)": rehearsal.bundles}
@@ -132,6 +131,7 @@ def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | No
             release=lambda: os.close(lock),
             generation=generation,
             trouble=trouble,
+            warnings=warnings,
             tidy=tidy,
         )
         log.info("ready for tasks of Airflow %s after %.1f s", airflow_version, time.monotonic() - began)

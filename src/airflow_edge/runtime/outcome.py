@@ -15,7 +15,7 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
     """Write `outcome.json`, all or nothing and durably, in the room that the agent has reserved for it."""
     reserved = folder / OUTCOME_RESERVE_FILE
     content = msgspec.json.encode(outcome)
-    descriptor = os.open(reserved, os.O_WRONLY | os.O_CREAT, 0o600)
+    descriptor = os.open(reserved, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()

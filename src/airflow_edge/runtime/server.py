@@ -14,7 +14,7 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -70,11 +70,13 @@ class Server:
         release: Callable[[], None],
         generation: str = "",
         trouble: str = "",
+        warnings: Iterable[str] = (),
         tidy: Callable[[], None] | None = None,
     ) -> None:
         """:param supervise: what a forked process does, given the job's folder and a descriptor for its own output
         :param release: called once in each process, when it does not keep another runtime from serving at this socket
         :param trouble: why no task can run with this configuration; empty if none is known
+        :param warnings: what may harm tasks
         :param tidy: is called every few seconds
         """
         self._listener = listener
@@ -83,6 +85,7 @@ class Server:
         self._airflow_version = airflow_version
         self._generation = generation
         self._trouble = trouble
+        self._warnings = tuple(warnings)
         self._supervise = supervise
         self._release = release
         self._tidy = tidy
@@ -158,6 +161,7 @@ class Server:
                 generation=self._generation,
                 knows_probes=True,
                 trouble=self._trouble,
+                warnings=self._warnings,
             )
         )
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
+import stat
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,7 +47,7 @@ def read(path: Path, kind: type[T]) -> T | None:
     :raises OSError: it cannot be read now, which says nothing about it.
     """
     try:
-        content = path.read_bytes()
+        content = _content(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -53,6 +55,17 @@ def read(path: Path, kind: type[T]) -> T | None:
             raise DamagedError(str(error)) from error
         raise
     return decode(content, kind)
+
+
+def _content(path: Path) -> bytes:
+    # Opening a pipe would wait for somebody to write to it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with contextlib.ExitStack() as closing:
+        closing.callback(os.close, descriptor)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise DamagedError(f"{path} is no file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read()
 
 
 def is_there(path: Path) -> bool:
@@ -65,6 +78,32 @@ def is_there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
+
+
+def is_something_else(path: Path) -> bool:
+    """Whether what is in the place of a file can never be one: a folder, a pipe, a socket, a link to itself.
+
+    :raises OSError: that cannot be known now.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return True
+        raise
+    # A log may be a device.
+    return stat.S_ISDIR(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def make_way(path: Path) -> None:
+    """Make room for a file that is to be opened: what else is in its place is moved aside.
+
+    :raises OSError: that cannot be done, or known, now.
+    """
+    if is_something_else(path):
+        log.error("%s is no file; it was moved to %s", path, move_aside(path))
 
 
 def move_aside(path: Path) -> Path:

@@ -99,7 +99,7 @@ def holder(path: Path) -> int | None:
     :raises OSError: it cannot be known.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except NotADirectoryError as error:
         raise FileNotFoundError(error.errno, error.strerror) from error
     try:

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from airflow_edge.protocol.local import LOG_FILE, STOP_FILE, StopFile
+from airflow_edge.site.files import DamagedError, read
 from airflow_edge.site.processes import kill, kill_session, terminate_task
 
 log = logging.getLogger(__name__)
@@ -110,15 +111,15 @@ class StopSteps:
 def stop_of(folder: Path) -> StopFile | None:
     """Give what was done to end the task of this job's folder; None if nothing was, or if that cannot be told."""
     try:
-        return msgspec.json.decode((folder / STOP_FILE).read_bytes(), type=StopFile)
-    except (OSError, msgspec.MsgspecError):
+        return read(folder / STOP_FILE, StopFile)
+    except (OSError, DamagedError):
         return None
 
 
 def note(folder: Path, event: str) -> None:
     """Write into the task's log what is done to it, if there is a log yet."""
     with contextlib.suppress(OSError):
-        descriptor = os.open(folder / LOG_FILE, os.O_WRONLY | os.O_APPEND)
+        descriptor = os.open(folder / LOG_FILE, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
         try:
             os.write(descriptor, line(event, datetime.now(UTC)))
         finally:

@@ -54,6 +54,7 @@ class Runtime:
         self.knows_probes = True
         self.answers = True
         """Whether it says that it is there when it is asked."""
+        self.warnings: tuple[str, ...] = ()
         self.no_process = ""
         """Why the machine has no process for a job now."""
         self.ready.set()
@@ -113,6 +114,11 @@ class Runtime:
             timeout=30,
         )
 
+    def hang_up(self) -> None:
+        """Break the connection; the agent makes another one."""
+        assert self._writer is not None
+        self._writer.close()
+
     def say(self, message: ToAgent) -> None:
         assert self._writer is not None
         self._writer.write(encode_local(message))
@@ -121,7 +127,15 @@ class Runtime:
         await self.ready.wait()
         self._writer = writer
         jobs = tuple(LocalJob(job_id=job_id, assignment=number, pid=1) for job_id, number in self.jobs)
-        self.say(RuntimeHello(pid=os.getpid(), airflow_version="3.3.2", jobs=jobs, knows_probes=self.knows_probes))
+        self.say(
+            RuntimeHello(
+                pid=os.getpid(),
+                airflow_version="3.3.2",
+                jobs=jobs,
+                knows_probes=self.knows_probes,
+                warnings=self.warnings,
+            )
+        )
         await self._notify()
         buffer = bytearray()
         with contextlib.suppress(ConnectionError):

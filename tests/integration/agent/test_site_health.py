@@ -7,23 +7,21 @@ import json
 import os
 import re
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from airflow_edge.agent.config import Config
 from airflow_edge.protocol.local import Alive
 from airflow_edge.protocol.messages import Accepted, Ended, Refused
+from harness.limits import CAN_LIMIT_PROCESSES, most_processes
 from harness.processes import kill_processes, processes_in
 from tests.integration.agent.centre import Centre
 from tests.integration.agent.conftest import Agent
 from tests.integration.agent.runtime import Runtime, state_body
 from tests.integration.agent.test_real_runtime import DAGS, execution_api, offer
 
-PIDS = Path("/sys/fs/cgroup/pids")
 WARM_UP = 90.0
 """Seconds: the runtime imports Airflow, on a machine that may be busy."""
 
@@ -166,24 +164,18 @@ async def test_a_folder_without_dags_beside_bundles_that_are_elsewhere_is_a_warn
     await centre.message(Accepted)
 
 
+async def test_what_may_harm_tasks_in_the_runtime_is_a_warning_at_both_ends(
+    agent: Agent, centre: Centre, runtime: Runtime
+) -> None:
+    runtime.warnings = ("threads run in the process from which tasks are forked: 'metrics'",)
+    runtime.hang_up()
+    await centre.until(lambda: centre.statuses and centre.statuses[-1].system["warnings"] == runtime.warnings[0])
+    assert (await agent.status())["warnings"] == [*runtime.warnings]
+    await centre.offer()
+    await centre.message(Accepted)
+
+
 # The real runtime
-
-
-@contextmanager
-def most_processes(pid: int, more: int) -> Iterator[Path]:
-    """Let a process and its children be only so many more than they are now, as a container or systemd does."""
-    group = PIDS / f"airflow-edge-test-{uuid4().hex}"
-    group.mkdir()
-    limit = group / "pids.max"
-    try:
-        (group / "cgroup.procs").write_text(str(pid))
-        limit.write_text(str(int((group / "pids.current").read_text()) + more))
-        yield limit
-    finally:
-        for member in (group / "cgroup.procs").read_text().split():
-            with suppress(OSError):
-                (PIDS / "cgroup.procs").write_text(member)
-        group.rmdir()
 
 
 @pytest.fixture
@@ -216,7 +208,7 @@ async def test_a_runtime_that_cannot_start_says_why_until_it_can(site: Agent, ce
     await centre.until(lambda: not conditions(centre))
 
 
-@pytest.mark.skipif(not os.access(PIDS / "cgroup.procs", os.W_OK), reason="needs a control group to limit processes")
+@pytest.mark.skipif(not CAN_LIMIT_PROCESSES, reason="needs a control group to limit processes")
 @pytest.mark.parametrize("left", [0, 1], ids=["none is left", "one is left, and the supervisor has it"])
 async def test_at_the_limit_of_processes_a_task_waits_and_is_run_once_when_there_is_room(
     site: Agent, centre: Centre, left: int
@@ -231,7 +223,8 @@ async def test_at_the_limit_of_processes_a_task_waits_and_is_run_once_when_there
     }
     await site.start()
     await centre.until(lambda: centre.statuses and centre.statuses[-1].state == "idle", patience=WARM_UP)
-    with most_processes((await site.status())["runtime"]["pid"], left) as limit:
+    runtime = (await site.status())["runtime"]["pid"]
+    with most_processes(lambda: [runtime], left) as limit:
         job = await offer(centre, "succeed")
         await centre.until(lambda: conditions(centre))
         assert "Resource temporarily unavailable" in conditions(centre)[0]

@@ -108,7 +108,12 @@ def test_a_thread_from_the_start_on_is_named(python, tmp_path):
 
     with RuntimeProcess.start(tmp_path, python, environment) as runtime:
         log = runtime.process.log.read_text()
+        agent = AgentSide(runtime)
+        threads, modules = agent.hello.warnings
+        agent.close()
     assert "beginning anew with less" in log
+    assert "'metrics' (" in threads
+    assert "sitecustomize" in modules
     assert "'metrics' (" in _with("dead in each task", log)
     assert "sitecustomize" in _with("not Airflow's", log)
 

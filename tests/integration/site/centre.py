@@ -22,6 +22,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import trustme
@@ -49,6 +50,8 @@ class Centre:
         self.trusting = urls["trusting"]
         """Lets workers enrol with the shared secret."""
         self.disabled = urls["disabled"]
+        self.strict = urls["strict"]
+        """Has an old Airflow, and gives jobs only to workers of a later version."""
         self.airflow_only = urls["airflow_only"]
         self.engine = create_engine(f"sqlite:///{folder / 'airflow.db'}")
         self.store = Store(sessionmaker(self.engine, expire_on_commit=False))
@@ -130,6 +133,7 @@ def _serve(folder: Path) -> None:
 
     from airflow_edge.gateway.app import create_app
     from airflow_edge.gateway.config import read_config
+    from airflow_edge.rules.versions import Rules
     from airflow_edge.store.tables import Base
     from tests.integration.gateway.world import NoTaskApi
 
@@ -138,11 +142,9 @@ def _serve(folder: Path) -> None:
     AirflowBase.metadata.create_all(settings.engine)
     Base.metadata.create_all(settings.engine)
 
-    def gateway(*, api_enabled: bool = True, allow_shared_secret_enrollment: bool = False) -> FastAPI:
+    def gateway(**changes: Any) -> FastAPI:
         app = FastAPI(lifespan=lifespan)
-        settings = replace(
-            read_config(), api_enabled=api_enabled, allow_shared_secret_enrollment=allow_shared_secret_enrollment
-        )
+        settings = replace(read_config(), **{"api_enabled": True, **changes})
         # As Airflow mounts what a plugin brings. No task calls here: its Execution API would only take seconds to load.
         app.mount(PREFIX, create_app(settings, None, NoTaskApi))
         return app
@@ -154,6 +156,7 @@ def _serve(folder: Path) -> None:
         "https": gateway(),
         "trusting": gateway(allow_shared_secret_enrollment=True),
         "disabled": gateway(api_enabled=False),
+        "strict": gateway(versions=Rules(worker="99.0", airflow="3.1.0", minimum_worker="99.0")),
         "airflow_only": airflow_only,
     }
     tls = {"ssl_certfile": str(folder / "server.pem")}

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+import pytest
+
+from airflow_edge.protocol import urls
+from harness.middlebox import Interference, Message, Middlebox, Moment, page
 from tests.integration.site.machine import Machine, Said
 
 
@@ -74,6 +79,40 @@ def test_a_worker_that_was_revoked_is_told_so(centre, enrolled):
     said = enrolled.type("check", "--skip-runtime")
     assert said.status == 1
     some(marks(said)["WRONG"], "the centre does not let this worker in")
+
+
+@pytest.mark.parametrize("polling", [True, False], ids=["long polling gets through", "nor does long polling"])
+def test_where_websockets_are_blocked_long_polling_is_tried(centre, enrolled, polling: bool):
+    def decide(request: Message) -> Interference | None:
+        blocked = [urls.LINK] if polling else [urls.LINK, urls.POLL]
+        return Interference(Moment.BEFORE, page(403)) if request.path.endswith(tuple(blocked)) else None
+
+    with Middlebox(centre.http) as box:
+        box.interfere(decide)
+        found = marks(said := enrolled.type("check", "--skip-runtime", "--url", box.url))
+    assert said.status == (0 if polling else 1)
+    if polling:
+        assert "the link goes by long polling, which gets through" in some(found["NOTE"], "WebSockets do not get")
+    else:
+        some(found["WRONG"], "nor does long polling")
+
+
+def test_versions_are_compared_with_the_centres_and_what_matters_is_said(centre, enrolled):
+    said = enrolled.type("check", "--skip-runtime", "--url", centre.strict)
+    assert said.status == 1
+    found = marks(said)
+    assert "minimum_worker_version" in some(found["WRONG"], "gives a worker with these versions no tasks")
+    some(found["NOTE"], "what Airflow 3.1.0 does not know yet")
+    some(found["OK"], "with airflow-edge 99.0 and Airflow 3.1.0")
+
+
+def test_a_file_of_another_user_in_the_state_folder_is_named(centre, enrolled):
+    file = enrolled.state_dir / "journal.sqlite"
+    file.touch()
+    if os.geteuid():
+        pytest.skip("only root may give a file away")
+    os.chown(file, 65534, 65534)
+    some(marks(enrolled.type("check", "--skip-runtime"))["NOTE"], "journal.sqlite")
 
 
 def test_a_running_worker_is_left_alone_and_what_it_says_is_passed_on(centre, enrolled, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sqlite3
@@ -94,6 +95,11 @@ def _make_a_folder_of_it(config: Config) -> None:
     config.journal_file.mkdir()
 
 
+def _make_a_link_of_it(config: Config) -> None:
+    config.journal_file.unlink()
+    config.journal_file.symlink_to(config.journal_file)
+
+
 LOST: dict[str, Callable[[Config], object]] = {
     "removed": lambda config: config.journal_file.unlink(),
     "zero-length": lambda config: config.journal_file.write_bytes(b""),
@@ -101,6 +107,7 @@ LOST: dict[str, Callable[[Config], object]] = {
     "an older copy": _older_copy,
     "no journal": lambda config: config.journal_file.write_bytes(b"what is no journal" * 1000),
     "a folder": _make_a_folder_of_it,
+    "a link to itself": _make_a_link_of_it,
     "its log is a folder": lambda config: config.journal_file.with_name("journal.sqlite-wal").mkdir(),
 }
 
@@ -154,15 +161,20 @@ def test_a_damaged_file_costs_at_most_its_own_job(config: Config, file: str, dam
     assert path.exists()
 
 
-@pytest.mark.parametrize("file", [*FILES, "jobs", f"jobs/{KEY}", "logs"])
-def test_something_else_in_the_place_of_a_file_costs_at_most_its_own_job(config: Config, file: str) -> None:
+@pytest.mark.parametrize(
+    "make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path)], ids=["dir", "pipe", "loop"]
+)
+@pytest.mark.parametrize("file", [*FILES, "instance.json", "linked", "jobs", f"jobs/{KEY}", "logs"])
+def test_something_else_in_the_place_of_a_file_costs_at_most_its_own_job(
+    config: Config, file: str, make: Callable[[Path], None]
+) -> None:
     path = config.state_dir / file
     if path.is_dir():
         shutil.rmtree(path)
         path.write_bytes(b"a file")
     else:
         path.unlink(missing_ok=True)
-        path.mkdir()
+        make(path)
     with started(config) as agent:
         assert set(agent._core.jobs) == set(KEYS)
         agent._folders.outcome(KEY)

@@ -4,13 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.rules.versions import Rules, VersionVerdict, judge, read_rules
+from airflow_edge.rules.versions import Rules, VersionVerdict, is_newer, judge, read_rules
 
 CENTRE = {"worker": "0.4.2", "airflow": "3.3.2"}
 
 
 def rules(**minimums: str) -> Rules:
     return Rules(**CENTRE, **minimums)
+
+
+@pytest.mark.parametrize(
+    ("has", "newer"),
+    [("3.4.0", True), ("4.0", True), ("3.3.9", False), ("3.2", False), ("ours", False), ("", False)],
+)
+def test_a_later_minor_version_is_newer(has: str, newer: bool) -> None:
+    assert is_newer(has, "3.3.2") is newer
 
 
 @pytest.mark.parametrize("same", ["3.3.2", "3.3.2+patched.by.us", "v3.3.2"])

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from datetime import UTC, datetime
 
-from airflow_edge.protocol.local import StopFile
+from airflow_edge.protocol.local import LOG_FILE, STOP_FILE, StopFile
 from airflow_edge.site import stop
 
 AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -37,6 +38,13 @@ def test_the_supervisor_can_know_of_what_its_task_ends(tmp_path, monkeypatch) ->
     assert stop.stop_of(tmp_path) == StopFile(reason="it was cleared", signal=signal.SIGTERM)
     steps.enforce(1, 5)
     assert stop.stop_of(tmp_path) == StopFile(reason="it was cleared", signal=signal.SIGKILL)
+
+
+def test_a_pipe_that_a_task_has_made_of_its_files_holds_nobody_up(tmp_path) -> None:
+    for name in (LOG_FILE, STOP_FILE):
+        os.mkfifo(tmp_path / name)
+    stop.note(tmp_path, "it ends")
+    assert stop.stop_of(tmp_path) is None
 
 
 def test_what_cannot_be_told_keeps_nothing_from_being_ended(tmp_path, monkeypatch) -> None:

@@ -102,11 +102,18 @@ class JobFolders:
             return None
 
     def was_started(self, key: AssignmentKey) -> bool:
-        """Whether a runtime has begun with the job, or may have: only its own file says that none has.
+        """Whether a runtime has begun with the job, or may have: only where nothing of a supervisor is there has none.
 
         :raises OSError: that cannot be known now.
         """
-        return is_there(self.supervisor_log(key)) or not is_there(self.folder(key))
+        return self.has_traces(key) or not is_there(self.folder(key))
+
+    def has_traces(self, key: AssignmentKey) -> bool:
+        """Whether anything of a supervisor of this job is there; one of its files may have been removed.
+
+        :raises OSError: that cannot be known now.
+        """
+        return is_there(self.supervisor_log(key)) or is_there(self.supervisor_pid(key))
 
     def outcome(self, key: AssignmentKey) -> Outcome | None:
         """Give what the supervisor left behind, or None if it left nothing that is understood.
@@ -123,6 +130,7 @@ class JobFolders:
         outcome = self.outcome(key)
         if outcome is not None and outcome.unbegun:
             # In this order: after a crash in between it is known from the outcome, and done again.
+            self.supervisor_pid(key).unlink(missing_ok=True)
             self.supervisor_log(key).unlink(missing_ok=True)
             (self.folder(key) / OUTCOME_FILE).replace(self.folder(key) / OUTCOME_RESERVE_FILE)
 

@@ -17,7 +17,7 @@ import msgspec
 from airflow_edge.agent.core.events import DesiredState, JobRecord
 from airflow_edge.agent.errors import AgentError, unusable
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.site.files import DamagedError, decode, move_aside
+from airflow_edge.site.files import DamagedError, decode, is_something_else, make_way, move_aside
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +77,8 @@ class Journal:
         salvaged = Salvaged([], None, None)
         try:
             for part in (path, *_beside(path)):
-                if part.is_dir():
-                    raise DamagedError(f"{part} is a folder")
+                if is_something_else(part):
+                    raise DamagedError(f"{part} is no file")
             self._database, self.unfinished = self._open(path)
             """The jobs that were not finished when the journal was opened."""
         except Exception as error:
@@ -182,6 +182,7 @@ class Journal:
         return True
 
     def _make_reserve(self) -> None:
+        make_way(self._reserve)
         if not self._reserve.exists():
             try:
                 self._reserve.write_bytes(bytes(RESERVE))

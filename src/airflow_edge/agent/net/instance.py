@@ -14,6 +14,7 @@ import msgspec
 from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.machine.place import Place
 from airflow_edge.agent.net.identity import write_private
+from airflow_edge.site.files import DamagedError, make_way, read
 
 log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -73,6 +74,7 @@ class Instance:
     def _write(self, *, lets_go: bool = False) -> None:
         stored = _Stored(id=self.id, place=self._here, last_link=self.last_link, lets_go=lets_go)
         try:
+            make_way(self._file)
             write_private(self._file, _encode(stored))
         except (OSError, AgentError) as error:
             # A disk that is full passes; the next start tries it again.
@@ -81,9 +83,7 @@ class Instance:
 
 def _load(file: Path) -> _Stored | None:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=_Stored)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return read(file, _Stored)
+    except (OSError, DamagedError) as error:
         log.warning("%s cannot be read (%s); the centre takes this for another instance of the worker", file, error)
         return None

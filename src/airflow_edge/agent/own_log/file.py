@@ -8,7 +8,7 @@ from pathlib import Path
 
 from airflow_edge.agent.errors import unusable
 from airflow_edge.protocol.worker_log import Formatter
-from airflow_edge.site.files import move_aside
+from airflow_edge.site.files import make_way
 from airflow_edge.site.rotation import Rotation
 
 
@@ -19,8 +19,7 @@ class RotatingFile(logging.StreamHandler[io.TextIOWrapper]):
         """:raises AgentError: the file cannot be written."""
         self._rotation = Rotation(path, max_size=max_size, backups=backups)
         try:
-            if path.is_dir():
-                move_aside(path)
+            make_way(path)
             file = io.FileIO(self._rotation.open(), "ab")
         except OSError as error:
             raise unusable(path, error) from error

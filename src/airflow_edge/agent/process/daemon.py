@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from airflow_edge.agent.errors import AgentError, AlreadyRunningError, unusable
-from airflow_edge.site.files import clear
+from airflow_edge.site.files import make_way
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +53,7 @@ def pid_file(path: Path) -> Iterator[int]:
 
 
 def _try_lock(path: Path) -> int | None:
-    if path.is_dir():
-        clear(path)
+    make_way(path)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     with contextlib.ExitStack() as closing:
         closing.callback(os.close, descriptor)

@@ -63,7 +63,7 @@ class Orphans:
 
     def adopt(self, keys: Iterable[AssignmentKey]) -> frozenset[AssignmentKey]:
         """Look after those of these jobs, unknown to the runtime, whose supervisors live, or may live; give them."""
-        wanted = [key for key in keys if key in self._known or self._was_started(key)]
+        wanted = [key for key in keys if key in self._known or self._may_live(key)]
         new = [key for key in wanted if key not in self._adopted]
         for key in new:
             self._adopted[key] = _Orphan(StopSteps(self._folders.folder(key)), self._known.get(key))
@@ -155,9 +155,9 @@ class Orphans:
             log.warning("it cannot be known now which tasks have outlived their runtime: %s; looking again", error)
         self._unknown = str(error)
 
-    def _was_started(self, key: AssignmentKey) -> bool:
+    def _may_live(self, key: AssignmentKey) -> bool:
         try:
-            return is_there(self._folders.supervisor_log(key))
+            return self._folders.has_traces(key)
         except OSError:
             return True
 

@@ -65,6 +65,8 @@ class RuntimeLink:
         """
         self.pid: int | None = None
         self.airflow_version = ""
+        self.warnings: tuple[str, ...] = ()
+        """What may harm its tasks, for a person."""
         self._config = config
         self._socket = config.runtime_socket
         self._heard = heard
@@ -238,7 +240,7 @@ class RuntimeLink:
         self._knows_probes = hello.knows_probes
         if not self._process.ended_often:
             self._process.works()
-        self.airflow_version = hello.airflow_version
+        self.airflow_version, self.warnings = hello.airflow_version, hello.warnings
         log.info(
             "the runtime (pid %d, Airflow %s) is ready, with %d jobs", hello.pid, hello.airflow_version, len(hello.jobs)
         )

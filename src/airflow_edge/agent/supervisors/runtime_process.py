@@ -13,6 +13,7 @@ from pathlib import Path
 
 from airflow_edge.agent.config import Config
 from airflow_edge.protocol.messages import one_line
+from airflow_edge.site.files import make_way
 from airflow_edge.site.processes import no_process
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class RuntimeProcess:
         config = self._config
         if not self._ends:
             log.info("starting the runtime")
+        make_way(config.runtime_log)
         output = os.open(config.runtime_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             self._log_begins = os.fstat(output).st_size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import shutil
@@ -21,11 +22,13 @@ import msgspec
 
 from airflow_edge import __version__
 from airflow_edge.agent.config import Config, load
-from airflow_edge.agent.errors import AgentError, NotEnrolledError, NotRunningError
+from airflow_edge.agent.errors import AgentError, NotEnrolledError, NotRunningError, RefusedError
 from airflow_edge.agent.link.fallback import Suspicion
 from airflow_edge.agent.link.websocket import WebSocketFailedError, open_websocket
+from airflow_edge.agent.machine.facts import installed_airflow
 from airflow_edge.agent.net import tls_and_proxy
 from airflow_edge.agent.net.failures import refusal
+from airflow_edge.agent.net.foreign import printable
 from airflow_edge.agent.net.http import HttpClient, Response
 from airflow_edge.agent.net.identity import Identity, PendingKey, Signer
 from airflow_edge.agent.process.control import ask
@@ -35,6 +38,9 @@ from airflow_edge.cli.site.local import look_around
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.local import Alive, Probe, RuntimeHello, ToAgent
 from airflow_edge.protocol.messages import one_line
+from airflow_edge.protocol.polling import CONTENT_TYPE
+from airflow_edge.protocol.problems import Code, read_problem
+from airflow_edge.site.files import DamagedError, decode
 
 RUNTIME_PATIENCE: Final = 120.0
 """Seconds for a runtime to be ready: it imports Airflow, on a machine that may be slow."""
@@ -156,27 +162,63 @@ async def _https(gateway: str, signer: Signer, config: Config) -> list[Finding]:
         return [wrong("the centre cannot be asked", str(error))]
     try:
         response = await client.request("GET", urls.HEALTH)
-        version = _version(response)
-        if not version:
+        centre = _centre(response)
+        if centre is None:
             raise refusal(response.status, response.body, gateway)
     except AgentError as error:
         return [wrong("the centre cannot be used", str(error))]
     finally:
         await client.aclose()
-    found = [ok(f"the centre answers, with airflow-edge {version}"), *_clock(response.headers.get("date", ""))]
-    if version != __version__:
-        found.append(note(f"the centre has airflow-edge {version}, this site {__version__}; it may refuse old ones"))
-    return found
+    has = f"airflow-edge {centre.version}" + (
+        f" and Airflow {centre.airflow_version}" if centre.airflow_version else ""
+    )
+    return [
+        ok(f"the centre answers, with {printable(has)}"),
+        *_clock(response.headers.get("date", "")),
+        *_versions(centre, installed_airflow()),
+    ]
 
 
-def _version(response: Response) -> str:
-    """Give the version that the gateway names; empty where it is not the gateway that answers."""
-    if response.status != HTTPStatus.OK:
-        return ""
-    try:
-        return str(msgspec.json.decode(response.body)["version"])
-    except (msgspec.MsgspecError, TypeError, LookupError):
-        return ""
+class _Centre(msgspec.Struct):
+    """What the gateway says of its health; an older one says less."""
+
+    version: str
+    airflow_version: str = ""
+    minimum_worker_version: str | None = None
+    minimum_airflow_version: str | None = None
+
+
+def _centre(response: Response) -> _Centre | None:
+    """Read what the gateway says; None where it is not the gateway that answers."""
+    with contextlib.suppress(DamagedError):
+        return decode(response.body, _Centre) if response.status == HTTPStatus.OK else None
+    return None
+
+
+def _versions(centre: _Centre, airflow: str) -> Iterator[Finding]:
+    """Say what the centre will think of what is installed here."""
+    if not airflow:
+        # That is said already.
+        return
+    # Airflow brings what this needs.
+    from airflow_edge.rules.versions import Rules, is_newer, judge
+
+    rules = Rules(
+        worker=centre.version,
+        airflow=centre.airflow_version or airflow,
+        minimum_worker=centre.minimum_worker_version,
+        minimum_airflow=centre.minimum_airflow_version,
+    )
+    verdict = judge(__version__, airflow, rules)
+    if verdict.refused:
+        yield wrong("the centre gives a worker with these versions no tasks", verdict.refused)
+    if verdict.warning:
+        yield note(f"the versions differ: {verdict.warning}")
+    if is_newer(airflow, rules.airflow):
+        yield note(
+            f"tasks here may ask for what Airflow {rules.airflow} does not know yet: upgrade the centre first, or "
+            f"install Airflow {rules.airflow} here"
+        )
 
 
 def _clock(date: str) -> Iterator[Finding]:
@@ -199,9 +241,7 @@ async def _link(gateway: str, signer: Signer, config: Config, *, enrolled: bool)
         transport = await open_websocket(gateway, signer, trust=config.trust)
     except WebSocketFailedError as failure:
         if failure.suspicion is not Suspicion.NONE:
-            return note(
-                f"WebSockets do not get through: {failure.error}; the link goes by long polling, which is slower"
-            )
+            return await _polling(gateway, signer, config, f"WebSockets do not get through: {failure.error}", enrolled)
         if enrolled:
             return wrong("the centre does not let this worker in", str(failure.error))
         return ok("WebSockets get as far as the centre; that it lets the worker in shows once it is enrolled")
@@ -209,6 +249,25 @@ async def _link(gateway: str, signer: Signer, config: Config, *, enrolled: bool)
         return wrong("the link cannot be made", str(error))
     await transport.close()
     return ok("WebSockets get through, and the centre lets this worker in")
+
+
+async def _polling(gateway: str, signer: Signer, config: Config, why: str, enrolled: bool) -> Finding:
+    """Ask for a link by long polling, with no greeting: the centre refuses that only after it has let us in."""
+    client = HttpClient(gateway, signer, trust=config.trust)
+    try:
+        response = await client.request("POST", urls.POLL, headers={"Content-Type": CONTENT_TYPE}, body=b"")
+        problem = read_problem(response.body)
+        if problem is not None and problem.code == Code.MALFORMED:
+            return note(f"{why}; the link goes by long polling, which gets through and is slower")
+        raise refusal(response.status, response.body, gateway)
+    except RefusedError as error:
+        if enrolled:
+            return wrong(f"{why}; by long polling the centre does not let this worker in", str(error))
+        return note(f"{why}; long polling gets as far as the centre, and is slower")
+    except AgentError as error:
+        return wrong(f"{why}, nor does long polling", str(error))
+    finally:
+        await client.aclose()
 
 
 # The runtime
@@ -232,6 +291,8 @@ async def _runtime(config: Config) -> AsyncIterator[Finding]:
             yield ok(f"the runtime starts, with Airflow {hello.airflow_version}, in {seconds:.0f} s")
             if hello.trouble:
                 yield wrong("no task can run", hello.trouble)
+            for warning in hello.warnings:
+                yield note(warning)
             yield await _processes(runtime, said)
     finally:
         await runtime.retire(RETIRE_PATIENCE)

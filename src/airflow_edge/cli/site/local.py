@@ -83,6 +83,10 @@ def _state_folder(config: Config) -> Finding:
     facts = folder.stat()
     if facts.st_uid != os.geteuid():
         return wrong(f"{folder} belongs to another user", "run this, and the worker, as that one")
+    if others := sorted(path.name for path in folder.iterdir() if path.lstat().st_uid != os.geteuid()):
+        theirs = f"{', '.join(others[:3])} in {folder} {'belongs' if len(others) == 1 else 'belong'} to another user"
+        advice = "give all of it to the worker's user"
+        return wrong(theirs, advice) if os.geteuid() else note(f"{theirs}, as which no worker can run here; {advice}")
     disk = os.statvfs(folder)
     return ok(f"the state folder {folder} can be written, with {disk.f_bavail * disk.f_frsize // MEBIBYTE} MiB free")
 

@@ -29,6 +29,7 @@ from airflow_edge.protocol.messages import (
     SiteMessage,
     Status,
     WorkerLog,
+    one_line,
 )
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.rules.reports import Reading, Report
@@ -194,7 +195,7 @@ class _Driver:
 
     def _note_reading(self, report: Report, reading: Reading) -> None:
         if isinstance(report, Refused):
-            log.info("Worker '%s' refused job %s: %s", self._link.worker.name, report.job_id, report.reason)
+            log.info("Worker '%s' refused job %s: %s", self._link.worker.name, report.job_id, one_line(report.reason))
         elif reading is Reading.VOID:
             self._link.void_job(report.key, "the job was given to another worker, or has ended at the centre")
         elif isinstance(report, Accepted):

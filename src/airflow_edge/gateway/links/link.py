@@ -31,6 +31,7 @@ from airflow_edge.protocol.messages import (
     Void,
     WantWorkerLog,
     encode,
+    one_line,
 )
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.session import Session
@@ -55,6 +56,8 @@ MOST_UNACKNOWLEDGED = 10_000
 """Messages that a site may leave unacknowledged before its link is given up."""
 MOST_SYSTEM_FACTS = 50
 LONGEST_SYSTEM_TEXT = 500
+_LONGEST_READ = 4 * LONGEST_SYSTEM_TEXT
+WORDLESS = "it does not say why"
 
 _PAUSING: Final[frozenset[OrderKind]] = frozenset({"maintenance", "shutdown"})
 
@@ -276,11 +279,12 @@ class WorkerLink:
         if self._goodbye is None:
             self.state = status.state
         self.alive = status.alive
-        self.conditions = status.conditions
+        # Whatever a worker says of itself is shown to people, beside what others say.
+        self.conditions = tuple(one_line(text, LONGEST_SYSTEM_TEXT) or WORDLESS for text in status.conditions)
         self.comment, self.cause = status.comment, status.cause
         if status.metrics is not None:
             self._recorder.add(status.metrics, len(status.alive), minute_of(now))
-        own = {CONDITIONS: "; ".join(status.conditions), PYTHON: self._python}
+        own = {CONDITIONS: "; ".join(self.conditions), PYTHON: self._python}
         self.system = _storable(dict(list(status.system.items())[:MOST_SYSTEM_FACTS]) | own)
         return self._ready and not was_ready
 
@@ -394,8 +398,8 @@ def minute_of(now: float) -> int:
 
 
 def _storable(system: Mapping[str, str | int | float | bool]) -> dict[str, str | int | float | bool]:
-    """Shorten texts, and leave out of them what no database keeps."""
+    """Shorten texts, and leave out of them what no database keeps and what a terminal obeys."""
     return {
-        name.replace("\0", ""): value.replace("\0", "")[:LONGEST_SYSTEM_TEXT] if isinstance(value, str) else value
+        one_line(name): one_line(value[:_LONGEST_READ], LONGEST_SYSTEM_TEXT) if isinstance(value, str) else value
         for name, value in system.items()
     }

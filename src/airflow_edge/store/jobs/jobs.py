@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.messages import Ended, JobKind, Released
+from airflow_edge.protocol.messages import Ended, JobKind, Released, one_line
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobEvent, JobState, job_sources, next_job_state
 from airflow_edge.rules.liveness import Grace, Patience, Silence
 from airflow_edge.rules.reports import Reading, Report, event_of, read
@@ -261,7 +261,7 @@ def _apply(job: JobRow | None, worker_id: UUID, report: Report, now: datetime) -
             job.ended_at = now
             job.exit_code = _bounded(report.exit_code)
             job.signal = _bounded(report.signal)
-            job.reason = report.reason or _explain(report)
+            job.reason = one_line(report.reason) or _explain(report)
     if isinstance(report, Ended) and reading is not Reading.VOID:
         job.to_stop = False
     return reading

@@ -15,7 +15,7 @@ from airflow_edge.gateway.database.calls import StoreUnavailableError
 from airflow_edge.gateway.links import link as link_module
 from airflow_edge.gateway.links.connection import WebSocketConnection
 from airflow_edge.gateway.links.driver import MOST_WORKER_LOGS, drive
-from airflow_edge.gateway.links.link import Progress, SendQueue, WorkerLink
+from airflow_edge.gateway.links.link import LONGEST_SYSTEM_TEXT, WORDLESS, Progress, SendQueue, WorkerLink
 from airflow_edge.gateway.links.records import Records
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.handshake import NEWEST, ORDERS, WORKER_LOG
@@ -230,6 +230,18 @@ async def test_a_worker_that_says_why_it_takes_no_job_is_offered_none_until_it_d
         assert world.link.free_slots(0) == free
         assert world.link.system[CONDITIONS] == "; ".join(conditions)
         assert world.records.woken == woken
+
+
+async def test_what_a_worker_says_of_itself_is_a_line_that_no_terminal_obeys(world):
+    said = ("\x1b]0;owned\x07the disk\r\nis full\x1b[2J", "\x07\0")
+    system: dict[str, str | int | float | bool] = {"a\nb": "\x1b[31mred\0", "long": "x" * 10_000, "load": 0.5}
+    world.wire.say(world.site.send(Status(state=WorkerState.IDLE, alive=(), conditions=said, system=system)))
+    await until(lambda: world.link.conditions)
+    assert world.link.conditions == ("the disk is full", WORDLESS)
+    assert world.link.free_slots(0) == 0
+    shown = world.link.system
+    assert (shown["a b"], shown["load"], len(shown["long"])) == ("red", 0.5, LONGEST_SYSTEM_TEXT)
+    assert shown[CONDITIONS] == f"the disk is full; {WORDLESS}"
 
 
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
