@@ -77,6 +77,14 @@ def app_of(gateway: Gateway) -> FastAPI:
     )
 
     async def health(_: Request) -> Response:
+        versions = gateway.config.versions
+        tell = partial(
+            Health,
+            version=versions.worker,
+            airflow_version=versions.airflow,
+            minimum_worker_version=versions.minimum_worker,
+            minimum_airflow_version=versions.minimum_airflow,
+        )
         try:
             gateway.check_ready(tasks=True)
         except ProblemError as error:
