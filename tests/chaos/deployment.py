@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import signal
 import socket
@@ -99,6 +100,15 @@ class Place:
     def pids(self) -> list[int]:
         """The pids of all that runs at the site."""
         return [process.pid for process in self.site.processes()]
+
+    def has_begun(self) -> bool:
+        """Whether the agent has come so far that it can be asked how it is."""
+        with socket.socket(socket.AF_UNIX) as control:
+            try:
+                control.connect(os.fspath(self.site.state_dir / "control.sock"))
+            except OSError:
+                return False
+        return True
 
     def kill_runtime(self) -> None:
         """SIGKILL for the warm process alone: it excuses no task's death."""

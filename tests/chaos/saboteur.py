@@ -209,11 +209,14 @@ class Saboteur:
                 end.enter_context(most_processes(place.pids, int(blow.share * 3)))
             case Fault.NO_DESCRIPTORS:
                 victims = {
-                    place.agent.name: [place.agent.pid],
+                    # One that only just starts may end for that, to be started again.
+                    place.agent.name: [place.agent.pid] if place.has_begun() else [],
                     f"the runtime of {place.name}": [runtime.pid for runtime in place.runtimes()],
                     **{server.name: [server.pid] for server in self.deployment.components("api-server")},
                 }
                 name = list(victims)[int(blow.share * len(victims))]
+                if not victims[name]:
+                    return None
                 for pid in victims[name]:
                     with suppress(ProcessLookupError):
                         end.enter_context(without_descriptors(pid))

@@ -67,15 +67,6 @@ def create_app(
 def app_of(gateway: Gateway) -> FastAPI:
     """Give the endpoints of this gateway, which runs as long as the application."""
 
-    versions = gateway.config.versions
-    tell = partial(
-        Health,
-        version=versions.worker,
-        airflow_version=versions.airflow,
-        minimum_worker_version=versions.minimum_worker,
-        minimum_airflow_version=versions.minimum_airflow,
-    )
-
     async def health(_: Request) -> Response:
         versions = gateway.config.versions
         tell = partial(

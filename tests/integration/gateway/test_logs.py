@@ -61,6 +61,16 @@ async def test_a_piece_sent_twice_is_kept_once(centre, task):
     assert ack.offset == len(data)
 
 
+async def test_a_site_that_knows_nothing_of_it_any_more_is_told_that_a_log_is_complete(centre, task):
+    """As one whose journal is an older copy: the job's folder, and the log in it, are gone."""
+    link, offer, _, _ = task
+    await link.say(chunk(offer, 0, line("all")), end_of(offer, line("all")))
+    await link.until(LogAck, lambda ack: ack.complete)
+    await link.say(chunk(offer, 0, b""))
+    ack = await link.get(LogAck)
+    assert (ack.offset, ack.complete) == (len(line("all")), True)
+
+
 @pytest.mark.parametrize(
     "damage",
     [

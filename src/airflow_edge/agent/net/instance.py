@@ -34,12 +34,14 @@ class Instance:
     def __init__(self, file: Path, here: Place) -> None:
         """Find out which it is, or begin one.
 
-        :param file: where it is kept
+        :param file: where it is kept; a spare one beside it is read where that is damaged
         :param here: where its state folder is now
         """
         self._file = file
         self._here = here
-        stored = _load(file)
+        self._spare = file.with_suffix(f".spare{file.suffix}")
+        found = _load(file)
+        stored = found or _load(self._spare)
         is_elsewhere = stored is not None and not stored.place.may_be(here)
         self.is_copy = stored is not None and (is_elsewhere or stored.lets_go)
         """This state folder is a copy of another machine's: the jobs in its journal are that one's."""
@@ -51,7 +53,7 @@ class Instance:
                 "this state folder was copied from another machine: this is another instance of the worker, and leaves "
                 "the jobs in it to that machine; enrol each machine by itself"
             )
-        if stored is None or stored.place != here or is_elsewhere:
+        if found is None or found.place != here or is_elsewhere:
             self._write(lets_go=self.is_copy)
 
     def settle(self) -> None:
@@ -69,21 +71,28 @@ class Instance:
         :raises AgentError: that cannot be noted.
         :raises OSError: likewise.
         """
-        write_private(self._file, _encode(_Stored(id=str(uuid4()), place=self._here, lets_go=True)))
+        self._store(_Stored(id=str(uuid4()), place=self._here, lets_go=True))
 
     def _write(self, *, lets_go: bool = False) -> None:
         stored = _Stored(id=self.id, place=self._here, last_link=self.last_link, lets_go=lets_go)
         try:
-            make_way(self._file)
-            write_private(self._file, _encode(stored))
+            self._store(stored)
         except (OSError, AgentError) as error:
             # A disk that is full passes; the next start tries it again.
             log.warning("which instance of the worker this is cannot be written to %s: %s", self._file, error)
+
+    def _store(self, stored: _Stored) -> None:
+        # One after the other: whatever happens, one of them is whole.
+        for file in (self._file, self._spare):
+            make_way(file)
+            write_private(file, _encode(stored))
 
 
 def _load(file: Path) -> _Stored | None:
     try:
         return read(file, _Stored)
     except (OSError, DamagedError) as error:
-        log.warning("%s cannot be read (%s); the centre takes this for another instance of the worker", file, error)
+        log.warning(
+            "%s cannot be read (%s); if both copies of it cannot, this is another instance of the worker", file, error
+        )
         return None

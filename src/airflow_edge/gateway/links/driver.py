@@ -211,8 +211,11 @@ class _Driver:
             return
         progress = await persist(self._records.append_log, self._worker, message)
         # Nobody wants the log of a job that is not known: it is acknowledged, so that the site can delete it.
-        offset = message.offset + message.size if progress is None else progress.offset
-        self._link.send(LogAck(**message.key._asdict(), offset=offset))
+        offset, complete = (
+            (message.offset + message.size, False) if progress is None else (progress.offset, progress.complete)
+        )
+        # A site that has lost what it knew asks once more about one that is complete.
+        self._link.send(LogAck(**message.key._asdict(), offset=offset, complete=complete))
 
     async def _check_log(self, waiting: list[tuple[int, LogEnd]]) -> None:
         ((seq, end),) = waiting

@@ -52,9 +52,17 @@ def test_one_that_finds_out_that_it_is_a_copy_begins_anew(file: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\0\0", b'{"id": "x"}', b'{"id": "\xff"}'])
-def test_a_damaged_file_is_another_instance_and_no_end(file: Path, content: bytes) -> None:
+def test_a_damaged_file_is_no_other_instance_and_two_are_no_end(file: Path, content: bytes) -> None:
     first = Instance(file, HERE)
-    file.write_bytes(content)
+    first.linked("link 1")
+    spare = file.with_name("instance.spare.json")
+    for damaged in (file, spare):
+        damaged.write_bytes(content)
+        again = Instance(file, HERE)
+        assert (again.id, again.last_link, again.is_copy) == (first.id, "link 1", False)
+        again.linked("link 1")
+    for damaged in (file, spare):
+        damaged.write_bytes(content)
     new = Instance(file, HERE)
     assert (new.is_copy, new.id != first.id) == (False, True)
     assert Instance(file, HERE).id == new.id
