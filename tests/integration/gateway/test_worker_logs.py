@@ -38,7 +38,7 @@ async def test_a_request_reaches_the_worker_wherever_it_is_linked(centre, other_
         centre.store.worker_logs.want(site.id, wanted, now=datetime.now(UTC))
         heard = await link.get(WantWorkerLog)
         assert (heard.request, heard.level, heard.lines) == (wanted.id, 20, 7)
-        assert 0 < heard.seconds <= 30
+        assert 0 < heard.seconds < 31, "the clock is the database's, which may count in milliseconds only"
         await link.say(batch("größe", answers=wanted.id))
         (found,) = await wait_until(lambda: centre.store.worker_logs.read(site.id), bool)
     assert (found.answers, [record.text for record in found.records]) == (wanted.id, ["größe"])
