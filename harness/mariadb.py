@@ -30,6 +30,7 @@ _AS_MYSQL_8: Final = {
     "character_set_server": "utf8mb4",
     "collation_server": "utf8mb4_unicode_ci",
     "default_time_zone": "+05:30",
+    "max_allowed_packet": "64M",
 }
 _SMALL: Final = {
     "innodb_log_file_size": "16M",
@@ -38,7 +39,6 @@ _SMALL: Final = {
     "innodb_flush_method": "nosync",
     "innodb_buffer_pool_size": "64M",
     "max_connections": "300",
-    "max_allowed_packet": "16M",
 }
 
 

@@ -71,7 +71,7 @@ def all_blocks() -> list[Block]:
 
 def read_blocks(page: str, text: str) -> Iterator[Block]:
     """Find the blocks in the text of a page."""
-    heading, before, lines = "", None, text.splitlines()
+    heading, before, lines = "", None, text.split("\n")
     for token, following in _in_pairs(text):
         if token.type == "heading_open":
             heading, before = following.content, None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 from uuid import UUID, uuid4
 
 from airflow_edge.gateway.links.slots import Slots
+from airflow_edge.gateway.links.told_orders import ToldOrders
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.handshake import ORDERS, WORKER_LOG
 from airflow_edge.protocol.messages import (
@@ -19,10 +19,7 @@ from airflow_edge.protocol.messages import (
     CentreMessage,
     Hello,
     MaintenanceCause,
-    Obeyed,
     Offer,
-    Order,
-    OrderKind,
     Ping,
     Serves,
     SiteFrame,
@@ -58,8 +55,6 @@ MOST_SYSTEM_FACTS = 50
 LONGEST_SYSTEM_TEXT = 500
 _LONGEST_READ = 4 * LONGEST_SYSTEM_TEXT
 WORDLESS = "it does not say why"
-
-_PAUSING: Final[frozenset[OrderKind]] = frozenset({"maintenance", "shutdown"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,36 +305,6 @@ class WorkerLink:
         """Note that what was to be sent is on its way."""
         if self._goodbye is not None and self._acknowledged >= self._goodbye and self.outbox.empty:
             self.close(CloseCode.NORMAL, "goodbye")
-
-
-class ToldOrders:
-    """The orders that one worker was told."""
-
-    def __init__(self, pending: Iterable[CentreFrame] = ()) -> None:
-        """:param pending: what is under way in a resumed conversation"""
-        self._told = {frame.body.order_id: frame.body for frame in pending if isinstance(frame.body, Order)}
-        self._pausing: set[str] = set()
-
-    @property
-    def pauses(self) -> bool:
-        """Whether the worker has been told to take no job, and has not answered yet."""
-        return bool(self._pausing)
-
-    def new(self, orders: Iterable[WorkerOrder]) -> list[Order]:
-        """Give what the worker has not been told yet of the orders that wait for it."""
-        fresh = [
-            Order(order_id=str(order.id), kind=order.kind, text=order.text, number=order.number)
-            for order in orders
-            if str(order.id) not in self._told
-        ]
-        self._told.update((order.order_id, order) for order in fresh)
-        self._pausing.update(order.order_id for order in fresh if order.kind in _PAUSING)
-        return fresh
-
-    def answered(self, answer: Obeyed) -> Order | None:
-        """Give the order that this is the answer to, if it was done."""
-        self._pausing.discard(answer.order_id)
-        return self._told.get(answer.order_id) if answer.done else None
 
 
 class SendQueue:
