@@ -75,6 +75,8 @@ class Config:
     umask: int = 0o077
     dags_folder: Path | None = None
     """Airflow's `[core] dags_folder`; None where nothing of Dags is known."""
+    import_folders: tuple[Path, ...] = ()
+    """Where Airflow looks for modules beside a Dag's own folder: plugins, and what is beside its configuration."""
     dag_bundles: str = ""
     """Airflow's `[dag_processor] dag_bundle_config_list`, as it is written; empty if it is not set."""
     open_files: int | None = None
@@ -217,6 +219,7 @@ def load(
         ),
         umask=sources.required("worker_umask", _umask),
         dags_folder=_dags_folder(sources),
+        import_folders=(_plugins_folder(sources), sources.airflow_home / "config"),
         dag_bundles=(sources.find("dag_processor", "dag_bundle_config_list") or ("",))[0],
     )
 
@@ -242,6 +245,11 @@ def _parse(file: Path) -> configparser.RawConfigParser | None:
 def _dags_folder(sources: Sources) -> Path:
     found = sources.find("core", "dags_folder")
     return absolute(found[0]) if found else sources.airflow_home / "dags"
+
+
+def _plugins_folder(sources: Sources) -> Path:
+    found = sources.find("core", "plugins_folder")
+    return absolute(found[0]) if found else sources.airflow_home / "plugins"
 
 
 def absolute(text: str) -> Path:

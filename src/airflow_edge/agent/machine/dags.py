@@ -10,13 +10,16 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from airflow_edge.agent.config import Config, absolute
+from airflow_edge.agent.machine.imports import Imports
 
 INTERVAL = 5.0
 """Seconds between two looks."""
@@ -24,6 +27,8 @@ PATIENCE = 5.0
 """Seconds after which a folder that does not answer is on a disk that is gone."""
 MOST_ENTRIES = 10_000
 """Files that are looked at: among more there are Dags, for all we know."""
+MOST_MISSING = 5
+"""Modules of a folder that are named."""
 _SUFFIXES: Final = (".py", ".zip")
 _LOCAL: Final = "LocalDagBundle"
 
@@ -67,7 +72,7 @@ def _sources(bundles: list[dict[str, object]], dags_folder: Path) -> Iterator[Da
         yield DagSource(str(bundle["name"]), folder if local else None)
 
 
-def look(found: Sequence[DagSource]) -> DagsFound:
+def look(found: Sequence[DagSource], imports: Imports) -> DagsFound:
     """Look at all folders; it blocks for as long as their disks do."""
     problems = {source.name: problem for source in found if source.folder and (problem := _problem(source.folder))}
     if found and len(problems) == len(found):
@@ -76,9 +81,11 @@ def look(found: Sequence[DagSource]) -> DagsFound:
             obstacle=f"no task can run here: {said}; put the Dags there, or name another folder ([core] dags_folder, "
             "[dag_processor] dag_bundle_config_list) and restart the worker"
         )
-    return DagsFound(
-        warnings=tuple(f"tasks of the bundle '{name}' cannot run here: {said}" for name, said in problems.items())
-    )
+    warnings = [f"tasks of the bundle '{name}' cannot run here: {said}" for name, said in problems.items()]
+    for folder in dict.fromkeys(source.folder for source in found if source.folder and source.name not in problems):
+        with suppress(OSError):
+            warnings += islice(imports.missing(folder, files(folder)), MOST_MISSING)
+    return DagsFound(warnings=tuple(warnings))
 
 
 def files(folder: Path) -> list[Path]:
@@ -122,6 +129,7 @@ class DagsWatch:
         self.found = DagsFound()
         """What the last look has brought."""
         self._sources = sources(config)
+        self._imports = Imports(config.import_folders)
         self._changed = changed
 
     async def run(self) -> None:
@@ -147,7 +155,7 @@ class DagsWatch:
 
         def call() -> None:
             try:
-                answer.set_result(look(self._sources))
+                answer.set_result(look(self._sources, self._imports))
             except BaseException as error:  # noqa: BLE001 - whatever it is, who waits has to hear of it
                 answer.set_exception(error)
 

@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tabulate import tabulate  # type: ignore[import-untyped]
 
 from airflow_edge.admin.config import read_patience, session
+from airflow_edge.cli.pipes import while_somebody_reads
 from airflow_edge.rules.durations import format_age
 from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.processes import at_the_centre
@@ -58,7 +59,7 @@ def audited(command: Command) -> Command:
 
     @functools.wraps(command)
     def looked_after(args: argparse.Namespace) -> None:
-        with in_a_line():
+        with while_somebody_reads(), in_a_line():
             with session() as airflow:
                 if found := trouble_of(airflow):
                     raise Unusable(found)

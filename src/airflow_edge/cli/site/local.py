@@ -15,6 +15,7 @@ from typing import Final
 from airflow_edge import __version__
 from airflow_edge.agent.config import MEBIBYTE, Config
 from airflow_edge.agent.machine import conditions, dags
+from airflow_edge.agent.machine.imports import Imports
 from airflow_edge.cli.findings import Finding, note, ok, wrong
 from airflow_edge.site import secrets
 
@@ -93,7 +94,7 @@ def _state_folder(config: Config) -> Finding:
 
 def _dags(config: Config) -> Iterator[Finding]:
     sources = dags.sources(config)
-    found = dags.look(sources)
+    found = dags.look(sources, Imports(config.import_folders))
     if found.obstacle:
         yield wrong("there are no Dags", found.obstacle)
     for warning in found.warnings:

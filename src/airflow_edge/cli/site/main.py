@@ -54,11 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 2
     from airflow_edge.agent.errors import AgentError, unusable
+    from airflow_edge.cli.pipes import while_somebody_reads
 
     command: Callable[[argparse.Namespace], int] = pkgutil.resolve_name(arguments.handler)
     try:
         try:
-            return command(arguments)
+            with while_somebody_reads():
+                return command(arguments)
         except OSError as error:
             # Of a file that has a name: what else may go wrong is told where it does.
             if error.filename is None:

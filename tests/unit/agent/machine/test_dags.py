@@ -12,6 +12,7 @@ import pytest
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.machine import dags
 from airflow_edge.agent.machine.dags import DagsFound, DagSource, DagsWatch, files, look, sources
+from airflow_edge.agent.machine.imports import Imports
 
 LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 
@@ -44,19 +45,19 @@ def test_what_is_no_list_of_bundles_is_left_to_the_runtime(text: str) -> None:
 def test_one_dag_anywhere_is_enough(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).touch()
-    assert look([DagSource("dags-folder", tmp_path)]) == DagsFound()
+    assert look([DagSource("dags-folder", tmp_path)], Imports()) == DagsFound()
     assert files(tmp_path) == [tmp_path / name]
 
 
 def test_a_folder_that_is_missing_empty_or_none_is_an_obstacle(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    assert "has no Dag in it" in look([DagSource("a", tmp_path)]).obstacle
-    assert "is not there" in look([DagSource("a", tmp_path / "gone")]).obstacle
-    assert "cannot be read (Not a directory)" in look([DagSource("a", tmp_path / "notes.txt")]).obstacle
+    assert "has no Dag in it" in look([DagSource("a", tmp_path)], Imports()).obstacle
+    assert "is not there" in look([DagSource("a", tmp_path / "gone")], Imports()).obstacle
+    assert "cannot be read (Not a directory)" in look([DagSource("a", tmp_path / "notes.txt")], Imports()).obstacle
 
 
 def test_it_is_a_warning_where_other_bundles_may_work(tmp_path: Path) -> None:
-    found = look([DagSource("a", tmp_path), DagSource("b", None)])
+    found = look([DagSource("a", tmp_path), DagSource("b", None)], Imports())
     assert found.obstacle == ""
     assert found.warnings == (
         f"tasks of the bundle 'a' cannot run here: the Dags folder {tmp_path} has no Dag in it (no .py or .zip)",
@@ -66,7 +67,7 @@ def test_it_is_a_warning_where_other_bundles_may_work(tmp_path: Path) -> None:
 def test_links_in_a_circle_come_to_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dags, "MOST_ENTRIES", 50)
     (tmp_path / "self").symlink_to(tmp_path)
-    look([DagSource("a", tmp_path)])
+    look([DagSource("a", tmp_path)], Imports())
 
 
 async def test_a_disk_that_does_not_answer_is_told_and_holds_up_nobody(
