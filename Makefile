@@ -110,13 +110,16 @@ env-edge3: $(EDGE3)/done.stamp ## .build/edge3: the peer that the benchmark runs
 
 # ---- what people run
 
-.PHONY: test fuzz lint format demo bench bench-reconnect bench-logs bench-large-log chaos scenarios docs docs-check lock clean
+.PHONY: test example-dags fuzz lint format demo bench bench-reconnect bench-logs bench-large-log chaos scenarios docs docs-check lock clean
 test: setup env-worker $(AIRFLOWS:%=env-airflow-%) env-edge3 ## all tests (make test ARGS='tests/unit -x' for some)
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --durations=25 $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory test-airflow-3.4)
 
 test-airflow-%: $(BUILD)/airflow-%/done.stamp ## what knows Airflow, with another one (make test-airflow-3.2)
 	$(<D)/bin/python -m pytest --numprocesses $(PROCESSES) -k '$(ONE_OF_EACH)' $(or $(ARGS),$(KNOWS_AIRFLOW))
+
+example-dags: setup env-worker $(AIRFLOWS:%=env-airflow-%) env-edge3 ## Airflow's own example Dags on 3.2, 3.3 and 3.4 as with LocalExecutor (ARGS='-k 3.4')
+	EXAMPLE_DAGS=all $(BIN)/python -m pytest -s tests/e2e/test_example_dags.py $(ARGS)
 
 test-python-%: ## unit tests with another Python, if there is one (make test-python-3.13)
 	$(if $(call find-python,$*),$(MAKE) --no-print-directory $(BUILD)/python-$*/done.stamp,\

@@ -95,12 +95,21 @@ class Airflow:
         """Run a Python script at the centre, with all it knows, and return its stdout."""
         return run([self.venv / "bin" / "python", "-c", script], env=self._env, cwd=self.folder)
 
-    def boot(self, *, schedulers: int = 1, api_servers: int = 1, api_workers: int = 1, triggerer: bool = True) -> float:
+    def boot(
+        self,
+        *,
+        schedulers: int = 1,
+        api_servers: int = 1,
+        api_workers: int = 1,
+        dag_processor: bool = True,
+        triggerer: bool = True,
+    ) -> float:
         """Start everything at once and wait until all of it is up; returns how many seconds that took."""
         began = time.monotonic()
         servers = [self._spawn_api_server(api_workers) for _ in range(api_servers)]
         jobs = [("SchedulerJob", self._spawn("scheduler", "--skip-serve-logs")) for _ in range(schedulers)]
-        jobs.append(("DagProcessorJob", self._spawn("dag-processor")))
+        if dag_processor:
+            jobs.append(("DagProcessorJob", self._spawn("dag-processor")))
         if triggerer:
             jobs.append(("TriggererJob", self._spawn("triggerer", "--skip-serve-logs")))
         for server, url in servers:

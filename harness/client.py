@@ -101,9 +101,16 @@ class Client:
     def unpause(self, dag_id: str) -> None:
         self.call("PATCH", f"/dags/{dag_id}", {"is_paused": False})
 
-    def trigger(self, dag_id: str, *, run_id: str | None = None, conf: Mapping[str, Any] | None = None) -> DagRun:
+    def trigger(
+        self,
+        dag_id: str,
+        *,
+        run_id: str | None = None,
+        conf: Mapping[str, Any] | None = None,
+        logical_date: str | None = None,
+    ) -> DagRun:
         """Start a run of a Dag, now."""
-        body: dict[str, Any] = {"logical_date": None, "conf": dict(conf or {})}
+        body: dict[str, Any] = {"logical_date": logical_date, "conf": dict(conf or {})}
         if run_id is not None:
             body["dag_run_id"] = run_id
         return _dag_run(self.call("POST", f"/dags/{dag_id}/dagRuns", body))

@@ -38,6 +38,7 @@ SHARED = frozenset(
 ALONE = frozenset(
     {
         # These have an Airflow of their own.
+        "tests/e2e/test_example_dags.py",
         "tests/e2e/test_other_airflows.py",
         "tests/e2e/test_harness.py",
         # These take so long that they are worth a second one.

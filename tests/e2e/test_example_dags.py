@@ -1,0 +1,265 @@
+"""Airflow's own example Dags, and edge3's integration Dag, end on an edge worker as they do with LocalExecutor.
+
+Each runs once with either, in one Airflow, and all that they have left behind is compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from harness import environments
+from harness.airflow import EDGE_CONFIG, EDGE_EXECUTOR, Airflow, MigratedDatabases
+from harness.client import Client, DagRun
+from harness.site import Site
+from tests.e2e.world import EXECUTOR, STARTUP
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(EXECUTOR != EDGE_EXECUTOR, reason="both executors take part"),
+]
+
+RUN_TIMEOUT = 300
+POLICY = Path(__file__).parent / "policy"
+BOTH = ("EdgeExecutor", "LocalExecutor")
+
+ALL = os.environ.get("EXAMPLE_DAGS") == "all"
+"""`EXAMPLE_DAGS=all` runs the long ones, too, and all on every Airflow (`make example-dags`)."""
+
+LEFT_OUT = {
+    "example_analytics": "needs a library that is not there",
+    "example_asset_with_watchers": "deletes files in /tmp that it has not made",
+    "example_branch_operator": "throws dice, and installs packages from the internet",
+    "example_branch_python_operator_decorator": "throws dice, and installs packages from the internet",
+    "example_dag_decorator": "asks a server on the internet",
+    "example_external_task_marker_child": "waits ten minutes for a group of tasks that does not exist",
+    "example_hitl_operator": "waits for a person",
+    "example_python_decorator": "installs packages from the internet",
+    "example_python_operator": "installs packages from the internet",
+    "example_retry_policy": "asks a server on the internet, and again after minutes",
+    "example_sensors": "waits for an hour, and its tasks race for a file in /tmp",
+    "tutorial_objectstorage": "asks a server on the internet",
+    "tutorial_taskflow_api_virtualenv": "installs packages from the internet",
+}
+"""All others are taken, also those that a newer Airflow has."""
+
+LONG = {
+    "example_complex": "echoes 37 times what others echo, too",
+    "example_deadline_alert": "sleeps for a minute",
+    "example_passing_params_via_test_command": "fails, unless the machine is so slow that it takes four minutes",
+    "example_task_group_decorator": "prints 17 times what others print, too",
+}
+"""What is only taken with `EXAMPLE_DAGS=all`."""
+
+ELSEWHERE = {
+    *("asset1_producer", "asset2_producer", "asset_alias_example_alias_consumer", "asset_alias_example_alias_producer"),
+    *("asset_consumes_1", "asset_with_extra_by_context", "asset_with_extra_by_yield", "child_dag"),
+    *("example_bash_operator", "example_branch_datetime_operator", "example_custom_weight", "example_external_task"),
+    *("example_failed_dag", "example_params_trigger_ui", "example_setup_teardown_taskflow", "example_simplest_dag"),
+    *("example_short_circuit_operator", "example_skip_dag", "example_task_group_mapping", "example_task_state_store"),
+    *("example_task_mapping_second_order", "example_task_state_store_mapped", "example_time_delta_sensor_async"),
+    *("example_trigger_controller_dag", "example_trigger_target_dag", "example_workday_timetable", "example_xcom"),
+    *("example_xcom_args_with_operators", "ingest_regional_sales", "latest_only", "read_asset_event_from_classic"),
+}
+"""What runs on the other Airflows, too: each kind of thing once. So do all from files that 3.3 does not have."""
+
+INTEGRATION = "integration_test"
+"""The Dag of edge3. What its virtual environment needs is there already."""
+
+STARTED = {"child_dag"}
+"""Those that another one starts, which clears what has its logical date."""
+
+READERS = {"read_asset_event", "read_asset_event_from_classic"}
+"""Those that need what others have left behind."""
+
+FAILING = {
+    "example_failed_dag": "is there to fail",
+    "example_passing_params_via_test_command": "has parameters that nobody gives",
+    "example_task_state_store_async": "calls what Airflow 3.3 does not have",
+    "read_asset_event": "reads the last event, and not each has what it wants",
+    "read_asset_event_from_classic": "reads the last event, and not each has what it wants",
+}
+"""Those that may fail, as they do with LocalExecutor: the others have to succeed, or all could fail alike."""
+
+BY_CHANCE = {
+    ("example_asset_state_store_producer", "load"),
+    ("example_task_state_store", "run_job"),
+    ("example_task_state_store_mapped", "process_table"),
+}
+"""Tasks that return random numbers."""
+
+CONF: Mapping[str, Mapping[str, object]] = {
+    INTEGRATION: {"minutes_to_run": 1},
+    "example_params_ui_tutorial": {"required_field": "given by a test"},
+}
+
+OWN = re.compile(
+    r"(?<![^\"' ])[^\"' ]*/(?=(site-packages|dags)\b)|manual__[0-9T:.+-]+\w*|(Edge|Local)Executor__\d+"
+    r"|[0-9a-f]{8}-[0-9a-f-]{27}|(?<= at )0x[0-9a-f]+"
+    r"|\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} [A-Z]+ \d{4}"
+)
+"""What is each run's own: folders, names of runs, ids, addresses, times."""
+
+
+@dataclass
+class Examples:
+    """An Airflow with both executors and a site; `runs` has what each Dag has run as, by Dag and executor."""
+
+    airflow: Airflow
+    client: Client
+    runs: dict[tuple[str, str], DagRun] = field(default_factory=dict)
+
+    def run(self, dag_ids: Collection[str]) -> None:
+        """Run each Dag with either executor, to its end."""
+        for dag_id in dag_ids:
+            for second, executor in enumerate(BOTH):
+                # A Monday; no two runs of a Dag may have the same.
+                date = f"2026-01-05T00:00:0{second}Z"
+                self.runs[dag_id, executor] = self.client.trigger(
+                    dag_id, run_id=f"{executor}__1", conf=CONF.get(dag_id), logical_date=date
+                )
+        for key, run in self.runs.items():
+            self.runs[key] = self.client.wait_for_run(run, timeout=RUN_TIMEOUT, check=self.airflow.check)
+
+    def left_by(self, run: DagRun) -> dict[str, list[str]]:
+        """How a run ended: it, each of its tasks and in which try, and what they have left behind."""
+        of_run = "dag_id = :dag_id AND run_id = :run_id"
+        return {
+            "run": [run.state],
+            "tasks": self._rows(
+                "SELECT task_id, map_index, rendered_map_index, state, try_number, max_tries, queue, pool"
+                f" FROM task_instance WHERE {of_run}",
+                run,
+            ),
+            "templates": self._rows(
+                "SELECT task_id, map_index, CAST(rendered_fields AS text) AS fields"
+                f" FROM rendered_task_instance_fields WHERE {of_run}",
+                run,
+            ),
+            "XComs": self._rows(
+                f"SELECT task_id, map_index, key, CAST(value AS text) AS value FROM xcom WHERE {of_run}", run
+            ),
+            "events": self._rows(
+                "SELECT asset.uri, source_task_id, source_map_index, CAST(asset_event.extra AS text) AS extra"
+                " FROM asset_event JOIN asset ON asset.id = asset_event.asset_id"
+                " WHERE source_dag_id = :dag_id AND source_run_id = :run_id",
+                run,
+            ),
+        }
+
+    def differences(self, dag_id: str) -> dict[str, list[list[str]]]:
+        """What only the edge's run has left behind, and what only LocalExecutor's."""
+        edge, local = (self.left_by(self.runs[dag_id, executor]) for executor in BOTH)
+        found = {}
+        for what in edge:
+            of_edge, of_local = Counter(edge[what]), Counter(local[what])
+            if of_edge != of_local:
+                found[what] = [sorted((of_edge - of_local).elements()), sorted((of_local - of_edge).elements())]
+        return found
+
+    def tasks(self, executor: str) -> tuple[set[str], Counter[str]]:
+        """Where the tasks were that ran with an executor, and how many ended in each state."""
+        rows = self.airflow.database.rows(
+            "SELECT hostname, state FROM task_instance WHERE run_id = :run_id", run_id=f"{executor}__1"
+        )
+        return {row["hostname"] for row in rows} - {"", None}, Counter(row["state"] for row in rows)
+
+    def _rows(self, query: str, run: DagRun) -> list[str]:
+        rows = [dict(row) for row in self.airflow.database.rows(query, dag_id=run.dag_id, run_id=run.run_id)]
+        for row in rows:
+            if "value" in row and (run.dag_id, row["task_id"]) in BY_CHANCE:
+                del row["value"]
+            elif "fields" in row:
+                # A set says which there are.
+                row["fields"] = dict(sorted(json.loads(row["fields"]).items()))
+            elif row.get("key") == "skipmixin_key":
+                # Airflow makes a list of a set.
+                row["value"] = {name: sorted(tasks) for name, tasks in json.loads(row["value"]).items()}
+        return [OWN.sub("OWN", json.dumps(row, ensure_ascii=False)) for row in rows]
+
+
+@contextmanager
+def open_examples(folder: Path, migrated: MigratedDatabases, worker_venv: Path) -> Iterator[Examples]:
+    dags = folder / "dags"
+    dags.mkdir()
+    (of_edge3,) = environments.edge3().glob("lib/python*/site-packages/airflow/providers/edge3/example_dags")
+    (dags / f"{INTEGRATION}.py").symlink_to(of_edge3 / f"{INTEGRATION}.py")
+    # The machine's network is none of the tests' business.
+    offline = {"PIP_NO_INDEX": "1", "UV_OFFLINE": "1"}
+    with (
+        Airflow(
+            folder / "centre",
+            migrated.create("examples"),
+            venv=migrated.venv,
+            dags=dags,
+            executor=f"{EDGE_EXECUTOR},LocalExecutor",
+            config={
+                **EDGE_CONFIG,
+                "core": {"load_examples": True, "parallelism": 24, "dags_are_paused_at_creation": True},
+                # Nothing runs but what is triggered.
+                "scheduler": {"use_job_schedule": False, "max_dagruns_per_loop_to_schedule": 100},
+            },
+            environment={"PYTHONPATH": os.pathsep.join(map(str, (STARTUP, POLICY))), **offline},
+        ) as airflow,
+        Site(folder / "site", venv=worker_venv, dags=dags, environment=offline) as site,
+    ):
+        # All are there once this has ended, but those that need a provider which is not there.
+        airflow.cli("dags", "reserialize", timeout=300)
+        airflow.boot(dag_processor=False)
+        site.enroll(airflow.url, airflow.enroll_token(), name="site")
+        site.start_worker(concurrency=12)
+        with airflow.client() as client:
+            yield Examples(airflow, client)
+
+
+def taken(version: str, files: Mapping[str, str]) -> set[str]:
+    """Which of an Airflow's Dags run here; `files` has the name of each one's file."""
+    if ALL:
+        return files.keys() - LEFT_OUT.keys()
+    candidates = files.keys() - LEFT_OUT.keys() - LONG.keys()
+    if version == "3.3":
+        return candidates
+    known = {file.name for file in environments.centre().glob("lib/python*/site-packages/airflow/**/example_*.py")}
+    return {dag_id for dag_id in candidates if dag_id in {*ELSEWHERE, INTEGRATION} or files[dag_id] not in known}
+
+
+@pytest.fixture(scope="module", params=("3.3", *environments.OTHER_AIRFLOWS))
+def examples(request, postgres_server, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(f"examples-{request.param}")
+    if request.param == "3.3":
+        venv, worker_venv = environments.centre(), environments.worker()
+    else:
+        venv = worker_venv = environments.centre_of(request.param)
+    with open_examples(folder, MigratedDatabases(postgres_server, folder, venv=venv), worker_venv) as examples:
+        rows = examples.airflow.database.rows("SELECT dag_id, relative_fileloc AS file FROM dag WHERE NOT is_stale")
+        dag_ids = taken(request.param, {row["dag_id"]: Path(row["file"]).name for row in rows})
+        assert dag_ids >= {INTEGRATION, "example_simplest_dag", "example_bash_operator"}
+        for dag_id in dag_ids:
+            examples.client.unpause(dag_id)
+        # First what takes longest.
+        first = [INTEGRATION, *(dag_id for dag_id in LONG if dag_id in dag_ids)]
+        examples.run([*first, *sorted(dag_ids - {*first} - STARTED - READERS)])
+        examples.run(sorted(dag_ids & READERS))
+        yield examples
+
+
+def test_each_has_the_same_end_on_the_edge_and_with_local_executor(examples, request):
+    dag_ids = [dag_id for dag_id, executor in examples.runs if executor == "EdgeExecutor"]
+    found = {dag_id: examples.differences(dag_id) for dag_id in dag_ids}
+    differences = {dag_id: different for dag_id, different in found.items() if different}
+    hosts, states = examples.tasks("EdgeExecutor")
+    figures = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    version = request.node.callspec.params["examples"]
+    print(f"\nAirflow {version}: {len(dag_ids)} Dags, {len(differences)} different; {states.total()} tasks ({figures})")
+    assert not differences, json.dumps(differences, indent=1, ensure_ascii=False)
+    assert {dag_id for (dag_id, _), run in examples.runs.items() if run.state != "success"} <= FAILING.keys()
+    assert hosts == {"site"}
+    assert "site" not in examples.tasks("LocalExecutor")[0]
