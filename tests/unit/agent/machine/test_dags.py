@@ -75,7 +75,7 @@ async def test_a_disk_that_does_not_answer_is_told_and_holds_up_nobody(
 ) -> None:
     gone, changed = threading.Event(), asyncio.Event()
 
-    def hang(found: object) -> DagsFound:
+    def hang(*_: object) -> DagsFound:
         gone.wait(60)
         return DagsFound()
 
