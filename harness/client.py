@@ -198,10 +198,24 @@ class Client:
                 answer.read()
             yield _checked(answer).iter_bytes()
 
-    def xcom(self, run: DagRun, task_id: str, key: str = "return_value", *, map_index: int = -1) -> Any:
-        """The value of one XCom, as JSON has it."""
+    def xcom(
+        self, run: DagRun, task_id: str, key: str = "return_value", *, map_index: int = -1, **region: object
+    ) -> Any:
+        """The value of one XCom, as JSON has it; `region` says which pass of a loop (Airflow 3.4)."""
         path = f"{_task_path(run, task_id)}/xcomEntries/{key}"
-        return self.call("GET", path, map_index=map_index, stringify=False)["value"]
+        return self.call("GET", path, map_index=map_index, stringify=False, **region)["value"]
+
+    def left_by(self, run: DagRun) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+        """The task instances, XComs (with their values) and asset events of a run, as the API gives them."""
+        path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances"
+        xcoms = self._pages(f"{path}/~/xcomEntries", "xcom_entries")
+        for each in xcoms:
+            where = {
+                name: each[name] for name in ("map_index", "region_id", "region_index") if each.get(name) is not None
+            }
+            each["value"] = self.xcom(run, each["task_id"], each["key"], **where)
+        events = self._pages("/assets/events", "asset_events", source_dag_id=run.dag_id, source_run_id=run.run_id)
+        return self._pages(path, "task_instances"), xcoms, events
 
     def clear(self, run: DagRun, task_ids: Sequence[str]) -> None:
         """Clear tasks of a run in whatever state they are, so that they run again."""
@@ -218,10 +232,10 @@ class Client:
     def add_connection(self, conn_id: str, conn_type: str, **fields: object) -> None:
         self.call("POST", "/connections", {"connection_id": conn_id, "conn_type": conn_type, **fields})
 
-    def _pages(self, path: str, field: str) -> list[dict[str, Any]]:
+    def _pages(self, path: str, field: str, **params: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         while True:
-            page = self.call("GET", path, limit=_PAGE, offset=len(found))
+            page = self.call("GET", path, limit=_PAGE, offset=len(found), **params)
             found += page[field]
             if not page[field] or len(found) >= page["total_entries"]:
                 return found
