@@ -109,11 +109,12 @@ def noted() -> Iterator[list[Asked]]:
     def note(_connection, _cursor, statement, parameters, _context, _many) -> None:
         asked.append(Asked(statement, parameters))
 
-    event.listen(settings.engine, "before_cursor_execute", note)
+    # A gateway has an engine of its own.
+    event.listen(Engine, "before_cursor_execute", note)
     try:
         yield asked
     finally:
-        event.remove(settings.engine, "before_cursor_execute", note)
+        event.remove(Engine, "before_cursor_execute", note)
 
 
 class Steps:
