@@ -76,7 +76,7 @@ ELSEWHERE = {
 """What runs on the other Airflows, too: each kind of thing once. So do all from files that 3.3 does not have."""
 
 INTEGRATION = "integration_test"
-"""The Dag of edge3. What its virtual environment needs is there already."""
+"""The Dag of edge3."""
 
 STARTED = {"child_dag"}
 """Those that another one starts, which clears what has its logical date."""
@@ -88,6 +88,7 @@ FAILING = {
     "example_failed_dag": "is there to fail",
     "example_passing_params_via_test_command": "has parameters that nobody gives",
     "example_task_state_store_async": "calls what Airflow 3.3 does not have",
+    INTEGRATION: "makes a virtual environment with numpy, which is only there if pip or uv has kept it",
     "read_asset_event": "reads the last event, and not each has what it wants",
     "read_asset_event_from_classic": "reads the last event, and not each has what it wants",
 }

@@ -9,8 +9,8 @@ from tools.journey.measuring import travels
 from tools.journey.way import way
 
 pytestmark = pytest.mark.e2e
-MOST_FILES = 27
-"""It was 26, until what the gateway says had to carry its mark (decision 0018)."""
+MOST_FILES = 28
+"""It was 26, until what the gateway says had to carry its mark (decision 0018), and a match asks how long a job is."""
 MOST_SHAPES = 9
 
 

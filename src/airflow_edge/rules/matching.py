@@ -27,7 +27,7 @@ class QueuedJob(Protocol):
     @property
     def queued_at(self) -> datetime: ...
     @property
-    def workload(self) -> str: ...
+    def size(self) -> int: ...
 
 
 Job = TypeVar("Job", bound=QueuedJob)
@@ -43,11 +43,6 @@ class Capacity:
     free_slots: int
     room: int = sys.maxsize
     """Bytes of workloads that it can be sent, until it has taken some in: a job that goes over that is its last one."""
-
-
-def size_of(job: QueuedJob) -> int:
-    """Give the bytes of a job's workload."""
-    return len(job.workload.encode())
 
 
 def order(jobs: Iterable[Job]) -> list[Job]:
@@ -76,7 +71,7 @@ def match(jobs: Iterable[Job], capacities: Iterable[Capacity]) -> list[tuple[Job
     for job in order(jobs):
         worker_id = max(serving[job.team_name, job.queue], key=free.__getitem__, default=None)
         if worker_id is not None and free[worker_id] >= job.slots:
-            room[worker_id] -= size_of(job)
+            room[worker_id] -= job.size
             free[worker_id] = free[worker_id] - job.slots if room[worker_id] > 0 else 0
             matches.append((job, worker_id))
     return matches

@@ -179,6 +179,11 @@ class JobRow(MappedAsDataclass, Base, kw_only=True, repr=False, eq=False):
     left_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     """When that instance was last seen."""
 
+    @property
+    def size(self) -> int:
+        """Bytes of the workload, which is read for that."""
+        return len(self.workload.encode())
+
 
 # Reads each queue in the order in which jobs are due, however many wait.
 Index(

@@ -111,7 +111,7 @@ class Runtime:
             transport=httpx.AsyncHTTPTransport(uds=job.api_socket),
             base_url="http://edge/",
             headers={"Authorization": f"Bearer {job.secret}"},
-            timeout=30,
+            timeout=60,
         )
 
     def hang_up(self) -> None:

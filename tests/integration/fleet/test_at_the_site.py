@@ -133,7 +133,8 @@ async def test_a_stop_and_its_time_hold_for_the_next_agent_until_the_worker_has_
         order = await worker.runtime.stopped(job)
         assert order.reason == "the worker was stopped, and the 8 s that it had for its tasks are over"
         worker.runtime.exit(job, code=143)
-        assert (await said(waiting))[0] == 0
+        # 10: it had gone before the command could ask.
+        assert (await said(waiting))[0] in {0, 10}
         assert await worker.agent.ended() == 0
         await worker.becomes("offline")
         assert centre.job(late).state == "queued"

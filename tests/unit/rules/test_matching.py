@@ -25,7 +25,7 @@ class Job:
     slots: int
     priority_weight: int
     queued_at: datetime
-    workload: str = "{}"
+    size: int = 2
 
 
 def job(
@@ -36,7 +36,7 @@ def job(
     slots: int = 1,
     weight: int = 1,
     age: int = 0,
-    workload: str = "{}",
+    size: int = 2,
 ) -> Job:
     return Job(
         id=UUID(int=number),
@@ -45,7 +45,7 @@ def job(
         slots=slots,
         priority_weight=weight,
         queued_at=START - timedelta(seconds=age),
-        workload=workload,
+        size=size,
     )
 
 
@@ -64,7 +64,7 @@ def test_the_highest_weight_goes_first_then_the_longest_wait() -> None:
 
 
 def test_a_worker_that_has_no_room_for_more_leaves_jobs_to_others_and_to_later() -> None:
-    jobs = [job(n, workload="ä" * 50) for n in range(9)]
+    jobs = [job(n, size=100) for n in range(9)]
     small, large = replace(worker(1, 9), room=101), replace(worker(2, 8), room=300)
     assert Counter(who for _, who in pairs(jobs, [small, large])) == {1: 2, 2: 3}
     assert pairs(jobs, [replace(small, room=1)]) == [(0, 1)]

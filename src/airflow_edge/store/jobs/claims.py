@@ -13,7 +13,7 @@ from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Session, undefer
 
 from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_job_state
-from airflow_edge.rules.matching import Capacity, match, size_of
+from airflow_edge.rules.matching import Capacity, match
 from airflow_edge.store.columns import batches, to_value
 from airflow_edge.store.jobs.jobs import AssignedJob
 from airflow_edge.store.tables import JobRow, WorkerRow
@@ -65,7 +65,7 @@ class JobQueue(StorePart):
                 now = {"assignment": job.assignment + 1, "worker_id": worker_id, "state": JobState.LEASED}
                 claimed.append(to_value(ClaimedJob, job, **now))
                 taken[worker_id] += job.slots
-                sent[worker_id] += size_of(job)
+                sent[worker_id] += job.size
             if complete:
                 return claimed
             capacities = [
