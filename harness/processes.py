@@ -24,10 +24,15 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 _running: list[Process] = []
 
 
-def let_children_hang_up() -> None:
-    """Have programs that are started from here take SIGHUP for what it is, also where `nohup` has us ignore it."""
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+def let_children_hear_signals() -> None:
+    """Have programs that are started from here take SIGHUP and SIGINT for what they are.
+
+    A shell has us ignore the one with `nohup`, and the other in the background, and so would they.
+    """
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from harness.processes import let_children_hang_up
+from harness.processes import let_children_hear_signals
 from harness.scheduling import SecondsRecorder, SlowestFirst
 from tests.fuzz.examples import KeptExamples, begin_with, the_same_wherever
 
@@ -22,7 +22,7 @@ settings.register_profile(
 )
 settings.load_profile("the-same-each-time")
 
-let_children_hang_up()
+let_children_hear_signals()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

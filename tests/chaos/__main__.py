@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import report
-from harness.processes import let_children_hang_up
+from harness.processes import let_children_hear_signals
 from tests.chaos.storm import CONCURRENCY, PLACES, RUNS_AT_ONCE, SCHEDULERS, TASKS_PER_RUN, Outcome, storm
 
 _SHOWN = 40
@@ -31,7 +31,7 @@ def main() -> int:
     )
     parser.add_argument("--record", action="store_true", help="write the result to benchmarks/results")
     options = parser.parse_args()
-    let_children_hang_up()
+    let_children_hear_signals()
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     command = f"python -m tests.chaos {shlex.join(sys.argv[1:])}".strip()
     print(f"chaos: {options.minutes:g} min, seed {seed}", flush=True)

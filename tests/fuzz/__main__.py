@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from harness.processes import let_children_hang_up
+from harness.processes import let_children_hear_signals
 
 REPOSITORY = Path(__file__).parents[2]
 PYTEST = (sys.executable, "-m", "pytest", "-p", "tests.fuzz.plugin", "-m", "hypothesis", "-q")
@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="rounds at a time (%(default)s)")
     parser.add_argument("tests", nargs="*", default=["tests"], help="where to look for properties (%(default)s)")
     options = parser.parse_args()
-    let_children_hang_up()
+    let_children_hear_signals()
     seed = random.randrange(1_000_000_000) if options.seed is None else options.seed
     how_long = f"{options.minutes:g} min" if options.rounds is None else f"{options.rounds} rounds"
     print(f"fuzz: {how_long}, {options.processes} at a time, first seed {seed}", flush=True)
