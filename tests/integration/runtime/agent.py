@@ -110,8 +110,10 @@ class Connection:
     def wait_closed(self, timeout: float = 30.0) -> None:
         """Wait until the runtime hangs up, whatever it says before."""
         self._socket.settimeout(timeout)
-        while self._socket.recv(65536):
-            pass
+        # Reset: it had not read everything.
+        with contextlib.suppress(ConnectionResetError):
+            while self._socket.recv(65536):
+                pass
 
     def close(self) -> None:
         self._socket.close()
