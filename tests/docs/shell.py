@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+import psutil
+
 from harness.processes import kill_processes, processes_in
 from harness.waiting import wait_for
 
@@ -62,8 +64,11 @@ class Shell:
 
     def close(self) -> None:
         """End the shell and whatever was started from it."""
+        # Some programs write their title over their environment, by which the others are found.
+        begun = [process for process in psutil.process_iter() if _session(process) == self._bash.pid]
         self._bash.kill()
         self._bash.wait()
+        kill_processes(begun)
         os.close(self._answers)
         kill_processes(processes_in(self.folder))
 
@@ -113,3 +118,10 @@ class Shell:
             assert piece, f"the shell ended with {self._bash.wait()} at: {what}"
             line += piece
         return line.decode().strip()
+
+
+def _session(process: psutil.Process) -> int | None:
+    try:
+        return os.getsid(process.pid)
+    except OSError:
+        return None

@@ -84,7 +84,8 @@ def stop(arguments: argparse.Namespace) -> int:
     running = ask(socket, "status")
     ask(socket, "drain", "" if arguments.timeout is None else str(arguments.timeout))
     until = "" if arguments.timeout is None else f"; those that are left in {arguments.timeout:g} s are ended"
-    print(f"the worker '{running['name']}' (pid {running['pid']}) ends, after {_tasks(running['jobs'])}{until}")
+    waits = f", after {_tasks(running['jobs'])}{until}" if running["jobs"] else "; no task runs there"
+    print(f"the worker '{running['name']}' (pid {running['pid']}) ends{waits}")
     if arguments.wait:
         wait_for_end(config.lock_file)
         left, undelivered = unfinished_jobs(config.journal_file)
