@@ -280,11 +280,13 @@ def _running(task: TaskFacts, job: JobView, workers: Sequence[WorkerFacts], now:
         )
     if task.state == "queued":
         held_up = (
-            f"; it waits there, since the worker says: {worker.conditions}" if worker and worker.conditions else "."
+            f"; it waits there, since the worker says: {worker.conditions.rstrip('.')}"
+            if worker and worker.conditions
+            else ""
         )
         return Explanation(
             Cause.STARTING,
-            f"Worker '{job.worker}' accepted it at {clock(job.started_at)} and is starting it{held_up}",
+            f"Worker '{job.worker}' accepted it at {clock(job.started_at)} and is starting it{held_up}.",
         )
     return Explanation(Cause.RUNNING, f"It runs on worker '{job.worker}' since {clock(job.started_at)}.")
 
