@@ -195,7 +195,7 @@ def pages() -> dict[Path, str]:
 
 def rest_api_document() -> str:
     """Give the OpenAPI document of the API for people and scripts."""
-    from airflow_edge.admin.api import create_app
+    from airflow_edge.admin.rest.app import create_app
 
     made = {**create_app().openapi(), "servers": [{"url": "/edge_worker/api"}]}
     return json.dumps(made, indent=2, ensure_ascii=False) + "\n"

@@ -39,7 +39,7 @@ class EdgePlugin(AirflowPlugin):
         if edge3_is_installed():
             logging.getLogger(__name__).error(UNINSTALL_EDGE3)
             return []
-        from airflow_edge.admin.api import create_app as create_api
+        from airflow_edge.admin.rest.app import create_app as create_api
         from airflow_edge.gateway.app import create_app
         from airflow_edge.logs.handler import read_here
 

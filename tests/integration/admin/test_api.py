@@ -54,7 +54,7 @@ READS_OF_WHO_CHANGES = ["/enroll-tokens"]
 
 
 def document():
-    from airflow_edge.admin.api import create_app
+    from airflow_edge.admin.rest.app import create_app
 
     return create_app().openapi()
 
@@ -105,8 +105,8 @@ def test_who_may_only_read_reads_and_changes_nothing_and_each_attempt_is_noted(a
 
 
 def test_each_change_has_a_name_of_its_own_in_the_audit_log(api):
-    from airflow_edge.admin.changing import changing
-    from airflow_edge.admin.enrolling import enrolling
+    from airflow_edge.admin.rest.changing import changing
+    from airflow_edge.admin.rest.enrolling import enrolling
 
     routes = [route for route in [*changing.routes, *enrolling.routes] if isinstance(route, APIRoute)]
     names = [route.name for route in routes if "POST" in route.methods]

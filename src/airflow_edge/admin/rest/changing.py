@@ -12,12 +12,11 @@ from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends
 
-from airflow_edge.admin.access import AdminServices, Event, Services, may, may_change
 from airflow_edge.admin.audit import OrderOutcome, recorded
 from airflow_edge.admin.config import multi_team
 from airflow_edge.admin.fleet import REMOVED, refused
-from airflow_edge.admin.problems import PROBLEMS
-from airflow_edge.admin.schemas import (
+from airflow_edge.admin.rest.access import AdminServices, Event, Services, may, may_change
+from airflow_edge.admin.rest.documents import (
     OutcomeDocument,
     Selection,
     WithComment,
@@ -27,6 +26,7 @@ from airflow_edge.admin.schemas import (
     WithName,
     WithQueues,
 )
+from airflow_edge.admin.rest.problems import PROBLEMS
 from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.worker import LogRequest, Worker
 

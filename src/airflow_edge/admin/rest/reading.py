@@ -1,4 +1,4 @@
-"""The REST API for people and scripts: everything that the command line can do. What it shows."""
+"""The routes of the REST API that show workers, jobs and queues."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ from http import HTTPStatus
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query
+from fastapi import APIRouter, Depends, HTTPException, Path, Query
 from pydantic import AwareDatetime
 
-from airflow_edge import __version__
-from airflow_edge.admin.access import AdminServices, Services, Teams, may_read
-from airflow_edge.admin.changing import changing
 from airflow_edge.admin.config import read_patience
 from airflow_edge.admin.describing import describe_workers
-from airflow_edge.admin.enrolling import enrolling
 from airflow_edge.admin.explaining import explain_task
 from airflow_edge.admin.fleet import UnknownWorkerError, is_of
-from airflow_edge.admin.problems import PROBLEMS, add_problem_handlers
-from airflow_edge.admin.schemas import (
+from airflow_edge.admin.rest.access import AdminServices, Services, Teams, may_read
+from airflow_edge.admin.rest.documents import (
     NO_NUL,
     ExplanationDocument,
     JobDocument,
@@ -33,6 +29,7 @@ from airflow_edge.admin.schemas import (
     WorkerDocument,
     WorkerLogDocument,
 )
+from airflow_edge.admin.rest.problems import PROBLEMS
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.protocol.worker_log import Record, level_name
 from airflow_edge.rules.metrics import RESOLUTION, chart
@@ -227,18 +224,3 @@ def explain_job(
     """Say in one sentence why a task is not running."""
     found = explain_task(admin.store, dag_id, run_id, task_id, map_index, teams=teams)
     return ExplanationDocument.model_validate(found)
-
-
-def create_app() -> FastAPI:
-    """Build the API that Airflow's API server mounts; nothing is connected to before it is called."""
-    app = FastAPI(
-        title="airflow-edge",
-        version=__version__,
-        description="Edge workers, their jobs and queues. Airflow's own authentication; every change is audited.",
-    )
-    app.state.services = AdminServices()
-    app.include_router(reading)
-    app.include_router(changing)
-    app.include_router(enrolling)
-    add_problem_handlers(app)
-    return app

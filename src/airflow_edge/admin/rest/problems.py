@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 
 from airflow_edge.admin.fleet import UnknownWorkerError
-from airflow_edge.admin.schemas import ProblemDocument
+from airflow_edge.admin.rest.documents import ProblemDocument
 from airflow_edge.admin.tokens import UnknownTokenError
 from airflow_edge.protocol.problems import title_of
 from airflow_edge.settings import SettingError

@@ -1,0 +1,27 @@
+"""The REST API as an application, which Airflow's API server mounts."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from airflow_edge import __version__
+from airflow_edge.admin.rest.access import AdminServices
+from airflow_edge.admin.rest.changing import changing
+from airflow_edge.admin.rest.enrolling import enrolling
+from airflow_edge.admin.rest.problems import add_problem_handlers
+from airflow_edge.admin.rest.reading import reading
+
+
+def create_app() -> FastAPI:
+    """Build the API that Airflow's API server mounts; nothing is connected to before it is called."""
+    app = FastAPI(
+        title="airflow-edge",
+        version=__version__,
+        description="Edge workers, their jobs and queues. Airflow's own authentication; every change is audited.",
+    )
+    app.state.services = AdminServices()
+    app.include_router(reading)
+    app.include_router(changing)
+    app.include_router(enrolling)
+    add_problem_handlers(app)
+    return app
