@@ -10,6 +10,7 @@ from airflow_edge.admin.rest.changing import changing
 from airflow_edge.admin.rest.enrolling import enrolling
 from airflow_edge.admin.rest.problems import add_problem_handlers
 from airflow_edge.admin.rest.reading import reading
+from airflow_edge.admin.rest.unchanged import Unchanged
 
 
 def create_app() -> FastAPI:
@@ -24,4 +25,5 @@ def create_app() -> FastAPI:
     app.include_router(changing)
     app.include_router(enrolling)
     add_problem_handlers(app)
+    app.add_middleware(Unchanged)
     return app
