@@ -1,20 +1,26 @@
-"""Mounts the gateway in Airflow's API server. Airflow imports this module in every process, so it has to be light."""
+"""Mounts gateway, REST API and page in Airflow's API server.
+
+Airflow imports this module in every process, so it has to be light.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_edge.protocol.urls import PREFIX
 from airflow_edge.runtime.environment import WORKER_NAME_VARIABLE
 
+if TYPE_CHECKING:
+    from airflow_edge.page.bundle import Bundle
+
 
 class EdgePlugin(AirflowPlugin):
-    """Only the API server asks for `fastapi_apps`; the gateway is built there and nowhere else."""
+    """Only the API server asks for `fastapi_apps` and `react_apps`; what they hold is built there and nowhere else."""
 
     name = "airflow_edge"
 
@@ -46,6 +52,39 @@ class EdgePlugin(AirflowPlugin):
         read_here()
         # The longer prefix first: the gateway answers whatever comes below its own.
         return [
+            *self._page_apps(),
             {"app": create_api(), "url_prefix": f"{PREFIX}/api", "name": "Edge API"},
             {"app": create_app(), "url_prefix": PREFIX, "name": "Edge gateway"},
         ]
+
+    @cached_property
+    def react_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """Give the operator's page and the panel of a task instance; nothing where they were not built."""
+        if self._bundle is None:
+            return []
+        from airflow.configuration import conf
+
+        from airflow_edge.page.entries import react_apps
+
+        return react_apps(self._bundle, conf.get("api", "base_url", fallback=""))
+
+    def _page_apps(self) -> list[dict[str, Any]]:
+        if self._bundle is None:
+            return []
+        from airflow_edge.page.app import create_app
+        from airflow_edge.page.entries import PAGE_PREFIX
+
+        return [{"app": create_app(self._bundle), "url_prefix": PAGE_PREFIX, "name": "Edge page"}]
+
+    @cached_property
+    def _bundle(self) -> Bundle | None:
+        from airflow_edge.executor.edge3 import edge3_is_installed
+        from airflow_edge.page.bundle import BundleMissingError, read_bundle
+
+        if edge3_is_installed():
+            return None
+        try:
+            return read_bundle()
+        except BundleMissingError as error:
+            logging.getLogger(__name__).warning("%s", error)
+            return None

@@ -1,0 +1,92 @@
+/** The page in Airflow's navigation: its frame, and which view stands where. */
+import { Box, Flex, Heading } from "@chakra-ui/react";
+import { QueryClientProvider } from "@tanstack/react-query";
+import { Link, Route, Routes, useLocation } from "react-router-dom";
+import { queries } from "./api/query.ts";
+import { AddWorker } from "./features/add/AddWorker.tsx";
+import { Fleet } from "./features/fleet/Fleet.tsx";
+import { Job } from "./features/jobs/Job.tsx";
+import { Jobs } from "./features/jobs/Jobs.tsx";
+import { Queues } from "./features/queues/Queues.tsx";
+import { Worker } from "./features/worker/Worker.tsx";
+import { at } from "./place.ts";
+import { Boundary } from "./ui/Boundary.tsx";
+import { Empty } from "./ui/Empty.tsx";
+
+const VIEWS = [
+  { name: "Fleet", to: at(), also: at("workers") },
+  { name: "Queues", to: at("queues") },
+  { name: "Jobs", to: at("jobs") },
+  { name: "Add a worker", to: at("add") },
+];
+
+export default function Page() {
+  return (
+    <QueryClientProvider client={queries}>
+      <Flex direction="column" gap={4} px={{ base: 3, md: 6 }} py={4} h="100%" minW={0} overflowY="auto">
+        <Flex align="baseline" gap={6} wrap="wrap" borderBottomWidth={1} borderColor="border">
+          <Heading as="h1" size="xl">
+            Edge workers
+          </Heading>
+          <Views />
+        </Flex>
+        <Box as="section" flex="1" minW={0}>
+          <Shown />
+        </Box>
+      </Flex>
+    </QueryClientProvider>
+  );
+}
+
+function Views() {
+  const { pathname } = useLocation();
+  return (
+    <Flex as="nav" aria-label="Views of edge workers" gap={1} wrap="wrap" mb="-1px">
+      {VIEWS.map(({ name, to, also }) => {
+        const here = pathname.replace(/\/$/, "") === to || [also, to === at() ? undefined : to].some((below) => below && pathname.startsWith(`${below}/`));
+        return (
+          <Box
+            asChild
+            key={to}
+            px={3}
+            py={2}
+            borderBottomWidth={2}
+            borderColor={here ? "brand.solid" : "transparent"}
+            color={here ? "fg" : "fg.muted"}
+            fontWeight={here ? "semibold" : "normal"}
+            _hover={{ color: "fg" }}
+          >
+            <Link aria-current={here ? "page" : undefined} to={to}>
+              {name}
+            </Link>
+          </Box>
+        );
+      })}
+    </Flex>
+  );
+}
+
+/** A view that fails leaves the others: going to one is a new beginning. */
+function Shown() {
+  const { pathname } = useLocation();
+  return (
+    <Boundary key={pathname}>
+      <Routes>
+        <Route index element={<Fleet />} />
+        <Route path="workers/:name" element={<Worker />} />
+        <Route path="queues" element={<Queues />} />
+        <Route path="jobs" element={<Jobs />} />
+        <Route path="jobs/:id" element={<Job />} />
+        <Route path="add" element={<AddWorker />} />
+        <Route
+          path="*"
+          element={
+            <Empty title="There is nothing here">
+              <Link to={at()}>To the fleet</Link>
+            </Empty>
+          }
+        />
+      </Routes>
+    </Boundary>
+  );
+}
