@@ -6,7 +6,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, Index, LargeBinary, MetaData, SmallInteger, String, UniqueConstraint, Uuid
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+    Uuid,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 from airflow_edge.protocol.messages import JobKind, MaintenanceCause, OrderKind
@@ -94,6 +105,25 @@ class WorkerRow(Base):
     """The last of these questions that was answered."""
     answers_there: Mapped[bool] = mapped_column(default=False)
     """The answer."""
+    conditions: Mapped[str] = mapped_column(ForeignText(), default="")
+    """Of what it says in `system`: why it takes no new job, and what else is wrong; read of all workers at once."""
+    warnings: Mapped[str] = mapped_column(ForeignText(), default="")
+
+
+class WorkerEventRow(Base):
+    """What has happened to a worker, until it is old."""
+
+    __tablename__ = "airflow_edge_worker_event"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    worker_id: Mapped[UUID] = mapped_column(Uuid)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    text: Mapped[str] = mapped_column(ForeignText())
+    by: Mapped[str | None] = mapped_column(ForeignText(250))
+
+
+Index("ix_airflow_edge_worker_event_newest", WorkerEventRow.worker_id, WorkerEventRow.id)
 
 
 class WorkerOrderRow(Base):
@@ -178,6 +208,10 @@ class JobRow(MappedAsDataclass, Base, kw_only=True, repr=False, eq=False):
     """The instance of its worker that holds it, where another one has the worker's key by now; else None."""
     left_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     """When that instance was last seen."""
+    offered_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    """When it was handed out under the last number."""
+    past: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True), default=None, deferred=True)
+    """What became of the numbers before, as far as they are remembered."""
 
     @property
     def size(self) -> int:

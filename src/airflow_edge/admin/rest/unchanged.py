@@ -1,4 +1,4 @@
-"""What has not changed is not sent again: each GET's answer has an ETag, and who has it already is told so (RFC 9110)."""
+"""What has not changed is not sent again: each answer to a GET has an ETag (RFC 9110); who has it is told so."""
 
 from __future__ import annotations
 

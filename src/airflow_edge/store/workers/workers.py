@@ -26,7 +26,7 @@ from airflow_edge.protocol.states import (
 )
 from airflow_edge.rules.liveness import Silence
 from airflow_edge.rules.orders import ASKED_STATES, OrderState
-from airflow_edge.rules.worker import Admission, Worker, read_others
+from airflow_edge.rules.worker import CONDITIONS, WARNINGS, Admission, Worker, read_others
 from airflow_edge.store.columns import to_duration, to_seconds, to_value
 from airflow_edge.store.tables import JobRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, reading, writing
@@ -171,7 +171,8 @@ class Workers(StorePart):
                 row.maintenance_comment = comments.get(row.id, "")
                 row.maintenance_cause = (causes or {}).get(row.id)
             if row.id in systems:
-                row.system = _storable(systems[row.id])
+                row.system = said = _storable(systems[row.id])
+                row.conditions, row.warnings = (str(said.get(name, "")) for name in (CONDITIONS, WARNINGS))
         return sorted(unwanted)
 
     @writing
