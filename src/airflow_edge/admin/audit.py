@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from airflow_edge.admin.config import session
 
-Result = Literal["done", "waiting", "refused"]
+Result = Literal["done", "waiting", "refused", "would"]
 
 PREFIX: Final = "edge_worker."
 WORKERS_PER_ENTRY: Final = 50

@@ -12,20 +12,22 @@ from uuid import UUID
 from airflow_edge.admin.audit import OrderOutcome, Result
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.rules.durations import format_duration
+from airflow_edge.rules.acts.consequences import NO_QUEUE_LEFT, REVOKED_ALREADY, waited_for
 from airflow_edge.rules.explanation.explain import explain
 from airflow_edge.rules.explanation.facts import NOBODY_AHEAD, Explanation, TaskFacts, WorkerFacts
 from airflow_edge.rules.explanation.last_words import ENOUGH, LastWords, last_words
 from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.log_notices import LogPart
 from airflow_edge.rules.orders import AlreadySoError, OrderState, Wish, WorkerOrder
-from airflow_edge.rules.overview import JobView, QueueView, WorkerView, queues
+from airflow_edge.rules.overview import JobView, QueueView, WorkerFilter, WorkerView, queues
 from airflow_edge.rules.processes import at_the_centre
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.logs.logs import LogUnreadableError
 from airflow_edge.store.store import Store
 
 REMOVED: Final = "it was removed meanwhile"
+MOST_WORKERS: Final = 100_000
+"""That a filter finds."""
 
 _WITHOUT_LOG: Final = frozenset({None, "scheduled", "queued", "success"})
 """States of tasks whose newest try has no log, or none that says why."""
@@ -46,11 +48,21 @@ class Fleet:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def select(self, patterns: Sequence[str]) -> list[Worker]:
+    def select(self, patterns: Sequence[str], match: WorkerFilter | None = None) -> list[Worker]:
         """Give the workers with these names; `*`, `?` and `[…]` stand for what they stand for in file names.
 
-        :raises UnknownWorkerError: a name or pattern meets none.
+        :param match: those that fit this, too
+        :raises UnknownWorkerError: a name or pattern meets none, or nothing fits.
         """
+        if match is None:
+            return self._with_names(patterns)
+        fitting = [view.worker for view in self._store.fleet.find_workers(match, limit=MOST_WORKERS).items]
+        named = self._with_names(patterns) if patterns else []
+        if not (fitting or named):
+            raise UnknownWorkerError("There is no worker that fits; see: airflow edge list-workers")
+        return list({worker.id: worker for worker in [*named, *fitting]}.values())
+
+    def _with_names(self, patterns: Sequence[str]) -> list[Worker]:
         workers = self._store.workers.all()
         named = {worker.name: worker for worker in workers}
         chosen: dict[UUID, Worker] = {}
@@ -114,7 +126,7 @@ class Fleet:
         if changed is None:
             return refused(worker, REMOVED)
         if not changed.queues:
-            return refused(worker, "a worker has to serve at least one queue; add another one first, or shut it down")
+            return refused(worker, NO_QUEUE_LEFT)
         served = ", ".join(changed.served_queues) or "no queue that it was started for"
         return OrderOutcome(worker=worker.name, result="done", detail=f"serves {served}")
 
@@ -122,15 +134,14 @@ class Fleet:
         """Revoke a worker's key: it is cut off at once, and what it runs is lost."""
         if not self._store.workers.revoke(worker.name, now=datetime.now(UTC)):
             return refused(worker, REMOVED)
-        detail = "it was revoked already" if worker.revoked_at is not None else ""
+        detail = REVOKED_ALREADY if worker.revoked_at is not None else ""
         return OrderOutcome(worker=worker.name, result="done", detail=detail)
 
     def set_disconnect_grace(self, worker: Worker, grace: timedelta | None) -> OrderOutcome:
         """Give a worker a grace of its own, or take it back; it holds at once."""
         if self._store.workers.set_disconnect_grace([worker.name], grace):
             return refused(worker, REMOVED)
-        how_long = "as long as the settings say" if grace is None else format_duration(grace)
-        return OrderOutcome(worker=worker.name, result="done", detail=f"its jobs are waited for {how_long}")
+        return OrderOutcome(worker=worker.name, result="done", detail=waited_for(grace))
 
     def remove(self, worker: Worker) -> OrderOutcome:
         """Forget a worker that is offline or revoked."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_edge.store.fleet import FleetViews
+from airflow_edge.store.jobs.at_workers import JobsAtWorkers
 from airflow_edge.store.jobs.claims import JobQueue
 from airflow_edge.store.jobs.execution_calls import ExecutionCalls
 from airflow_edge.store.jobs.jobs import Jobs
@@ -34,6 +35,7 @@ class Store:
         transactions = Transactions(session_factory)
         self.queue = JobQueue(transactions)
         self.jobs = Jobs(transactions)
+        self.jobs_at_workers = JobsAtWorkers(transactions)
         self.orphaned_jobs = OrphanedJobs(transactions)
         self.calls = ExecutionCalls(transactions)
         self.workers = Workers(transactions)

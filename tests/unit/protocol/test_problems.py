@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.admin.rest.documents import WithName
+from airflow_edge.admin.rest.wishes import WithName
 from airflow_edge.agent.net import identity
 from airflow_edge.cli.centre.describing import worker_name
 from airflow_edge.protocol import local, messages, polling, problems

@@ -51,8 +51,15 @@ def may_read(user: GetUserDep) -> None:
 
     :raises HTTPException: 403, which says what is missing.
     """
+    if missing := missing_for(user)[0]:
+        raise _missing(user, missing)
+
+
+def missing_for(user: BaseUser) -> tuple[str, str]:
+    """Say which permission a user lacks to read, and which to change something; empty for none."""
     if not get_auth_manager().is_authorized_view(access_view=AccessView.JOBS, user=user):
-        raise _missing(user, READ)
+        return READ, READ
+    return "", "" if may(user, "PUT", None) else CHANGE
 
 
 async def _body(request: Request) -> bytes:
@@ -64,13 +71,7 @@ def may_change(request: Request, user: GetUserDep, body: Annotated[bytes, Depend
 
     :raises HTTPException: 403, which says what is missing.
     """
-    missing = (
-        READ
-        if not get_auth_manager().is_authorized_view(access_view=AccessView.JOBS, user=user)
-        else CHANGE
-        if not may(user, "PUT", None)
-        else ""
-    )
+    _, missing = missing_for(user)
     if missing and request.method != "GET":
         with recorded(event_of(request), by=user.get_name(), wish=_wish(request, body)):
             raise _missing(user, missing)

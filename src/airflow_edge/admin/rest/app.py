@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from airflow_edge import __version__
 from airflow_edge.admin.rest.access import AdminServices
+from airflow_edge.admin.rest.centre import centre
 from airflow_edge.admin.rest.changing import changing
 from airflow_edge.admin.rest.enrolling import enrolling
 from airflow_edge.admin.rest.problems import add_problem_handlers
@@ -24,6 +25,7 @@ def create_app() -> FastAPI:
     app.include_router(reading)
     app.include_router(changing)
     app.include_router(enrolling)
+    app.include_router(centre)
     add_problem_handlers(app)
     app.add_middleware(Unchanged)
     return app

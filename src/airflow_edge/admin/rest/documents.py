@@ -4,29 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar
+from typing import Any, Final, Generic, Literal, Self, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from airflow_edge.admin.tokens import NewToken, TokenState, token_state
 from airflow_edge.protocol.messages import MaintenanceCause
-from airflow_edge.protocol.problems import WORKER_NAME
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.durations import LONGEST
 from airflow_edge.rules.orders import OrderState
 from airflow_edge.rules.worker import Worker, trying
-from airflow_edge.store.tables import MAX_QUEUE_LENGTH
 from airflow_edge.store.workers.enrollment import EnrollToken
 
 T = TypeVar("T")
 
 NO_NUL: Final = r"^[^\x00]*$"
 """PostgreSQL has no such character."""
-
-Patterns = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=1, max_length=5000)]
-Queue = Annotated[str, Field(min_length=1, max_length=MAX_QUEUE_LENGTH)]
-Comment = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
 class Document(BaseModel):
@@ -174,10 +167,13 @@ class OrderDocument(Document):
 
 
 class OutcomeDocument(Document):
-    """What came of a wish for one worker; while it waits for the worker, `order_id` is to be asked about."""
+    """What came of a wish for one worker; while it waits for the worker, `order_id` is to be asked about.
+
+    `would` is what a dry run says of what would be done: `detail` has what happens to the tasks there.
+    """
 
     worker: str
-    result: Literal["done", "waiting", "refused"]
+    result: Literal["done", "waiting", "refused", "would"]
     detail: str
     order_id: UUID | None
 
@@ -259,59 +255,3 @@ class ProblemDocument(Document):
     code: Literal["unauthenticated", "forbidden", "not_found", "method_not_allowed", "malformed", "not_ready"]
     title: str
     detail: str
-
-
-class Selection(Document):
-    """Workers by name; `*`, `?` and `[…]` stand for what they stand for in file names."""
-
-    workers: Patterns
-
-
-class WithComment(Selection):
-    """Workers, and a comment on their maintenance."""
-
-    comment: Comment
-
-
-class WithConcurrency(Selection):
-    """Workers, and their number of slots."""
-
-    concurrency: Annotated[int, Field(ge=1, le=100_000)]
-
-
-class WithQueues(Selection):
-    """Workers and queues."""
-
-    queues: Annotated[list[Queue], Field(min_length=1, max_length=1000)]
-
-
-class WithGrace(Selection):
-    """Workers, and their own grace in seconds; null for what the settings say."""
-
-    seconds: Annotated[float, Field(ge=0, le=LONGEST.total_seconds())] | None
-
-
-class WithLines(Selection):
-    """Workers, and what is wanted of their own logs; levels are those of Python's logging."""
-
-    lines: Annotated[int, Field(ge=0, le=10_000)] = 100
-    level: Annotated[int, Field(ge=0, le=100)] = 20
-
-
-class WithToken(Document):
-    """What an enrolment token is to open; times in seconds, no queues for Airflow's default one."""
-
-    queues: Annotated[list[Queue], Field(max_length=1000)] = []
-    team: Annotated[str, Field(min_length=1, max_length=50, pattern=NO_NUL)] | None = None
-    name_pattern: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)] | None = None
-    seconds: Annotated[int, Field(ge=1, le=3650 * 86_400)] = 3600
-    uses: Annotated[int, Field(ge=1, le=999_999)] = 1
-    disconnect_grace: Annotated[float, Field(ge=0, le=LONGEST.total_seconds())] | None = None
-    api_url: Annotated[str, Field(max_length=2000, pattern=NO_NUL)] | None = None
-
-
-class WithName(Document):
-    """A worker, and its new name."""
-
-    worker: Annotated[str, Field(min_length=1, max_length=200)]
-    name: Annotated[str, Field(pattern=WORKER_NAME)]

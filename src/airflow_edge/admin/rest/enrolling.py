@@ -14,8 +14,9 @@ from airflow_edge.admin.audit import recorded
 from airflow_edge.admin.config import multi_team
 from airflow_edge.admin.fleet import is_of
 from airflow_edge.admin.rest.access import Services, Teams, may, may_change
-from airflow_edge.admin.rest.documents import NewTokenDocument, TokenDocument, WithToken
+from airflow_edge.admin.rest.documents import NewTokenDocument, TokenDocument
 from airflow_edge.admin.rest.problems import PROBLEMS
+from airflow_edge.admin.rest.wishes import WithToken
 from airflow_edge.admin.tokens import CREATE, REVOKE, TokenWish, TokenWishError, UnknownTokenError
 
 enrolling = APIRouter(dependencies=[Depends(may_change)], responses=PROBLEMS, tags=["Enrol"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Final
 from uuid import UUID, uuid4
 
 from sqlalchemy import Select, delete, select, update
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import MAINTENANCE, WorkerState
+from airflow_edge.rules.acts.consequences import NAME_TAKEN
 from airflow_edge.rules.orders import ASKED_STATES, RIVALS, OrderState, Wish, WorkerOrder, effect
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import WorkerOrderRow, WorkerRow
@@ -39,7 +39,7 @@ class WorkerOrders(StorePart):
             # It is in maintenance: what is new is the comment.
             wish = replace(wish, kind="maintenance comment")
         if wish.kind == "rename" and _is_taken(session, wish.text, worker_id):
-            raise IllegalTransitionError(_TAKEN.format(wish.text))
+            raise IllegalTransitionError(NAME_TAKEN.format(wish.text))
         row.state, row.asked_state = after, asked or row.asked_state
         if wish.kind in {"maintenance", "maintenance comment"}:
             row.maintenance_comment = wish.text
@@ -106,7 +106,7 @@ class WorkerOrders(StorePart):
         taken = order.kind == "rename" and _is_taken(session, order.text, worker_id)
         done_here = done and not taken
         order.state = OrderState.DONE if done_here else OrderState.REFUSED
-        order.detail = _TAKEN.format(order.text) if taken else detail
+        order.detail = NAME_TAKEN.format(order.text) if taken else detail
         order.finished_at = now
         if done_here and order.kind == "rename":
             row.name = order.text
@@ -145,9 +145,6 @@ class WorkerOrders(StorePart):
     @reading
     def _orders(self, session: Session, query: Select[WorkerOrderRow]) -> list[WorkerOrder]:
         return [to_value(WorkerOrder, row) for row in session.scalars(query)]
-
-
-_TAKEN: Final = "another worker is called '{}'; choose another name, or remove that one"
 
 
 def _is_taken(session: Session, name: str, worker_id: UUID) -> bool:

@@ -24,6 +24,7 @@ from airflow_edge.protocol.states import (
     WorkerState,
     next_job_state,
 )
+from airflow_edge.rules.acts.consequences import why_not_removed
 from airflow_edge.rules.liveness import Silence
 from airflow_edge.rules.orders import ASKED_STATES, OrderState
 from airflow_edge.rules.worker import CONDITIONS, WARNINGS, Admission, Worker, read_others
@@ -33,7 +34,6 @@ from airflow_edge.store.transactions import StorePart, reading, writing
 from airflow_edge.store.workers.instances import NO_CLAIM, Claim, Claimed, Comer, claim_key
 from airflow_edge.store.workers.worker_logs import to_request
 
-_REMOVABLE: Final = frozenset({WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE})
 _MAY_FALL_SILENT = frozenset(state for state, steps in WORKER_TRANSITIONS.items() if WorkerEvent.SILENT in steps)
 _SHOULD_BE_LINKED: Final = _MAY_FALL_SILENT | REQUESTS | {WorkerState.UNKNOWN}
 
@@ -287,17 +287,10 @@ class Workers(StorePart):
         row = session.get(WorkerRow, worker_id, with_for_update=True)
         if row is None:
             return ""
-        if row.revoked_at is None and row.state not in _REMOVABLE:
-            return (
-                f"it is {row.state}; shut it down first (airflow edge shutdown-remote-edge-worker {row.name}), or "
-                f"revoke it: airflow edge revoke-worker {row.name}"
-            )
         held = select(func.count()).where(JobRow.worker_id == worker_id, JobRow.state.in_(JOB_HELD))
-        if jobs := session.scalar(held):
-            return (
-                f"{jobs} of its jobs have not ended; wait until its grace is over, or give them up: "
-                f"airflow edge revoke-worker {row.name}"
-            )
+        jobs = session.scalar(held) or 0
+        if why_not := why_not_removed(row.name, row.state, revoked=row.revoked_at is not None, jobs=jobs):
+            return why_not
         session.execute(delete(WorkerOrderRow).where(WorkerOrderRow.worker_id == worker_id))
         session.execute(delete(WorkerMetricRow).where(WorkerMetricRow.worker_id == worker_id))
         session.delete(row)

@@ -1,0 +1,1 @@
+"""What people do to workers and queues, and what would come of it."""
