@@ -43,7 +43,9 @@ function Views() {
   return (
     <Flex as="nav" aria-label="Views of edge workers" gap={1} wrap="wrap" mb="-1px">
       {VIEWS.map(({ name, to, also }) => {
-        const here = pathname.replace(/\/$/, "") === to || [also, to === at() ? undefined : to].some((below) => below && pathname.startsWith(`${below}/`));
+        const here =
+          pathname.replace(/\/$/, "") === to ||
+          [also, to === at() ? undefined : to].some((below) => below && pathname.startsWith(`${below}/`));
         return (
           <Box
             asChild

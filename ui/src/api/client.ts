@@ -1,4 +1,5 @@
 /** The REST API: each answer with its type, each refusal as an error that says what to do. */
+import { heard } from "../clock.ts";
 import { apiBeside } from "../place.ts";
 import type { components, paths } from "./schema.d.ts";
 
@@ -14,28 +15,32 @@ type JsonOf<Answer> = Answer extends { content: { "application/json": infer Body
 
 /** The paths that can be read, and what one gives. */
 export type Readable = Paths<"get">;
-export type Answer<Path extends keyof paths, Method extends string = "get"> = Operation<Path, Method> extends {
-  responses: infer Responses;
-}
-  ? JsonOf<Responses[keyof Responses & (200 | 201 | 202)]>
-  : never;
+export type Answer<Path extends keyof paths, Method extends string = "get"> =
+  Operation<Path, Method> extends {
+    responses: infer Responses;
+  }
+    ? JsonOf<Responses[keyof Responses & (200 | 201 | 202)]>
+    : never;
 /** What is asked after the `?`, and what stands in the path. */
-export type Query<Path extends keyof paths, Method extends string = "get"> = Operation<Path, Method> extends {
-  parameters: { query?: infer Asked };
-}
-  ? Asked
-  : never;
-export type InPath<Path extends keyof paths, Method extends string = "get"> = Operation<Path, Method> extends {
-  parameters: { path: infer Named };
-}
-  ? Named
-  : never;
+export type Query<Path extends keyof paths, Method extends string = "get"> =
+  Operation<Path, Method> extends {
+    parameters: { query?: infer Asked };
+  }
+    ? Asked
+    : never;
+export type InPath<Path extends keyof paths, Method extends string = "get"> =
+  Operation<Path, Method> extends {
+    parameters: { path: infer Named };
+  }
+    ? Named
+    : never;
 export type Writable = Paths<"post">;
-export type Body<Path extends keyof paths> = Operation<Path, "post"> extends {
-  requestBody?: { content: { "application/json": infer Sent } };
-}
-  ? Sent
-  : undefined;
+export type Body<Path extends keyof paths> =
+  Operation<Path, "post"> extends {
+    requestBody?: { content: { "application/json": infer Sent } };
+  }
+    ? Sent
+    : undefined;
 
 /** What was asked and refused, or did not come through: `message` is a whole sentence for a person. */
 export class Problem extends Error {
@@ -84,7 +89,11 @@ export class Api {
   }
 
   /** Change something. */
-  async post<Path extends Writable>(path: Path, body: Body<Path>, asked: Parameters = {}): Promise<Answer<Path, "post">> {
+  async post<Path extends Writable>(
+    path: Path,
+    body: Body<Path>,
+    asked: Parameters = {},
+  ): Promise<Answer<Path, "post">> {
     const response = await this.#call(this.url(path, asked), {
       method: "POST",
       headers: { "Content-Type": "application/json" },
@@ -111,8 +120,14 @@ export class Api {
       response = await this.fetch(url, { credentials: "same-origin", ...init });
     } catch (error) {
       if (error instanceof DOMException && error.name === "AbortError") throw error;
-      throw new Problem(0, "unreachable", "No answer", "Airflow's API server does not answer. It is asked again by itself.");
+      throw new Problem(
+        0,
+        "unreachable",
+        "No answer",
+        "Airflow's API server does not answer. It is asked again by itself.",
+      );
     }
+    heard(response.headers.get("Date"));
     if (response.ok || response.status === 304) return response;
     throw await problemOf(response);
   }

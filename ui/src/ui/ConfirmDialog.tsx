@@ -1,0 +1,141 @@
+/** Before something is done: what it means; after it: what came of it. */
+import { Button, CloseButton, Dialog, Portal, Stack, Text } from "@chakra-ui/react";
+import { type FormEvent, type ReactNode, useEffect, useRef, useState } from "react";
+import { ErrorNote } from "./ErrorNote.tsx";
+import { complete, type FieldOf, FormField, initial, type Values } from "./fields.tsx";
+import { type Outcome, Outcomes } from "./Outcomes.tsx";
+
+type Props = {
+  onClose: () => void;
+  /** A question or the action's name: "Take press-7 into maintenance". */
+  title: string;
+  /** What happens, in a sentence or two. */
+  children?: ReactNode;
+  /** The word on the button: the verb, never "OK". */
+  confirm: string;
+  /** Whether something is lost. */
+  danger?: boolean;
+  fields?: readonly FieldOf[];
+  /** Asks what would come of it (`dry_run`); shown before it can be confirmed. */
+  preview?: () => Promise<readonly Outcome[]>;
+  /** Does it. What it gives is shown; where it gives nothing, the dialog closes. */
+  act: (values: Values) => Promise<readonly Outcome[] | undefined>;
+  /** Called after it was done: read anew what has changed. */
+  onDone?: () => unknown;
+};
+
+/** Mount it when it is to be seen: `{asked && <ConfirmDialog … onClose={() => setAsked(false)} />}`. */
+export function ConfirmDialog({ onClose, title, children, confirm, danger = false, fields = [], ...rest }: Props) {
+  const { preview, act, onDone } = rest;
+  const [values, setValues] = useState(() => initial(fields));
+  const [error, setError] = useState<Error>();
+  const [acting, setActing] = useState(false);
+  const [told, setTold] = useState<readonly Outcome[]>();
+  const expected = usePreview(preview);
+
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    // A dialog stands in the page's tree, though not in its document: the form around it is not meant.
+    event.stopPropagation();
+    setActing(true);
+    setError(undefined);
+    try {
+      const outcomes = await act(values);
+      onDone?.();
+      if (outcomes === undefined) onClose();
+      else setTold(outcomes);
+    } catch (refused) {
+      setError(refused as Error);
+    } finally {
+      setActing(false);
+    }
+  };
+
+  return (
+    <Dialog.Root
+      open
+      role={danger ? "alertdialog" : "dialog"}
+      placement="center"
+      closeOnInteractOutside={!acting}
+      onOpenChange={({ open }) => !open && onClose()}
+    >
+      <Portal>
+        <Dialog.Backdrop />
+        <Dialog.Positioner>
+          <Dialog.Content maxW="36rem" mx={3} asChild>
+            <form onSubmit={submit}>
+              <Dialog.Header>
+                <Dialog.Title>{title}</Dialog.Title>
+              </Dialog.Header>
+              <Dialog.Body>
+                <Stack gap={4} aria-live="polite">
+                  {told ? (
+                    <Outcomes outcomes={told} />
+                  ) : (
+                    <>
+                      <Dialog.Description as="div">{children}</Dialog.Description>
+                      {preview && <Expected {...expected} />}
+                      {fields.map((field) => (
+                        <FormField
+                          key={field.name}
+                          field={field}
+                          value={values[field.name]}
+                          onChange={(value) => setValues((before) => ({ ...before, [field.name]: value }))}
+                        />
+                      ))}
+                    </>
+                  )}
+                  {error && <ErrorNote error={error} />}
+                </Stack>
+              </Dialog.Body>
+              <Dialog.Footer>
+                <Button type="button" variant="outline" onClick={onClose}>
+                  {told ? "Close" : "Cancel"}
+                </Button>
+                {!told && (
+                  <Button
+                    type="submit"
+                    colorPalette={danger ? "red" : "brand"}
+                    loading={acting}
+                    loadingText={confirm}
+                    disabled={!complete(fields, values) || (preview !== undefined && expected.pending)}
+                  >
+                    {confirm}
+                  </Button>
+                )}
+              </Dialog.Footer>
+              <Dialog.CloseTrigger asChild>
+                <CloseButton type="button" size="sm" aria-label="Close" />
+              </Dialog.CloseTrigger>
+            </form>
+          </Dialog.Content>
+        </Dialog.Positioner>
+      </Portal>
+    </Dialog.Root>
+  );
+}
+
+type Preview = { pending: boolean; outcomes?: readonly Outcome[]; error?: Error };
+
+function usePreview(preview: Props["preview"]): Preview {
+  const [state, setState] = useState<Preview>({ pending: true });
+  // Asked once, when the dialog opens; what is handed over later is the same question.
+  const asked = useRef(preview);
+  useEffect(() => {
+    let open = true;
+    asked.current?.().then(
+      (outcomes) => open && setState({ pending: false, outcomes }),
+      (error: Error) => open && setState({ pending: false, error }),
+    );
+    return () => {
+      open = false;
+    };
+  }, []);
+  return state;
+}
+
+function Expected({ pending, outcomes, error }: Preview) {
+  if (error) return <ErrorNote error={error} />;
+  if (pending) return <Text color="fg.muted">Looking at what it touches…</Text>;
+  return <Outcomes outcomes={outcomes ?? []} />;
+}

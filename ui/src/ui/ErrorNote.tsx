@@ -1,0 +1,36 @@
+/** What was refused or did not come through, in words, beside what can be done. */
+import { Alert, Button } from "@chakra-ui/react";
+import { Problem } from "../api/client.ts";
+
+type Props = {
+  error: Error;
+  /** Tries it again. */
+  retry?: () => unknown;
+  /** Shown above data that is there, but old. */
+  stale?: boolean;
+};
+
+export function ErrorNote({ error, retry, stale = false }: Props) {
+  const title = error instanceof Problem ? titleOf(error) : "That did not work";
+  return (
+    <Alert.Root status={stale ? "warning" : "error"} role="alert" my={2}>
+      <Alert.Indicator />
+      <Alert.Content>
+        <Alert.Title>{stale ? `${title}: what is shown is not fresh` : title}</Alert.Title>
+        <Alert.Description>{error.message}</Alert.Description>
+      </Alert.Content>
+      {retry && (
+        <Button size="xs" variant="outline" alignSelf="center" onClick={() => retry()}>
+          Try again
+        </Button>
+      )}
+    </Alert.Root>
+  );
+}
+
+function titleOf({ status, title }: Problem): string {
+  if (status === 401) return "You are not logged in any more";
+  if (status === 403) return "You may not do that";
+  if (status === 0) return "Airflow does not answer";
+  return title;
+}

@@ -1,0 +1,74 @@
+/** What narrows a list: words to search for, one of several values. */
+import { Box, Field, Input, NativeSelect } from "@chakra-ui/react";
+import { useEffect, useState } from "react";
+
+/** Milliseconds after the last key before it is asked for. */
+const PAUSE = 250;
+
+type SearchProps = {
+  value: string;
+  onChange: (value: string) => void;
+  /** What is searched: "Search workers by name, host or address". */
+  label: string;
+};
+
+/** A field to search in, which asks when one has stopped typing. */
+export function Search({ value, onChange, label }: SearchProps) {
+  const [typed, setTyped] = useState(value);
+  // What changes it from outside, the browser's Back, holds.
+  useEffect(() => setTyped(value), [value]);
+  useEffect(() => {
+    if (typed === value) return;
+    const timer = setTimeout(() => onChange(typed), PAUSE);
+    return () => clearTimeout(timer);
+  }, [typed, value, onChange]);
+  return (
+    <Input
+      type="search"
+      size="sm"
+      w={{ base: "full", sm: "20rem" }}
+      aria-label={label}
+      placeholder={label}
+      value={typed}
+      onChange={(event) => setTyped(event.target.value)}
+    />
+  );
+}
+
+type ChoiceProps = {
+  /** What is chosen: "State". */
+  label: string;
+  value: string;
+  onChange: (value: string) => void;
+  options: readonly (string | { value: string; label: string })[];
+  /** What stands there where nothing is chosen; without it there is always a choice. */
+  any?: string;
+};
+
+/** One of several values. */
+export function Choice({ label, value, onChange, options, any }: ChoiceProps) {
+  return (
+    <Field.Root orientation="horizontal" w="auto" gap={2}>
+      <Field.Label fontSize="sm" color="fg.muted" whiteSpace="nowrap">
+        {label}
+      </Field.Label>
+      <Box>
+        <NativeSelect.Root size="sm" w="auto" minW="8rem">
+          <NativeSelect.Field value={value} onChange={(event) => onChange(event.currentTarget.value)}>
+            {any !== undefined && <option value="">{any}</option>}
+            {options.map((option) => {
+              const { value: own, label: shown } =
+                typeof option === "string" ? { value: option, label: option } : option;
+              return (
+                <option key={own} value={own}>
+                  {shown}
+                </option>
+              );
+            })}
+          </NativeSelect.Field>
+          <NativeSelect.Indicator />
+        </NativeSelect.Root>
+      </Box>
+    </Field.Root>
+  );
+}
