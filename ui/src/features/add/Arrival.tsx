@@ -1,0 +1,103 @@
+/** The third step: waits for the worker, greets it, and says what was seen of it if it does not come. */
+import { Alert, Link as Anchor, Box, Button, Flex, Spinner, Text } from "@chakra-ui/react";
+import { Link } from "react-router-dom";
+import { useNow } from "../../clock.ts";
+import { at } from "../../place.ts";
+import { Command } from "../../ui/Copy.tsx";
+import { ErrorNote } from "../../ui/ErrorNote.tsx";
+import { Time } from "../../ui/Time.tsx";
+import type { Attempt, NewToken } from "../contract.ts";
+import { arrived, PATIENCE, refusals } from "./arrivals.ts";
+import { TestJob } from "./TestJob.tsx";
+import { type Newcomer, useArrivals } from "./useArrivals.ts";
+
+export function Arrival({ token, address }: { token: NewToken; address: string }) {
+  const { workers, attempts, error, retry } = useArrivals(token);
+  const here = arrived(workers, attempts, token);
+  const refused = attempts ? refusals(attempts, token) : [];
+  const missing = token.uses_left - here.length;
+  return (
+    <Flex direction="column" gap={3}>
+      {error && <ErrorNote error={error} retry={retry} />}
+      <Flex direction="column" gap={3} aria-live="polite" mb={here.length ? 0 : -3}>
+        {here.map((worker) => (
+          <Greeting key={worker.name} worker={worker} />
+        ))}
+      </Flex>
+      {missing > 0 && (
+        <Flex gap={3} align="center" role="status">
+          <Spinner size="sm" />
+          <Text>
+            {here.length
+              ? `${here.length} of ${token.uses_left} are here; waiting for the others.`
+              : "Waiting for the worker…"}
+          </Text>
+        </Flex>
+      )}
+      {!here.length && <Missing token={token} address={address} refused={refused} told={attempts !== undefined} />}
+    </Flex>
+  );
+}
+
+function Greeting({ worker }: { worker: Newcomer }) {
+  const linked = worker.link === "linked";
+  return (
+    <Alert.Root status={linked ? "success" : "info"} alignItems="start">
+      <Alert.Indicator />
+      <Alert.Content gap={3} minW={0}>
+        <Box>
+          <Alert.Title>
+            {linked ? `Welcome, ${worker.name}` : `${worker.name} is enrolled, and has not linked yet`}
+          </Alert.Title>
+          <Alert.Description>
+            {linked
+              ? `It is linked, with ${worker.concurrency === 1 ? "1 slot" : `${worker.concurrency} slots`} for ${worker.queues.join(", ")}.`
+              : "Its key is known. Start it at the site: airflow-edge worker, or its service."}
+          </Alert.Description>
+        </Box>
+        <Flex gap={2} wrap="wrap">
+          <Button asChild size="xs" variant="outline">
+            <Link to={at("workers", worker.name)}>Look at {worker.name}</Link>
+          </Button>
+        </Flex>
+        {linked && <TestJob worker={worker.name} />}
+      </Alert.Content>
+    </Alert.Root>
+  );
+}
+
+type MissingProps = { token: NewToken; address: string; refused: readonly Attempt[]; told: boolean };
+
+function Missing({ token, address, refused, told }: MissingProps) {
+  const late = useNow() - Date.parse(token.created_at) > PATIENCE;
+  if (!late && !refused.length) return null;
+  return (
+    <Alert.Root status="warning" alignItems="start">
+      <Alert.Indicator />
+      <Alert.Content gap={3} minW={0}>
+        <Alert.Title>{refused.length ? "Somebody tried, and was refused" : "Nothing has come yet"}</Alert.Title>
+        {refused.length > 0 && (
+          <Box as="ul" listStyleType="disc" ps={4}>
+            {refused.map((one) => (
+              <li key={`${one.at} ${one.name}`}>
+                <strong>{one.name || "a machine without a name"}</strong>, <Time at={one.at} />: {one.text}
+              </li>
+            ))}
+          </Box>
+        )}
+        {!refused.length && (
+          <Text>
+            {told
+              ? "The gateway has seen no attempt since the token was made: the site did not get here, or the command was not run. "
+              : ""}
+            Look at the site what keeps it away: the address, a proxy, the certificate, the clock.
+          </Text>
+        )}
+        <Command text={`airflow-edge check --url ${address}`} what="the check to run at the site" />
+        <Anchor asChild variant="underline" fontSize="sm">
+          <a href="#check">Check this centre, too</a>
+        </Anchor>
+      </Alert.Content>
+    </Alert.Root>
+  );
+}

@@ -1,0 +1,50 @@
+/** The second step: what to run at the site, by the way in which it is run there. */
+import { Alert, Flex, Tabs, Text } from "@chakra-ui/react";
+import { Command } from "../../ui/Copy.tsx";
+import { Time } from "../../ui/Time.tsx";
+import type { NewToken } from "../contract.ts";
+
+const NAMES: Readonly<Record<string, string>> = {
+  pip: "By hand (pip)",
+  systemd: "As a service (systemd)",
+  container: "Container",
+  helm: "Helm",
+  ansible: "Ansible",
+};
+
+export function Commands({ token }: { token: NewToken }) {
+  const ways = Object.entries(token.commands ?? {}).filter(([, text]) => text);
+  const [first] = ways;
+  return (
+    <Flex direction="column" gap={3} minW={0}>
+      <Alert.Root status="info" size="sm">
+        <Alert.Indicator />
+        <Alert.Description>
+          The token in it is shown only now, and expires <Time at={token.expires_at} />. Who has it can enrol a worker.
+        </Alert.Description>
+      </Alert.Root>
+      {first ? (
+        <Tabs.Root defaultValue={first[0]} size="sm" lazyMount>
+          <Tabs.List flexWrap="wrap">
+            {ways.map(([way]) => (
+              <Tabs.Trigger key={way} value={way}>
+                {NAMES[way] ?? way}
+              </Tabs.Trigger>
+            ))}
+          </Tabs.List>
+          {ways.map(([way, text]) => (
+            <Tabs.Content key={way} value={way} minW={0}>
+              <Command text={text} what={`the commands: ${NAMES[way] ?? way}`} />
+            </Tabs.Content>
+          ))}
+        </Tabs.Root>
+      ) : (
+        <>
+          <Command text={token.command} what="the command that enrols" />
+          <Text fontSize="sm">Then start it:</Text>
+          <Command text="airflow-edge worker" what="the command that starts the worker" />
+        </>
+      )}
+    </Flex>
+  );
+}

@@ -1,0 +1,57 @@
+/** What the routes give that the generated client does not know yet; goes when it does. */
+import { api, type Schemas } from "../api/client.ts";
+import { type Asked, useLive } from "../api/query.ts";
+
+export type Severity = "error" | "warning" | "info";
+
+export type Queue = Schemas["QueueDocument"] & {
+  in_rate: number;
+  out_rate: number;
+  served_by: { worker: string; link: string; stance: string; free_slots: number }[];
+  unready: { maintenance: number; out_of_reach: number; held_back: number; draining: number; offline: number };
+  paused: { note: string; by: string; since: string } | null;
+  attention: { kind: string; severity: Severity; sentence: string; command: string | null } | null;
+};
+
+export type Step = { at: string; event: string; text: string; worker: string | null; assignment: number | null };
+export type Job = Schemas["JobDocument"] & { offered_at: string | null };
+export type JobWithJourney = Job & { journey: Step[]; explanation: Schemas["ExplanationDocument"] | null };
+
+export type Permissions = {
+  read: boolean;
+  change: boolean;
+  missing: string;
+  teams: string[] | null;
+  multi_team: boolean;
+  user: string;
+};
+
+export type NewToken = Schemas["NewTokenDocument"] & { commands?: Record<string, string> };
+export type Token = Omit<Schemas["TokenDocument"], "state"> & { state: string };
+export type Attempt = {
+  at: string;
+  name: string;
+  token_id: string | null;
+  result: "enrolled" | "refused";
+  text: string;
+};
+export type Finding = { name: string; status: "ok" | "warning" | "error"; text: string; advice: string };
+
+// biome-ignore lint/suspicious/noExplicitAny: the contract's routes are not in the generated types yet
+type Any = any;
+
+export function useSoon<T>(path: string, asked: { path?: object; query?: object } = {}, options: object = {}) {
+  return useLive(path as Any, asked as Asked<Any>, options) as ReturnType<typeof useLive> & { data: T | undefined };
+}
+
+export function postSoon<T>(path: string, body: unknown, asked: object = {}): Promise<T> {
+  return api.post(path as Any, body as Any, asked as Any) as Promise<T>;
+}
+
+const NOTHING: Permissions = { read: true, change: false, missing: "", teams: null, multi_team: false, user: "" };
+
+/** What the reader may do; nothing is offered before it is known. */
+export function usePermissions(): Permissions & { known: boolean } {
+  const { data } = useSoon<Permissions>("/permissions", {}, { every: 60_000 });
+  return { ...(data ?? NOTHING), known: data !== undefined };
+}

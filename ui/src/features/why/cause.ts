@@ -1,0 +1,31 @@
+/** What the causes of an explanation are to a person. */
+
+/** Somebody has to do something, or nothing will happen. */
+const NEEDS_A_PERSON: ReadonlySet<string> = new Set([
+  "dag-paused",
+  "dag-not-found-at-site",
+  "queued-too-long",
+  "no-scheduler",
+  "no-gateway",
+  "no-workers",
+  "no-worker-for-queue",
+  "no-worker-ready",
+  "other-team",
+  "queue-paused",
+  "too-large",
+  "worker-unreachable",
+]);
+const GOES_ON: ReadonlySet<string> = new Set(["offered", "starting", "running", "ended-at-site"]);
+/** Edge workers have no part in it. */
+const ELSEWHERE: ReadonlySet<string> = new Set(["no-such-task", "other-executor"]);
+
+/** Give the heading over the sentence. */
+export function headingOf(cause: string): string {
+  if (cause === "finished") return "What became of it";
+  if (GOES_ON.has(cause)) return "What it does";
+  return ELSEWHERE.has(cause) ? "Not with the edge workers" : "Why it waits";
+}
+
+export function statusOf(cause: string): "warning" | "info" {
+  return NEEDS_A_PERSON.has(cause) ? "warning" : "info";
+}
