@@ -25,8 +25,9 @@ from sqlalchemy.orm import sessionmaker
 
 from airflow_edge.admin.fleet import Fleet
 from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.rules.fleet.choosing import WorkerFilter
 from airflow_edge.rules.liveness import Patience
-from airflow_edge.rules.overview import JobFilter, WorkerFilter
+from airflow_edge.rules.overview import JobFilter
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow, WorkerRow
 from harness import environments
@@ -83,6 +84,8 @@ def _worker(number: int, queues: list[str], now: datetime) -> dict[str, Any]:
         "transport": "WebSocket",
         "agent_version": "0.1.0",
         "airflow_version": "3.3.2",
+        "conditions": "",
+        "warnings": "",
         "system": {"concurrency": SLOTS, "free_slots": 3, "cpus": 8, "load": 1.5},
     }
 
@@ -128,6 +131,13 @@ def measure_calls(engine: Engine, times: int) -> None:
         "all workers": lambda: store.fleet.find_workers(WorkerFilter(), limit=100_000),
         "a page of workers": lambda: store.fleet.find_workers(WorkerFilter(), limit=50, offset=2_000),
         "workers of a queue": lambda: store.fleet.find_workers(WorkerFilter(queue="queue-1"), limit=50),
+        "the fleet at a glance": store.fleet.overview,
+        "a page of workers with all there is to show": lambda: store.fleet.page_of_workers(
+            WorkerFilter(), PATIENCE, limit=100, offset=2_000, now=datetime.now(UTC)
+        ),
+        "the same by what was measured": lambda: store.fleet.page_of_workers(
+            WorkerFilter(), PATIENCE, order="-cpu", limit=100, now=datetime.now(UTC)
+        ),
         "queues": fleet.queues,
         "jobs of workers out of reach": lambda: store.jobs.awaited(PATIENCE, now=datetime.now(UTC)),
         "a page of jobs": lambda: store.fleet.find_jobs(JobFilter(), limit=100),

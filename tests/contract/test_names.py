@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_edge.rules.overview import JobFilter, WorkerFilter
+from airflow_edge.rules.fleet.choosing import WorkerFilter
+from airflow_edge.rules.overview import JobFilter
 from airflow_edge.store.airflow_tables import TASK_INSTANCE, TaskInstanceState
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.jobs.claims import MAX_PER_QUEUE
@@ -71,7 +72,8 @@ def test_each_queue_is_its_own(store: Store, sessions: Sessions) -> None:
     queue(sessions, *jobs.values())
     for name, job in jobs.items():
         assert [one.id for one in store.fleet.find_jobs(JobFilter(queue=name), limit=9).items] == [job.id]
-    assert {demand.queue: demand.queued for demand in store.fleet.queue_demands()} == dict.fromkeys(ALIKE, 1)
+    _, demands = store.fleet.overview()
+    assert {demand.queue: demand.queued for demand in demands} == dict.fromkeys(ALIKE, 1)
     for name, job in jobs.items():
         assert [one.id for one in claim(store, capacity(uuid4(), name, free_slots=99))] == [job.id]
 

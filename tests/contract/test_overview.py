@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.overview import JobFilter, WorkerFilter, queues
+from airflow_edge.rules.fleet.choosing import WorkerFilter
+from airflow_edge.rules.fleet.queues import queues
+from airflow_edge.rules.overview import JobFilter
 from airflow_edge.store.store import Store
 from tests.contract.world import NOW, accepted, capacity, claim, ended, enrolled, facts, new_job, queue, token
 
@@ -132,9 +134,10 @@ def test_queues_with_their_demand_and_who_serves_them(store: Store, sessions) ->
     queue(sessions, new_job(), new_job(), new_job(queue="nobody"))
     queue(sessions, new_job(team_name="red"), now=NOW + timedelta(seconds=1))
     claim(store, capacity(ready.id))
+    workers, demands = store.fleet.overview()
     seen = {
         (view.team_name, view.queue): (view.queued, view.running, view.workers, view.ready_workers, view.free_slots)
-        for view in queues(store.fleet.queue_demands(), store.fleet.all_workers())
+        for view in queues(demands, workers)
     }
     assert seen == {
         (None, "default"): (1, 1, 2, 1, 2),
@@ -142,7 +145,5 @@ def test_queues_with_their_demand_and_who_serves_them(store: Store, sessions) ->
         (None, "nobody"): (1, 0, 0, 0, 0),
         ("red", "default"): (1, 0, 0, 0, 0),
     }
-    oldest = {
-        demand.queue: demand.oldest_queued_at for demand in store.fleet.queue_demands() if demand.team_name is None
-    }
+    oldest = {demand.queue: demand.oldest_queued_at for demand in demands if demand.team_name is None}
     assert oldest == {"default": NOW, "nobody": NOW}

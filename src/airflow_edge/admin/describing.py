@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from airflow.models.team import Team
 
 from airflow_edge.admin.config import multi_team
-from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.overview import WorkerView
 from airflow_edge.rules.worker import CONDITIONS, PYTHON, WARNINGS, describe_others, trying
-from airflow_edge.store.store import Store
+from airflow_edge.store.jobs.unreachable import AwaitedJobs
 
 
-def describe_workers(store: Store, views: Iterable[WorkerView], patience: Patience) -> list[dict[str, Any]]:
-    """Give the facts of each worker, by name; what is not there, or not known, is None or empty."""
-    now = datetime.now(UTC)
-    awaited = store.jobs.awaited(patience, now=now)
-    teams = Team.get_all_team_names() if multi_team() else None
+def known_teams() -> frozenset[str] | None:
+    """Give the teams that this Airflow has; None where it has none at all."""
+    return frozenset(Team.get_all_team_names()) if multi_team() else None
+
+
+def describe_workers(
+    views: Iterable[WorkerView],
+    awaited: Mapping[UUID, AwaitedJobs],
+    teams: Collection[str] | None,
+    now: datetime,
+) -> list[dict[str, Any]]:
+    """Give the facts of each worker, by name; what is not there, or not known, is None or empty.
+
+    :param awaited: the running jobs of those that are out of reach
+    :param teams: those that Airflow has; None where it has none
+    """
     found = []
     for view in views:
         worker, its_jobs = view.worker, awaited.get(view.worker.id)

@@ -10,16 +10,19 @@ from typing import Final
 from uuid import UUID
 
 from airflow_edge.admin.audit import OrderOutcome, Result
+from airflow_edge.admin.describing import known_teams
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.acts.consequences import NO_QUEUE_LEFT, REVOKED_ALREADY, waited_for
 from airflow_edge.rules.explanation.explain import explain
 from airflow_edge.rules.explanation.facts import NOBODY_AHEAD, Explanation, TaskFacts, WorkerFacts
 from airflow_edge.rules.explanation.last_words import ENOUGH, LastWords, last_words
+from airflow_edge.rules.fleet.choosing import WorkerFilter
+from airflow_edge.rules.fleet.queues import QueueView, queues
 from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.log_notices import LogPart
 from airflow_edge.rules.orders import AlreadySoError, OrderState, Wish, WorkerOrder
-from airflow_edge.rules.overview import JobView, QueueView, WorkerFilter, WorkerView, queues
+from airflow_edge.rules.overview import JobView, WorkerView
 from airflow_edge.rules.processes import at_the_centre
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.logs.logs import LogUnreadableError
@@ -56,7 +59,8 @@ class Fleet:
         """
         if match is None:
             return self._with_names(patterns)
-        fitting = [view.worker for view in self._store.fleet.find_workers(match, limit=MOST_WORKERS).items]
+        page = self._store.fleet.find_workers(match, limit=MOST_WORKERS, known_teams=known_teams())
+        fitting = [view.worker for view in page.items]
         named = self._with_names(patterns) if patterns else []
         if not (fitting or named):
             raise UnknownWorkerError("There is no worker that fits; see: airflow edge list-workers")
@@ -150,7 +154,8 @@ class Fleet:
 
     def queues(self) -> list[QueueView]:
         """Give every queue, with what waits in it and who serves it."""
-        return queues(self._store.fleet.queue_demands(), self._store.fleet.all_workers())
+        workers, demands = self._store.fleet.overview()
+        return queues(demands, workers)
 
     def explain(
         self, task: TaskFacts | None, job: JobView | None, *, patience: Patience, log_path: str | None = None

@@ -91,6 +91,11 @@ class Recorder:
         self._minute, self._said = None, []
 
 
+def minute_of(now: float) -> int:
+    """Give the minute since 1970 in which this second is."""
+    return int(now // RESOLUTION)
+
+
 def merge(rows: Sequence[Row]) -> Row:
     """Make one row of several: their mean, or their sum where things are counted."""
     return tuple(_merge(name, [row[i] for row in rows]) for i, name in enumerate(SERIES))

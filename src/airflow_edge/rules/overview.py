@@ -1,9 +1,8 @@
-"""What people see of workers, jobs and queues."""
+"""What people see of workers and jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -24,21 +23,6 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     total: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerFilter:
-    """Which workers are wanted; what is not given does not matter."""
-
-    name_pattern: str | None = None
-    """With `*` for anything and `?` for one character."""
-    states: frozenset[WorkerState] = frozenset()
-    queue: str | None = None
-    team_name: str | None = None
-    teams: frozenset[str] | None = None
-    """Only of these teams, and those of none."""
-    revoked: bool = True
-    """Whether those whose key was revoked are wanted too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,49 +95,3 @@ class JobView:
     """How Airflow holds the task that it was made for; None if it has moved on to another try, or is a callback."""
     left_at: datetime | None = None
     """When the machine that has it was last seen, where another machine has its worker's key by now."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueDemand:
-    """What waits in a queue and what runs of it."""
-
-    team_name: str | None
-    queue: str
-    queued: int
-    running: int
-    oldest_queued_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueView(QueueDemand):
-    """A queue: what is wanted of it, and what there is to do it."""
-
-    workers: int
-    """Workers that serve it and are not revoked."""
-    ready_workers: int
-    """Those of them that are given jobs."""
-    free_slots: int
-
-
-def queues(demands: Iterable[QueueDemand], workers: Sequence[WorkerView]) -> list[QueueView]:
-    """Bring together, by team and name, what is wanted of each queue and who serves it.
-
-    A queue that nobody serves, or that nobody asks anything of, is there too.
-    """
-    wanted = {(demand.team_name, demand.queue): demand for demand in demands}
-    serving: dict[tuple[str | None, str], list[WorkerView]] = {key: [] for key in wanted}
-    for view in workers:
-        for queue in view.worker.served_queues:
-            serving.setdefault((view.worker.team_name, queue), []).append(view)
-    views = []
-    for (team_name, queue), served_by in sorted(serving.items(), key=lambda item: (item[0][0] or "", item[0][1])):
-        nothing = QueueDemand(team_name=team_name, queue=queue, queued=0, running=0, oldest_queued_at=None)
-        views.append(
-            QueueView(
-                **asdict(wanted.get((team_name, queue), nothing)),
-                workers=len(served_by),
-                ready_workers=sum(view.ready for view in served_by),
-                free_slots=sum(view.free_slots for view in served_by),
-            )
-        )
-    return views

@@ -93,6 +93,8 @@ class Worker:
     address: str | None = None
     """Where it called from, as far as the gateway sees."""
     linked_at: datetime | None = None
+    instance: UUID | None = None
+    """Which life of it has its key; None if it is too old to say."""
     question: int = 0
     """How often other gateways have asked its own whether it answers there."""
     answered: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_edge.store.fleet import FleetViews
+from airflow_edge.store.fleet.fleet import FleetViews
 from airflow_edge.store.jobs.at_workers import JobsAtWorkers
 from airflow_edge.store.jobs.claims import JobQueue
 from airflow_edge.store.jobs.execution_calls import ExecutionCalls

@@ -40,6 +40,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 OF_WORKERS = [path for path in CHANGES if path.startswith("/workers")]
 READS = {
+    "/overview": {},
     "/workers": {},
     "/workers/{name}": {},
     "/workers/{name}/log": {},
@@ -48,6 +49,7 @@ READS = {
     "/orders/{order_id}": {},
     "/jobs": {},
     "/queues": {},
+    "/queues/{queue}": {},
     "/explanation": {"dag_id": "d", "run_id": "r", "task_id": "t"},
 }
 READS_OF_WHO_CHANGES = ["/enroll-tokens"]
@@ -67,7 +69,7 @@ def endpoints(api):
 
 
 def call(api, method, path, role):
-    filled = path.format(name="w", order_id=uuid4(), token_id=uuid4())
+    filled = path.format(name="w", order_id=uuid4(), token_id=uuid4(), queue="default")
     return api.call(method, filled, role=role, json=CHANGES.get(path), params=READS.get(path))
 
 
@@ -212,9 +214,11 @@ def test_a_user_of_one_team_sees_nothing_of_another(api, monkeypatch, path):
         orders[name] = order.id
 
     def seen(name, role):
-        filled = path.format(name=name, order_id=orders[name])
-        answer = api.call("GET", filled, role=role, params={"limit": "100", **READS[path]})
-        return answer.status_code, name.replace("of", "queue") if path == "/queues" else name, answer.text
+        queue = name.replace("of", "queue")
+        filled = path.format(name=name, order_id=orders[name], queue=queue)
+        whose = {"team": name.removeprefix("of-")} if "{queue}" in path and name != "of-None" else {}
+        answer = api.call("GET", filled, role=role, params={"limit": "100", **READS[path], **whose})
+        return answer.status_code, queue if path in {"/queues", "/overview"} else name, answer.text
 
     for role in ("blue", "admin"):
         for name in orders:
@@ -295,7 +299,7 @@ def test_jobs_and_queues(api):
     api.queue(dag_id="ml", queue="gpu")
     jobs = api.get("/jobs", dag_id="etl", state="queued")
     assert (jobs["total"], jobs["items"][0]["queue"], jobs["items"][0]["state"]) == (1, "default", "queued")
-    queues = {one["queue"]: (one["queued"], one["workers"], one["free_slots"]) for one in api.get("/queues")}
+    queues = {one["queue"]: (one["queued"], one["workers"], one["free_slots"]) for one in api.get("/queues")["items"]}
     assert queues == {"default": (1, 1, 8), "gpu": (1, 0, 0)}
 
 

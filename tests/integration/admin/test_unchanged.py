@@ -11,7 +11,7 @@ QUERIES = {**READS, "/workers/{name}/metrics": {"since": "2026-01-01T00:00:00Z",
 
 def ask(api, path, known=None, role="viewer"):
     headers = {**api.headers(role), **({} if known is None else {"If-None-Match": known})}
-    url = f"/edge_worker/api{path.format(name='w')}"
+    url = f"/edge_worker/api{path.format(name='w', queue='default')}"
     return api.client.get(url, headers=headers, params=QUERIES.get(path))
 
 

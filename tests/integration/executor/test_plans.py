@@ -18,7 +18,9 @@ from sqlalchemy import Engine, event, text
 from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.protocol.messages import Accepted
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.rules.overview import JobFilter, WorkerFilter
+from airflow_edge.rules.fleet.choosing import WorkerFilter
+from airflow_edge.rules.liveness import Patience
+from airflow_edge.rules.overview import JobFilter
 from harness.database import Database, PostgresServer
 from tests.integration.executor.world import Centre, Scheduler
 from tests.integration.gateway.world import NoTaskApi, config
@@ -160,8 +162,13 @@ async def let_the_gateway_work(centre: Centre) -> None:
 def look_at_the_fleet(centre: Centre) -> None:
     """Ask for what a page shows while it is open."""
     fleet = centre.store.fleet
-    fleet.queue_demands()
-    fleet.find_workers(WorkerFilter(), limit=50, offset=0)
+    now = datetime.now(UTC)
+    fleet.overview()
+    fleet.overview(now=now)
+    patience = Patience(silence=timedelta(seconds=15), grace=timedelta(minutes=15))
+    fleet.page_of_workers(WorkerFilter(), patience, limit=50, offset=0, now=now)
+    fleet.page_of_workers(WorkerFilter(), patience, order="-cpu", limit=50, offset=0, now=now)
+    fleet.sheet_of("worker1", patience, now=now)
     fleet.find_jobs(JobFilter(), limit=50, offset=0)
 
 
@@ -185,6 +192,7 @@ async def test_what_is_asked_again_and_again_reads_no_large_table_from_end_to_en
     with noted() as asked:
         let_the_scheduler_work(large)
         await let_the_gateway_work(large)
+        look_at_the_fleet(large)
     ours = {one.statement: one for one in asked if "airflow_edge_" in one.statement and not _is_insert(one.statement)}
     assert len(ours) > 40
     found = [f"{problem}: {statement}" for statement, one in ours.items() if (problem := _problem(one))]

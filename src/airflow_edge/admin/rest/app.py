@@ -11,6 +11,7 @@ from airflow_edge.admin.rest.changing import changing
 from airflow_edge.admin.rest.enrolling import enrolling
 from airflow_edge.admin.rest.problems import add_problem_handlers
 from airflow_edge.admin.rest.reading import reading
+from airflow_edge.admin.rest.showing import showing
 from airflow_edge.admin.rest.unchanged import Unchanged
 
 
@@ -22,6 +23,7 @@ def create_app() -> FastAPI:
         description="Edge workers, their jobs and queues. Airflow's own authentication; every change is audited.",
     )
     app.state.services = AdminServices()
+    app.include_router(showing)
     app.include_router(reading)
     app.include_router(changing)
     app.include_router(enrolling)

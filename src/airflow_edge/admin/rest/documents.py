@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, Final, Generic, Literal, Self, TypeVar
+from datetime import datetime
+from typing import Final, Generic, Literal, Self, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
 from airflow_edge.admin.tokens import NewToken, TokenState, token_state
-from airflow_edge.protocol.messages import MaintenanceCause
-from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.protocol.states import JobState
 from airflow_edge.rules.orders import OrderState
-from airflow_edge.rules.worker import Worker, trying
 from airflow_edge.store.workers.enrollment import EnrollToken
 
 T = TypeVar("T")
@@ -33,70 +30,6 @@ class PageOf(Document, Generic[T]):
 
     items: list[T]
     total: int
-
-
-class OtherInstanceDocument(Document):
-    """Another machine that tries to use a worker's key, of which it has a copy, and is refused."""
-
-    host_name: str
-    address: str
-    last_tried_at: datetime
-
-
-class WorkerDocument(Document):
-    """A worker; durations are in seconds.
-
-    `host_name` and `address` are of the machine that uses its key, `other_instances` those that try to, the newest
-    first. `trouble` is the first thing about it that somebody should look after; empty if there is none.
-    """
-
-    id: UUID
-    name: str
-    state: WorkerState
-    revoked: bool
-    queues: list[str]
-    team: str | None
-    team_deleted: bool
-    concurrency: int
-    taken_slots: int
-    free_slots: int
-    jobs: int
-    maintenance_comment: str
-    maintenance_cause: MaintenanceCause | None
-    last_seen_at: datetime | None
-    enrolled_at: datetime
-    transport: str | None
-    unreachable_since: datetime | None
-    running_jobs_lost_after: datetime | None
-    disconnect_grace: float | None
-    trouble: str
-    conditions: str
-    warnings: str
-    agent_version: str | None
-    airflow_version: str | None
-    python_version: str | None
-    version_refused: str
-    version_warning: str
-    host_name: str | None
-    address: str | None
-    other_instances: list[OtherInstanceDocument]
-    system: dict[str, str | int | float | bool]
-
-    @classmethod
-    def of(cls, worker: Worker, described: Mapping[str, Any]) -> WorkerDocument:
-        """Make it of what there is to say of a worker."""
-        alike = {name: getattr(worker, name) for name in cls.model_fields if hasattr(worker, name)}
-        grace = worker.disconnect_grace
-        own = {
-            "disconnect_grace": None if grace is None else grace.total_seconds(),
-            "other_instances": [
-                OtherInstanceDocument(
-                    host_name=other.host_name, address=other.address, last_tried_at=other.last_tried_at
-                )
-                for other in trying(worker.other_instances, datetime.now(UTC))
-            ],
-        }
-        return cls.model_validate(alike | dict(described) | own)
 
 
 class JobDocument(Document):
@@ -123,19 +56,6 @@ class JobDocument(Document):
     signal: int | None
     reason: str
     task_state: str | None
-
-
-class QueueDocument(Document):
-    """A queue: what is wanted of it, and what there is to do it."""
-
-    team_name: str | None
-    queue: str
-    queued: int
-    running: int
-    oldest_queued_at: datetime | None
-    workers: int
-    ready_workers: int
-    free_slots: int
 
 
 class MetricsDocument(Document):

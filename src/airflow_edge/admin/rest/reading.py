@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query
+from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import AwareDatetime
 
-from airflow_edge.admin.config import read_patience
-from airflow_edge.admin.describing import describe_workers
 from airflow_edge.admin.explaining import explain_task
-from airflow_edge.admin.fleet import UnknownWorkerError, is_of
-from airflow_edge.admin.rest.access import AdminServices, Services, Teams, may_read
+from airflow_edge.admin.rest.access import Services, Teams, may_read
 from airflow_edge.admin.rest.documents import (
-    NO_NUL,
     ExplanationDocument,
     JobDocument,
     LogRecordDocument,
@@ -25,70 +20,21 @@ from airflow_edge.admin.rest.documents import (
     OrderDocument,
     OutcomeDocument,
     PageOf,
-    QueueDocument,
-    WorkerDocument,
     WorkerLogDocument,
 )
+from airflow_edge.admin.rest.parameters import Id, Limit, Name, Offset, OfTeam, Word, order_pattern
 from airflow_edge.admin.rest.problems import PROBLEMS
-from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.protocol.states import JobState
 from airflow_edge.protocol.worker_log import Record, level_name
 from airflow_edge.rules.metrics import RESOLUTION, chart
-from airflow_edge.rules.overview import JobFilter, WorkerFilter, WorkerView
+from airflow_edge.rules.overview import JobFilter
 from airflow_edge.rules.worker_log import WorkerLogReader
-from airflow_edge.store.fleet import JOB_ORDERS, WORKER_ORDERS
+from airflow_edge.store.fleet.fleet import JOB_ORDERS
 
-LONGEST_PAGE: Final = 1000
 MOST_POINTS: Final = 20_000
 """Values of one series in an answer: two weeks, minute by minute."""
 
-Word = Annotated[str, Query(max_length=256, pattern=NO_NUL)]
-Id = Annotated[str, Query(max_length=1000, pattern=NO_NUL)]
-Name = Annotated[str, Path(max_length=200, pattern=NO_NUL)]
-OfTeam = Annotated[str | None, Query(max_length=50, pattern=NO_NUL, description="Only of this team")]
-Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="How many to give")]
-Offset = Annotated[int, Query(ge=0, le=2**31 - 1, description="How many to leave out before")]
-
-
-def _order_pattern(names: frozenset[str]) -> str:
-    return f"^-?({'|'.join(sorted(names))})$"
-
-
 reading = APIRouter(dependencies=[Depends(may_read)], responses=PROBLEMS, tags=["Read"])
-
-
-@reading.get("/workers", operation_id="list_workers")
-def list_workers(
-    admin: Services,
-    teams: Teams,
-    name: Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="With `*` and `?`")] = None,
-    state: Annotated[list[WorkerState], Query()] = [],  # noqa: B006 - FastAPI copies defaults
-    queue: Word | None = None,
-    team: OfTeam = None,
-    revoked: bool = True,
-    order_by: Annotated[str, Query(pattern=_order_pattern(WORKER_ORDERS))] = "name",
-    limit: Limit = 100,
-    offset: Offset = 0,
-) -> PageOf[WorkerDocument]:
-    """Give workers, filtered, sorted and in pages."""
-    wanted = WorkerFilter(
-        name_pattern=name, states=frozenset(state), queue=queue, team_name=team, teams=teams, revoked=revoked
-    )
-    page = admin.store.fleet.find_workers(wanted, order=order_by, limit=limit, offset=offset)
-    return PageOf(items=_documents(admin, page.items), total=page.total)
-
-
-@reading.get("/workers/{name}", operation_id="get_worker")
-def get_worker(admin: Services, name: Name, teams: Teams) -> WorkerDocument:
-    """Give one worker."""
-    views = admin.store.fleet.views_of([admin.fleet.named(name, teams=teams).id])
-    if not views:
-        raise UnknownWorkerError(f"There is no worker '{name}' any more")
-    return _documents(admin, views)[0]
-
-
-def _documents(admin: AdminServices, views: Sequence[WorkerView]) -> list[WorkerDocument]:
-    described = describe_workers(admin.store, views, read_patience())
-    return [WorkerDocument.of(view.worker, facts) for view, facts in zip(views, described, strict=True)]
 
 
 @reading.get("/workers/{name}/log", operation_id="get_worker_log")
@@ -187,7 +133,7 @@ def list_jobs(
     worker: Word | None = None,
     team: OfTeam = None,
     state: Annotated[list[JobState], Query()] = [],  # noqa: B006 - FastAPI copies defaults
-    order_by: Annotated[str, Query(pattern=_order_pattern(JOB_ORDERS))] = "-queued_at",
+    order_by: Annotated[str, Query(pattern=order_pattern(JOB_ORDERS))] = "-queued_at",
     limit: Limit = 100,
     offset: Offset = 0,
 ) -> PageOf[JobDocument]:
@@ -204,12 +150,6 @@ def list_jobs(
     )
     page = admin.store.fleet.find_jobs(wanted, order=order_by, limit=limit, offset=offset)
     return PageOf(items=[JobDocument.model_validate(job) for job in page.items], total=page.total)
-
-
-@reading.get("/queues", operation_id="list_queues")
-def list_queues(admin: Services, teams: Teams) -> list[QueueDocument]:
-    """Give every queue: what waits and runs in it, and the workers and free slots that serve it."""
-    return [QueueDocument.model_validate(queue) for queue in admin.fleet.queues() if is_of(queue.team_name, teams)]
 
 
 @reading.get("/explanation", operation_id="explain_job")

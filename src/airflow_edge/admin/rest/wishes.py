@@ -10,7 +10,8 @@ from airflow_edge.admin.rest.documents import NO_NUL, Document
 from airflow_edge.protocol.problems import WORKER_NAME
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.durations import LONGEST
-from airflow_edge.rules.overview import WorkerFilter
+from airflow_edge.rules.fleet.choosing import WorkerFilter
+from airflow_edge.rules.fleet.standing import Load, Reach, Stance
 from airflow_edge.store.tables import MAX_QUEUE_LENGTH
 
 Patterns = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=5000)]
@@ -22,7 +23,12 @@ class Match(Document):
     """A filter as of `GET /workers`; what is not given does not matter, and nothing given is every worker."""
 
     name: Annotated[str, Field(max_length=200, pattern=NO_NUL)] | None = None
+    search: Annotated[str, Field(max_length=200, pattern=NO_NUL)] | None = None
     state: list[WorkerState] = Field(default_factory=list)
+    link: list[Reach] = Field(default_factory=list)
+    stance: list[Stance] = Field(default_factory=list)
+    load: list[Load] = Field(default_factory=list)
+    attention: Annotated[str, Field(max_length=32, pattern=NO_NUL)] | None = None
     queue: Annotated[str, Field(max_length=256, pattern=NO_NUL)] | None = None
     team: Annotated[str, Field(max_length=50, pattern=NO_NUL)] | None = None
     revoked: bool = True
@@ -34,7 +40,12 @@ class Match(Document):
         """
         return WorkerFilter(
             name_pattern=self.name,
+            search=self.search,
             states=frozenset(self.state),
+            links=frozenset(self.link),
+            stances=frozenset(self.stance),
+            loads=frozenset(self.load),
+            attention=self.attention,
             queue=self.queue,
             team_name=self.team,
             teams=teams,

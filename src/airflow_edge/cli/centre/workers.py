@@ -7,13 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from airflow.utils.platform import getuser
 
 from airflow_edge.admin.audit import OrderOutcome, recorded
 from airflow_edge.admin.config import session
-from airflow_edge.admin.describing import describe_workers
+from airflow_edge.admin.describing import describe_workers, known_teams
 from airflow_edge.admin.fleet import Fleet, UnknownWorkerError
 from airflow_edge.cli.centre.common import (
     TABLES,
@@ -29,8 +30,8 @@ from airflow_edge.cli.centre.common import (
 )
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.durations import format_duration
+from airflow_edge.rules.fleet.choosing import WorkerFilter
 from airflow_edge.rules.orders import Wish
-from airflow_edge.rules.overview import WorkerFilter
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.store import Store
 
@@ -72,7 +73,9 @@ _ONLY_FOR_PROGRAMS: Final = frozenset({"revoked", "taken_slots", "team_deleted"}
 def _show_workers(args: argparse.Namespace, wanted: WorkerFilter) -> None:
     waits, store = patience(), Store(session)
     views = store.fleet.find_workers(wanted, limit=MOST_WORKERS).items
-    rows = [_row(facts) for facts in describe_workers(store, views, waits)]
+    now = datetime.now(UTC)
+    described = describe_workers(views, store.jobs.awaited(waits, now=now), known_teams(), now)
+    rows = [_row(facts) for facts in described]
     print_as(rows, args.output, _WORKERS)
     if args.output in TABLES:
         states = Counter(str(row["state"]) for row in rows)

@@ -33,7 +33,7 @@ from airflow_edge.protocol.messages import (
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.session import Session
 from airflow_edge.protocol.states import OFFLINE_AS
-from airflow_edge.rules.metrics import RESOLUTION, Chunk, Recorder
+from airflow_edge.rules.metrics import Chunk, Recorder, minute_of
 from airflow_edge.rules.orders import WorkerOrder
 from airflow_edge.rules.overview import READY
 from airflow_edge.rules.worker import CONDITIONS, PYTHON, Holder, LogRequest, Worker
@@ -355,11 +355,6 @@ class Progress:
         while self.done + 1 in self._ahead:
             self.done += 1
             self._ahead.remove(self.done)
-
-
-def minute_of(now: float) -> int:
-    """Give the minute since 1970 in which this second is."""
-    return int(now // RESOLUTION)
 
 
 def _storable(system: Mapping[str, str | int | float | bool]) -> dict[str, str | int | float | bool]:

@@ -11,8 +11,8 @@ import attrs
 from airflow_edge.gateway.access.authentication import SeenTokens
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.database.calls import StoreCalls
-from airflow_edge.gateway.links.link import minute_of
 from airflow_edge.gateway.links.registry import Links
+from airflow_edge.rules.metrics import minute_of
 from airflow_edge.store.store import Store
 
 INTERVAL = 60.0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, select
@@ -31,6 +32,17 @@ class AwaitedJobs:
     first_lost_after: datetime
     last_lost_after: datetime
     """When the grace of the first and of the last of them ends."""
+
+
+class Running(NamedTuple):
+    """Running jobs of one queue at one worker, and when that, or the instance of it that has them, was last seen."""
+
+    worker_id: UUID
+    queue: str
+    seen_at: datetime
+    disconnect_grace: int | None
+    """The worker's own, in seconds."""
+    jobs: int
 
 
 def jobs_given_up(
@@ -63,11 +75,16 @@ def awaited_jobs(session: Session, patience: Patience, *, now: datetime) -> dict
         .where(out_of_reach(patience, now))
         .group_by(WorkerRow.id, JobRow.queue, SEEN_AT, WorkerRow.disconnect_grace)
     )
+    return await_jobs((Running(*row) for row in session.execute(query)), patience)
+
+
+def await_jobs(running: Iterable[Running], patience: Patience) -> dict[UUID, AwaitedJobs]:
+    """Sum running jobs up, all of workers that are out of reach."""
     counts: defaultdict[UUID, int] = defaultdict(int)
     ends: defaultdict[UUID, list[datetime]] = defaultdict(list)
-    for row in session.execute(query):
-        counts[row.id] += row.jobs
-        ends[row.id].append(patience.lost_after(row.seen_at, row.queue, to_duration(row.disconnect_grace)))
+    for some in running:
+        counts[some.worker_id] += some.jobs
+        ends[some.worker_id].append(patience.lost_after(some.seen_at, some.queue, to_duration(some.disconnect_grace)))
     return {
         worker_id: AwaitedJobs(
             jobs=counts[worker_id],

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
-from datetime import datetime
-from glob import escape
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, func, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.orm import Session
 
-from airflow_edge.protocol.states import JOB_HELD, JOB_OPEN, JobState
+from airflow_edge.protocol.states import JOB_OPEN, JobState
 from airflow_edge.rules.explanation.facts import Ahead
-from airflow_edge.rules.overview import JobFilter, JobView, Page, QueueDemand, WorkerFilter, WorkerView
+from airflow_edge.rules.fleet.choosing import MEASURED, WorkerFilter, choose
+from airflow_edge.rules.fleet.queues import QueueDemand
+from airflow_edge.rules.fleet.standing import Glance
+from airflow_edge.rules.liveness import Patience
+from airflow_edge.rules.metrics import minute_of
+from airflow_edge.rules.overview import JobFilter, JobView, Page, WorkerView
 from airflow_edge.store.airflow_tables import states_of
-from airflow_edge.store.columns import fits, to_value
+from airflow_edge.store.columns import to_value
+from airflow_edge.store.fleet.glances import HELD_HERE, glances, measured_last, number, of_teams, queue_demands
+from airflow_edge.store.fleet.sheets import WorkerSheet, sheets
 from airflow_edge.store.tables import EnrollTokenRow, JobRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, reading
 from airflow_edge.store.workers.workers import to_worker
 
-WORKER_ORDERS: Final = frozenset(
-    {"name", "state", "last_seen_at", "enrolled_at", "concurrency", "agent_version", "airflow_version"}
-)
-"""By what workers can be sorted."""
 JOB_ORDERS: Final = frozenset({"queued_at", "started_at", "ended_at", "state", "queue", "priority_weight"})
 """By what jobs can be sorted."""
 MOST_NAMED: Final = 1_000
@@ -35,16 +36,97 @@ class FleetViews(StorePart):
     """Workers, jobs and queues as people look at them."""
 
     @reading
+    def glances(self, session: Session, *, teams: Collection[str] | None = None) -> list[Glance]:
+        """Give all workers at a glance.
+
+        :param teams: only of these teams and of none; None for all
+        """
+        return glances(session, teams=teams)
+
+    @reading
+    def overview(
+        self, session: Session, *, teams: Collection[str] | None = None, now: datetime | None = None
+    ) -> tuple[list[Glance], list[QueueDemand]]:
+        """Give all workers at a glance, and what is wanted of each queue.
+
+        :param teams: only of these teams and of none; None for all
+        :param now: to count, too, what came to the queues and went lately
+        """
+        return glances(session, teams=teams), queue_demands(session, teams=teams, now=now)
+
+    @reading
     def find_workers(
-        self, session: Session, wanted: WorkerFilter, *, order: str = "name", limit: int, offset: int = 0
+        self,
+        session: Session,
+        wanted: WorkerFilter,
+        *,
+        order: str = "name",
+        limit: int,
+        offset: int = 0,
+        known_teams: Collection[str] | None = None,
     ) -> Page[WorkerView]:
         """Give a page of the workers that fit, and how many fit in all.
 
-        :param order: one of `WORKER_ORDERS`, with `-` before it for the reverse
+        :param order: one of `WORKER_ORDERS` that goes by nothing measured, with `-` before it for the reverse
+        :param known_teams: those that Airflow has; None where it has none
         """
-        query = select(WorkerRow).where(*_worker_conditions(wanted))
-        rows, total = _page(session, query, WorkerRow, WORKER_ORDERS, order, limit, offset)
-        return Page(tuple(_worker_views(session, rows)), total)
+        now = datetime.now(UTC)
+        found = choose(glances(session, teams=wanted.teams), wanted, order=order, known_teams=known_teams, now=now)
+        shown = found[offset : offset + limit]
+        query = select(WorkerRow)
+        if len(shown) <= MOST_NAMED:
+            query = query.where(WorkerRow.id.in_([worker.id for worker in shown]))
+        rows = {row.id: row for row in session.scalars(query)}
+        views = tuple(
+            WorkerView(worker=to_worker(rows[one.id]), taken_slots=one.taken_slots, jobs=one.jobs)
+            for one in shown
+            if one.id in rows
+        )
+        return Page(views, len(found))
+
+    @reading
+    def page_of_workers(
+        self,
+        session: Session,
+        wanted: WorkerFilter,
+        patience: Patience,
+        *,
+        order: str = "name",
+        limit: int,
+        offset: int = 0,
+        known_teams: Collection[str] | None = None,
+        now: datetime,
+    ) -> Page[WorkerSheet]:
+        """Give all there is to show of a page of the workers that fit, and how many fit in all: in three statements.
+
+        :param order: one of `WORKER_ORDERS`, with `-` before it for the reverse; one that goes by what was measured
+            costs a statement more
+        :param limit: at most `MOST_NAMED`
+        :param known_teams: those that Airflow has; None where it has none
+        """
+        series, minute = MEASURED.get(order.removeprefix("-")), minute_of(now.timestamp())
+        measured = None if series is None else measured_last(session, series, minute=minute)
+        found = choose(
+            glances(session, teams=wanted.teams),
+            wanted,
+            order=order,
+            measured=measured,
+            known_teams=known_teams,
+            now=now,
+        )
+        shown = found[offset : offset + limit]
+        return Page(tuple(sheets(session, shown, patience, minute=minute, now=now)), len(found))
+
+    @reading
+    def sheet_of(
+        self, session: Session, name: str, patience: Patience, *, teams: Collection[str] | None = None, now: datetime
+    ) -> WorkerSheet | None:
+        """Give all there is to show of the worker of a name; None if there is none.
+
+        :param teams: it is of one of these, or of none; None for any
+        """
+        found = glances(session, teams=teams, name=name)
+        return next(iter(sheets(session, found, patience, minute=minute_of(now.timestamp()), now=now)), None)
 
     @reading
     def find_jobs(
@@ -55,38 +137,13 @@ class FleetViews(StorePart):
         :param order: one of `JOB_ORDERS`, with `-` before it for the reverse
         """
         query = select(JobRow).where(*_job_conditions(wanted))
-        rows, total = _page(session, query, JobRow, JOB_ORDERS, order, limit, offset)
+        rows, total = _page(session, query, order, limit, offset)
         return Page(_job_views(session, rows), total)
-
-    @reading
-    def queue_demands(self, session: Session) -> list[QueueDemand]:
-        """Give, per team and queue, what waits and what runs."""
-        waits, held = JobRow.state == JobState.QUEUED, JobRow.state.in_(JOB_HELD)
-        query = (
-            select(
-                JobRow.team_name,
-                JobRow.queue,
-                _number(waits),
-                _number(held),
-                func.min(case((waits, JobRow.queued_at))),
-            )
-            .where(or_(waits, held))
-            .group_by(JobRow.team_name, JobRow.queue)
-        )
-        return [
-            QueueDemand(team_name=team, queue=queue, queued=int(queued), running=int(running), oldest_queued_at=oldest)
-            for team, queue, queued, running, oldest in session.execute(query)
-        ]
 
     @reading
     def all_workers(self, session: Session) -> list[WorkerView]:
         """Give every worker that is not revoked, with what it has taken."""
         return _worker_views(session, session.scalars(select(WorkerRow).where(WorkerRow.revoked_at.is_(None))).all())
-
-    @reading
-    def views_of(self, session: Session, worker_ids: Collection[UUID]) -> list[WorkerView]:
-        """Give these workers, those there are."""
-        return _worker_views(session, session.scalars(select(WorkerRow).where(WorkerRow.id.in_(worker_ids))).all())
 
     @reading
     def team_names(self, session: Session) -> set[str]:
@@ -135,7 +192,7 @@ class FleetViews(StorePart):
             JobRow.priority_weight == job.priority_weight,
             or_(JobRow.queued_at < job.queued_at, and_(JobRow.queued_at == job.queued_at, JobRow.id < job.id)),
         )
-        query = select(func.count(), func.coalesce(_number(weightier), 0)).where(same, or_(weightier, earlier))
+        query = select(func.count(), func.coalesce(number(weightier), 0)).where(same, or_(weightier, earlier))
         before, heavier = session.execute(query).one()
         return Ahead(int(before), int(heavier))
 
@@ -150,49 +207,11 @@ class FleetViews(StorePart):
         return {worker_id: start for worker_id, start in session.execute(query) if worker_id and start}
 
 
-def _page(
-    session: Session,
-    query: Select[Any],
-    entity: type[JobRow | WorkerRow],
-    orders: frozenset[str],
-    order: str,
-    limit: int,
-    offset: int,
-) -> tuple[Sequence[Any], int]:
+def _page(session: Session, query: Select[Any], order: str, limit: int, offset: int) -> tuple[Sequence[JobRow], int]:
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-    attribute = {name: getattr(entity, name) for name in orders}[order.removeprefix("-")]
+    attribute = {name: getattr(JobRow, name) for name in JOB_ORDERS}[order.removeprefix("-")]
     by = attribute.desc() if order.startswith("-") else attribute.asc()
-    return session.scalars(query.order_by(by, entity.id).limit(limit).offset(offset)).all(), total
-
-
-def _worker_conditions(wanted: WorkerFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.name_pattern is not None:
-        conditions.append(fits(WorkerRow.name, wanted.name_pattern.replace("[", "[[]")))
-    if wanted.states:
-        conditions.append(WorkerRow.state.in_(wanted.states))
-    if not wanted.revoked:
-        conditions.append(WorkerRow.revoked_at.is_(None))
-    if wanted.team_name is not None:
-        conditions.append(WorkerRow.team_name == wanted.team_name)
-    if wanted.teams is not None:
-        conditions.append(_of_teams(WorkerRow.team_name, wanted.teams))
-    if wanted.queue is not None:
-        conditions.append(_serves(wanted.queue))
-    return conditions
-
-
-def _serves(queue: str) -> ColumnElement[bool]:
-    """Say of a worker what its `served_queues` say."""
-    asked, added = _lists(WorkerRow.asked_queues, queue), _lists(WorkerRow.added_queues, queue)
-    return and_(_lists(WorkerRow.queues, queue), or_(WorkerRow.asked_queues.is_(None), asked, added))
-
-
-def _lists(names: InstrumentedAttribute[Any], queue: str) -> ColumnElement[bool]:
-    """Look for a queue in the text of the JSON list: first in it, or after a comma that no name can hold like that."""
-    # MySQL writes the list anew, with the characters themselves.
-    written = {escape(json.dumps(queue, ensure_ascii=ascii_only)) for ascii_only in (True, False)}
-    return or_(*(fits(cast(names, Text), f"{before}{one}*") for one in written for before in ("[[]", "*, ")))
+    return session.scalars(query.order_by(by, JobRow.id).limit(limit).offset(offset)).all(), total
 
 
 def _job_conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
@@ -205,7 +224,7 @@ def _job_conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
     }
     conditions: list[ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
     if wanted.teams is not None:
-        conditions.append(_of_teams(JobRow.team_name, wanted.teams))
+        conditions.append(of_teams(JobRow.team_name, wanted.teams))
     if wanted.states:
         conditions.append(JobRow.state.in_(wanted.states))
     if wanted.worker is not None:
@@ -213,22 +232,9 @@ def _job_conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _of_teams(column: InstrumentedAttribute[str | None], teams: Collection[str]) -> ColumnElement[bool]:
-    return or_(column.is_(None), column.in_(teams))
-
-
-def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    """Count rows that fulfil a condition, on databases without FILTER too."""
-    return func.sum(case((condition, 1), else_=0))
-
-
 def _worker_views(session: Session, rows: Sequence[WorkerRow]) -> list[WorkerView]:
     """Give workers with the slots that their jobs take, and how many jobs these are."""
-    query = (
-        select(JobRow.worker_id, func.sum(JobRow.slots), func.count())
-        .where(JobRow.state.in_(JOB_HELD), JobRow.released.is_(False), JobRow.instance.is_(None))
-        .group_by(JobRow.worker_id)
-    )
+    query = select(JobRow.worker_id, func.sum(JobRow.slots), func.count()).where(*HELD_HERE).group_by(JobRow.worker_id)
     if len(rows) <= MOST_NAMED:
         query = query.where(JobRow.worker_id.in_([row.id for row in rows]))
     taken = {worker_id: (int(slots), jobs) for worker_id, slots, jobs in session.execute(query)}

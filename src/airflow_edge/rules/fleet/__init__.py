@@ -1,0 +1,1 @@
+"""A fleet as a whole: how its workers stand, what its queues lack, and what needs a person."""

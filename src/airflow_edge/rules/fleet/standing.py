@@ -1,0 +1,204 @@
+"""How a worker stands, as facts that are told apart: its link, what it is about, and how much of it is taken.
+
+Its state says all of them in one word, which is too little for whoever looks at thousands.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from airflow_edge.protocol.messages import MaintenanceCause
+from airflow_edge.protocol.states import MAINTENANCE, WorkerState
+from airflow_edge.rules.worker import OtherInstance
+
+_OFFLINE: Final = frozenset({WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE})
+_IN_MAINTENANCE: Final = MAINTENANCE | {WorkerState.MAINTENANCE_EXIT}
+_DRAINING: Final = frozenset({WorkerState.SHUTDOWN_REQUEST, WorkerState.TERMINATING})
+
+
+class Reach(StrEnum):
+    """Whether the centre reaches it."""
+
+    LINKED = "linked"
+    OUT_OF_REACH = "out of reach"
+    """It should be linked, and is not heard from."""
+    OFFLINE = "offline"
+    """It has said goodbye."""
+    NEVER_LINKED = "never linked"
+    REVOKED = "revoked"
+
+
+class Stance(StrEnum):
+    """What it is about."""
+
+    TAKING_JOBS = "taking jobs"
+    MAINTENANCE = "maintenance"
+    """It is in one, or was asked to be, or has not left it yet."""
+    DRAINING = "draining"
+    """It ends when its jobs have."""
+    HELD_BACK = "held back"
+    """It would take jobs, and something keeps it from that: a condition at the site, or its versions."""
+    STARTING = "starting"
+    AWAY = "away"
+    """It is not there, and there is no more to say."""
+
+
+class Load(StrEnum):
+    """How much of it is taken."""
+
+    IDLE = "idle"
+    BUSY = "busy"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """What can be said of a worker at a glance: little enough to be read of all of them at once."""
+
+    id: UUID
+    name: str
+    team_name: str | None
+    state: WorkerState
+    silent: bool
+    revoked_at: datetime | None
+    enrolled_at: datetime
+    linked_at: datetime | None
+    last_seen_at: datetime | None
+    link_id: UUID | None
+    concurrency: int
+    queues: tuple[str, ...]
+    """Those that it serves."""
+    conditions: str
+    """What keeps it from taking jobs, in the site's words; empty if nothing does."""
+    warnings: str
+    version_refused: str
+    version_warning: str
+    maintenance_comment: str
+    maintenance_cause: MaintenanceCause | None
+    others: tuple[OtherInstance, ...]
+    """Other instances that have tried to link with its key."""
+    host_name: str
+    address: str
+    agent_version: str | None
+    airflow_version: str | None
+    jobs: int
+    """Those that it has."""
+    taken_slots: int
+    waiting_order_at: datetime | None = None
+    """When the oldest order was given that it has not answered."""
+
+    @property
+    def link(self) -> Reach:
+        """Say whether the centre reaches it."""
+        if self.revoked_at is not None:
+            return Reach.REVOKED
+        if self.last_seen_at is None and self.link_id is None:
+            return Reach.NEVER_LINKED
+        if self.state in _OFFLINE:
+            return Reach.OFFLINE
+        if self.silent or self.state is WorkerState.UNKNOWN or self.link_id is None:
+            return Reach.OUT_OF_REACH
+        return Reach.LINKED
+
+    @property
+    def stance(self) -> Stance:
+        """Say what it is about; of one that is out of reach, what is known of it still."""
+        if self.revoked_at is not None:
+            return Stance.AWAY
+        # One that is out of reach has no other sign of the maintenance that it was in.
+        if self.state in _IN_MAINTENANCE or (self.state is WorkerState.UNKNOWN and self.maintenance_cause is not None):
+            return Stance.MAINTENANCE
+        if self.state in _DRAINING:
+            return Stance.DRAINING
+        if self.link is not Reach.LINKED:
+            return Stance.AWAY
+        if self.conditions or self.version_refused:
+            return Stance.HELD_BACK
+        return Stance.STARTING if self.state is WorkerState.STARTING else Stance.TAKING_JOBS
+
+    @property
+    def load(self) -> Load:
+        """Say how much of it is taken."""
+        if not self.jobs:
+            return Load.IDLE
+        return Load.FULL if self.taken_slots >= self.concurrency else Load.BUSY
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is given jobs when it has room."""
+        return self.link is Reach.LINKED and self.stance is Stance.TAKING_JOBS
+
+    @property
+    def free_slots(self) -> int:
+        """Slots for which it would be given jobs now."""
+        return max(0, self.concurrency - self.taken_slots) if self.ready else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerCounts:
+    """How many workers there are of each kind; each that is not revoked counts in `total` and in one of the others.
+
+    `busy` are those of the `well` ones that have jobs.
+    """
+
+    total: int
+    well: int
+    busy: int
+    maintenance: int
+    draining: int
+    held_back: int
+    starting: int
+    out_of_reach: int
+    offline: int
+    never_linked: int
+    revoked: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotCounts:
+    """How many slots the well workers have, how many are free of them, and how many jobs take anywhere."""
+
+    total: int
+    taken: int
+    free: int
+
+
+_COUNTED_AS: Final = {
+    Reach.OUT_OF_REACH: "out_of_reach",
+    Reach.OFFLINE: "offline",
+    Reach.NEVER_LINKED: "never_linked",
+    Reach.REVOKED: "revoked",
+    Stance.TAKING_JOBS: "well",
+    Stance.MAINTENANCE: "maintenance",
+    Stance.DRAINING: "draining",
+    Stance.HELD_BACK: "held_back",
+    Stance.STARTING: "starting",
+}
+
+
+def standing(worker: Glance) -> str:
+    """Give the one of the fields of `WorkerCounts` that it counts in: its stance, if it has a link."""
+    link = worker.link
+    return _COUNTED_AS[worker.stance if link is Reach.LINKED else link]
+
+
+def count_workers(workers: Iterable[Glance]) -> tuple[WorkerCounts, SlotCounts]:
+    """Count workers and slots."""
+    counts = Counter[str](dict.fromkeys(_COUNTED_AS.values(), 0))
+    busy = total = taken = free = 0
+    for worker in workers:
+        found = standing(worker)
+        counts[found] += 1
+        taken += worker.taken_slots
+        if found == "well":
+            busy += worker.jobs > 0
+            total += worker.concurrency
+            free += worker.free_slots
+    known = counts.total() - counts["revoked"]
+    return WorkerCounts(total=known, busy=busy, **counts), SlotCounts(total=total, taken=taken, free=free)

@@ -1,0 +1,173 @@
+"""All workers and all queues at once: one statement each, with no more than is needed to count, choose and sort."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Text, and_, case, cast, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobState
+from airflow_edge.rules.fleet.queues import QueueDemand, rate_window
+from airflow_edge.rules.fleet.standing import Glance
+from airflow_edge.rules.metrics import MINUTES_PER_CHUNK, SERIES, Chunk, unpack
+from airflow_edge.rules.orders import OrderState
+from airflow_edge.rules.worker import OtherInstance, read_others
+from airflow_edge.store.tables import JobRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
+
+HELD_HERE: Final = (JobRow.state.in_(JOB_HELD), JobRow.released.is_(False), JobRow.instance.is_(None))
+"""Jobs that take slots of their workers."""
+
+_ALIKE: Final = (
+    WorkerRow.id,
+    WorkerRow.name,
+    WorkerRow.team_name,
+    WorkerRow.state,
+    WorkerRow.silent,
+    WorkerRow.revoked_at,
+    WorkerRow.enrolled_at,
+    WorkerRow.linked_at,
+    WorkerRow.last_seen_at,
+    WorkerRow.link_id,
+    WorkerRow.concurrency,
+    WorkerRow.conditions,
+    WorkerRow.warnings,
+    WorkerRow.version_refused,
+    WorkerRow.version_warning,
+    WorkerRow.maintenance_comment,
+    WorkerRow.maintenance_cause,
+    WorkerRow.agent_version,
+    WorkerRow.airflow_version,
+)
+
+
+def glances(session: Session, *, teams: Collection[str] | None = None, name: str | None = None) -> list[Glance]:
+    """Give all workers, or the one of a name.
+
+    :param teams: only of these teams and of none; None for all
+    """
+    held = (
+        select(JobRow.worker_id, func.sum(JobRow.slots).label("slots"), func.count().label("jobs"))
+        .where(*HELD_HERE)
+        .group_by(JobRow.worker_id)
+        .subquery()
+    )
+    waiting = (
+        select(WorkerOrderRow.worker_id, func.min(WorkerOrderRow.asked_at).label("asked_at"))
+        .where(WorkerOrderRow.state == OrderState.WAITING)
+        .group_by(WorkerOrderRow.worker_id)
+        .subquery()
+    )
+    # As texts: there are few different ones, and each is read once.
+    names = [cast(column, Text) for column in (WorkerRow.queues, WorkerRow.asked_queues, WorkerRow.added_queues)]
+    others = cast(WorkerRow.other_instances, Text)
+    query = (
+        select(
+            *_ALIKE,
+            func.coalesce(WorkerRow.host_name, "").label("host_name"),
+            func.coalesce(WorkerRow.address, "").label("address"),
+            func.coalesce(held.c.slots, 0).label("taken_slots"),
+            func.coalesce(held.c.jobs, 0).label("jobs"),
+            waiting.c.asked_at.label("waiting_order_at"),
+            *names,
+            others,
+        )
+        .outerjoin(held, held.c.worker_id == WorkerRow.id)
+        .outerjoin(waiting, waiting.c.worker_id == WorkerRow.id)
+    )
+    if teams is not None:
+        query = query.where(of_teams(WorkerRow.team_name, teams))
+    if name is not None:
+        query = query.where(WorkerRow.name == name)
+    fields = [column.key for column in _ALIKE] + ["host_name", "address", "taken_slots", "jobs", "waiting_order_at"]
+    return [_glance(fields, *row) for row in session.execute(query)]
+
+
+def _glance(fields: list[str], *values: Any) -> Glance:
+    queues, asked, added, others = values[len(fields) :]
+    facts = dict(zip(fields, values, strict=False))
+    facts["taken_slots"] = int(facts["taken_slots"])
+    return Glance(**facts, queues=_served(queues, asked, added), others=_others(others) if others else ())
+
+
+@lru_cache(maxsize=10_000)
+def _served(queues: str, asked: str | None, added: str | None) -> tuple[str, ...]:
+    """Say of the texts in a row what a worker's `served_queues` say."""
+    wanted, more = asked and json.loads(asked), (added and json.loads(added)) or ()
+    return tuple(name for name in json.loads(queues) if wanted is None or name in wanted or name in more)
+
+
+@lru_cache(maxsize=1_000)
+def _others(text: str) -> tuple[OtherInstance, ...]:
+    return read_others(json.loads(text))
+
+
+def queue_demands(
+    session: Session, *, teams: Collection[str] | None = None, now: datetime | None = None
+) -> list[QueueDemand]:
+    """Give, per team and queue, what waits and what runs.
+
+    :param teams: only of these teams and of none; None for all
+    :param now: to count, too, what came and went lately
+    """
+    waits, held = JobRow.state == JobState.QUEUED, JobRow.state.in_(JOB_HELD)
+    counts = [number(waits), number(held), func.min(case((waits, JobRow.queued_at)))]
+    which: ColumnElement[bool] = or_(waits, held)
+    if now is not None:
+        since, until = rate_window(now)
+        counts += [number(and_(column >= since, column < until)) for column in (JobRow.queued_at, JobRow.ended_at)]
+        # What came since then has not ended, or has ended since then.
+        which = or_(which, and_(JobRow.state.in_(JOB_ENDED), JobRow.ended_at >= since))
+    query = select(JobRow.team_name, JobRow.queue, *counts).where(which).group_by(JobRow.team_name, JobRow.queue)
+    if teams is not None:
+        query = query.where(of_teams(JobRow.team_name, teams))
+    return [
+        QueueDemand(
+            team_name=team,
+            queue=queue,
+            queued=int(queued),
+            running=int(running),
+            oldest_queued_at=oldest,
+            came=int(rates[0]) if rates else 0,
+            went=int(rates[1]) if rates else 0,
+        )
+        for team, queue, queued, running, oldest, *rates in session.execute(query)
+    ]
+
+
+def measured_last(session: Session, series: str, *, minute: int) -> dict[UUID, float]:
+    """Give what was measured last at each worker of which something is known lately.
+
+    :param minute: now, in minutes since 1970
+    """
+    since = minute - MINUTES_PER_CHUNK
+    row = WorkerMetricRow
+    query = (
+        select(row.worker_id, row.minute, row.size, row.data)
+        .join(WorkerRow, WorkerRow.id == row.worker_id)
+        .where(row.minute > since - MINUTES_PER_CHUNK)
+        .order_by(row.minute)
+    )
+    found: dict[UUID, float] = {}
+    place = SERIES.index(series)
+    for chunk in (Chunk(*one) for one in session.execute(query)):
+        for at, values in unpack(chunk):
+            value = values[place]
+            if value is not None and at >= since:
+                found[chunk.worker_id] = value
+    return found
+
+
+def of_teams(column: InstrumentedAttribute[str | None], teams: Collection[str]) -> ColumnElement[bool]:
+    """Say whether something is of one of these teams, or of none."""
+    return or_(column.is_(None), column.in_(teams))
+
+
+def number(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """Count rows that fulfil a condition, on databases without FILTER too."""
+    return func.sum(case((condition, 1), else_=0))
