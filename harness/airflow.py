@@ -56,12 +56,17 @@ class Airflow:
         executor: str = "LocalExecutor",
         config: Config | None = None,
         environment: Mapping[str, str] | None = None,
+        users: Mapping[str, str] | None = None,
     ) -> None:
-        """Lay the deployment out in `folder`. `config` is {section: {key: value}}, over the harness's own settings."""
+        """Lay the deployment out in `folder`. `config` is {section: {key: value}}, over the harness's own settings.
+
+        :param users: who may log in besides the administrator, with the same password: the role of each name
+        """
         self.folder = folder
         self.database = database
         self.venv = venv
         self.url = f"http://127.0.0.1:{free_port()}"
+        self.users = {_ADMIN: "admin", **(users or {})}
         self.urls: list[str] = []
         self.jwt_secret = secrets.token_urlsafe(48)
         self.fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
@@ -73,7 +78,7 @@ class Airflow:
             (folder / name).mkdir(parents=True, exist_ok=True)
         # Without it every component writes one of its own at once, and reads what another is half-way through.
         (folder / "airflow.cfg").touch()
-        (folder / "passwords.json").write_text(json.dumps({_ADMIN: self.password}))
+        (folder / "passwords.json").write_text(json.dumps(dict.fromkeys(self.users, self.password)))
 
     def __enter__(self) -> Airflow:
         return self
@@ -125,7 +130,10 @@ class Airflow:
         return process
 
     def start_api_server(self, *, workers: int = 1, url: str | None = None) -> Process:
-        """Start one more API server and wait until it answers: at a new address, or at `url` where one just ended."""
+        """Start one more API server and wait until it answers: at a new address, or at `url`.
+
+        :param url: that of one which has just ended, or another one: if it has a path, all pages are below that
+        """
         process, address = self._spawn_api_server(workers, url)
         process.wait_ready(partial(_is_healthy, address), timeout=BOOT_TIMEOUT)
         return process
@@ -167,15 +175,18 @@ class Airflow:
         if url is None:
             url = self.url if not self.urls else f"http://127.0.0.1:{free_port()}"
             self.urls.append(url)
-        port = str(httpx.URL(url).port)
-        return self._spawn("api-server", "--host", "127.0.0.1", "--port", port, "--workers", str(workers)), url
+        address = httpx.URL(url)
+        words = ("api-server", "--host", "127.0.0.1", "--port", str(address.port), "--workers", str(workers))
+        # Airflow goes by the path of its own address only.
+        own = {"AIRFLOW__API__BASE_URL": url} if address.path != "/" else {}
+        return self._spawn(*words, **own), url
 
-    def _spawn(self, *words: str) -> Process:
+    def _spawn(self, *words: str, **environment: str) -> Process:
         name = f"{words[0]}-{1 + sum(process.name.startswith(words[0]) for process in self.components)}"
         process = Process(
             name,
             [self.venv / "bin" / "airflow", *words],
-            env=self._env,
+            env=self._env | environment,
             cwd=self.folder,
             log=self.folder / "processes" / f"{name}.log",
         )
@@ -200,7 +211,7 @@ class Airflow:
                 "dags_are_paused_at_creation": False,
                 "fernet_key": self.fernet_key,
                 "execution_api_server_url": f"{self.url}/execution/",
-                "simple_auth_manager_users": f"{_ADMIN}:admin",
+                "simple_auth_manager_users": ",".join(f"{name}:{role}" for name, role in self.users.items()),
                 "simple_auth_manager_passwords_file": self.folder / "passwords.json",
                 "parallelism": 8,
                 "max_active_tasks_per_dag": 64,

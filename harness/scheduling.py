@@ -22,6 +22,7 @@ TABLE = Path(__file__).parents[1] / "tests" / "seconds.json"
 
 SHARED = frozenset(
     {
+        "tests/browser",
         "tests/contract",
         "tests/e2e",
         "tests/e2e/replicas",
@@ -48,10 +49,10 @@ ALONE = frozenset(
 )
 """Files that do not wait for the others of their folder."""
 
-KIND = re.compile(r"\b(sqlite|postgresql|mysql|this Airflow|oldest Airflow)\b")
+KIND = re.compile(r"\b(sqlite|postgresql|mysql|this Airflow|oldest Airflow|Airflow 3\.\d)\b")
 """A parameter that says with which of the shared things a test runs."""
 
-CROWDED = ("tests/e2e", "tests/docs/test_first_contact.py", "tests/docs/test_how_to.py")
+CROWDED = ("tests/browser [", "tests/e2e", "tests/docs/test_first_contact.py", "tests/docs/test_how_to.py")
 """Scopes that begin so have an Airflow of many processes each, which keep two cores busy; others mostly wait."""
 
 UNKNOWN_TEST = 1.0
