@@ -81,8 +81,8 @@ def _keep_current(centre: Airflow) -> None:
     while True:
         time.sleep(1)
         with suppress(BundleMissingError):
-            if (now := read_bundle()).entry != built and now.files:
-                built = now.entry
+            if (now := read_bundle().entry) != built:
+                built = now
                 centre.components[0].stop()
                 centre.start_api_server(url=centre.url)
                 print(f"{built} is there", flush=True)

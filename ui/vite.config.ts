@@ -1,4 +1,4 @@
-import { defineConfig } from "vite";
+import { defineConfig } from "vitest/config";
 import { host } from "./build/host.ts";
 
 const INTO = "../src/airflow_edge/page/bundle";
@@ -7,7 +7,6 @@ export default defineConfig({
   plugins: [host()],
   // Chunks are found beside the module that asks for them, wherever Airflow is mounted.
   base: "./",
-  define: { "process.env.NODE_ENV": JSON.stringify("production") },
   build: {
     outDir: process.env.EDGE_PAGE_INTO ?? INTO,
     emptyOutDir: true,
@@ -24,6 +23,9 @@ export default defineConfig({
       },
       // A name that is read from the host and not used is left out.
       treeshake: { propertyReadSideEffects: false },
+      // `"use client"` in libraries is meant for servers.
+      checks: { moduleLevelDirective: false, pluginTimings: false, bundlerTimings: false },
     },
   },
+  test: { environment: "jsdom", setupFiles: ["build/setup.ts"], isolate: false },
 });

@@ -24,7 +24,7 @@ export default function Page() {
   return (
     <QueryClientProvider client={queries}>
       <Flex direction="column" gap={4} px={{ base: 3, md: 6 }} py={4} h="100%" minW={0} overflowY="auto">
-        <Flex align="baseline" gap={6} wrap="wrap" borderBottomWidth={1} borderColor="border">
+        <Flex align="baseline" gap={{ base: 1, md: 6 }} wrap="wrap" borderBottomWidth={1} borderColor="border">
           <Heading as="h1" size="xl">
             Edge workers
           </Heading>
@@ -50,7 +50,7 @@ function Views() {
           <Box
             asChild
             key={to}
-            px={3}
+            px={{ base: 2, md: 3 }}
             py={2}
             borderBottomWidth={2}
             borderColor={here ? "brand.solid" : "transparent"}

@@ -41,7 +41,13 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
+/** Give the last tick; while nobody listened there was none. */
+function lastTick(): number {
+  if (Date.now() - ticked > TICK) ticked = Date.now();
+  return ticked;
+}
+
 /** The same, drawn anew with every tick; one timer for all that use it. */
 export function useNow(): number {
-  return useSyncExternalStore(subscribe, () => ticked) + ahead;
+  return useSyncExternalStore(subscribe, lastTick) + ahead;
 }

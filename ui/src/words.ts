@@ -7,15 +7,15 @@ const STEPS: readonly (readonly [string, number])[] = [
   ["s", 1000],
 ];
 
-/** Give a duration with its two largest parts, `2 h 5 min`; only one from a day on, and none below ten seconds of `s`. */
+/** Give a duration, `2 h 5 min`; its second part only where the first is small, and no seconds beside minutes. */
 export function duration(milliseconds: number): string {
   const left = Math.max(0, milliseconds);
   const at = STEPS.findIndex(([, size]) => left >= size);
   const [name, size] = STEPS[at] ?? ["s", 1000];
   const whole = Math.floor(left / size);
   const next = STEPS[at + 1];
-  const rest = next && at > 0 && whole < 10 ? Math.floor((left % size) / next[1]) : 0;
-  return rest && next && name !== "min" ? `${whole} ${name} ${rest} ${next[0]}` : `${whole} ${name}`;
+  const rest = next && name !== "min" && whole < 10 ? Math.floor((left % size) / next[1]) : 0;
+  return rest && next ? `${whole} ${name} ${rest} ${next[0]}` : `${whole} ${name}`;
 }
 
 /** Give a time beside another: `just now`, `3 min ago`, `in 2 h`. */

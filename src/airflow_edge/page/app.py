@@ -7,7 +7,7 @@ from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from airflow_edge.page.bundle import Bundle
@@ -22,11 +22,12 @@ def create_app(bundle: Bundle) -> Starlette:
 
     async def give(request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in bundle.files:
+        content = bundle.files.get(name)
+        if content is None:
             return _not_there(name, bundle.entry)
         lasting = bundle.is_lasting(name)
-        return FileResponse(
-            bundle.folder / name,
+        return Response(
+            content,
             media_type=_TYPES.get(name.rpartition(".")[2], "application/octet-stream"),
             headers={
                 "Cache-Control": "public, max-age=31536000, immutable" if lasting else "public, max-age=3600",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,14 +22,14 @@ class BundleMissingError(Exception):
 
 @dataclass(frozen=True)
 class Bundle:
-    """The files that a browser is given.
+    """The files that a browser is given, by name, with what they hold.
 
-    `entry` is the one that Airflow's page imports; it asks for the others itself.
+    That is in memory, some hundred kilobytes, so that an update in the folder does not take away what a running API
+    server has promised. `entry` is the one that Airflow's page imports; it asks for the others itself.
     """
 
-    folder: Path
     entry: str
-    files: frozenset[str]
+    files: Mapping[str, bytes]
 
     def is_lasting(self, name: str) -> bool:
         """Whether a file has its content's hash in its name, so that what it holds never changes."""
@@ -41,14 +42,15 @@ def read_bundle(folder: Path = FOLDER) -> Bundle:
     :raises BundleMissingError: it is not there, or not whole
     """
     try:
-        files = frozenset(json.loads((folder / "built.json").read_text(encoding="utf-8"))["files"])
+        names = json.loads((folder / "built.json").read_text(encoding="utf-8"))["files"]
+        files = {name: (folder / name).read_bytes() for name in names}
     except (OSError, ValueError, KeyError, TypeError):
-        files = frozenset()
+        files = {}
     entries = [name for name in files if _ENTRY.fullmatch(name)]
-    if len(entries) != 1 or not all((folder / name).is_file() for name in files):
+    if len(entries) != 1:
         raise BundleMissingError(
             "The page of edge workers is not in this installation: it was not built, as happens in an editable install "
             "without Node. Run `python hatch_build.py` in the clone and restart the API server; `airflow edge` and the "
             "REST API do without it."
         )
-    return Bundle(folder, entries[0], files)
+    return Bundle(entries[0], files)

@@ -68,7 +68,7 @@ export class Api {
 
   constructor(
     /** Ends with a slash. */
-    readonly base: string = apiBeside(import.meta.url),
+    public base: string = apiBeside(import.meta.url),
     readonly fetch: typeof globalThis.fetch = (...call) => globalThis.fetch(...call),
   ) {}
 

@@ -13,7 +13,7 @@ type Props = {
 export function Bar({ used, of, label, width = "5rem" }: Props) {
   const share = of > 0 ? Math.min(1, used / of) : 0;
   return (
-    <HStack as="span" display="inline-flex" gap={2}>
+    <HStack as="span" display="inline-flex" gap={2} verticalAlign="middle">
       <Box
         as="span"
         role="meter"
@@ -29,7 +29,13 @@ export function Bar({ used, of, label, width = "5rem" }: Props) {
         bg="bg.emphasized"
         overflow="hidden"
       >
-        <Box as="span" display="block" h="full" w={`${share * 100}%`} bg={share >= 1 ? "orange.solid" : "blue.solid"} />
+        <Box
+          as="span"
+          display="block"
+          h="full"
+          w={`${share * 100}%`}
+          bg={share >= 1 ? "warning.solid" : "blue.solid"}
+        />
       </Box>
       <Span fontVariantNumeric="tabular-nums" whiteSpace="nowrap" aria-hidden>
         {used} / {of}

@@ -49,14 +49,15 @@ export function SortHeader({ by, list, descending = false, numeric = false, chil
       aria-sort={here ? (down ? "descending" : "ascending") : "none"}
       textAlign={numeric ? "end" : "start"}
       whiteSpace="nowrap"
-      py={1}
+      py={2}
     >
       <Button
         variant="plain"
         size="xs"
+        h="auto"
         px={0}
         minW={0}
-        fontSize="inherit"
+        fontSize="xs"
         fontWeight="semibold"
         color={here ? "fg" : "fg.muted"}
         _hover={{ color: "fg" }}
@@ -80,7 +81,7 @@ export function Header({ numeric = false, children }: { numeric?: boolean; child
       fontSize="xs"
       fontWeight="semibold"
       color="fg.muted"
-      py={1}
+      py={2}
     >
       {children}
     </Table.ColumnHeader>

@@ -8,7 +8,7 @@ export function Empty({ title, children }: { title: string; children?: ReactNode
       <Heading as="h2" size="sm" mb={children ? 2 : 0}>
         {title}
       </Heading>
-      <Box color="fg.muted" maxW="40rem" mx="auto">
+      <Box fontSize="sm" color="fg.muted" maxW="40rem" mx="auto">
         {children}
       </Box>
     </Box>

@@ -1,5 +1,5 @@
 /** What narrows a list: words to search for, one of several values. */
-import { Box, Field, Input, NativeSelect } from "@chakra-ui/react";
+import { Field, HStack, Input, NativeSelect } from "@chakra-ui/react";
 import { useEffect, useState } from "react";
 
 /** Milliseconds after the last key before it is asked for. */
@@ -48,11 +48,11 @@ type ChoiceProps = {
 /** One of several values. */
 export function Choice({ label, value, onChange, options, any }: ChoiceProps) {
   return (
-    <Field.Root orientation="horizontal" w="auto" gap={2}>
-      <Field.Label fontSize="sm" color="fg.muted" whiteSpace="nowrap">
-        {label}
-      </Field.Label>
-      <Box>
+    <Field.Root w="auto">
+      <HStack gap={2}>
+        <Field.Label fontSize="sm" color="fg.muted" whiteSpace="nowrap">
+          {label}
+        </Field.Label>
         <NativeSelect.Root size="sm" w="auto" minW="8rem">
           <NativeSelect.Field value={value} onChange={(event) => onChange(event.currentTarget.value)}>
             {any !== undefined && <option value="">{any}</option>}
@@ -68,7 +68,7 @@ export function Choice({ label, value, onChange, options, any }: ChoiceProps) {
           </NativeSelect.Field>
           <NativeSelect.Indicator />
         </NativeSelect.Root>
-      </Box>
+      </HStack>
     </Field.Root>
   );
 }

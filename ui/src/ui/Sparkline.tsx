@@ -41,14 +41,14 @@ export function Sparkline({ label, values, format, max }: Props) {
   if (last === undefined) return <Span color="fg.muted">–</Span>;
   const [low, high] = [Math.min(...known), Math.max(...known)];
   return (
-    <HStack as="span" display="inline-flex" gap={2}>
+    <HStack as="span" display="inline-flex" gap={2} verticalAlign="middle">
       <chakra.svg
         role="img"
         aria-label={`${label}: now ${format(last)}, lately between ${format(low)} and ${format(high)}`}
         viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
         w={`${WIDTH}px`}
         h={`${HEIGHT}px`}
-        color="blue.solid"
+        color="blue.fg"
         fill="none"
         stroke="currentColor"
         strokeWidth="1.5"

@@ -6,11 +6,11 @@ import type { ReactNode } from "react";
 export type Tone = "good" | "busy" | "warning" | "bad" | "quiet";
 
 const COLOUR: Record<Tone, string> = {
-  good: "green.solid",
-  busy: "blue.solid",
-  warning: "orange.solid",
-  bad: "red.solid",
-  quiet: "gray.solid",
+  good: "green.fg",
+  busy: "blue.fg",
+  warning: "warning.fg",
+  bad: "red.fg",
+  quiet: "gray.fg",
 };
 
 function Shape({ tone }: { tone: Tone }) {
@@ -31,7 +31,14 @@ export function Mark({ tone }: { tone: Tone }) {
 
 export function Status({ tone, title, children }: { tone: Tone; title?: string; children: ReactNode }) {
   return (
-    <HStack as="span" display="inline-flex" gap={1.5} align="center" {...(title ? { title } : {})}>
+    <HStack
+      as="span"
+      display="inline-flex"
+      gap={1.5}
+      align="center"
+      verticalAlign="middle"
+      {...(title ? { title } : {})}
+    >
       <Mark tone={tone} />
       <Span>{children}</Span>
     </HStack>

@@ -1,0 +1,20 @@
+/** What jsdom has not and Chakra asks for, and a clean table after each test. */
+import { cleanup } from "@testing-library/react";
+import { afterEach } from "vitest";
+import { queries } from "../src/api/query.ts";
+
+if (typeof window !== "undefined") {
+  window.ResizeObserver ??= class {
+    observe() {}
+    unobserve() {}
+    disconnect() {}
+  };
+  window.matchMedia ??= (query: string) =>
+    ({ matches: false, media: query, addEventListener() {}, removeEventListener() {} }) as unknown as MediaQueryList;
+  Element.prototype.scrollTo ??= () => {};
+
+  afterEach(() => {
+    cleanup();
+    queries.clear();
+  });
+}
