@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import uuid4
 
@@ -73,6 +74,97 @@ def test_leaving_maintenance_takes_its_comment_along(store: Store) -> None:
     assert seen(store, worker)[0] is WorkerState.MAINTENANCE_EXIT
     store.orders.obeyed(worker.id, leave.id, WorkerState.IDLE, done=True, detail="", now=LATER)
     assert seen(store, worker) == (WorkerState.IDLE, "")
+
+
+def ask_until(store, worker, until, text="new disk"):
+    return store.orders.give(worker.id, Wish("maintenance", text, until=until), by="ada", now=NOW)
+
+
+def end_due(store, now):
+    due = store.orders.maintenance_due(now)
+    return [store.orders.end_maintenance(worker_id, until, now=now) for worker_id, until in due.items()]
+
+
+def test_a_maintenance_ends_once_when_it_was_to_end(store: Store) -> None:
+    worker, _ = linked(store)
+    asked = ask_until(store, worker, LATER)
+    assert asked is not None
+    store.orders.obeyed(worker.id, asked.id, WorkerState.MAINTENANCE_MODE, done=True, detail="", now=NOW)
+    found = store.workers.get(worker.id)
+    assert found is not None
+    assert (found.maintenance_until, found.maintenance_by) == (LATER, "ada")
+    assert store.orders.maintenance_due(NOW) == {}
+    due = store.orders.maintenance_due(LATER)
+    assert due == {worker.id: LATER}
+    [order] = end_due(store, LATER)
+    assert (order.kind, order.asked_by) == ("exit maintenance", "ends as asked by ada")
+    assert store.orders.end_maintenance(worker.id, LATER, now=LATER) is None
+    assert store.orders.maintenance_due(LATER) == {}
+    assert seen(store, worker)[0] is WorkerState.MAINTENANCE_EXIT
+    store.orders.obeyed(worker.id, order.id, WorkerState.IDLE, done=True, detail="", now=LATER)
+    found = store.workers.get(worker.id)
+    assert found is not None
+    assert (found.state, found.maintenance_by, found.maintenance_comment) == (WorkerState.IDLE, None, "")
+
+
+def test_several_gateways_end_a_maintenance_once(store: Store) -> None:
+    worker, _ = linked(store)
+    ask_until(store, worker, LATER)
+    with ThreadPoolExecutor(4) as gateways:
+        given = list(gateways.map(lambda _: end_due(store, LATER), range(4)))
+    assert [len([one for one in orders if one]) for orders in given].count(1) == 1
+    assert len([one for one in store.orders.newest(worker.id, limit=9) if one.kind == "exit maintenance"]) == 1
+
+
+@pytest.mark.parametrize("state", [WorkerState.OFFLINE, WorkerState.UNKNOWN])
+def test_the_maintenance_of_one_that_is_not_linked_ends_too(store: Store, state: WorkerState) -> None:
+    worker, link = linked(store)
+    store.workers.unlink(worker.id, link.link_id, state, now=NOW)
+    ask_until(store, worker, LATER)
+    [order] = end_due(store, LATER)
+    assert order.state is OrderState.WAITING
+    after = {WorkerState.UNKNOWN: WorkerState.MAINTENANCE_EXIT}.get(state, state)
+    assert seen(store, worker)[0] is after
+    assert store.orders.waiting([worker.id]) == [order]
+
+
+def test_a_new_wish_takes_the_place_of_an_end(store: Store) -> None:
+    worker, _ = linked(store)
+    ask_until(store, worker, LATER)
+    ask_until(store, worker, LATER + timedelta(hours=1))
+    assert end_due(store, LATER) == []
+    assert store.orders.end_maintenance(worker.id, LATER, now=LATER) is None
+    with pytest.raises(AlreadySoError):
+        ask_until(store, worker, LATER + timedelta(hours=1))
+    ask_until(store, worker, None)
+    assert end_due(store, LATER + timedelta(days=9)) == []
+    ask_until(store, worker, LATER)
+    give(store, worker, "exit maintenance")
+    assert end_due(store, LATER) == []
+
+
+def test_what_the_site_began_in_between_does_not_end(store: Store) -> None:
+    worker, _ = linked(store)
+    order = ask_until(store, worker, LATER)
+    assert order is not None
+    store.orders.obeyed(worker.id, order.id, WorkerState.MAINTENANCE_MODE, done=True, detail="", now=NOW)
+    store.workers.seen(
+        {worker.id: WorkerState.MAINTENANCE_MODE}, {}, {worker.id: "a wire"}, {worker.id: "site"}, now=NOW
+    )
+    assert end_due(store, LATER) == [None]
+    assert seen(store, worker) == (WorkerState.MAINTENANCE_MODE, "a wire")
+    assert store.orders.maintenance_due(LATER) == {}
+
+
+def test_one_that_shuts_down_in_maintenance_leaves_it_afterwards(store: Store) -> None:
+    worker, link = linked(store)
+    ask_until(store, worker, LATER)
+    give(store, worker, "shutdown")
+    assert end_due(store, LATER) == []
+    store.workers.unlink(worker.id, link.link_id, WorkerState.MAINTENANCE_MODE, now=LATER)
+    assert seen(store, worker)[0] is WorkerState.OFFLINE_MAINTENANCE
+    [order] = end_due(store, LATER)
+    assert (order.kind, seen(store, worker)) == ("exit maintenance", (WorkerState.OFFLINE, ""))
 
 
 def test_a_refusal_leaves_the_worker_as_it_says_it_is(store: Store) -> None:

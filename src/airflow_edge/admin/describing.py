@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from airflow.models.team import Team
 
 from airflow_edge.admin.config import multi_team
+from airflow_edge.protocol.states import MAINTENANCE, WorkerState
 from airflow_edge.rules.overview import WorkerView
 from airflow_edge.rules.worker import CONDITIONS, PYTHON, WARNINGS, describe_others, trying
 from airflow_edge.store.jobs.unreachable import AwaitedJobs
+
+_IN_MAINTENANCE: Final = MAINTENANCE | {WorkerState.UNKNOWN}
+"""States in which what was said of a maintenance holds; one that the site ended is forgotten when its time is over."""
 
 
 def known_teams() -> frozenset[str] | None:
@@ -60,6 +64,8 @@ def describe_workers(
                 "jobs": view.jobs,
                 "maintenance_comment": worker.maintenance_comment,
                 "maintenance_cause": worker.maintenance_cause,
+                "maintenance_until": worker.maintenance_until if worker.state in _IN_MAINTENANCE else None,
+                "maintenance_by": worker.maintenance_by if worker.state in _IN_MAINTENANCE else None,
                 "last_seen_at": worker.last_seen_at,
                 "unreachable_since": worker.last_seen_at if worker.silent or its_jobs else None,
                 "running_jobs_lost_after": its_jobs.first_lost_after if its_jobs else None,

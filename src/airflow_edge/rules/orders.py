@@ -66,11 +66,15 @@ class WorkerOrder:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a person wants of a worker; `text` is a comment or a name, `number` a number of slots."""
+    """What a person wants of a worker; `text` is a comment or a name, `number` a number of slots.
+
+    `until` is when a maintenance ends by itself; None for never.
+    """
 
     kind: OrderKind
     text: str = ""
     number: int | None = None
+    until: datetime | None = None
 
 
 class AlreadySoError(Exception):
@@ -84,7 +88,7 @@ def effect(
 
     A worker that is offline obeys when it comes back; until then it has the state that it will have then.
 
-    :param comment_changes: the maintenance that is asked for has another comment than the one that is
+    :param comment_changes: the maintenance that is asked for has another comment than the one that is, or another end
     :raises AlreadySoError: it is so already.
     :raises IllegalTransitionError: the order makes no sense in this state, or the worker is revoked.
     """
@@ -135,3 +139,5 @@ _REFUSALS: Final[Mapping[OrderKind, Mapping[WorkerState, str]]] = {
     "restart": {**_ENDING_SOON, **dict.fromkeys(_GONE, "it is offline: start it at its site (airflow-edge worker)")},
 }
 """Where an order makes no sense, and what to do instead."""
+EXIT_REFUSED: Final = frozenset(_REFUSALS["exit maintenance"])
+"""States in which a worker cannot be told to leave maintenance."""

@@ -78,6 +78,10 @@ class Worker:
     maintenance_comment: str = ""
     maintenance_cause: MaintenanceCause | None = None
     """Who put it into the maintenance that it is in."""
+    maintenance_until: datetime | None = None
+    """When that ends by itself; None for never."""
+    maintenance_by: str | None = None
+    """Who asked for it at the centre."""
     version_refused: str = ""
     """Why its versions get no jobs; empty if they do."""
     version_warning: str = ""

@@ -12,41 +12,49 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     String,
-    UniqueConstraint,
     Uuid,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
+from sqlalchemy.orm import Mapped, MappedAsDataclass, mapped_column
 
 from airflow_edge.protocol.messages import JobKind, MaintenanceCause, OrderKind
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.orders import OrderState
 from airflow_edge.rules.processes import ProcessKind
+from airflow_edge.store.base import (
+    AIRFLOW_ID_LENGTH,
+    AIRFLOW_TEAM_LENGTH,
+    MAX_QUEUE_LENGTH,
+    VERSION_TABLE,
+    Base,
+)
 from airflow_edge.store.columns import Blob, ExactText, ForeignText, LongText, UtcDateTime, choice
-from airflow_edge.store.database_schema import database_schema
+from airflow_edge.store.log_tables import LogChunkRow, LogRow, WorkerLogRow
+from airflow_edge.store.wish_tables import EnrollAttemptRow, QueuePauseRow
 
-VERSION_TABLE = "alembic_version_airflow_edge"
-"""Where Alembic notes the schema's version."""
-
-AIRFLOW_ID_LENGTH = 250
-MAX_QUEUE_LENGTH = 256
-"""Characters of a queue's name, as in Airflow's own tables."""
-AIRFLOW_TEAM_LENGTH = 50
-
-
-class Base(DeclarativeBase):
-    """The root of the tables, with names for every constraint so that migrations can address them."""
-
-    metadata = MetaData(
-        schema=database_schema(),
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        },
-    )
+__all__ = [
+    "AIRFLOW_ID_LENGTH",
+    "AIRFLOW_TEAM_LENGTH",
+    "MAX_QUEUE_LENGTH",
+    "VERSION_TABLE",
+    "Base",
+    "CallRow",
+    "EnrollAttemptRow",
+    "EnrollTokenRow",
+    "JobRow",
+    "LogChunkRow",
+    "LogRow",
+    "NonceRow",
+    "PassedRequestRow",
+    "ProcessRow",
+    "QueuePauseRow",
+    "WorkerEventRow",
+    "WorkerLogRow",
+    "WorkerMetricRow",
+    "WorkerOrderRow",
+    "WorkerRow",
+]
 
 
 class WorkerRow(Base):
@@ -85,6 +93,10 @@ class WorkerRow(Base):
     """What an order that the worker has not obeyed yet has made of its state."""
     maintenance_comment: Mapped[str] = mapped_column(ForeignText(), default="")
     maintenance_cause: Mapped[MaintenanceCause | None] = mapped_column(String(16))
+    maintenance_until: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    """When the maintenance that somebody at the centre has asked for ends by itself."""
+    maintenance_by: Mapped[str | None] = mapped_column(ForeignText(250))
+    """Who asked for it, at the centre."""
     system: Mapped[dict[str, Any]] = mapped_column(JSON)
     log_request: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """The last request for its own log."""
@@ -108,6 +120,11 @@ class WorkerRow(Base):
     conditions: Mapped[str] = mapped_column(ForeignText(), default="")
     """Of what it says in `system`: why it takes no new job, and what else is wrong; read of all workers at once."""
     warnings: Mapped[str] = mapped_column(ForeignText(), default="")
+
+    def forget_maintenance(self) -> None:
+        """Note that it is in none any more."""
+        self.maintenance_comment = ""
+        self.maintenance_cause = self.maintenance_until = self.maintenance_by = None
 
 
 class WorkerEventRow(Base):
@@ -310,82 +327,3 @@ class CallRow(Base):
     """What Airflow answered; None while that is not known."""
     content_type: Mapped[str] = mapped_column(String(100))
     body: Mapped[bytes] = mapped_column(Blob)
-
-
-class LogRow(Base):
-    """What one assignment of a job wrote. A log as a person reads it is all of those with its path, oldest first."""
-
-    __tablename__ = "airflow_edge_log"
-
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    path_hash: Mapped[str] = mapped_column(String(64), index=True)
-    """SHA-256 (hex) of the path, which may be too long for an index."""
-    path: Mapped[str] = mapped_column(LongText)
-    job_id: Mapped[UUID] = mapped_column(Uuid)
-    assignment: Mapped[int]
-    worker_id: Mapped[UUID] = mapped_column(Uuid)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    """When the last of it arrived."""
-    size: Mapped[int] = mapped_column(BigInteger, default=0)
-    """Bytes received without a gap."""
-    expected_size: Mapped[int | None] = mapped_column(BigInteger)
-    """Bytes that the site has, if it has said so."""
-    sha256: Mapped[str | None] = mapped_column(String(64))
-    """SHA-256 (hex) of the bytes from `sha256_from` on, verified."""
-    sha256_from: Mapped[int] = mapped_column(BigInteger, default=0)
-    complete: Mapped[bool] = mapped_column(default=False)
-    given_up_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    revision: Mapped[int] = mapped_column(default=0)
-    """Grows whenever bytes that are here are laid elsewhere, or dropped."""
-    loose: Mapped[int] = mapped_column(default=0)
-    """Rows, from `merged` on, that may still be merged into larger ones."""
-    merged: Mapped[int] = mapped_column(BigInteger, default=0)
-    """Up to here the rows are as large as they get."""
-    store_url: Mapped[str | None] = mapped_column(LongText)
-    object_key: Mapped[str | None] = mapped_column(LongText)
-    """The object in that store that holds the first `object_size` bytes; the others are in rows."""
-    object_size: Mapped[int] = mapped_column(BigInteger, default=0)
-    upload_url: Mapped[str | None] = mapped_column(LongText)
-    upload_key: Mapped[str | None] = mapped_column(LongText)
-    """An object that is being written, or was when somebody crashed: nobody reads it."""
-    tidy_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
-    """When somebody should look after it; whoever does so puts it off first."""
-    handover_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When it may be handed over to a remote log again; whoever does so puts it off first."""
-    handed_over_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When the remote log had it."""
-
-    __table_args__ = (UniqueConstraint("job_id", "assignment"),)
-
-
-Index("ix_airflow_edge_log_age", LogRow.purged_at, LogRow.changed_at)
-Index("ix_airflow_edge_log_handover", LogRow.handed_over_at, LogRow.created_at)
-
-
-class LogChunkRow(Base):
-    """A piece of a log, as it arrived or merged; `offset` and `size` are of the plain bytes, `data` is a zstd frame."""
-
-    __tablename__ = "airflow_edge_log_chunk"
-
-    log_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    offset: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    size: Mapped[int]
-    data: Mapped[bytes] = mapped_column(Blob)
-
-
-class WorkerLogRow(Base):
-    """Records of a worker's own log that came together; `data` is as in `messages.WorkerLog`."""
-
-    __tablename__ = "airflow_edge_worker_log"
-
-    worker_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    number: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    received_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
-    run: Mapped[str] = mapped_column(ForeignText(64))
-    first: Mapped[int] = mapped_column(BigInteger)
-    answers: Mapped[str] = mapped_column(ForeignText(64))
-    size: Mapped[int]
-    """Bytes that it counts for: its data, and something for the row."""
-    data: Mapped[bytes] = mapped_column(Blob)

@@ -110,6 +110,29 @@ def test_an_order_to_several_workers_and_their_answers(api, command, words, befo
     assert json.loads(extra)["workers"] == {"plant-1": "done", "plant-2": "done"}
 
 
+def test_a_maintenance_with_an_end_is_the_same_from_both_doors(api, command):
+    api.worker("plant-1")
+    status, _, _ = command(
+        "remote-edge-worker-request-maintenance", "plant-1", "-c", "new disk", "--until", "2h", "--wait", "0"
+    )
+    assert status == 0
+    item = api.get("/workers/plant-1")
+    until = datetime.fromisoformat(item["maintenance_until"])
+    assert timedelta(minutes=119) < until - datetime.now(UTC) <= timedelta(hours=2)
+    (row,) = command("list-workers")[1]
+    assert row["maintenance_until"] == until.isoformat(timespec="seconds")
+    later = until + timedelta(hours=1)
+    wish = {"workers": ["plant-1"], "comment": "new disk", "until": later.isoformat()}
+    api.post("/workers/maintenance", wish)
+    item = api.get("/workers/plant-1")
+    assert (datetime.fromisoformat(item["maintenance_until"]), item["maintenance_by"]) == (later, "op")
+    first, second = (json.loads(extra) for _, _, extra in api.audit())
+    assert first["until"] == until.isoformat(timespec="seconds")
+    assert second["until"] == later.isoformat(timespec="seconds")
+    past = api.call("POST", "/workers/maintenance", json={**wish, "until": "2020-01-01T00:00:00Z"})
+    assert (past.status_code, "in the future" in past.json()["detail"]) == (422, True)
+
+
 def test_a_worker_is_renamed(api, command):
     worker = api.worker("plant-1")
     with obedient(api, worker) as had:

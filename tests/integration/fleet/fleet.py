@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +120,11 @@ class FleetWorker:
 
     # What people do
 
-    def wish(self, kind: OrderKind, text: str = "", number: int | None = None) -> OrderOutcome:
+    def wish(
+        self, kind: OrderKind, text: str = "", number: int | None = None, until: datetime | None = None
+    ) -> OrderOutcome:
         """Ask something of it, as the commands and the REST API do."""
-        return self.fleet.give_order(self.row(), Wish(kind, text, number), by="admin")
+        return self.fleet.give_order(self.row(), Wish(kind, text, number, until), by="admin")
 
     async def outcome(self, asked: OrderOutcome, *, patience: float = 60.0) -> tuple[str, str]:
         """Wait for the worker's answer."""

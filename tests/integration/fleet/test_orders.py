@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -26,6 +27,20 @@ async def test_into_maintenance_and_out_of_it(centre, tmp_path, tasks):
         assert worker.running == set(jobs)
         await worker.finish(*jobs)
         await worker.finish(*await worker.run_jobs(1))
+
+
+async def test_maintenance_ends_by_itself_when_it_was_to_end(centre, tmp_path):
+    async with linked(centre, tmp_path) as worker:
+        jobs = await worker.run_jobs(1)
+        until = datetime.now(UTC) + timedelta(seconds=4)
+        assert await worker.outcome(worker.wish("maintenance", "new disk", until=until)) == ("done", "")
+        await worker.becomes("maintenance pending", "new disk")
+        await worker.becomes("running")
+        assert datetime.now(UTC) >= until
+        newest = centre.store.orders.newest(worker.row().id, limit=1)
+        assert [(order.kind, order.asked_by) for order in newest] == [("exit maintenance", "ends as asked by admin")]
+        assert worker.running == set(jobs)
+        await worker.finish(*jobs)
 
 
 async def test_maintenance_during_eight_tasks_interrupts_none_and_lets_none_start(centre, tmp_path):

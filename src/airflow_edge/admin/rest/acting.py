@@ -71,7 +71,8 @@ class Change:
         def foresee(worker: Worker, there: JobsThere) -> Foreseen:
             return foresee_order(worker, wish, there, taken=taken)
 
-        return self.each(meant, act, foresee, text=wish.text, number=wish.number)
+        until = wish.until and wish.until.isoformat(timespec="seconds")
+        return self.each(meant, act, foresee, text=wish.text, number=wish.number, until=until)
 
     def _foretold(self, meant: Selection, foresee: Foresight) -> list[OutcomeDocument]:
         own, outcomes = self._parted(meant)

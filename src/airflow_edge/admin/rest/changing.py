@@ -21,6 +21,7 @@ from airflow_edge.admin.rest.wishes import (
     WithConcurrency,
     WithGrace,
     WithLines,
+    WithMaintenance,
     WithName,
     WithQueues,
 )
@@ -43,9 +44,9 @@ changing = APIRouter(dependencies=[Depends(may_change)], responses=PROBLEMS, tag
 
 
 @changing.post("/workers/maintenance", operation_id="request_maintenance", name="maintenance")
-def request_maintenance(wanted: WithComment, change: Changes) -> list[OutcomeDocument]:
-    """Have workers take no new job, until they are told to leave maintenance."""
-    return change.order(wanted, Wish("maintenance", wanted.comment))
+def request_maintenance(wanted: WithMaintenance, change: Changes) -> list[OutcomeDocument]:
+    """Have workers take no new job, until they are told to leave maintenance, or until a time."""
+    return change.order(wanted, Wish("maintenance", wanted.comment, until=wanted.until))
 
 
 @changing.post("/workers/maintenance/comment", operation_id="update_maintenance_comment", name="maintenance comment")

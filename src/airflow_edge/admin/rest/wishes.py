@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from airflow_edge.admin.rest.documents import NO_NUL, Document
 from airflow_edge.protocol.problems import WORKER_NAME
@@ -73,6 +74,19 @@ class WithComment(Selection):
     """Workers, and a comment on their maintenance."""
 
     comment: Comment
+
+
+class WithMaintenance(WithComment):
+    """Workers, a comment on their maintenance, and when it ends by itself; null for never."""
+
+    until: AwareDatetime | None = None
+
+    @field_validator("until")
+    @classmethod
+    def _is_to_come(cls, until: datetime | None) -> datetime | None:
+        if until is not None and not timedelta(0) < until - datetime.now(UTC) <= LONGEST:
+            raise ValueError(f"a maintenance ends in the future, within {LONGEST.days} days")
+        return until
 
 
 class WithConcurrency(Selection):

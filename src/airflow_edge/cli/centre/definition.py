@@ -15,6 +15,7 @@ from airflow_edge.cli.centre.describing import (
     duration,
     grace,
     grace_or_default,
+    moment,
     positive,
     seconds,
     slots,
@@ -137,11 +138,17 @@ FLEET_COMMANDS: Final = (
     _about_workers(
         "remote-edge-worker-request-maintenance",
         "request_maintenance",
-        "Have workers take no new task, until they are told to leave maintenance",
+        "Have workers take no new task, until they are told to leave maintenance, or until a time",
         _COMMENT,
+        arg(
+            "--until",
+            metavar="TIME",
+            type=moment,
+            help="When it ends by itself: in 90s, 30m, 12h, 2d …, or a time like 2026-01-15T18:00. Default: never",
+        ),
         example="""
 $ airflow edge remote-edge-worker-request-maintenance press-7 \\
-    --comments "new disk"
+    --comments "new disk" --until 2h
 maintenance: 1 worker (press-7)
  worker   | result   | order
 ----------+----------+--------------------------------------

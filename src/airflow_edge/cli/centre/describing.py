@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from airflow.cli.cli_config import ARG_VERBOSE, ActionCommand, Arg, lazy_load_command
@@ -89,6 +89,25 @@ def grace(text: str) -> timedelta:
 def grace_or_default(text: str) -> timedelta | None:
     """Read the same, or `default`, which stands for none of a worker's own."""
     return None if text == "default" else grace(text)
+
+
+def moment(text: str) -> datetime:
+    """Read a time to come: in how long, or when, by this machine's clock and zone unless it says another."""
+    from airflow_edge.rules.durations import LONGEST
+
+    now = datetime.now(UTC)
+    if re.fullmatch(r"[0-9]{1,9}[smhd]", text):
+        found = now + duration(text)
+    else:
+        try:
+            found = datetime.fromisoformat(text).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise argparse.ArgumentTypeError(
+                f"'{text}' is no time; write how long, like 30m, 12h or 2d, or when, like 2026-01-15T18:00"
+            ) from None
+    if not timedelta(0) < found - now <= LONGEST:
+        raise argparse.ArgumentTypeError(f"'{text}' has to be in the future, within {LONGEST.days} days")
+    return found
 
 
 def positive(text: str, most: int = 999_999) -> int:

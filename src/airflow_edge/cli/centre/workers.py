@@ -131,7 +131,7 @@ def _noted(event: str, wish: Mapping[str, object]) -> Iterator[list[OrderOutcome
 @audited
 def request_maintenance(args: argparse.Namespace) -> None:
     """Ask workers to go into maintenance."""
-    _order(args, Wish("maintenance", args.comments))
+    _order(args, Wish("maintenance", args.comments, until=args.until))
 
 
 @audited
@@ -216,7 +216,8 @@ def remove_worker(args: argparse.Namespace) -> None:
 
 
 def _order(args: argparse.Namespace, wish: Wish) -> None:
-    _change(args, wish.kind, _giving(wish), text=wish.text, number=wish.number)
+    until = wish.until and wish.until.isoformat(timespec="seconds")
+    _change(args, wish.kind, _giving(wish), text=wish.text, number=wish.number, until=until)
 
 
 def _giving(wish: Wish) -> Act:

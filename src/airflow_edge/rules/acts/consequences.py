@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Final, Literal, NamedTuple
 
 from airflow_edge.protocol.errors import IllegalTransitionError
@@ -47,9 +47,9 @@ def foresee_order(worker: Worker, wish: Wish, there: JobsThere, *, taken: bool =
 
     :param taken: another worker has the name that is wanted
     """
-    other_comment = wish.text != worker.maintenance_comment
+    changes = (wish.text, wish.until) != (worker.maintenance_comment, worker.maintenance_until)
     try:
-        effect(worker.state, wish.kind, revoked=worker.revoked_at is not None, comment_changes=other_comment)
+        effect(worker.state, wish.kind, revoked=worker.revoked_at is not None, comment_changes=changes)
     except AlreadySoError as so:
         return Foreseen("done", str(so))
     except IllegalTransitionError as refusal:
@@ -123,14 +123,17 @@ def _ordered(worker: Worker, wish: Wish, there: JobsThere) -> str:
     goes_on = f"{_tasks(there, 'goes', 'go')} on{_named(there)}" if there.running else "no task runs there"
     match wish.kind:
         case "maintenance":
-            return f"takes no new task; {goes_on}"
+            ends = (
+                "" if wish.until is None else f"; it ends by itself at {wish.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+            )
+            return f"takes no new task; {goes_on}{ends}"
         case "maintenance comment":
             return "people see the new comment"
         case "exit maintenance":
             return "takes tasks again"
         case "shutdown":
-            ends = "it ends with the last one" if there.running else "it ends"
-            return f"takes no new task; {goes_on}; {ends}, and nothing here starts it again"
+            last = "it ends with the last one" if there.running else "it ends"
+            return f"takes no new task; {goes_on}; {last}, and nothing here starts it again"
         case "restart":
             return f"its agent is replaced; {goes_on}"
         case "rename":

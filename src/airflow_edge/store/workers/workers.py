@@ -139,7 +139,7 @@ class Workers(StorePart):
             _note_shutdown(session, row, now)
         row.state = OFFLINE_AS[row.asked_state or state]
         if row.state is WorkerState.OFFLINE:
-            row.maintenance_comment, row.maintenance_cause = "", None
+            row.forget_maintenance()
 
     @writing
     def seen(
@@ -276,7 +276,7 @@ class Workers(StorePart):
         if row.revoked_at is None:
             row.revoked_at = row.changed_at = now
             row.state, row.asked_state, row.silent = WorkerState.OFFLINE, None, False
-            row.maintenance_comment, row.maintenance_cause = "", None
+            row.forget_maintenance()
             _refuse_orders(session, row.id, now)
         _take_jobs_back(session, row.id, now)
         return True

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import argparse
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_edge.cli.centre.describing import LONGEST_COMMENT, comment, duration, positive, worker_name
+from airflow_edge.cli.centre.describing import LONGEST_COMMENT, comment, duration, moment, positive, worker_name
 from airflow_edge.protocol.messages import MAX_TEXT
 
 
@@ -21,6 +21,20 @@ def test_a_duration_is_a_number_and_a_unit(text: str, length: timedelta) -> None
 def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=r"7d|3650d"):
         duration(text)
+
+
+def test_a_time_to_come_is_said_by_how_long_or_by_when() -> None:
+    before = datetime.now(UTC)
+    assert before + timedelta(hours=2) <= moment("2h") <= datetime.now(UTC) + timedelta(hours=2)
+    tomorrow = (before + timedelta(days=1)).replace(microsecond=0)
+    assert moment(tomorrow.isoformat()) == tomorrow
+    assert moment(tomorrow.astimezone().replace(tzinfo=None).isoformat()) == tomorrow
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0s", "2020-01-01T00:00", "9000-01-01", "400d", "0001-01-01T00:00"])
+def test_what_is_no_time_to_come_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=r"no time; write|in the future|is not possible"):
+        moment(text)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "", "1.0", "1000000", "x"])

@@ -68,6 +68,11 @@ def worker(**fields) -> Worker:
             NOTHING_THERE,
             "takes no new task; no task runs there; it ends, and nothing here starts it again",
         ),
+        (
+            Wish("maintenance", "why", until=NOW),
+            ONE,
+            "takes no new task; 1 task goes on (scan/read); it ends by itself at 2026-03-04 00:00 UTC",
+        ),
         (Wish("restart"), ONE, "its agent is replaced; 1 task goes on (scan/read)"),
         (Wish("rename", "other"), NOTHING_THERE, "is called 'other'; no task runs there"),
         (Wish("concurrency", number=16), ONE, "8 slots become 16; 1 task goes on (scan/read)"),
