@@ -27,5 +27,5 @@ export default defineConfig({
       checks: { moduleLevelDirective: false, pluginTimings: false, bundlerTimings: false },
     },
   },
-  test: { environment: "jsdom", setupFiles: ["build/setup.ts"], isolate: false },
+  test: { environment: "jsdom", setupFiles: ["build/setup.ts"], isolate: false, testTimeout: 60_000 },
 });

@@ -1,7 +1,10 @@
 /** What jsdom has not and Chakra asks for, and a clean table after each test. */
-import { cleanup } from "@testing-library/react";
+import { cleanup, configure } from "@testing-library/react";
 import { afterEach } from "vitest";
 import { queries } from "../src/api/query.ts";
+
+// A busy machine is slow, not wrong.
+configure({ asyncUtilTimeout: 20_000 });
 
 if (typeof window !== "undefined") {
   window.ResizeObserver ??= class {

@@ -2,29 +2,13 @@
 import { api, type Schemas } from "../api/client.ts";
 import { type Asked, useLive } from "../api/query.ts";
 
-export type Severity = "error" | "warning" | "info";
-
-export type Queue = Schemas["QueueDocument"] & {
-  in_rate: number;
-  out_rate: number;
-  served_by: { worker: string; link: string; stance: string; free_slots: number }[];
-  unready: { maintenance: number; out_of_reach: number; held_back: number; draining: number; offline: number };
-  paused: { note: string; by: string; since: string } | null;
-  attention: { kind: string; severity: Severity; sentence: string; command: string | null } | null;
-};
+export type Queue = Schemas["QueueDocument"];
 
 export type Step = { at: string; event: string; text: string; worker: string | null; assignment: number | null };
 export type Job = Schemas["JobDocument"] & { offered_at: string | null };
 export type JobWithJourney = Job & { journey: Step[]; explanation: Schemas["ExplanationDocument"] | null };
 
-export type Permissions = {
-  read: boolean;
-  change: boolean;
-  missing: string;
-  teams: string[] | null;
-  multi_team: boolean;
-  user: string;
-};
+export type Permissions = Schemas["PermissionsDocument"];
 
 export type NewToken = Schemas["NewTokenDocument"] & { commands?: Record<string, string> };
 export type Token = Omit<Schemas["TokenDocument"], "state"> & { state: string };

@@ -62,7 +62,7 @@ export function Jobs() {
             list={list}
             busy={isPlaceholderData}
           />
-          <Pager list={list} total={data.total} what="jobs" />
+          <Pager list={list} total={data.total} what={data.total === 1 ? "job" : "jobs"} />
         </>
       )}
     </Flex>

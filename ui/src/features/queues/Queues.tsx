@@ -7,7 +7,7 @@ import { Command } from "../../ui/Copy.tsx";
 import { Pager } from "../../ui/DataTable.tsx";
 import { Empty } from "../../ui/Empty.tsx";
 import { ErrorNote } from "../../ui/ErrorNote.tsx";
-import { Search } from "../../ui/Filters.tsx";
+import { Choice, Search } from "../../ui/Filters.tsx";
 import { useList } from "../../ui/list.ts";
 import { type Column, Rows } from "../../ui/Rows.tsx";
 import { Time } from "../../ui/Time.tsx";
@@ -17,6 +17,13 @@ import { PauseDialog } from "./PauseDialog.tsx";
 import { keyOfQueue, NAMED, rate, serving, unready } from "./queue.ts";
 import { useQueues, useResume } from "./useQueues.ts";
 
+/** What may be wrong with a queue, by the API's names. */
+const ATTENTION = [
+  { value: "queue nobody serves", label: "Nobody serves it" },
+  { value: "queue without ready worker", label: "No worker is ready" },
+  { value: "queue full", label: "All slots are taken" },
+  { value: "paused queue with waiting jobs", label: "Paused while jobs wait" },
+];
 const ALL = { search: undefined, queue: undefined, attention: undefined };
 
 export function Queues() {
@@ -25,7 +32,7 @@ export function Queues() {
   const [pausing, setPausing] = useState<Queue>();
   // A link to one queue finds it, and those that are called alike.
   const search = list.get("search") || list.get("queue");
-  const attention = list.get("attention") === "true";
+  const attention = list.get("attention");
   const { data, error, refetch, isPlaceholderData } = useQueues({
     search,
     attention,
@@ -41,14 +48,13 @@ export function Queues() {
           value={search}
           onChange={(words) => list.set({ search: words, queue: undefined })}
         />
-        <Button
-          size="sm"
-          variant={attention ? "solid" : "outline"}
-          aria-pressed={attention}
-          onClick={() => list.set({ attention: attention ? undefined : "true" })}
-        >
-          Needs attention
-        </Button>
+        <Choice
+          label="Needs attention"
+          any="Any"
+          value={attention}
+          onChange={(kind) => list.set({ attention: kind })}
+          options={ATTENTION}
+        />
       </Flex>
       {error && <ErrorNote error={error} retry={refetch} stale={data !== undefined} />}
       {!data && !error && <Text role="status">Loading the queues…</Text>}
@@ -64,7 +70,7 @@ export function Queues() {
             busy={isPlaceholderData}
             below={(queue) => queue.attention && <Attention queue={queue} mend={change} />}
           />
-          <Pager list={list} total={data.total} what="queues" />
+          <Pager list={list} total={data.total} what={data.total === 1 ? "queue" : "queues"} />
         </>
       )}
       {pausing && <PauseDialog queue={pausing} close={() => setPausing(undefined)} />}
@@ -75,9 +81,7 @@ export function Queues() {
 function columns(teams: boolean, pause: ((queue: Queue) => void) | undefined): Column<Queue>[] {
   return [
     { name: "Queue", sort: "queue", cell: (queue) => <Name queue={queue} /> },
-    ...(teams
-      ? [{ name: "Team", sort: "team_name", cell: (queue: Queue) => queue.team_name ?? <Muted>none</Muted> }]
-      : []),
+    ...(teams ? [{ name: "Team", cell: (queue: Queue) => queue.team_name ?? <Muted>none</Muted> }] : []),
     {
       name: "Waiting",
       sort: "-queued",

@@ -1,14 +1,11 @@
 /** Reads the queues, pauses and resumes one. */
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import type { Problem } from "../../api/client.ts";
-import { postSoon, type Queue, useSoon } from "../contract.ts";
+import type { Problem, Query } from "../../api/client.ts";
+import { useLive } from "../../api/query.ts";
+import { postSoon, type Queue } from "../contract.ts";
 
-export type QueuesAsked = { search?: string; attention?: boolean; order_by?: string; limit?: number; offset?: number };
-
-export function useQueues({ attention, ...asked }: QueuesAsked) {
-  return useSoon<{ items: Queue[]; total: number }>("/queues", {
-    query: { ...asked, ...(attention && { attention }) },
-  });
+export function useQueues(query: Query<"/queues">) {
+  return useLive("/queues", { query });
 }
 
 type Held = Pick<Queue, "queue" | "team_name">;
