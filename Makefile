@@ -20,8 +20,13 @@ EDGE3 := $(BUILD)/edge3
 # PROCESSES=0 is one after the other.
 PROCESSES ?= $(shell '$(PYTHON)' -c 'import os; print(len(os.sched_getaffinity(0)) + 1)' 2>/dev/null || echo 3)
 
-SOURCES := $(shell find src -type f ! -path '*/__pycache__/*')
-CHECKED := src $(wildcard harness demo benchmarks tools)
+SOURCES := $(shell find src -type f ! -path '*/__pycache__/*' ! -path '*/page/bundle/*')
+CHECKED := src hatch_build.py $(wildcard harness demo benchmarks tools)
+
+# The operator's page, as the wheel has it, and what it is built from.
+PAGE := src/airflow_edge/page/bundle/built.json
+PAGE_SOURCES := hatch_build.py docs/reference/rest-api-openapi.json $(shell find ui -name node_modules -prune -o \
+	-type f ! -name schema.d.ts ! -name '*.test.*' -print)
 
 # What knows Airflow, and the store, which stands on the libraries that Airflow brings. A worker's agent, the protocol and
 # the rules know nothing of it (`make lint`); one kind of database will do.
@@ -63,7 +68,12 @@ $(BUILD)/uv/done.stamp: requirements/uv.txt
 	$(call locked-env,.venv,requirements/dev.txt)
 	@touch $@
 
-.venv/done.stamp: .venv/locked.stamp pyproject.toml
+$(PAGE): .venv/locked.stamp $(PAGE_SOURCES)
+	$(BIN)/python hatch_build.py
+	@touch $@
+
+# The page comes first: where it is not there, building the project would build it, and go on without it if that fails.
+.venv/done.stamp: .venv/locked.stamp pyproject.toml | $(PAGE)
 	$(call editable,.venv)
 	@touch $@
 
@@ -71,7 +81,7 @@ $(WORKER)/locked.stamp: $(BUILD)/uv/done.stamp requirements/worker.txt
 	$(call locked-env,$(WORKER),requirements/worker.txt)
 	@touch $@
 
-$(BUILD)/dist/done.stamp: .venv/done.stamp pyproject.toml README.md LICENSE NOTICE $(SOURCES)
+$(BUILD)/dist/done.stamp: .venv/done.stamp $(PAGE) pyproject.toml README.md LICENSE NOTICE $(SOURCES)
 	@rm -rf $(BUILD)/dist
 	$(UV) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir $(BUILD)/dist .
 	@touch $@
@@ -101,8 +111,9 @@ $(BUILD)/python-%/done.stamp: $(BUILD)/uv/done.stamp requirements/dev.txt pyproj
 	$(call editable,$(@D))
 	@touch $@
 
-.PHONY: setup env-worker $(AIRFLOWS:%=env-airflow-%) env-edge3
-setup: .venv/done.stamp ## .venv: everything to develop with, the project editable
+.PHONY: setup page env-worker $(AIRFLOWS:%=env-airflow-%) env-edge3
+setup: .venv/done.stamp $(PAGE) ## .venv: everything to develop with, the project editable
+page: $(PAGE) ## the operator's page, built from ui/ into the package (part of setup)
 env-worker: $(WORKER)/done.stamp ## .build/worker: what a site has, airflow-edge[worker] from a wheel and nothing else
 env-airflow-3.2: $(BUILD)/airflow-3.2/done.stamp ## .build/airflow-3.2: the oldest Airflow that is supported
 env-airflow-3.4: $(BUILD)/airflow-3.4/done.stamp ## .build/airflow-3.4: the newest one, a pre-release
@@ -110,10 +121,14 @@ env-edge3: $(EDGE3)/done.stamp ## .build/edge3: the peer that the benchmark runs
 
 # ---- what people run
 
-.PHONY: test example-dags fuzz lint format demo bench bench-reconnect bench-logs bench-large-log chaos scenarios docs docs-check lock clean
+.PHONY: test test-page example-dags fuzz lint format demo bench bench-reconnect bench-logs bench-large-log chaos scenarios docs docs-check lock clean
 test: setup env-worker $(AIRFLOWS:%=env-airflow-%) env-edge3 ## all tests (make test ARGS='tests/unit -x' for some)
+	$(if $(ARGS),,$(MAKE) --no-print-directory test-page)
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --durations=25 $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory test-airflow-3.4)
+
+test-page: setup ## the tests of ui/ (make test-page ARGS=src/features/fleet)
+	$(BIN)/python -m tools.ui vitest run $(ARGS)
 
 test-airflow-%: $(BUILD)/airflow-%/done.stamp ## what knows Airflow, with another one (make test-airflow-3.2)
 	$(<D)/bin/python -m pytest --numprocesses $(PROCESSES) -k '$(ONE_OF_EACH)' $(or $(ARGS),$(KNOWS_AIRFLOW))
@@ -135,11 +150,14 @@ lint: setup ## formatting, lint, types, import rules, examples, generated pages
 	$(BIN)/mypy $(CHECKED) tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.docs
+	$(BIN)/python -m tools.ui tsc --noEmit
+	$(BIN)/python -m tools.ui biome ci
 	$(if $(wildcard tools/docs*),$(MAKE) --no-print-directory docs-check)
 
 format: setup ## put formatting and import order right
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+	$(BIN)/python -m tools.ui biome check --write
 
 demo: setup env-worker ## a whole Airflow and one worker; ONCE=1 ends after the run
 	@$(BIN)/python -m demo $(if $(ONCE),--once)
@@ -182,4 +200,4 @@ lock: $(BUILD)/uv/done.stamp ## resolve the locks in requirements/ (UPGRADE=1 ta
 	$(COMPILE) requirements/edge3.in -o requirements/edge3.txt
 
 clean: ## remove every environment and cache
-	rm -rf .venv $(BUILD) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv $(BUILD) dist ui/node_modules $(dir $(PAGE)) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -59,25 +59,35 @@ def build() -> bool:
     """Build the page unless it is current; says whether there was something to do."""
     if is_current():
         return False
-    node, npm = _node()
-    # Two builds at a time would install into one folder.
     with _alone(UI):
         if is_current():
             return False
-        lock = _digest(UI / "package-lock.json")
-        installed = UI / "node_modules" / ".installed-from"
-        if not installed.is_file() or installed.read_text() != lock:
-            _run(node, npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts")
-            installed.write_text(lock)
-        _run(node, "node_modules/openapi-typescript/bin/cli.js", API, "--output", "src/api/schema.d.ts")
+        node = _prepare()
         with tempfile.TemporaryDirectory(dir=BUNDLE.parent, prefix=".bundle-") as made:
-            _run(node, "node_modules/vite/bin/vite.js", "build", "--logLevel", "warn", into=made)
+            _run(node, "node_modules/.bin/vite", "build", "--logLevel", "warn", into=made)
             files = sorted(str(file.relative_to(made)) for file in Path(made).rglob("*") if file.is_file())
             built = {"sources": sources(), "files": files}
             (Path(made) / "built.json").write_text(json.dumps(built, indent=1) + "\n", encoding="utf-8")
             shutil.rmtree(BUNDLE, ignore_errors=True)
             shutil.copytree(made, BUNDLE)
     return True
+
+
+def prepare() -> str:
+    """Install what `ui/package-lock.json` says and write the client's types; gives the Node to go on with."""
+    with _alone(UI):
+        return _prepare()
+
+
+def _prepare() -> str:
+    node, npm = _node()
+    lock = _digest(UI / "package-lock.json")
+    installed = UI / "node_modules" / ".installed-from"
+    if not installed.is_file() or installed.read_text() != lock:
+        _run(node, npm, "ci")
+        installed.write_text(lock)
+    _run(node, "node_modules/.bin/openapi-typescript", API, "--output", "src/api/schema.d.ts")
+    return node
 
 
 def is_current() -> bool:
@@ -154,6 +164,7 @@ def _run(*words: object, into: str | None = None) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
+    """One build at a time: two would install into one folder."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
