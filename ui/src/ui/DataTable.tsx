@@ -57,6 +57,8 @@ export function SortHeader({ by, list, descending = false, numeric = false, chil
         h="auto"
         px={0}
         minW={0}
+        // The word ends where its numbers do.
+        flexDirection={numeric ? "row-reverse" : "row"}
         fontSize="xs"
         fontWeight="semibold"
         color={here ? "fg" : "fg.muted"}

@@ -16,8 +16,8 @@ type Props = { dagId: string; runId: string; taskId: string; mapIndex: number };
 export function Why({ dagId, runId, taskId, mapIndex }: Props) {
   const task = { dag_id: dagId, run_id: runId, task_id: taskId, map_index: mapIndex };
   const { data: said, error, refetch } = useLive("/explanation", { query: task });
-  const jobs = useJobs({ ...task, order_by: "-queued_at", limit: 1 });
-  const newest = jobs.data?.items[0];
+  const jobs = useJobs({ ...task, order_by: "-queued_at" });
+  const newest = jobs.data?.items.find(({ map_index }) => map_index === mapIndex);
   if (error) return <ErrorNote error={error} retry={refetch} />;
   if (!said) return <Text role="status">Looking why…</Text>;
   return (

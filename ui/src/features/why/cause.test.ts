@@ -1,0 +1,14 @@
+import { expect, test } from "vitest";
+import { headingOf, statusOf } from "./cause.ts";
+
+test.each([
+  ["no-worker-for-queue", "Why it waits", "warning"],
+  ["workers-full", "Why it waits", "info"],
+  ["running", "What it does", "info"],
+  ["finished", "What became of it", "info"],
+  ["other-executor", "Not with the edge workers", "info"],
+  ["a cause of tomorrow", "Why it waits", "info"],
+])("%s: %s, as %s", (cause, heading, status) => {
+  expect(headingOf(cause)).toBe(heading);
+  expect(statusOf(cause)).toBe(status);
+});
