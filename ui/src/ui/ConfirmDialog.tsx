@@ -16,22 +16,28 @@ type Props = {
   /** Whether something is lost. */
   danger?: boolean;
   fields?: readonly FieldOf[];
-  /** Asks what would come of it (`dry_run`); shown before it can be confirmed. */
-  preview?: () => Promise<readonly Outcome[]>;
+  /**
+   * Asks what would come of it (`dry_run`); shown before it can be confirmed, and asked again when a field changes that
+   * is not just for people to read.
+   */
+  preview?: (values: Values) => Promise<readonly Outcome[]>;
   /** Does it. What it gives is shown; where it gives nothing, the dialog closes. */
   act: (values: Values) => Promise<readonly Outcome[] | undefined>;
   /** Called after it was done: read anew what has changed. */
   onDone?: () => unknown;
+  /** Where the focus goes afterwards; to what had it before, if that is still there. */
+  focusAfter?: () => HTMLElement | null;
 };
 
 /** Mount it when it is to be seen: `{asked && <ConfirmDialog … onClose={() => setAsked(false)} />}`. */
 export function ConfirmDialog({ onClose, title, children, confirm, danger = false, fields = [], ...rest }: Props) {
-  const { preview, act, onDone } = rest;
+  const { preview, act, onDone, focusAfter } = rest;
   const [values, setValues] = useState(() => initial(fields));
   const [error, setError] = useState<Error>();
   const [acting, setActing] = useState(false);
   const [told, setTold] = useState<readonly Outcome[]>();
-  const expected = usePreview(preview);
+  const expected = usePreview(preview, fields, values);
+  const pointless = expected.outcomes?.every(({ result }) => result === "refused") ?? false;
 
   const submit = async (event: FormEvent) => {
     event.preventDefault();
@@ -58,6 +64,7 @@ export function ConfirmDialog({ onClose, title, children, confirm, danger = fals
       placement="center"
       closeOnInteractOutside={!acting}
       onOpenChange={({ open }) => !open && onClose()}
+      {...(focusAfter && { finalFocusEl: focusAfter })}
     >
       <Portal>
         <Dialog.Backdrop />
@@ -74,7 +81,6 @@ export function ConfirmDialog({ onClose, title, children, confirm, danger = fals
                   ) : (
                     <>
                       <Dialog.Description as="div">{children}</Dialog.Description>
-                      {preview && <Expected {...expected} />}
                       {fields.map((field) => (
                         <FormField
                           key={field.name}
@@ -83,6 +89,7 @@ export function ConfirmDialog({ onClose, title, children, confirm, danger = fals
                           onChange={(value) => setValues((before) => ({ ...before, [field.name]: value }))}
                         />
                       ))}
+                      {preview && expected.asked && <Expected {...expected} />}
                     </>
                   )}
                   {error && <ErrorNote error={error} />}
@@ -98,7 +105,7 @@ export function ConfirmDialog({ onClose, title, children, confirm, danger = fals
                     colorPalette={danger ? "red" : "brand"}
                     loading={acting}
                     loadingText={confirm}
-                    disabled={!complete(fields, values) || (preview !== undefined && expected.pending)}
+                    disabled={!complete(fields, values) || (preview !== undefined && (expected.pending || pointless))}
                   >
                     {confirm}
                   </Button>
@@ -115,23 +122,37 @@ export function ConfirmDialog({ onClose, title, children, confirm, danger = fals
   );
 }
 
-type Preview = { pending: boolean; outcomes?: readonly Outcome[]; error?: Error };
+type Preview = { asked: boolean; pending: boolean; outcomes?: readonly Outcome[]; error?: Error };
 
-function usePreview(preview: Props["preview"]): Preview {
-  const [state, setState] = useState<Preview>({ pending: true });
-  // Asked once, when the dialog opens; what is handed over later is the same question.
-  const asked = useRef(preview);
+/** Milliseconds after the last key before it is asked again. */
+const PAUSE = 300;
+
+/** What would come of it with what is in the fields; not asked while something is missing there. */
+function usePreview(preview: Props["preview"], fields: readonly FieldOf[], values: Values): Preview {
+  const concerned = fields.filter(({ kind }) => kind !== "comment" && kind !== "until");
+  const ready = preview !== undefined && complete(concerned, values);
+  const question = ready ? JSON.stringify(concerned.map(({ name }) => values[name])) : undefined;
+  const [answer, setAnswer] = useState<{ to?: string; outcomes?: readonly Outcome[]; error?: Error }>({});
+  const latest = useRef({ preview, values });
+  latest.current = { preview, values };
+  const first = useRef(true);
   useEffect(() => {
+    if (question === undefined) return;
     let open = true;
-    asked.current?.().then(
-      (outcomes) => open && setState({ pending: false, outcomes }),
-      (error: Error) => open && setState({ pending: false, error }),
-    );
+    const ask = () =>
+      latest.current.preview?.(latest.current.values).then(
+        (outcomes) => open && setAnswer({ to: question, outcomes }),
+        (error: Error) => open && setAnswer({ to: question, error }),
+      );
+    const timer = setTimeout(ask, first.current ? 0 : PAUSE);
+    first.current = false;
     return () => {
       open = false;
+      clearTimeout(timer);
     };
-  }, []);
-  return state;
+  }, [question]);
+  if (question === undefined) return { asked: false, pending: false };
+  return answer.to === question ? { ...answer, asked: true, pending: false } : { asked: true, pending: true };
 }
 
 function Expected({ pending, outcomes, error }: Preview) {

@@ -10,6 +10,8 @@ export type Outcome = { worker: string; result: string; detail: string; order_id
 const TONES: Record<string, Tone> = { done: "good", waiting: "busy", refused: "bad", would: "busy" };
 /** So many are told one by one. */
 const ONE_BY_ONE = 5;
+/** So many different ends of many; what goes wrong is among them. */
+const MOST = 50;
 
 /** Give those with the same end together, what went wrong first. */
 export function grouped(outcomes: readonly Outcome[]): Outcome[][] {
@@ -24,6 +26,8 @@ export function grouped(outcomes: readonly Outcome[]): Outcome[][] {
 
 export function Outcomes({ outcomes }: { outcomes: readonly Outcome[] }) {
   if (outcomes.length === 0) return <Span color="fg.muted">It touches no worker.</Span>;
+  const groups = grouped(outcomes);
+  const left = groups.slice(MOST).flat().length;
   return (
     <List.Root variant="plain" gap={1} role="list">
       {outcomes.length <= ONE_BY_ONE
@@ -36,7 +40,7 @@ export function Outcomes({ outcomes }: { outcomes: readonly Outcome[] }) {
               )}
             </List.Item>
           ))
-        : grouped(outcomes).map((group) => {
+        : groups.slice(0, MOST).map((group) => {
             const [outcome] = group;
             return (
               outcome && (
@@ -46,6 +50,7 @@ export function Outcomes({ outcomes }: { outcomes: readonly Outcome[] }) {
               )
             );
           })}
+      {outcomes.length > ONE_BY_ONE && left > 0 && <List.Item>and {count(left, "other worker")}</List.Item>}
     </List.Root>
   );
 }

@@ -3,7 +3,14 @@ import { Field, Input, NativeSelect, Stack, Textarea } from "@chakra-ui/react";
 import { useState } from "react";
 import { now } from "../clock.ts";
 
-type Common = { name: string; label: string; help?: string; required?: boolean };
+type Common = {
+  name: string;
+  label: string;
+  help?: string;
+  required?: boolean;
+  /** Says what is wrong with what was typed, if anything is; not asked about nothing. */
+  wrong?: (typed: string) => string | undefined;
+};
 
 /** `until`: an instant, as ISO, or nothing for "until somebody ends it". */
 export type FieldOf =
@@ -19,9 +26,12 @@ export function initial(fields: readonly FieldOf[]): Values {
   return Object.fromEntries(fields.map((field) => [field.name, "initial" in field ? field.initial : undefined]));
 }
 
-/** Whether all that is required is there. */
+/** Whether all that is required is there, and nothing is wrong. */
 export function complete(fields: readonly FieldOf[], values: Values): boolean {
-  return fields.every(({ name, required }) => !required || String(values[name] ?? "").trim() !== "");
+  return fields.every((field) => {
+    const typed = String(values[field.name] ?? "").trim();
+    return typed === "" ? !field.required : !field.wrong?.(typed);
+  });
 }
 
 type Props<Kind extends FieldOf = FieldOf> = {
@@ -32,13 +42,15 @@ type Props<Kind extends FieldOf = FieldOf> = {
 
 export function FormField({ field, value, onChange }: Props) {
   const { label, help, required = false } = field;
+  const typed = String(value ?? "").trim();
+  const wrong = typed === "" ? undefined : field.wrong?.(typed);
   return (
-    <Field.Root required={required}>
+    <Field.Root required={required} invalid={wrong !== undefined}>
       <Field.Label>
         {label} {!required && <Field.RequiredIndicator fallback="" />}
       </Field.Label>
       <Control field={field} value={value} onChange={onChange} />
-      {help && <Field.HelperText>{help}</Field.HelperText>}
+      {wrong ? <Field.ErrorText>{wrong}</Field.ErrorText> : help && <Field.HelperText>{help}</Field.HelperText>}
     </Field.Root>
   );
 }

@@ -1,33 +1,101 @@
-/** Placeholder: the fleet, as a plain table. */
-import { Table, Text } from "@chakra-ui/react";
+/** The first view: how the fleet is, what needs a person, and the workers. */
+import { Box, Button, Flex, Heading, Skeleton, Text } from "@chakra-ui/react";
 import { Link } from "react-router-dom";
-import { useLive } from "../../api/query.ts";
 import { at } from "../../place.ts";
+import { Pager } from "../../ui/DataTable.tsx";
 import { Empty } from "../../ui/Empty.tsx";
+import { ErrorNote } from "../../ui/ErrorNote.tsx";
+import { useList } from "../../ui/list.ts";
+import { count } from "../../words.ts";
+import { Attention } from "./Attention.tsx";
+import { FilterBar } from "./FilterBar.tsx";
+import { filterOf, isFiltered, NAMES } from "./filters.ts";
+import { useOverview, usePermissions, useWorkers } from "./reading.ts";
+import { SelectionBar } from "./SelectionBar.tsx";
+import { Summary } from "./Summary.tsx";
+import { useSelection } from "./selection.ts";
+import { WorkerTable } from "./WorkerTable.tsx";
 
 export function Fleet() {
-  const { data, error } = useLive("/workers", { query: { limit: 100 } });
-  if (error) return <Text role="alert">{error.message}</Text>;
-  if (!data) return <Text role="status">Loading…</Text>;
-  if (!data.items.length) return <Empty title="No worker yet">Add one.</Empty>;
+  const overview = useOverview();
+  const permissions = usePermissions();
+  const all = overview.data?.workers;
+  if (all && all.total + all.revoked === 0) return <NoWorker />;
   return (
-    <Table.Root size="sm">
-      <Table.Header>
-        <Table.Row>
-          <Table.ColumnHeader>Name</Table.ColumnHeader>
-          <Table.ColumnHeader>State</Table.ColumnHeader>
-        </Table.Row>
-      </Table.Header>
-      <Table.Body>
-        {data.items.map((worker) => (
-          <Table.Row key={worker.name}>
-            <Table.Cell>
-              <Link to={at("workers", worker.name)}>{worker.name}</Link>
-            </Table.Cell>
-            <Table.Cell>{worker.state}</Table.Cell>
-          </Table.Row>
-        ))}
-      </Table.Body>
-    </Table.Root>
+    <Flex direction="column" gap={5} css={{ containerType: "inline-size", containerName: "fleet" }}>
+      {overview.error && (
+        <ErrorNote error={overview.error} retry={overview.refetch} stale={overview.data !== undefined} />
+      )}
+      {(overview.data || !overview.error) && (
+        <>
+          <Summary overview={overview.data} />
+          <Attention attention={overview.data?.attention} />
+        </>
+      )}
+      <Workers
+        may={permissions.data?.change ?? false}
+        teams={permissions.data?.multi_team ? (permissions.data.teams ?? []) : []}
+      />
+    </Flex>
+  );
+}
+
+function NoWorker() {
+  return (
+    <Empty title="No worker yet">
+      <Text mb={4}>
+        A worker is a machine at a site of yours that runs tasks. It needs nothing but outbound HTTPS to this Airflow:
+        make a token here, run two commands there, and it appears on this page.
+      </Text>
+      <Button asChild size="sm">
+        <Link to={at("add")}>Add a worker</Link>
+      </Button>
+    </Empty>
+  );
+}
+
+function Workers({ may, teams }: { may: boolean; teams: readonly string[] }) {
+  const list = useList({ order: "name" });
+  const filter = filterOf(list);
+  const found = useWorkers({ ...filter, order_by: list.order, limit: list.limit, offset: list.offset });
+  const total = found.data?.total ?? 0;
+  const workers = found.data?.items;
+  const selection = useSelection(filter, total);
+  const clear = () => list.set(Object.fromEntries(NAMES.map((name) => [name, undefined])));
+  return (
+    <Flex as="section" direction="column" gap={3} aria-labelledby="edge-workers">
+      <Flex align="baseline" gap={3}>
+        <Heading as="h2" size="md" id="edge-workers">
+          Workers
+        </Heading>
+        <Text fontSize="sm" color="fg.muted" role="status">
+          {found.data && `${count(total, "worker")}${isFiltered(filter) ? (total === 1 ? " fits" : " fit") : ""}`}
+        </Text>
+      </Flex>
+      <FilterBar list={list} teams={teams} clear={isFiltered(filter) ? clear : undefined} />
+      {found.error && <ErrorNote error={found.error} retry={found.refetch} stale={workers !== undefined} />}
+      {!workers && !found.error && (
+        <Skeleton h="24rem" rounded="md" role="status" aria-label="The workers are loading" />
+      )}
+      {workers?.length === 0 && (
+        <Empty title={total > 0 ? "There are not so many pages" : "No worker fits"}>
+          <Button size="sm" variant="outline" mt={2} onClick={() => (total > 0 ? list.setOffset(0) : clear())}>
+            {total > 0 ? "To the first page" : "Clear filters"}
+          </Button>
+        </Empty>
+      )}
+      {workers && workers.length > 0 && (
+        <Box opacity={found.isPlaceholderData ? 0.6 : 1} aria-busy={found.isPlaceholderData}>
+          <WorkerTable
+            workers={workers}
+            order={list.order}
+            onOrder={list.setOrder}
+            selection={may ? selection : undefined}
+          />
+        </Box>
+      )}
+      {may && <SelectionBar selection={selection} total={total} onPage={workers?.length ?? 0} />}
+      {total > list.limit && <Pager list={list} total={total} what="workers" />}
+    </Flex>
   );
 }

@@ -1,0 +1,138 @@
+/** What needs a person, in sentences, the worst first, each with what to do beside it. */
+import { Badge, Box, Button, Flex, Heading, Skeleton, Text } from "@chakra-ui/react";
+import { useState } from "react";
+import { Link } from "react-router-dom";
+import { at } from "../../place.ts";
+import { Command } from "../../ui/Copy.tsx";
+import { Status } from "../../ui/Status.tsx";
+import { Time } from "../../ui/Time.tsx";
+import { count as many } from "../../words.ts";
+import type { Action, FleetAttention } from "./documents.ts";
+import { SEVERITY_COLOUR, SEVERITY_TONE, SEVERITY_WORD } from "./facts.ts";
+
+const AT_FIRST = 5;
+
+/** Give the address of what an action shows. */
+export function placeOf({ view, params }: Action): string {
+  const { name, ...others } = params;
+  const asked = new URLSearchParams();
+  for (const [key, value] of Object.entries(view === "worker" ? others : params)) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== null && one !== undefined) asked.append(key, String(one));
+    }
+  }
+  const place = view === "workers" ? at() : view === "worker" ? at("workers", String(name)) : at(view);
+  return asked.size ? `${place}?${asked}` : place;
+}
+
+export function Attention({ attention }: { attention: readonly FleetAttention[] | undefined }) {
+  const [whole, showWhole] = useState(false);
+  const shown = whole ? attention : attention?.slice(0, AT_FIRST);
+  const hidden = (attention?.length ?? 0) - (shown?.length ?? 0);
+  return (
+    <Box as="section" aria-labelledby="edge-attention" aria-busy={!attention}>
+      <Heading as="h2" size="md" mb={2} id="edge-attention">
+        Needs attention
+        {attention && attention.length > 0 && (
+          <Badge
+            ms={2}
+            variant="subtle"
+            colorPalette={attention.some((one) => one.severity === "error") ? "red" : "orange"}
+          >
+            {attention.length}
+          </Badge>
+        )}
+      </Heading>
+      {!attention && <Skeleton h="3rem" rounded="md" />}
+      {attention?.length === 0 && (
+        <Box
+          px={3}
+          py={3}
+          borderWidth={1}
+          borderColor="border"
+          borderStartWidth={4}
+          borderStartColor="green.solid"
+          rounded="md"
+        >
+          <Status tone="good">Nothing. Every worker is well, and no job waits for longer than it has to.</Status>
+        </Box>
+      )}
+      {shown && shown.length > 0 && (
+        <Flex
+          as="ul"
+          listStyleType="none"
+          direction="column"
+          borderWidth={1}
+          borderColor="border"
+          rounded="md"
+          overflow="hidden"
+        >
+          {shown.map((one) => (
+            <One key={`${one.kind} ${one.team} ${one.queue}`} one={one} />
+          ))}
+        </Flex>
+      )}
+      {(hidden > 0 || whole) && (
+        <Button mt={2} size="xs" variant="ghost" aria-expanded={whole} onClick={() => showWhole(!whole)}>
+          {whole ? "Show fewer" : `Show ${hidden} more`}
+        </Button>
+      )}
+    </Box>
+  );
+}
+
+function One({ one }: { one: FleetAttention }) {
+  const others = one.count - one.workers.length;
+  return (
+    <Flex
+      as="li"
+      align="center"
+      wrap={{ base: "wrap", md: "nowrap" }}
+      gap={3}
+      px={3}
+      py={2}
+      borderStartWidth={4}
+      borderStartColor={SEVERITY_COLOUR[one.severity]}
+      borderTopWidth={1}
+      borderTopColor="border"
+      _first={{ borderTopWidth: 0 }}
+    >
+      <Box w="5.5rem" flexShrink={0} fontSize="sm" fontWeight="medium">
+        <Status tone={SEVERITY_TONE[one.severity]}>{SEVERITY_WORD[one.severity]}</Status>
+      </Box>
+      <Box flex="1 1 16rem" minW={0}>
+        <Text overflowWrap="anywhere">{one.sentence}</Text>
+        {one.command && (
+          <Box my={1} maxW="40rem">
+            <Command text={one.command} />
+          </Box>
+        )}
+        {(one.since || one.workers.length > 0) && (
+          <Flex gap={3} wrap="wrap" fontSize="sm" color="fg.muted">
+            {one.since && (
+              <span>
+                for <Time at={one.since} as="for" />
+              </span>
+            )}
+            {one.workers.length > 0 && (
+              <span>
+                {one.workers.map((name, place) => (
+                  <span key={name}>
+                    {place > 0 && ", "}
+                    <Box asChild textDecoration="underline" textUnderlineOffset="2px" _hover={{ color: "fg" }}>
+                      <Link to={at("workers", name)}>{name}</Link>
+                    </Box>
+                  </span>
+                ))}
+                {others > 0 && ` and ${many(others, "other")}`}
+              </span>
+            )}
+          </Flex>
+        )}
+      </Box>
+      <Button asChild size="sm" variant="outline" flexShrink={0}>
+        <Link to={placeOf(one.action)}>{one.action.label}</Link>
+      </Button>
+    </Flex>
+  );
+}

@@ -1,0 +1,173 @@
+/** The fleet in one line of facts; each leads to the workers, queues or jobs that it counts. */
+import { Box, Flex, Skeleton, Text } from "@chakra-ui/react";
+import type { ReactNode } from "react";
+import { Link } from "react-router-dom";
+import { at } from "../../place.ts";
+import { Mark, type Tone } from "../../ui/Status.tsx";
+import { Time } from "../../ui/Time.tsx";
+import { count as many } from "../../words.ts";
+import type { Overview } from "./documents.ts";
+import { number } from "./facts.ts";
+import { type Filter, fleetWith } from "./filters.ts";
+
+type Count = keyof Overview["workers"];
+type Shown = { count: Count; label: string; tone: Tone; filter: Filter; always?: true };
+
+const FACTS: readonly Shown[] = [
+  { count: "well", label: "Well", tone: "good", filter: { link: ["linked"], stance: ["taking jobs"] }, always: true },
+  {
+    count: "busy",
+    label: "Busy",
+    tone: "good",
+    filter: { link: ["linked"], stance: ["taking jobs"], load: ["busy", "full"] },
+    always: true,
+  },
+  { count: "maintenance", label: "In maintenance", tone: "busy", filter: { stance: ["maintenance"] }, always: true },
+  { count: "draining", label: "Draining", tone: "warning", filter: { stance: ["draining"] } },
+  { count: "held_back", label: "Held back", tone: "warning", filter: { stance: ["held back"] } },
+  { count: "starting", label: "Starting", tone: "busy", filter: { stance: ["starting"] } },
+  { count: "out_of_reach", label: "Out of reach", tone: "bad", filter: { link: ["out of reach"] }, always: true },
+  { count: "offline", label: "Offline", tone: "quiet", filter: { link: ["offline"] } },
+  { count: "never_linked", label: "Never linked", tone: "quiet", filter: { link: ["never linked"] } },
+];
+
+export function Summary({ overview }: { overview: Overview | undefined }) {
+  return (
+    <Box as="section" aria-label="The fleet at a glance" aria-busy={!overview}>
+      <Flex as="ul" listStyleType="none" wrap="wrap" gap={2}>
+        {overview ? <Facts overview={overview} /> : WAITING}
+      </Flex>
+    </Box>
+  );
+}
+
+const WAITING = FACTS.filter((fact) => fact.always)
+  .map((fact) => fact.label)
+  .concat("Slots", "Jobs")
+  .map((label) => (
+    <Skeleton as="li" key={label} h="4.75rem" minW="7.5rem" flex="1 1 7.5rem" rounded="md">
+      {label}
+    </Skeleton>
+  ));
+
+function Facts({ overview: { workers, slots, jobs, out_of_reach_since } }: { overview: Overview }) {
+  return (
+    <>
+      {FACTS.filter((fact) => fact.always || workers[fact.count] > 0).map(({ count, label, tone, filter }) => (
+        <Fact
+          key={count}
+          label={label}
+          to={fleetWith(filter)}
+          value={number(workers[count])}
+          tone={workers[count] ? tone : "quiet"}
+          loud={tone === "bad" && workers[count] > 0}
+        >
+          {count === "out_of_reach" && out_of_reach_since ? (
+            <>
+              for <Time at={out_of_reach_since} as="for" />
+            </>
+          ) : count === "well" ? (
+            `of ${many(workers.total, "worker")}`
+          ) : undefined}
+        </Fact>
+      ))}
+      <Fact
+        label="Slots taken"
+        to={fleetWith({ load: ["busy", "full"] })}
+        value={`${number(slots.taken)} of ${number(slots.total)}`}
+        wide
+      >
+        <Bar taken={slots.taken} total={slots.total} />
+      </Fact>
+      <Fact
+        label={jobs.queued === 1 ? "Job waiting" : "Jobs waiting"}
+        to={`${at("jobs")}?state=queued&order=queued_at`}
+        value={number(jobs.queued)}
+        wide
+      >
+        {jobs.oldest_queued_at ? (
+          <>
+            oldest <Time at={jobs.oldest_queued_at} as="for" />
+            {jobs.oldest_queue && `, in ${jobs.oldest_queue}`}
+          </>
+        ) : (
+          `${number(jobs.running)} running`
+        )}
+      </Fact>
+    </>
+  );
+}
+
+type FactProps = {
+  label: string;
+  to: string;
+  value: string;
+  tone?: Tone;
+  loud?: boolean;
+  wide?: boolean;
+  children?: ReactNode;
+};
+
+function Fact({ label, to, value, tone, loud, wide, children }: FactProps) {
+  return (
+    <Box as="li" flex={wide ? "2 1 10rem" : "1 1 7.5rem"} minW={wide ? "10rem" : "7.5rem"}>
+      <Box
+        asChild
+        display="block"
+        h="100%"
+        px={3}
+        py={2}
+        borderWidth={1}
+        borderColor={loud ? "red.solid" : "border"}
+        rounded="md"
+        bg="bg"
+        _hover={{ bg: "bg.muted" }}
+      >
+        <Link to={to}>
+          <Flex as="span" align="center" gap={1.5} fontSize="xs" color="fg.muted" whiteSpace="nowrap">
+            {tone && <Mark tone={tone} />}
+            {label}
+          </Flex>
+          <Text
+            as="span"
+            display="block"
+            fontSize="xl"
+            lineHeight="1.75rem"
+            fontWeight="semibold"
+            fontVariantNumeric="tabular-nums"
+          >
+            {value}
+          </Text>
+          <Box
+            as="span"
+            display="block"
+            fontSize="xs"
+            lineHeight="1rem"
+            minH="1rem"
+            color={loud ? "red.fg" : "fg.muted"}
+            truncate
+          >
+            {children}
+          </Box>
+        </Link>
+      </Box>
+    </Box>
+  );
+}
+
+/** How much of something is taken; whoever shows it says the numbers. */
+export function Bar({ taken, total }: { taken: number; total: number }) {
+  const share = total > 0 ? Math.min(1, taken / total) : 0;
+  return (
+    <Box as="span" aria-hidden display="block" h={1.5} mt={1} rounded="full" bg="bg.emphasized" overflow="hidden">
+      <Box
+        as="span"
+        display="block"
+        h="100%"
+        rounded="full"
+        bg={share >= 1 ? "orange.solid" : "green.solid"}
+        w={`${share * 100}%`}
+      />
+    </Box>
+  );
+}
