@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from collections import Counter
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_edge.protocol.states import WorkerState
+from airflow_edge.rules.fleet.attention import (
+    MOST_NAMED,
+    MOST_QUEUES,
+    Remedy,
+    needs_a_person,
+    remark_on_queue,
+    remarks,
+)
+from airflow_edge.rules.fleet.choosing import WorkerFilter, choose
+from airflow_edge.rules.fleet.queues import queues
+from tests.unit.rules.fleet.glances import MINUTE, NOW, demand, demands, glance, glances, other
+
+SEVERITIES = ("error", "warning", "info")
+
+
+def said(fields, teams=None):
+    return [(one.kind, one.severity) for one in remarks(glance(**fields), teams, NOW)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({}, []),
+        ({"silent": True}, [("out of reach", "warning")]),
+        ({"silent": True, "jobs": 1}, [("out of reach", "error")]),
+        ({"silent": True, "state": WorkerState.MAINTENANCE_REQUEST}, [("out of reach", "info")]),
+        ({"state": WorkerState.OFFLINE, "link_id": None, "conditions": "full"}, []),
+        ({"conditions": "the disk is full"}, [("held back", "warning")]),
+        ({"conditions": "full", "state": WorkerState.MAINTENANCE_MODE}, [("held back", "info")]),
+        ({"version_refused": "too old", "warnings": "x"}, [("version refused", "error"), ("warnings", "info")]),
+        ({"version_warning": "newer"}, [("version warning", "info")]),
+        ({"others": (other(),)}, [("copied key", "error")]),
+        ({"others": (other(200),)}, []),
+        ({"waiting_order_at": NOW - 2 * MINUTE}, [("order waiting", "info")]),
+        ({"waiting_order_at": NOW - MINUTE / 2}, []),
+        ({"waiting_order_at": NOW - 2 * MINUTE, "silent": True}, [("out of reach", "warning")]),
+        ({"revoked_at": NOW, "others": (other(),), "silent": True}, []),
+    ],
+)
+def test_what_there_is_to_look_after_at_a_worker(fields, found):
+    assert said(fields) == found
+
+
+def test_a_team_that_airflow_has_no_more_is_looked_after_where_there_are_teams():
+    assert said({"team_name": "gone"}, {"red"}) == [("team deleted", "error")]
+    assert said({"team_name": "red"}, {"red"}) == said({"team_name": "gone"}, None) == []
+
+
+def about(demanded, *workers):
+    view = next(view for view in queues([demanded], workers) if view.queued)
+    return remark_on_queue(view, NOW)
+
+
+def test_a_queue_that_nobody_serves_says_the_command_that_mends_it():
+    found = about(demand(queue="gpu node", queued=1), glance())
+    assert found is not None
+    assert (found.kind, found.severity) == ("queue nobody serves", "error")
+    assert found.sentence == "1 job waits in queue 'gpu node', which no worker serves."
+    assert found.command == "airflow edge enroll-token create --queues 'gpu node'"
+    of_team = about(demand(team_name="red"), glance())
+    assert of_team is not None
+    assert "whose workers belong to no team and not to red" in of_team.sentence
+    assert str(of_team.command).endswith("--team red")
+
+
+def test_a_queue_with_no_ready_worker_says_what_hinders_them():
+    away = glance(silent=True)
+    resting = glance(state=WorkerState.MAINTENANCE_MODE)
+    found = about(demand(), away, resting, glance(version_refused="too old"))
+    assert found is not None
+    assert (found.kind, found.severity) == ("queue without ready worker", "error")
+    assert found.sentence == (
+        "3 jobs wait in queue 'default', and none of its 3 workers takes jobs: 1 in maintenance, 1 out of reach, "
+        "1 held back."
+    )
+    only = about(demand(), resting)
+    assert only is not None
+    assert only.sentence.endswith("and its only worker does not take jobs: 1 in maintenance.")
+
+
+@pytest.mark.parametrize(("waits", "severity"), [(4 * MINUTE, "info"), (6 * MINUTE, "warning")])
+def test_a_full_site_is_worth_a_look_after_a_while(waits, severity):
+    full = glance(jobs=4, taken_slots=4)
+    found = about(demand(oldest_queued_at=NOW - waits), full)
+    assert found is not None
+    assert (found.kind, found.severity) == ("queue full", severity)
+    assert found.sentence == "3 jobs wait in queue 'default': all 4 slots of its 1 ready worker are taken."
+
+
+def test_a_queue_with_room_or_without_jobs_needs_nobody():
+    assert about(demand(), glance(taken_slots=3, jobs=1)) is None
+    [idle] = queues([demand(queued=0, oldest_queued_at=None)], [])
+    assert remark_on_queue(idle, NOW) is None
+
+
+def test_workers_of_a_kind_are_one_entry_that_leads_to_them():
+    workers = [glance(name=f"w{n}", silent=True, last_seen_at=NOW - n * MINUTE, jobs=n // 6) for n in range(7)]
+    [found] = needs_a_person(workers, [], None, NOW)
+    assert (found.kind, found.severity, found.count) == ("out of reach", "error", 7)
+    assert found.sentence == "7 workers are out of reach; 1 job there is waited for."
+    assert (found.workers, found.since) == (("w6", "w0", "w1", "w2", "w3"), NOW - 6 * MINUTE)
+    assert found.action == Remedy(label="Show them", view="workers", params={"attention": "out of reach"})
+    [alone] = needs_a_person([glance(conditions="the disk is full.")], [], None, NOW)
+    assert alone.sentence == "Worker 'w' takes no job: the disk is full."
+    assert alone.action == Remedy(label="Show the worker", view="worker", params={"name": "w"})
+
+
+def test_what_most_of_them_say_stands_for_all():
+    workers = [glance(conditions="full"), glance(conditions="full"), glance(conditions="no runtime")]
+    [found] = needs_a_person(workers, [], None, NOW)
+    assert found.sentence == "3 workers take no job: full (2 of them; 1 for other reasons)."
+
+
+def test_a_copied_key_and_a_refused_version_are_named():
+    [copied] = needs_a_person([glance(others=(other(),))], [], None, NOW)
+    assert copied.sentence.startswith("The key of worker 'w' is used twice: another machine tries to use")
+    [refused] = needs_a_person([glance(version_refused="it has Airflow 2")], [], None, NOW)
+    assert refused.sentence == "Worker 'w' gets no job for its version: it has Airflow 2."
+
+
+def test_a_queue_that_waits_for_maintenance_leads_to_its_end():
+    workers = [glance(state=WorkerState.MAINTENANCE_MODE)]
+    [found] = needs_a_person(workers, queues([demand()], workers), None, NOW)
+    assert found.action == Remedy(
+        label="End the maintenance", view="workers", params={"queue": "default", "stance": "maintenance"}
+    )
+
+
+def test_of_many_queues_ten_are_named_and_the_others_counted():
+    wanted = [demand(queue=f"q{n:02}", queued=n + 1, oldest_queued_at=NOW - n * MINUTE) for n in range(13)]
+    found = needs_a_person([], queues(wanted, []), None, NOW)
+    named, [rest] = [one for one in found if one.queue], [one for one in found if not one.queue]
+    assert [one.queue for one in named] == [f"q{n:02}" for n in range(12, 2, -1)]
+    assert (rest.sentence, rest.count, rest.since) == ("…and 3 more queues like that.", 6, NOW - 2 * MINUTE)
+    assert rest.action.params == {"attention": "queue nobody serves"}
+    assert named[0].action == Remedy(label="Add a worker", view="add", params={"queues": "q12"})
+
+
+@given(st.lists(glances, max_size=12), st.lists(demands, max_size=12))
+def test_what_needs_a_person_is_whole_and_in_order(workers, some):
+    wanted = {(one.team_name, one.queue): one for one in some}
+    views = queues(wanted.values(), workers)
+    found = needs_a_person(workers, views, {"red"}, NOW)
+    ranks = [(SEVERITIES.index(one.severity), -one.count) for one in found]
+    assert ranks == sorted(ranks)
+    of_workers = Counter(remark.kind for worker in workers for remark in remarks(worker, {"red"}, NOW))
+    for one in found:
+        assert one.sentence[-1] == "."
+        assert ".." not in one.sentence
+        assert len(one.workers) <= MOST_NAMED
+        if one.action.view == "workers" and "attention" in one.action.params:
+            # Whoever follows it finds those that were counted.
+            shown = choose(workers, WorkerFilter(attention=one.kind), known_teams={"red"}, now=NOW)
+            assert len(shown) == one.count == of_workers[one.kind]
+    troubled = [view for view in views if remark_on_queue(view, NOW)]
+    assert sum(one.count for one in found if one.action.view in {"queues", "add"} or one.queue) == sum(
+        view.queued for view in troubled
+    )
+    assert max(Counter(one.kind for one in found if one.queue).values(), default=0) <= MOST_QUEUES
