@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -57,20 +57,22 @@ class Load(StrEnum):
     FULL = "full"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, and what follows from the rest is found once: there are thousands of them at each look.
+@dataclass(slots=True, kw_only=True, eq=False)
 class Glance:
     """What can be said of a worker at a glance: little enough to be read of all of them at once."""
 
-    id: UUID
+    key: str
+    """Its id, as the database writes it."""
     name: str
     team_name: str | None
     state: WorkerState
     silent: bool
+    has_link: bool
+    """Whether a link of it is noted; who has one may be out of reach all the same."""
     revoked_at: datetime | None
     enrolled_at: datetime
-    linked_at: datetime | None
     last_seen_at: datetime | None
-    link_id: UUID | None
     concurrency: int
     queues: tuple[str, ...]
     """Those that it serves."""
@@ -79,7 +81,6 @@ class Glance:
     warnings: str
     version_refused: str
     version_warning: str
-    maintenance_comment: str
     maintenance_cause: MaintenanceCause | None
     others: tuple[OtherInstance, ...]
     """Other instances that have tried to link with its key."""
@@ -92,35 +93,25 @@ class Glance:
     taken_slots: int
     waiting_order_at: datetime | None = None
     """When the oldest order was given that it has not answered."""
+    link: Reach = field(init=False)
+    stance: Stance = field(init=False)
+    """What it is about; of one that is out of reach, what is known of it still."""
+    ready: bool = field(init=False)
+    """Whether it is given jobs when it has room."""
+    free_slots: int = field(init=False)
+    """Slots for which it would be given jobs now."""
+
+    def __post_init__(self) -> None:
+        """Find what follows from the rest."""
+        self.link = _link(self)
+        self.stance = _stance(self)
+        self.ready = self.link is Reach.LINKED and self.stance is Stance.TAKING_JOBS
+        self.free_slots = max(0, self.concurrency - self.taken_slots) if self.ready else 0
 
     @property
-    def link(self) -> Reach:
-        """Say whether the centre reaches it."""
-        if self.revoked_at is not None:
-            return Reach.REVOKED
-        if self.last_seen_at is None and self.link_id is None:
-            return Reach.NEVER_LINKED
-        if self.state in _OFFLINE:
-            return Reach.OFFLINE
-        if self.silent or self.state is WorkerState.UNKNOWN or self.link_id is None:
-            return Reach.OUT_OF_REACH
-        return Reach.LINKED
-
-    @property
-    def stance(self) -> Stance:
-        """Say what it is about; of one that is out of reach, what is known of it still."""
-        if self.revoked_at is not None:
-            return Stance.AWAY
-        # One that is out of reach has no other sign of the maintenance that it was in.
-        if self.state in _IN_MAINTENANCE or (self.state is WorkerState.UNKNOWN and self.maintenance_cause is not None):
-            return Stance.MAINTENANCE
-        if self.state in _DRAINING:
-            return Stance.DRAINING
-        if self.link is not Reach.LINKED:
-            return Stance.AWAY
-        if self.conditions or self.version_refused:
-            return Stance.HELD_BACK
-        return Stance.STARTING if self.state is WorkerState.STARTING else Stance.TAKING_JOBS
+    def id(self) -> UUID:
+        """Give its id."""
+        return UUID(self.key)
 
     @property
     def load(self) -> Load:
@@ -129,15 +120,33 @@ class Glance:
             return Load.IDLE
         return Load.FULL if self.taken_slots >= self.concurrency else Load.BUSY
 
-    @property
-    def ready(self) -> bool:
-        """Whether it is given jobs when it has room."""
-        return self.link is Reach.LINKED and self.stance is Stance.TAKING_JOBS
 
-    @property
-    def free_slots(self) -> int:
-        """Slots for which it would be given jobs now."""
-        return max(0, self.concurrency - self.taken_slots) if self.ready else 0
+def _link(worker: Glance) -> Reach:
+    if worker.revoked_at is not None:
+        return Reach.REVOKED
+    if worker.last_seen_at is None and not worker.has_link:
+        return Reach.NEVER_LINKED
+    if worker.state in _OFFLINE:
+        return Reach.OFFLINE
+    if worker.silent or worker.state is WorkerState.UNKNOWN or not worker.has_link:
+        return Reach.OUT_OF_REACH
+    return Reach.LINKED
+
+
+def _stance(worker: Glance) -> Stance:
+    if worker.revoked_at is not None:
+        return Stance.AWAY
+    state = worker.state
+    # One that is out of reach has no other sign of the maintenance that it was in.
+    if state in _IN_MAINTENANCE or (state is WorkerState.UNKNOWN and worker.maintenance_cause is not None):
+        return Stance.MAINTENANCE
+    if state in _DRAINING:
+        return Stance.DRAINING
+    if worker.link is not Reach.LINKED:
+        return Stance.AWAY
+    if worker.conditions or worker.version_refused:
+        return Stance.HELD_BACK
+    return Stance.STARTING if state is WorkerState.STARTING else Stance.TAKING_JOBS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +33,7 @@ def said(fields, teams=None):
         ({"silent": True}, [("out of reach", "warning")]),
         ({"silent": True, "jobs": 1}, [("out of reach", "error")]),
         ({"silent": True, "state": WorkerState.MAINTENANCE_REQUEST}, [("out of reach", "info")]),
-        ({"state": WorkerState.OFFLINE, "link_id": None, "conditions": "full"}, []),
+        ({"state": WorkerState.OFFLINE, "has_link": False, "conditions": "full"}, []),
         ({"conditions": "the disk is full"}, [("held back", "warning")]),
         ({"conditions": "full", "state": WorkerState.MAINTENANCE_MODE}, [("held back", "info")]),
         ({"version_refused": "too old", "warnings": "x"}, [("version refused", "error"), ("warnings", "info")]),

@@ -10,7 +10,7 @@ from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.fleet.standing import Load, Reach, Stance, count_workers, standing
 from tests.unit.rules.fleet.glances import NOW, glance, glances
 
-AWAY = {"last_seen_at": None, "link_id": None, "linked_at": None}
+AWAY = {"last_seen_at": None, "has_link": False}
 
 
 @pytest.mark.parametrize(
@@ -28,11 +28,11 @@ AWAY = {"last_seen_at": None, "link_id": None, "linked_at": None}
         ({"state": WorkerState.TERMINATING}, Reach.LINKED, Stance.DRAINING),
         ({"state": WorkerState.UNKNOWN}, Reach.OUT_OF_REACH, Stance.AWAY),
         ({"silent": True}, Reach.OUT_OF_REACH, Stance.AWAY),
-        ({"link_id": None}, Reach.OUT_OF_REACH, Stance.AWAY),
+        ({"has_link": False}, Reach.OUT_OF_REACH, Stance.AWAY),
         ({"state": WorkerState.UNKNOWN, "maintenance_cause": "site"}, Reach.OUT_OF_REACH, Stance.MAINTENANCE),
         ({"state": WorkerState.MAINTENANCE_REQUEST, "silent": True}, Reach.OUT_OF_REACH, Stance.MAINTENANCE),
-        ({"state": WorkerState.OFFLINE, "link_id": None}, Reach.OFFLINE, Stance.AWAY),
-        ({"state": WorkerState.OFFLINE_MAINTENANCE, "link_id": None}, Reach.OFFLINE, Stance.MAINTENANCE),
+        ({"state": WorkerState.OFFLINE, "has_link": False}, Reach.OFFLINE, Stance.AWAY),
+        ({"state": WorkerState.OFFLINE_MAINTENANCE, "has_link": False}, Reach.OFFLINE, Stance.MAINTENANCE),
         ({"state": WorkerState.OFFLINE, **AWAY}, Reach.NEVER_LINKED, Stance.AWAY),
         ({"state": WorkerState.OFFLINE_MAINTENANCE, **AWAY}, Reach.NEVER_LINKED, Stance.MAINTENANCE),
         ({"revoked_at": NOW, "state": WorkerState.MAINTENANCE_MODE}, Reach.REVOKED, Stance.AWAY),
