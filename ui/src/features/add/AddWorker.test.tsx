@@ -1,0 +1,161 @@
+import { screen, waitFor, within } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { expect, test } from "vitest";
+import { FAILED, JOB } from "../jobs/examples.ts";
+import { answering, MAY, Refusal, show } from "../testing.tsx";
+import { AddWorker } from "./AddWorker.tsx";
+
+const NONE = { items: [], total: 0 };
+const TOKEN = {
+  id: "11111111-1111-4111-8111-111111111111",
+  state: "never used",
+  queues: ["lathe"],
+  team: null,
+  name_pattern: null,
+  disconnect_grace: null,
+  uses_left: 1,
+  expires_at: "2099-11-29T13:00:00Z",
+  created_at: "2099-11-29T12:00:00Z",
+  created_by: "ada",
+};
+const MADE = {
+  ...TOKEN,
+  token: "edge_secret",
+  command: "airflow-edge enroll https://here edge_secret",
+  commands: {
+    pip: "pip install …\nairflow-edge enroll https://here edge_secret",
+    systemd: "systemctl enable --now airflow-edge",
+  },
+};
+const QUIET = {
+  "GET /queues": NONE,
+  "GET /enroll-tokens": [],
+  "POST /enroll-tokens": MADE,
+  "GET /workers": NONE,
+  "GET /enroll-attempts": [],
+};
+const NEWCOMER = {
+  name: "press-9",
+  link: "linked",
+  concurrency: 4,
+  queues: ["lathe"],
+  enrolled_at: "2099-11-29T12:00:20Z",
+};
+const CAME = { at: NEWCOMER.enrolled_at, name: "press-9", token_id: TOKEN.id, result: "enrolled", text: "" };
+
+const view = (at = "add") => show(<AddWorker />, at, "add");
+const user = userEvent.setup({ delay: null });
+const make = async () => user.click(await screen.findByRole("button", { name: "Make the token" }));
+
+test("from what it is for to the commands, the queue that led here already chosen", async () => {
+  const queue = { team_name: null, queue: "oven", queued: 3, workers: 0 };
+  const asked = await answering({ ...QUIET, "GET /queues": { items: [queue], total: 1 } });
+  view("add?queues=lathe");
+  await user.click(await screen.findByRole("button", { name: /oven: 3, nobody serves it/ }));
+  expect(screen.getByLabelText("Queues")).toHaveProperty("value", "lathe, oven");
+  await make();
+  expect(await screen.findByText(/pip install/)).toBeDefined();
+  expect(asked.find(({ method }) => method === "POST")?.body).toMatchObject({
+    queues: ["lathe", "oven"],
+    uses: 1,
+    seconds: 3600,
+  });
+  await user.click(screen.getByRole("tab", { name: /systemd/ }));
+  expect(await screen.findByText("systemctl enable --now airflow-edge")).toBeDefined();
+  expect(screen.getByText("Waiting for the worker…")).toBeDefined();
+});
+
+test("a wish that is refused can be changed and made again", async () => {
+  await answering({
+    ...QUIET,
+    "POST /enroll-tokens": new Refusal(422, "There is no team 'north'; see: airflow teams list"),
+  });
+  view("add?queues=lathe");
+  await make();
+  expect(await screen.findByText(/There is no team 'north'/)).toBeDefined();
+  expect(screen.getByLabelText("Queues")).toHaveProperty("value", "lathe");
+});
+
+test("the worker is greeted when it has come, and runs a test job on request", async () => {
+  const test = { ...FAILED, id: JOB.id, kind: "test", state: "succeeded" };
+  await answering({
+    ...QUIET,
+    "GET /workers": { items: [NEWCOMER, { ...NEWCOMER, name: "somebody else" }], total: 2 },
+    "GET /enroll-attempts": [CAME],
+    "POST /workers/press-9/test": { job_id: JOB.id },
+    [`GET /jobs/${JOB.id}`]: test,
+  });
+  view();
+  await make();
+  expect(await screen.findByText("Welcome, press-9")).toBeDefined();
+  expect(screen.queryByText("Waiting for the worker…")).toBeNull();
+  expect(screen.queryByText("Welcome, somebody else")).toBeNull();
+  expect(screen.getByRole("link", { name: "Look at press-9" }).getAttribute("href")).toBe(
+    "/plugin/edge/workers/press-9",
+  );
+  await user.click(screen.getByRole("button", { name: "Run a test job there" }));
+  expect(await screen.findByText("The test job went there and back")).toBeDefined();
+});
+
+test("what was refused is told at once, with the check to run at the site", async () => {
+  const refused = { ...CAME, token_id: null, result: "refused", text: "The token is not known." };
+  await answering({ ...QUIET, "GET /enroll-attempts": [refused] });
+  view();
+  await make();
+  expect(await screen.findByText("Somebody tried, and was refused")).toBeDefined();
+  expect(screen.getByText(/The token is not known/)).toBeDefined();
+  expect(screen.getByText(/^airflow-edge check --url /)).toBeDefined();
+});
+
+test("when nothing comes for a minute it says what that means", async () => {
+  await answering({ ...QUIET, "POST /enroll-tokens": { ...MADE, created_at: "2020-11-29T12:00:00Z" } });
+  view();
+  await make();
+  expect(await screen.findByText("Nothing has come yet")).toBeDefined();
+  expect(await screen.findByText(/has seen no attempt/)).toBeDefined();
+});
+
+test("a token is revoked after it was said what is lost", async () => {
+  let state = "never used";
+  const asked = await answering({
+    ...QUIET,
+    "GET /enroll-tokens": () => [{ ...TOKEN, state }],
+    [`POST /enroll-tokens/${TOKEN.id}/revoke`]: () => {
+      state = "revoked";
+      return { ...TOKEN, state };
+    },
+  });
+  view();
+  await user.click(await screen.findByRole("button", { name: "Revoke the token for lathe" }));
+  const dialog = within(await screen.findByRole("alertdialog"));
+  expect(dialog.getByText(/its last use is lost/)).toBeDefined();
+  await user.click(dialog.getByRole("button", { name: "Revoke the token" }));
+  expect(await screen.findByText("Revoked")).toBeDefined();
+  await waitFor(() => expect(screen.queryByRole("alertdialog")).toBeNull());
+  expect(asked.some(({ path }) => path === `/enroll-tokens/${TOKEN.id}/revoke`)).toBe(true);
+  expect(screen.queryByRole("button", { name: /^Revoke/ })).toBeNull();
+});
+
+test("the centre is checked on request, what is wrong first", async () => {
+  await answering({
+    ...QUIET,
+    "GET /check": {
+      findings: [
+        { name: "a", status: "ok", text: "The gateway answers", advice: "" },
+        { name: "b", status: "error", text: "[edge] api_enabled is not set", advice: "Set it to True." },
+      ],
+    },
+  });
+  view();
+  await user.click(await screen.findByRole("button", { name: "Check" }));
+  expect(await screen.findByText("Set it to True.")).toBeDefined();
+  const lines = screen.getAllByRole("listitem").map((item) => item.textContent);
+  expect(lines).toEqual([expect.stringMatching(/^Wrong/), expect.stringMatching(/^OK/)]);
+});
+
+test("who may not change workers is told which permission is missing, and asked for nothing", async () => {
+  const asked = await answering({ "GET /permissions": { ...MAY, change: false, missing: "to edit pools" } });
+  view();
+  expect(await screen.findByText(/to edit pools/)).toBeDefined();
+  expect(asked.map(({ path }) => path)).toEqual(["/permissions"]);
+});
