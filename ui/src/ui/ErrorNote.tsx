@@ -15,9 +15,9 @@ export function ErrorNote({ error, retry, stale = false }: Props) {
   return (
     <Alert.Root status={stale ? "warning" : "error"} role="alert" my={2}>
       <Alert.Indicator />
-      <Alert.Content>
+      <Alert.Content minW={0}>
         <Alert.Title>{stale ? `${title}: what is shown is not fresh` : title}</Alert.Title>
-        <Alert.Description>{error.message}</Alert.Description>
+        <Alert.Description overflowWrap="anywhere">{error.message}</Alert.Description>
       </Alert.Content>
       {retry && (
         <Button size="xs" variant="outline" alignSelf="center" onClick={() => retry()}>

@@ -1,5 +1,5 @@
 /** The second step: what to run at the site, by the way in which it is run there. */
-import { Alert, Flex, Tabs, Text } from "@chakra-ui/react";
+import { Alert, Code, Flex, Tabs, Text } from "@chakra-ui/react";
 import { Command } from "../../ui/Copy.tsx";
 import { Time } from "../../ui/Time.tsx";
 import type { NewToken } from "../contract.ts";
@@ -20,9 +20,16 @@ export function Commands({ token }: { token: NewToken }) {
       <Alert.Root status="info" size="sm">
         <Alert.Indicator />
         <Alert.Description>
-          The token in it is shown only now, and expires <Time at={token.expires_at} />. Who has it can enrol a worker.
+          The token in it is shown only now, and expires <Time at={token.expires_at} />. Whoever has it can enrol a
+          worker.
         </Alert.Description>
       </Alert.Root>
+      {token.name_pattern && token.command.includes("NAME") && (
+        <Text fontSize="sm">
+          Write the worker’s own name in the place of <Code>NAME</Code>; it has to fit <Code>{token.name_pattern}</Code>
+          .
+        </Text>
+      )}
       {first ? (
         <Tabs.Root defaultValue={first[0]} size="sm" lazyMount>
           <Tabs.List flexWrap="wrap">

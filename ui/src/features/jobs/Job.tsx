@@ -45,7 +45,7 @@ export function Job() {
               </Button>
             )}
           </Flex>
-          {job.explanation && <Explained {...job.explanation} />}
+          {job.explanation && <Explained {...job.explanation} queue={job.queue} />}
           <Facts job={job} />
           <Box as="section" aria-labelledby="journey">
             <Heading as="h3" size="sm" mb={3} id="journey">

@@ -19,6 +19,9 @@ test("a task that waits: why, and its job's way", async () => {
   expect(screen.getByRole("link", { name: "The job’s own page" }).getAttribute("href")).toBe(
     `/plugin/edge/jobs/${WAITING.id}`,
   );
+  expect((await screen.findByRole("link", { name: "Add a worker for it" })).getAttribute("href")).toBe(
+    "/plugin/edge/add?queues=lathe",
+  );
   const query = asked.find(({ path }) => path === "/explanation")?.query;
   expect(Object.fromEntries(query ?? [])).toEqual({
     dag_id: "line",

@@ -22,7 +22,7 @@ export function Why({ dagId, runId, taskId, mapIndex }: Props) {
   if (!said) return <Text role="status">Looking why…</Text>;
   return (
     <Flex direction="column" gap={4} maxW="48rem">
-      <Explained {...said} />
+      <Explained {...said} queue={newest?.queue} />
       {jobs.error && <ErrorNote error={jobs.error} retry={jobs.refetch} />}
       {newest && <Way id={newest.id} />}
       {jobs.data && !newest && <NoJob cause={said.cause} />}

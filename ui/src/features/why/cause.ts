@@ -16,6 +16,7 @@ const NEEDS_A_PERSON: ReadonlySet<string> = new Set([
   "worker-unreachable",
 ]);
 const GOES_ON: ReadonlySet<string> = new Set(["offered", "starting", "running", "ended-at-site"]);
+const NEEDS_A_WORKER: ReadonlySet<string> = new Set(["no-workers", "no-worker-for-queue"]);
 /** Edge workers have no part in it. */
 const ELSEWHERE: ReadonlySet<string> = new Set(["no-such-task", "other-executor"]);
 
@@ -28,4 +29,9 @@ export function headingOf(cause: string): string {
 
 export function statusOf(cause: string): "warning" | "info" {
   return NEEDS_A_PERSON.has(cause) ? "warning" : "info";
+}
+
+/** Say whether a worker for its queue is what is missing. */
+export function needsWorker(cause: string): boolean {
+  return NEEDS_A_WORKER.has(cause);
 }
