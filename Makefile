@@ -30,7 +30,7 @@ PAGE_SOURCES := hatch_build.py docs/reference/rest-api-openapi.json $(shell find
 
 # What knows Airflow, and the store, which stands on the libraries that Airflow brings. A worker's agent, the protocol and
 # the rules know nothing of it (`make lint`); one kind of database will do.
-KNOWS_AIRFLOW := $(addprefix tests/unit/,cli executor gateway runtime store test_plugin.py) tests/contract \
+KNOWS_AIRFLOW := $(addprefix tests/unit/,cli executor gateway page runtime store test_plugin.py) tests/contract \
 	$(addprefix tests/integration/,admin executor runtime) \
 	$(addprefix tests/integration/gateway/test_,execution.py reading.py repeats.py)
 ONE_OF_EACH := not sqlite and not mysql and not psycopg] and not oldest

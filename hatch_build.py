@@ -63,13 +63,16 @@ def build() -> bool:
         if is_current():
             return False
         node = _prepare()
-        with tempfile.TemporaryDirectory(dir=BUNDLE.parent, prefix=".bundle-") as made:
+        with tempfile.TemporaryDirectory(dir=BUNDLE.parent, prefix=".bundle-") as aside:
+            # A folder in it, since itself is for its owner's eyes only.
+            made = Path(aside) / "bundle"
+            of = sources()
             _run(node, "node_modules/.bin/vite", "build", "--logLevel", "warn", into=made)
-            files = sorted(str(file.relative_to(made)) for file in Path(made).rglob("*") if file.is_file())
-            built = {"sources": sources(), "files": files}
-            (Path(made) / "built.json").write_text(json.dumps(built, indent=1) + "\n", encoding="utf-8")
+            files = sorted(str(file.relative_to(made)) for file in made.rglob("*") if file.is_file())
+            built = {"sources": of, "files": files}
+            (made / "built.json").write_text(json.dumps(built, indent=1) + "\n", encoding="utf-8")
             shutil.rmtree(BUNDLE, ignore_errors=True)
-            shutil.copytree(made, BUNDLE)
+            made.rename(BUNDLE)
     return True
 
 
@@ -152,10 +155,10 @@ def _node_of_pypi() -> tuple[str, str] | None:
     return (str(node), str(npm)) if node.is_file() and npm.is_file() else None
 
 
-def _run(*words: object, into: str | None = None) -> None:
+def _run(*words: object, into: Path | None = None) -> None:
     env = {**os.environ, "PATH": f"{Path(str(words[0])).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
     if into:
-        env["EDGE_PAGE_INTO"] = into
+        env["EDGE_PAGE_INTO"] = str(into)
     done = subprocess.run([str(word) for word in words], cwd=UI, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr + done.stdout).strip()

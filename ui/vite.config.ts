@@ -11,7 +11,7 @@ export default defineConfig({
     outDir: process.env.EDGE_PAGE_INTO ?? INTO,
     emptyOutDir: true,
     target: "es2022",
-    modulePreload: false,
+    modulePreload: { polyfill: false },
     reportCompressedSize: false,
     rolldownOptions: {
       input: "src/main.tsx",

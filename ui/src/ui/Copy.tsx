@@ -44,8 +44,8 @@ export function Copy({ text, what }: Props) {
 /** A command to type elsewhere, with its button. */
 export function Command({ text, what = "the command" }: { text: string; what?: string }) {
   return (
-    <Box display="flex" gap={2} alignItems="start" bg="bg.muted" rounded="md" p={2} minW={0}>
-      <Code flex="1" minW={0} bg="transparent" whiteSpace="pre-wrap" overflowWrap="anywhere" py={1.5}>
+    <Box display="flex" gap={2} alignItems="start" bg="bg.muted" colorPalette="gray" rounded="md" p={2} minW={0}>
+      <Code flex="1" minW={0} bg="transparent" color="fg" whiteSpace="pre-wrap" overflowWrap="anywhere" py={1.5}>
         {text}
       </Code>
       <Copy text={text} what={what} />
