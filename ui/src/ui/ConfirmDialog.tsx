@@ -158,5 +158,10 @@ function usePreview(preview: Props["preview"], fields: readonly FieldOf[], value
 function Expected({ pending, outcomes, error }: Preview) {
   if (error) return <ErrorNote error={error} />;
   if (pending) return <Text color="fg.muted">Looking at what it touches…</Text>;
-  return <Outcomes outcomes={outcomes ?? []} />;
+  return (
+    <Stack gap={1}>
+      <Text fontWeight="medium">What would come of it</Text>
+      <Outcomes outcomes={outcomes ?? []} />
+    </Stack>
+  );
 }

@@ -37,7 +37,7 @@ export function Attention({ attention }: { attention: readonly FleetAttention[] 
           <Badge
             ms={2}
             variant="subtle"
-            colorPalette={attention.some((one) => one.severity === "error") ? "red" : "orange"}
+            colorPalette={attention.some((one) => one.severity === "error") ? "red" : "warning"}
           >
             {attention.length}
           </Badge>

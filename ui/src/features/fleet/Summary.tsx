@@ -165,7 +165,7 @@ export function Bar({ taken, total }: { taken: number; total: number }) {
         display="block"
         h="100%"
         rounded="full"
-        bg={share >= 1 ? "orange.solid" : "green.solid"}
+        bg={share >= 1 ? "warning.solid" : "green.solid"}
         w={`${share * 100}%`}
       />
     </Box>

@@ -23,7 +23,7 @@ export const SEVERITY_WORD: Record<Severity, string> = { error: "Error", warning
 /** Of lines and frames. */
 export const SEVERITY_COLOUR: Record<Severity, string> = {
   error: "red.solid",
-  warning: "orange.solid",
+  warning: "warning.solid",
   info: "blue.solid",
 };
 

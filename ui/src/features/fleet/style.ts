@@ -8,15 +8,15 @@ const WIDE = "@container fleet (min-width: 80rem)";
 
 /** The same marks as in `ui/Status.tsx`, without an element of their own. */
 const MARKS: Record<Tone, SystemStyleObject> = {
-  good: { bg: "green.solid", rounded: "full" },
-  busy: { bg: "blue.solid", rounded: "2px" },
-  warning: { bg: "orange.solid", clipPath: "polygon(50% 0, 100% 95%, 0 95%)", boxSize: "0.7em" },
+  good: { bg: "green.fg", rounded: "full" },
+  busy: { bg: "blue.fg", rounded: "2px" },
+  warning: { bg: "warning.fg", clipPath: "polygon(50% 0, 100% 95%, 0 95%)", boxSize: "0.7em" },
   bad: {
-    bg: "red.solid",
+    bg: "red.fg",
     clipPath:
       "polygon(18% 0, 50% 32%, 82% 0, 100% 18%, 68% 50%, 100% 82%, 82% 100%, 50% 68%, 18% 100%, 0 82%, 32% 50%, 0 18%)",
   },
-  quiet: { borderWidth: "1.5px", borderColor: "gray.solid", rounded: "full" },
+  quiet: { borderWidth: "1.5px", borderColor: "gray.fg", rounded: "full" },
 };
 const marks = Object.fromEntries(
   Object.entries(MARKS).map(([tone, mark]) => [`& .fact[data-tone=${tone}]::before`, mark]),
@@ -74,10 +74,10 @@ export const TABLE: SystemStyleObject = {
   "& .sentence": { minW: "9rem" },
   "& .pair": { display: "flex", justifyContent: "space-between", gap: 2, minW: "6.5rem" },
   "& .count": { fontVariantNumeric: "tabular-nums", whiteSpace: "nowrap" },
-  "& .count[data-high]": { fontWeight: "semibold", color: "orange.fg" },
+  "& .count[data-high]": { fontWeight: "semibold", color: "warning.fg" },
   "& .bar": { display: "block", h: 1.5, mt: 1, rounded: "full", bg: "bg.emphasized", overflow: "hidden" },
   "& .bar > span": { display: "block", h: "100%", bg: "green.solid" },
-  "& .bar[data-full] > span": { bg: "orange.solid" },
+  "& .bar[data-full] > span": { bg: "warning.solid" },
   "& .spark": {
     display: "block",
     w: "3.25rem",
@@ -87,7 +87,7 @@ export const TABLE: SystemStyleObject = {
     strokeWidth: 1.5,
     strokeLinecap: "round",
   },
-  "& .spark[data-high]": { stroke: "orange.solid" },
+  "& .spark[data-high]": { stroke: "warning.solid" },
   "& .choose": { w: 8 },
   "& .choose input": {
     boxSize: 4,

@@ -1,12 +1,231 @@
-/** Placeholder: one worker. */
-import { Heading } from "@chakra-ui/react";
-import { useParams } from "react-router-dom";
+/** One worker: how it is, what it does, what happened to it, who it is, and all that can be done with it. */
+import { Link as Anchor, Box, Button, Flex, Heading, Skeleton, Tabs, Text } from "@chakra-ui/react";
+import { useRef, useState } from "react";
+import { Link, useParams } from "react-router-dom";
+import { useLive } from "../../api/query.ts";
+import { at } from "../../place.ts";
+import { Empty } from "../../ui/Empty.tsx";
+import { ErrorNote } from "../../ui/ErrorNote.tsx";
+import { useList } from "../../ui/list.ts";
+import { Status } from "../../ui/Status.tsx";
+import { Time } from "../../ui/Time.tsx";
+import { count } from "../../words.ts";
+import { TaskLink } from "../fleet/cells.tsx";
+import type { WholeWorker } from "../fleet/documents.ts";
+import { SEVERITY_COLOUR, SEVERITY_TONE, SEVERITY_WORD } from "../fleet/facts.ts";
+import { usePermissions } from "../fleet/reading.ts";
+import { ActDialog } from "./ActDialog.tsx";
+import { ActMenu } from "./ActMenu.tsx";
+import { ACTS, type Act } from "./acts.ts";
+import { Charts } from "./Charts.tsx";
+import { Events } from "./Events.tsx";
+import { Facts } from "./Facts.tsx";
+import { Identity } from "./Identity.tsx";
+import { Log } from "./Log.tsx";
+import { WorkerJobs } from "./WorkerJobs.tsx";
+
+const TABS = { overview: "Overview", jobs: "Jobs", events: "Events", log: "Log" } as const;
 
 export function Worker() {
-  const { name } = useParams();
+  const { name = "" } = useParams();
+  const found = useLive("/workers/{name}", { path: { name } });
+  const may = usePermissions().data?.change ?? false;
+  const { data: worker, error } = found;
+  if (error?.status === 404) return <Gone name={name} />;
   return (
-    <Heading as="h2" size="lg">
-      {name}
-    </Heading>
+    <Flex direction="column" gap={5}>
+      {error && <ErrorNote error={error} retry={found.refetch} stale={worker !== undefined} />}
+      {worker ? <Known worker={worker} may={may} /> : !error && <Waiting name={name} />}
+    </Flex>
+  );
+}
+
+function Gone({ name }: { name: string }) {
+  return (
+    <Empty title={`There is no worker '${name}'`}>
+      <Text mb={4}>It was renamed or removed, or belongs to a team that is not yours.</Text>
+      <Button asChild size="sm" variant="outline">
+        <Link to={at()}>To the fleet</Link>
+      </Button>
+    </Empty>
+  );
+}
+
+function Waiting({ name }: { name: string }) {
+  return (
+    <Flex direction="column" gap={4} role="status" aria-label={`Worker ${name} is loading`}>
+      <Skeleton h="2.25rem" w="16rem" />
+      <Skeleton h="4rem" />
+      <Skeleton h="20rem" />
+    </Flex>
+  );
+}
+
+function Known({ worker, may }: { worker: WholeWorker; may: boolean }) {
+  const list = useList({ order: "" });
+  const tab = list.get("tab") in TABS ? list.get("tab") : "overview";
+  return (
+    <>
+      <Head worker={worker} may={may} />
+      <Facts worker={worker} />
+      <Remarks worker={worker} />
+      <Tabs.Root
+        value={tab}
+        onValueChange={({ value }) => list.set({ tab: value === "overview" ? undefined : value })}
+        variant="line"
+        lazyMount
+        unmountOnExit
+      >
+        <Tabs.List>
+          {Object.entries(TABS).map(([id, label]) => (
+            <Tabs.Trigger key={id} value={id}>
+              {label}
+            </Tabs.Trigger>
+          ))}
+        </Tabs.List>
+        <Tabs.Content value="overview">
+          <Flex gap={5} direction={{ base: "column", xl: "row" }} align="stretch">
+            <Flex direction="column" gap={5} flex="1 1 0" minW={0}>
+              <Running worker={worker} />
+              <Charts name={worker.name} />
+            </Flex>
+            <Box w={{ base: "100%", xl: "24rem" }} flexShrink={0}>
+              <Identity worker={worker} />
+            </Box>
+          </Flex>
+        </Tabs.Content>
+        <Tabs.Content value="jobs">
+          <WorkerJobs name={worker.name} />
+        </Tabs.Content>
+        <Tabs.Content value="events">
+          <Events name={worker.name} />
+        </Tabs.Content>
+        <Tabs.Content value="log">
+          <Log name={worker.name} may={may} linked={worker.link === "linked"} />
+        </Tabs.Content>
+      </Tabs.Root>
+    </>
+  );
+}
+
+function Head({ worker, may }: { worker: WholeWorker; may: boolean }) {
+  const [act, begin] = useState<Act>();
+  const menu = useRef<HTMLButtonElement>(null);
+  const offered = ACTS.filter((one) => one.offered(worker));
+  const first = offered.find(({ id }) => id === "maintenance" || id === "exit");
+  return (
+    <Flex align="center" gap={3} wrap="wrap">
+      <Box me="auto" minW={0}>
+        <Anchor asChild variant="underline" fontSize="sm" color="fg.muted">
+          <Link to={at()}>Fleet</Link>
+        </Anchor>
+        <Heading as="h2" size="xl" overflowWrap="anywhere">
+          {worker.name}
+        </Heading>
+      </Box>
+      {may && (
+        <Flex gap={2} wrap="wrap">
+          {first && (
+            <Button size="sm" variant="outline" onClick={() => begin(first)}>
+              {first.label}…
+            </Button>
+          )}
+          <ActMenu label="More actions" acts={offered.filter((one) => one !== first)} onAct={begin} button={menu} />
+        </Flex>
+      )}
+      {act && (
+        <ActDialog
+          act={act}
+          target={{ workers: [worker.name] }}
+          count={1}
+          worker={worker}
+          onClose={() => begin(undefined)}
+          focusAfter={() => menu.current}
+        />
+      )}
+    </Flex>
+  );
+}
+
+/** What is said of it, the worst first. */
+function Remarks({ worker: { attention } }: { worker: WholeWorker }) {
+  if (attention.length === 0) return null;
+  return (
+    <Box as="section" aria-label="Needs attention">
+      <Flex as="ul" listStyleType="none" direction="column" gap={2}>
+        {attention.map(({ kind, severity, sentence }) => (
+          <Flex
+            as="li"
+            key={`${kind} ${sentence}`}
+            gap={3}
+            wrap="wrap"
+            px={3}
+            py={2}
+            borderWidth={1}
+            borderColor="border"
+            borderStartWidth={4}
+            borderStartColor={SEVERITY_COLOUR[severity]}
+            rounded="md"
+          >
+            <Box w="5.5rem" fontSize="sm" fontWeight="medium">
+              <Status tone={SEVERITY_TONE[severity]}>{SEVERITY_WORD[severity]}</Status>
+            </Box>
+            <Text flex="1 1 16rem" minW={0} overflowWrap="anywhere">
+              {sentence}
+            </Text>
+          </Flex>
+        ))}
+      </Flex>
+    </Box>
+  );
+}
+
+function Running({ worker: { jobs, tasks } }: { worker: WholeWorker }) {
+  const list = useList({ order: "" });
+  return (
+    <Box as="section" aria-labelledby="edge-running">
+      <Heading as="h3" size="sm" id="edge-running" mb={2}>
+        Running now
+        <Text as="span" ms={2} fontWeight="normal" color="fg.muted">
+          {jobs}
+        </Text>
+      </Heading>
+      {jobs === 0 && <Text color="fg.muted">No task runs there.</Text>}
+      {tasks.length > 0 && (
+        <Box as="ul" listStyleType="none" borderWidth={1} borderColor="border" rounded="md">
+          {tasks.map((task) => (
+            <Flex
+              as="li"
+              key={task.job_id}
+              justify="space-between"
+              gap={3}
+              px={3}
+              py={1.5}
+              borderTopWidth={1}
+              borderColor="border"
+              _first={{ borderTopWidth: 0 }}
+            >
+              <Box minW={0} overflowWrap="anywhere" textDecoration="underline" textUnderlineOffset="3px">
+                <TaskLink task={task} />
+              </Box>
+              <Box color="fg.muted" fontSize="sm" flexShrink={0}>
+                {task.started_at ? (
+                  <>
+                    for <Time at={task.started_at} as="for" />
+                  </>
+                ) : (
+                  "offered"
+                )}
+              </Box>
+            </Flex>
+          ))}
+        </Box>
+      )}
+      {jobs > tasks.length && (
+        <Button size="xs" variant="ghost" mt={1} onClick={() => list.set({ tab: "jobs" })}>
+          and {count(jobs - tasks.length, "other")}
+        </Button>
+      )}
+    </Box>
   );
 }

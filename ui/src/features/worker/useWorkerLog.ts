@@ -1,0 +1,52 @@
+/** Reads a worker's own log, and has the worker send it for as long as somebody looks. */
+import { useEffect, useState } from "react";
+import { api, Problem } from "../../api/client.ts";
+import { NOTHING_YET, type Shown, withMore } from "./log.ts";
+
+/** Milliseconds: between two looks, and before the worker is asked again; it sends for half a minute. */
+const LOOK = 1000;
+const ASK = 25_000;
+/** Records from before that it is asked for at first. */
+const PAST = 200;
+
+export type Told = Shown & { error: Problem | undefined };
+
+/** `ask`: whether the worker may be asked; otherwise only what the centre has is shown. */
+export function useWorkerLog(name: string, level: number, ask: boolean): Told {
+  const [shown, put] = useState(NOTHING_YET);
+  const [error, fail] = useState<Problem>();
+  useEffect(() => {
+    const ended = new AbortController();
+    let timer: ReturnType<typeof setTimeout>;
+    let after = 0;
+    let asked: number | undefined;
+    let refused: Problem | undefined;
+    put(NOTHING_YET);
+    const look = async () => {
+      try {
+        if (document.hidden) return;
+        if (ask && (asked === undefined || performance.now() - asked > ASK)) {
+          const lines = asked === undefined ? PAST : 0;
+          asked = performance.now();
+          const [outcome] = await api.post("/workers/log", { workers: [name], lines, level });
+          const why = outcome?.result === "refused" ? outcome.detail : undefined;
+          refused = why === undefined ? undefined : new Problem(409, "refused", "It sends nothing", why);
+        }
+        const more = await api.get("/workers/{name}/log", { path: { name }, query: { after, level } }, ended.signal);
+        after = more.next;
+        put((before) => withMore(before, more));
+        fail(refused);
+      } catch (problem) {
+        if (!ended.signal.aborted) fail(problem as Problem);
+      } finally {
+        if (!ended.signal.aborted) timer = setTimeout(look, LOOK);
+      }
+    };
+    void look();
+    return () => {
+      ended.abort();
+      clearTimeout(timer);
+    };
+  }, [name, level, ask]);
+  return { ...shown, error };
+}
