@@ -69,7 +69,7 @@ export function ConfirmDialog({ onClose, title, children, confirm, danger = fals
       <Portal>
         <Dialog.Backdrop />
         <Dialog.Positioner>
-          <Dialog.Content maxW="36rem" mx={3} asChild>
+          <Dialog.Content maxW="36rem" mx={3}>
             <form onSubmit={submit}>
               <Dialog.Header>
                 <Dialog.Title>{title}</Dialog.Title>

@@ -14,7 +14,7 @@ export function TestJob({ worker }: { worker: string }) {
   });
   return (
     <Box>
-      <Button size="xs" variant="solid" loading={test.isPending} onClick={() => test.mutate()}>
+      <Button size="xs" variant="outline" loading={test.isPending} onClick={() => test.mutate()}>
         {test.data ? "Run another test job" : "Run a test job there"}
       </Button>
       {test.error && (

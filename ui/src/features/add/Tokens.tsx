@@ -16,8 +16,8 @@ export function Tokens() {
   const { data, error, refetch } = useSoon<Token[]>("/enroll-tokens");
   const [ending, setEnding] = useState<Token>();
   return (
-    <Box as="section" aria-labelledby="tokens">
-      <Heading as="h2" size="md" mb={1} id="tokens">
+    <Box as="section">
+      <Heading as="h2" size="md" mb={1}>
         Tokens
       </Heading>
       <Text color="fg.muted" fontSize="sm" mb={3}>

@@ -135,13 +135,19 @@ const COLUMNS: readonly Column<Job>[] = [
   { name: "Ended", short: true, sort: "-ended_at", cell: ({ ended_at }) => <Time at={ended_at} /> },
   {
     name: "Journey",
-    cell: (job) => (
-      <Anchor asChild variant="underline">
-        <Link to={at("jobs", job.id)} aria-label={`Journey of ${nameOf(job)}`}>
-          {job.state === "queued" ? "Why it waits" : "Journey"}
-        </Link>
-      </Anchor>
-    ),
+    cell: (job) => {
+      const waits = job.state === "queued";
+      return (
+        <Anchor asChild variant="underline">
+          <Link
+            to={at("jobs", job.id)}
+            aria-label={waits ? `Why it waits: ${nameOf(job)}` : `Journey of ${nameOf(job)}`}
+          >
+            {waits ? "Why it waits" : "Journey"}
+          </Link>
+        </Anchor>
+      );
+    },
   },
 ];
 

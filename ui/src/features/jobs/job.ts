@@ -49,6 +49,7 @@ const TONES: Readonly<Record<string, Tone>> = {
   succeeded: "good",
   refused: "warning",
   expired: "warning",
+  "taken back": "warning",
   lost: "warning",
   failed: "bad",
 };
