@@ -181,7 +181,8 @@ class Fleet:
                 task = replace(task, has_edge_log=True, host=newest.worker_name)
                 words = self._last_words(newest)
         centre = at_the_centre(self._store.processes.all(), now)
-        return explain(task, job, workers, ahead=ahead, words=words, centre=centre, now=now)
+        pause = None if job is None else self._store.queue_pauses.of(job.team_name, job.queue)
+        return explain(task, job, workers, ahead=ahead, words=words, centre=centre, pause=pause, now=now)
 
     def _last_words(self, part: LogPart) -> LastWords | None:
         start = max(0, part.size - ENOUGH)

@@ -8,6 +8,7 @@ from airflow_edge.store.jobs.claims import JobQueue
 from airflow_edge.store.jobs.execution_calls import ExecutionCalls
 from airflow_edge.store.jobs.jobs import Jobs
 from airflow_edge.store.jobs.orphaned import OrphanedJobs
+from airflow_edge.store.jobs.pauses import QueuePauses
 from airflow_edge.store.logs.handover import LogHandovers
 from airflow_edge.store.logs.logs import TaskLogs
 from airflow_edge.store.logs.upkeep import LogUpkeep
@@ -34,6 +35,7 @@ class Store:
         """
         transactions = Transactions(session_factory)
         self.queue = JobQueue(transactions)
+        self.queue_pauses = QueuePauses(transactions)
         self.jobs = Jobs(transactions)
         self.jobs_at_workers = JobsAtWorkers(transactions)
         self.orphaned_jobs = OrphanedJobs(transactions)

@@ -35,6 +35,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "/workers/remove": {"workers": ["w"]},
     "/workers/disconnect-grace": {"workers": ["w"], "seconds": 43_200},
     "/workers/log": {"workers": ["w"], "lines": 20},
+    "/queues/pause": {"queues": ["plc"], "note": "the line is rebuilt"},
+    "/queues/resume": {"queues": ["plc"]},
     "/enroll-tokens": {"queues": ["plc"], "api_url": "https://airflow.example.org"},
     "/enroll-tokens/{token_id}/revoke": {},
 }
@@ -110,8 +112,9 @@ def test_who_may_only_read_reads_and_changes_nothing_and_each_attempt_is_noted(a
 def test_each_change_has_a_name_of_its_own_in_the_audit_log(api):
     from airflow_edge.admin.rest.changing import changing
     from airflow_edge.admin.rest.enrolling import enrolling
+    from airflow_edge.admin.rest.pausing import pausing
 
-    routes = [route for route in [*changing.routes, *enrolling.routes] if isinstance(route, APIRoute)]
+    routes = [route for route in [*changing.routes, *pausing.routes, *enrolling.routes] if isinstance(route, APIRoute)]
     names = [route.name for route in routes if "POST" in route.methods]
     assert len(set(names)) == len(names) == len(CHANGES)
     assert max(len(f"edge_worker.{name}") for name in names) <= 60

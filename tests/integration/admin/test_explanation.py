@@ -203,6 +203,13 @@ def a_queued_task_without_a_job(task):
 # What we decide
 
 
+@situation(Cause.QUEUE_PAUSED, "is paused since", "by ada: why", "airflow edge resume-queue default")
+def a_queue_that_is_paused(task):
+    task.api.worker("w")
+    task.hand_over()
+    task.api.store.queue_pauses.pause(["default"], None, "why", by="ada", now=datetime.now(UTC))
+
+
 @situation(Cause.NO_WORKERS, "enroll-token create")
 def no_worker_at_all(task):
     task.hand_over()

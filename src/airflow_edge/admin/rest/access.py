@@ -17,6 +17,7 @@ from fastapi import Depends, HTTPException, Request
 from airflow_edge.admin.audit import recorded
 from airflow_edge.admin.config import multi_team, session
 from airflow_edge.admin.fleet import Fleet
+from airflow_edge.admin.pauses import Pauses
 from airflow_edge.admin.tokens import Tokens
 from airflow_edge.store.store import Store
 
@@ -31,6 +32,7 @@ class AdminServices:
         self.store = Store(session)
         self.fleet = Fleet(self.store)
         self.tokens = Tokens(self.store)
+        self.pauses = Pauses(self.store)
 
 
 def _services(request: Request) -> AdminServices:
@@ -77,6 +79,16 @@ def may_change(request: Request, user: GetUserDep, body: Annotated[bytes, Depend
             raise _missing(user, missing)
     if missing:
         raise _missing(user, missing)
+
+
+def see_team(user: BaseUser, team: str | None, event: str, **wish: object) -> None:
+    """Refuse whoever may not change what is of this team, and note it.
+
+    :raises HTTPException: 403.
+    """
+    if team is not None and multi_team() and not may(user, "PUT", team):
+        with recorded(event, by=user.get_name(), wish={"team": team, **wish}):
+            raise HTTPException(HTTPStatus.FORBIDDEN, f"It belongs to team '{team}', you do not.")
 
 
 def event_of(request: Request) -> str:

@@ -6,14 +6,12 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from uuid import UUID
 
-from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, HTTPException
 
 from airflow_edge.admin.audit import recorded
-from airflow_edge.admin.config import multi_team
 from airflow_edge.admin.fleet import is_of
-from airflow_edge.admin.rest.access import Services, Teams, may, may_change
+from airflow_edge.admin.rest.access import Services, Teams, may_change, see_team
 from airflow_edge.admin.rest.documents import NewTokenDocument, TokenDocument
 from airflow_edge.admin.rest.problems import PROBLEMS
 from airflow_edge.admin.rest.wishes import WithToken
@@ -41,8 +39,7 @@ def create_enroll_token(wanted: WithToken, user: GetUserDep, admin: Services) ->
         disconnect_grace=None if wanted.disconnect_grace is None else timedelta(seconds=wanted.disconnect_grace),
         api_url=wanted.api_url,
     )
-    if wanted.team is not None and multi_team():
-        _see_team(user, wanted.team, CREATE)
+    see_team(user, wanted.team, CREATE)
     try:
         made = admin.tokens.create(wish, by=user.get_name())
     except TokenWishError as error:
@@ -57,16 +54,7 @@ def revoke_enroll_token(token_id: UUID, user: GetUserDep, admin: Services, teams
     if token_id not in found:
         with recorded(REVOKE, by=user.get_name(), wish={"token": str(token_id)}):
             raise UnknownTokenError(token_id)
-    team = found[token_id].team_name
-    if team is not None and multi_team():
-        _see_team(user, team, REVOKE, token=str(token_id))
+    see_team(user, found[token_id].team_name, REVOKE, token=str(token_id))
     admin.tokens.revoke(token_id, by=user.get_name())
     (token,) = [token for token in admin.tokens.all() if token.id == token_id]
     return TokenDocument.of(token, datetime.now(UTC))
-
-
-def _see_team(user: BaseUser, team: str, event: str, **wish: object) -> None:
-    """Refuse whoever may not change what is of this team."""
-    if not may(user, "PUT", team):
-        with recorded(event, by=user.get_name(), wish={"team": team, **wish}):
-            raise HTTPException(HTTPStatus.FORBIDDEN, f"It belongs to team '{team}', you do not.")

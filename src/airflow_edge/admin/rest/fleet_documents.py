@@ -257,7 +257,6 @@ class QueueDocument(Document):
         own = {
             "served_by": [_server(worker) for worker in queue.served_by[:MOST_SERVERS]],
             "attention": remark,
-            "paused": None,
         }
         alike = {name: getattr(queue, name) for name in cls.model_fields if name not in own}
         return cls.model_validate(alike | own)

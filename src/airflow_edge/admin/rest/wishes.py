@@ -101,6 +101,21 @@ class WithQueues(Selection):
     queues: Annotated[list[Queue], Field(min_length=1, max_length=1000)]
 
 
+class WithPause(Document):
+    """Queues of a team, or of none, and why they are paused."""
+
+    queues: Annotated[list[Queue], Field(min_length=1, max_length=1000)]
+    team: Annotated[str, Field(min_length=1, max_length=50, pattern=NO_NUL)] | None = None
+    note: Annotated[str, Field(max_length=4096)] = ""
+
+
+class WithResumption(Document):
+    """Queues of a team, or of none, that are paused."""
+
+    queues: Annotated[list[Queue], Field(min_length=1, max_length=1000)]
+    team: Annotated[str, Field(min_length=1, max_length=50, pattern=NO_NUL)] | None = None
+
+
 class WithGrace(Selection):
     """Workers, and their own grace in seconds; null for what the settings say."""
 

@@ -117,6 +117,8 @@ _WORKERS = arg("workers", metavar="WORKER", nargs="*", help="Names of workers, o
 _HOSTNAME = arg("-H", "--edge-hostname", metavar="WORKER", nargs="+", help="The same, as other tools call it")
 _COMMENT = arg("-c", "--comments", help="Why: people see it beside the worker", type=comment, required=True)
 _QUEUES = arg("-q", "--queues", help="Comma-separated queues", required=True)
+_THESE_QUEUES = arg("queues", metavar="QUEUE", nargs="+", help="A queue's name")
+_OF_TEAM = arg("-t", "--team", help="The team whose queues they are ([core] multi_team)")
 _PATIENCE = arg(
     "-w",
     "--wait",
@@ -263,6 +265,25 @@ nothing starts them again [y/N]
         "jobs.list_queues",
         *_LISTED,
         example="$ airflow edge list-queues --output yaml",
+    ),
+    command(
+        "pause-queue",
+        "Hand out no job of these queues until they are resumed; those that run go on",
+        "queues.pause_queue",
+        _THESE_QUEUES,
+        arg("-n", "--note", help="Why: people see it beside the queue", type=comment, default=""),
+        _OF_TEAM,
+        ARG_OUTPUT,
+        example="$ airflow edge pause-queue plc --note 'the line is rebuilt'",
+    ),
+    command(
+        "resume-queue",
+        "Hand out the jobs of these queues again",
+        "queues.resume_queue",
+        _THESE_QUEUES,
+        _OF_TEAM,
+        ARG_OUTPUT,
+        example="$ airflow edge resume-queue plc",
     ),
     command(
         "explain-job",

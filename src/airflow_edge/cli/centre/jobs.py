@@ -10,6 +10,7 @@ from airflow_edge.admin.config import session
 from airflow_edge.admin.fleet import Fleet
 from airflow_edge.cli.centre.common import TABLES, audited, harmless, one_of, print_as, say, warn_if_unserved, watch
 from airflow_edge.protocol.states import JobState
+from airflow_edge.rules.fleet.queues import QueueView
 from airflow_edge.rules.overview import JobFilter, JobView
 from airflow_edge.store.store import Store
 
@@ -106,7 +107,8 @@ def _show_queues(args: argparse.Namespace) -> None:
                 "workers": queue.workers,
                 "ready_workers": queue.ready_workers,
                 "free_slots": queue.free_slots,
-                "trouble": "! nobody serves it" if queue.queued and not queue.ready_workers else "",
+                "trouble": _trouble(queue),
+                "paused": str(queue.paused or ""),
             }
             for queue in Fleet(store).queues()
         ],
@@ -115,6 +117,12 @@ def _show_queues(args: argparse.Namespace) -> None:
     )
     if args.output in TABLES:
         warn_if_unserved(store)
+
+
+def _trouble(queue: QueueView) -> str:
+    if queue.paused is not None:
+        return "paused"
+    return "! nobody serves it" if queue.queued and not queue.ready_workers else ""
 
 
 @audited

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from airflow_edge.protocol.states import JOB_HELD, MAINTENANCE, JobState, WorkerState
+from airflow_edge.rules.acts.pausing import QueuePause, resume_command
 from airflow_edge.rules.explanation.ended import (
     clock,
     finished,
@@ -40,6 +41,7 @@ def explain(
     ahead: Ahead = NOBODY_AHEAD,
     words: LastWords | None = None,
     centre: CentreFacts | None = None,
+    pause: QueuePause | None = None,
     now: datetime,
 ) -> Explanation:
     """Say why a task is not running, or what it does.
@@ -50,6 +52,7 @@ def explain(
     :param ahead: what is due before the job while it is queued
     :param words: the last error in the job's log
     :param centre: what runs at the centre; None if that is not known
+    :param pause: that of the job's queue, if it is paused
     """
     if task is None:
         return Explanation(
@@ -64,14 +67,14 @@ def explain(
     if job is not None and job.state is JobState.RUNNING:
         return _running(task, job, workers, now)
     if task.state == "queued":
-        return _queued(task, job, workers, ahead, now)
+        return _queued(task, job, workers, ahead, pause, now)
     if task.state in {None, "scheduled", "deferred", "running", "restarting"}:
         return _not_queued(task, job)
     if task.state == "up_for_reschedule":
         return rescheduled(task, job, words)
     if task.state == "up_for_retry":
         return to_be_tried_again(task, job, words)
-    waits = None if job is None or not task.given_up_in_queue else _waiting(job, workers, NOBODY_AHEAD, now)
+    waits = None if job is None or not task.given_up_in_queue else _waiting(job, workers, NOBODY_AHEAD, pause, now)
     return finished(task, job, workers, words, waits)
 
 
@@ -144,7 +147,12 @@ def _scheduled(task: TaskFacts) -> Explanation:
 
 
 def _queued(
-    task: TaskFacts, job: JobView | None, workers: Sequence[WorkerFacts], ahead: Ahead, now: datetime
+    task: TaskFacts,
+    job: JobView | None,
+    workers: Sequence[WorkerFacts],
+    ahead: Ahead,
+    pause: QueuePause | None,
+    now: datetime,
 ) -> Explanation:
     if task.executor != EDGE_EXECUTOR:
         return Explanation(
@@ -169,10 +177,15 @@ def _queued(
             f"Its last job has ended ({job.state}{': ' + job.reason if job.reason else ''}); "
             "the scheduler will set its state.",
         )
-    return _waiting(job, workers, ahead, now)
+    return _waiting(job, workers, ahead, pause, now)
 
 
-def _waiting(job: JobView, workers: Sequence[WorkerFacts], ahead: Ahead, now: datetime) -> Explanation:
+def _waiting(
+    job: JobView, workers: Sequence[WorkerFacts], ahead: Ahead, pause: QueuePause | None, now: datetime
+) -> Explanation:
+    if pause is not None:
+        command = resume_command(pause.team_name, pause.queue)
+        return Explanation(Cause.QUEUE_PAUSED, f"Its queue '{job.queue}' is {pause}. To have it run: {command}")
     enrolled = [worker for worker in workers if not worker.revoked]
     if not enrolled:
         return Explanation(

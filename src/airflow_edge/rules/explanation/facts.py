@@ -31,6 +31,7 @@ class Cause(StrEnum):
     FINISHED = "finished"
     OTHER_EXECUTOR = "other-executor"
     NOT_HANDED_OVER = "not-handed-over"
+    QUEUE_PAUSED = "queue-paused"
     NO_WORKERS = "no-workers"
     NO_WORKER_FOR_QUEUE = "no-worker-for-queue"
     OTHER_TEAM = "other-team"

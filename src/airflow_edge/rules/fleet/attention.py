@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
+from airflow_edge.rules.acts.pausing import resume_command
 from airflow_edge.rules.fleet.queues import QueueView
 from airflow_edge.rules.fleet.standing import Glance, Reach, Stance
 from airflow_edge.rules.worker import describe_others, trying
@@ -27,6 +28,7 @@ ORDER_WAITING: Final = "order waiting"
 UNSERVED: Final = "queue nobody serves"
 NONE_READY: Final = "queue without ready worker"
 FULL: Final = "queue full"
+PAUSED: Final = "paused queue with waiting jobs"
 """The kinds: the first eight are of workers, the others of queues."""
 
 LONG: Final = timedelta(minutes=5)
@@ -124,6 +126,11 @@ def remark_on_queue(queue: QueueView, now: datetime) -> Remark | None:
     if not queue.queued:
         return None
     wait = f"{_jobs(queue.queued)} {'waits' if queue.queued == 1 else 'wait'} in queue '{queue.queue}'"
+    if queue.paused is not None:
+        sentence = f"{wait}, which is {queue.paused}."
+        return Remark(
+            kind=PAUSED, severity="info", sentence=sentence, command=resume_command(queue.team_name, queue.queue)
+        )
     if not queue.workers:
         reason = (
             f"whose workers belong to {', '.join(queue.elsewhere)} and not to {queue.team_name or 'no team'}"

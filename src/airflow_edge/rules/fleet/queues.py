@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, Final, TypeAlias
 
+from airflow_edge.rules.acts.pausing import QueuePause
 from airflow_edge.rules.fleet.standing import Glance, Stance, standing
 
 RATE_MINUTES: Final = 5
@@ -31,6 +32,7 @@ class QueueDemand:
     """Jobs that were queued within the last `RATE_MINUTES`."""
     went: int = 0
     """Jobs that ended within them."""
+    paused: QueuePause | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,15 +126,25 @@ def queues(demands: Iterable[QueueDemand], workers: Iterable[Glance]) -> list[Qu
                 teams.setdefault(queue, set()).add(worker.team_name)
     views = []
     for (team, queue), found in sorted(serving.items(), key=lambda item: (item[0][0] or "", item[0][1])):
-        nothing = QueueDemand(team_name=team, queue=queue, queued=0, running=0, oldest_queued_at=None)
+        demand = wanted.get((team, queue)) or _nothing(team, queue)
         views.append(
             QueueView(
-                **asdict(wanted.get((team, queue), nothing)),
+                **{one.name: getattr(demand, one.name) for one in fields(QueueDemand)},
                 served_by=tuple(sorted(found, key=lambda worker: (-worker.free_slots, not worker.ready, worker.name))),
                 elsewhere=() if found else tuple(sorted(other or "no team" for other in teams.get(queue, ()))),
             )
         )
     return views
+
+
+def empty_queue(team_name: str | None, queue: str) -> QueueView:
+    """Give a queue that nobody serves and nobody asks anything of."""
+    [view] = queues([_nothing(team_name, queue)], [])
+    return view
+
+
+def _nothing(team_name: str | None, queue: str) -> QueueDemand:
+    return QueueDemand(team_name=team_name, queue=queue, queued=0, running=0, oldest_queued_at=None)
 
 
 def choose_queues(

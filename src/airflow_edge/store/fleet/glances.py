@@ -13,12 +13,14 @@ from sqlalchemy import ColumnElement, Text, and_, case, cast, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobState
-from airflow_edge.rules.fleet.queues import QueueDemand, rate_window
+from airflow_edge.rules.acts.pausing import QueuePause
+from airflow_edge.rules.fleet.queues import QueueDemand, QueueKey, rate_window
 from airflow_edge.rules.fleet.standing import Glance
 from airflow_edge.rules.metrics import MINUTES_PER_CHUNK, SERIES, Chunk, unpack
 from airflow_edge.rules.orders import OrderState
 from airflow_edge.rules.worker import OtherInstance, read_others
-from airflow_edge.store.tables import JobRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
+from airflow_edge.store.jobs.pauses import to_pause
+from airflow_edge.store.tables import JobRow, QueuePauseRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
 
 HELD_HERE: Final = (JobRow.state.in_(JOB_HELD), JobRow.released.is_(False), JobRow.instance.is_(None))
 """Jobs that take slots of their workers."""
@@ -108,7 +110,7 @@ def _others(text: str) -> tuple[OtherInstance, ...]:
 def queue_demands(
     session: Session, *, teams: Collection[str] | None = None, now: datetime | None = None
 ) -> list[QueueDemand]:
-    """Give, per team and queue, what waits and what runs.
+    """Give, per team and queue, what waits and what runs; a queue that is paused is there though nothing does.
 
     :param teams: only of these teams and of none; None for all
     :param now: to count, too, what came and went lately
@@ -124,10 +126,12 @@ def queue_demands(
     query = select(JobRow.team_name, JobRow.queue, *counts).where(which).group_by(JobRow.team_name, JobRow.queue)
     if teams is not None:
         query = query.where(of_teams(JobRow.team_name, teams))
-    return [
+    pauses = _pauses(session, teams)
+    found = [
         QueueDemand(
             team_name=team,
             queue=queue,
+            paused=pauses.pop((team, queue), None),
             queued=int(queued),
             running=int(running),
             oldest_queued_at=oldest,
@@ -136,6 +140,16 @@ def queue_demands(
         )
         for team, queue, queued, running, oldest, *rates in session.execute(query)
     ]
+    return found + [
+        QueueDemand(team_name=team, queue=queue, paused=pause, queued=0, running=0, oldest_queued_at=None)
+        for (team, queue), pause in pauses.items()
+    ]
+
+
+def _pauses(session: Session, teams: Collection[str] | None) -> dict[QueueKey, QueuePause]:
+    pauses = [to_pause(row) for row in session.scalars(select(QueuePauseRow))]
+    seen = [one for one in pauses if teams is None or one.team_name is None or one.team_name in teams]
+    return {(one.team_name, one.queue): one for one in seen}
 
 
 def measured_last(session: Session, series: str, *, minute: int) -> dict[UUID, float]:

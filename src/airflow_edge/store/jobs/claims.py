@@ -16,6 +16,7 @@ from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_j
 from airflow_edge.rules.matching import Capacity, match
 from airflow_edge.store.columns import batches, to_value
 from airflow_edge.store.jobs.jobs import AssignedJob
+from airflow_edge.store.jobs.pauses import is_paused, waits_in_paused_queue
 from airflow_edge.store.tables import JobRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, change, notify, writing
 
@@ -40,7 +41,7 @@ class JobQueue(StorePart):
         """Hand queued jobs to these workers in one transaction: state leased, next assignment number, worker, lease."""
         if not any(capacity.free_slots > 0 for capacity in capacities):
             return []
-        waiting = select(JobRow.id).where(JobRow.state == JobState.QUEUED)
+        waiting = select(JobRow.id).where(JobRow.state == JobState.QUEUED, ~waits_in_paused_queue())
         return self._claim(capacities, lease_until) if self._transactions.finds(waiting) else []
 
     @writing
@@ -108,6 +109,7 @@ def _candidates(session: Session, capacities: Sequence[Capacity]) -> tuple[list[
                 JobRow.queue == queue,
                 JobRow.team_name == team_name if team_name is not None else JobRow.team_name.is_(None),
                 JobRow.slots <= max(slots),
+                ~is_paused(team_name, queue),
             )
             .order_by(JobRow.priority_weight.desc(), JobRow.queued_at, JobRow.id)
             .limit(limit)

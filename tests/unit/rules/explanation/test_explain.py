@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.rules.acts.pausing import QueuePause
 from airflow_edge.rules.explanation.explain import explain
 from airflow_edge.rules.explanation.facts import NOBODY_AHEAD, Ahead, Cause, TaskFacts, WorkerFacts
 from airflow_edge.rules.explanation.last_words import LastWords
@@ -239,7 +240,23 @@ def test_each_situation_has_its_sentence(facts, its_job, workers, cause, words):
 
 
 def test_every_cause_is_reached():
-    assert {situation[3] for situation in SITUATIONS} | {Cause.NO_SCHEDULER, Cause.NO_GATEWAY} == set(Cause)
+    assert {situation[3] for situation in SITUATIONS} | {
+        Cause.NO_SCHEDULER,
+        Cause.NO_GATEWAY,
+        Cause.QUEUE_PAUSED,
+    } == set(Cause)
+
+
+def test_a_queue_that_is_paused_is_the_reason_whoever_could_take_it():
+    pause = QueuePause(team_name="red", queue="plc", note="a new line", by="ada", since=NOW)
+    for workers in ([], [worker()]):
+        found = explain(task(), job(), workers, pause=pause, now=NOW)
+        assert found.cause is Cause.QUEUE_PAUSED
+        assert found.sentence == (
+            f"Its queue 'plc' is paused since {NOW:%Y-%m-%d %H:%M} UTC by ada: a new line. "
+            "To have it run: airflow edge resume-queue plc --team red"
+        )
+    assert explain(task(), RUNNING, [worker()], pause=pause, now=NOW).cause is Cause.STARTING
 
 
 NOBODY = at_the_centre([], NOW)
