@@ -43,6 +43,20 @@ async def test_maintenance_ends_by_itself_when_it_was_to_end(centre, tmp_path):
         await worker.finish(*jobs)
 
 
+async def test_a_queue_is_paused_and_resumed(centre, tmp_path):
+    async with linked(centre, tmp_path) as worker:
+        runs = await worker.run_jobs(1)
+        centre.store.queue_pauses.pause([worker.queue], None, "why", by="ada", now=datetime.now(UTC))
+        waits = await worker.queue_jobs(1)
+        await worker.finish(*runs)
+        await worker.becomes("idle")
+        # Each end makes the gateway look at the queue.
+        assert centre.job(waits[0]).state == "queued"
+        assert centre.store.queue_pauses.resume([worker.queue], None) == [worker.queue]
+        await worker.runtime.until(lambda: worker.running == set(waits), patience=30)
+        await worker.finish(*waits)
+
+
 async def test_maintenance_during_eight_tasks_interrupts_none_and_lets_none_start(centre, tmp_path):
     async with linked(centre, tmp_path) as worker:
         jobs = await worker.run_jobs(8)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, and_, case, cast, func, or_, select
+from sqlalchemy import ColumnElement, Text, and_, case, cast, false, func, literal_column, null, or_, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobState
@@ -19,7 +20,7 @@ from airflow_edge.rules.fleet.standing import Glance
 from airflow_edge.rules.metrics import MINUTES_PER_CHUNK, SERIES, Chunk, unpack
 from airflow_edge.rules.orders import OrderState
 from airflow_edge.rules.worker import OtherInstance, read_others
-from airflow_edge.store.jobs.pauses import to_pause
+from airflow_edge.store.columns import UtcDateTime
 from airflow_edge.store.tables import JobRow, QueuePauseRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
 
 HELD_HERE: Final = (JobRow.state.in_(JOB_HELD), JobRow.released.is_(False), JobRow.instance.is_(None))
@@ -123,33 +124,41 @@ def queue_demands(
         counts += [number(and_(column >= since, column < until)) for column in (JobRow.queued_at, JobRow.ended_at)]
         # What came since then has not ended, or has ended since then.
         which = or_(which, and_(JobRow.state.in_(JOB_ENDED), JobRow.ended_at >= since))
-    query = select(JobRow.team_name, JobRow.queue, *counts).where(which).group_by(JobRow.team_name, JobRow.queue)
+    job, pause = JobRow, QueuePauseRow
+    # MySQL compares no text with one of unknown collation: what is missing is missing of the other table's columns.
+    missing = [select(column).where(false()).scalar_subquery() for column in (pause.note, pause.by, pause.since)]
+    query = select(job.team_name, job.queue, *counts, *missing).where(which)
+    query = query.group_by(job.team_name, job.queue)
+    nothing = [literal_column("0"), literal_column("0"), _MOMENT, *[literal_column("0")] * (len(counts) - 3)]
+    pauses = select(pause.team_name, pause.queue, *nothing, pause.note, pause.by, pause.since)
     if teams is not None:
-        query = query.where(of_teams(JobRow.team_name, teams))
-    pauses = _pauses(session, teams)
-    found = [
-        QueueDemand(
-            team_name=team,
-            queue=queue,
-            paused=pauses.pop((team, queue), None),
-            queued=int(queued),
-            running=int(running),
-            oldest_queued_at=oldest,
-            came=int(rates[0]) if rates else 0,
-            went=int(rates[1]) if rates else 0,
-        )
-        for team, queue, queued, running, oldest, *rates in session.execute(query)
-    ]
-    return found + [
-        QueueDemand(team_name=team, queue=queue, paused=pause, queued=0, running=0, oldest_queued_at=None)
-        for (team, queue), pause in pauses.items()
+        query = query.where(of_teams(job.team_name, teams))
+        pauses = pauses.where(pause.team_name.in_(["", *teams]))
+    demands: dict[QueueKey, QueueDemand] = {}
+    pauses_there: dict[QueueKey, QueuePause] = {}
+    # One statement for what is wanted and for the pauses: the page looks every few seconds.
+    rows: Iterable[Any] = session.execute(union_all(query, pauses))
+    for team, queue, queued, running, oldest, *rates, note, by, since in rows:
+        if by is None:
+            demands[team, queue] = QueueDemand(
+                team_name=team,
+                queue=queue,
+                queued=int(queued),
+                running=int(running),
+                oldest_queued_at=oldest,
+                came=int(rates[0]) if rates else 0,
+                went=int(rates[1]) if rates else 0,
+            )
+        else:
+            key = team or None, queue
+            pauses_there[key] = QueuePause(team_name=key[0], queue=queue, note=note, by=by, since=since)
+    return [replace(demand, paused=pauses_there.pop(key, None)) for key, demand in demands.items()] + [
+        QueueDemand(team_name=team, queue=queue, queued=0, running=0, oldest_queued_at=None, paused=paused)
+        for (team, queue), paused in pauses_there.items()
     ]
 
 
-def _pauses(session: Session, teams: Collection[str] | None) -> dict[QueueKey, QueuePause]:
-    pauses = [to_pause(row) for row in session.scalars(select(QueuePauseRow))]
-    seen = [one for one in pauses if teams is None or one.team_name is None or one.team_name in teams]
-    return {(one.team_name, one.queue): one for one in seen}
+_MOMENT: Final = cast(null(), UtcDateTime)
 
 
 def measured_last(session: Session, series: str, *, minute: int) -> dict[UUID, float]:
