@@ -83,6 +83,8 @@ export function Attention({ attention }: { attention: readonly FleetAttention[] 
 
 function One({ one }: { one: FleetAttention }) {
   const others = one.count - one.workers.length;
+  // What leads to the only one names it already.
+  const named = one.workers.length > 0 && one.action.view !== "worker";
   return (
     <Flex
       as="li"
@@ -102,19 +104,14 @@ function One({ one }: { one: FleetAttention }) {
       </Box>
       <Box flex="1 1 16rem" minW={0}>
         <Text overflowWrap="anywhere">{one.sentence}</Text>
-        {one.command && (
-          <Box my={1} maxW="40rem">
-            <Command text={one.command} />
-          </Box>
-        )}
-        {(one.since || one.workers.length > 0) && (
+        {(one.since || named) && (
           <Flex gap={3} wrap="wrap" fontSize="sm" color="fg.muted">
             {one.since && (
               <span>
                 for <Time at={one.since} as="for" />
               </span>
             )}
-            {one.workers.length > 0 && (
+            {named && (
               <span>
                 {one.workers.map((name, place) => (
                   <span key={name}>
@@ -128,6 +125,11 @@ function One({ one }: { one: FleetAttention }) {
               </span>
             )}
           </Flex>
+        )}
+        {one.command && (
+          <Box my={1} maxW="40rem">
+            <Command text={one.command} />
+          </Box>
         )}
       </Box>
       <Button asChild size="sm" variant="outline" flexShrink={0}>

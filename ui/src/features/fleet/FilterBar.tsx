@@ -29,12 +29,16 @@ const ORDERS = [
   { value: "-enrolled_at", label: "Enrolled, newest first" },
 ];
 
+/** By what the workers are sorted: also by what has no head to press, and where there are no heads. */
+export function SortBy({ list }: { list: ListState }) {
+  const known = ORDERS.some(({ value }) => value === list.order);
+  const options = known ? ORDERS : [{ value: list.order, label: "As in the table's head" }, ...ORDERS];
+  return <Choice label="Sort by" value={list.order} onChange={list.setOrder} options={options} />;
+}
+
 type Props = { list: ListState; teams: readonly string[]; clear: (() => void) | undefined };
 
 export function FilterBar({ list, teams, clear }: Props) {
-  const orders = ORDERS.some(({ value }) => value === list.order)
-    ? ORDERS
-    : [{ value: list.order, label: "As in the table's head" }, ...ORDERS];
   return (
     <Flex
       as="form"
@@ -53,7 +57,6 @@ export function FilterBar({ list, teams, clear }: Props) {
       <Words name="attention" options={KINDS} list={list} />
       {list.get("queue") && <Words name="queue" options={[]} list={list} />}
       {teams.length > 0 && <Words name="team" options={teams} list={list} />}
-      <Choice label="Sort by" value={list.order} onChange={list.setOrder} options={orders} />
       {clear && (
         <Button size="sm" variant="ghost" onClick={clear}>
           Clear filters

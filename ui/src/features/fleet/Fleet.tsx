@@ -8,7 +8,7 @@ import { ErrorNote } from "../../ui/ErrorNote.tsx";
 import { useList } from "../../ui/list.ts";
 import { count } from "../../words.ts";
 import { Attention } from "./Attention.tsx";
-import { FilterBar } from "./FilterBar.tsx";
+import { FilterBar, SortBy } from "./FilterBar.tsx";
 import { filterOf, isFiltered, NAMES } from "./filters.ts";
 import { useOverview, usePermissions, useWorkers } from "./reading.ts";
 import { SelectionBar } from "./SelectionBar.tsx";
@@ -34,6 +34,7 @@ export function Fleet() {
       )}
       <Workers
         may={permissions.data?.change ?? false}
+        told={overview.error?.message}
         teams={permissions.data?.multi_team ? (permissions.data.teams ?? []) : []}
       />
     </Flex>
@@ -54,7 +55,14 @@ function NoWorker() {
   );
 }
 
-function Workers({ may, teams }: { may: boolean; teams: readonly string[] }) {
+type Props = {
+  may: boolean;
+  teams: readonly string[];
+  /** The trouble that is shown above already: what ails both is said once. */
+  told: string | undefined;
+};
+
+function Workers({ may, teams, told }: Props) {
   const list = useList({ order: "name" });
   const filter = filterOf(list);
   const found = useWorkers({ ...filter, order_by: list.order, limit: list.limit, offset: list.offset });
@@ -64,16 +72,21 @@ function Workers({ may, teams }: { may: boolean; teams: readonly string[] }) {
   const clear = () => list.set(Object.fromEntries(NAMES.map((name) => [name, undefined])));
   return (
     <Flex as="section" direction="column" gap={3} aria-labelledby="edge-workers">
-      <Flex align="baseline" gap={3}>
+      <Flex align="center" gap={3} wrap="wrap">
         <Heading as="h2" size="md" id="edge-workers">
           Workers
         </Heading>
         <Text fontSize="sm" color="fg.muted" role="status">
           {found.data && `${count(total, "worker")}${isFiltered(filter) ? (total === 1 ? " fits" : " fit") : ""}`}
         </Text>
+        <Box ms="auto">
+          <SortBy list={list} />
+        </Box>
       </Flex>
       <FilterBar list={list} teams={teams} clear={isFiltered(filter) ? clear : undefined} />
-      {found.error && <ErrorNote error={found.error} retry={found.refetch} stale={workers !== undefined} />}
+      {found.error && found.error.message !== told && (
+        <ErrorNote error={found.error} retry={found.refetch} stale={workers !== undefined} />
+      )}
       {!workers && !found.error && (
         <Skeleton h="24rem" rounded="md" role="status" aria-label="The workers are loading" />
       )}

@@ -18,11 +18,11 @@ const FACTS: readonly Shown[] = [
   {
     count: "busy",
     label: "Busy",
-    tone: "good",
+    tone: "busy",
     filter: { link: ["linked"], stance: ["taking jobs"], load: ["busy", "full"] },
     always: true,
   },
-  { count: "maintenance", label: "In maintenance", tone: "busy", filter: { stance: ["maintenance"] }, always: true },
+  { count: "maintenance", label: "In maintenance", tone: "quiet", filter: { stance: ["maintenance"] }, always: true },
   { count: "draining", label: "Draining", tone: "warning", filter: { stance: ["draining"] } },
   { count: "held_back", label: "Held back", tone: "warning", filter: { stance: ["held back"] } },
   { count: "starting", label: "Starting", tone: "busy", filter: { stance: ["starting"] } },
@@ -165,7 +165,7 @@ export function Bar({ taken, total }: { taken: number; total: number }) {
         display="block"
         h="100%"
         rounded="full"
-        bg={share >= 1 ? "warning.solid" : "green.solid"}
+        bg={share >= 1 ? "warning.solid" : "blue.solid"}
         w={`${share * 100}%`}
       />
     </Box>

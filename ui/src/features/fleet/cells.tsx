@@ -165,7 +165,7 @@ export function Version({ worker }: { worker: WorkerDocument }) {
       ) : (
         <span className="fact" data-tone={tone}>{`${agent_version} ${version_refused ? "refused" : "differs"}`}</span>
       )}
-      {airflow_version && <span className="more">Airflow {airflow_version}</span>}
+      {airflow_version && <span className="more whole">Airflow {airflow_version}</span>}
     </span>
   );
 }

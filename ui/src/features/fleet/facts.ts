@@ -11,13 +11,13 @@ export const LINK_TONE: Record<Link, Tone> = {
 };
 export const STANCE_TONE: Record<Stance, Tone> = {
   "taking jobs": "good",
-  maintenance: "busy",
+  maintenance: "quiet",
   draining: "warning",
   "held back": "warning",
   starting: "busy",
   away: "quiet",
 };
-export const LOAD_TONE: Record<Load, Tone> = { idle: "quiet", busy: "good", full: "warning" };
+export const LOAD_TONE: Record<Load, Tone> = { idle: "quiet", busy: "busy", full: "warning" };
 export const SEVERITY_TONE: Record<Severity, Tone> = { error: "bad", warning: "warning", info: "busy" };
 export const SEVERITY_WORD: Record<Severity, string> = { error: "Error", warning: "Warning", info: "Note" };
 /** Of lines and frames. */

@@ -68,6 +68,7 @@ export const TABLE: SystemStyleObject = {
   "& .fact::before": { content: '""', boxSize: "0.6em", flexShrink: 0 },
   ...marks,
   "& .more": { display: "block", color: "fg.muted", fontSize: "xs", lineHeight: "1.125rem" },
+  "& .whole": { whiteSpace: "nowrap" },
   "& .muted": { color: "fg.muted" },
   "& .line": { display: "block", overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap", maxW: "13rem" },
   "& .clamp": { lineClamp: 2, maxW: "15rem", overflowWrap: "anywhere" },
@@ -76,7 +77,7 @@ export const TABLE: SystemStyleObject = {
   "& .count": { fontVariantNumeric: "tabular-nums", whiteSpace: "nowrap" },
   "& .count[data-high]": { fontWeight: "semibold", color: "warning.fg" },
   "& .bar": { display: "block", h: 1.5, mt: 1, rounded: "full", bg: "bg.emphasized", overflow: "hidden" },
-  "& .bar > span": { display: "block", h: "100%", bg: "green.solid" },
+  "& .bar > span": { display: "block", h: "100%", bg: "blue.solid" },
   "& .bar[data-full] > span": { bg: "warning.solid" },
   "& .spark": {
     display: "block",

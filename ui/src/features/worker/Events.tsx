@@ -73,7 +73,7 @@ function Happened({ event: { at, kind, text, by } }: { event: Event }) {
       <Box w="7.5rem" color="fg.muted" fontSize="sm">
         <Time at={at} />
       </Box>
-      <Box w="10rem">
+      <Box w="12rem">
         <Status tone={TONES[kind] ?? "quiet"}>{capital(kind)}</Status>
       </Box>
       <Text flex="1 1 14rem" minW={0} overflowWrap="anywhere">

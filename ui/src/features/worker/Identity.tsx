@@ -4,6 +4,10 @@ import type { ReactNode } from "react";
 import { Time } from "../../ui/Time.tsx";
 import { duration } from "../../words.ts";
 import type { WholeWorker } from "../fleet/documents.ts";
+import { capital } from "../fleet/facts.ts";
+
+/** What stands somewhere else on the page. */
+const SAID = new Set(["concurrency", "free_slots", "warnings", "conditions", "python_version", "load"]);
 
 export function Identity({ worker }: { worker: WholeWorker }) {
   const { asked_queues, added_queues, allowed_queues, other_instances, system } = worker;
@@ -33,11 +37,13 @@ export function Identity({ worker }: { worker: WholeWorker }) {
           {worker.disconnect_grace === null ? "As the settings say" : duration(worker.disconnect_grace * 1000)}
         </Item>
         <Item name="Python">{worker.python_version ?? "–"}</Item>
-        {Object.entries(system).map(([name, value]) => (
-          <Item key={name} name={name.replaceAll("_", " ")}>
-            {String(value)}
-          </Item>
-        ))}
+        {Object.entries(system)
+          .filter(([name]) => !SAID.has(name))
+          .map(([name, value]) => (
+            <Item key={name} name={name === "cpus" ? "CPUs" : capital(name.replaceAll("_", " "))}>
+              {String(value)}
+            </Item>
+          ))}
       </DataList.Root>
       {other_instances.length > 0 && (
         <Box mt={4}>

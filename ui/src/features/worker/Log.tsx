@@ -50,7 +50,7 @@ export function Log({ name, may, linked }: { name: string; may: boolean; linked:
         aria-live="off"
         tabIndex={0}
         onScroll={scrolled}
-        h="min(32rem, 60vh)"
+        h="min(32rem, 55vh)"
         overflow="auto"
         borderWidth={1}
         borderColor="border"
@@ -79,15 +79,21 @@ export function Log({ name, may, linked }: { name: string; may: boolean; linked:
 
 const Written = memo(function Written({ line: { time, level, source, text } }: { line: Line }) {
   const at = new Date(time);
+  // What the runtime prints by itself has no time of its own.
+  const timeless = at.getTime() === 0;
   return (
     <chakra.div
       whiteSpace="pre-wrap"
       overflowWrap="anywhere"
       css={{ contentVisibility: "auto", containIntrinsicHeight: "1.25rem" }}
     >
-      <chakra.time dateTime={time} title={at.toISOString()} color="fg.muted">
-        {at.toLocaleTimeString("en-GB")}
-      </chakra.time>{" "}
+      {!timeless && (
+        <>
+          <chakra.time dateTime={time} title={at.toISOString()} color="fg.muted">
+            {at.toLocaleTimeString("en-GB")}
+          </chakra.time>{" "}
+        </>
+      )}
       <chakra.span color={COLOUR[level] ?? "fg.muted"} fontWeight={COLOUR[level] ? "semibold" : "normal"}>
         {level.padEnd(7)}
       </chakra.span>{" "}
