@@ -6,6 +6,7 @@ import configparser
 import re
 from pathlib import Path
 
+from airflow_edge.admin.site_commands import UNIT
 from airflow_edge.agent.errors import AgentError, UnreachableError
 from airflow_edge.cli.site.main import EXIT_STATUSES, build_parser
 from airflow_edge.settings import BY_NAME, environment_variable
@@ -16,6 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "run-as-a-service.md"
 def test_the_unit_file_fits_the_worker() -> None:
     page = PAGE.read_text(encoding="utf-8")
     (text,) = re.findall(r"```systemd\n(.*?)```", page, re.DOTALL)
+    assert text == UNIT, "what the page gives to copy is what the documentation explains"
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign] # systemd's names are case-sensitive
     unit.read_string(text)

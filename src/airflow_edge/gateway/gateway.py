@@ -20,6 +20,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from airflow_edge.backoff import Backoff
+from airflow_edge.gateway.access.attempts import Attempts
 from airflow_edge.gateway.access.authentication import Authenticator
 from airflow_edge.gateway.access.directory import WorkerDirectory
 from airflow_edge.gateway.config import GatewayConfig
@@ -78,6 +79,7 @@ class Gateway:
         self.links = Links()
         self.directory = WorkerDirectory(self.store.workers, self.calls)
         self.authenticator = Authenticator(self.directory, self.store.nonces, self.calls)
+        self.attempts = Attempts(self.store.enroll_attempts, self.calls)
         self.inquiry = Inquiry(self.store.instances, self.calls, self.links)
         self.arrivals = Coalesced(self._reconcile)
         self.queue = QueueSignal(self._notify)

@@ -14,6 +14,7 @@ from airflow_edge.store.logs.logs import TaskLogs
 from airflow_edge.store.logs.upkeep import LogUpkeep
 from airflow_edge.store.processes import Processes
 from airflow_edge.store.transactions import SessionFactory, Transactions
+from airflow_edge.store.workers.attempts import EnrollAttempts
 from airflow_edge.store.workers.enrollment import EnrollTokens
 from airflow_edge.store.workers.instances import Instances
 from airflow_edge.store.workers.metrics import WorkerMetrics
@@ -43,6 +44,7 @@ class Store:
         self.workers = Workers(transactions)
         self.instances = Instances(transactions)
         self.enroll_tokens = EnrollTokens(transactions)
+        self.enroll_attempts = EnrollAttempts(transactions)
         self.orders = WorkerOrders(transactions)
         self.nonces = Nonces(transactions)
         self.passed_requests = PassedRequests(transactions)

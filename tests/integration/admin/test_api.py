@@ -54,7 +54,7 @@ READS = {
     "/queues/{queue}": {},
     "/explanation": {"dag_id": "d", "run_id": "r", "task_id": "t"},
 }
-READS_OF_WHO_CHANGES = ["/enroll-tokens"]
+READS_OF_WHO_CHANGES = ["/enroll-tokens", "/enroll-attempts"]
 READS_OF_ANYBODY = ["/permissions"]
 
 

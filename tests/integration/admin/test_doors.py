@@ -14,6 +14,7 @@ from airflow_edge.protocol.messages import WorkerLog
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.protocol.worker_log import Record, pack
 from airflow_edge.rules.worker import CONDITIONS, PYTHON
+from airflow_edge.store.workers.attempts import EnrollAttempt
 from tests.integration.airflow_here import airflow_command
 
 TOKEN = {"queues": ["plc"], "api_url": "https://airflow.example.org/", "uses": 2, "disconnect_grace": 43_200}
@@ -31,6 +32,8 @@ def noted(api):
 def test_a_token_from_its_making_to_its_end(api):
     made = api.post("/enroll-tokens", TOKEN)
     assert made["command"] == f"airflow-edge enroll https://airflow.example.org {made['token']}"
+    assert set(made["commands"]) == {"pip", "systemd"}
+    assert all(made["command"] in text for text in made["commands"].values())
     assert (made["state"], made["uses_left"], made["created_by"]) == ("valid", 2, "op")
     digest = hashlib.sha256(made["token"].encode()).hexdigest()
     worker = api.store.enroll_tokens.enroll(digest, "press-7", b"k" * 32, now=datetime.now(UTC))
@@ -43,6 +46,20 @@ def test_a_token_from_its_making_to_its_end(api):
     assert (event, owner, created["outcome"], created["token"]) == ("create enrolment token", "op", "done", made["id"])
     assert (again, revoked["outcome"], revoked["token"]) == ("revoke enrolment token", "done", made["id"])
     assert made["token"] not in str(api.audit())
+
+
+def test_attempts_to_enrol_are_seen_but_those_with_another_teams_token(api, teams):
+    red = api.post("/enroll-tokens", {**TOKEN, "team": "red"}, role="red")
+    began = datetime.now(UTC)
+    for number, token in enumerate((UUID(red["id"]), None)):
+        attempt = EnrollAttempt(
+            at=began + timedelta(seconds=number), name="press-7", token_id=token, result="refused", text="why"
+        )
+        api.store.enroll_attempts.note(attempt)
+    assert [one["token_id"] for one in api.get("/enroll-attempts", "red")] == [None, red["id"]]
+    assert [one["token_id"] for one in api.get("/enroll-attempts", "blue")] == [None]
+    later = (began + timedelta(seconds=1)).isoformat()
+    assert [one["token_id"] for one in api.get("/enroll-attempts", "red", since=later)] == [None]
 
 
 def test_a_token_that_there_is_not_and_a_wish_that_cannot_be_are_noted(api):

@@ -74,6 +74,26 @@ async def test_each_enrolment_with_a_token_is_in_the_audit_log_with_its_outcome(
     assert noted(stranger.name) == []
 
 
+async def test_whoever_waits_for_a_worker_sees_who_came_and_what_they_were_told(centre):
+    began, token = datetime.now(UTC), centre.enroll_token("plc")
+    site, late, stranger = Site(), Site(), Site()
+    await site.enroll(centre.gateway, token)
+    await late.enroll(centre.gateway, token)
+    await stranger.enroll(centre.gateway, "edge_of-nobody")
+    names = [stranger.name, late.name, site.name]
+    last, refused, done = [one for one in centre.store.enroll_attempts.since(began) if one.name in names]
+    assert [(one.name, one.result) for one in (last, refused, done)] == [
+        (stranger.name, "refused"),
+        (late.name, "refused"),
+        (site.name, "enrolled"),
+    ]
+    assert done.token_id is not None
+    assert (refused.token_id, last.token_id, done.text) == (done.token_id, None, "for the queues plc")
+    assert "has been used up" in refused.text
+    assert "unknown here" in last.text
+    assert token not in str([last, refused, done])
+
+
 async def test_a_token_is_used_up_also_by_many_at_once(centre):
     token = centre.enroll_token(uses=2)
     answers = await asyncio.gather(*(Site().enroll(centre.gateway, token) for _ in range(6)))

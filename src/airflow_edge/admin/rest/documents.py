@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from airflow_edge.admin.site_commands import site_commands
 from airflow_edge.admin.tokens import NewToken, TokenState, token_state
 from airflow_edge.protocol.states import JobState
 from airflow_edge.rules.orders import OrderState
@@ -136,7 +137,7 @@ class TokenDocument(Document):
     created_by: str
 
     @classmethod
-    def of(cls, kept: EnrollToken, now: datetime, **more: str) -> Self:
+    def of(cls, kept: EnrollToken, now: datetime, **more: object) -> Self:
         """Make it of what the store gives."""
         alike = {name: getattr(kept, name) for name in cls.model_fields if hasattr(kept, name)}
         grace = kept.disconnect_grace
@@ -154,11 +155,23 @@ class NewTokenDocument(TokenDocument):
 
     token: str
     command: str
+    commands: dict[str, str]
+    """All there is to type at the site, by how a worker is run there: `pip`, `systemd`."""
 
     @classmethod
     def made(cls, new: NewToken, now: datetime) -> NewTokenDocument:
         """Make it of a new one."""
-        return cls.of(new.token, now, token=new.secret, command=new.command)
+        return cls.of(new.token, now, token=new.secret, command=new.command, commands=site_commands(new.command))
+
+
+class EnrollAttemptDocument(Document):
+    """A machine that wanted to become a worker of this name, and what it was told; `token_id` is that which it had."""
+
+    at: datetime
+    name: str
+    token_id: UUID | None
+    result: Literal["enrolled", "refused"]
+    text: str
 
 
 class ExplanationDocument(Document):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from typing import Annotated
 from uuid import UUID
 
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, Depends, HTTPException, Query
+from pydantic import AwareDatetime
 
 from airflow_edge.admin.audit import recorded
 from airflow_edge.admin.fleet import is_of
 from airflow_edge.admin.rest.access import Services, Teams, may_change, see_team
-from airflow_edge.admin.rest.documents import NewTokenDocument, TokenDocument
+from airflow_edge.admin.rest.documents import EnrollAttemptDocument, NewTokenDocument, TokenDocument
 from airflow_edge.admin.rest.problems import PROBLEMS
 from airflow_edge.admin.rest.wishes import WithToken
 from airflow_edge.admin.tokens import CREATE, REVOKE, TokenWish, TokenWishError, UnknownTokenError
@@ -25,6 +27,18 @@ def list_enroll_tokens(admin: Services, teams: Teams) -> list[TokenDocument]:
     """Give the enrolment tokens, newest first; their secrets are not kept."""
     now = datetime.now(UTC)
     return [TokenDocument.of(token, now) for token in admin.tokens.all() if is_of(token.team_name, teams)]
+
+
+@enrolling.get("/enroll-attempts", operation_id="list_enroll_attempts")
+def list_enroll_attempts(
+    admin: Services,
+    teams: Teams,
+    since: Annotated[AwareDatetime | None, Query(description="Default: as long as they are remembered")] = None,
+) -> list[EnrollAttemptDocument]:
+    """Give the machines that wanted to enrol lately, newest first, and what the gateway answered them."""
+    found = admin.store.enroll_attempts.since(since)
+    others = {token.id for token in admin.tokens.all() if not is_of(token.team_name, teams)} if found else set()
+    return [EnrollAttemptDocument.model_validate(one) for one in found if one.token_id not in others]
 
 
 @enrolling.post("/enroll-tokens", operation_id="create_enroll_token", name=CREATE)

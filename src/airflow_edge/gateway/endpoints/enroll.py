@@ -46,6 +46,21 @@ async def enroll(gateway: Gateway, request: Request) -> Response:
     """
     gateway.check_ready()
     wish = _read(await read_body(request, MAX_BODY_BYTES))
+    try:
+        worker = await _enroll(gateway, request, wish)
+    except ProblemError as problem:
+        refusal = problem.__cause__
+        shown = refusal.token_id if isinstance(refusal, EnrollmentRefusedError) else None
+        await gateway.attempts.note(wish.name, shown, "refused", problem.problem.detail)
+        raise
+    served = f"for the queues {', '.join(worker.queues)}"
+    await gateway.attempts.note(worker.name, worker.enroll_token_id, "enrolled", served)
+    return json_response(
+        EnrollReply(worker_id=str(worker.id), name=worker.name, queues=worker.queues, team_name=worker.team_name)
+    )
+
+
+async def _enroll(gateway: Gateway, request: Request, wish: EnrollRequest) -> Worker:
     key = bytes.fromhex(wish.public_key)
     await gateway.authenticator.newcomer(request.headers, key, method="POST", path=ENROLL)
     if (wish.token is None) == (wish.shared_secret_token is None):
@@ -63,9 +78,7 @@ async def enroll(gateway: Gateway, request: Request) -> Response:
     gateway.directory.forget(worker.id)
     await _note(gateway, worker.name, worker.enroll_token_id, queues=worker.queues, team=worker.team_name)
     log.info("Worker '%s' is enrolled for the queues %s", worker.name, ", ".join(worker.queues))
-    return json_response(
-        EnrollReply(worker_id=str(worker.id), name=worker.name, queues=worker.queues, team_name=worker.team_name)
-    )
+    return worker
 
 
 async def _note(gateway: Gateway, name: str, token: UUID | None, *, failure: str = "", **facts: object) -> None:
