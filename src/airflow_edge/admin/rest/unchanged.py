@@ -27,10 +27,10 @@ class Unchanged:
         if scope["type"] != "http" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
-        await self._app(scope, receive, _Answer(Headers(scope=scope).get("If-None-Match", ""), send))
+        await self._app(scope, receive, _TaggedAnswer(Headers(scope=scope).get("If-None-Match", ""), send))
 
 
-class _Answer:
+class _TaggedAnswer:
     """Keeps an answer back until it is whole; only those that are all right."""
 
     def __init__(self, known: str, send: Send) -> None:
