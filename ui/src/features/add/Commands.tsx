@@ -12,6 +12,9 @@ const NAMES: Readonly<Record<string, string>> = {
   ansible: "Ansible",
 };
 
+/** Stands in the unit, since only the site knows. */
+const DAGS = "/path/to/dags";
+
 export function Commands({ token }: { token: NewToken }) {
   const ways = Object.entries(token.commands ?? {}).filter(([, text]) => text);
   const [first] = ways;
@@ -41,7 +44,12 @@ export function Commands({ token }: { token: NewToken }) {
           </Tabs.List>
           {ways.map(([way, text]) => (
             <Tabs.Content key={way} value={way} minW={0}>
-              <Command text={text} what={`the commands: ${NAMES[way] ?? way}`} />
+              {text.includes(DAGS) && (
+                <Text fontSize="sm" mb={2}>
+                  Write the folder of its Dags in the place of <Code>{DAGS}</Code>.
+                </Text>
+              )}
+              <Command text={text.trimEnd()} what={`the commands: ${NAMES[way] ?? way}`} />
             </Tabs.Content>
           ))}
         </Tabs.Root>

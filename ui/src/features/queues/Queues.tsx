@@ -217,7 +217,8 @@ function Hold({ queue, pause }: { queue: Queue; pause: (queue: Queue) => void })
 }
 
 function Attention({ queue, mend }: { queue: Queue; mend: boolean }) {
-  if (!queue.attention) return null;
+  // A pause has its own words beside the name.
+  if (!queue.attention || queue.paused) return null;
   const { severity, sentence, command } = queue.attention;
   const unserved = !queue.workers;
   if (severity === "info") {

@@ -1,8 +1,7 @@
 import { Alert, Button } from "@chakra-ui/react";
 import { Link } from "react-router-dom";
-import { at } from "../../place.ts";
 import { usePermissions } from "../contract.ts";
-import { headingOf, needsWorker, statusOf } from "./cause.ts";
+import { headingOf, mendingOf, statusOf } from "./cause.ts";
 
 type Props = {
   cause: string;
@@ -14,6 +13,7 @@ type Props = {
 /** The sentence that answers "why is it not running?", and what can be done from here. */
 export function Explained({ cause, sentence, queue }: Props) {
   const { change } = usePermissions();
+  const mend = queue === undefined ? undefined : mendingOf(cause, queue);
   return (
     <Alert.Root status={statusOf(cause)} alignItems="start" flexWrap="wrap">
       <Alert.Indicator />
@@ -23,9 +23,9 @@ export function Explained({ cause, sentence, queue }: Props) {
           {sentence}
         </Alert.Description>
       </Alert.Content>
-      {change && queue && needsWorker(cause) && (
+      {change && mend && (
         <Button asChild size="xs" variant="outline" alignSelf="center">
-          <Link to={`${at("add")}?${new URLSearchParams({ queues: queue })}`}>Add a worker for it</Link>
+          <Link to={mend.to}>{mend.words}</Link>
         </Button>
       )}
     </Alert.Root>

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { headingOf, statusOf } from "./cause.ts";
+import { headingOf, mendingOf, statusOf } from "./cause.ts";
 
 test.each([
   ["no-worker-for-queue", "Why it waits", "warning"],
@@ -11,4 +11,10 @@ test.each([
 ])("%s: %s, as %s", (cause, heading, status) => {
   expect(headingOf(cause)).toBe(heading);
   expect(statusOf(cause)).toBe(status);
+});
+
+test("what can be mended from here has its place", () => {
+  expect(mendingOf("queue-paused", "a&b")?.to).toBe("/plugin/edge/queues?search=a%26b");
+  expect(mendingOf("no-worker-for-queue", "lathe")?.to).toBe("/plugin/edge/add?queues=lathe");
+  expect(mendingOf("workers-full", "lathe")).toBeUndefined();
 });

@@ -1,4 +1,5 @@
 /** What the causes of an explanation are to a person. */
+import { at } from "../../place.ts";
 
 /** Somebody has to do something, or nothing will happen. */
 const NEEDS_A_PERSON: ReadonlySet<string> = new Set([
@@ -31,7 +32,11 @@ export function statusOf(cause: string): "warning" | "info" {
   return NEEDS_A_PERSON.has(cause) ? "warning" : "info";
 }
 
-/** Say whether a worker for its queue is what is missing. */
-export function needsWorker(cause: string): boolean {
-  return NEEDS_A_WORKER.has(cause);
+/** Give what somebody can do about it on this page, and where. */
+export function mendingOf(cause: string, queue: string): { to: string; words: string } | undefined {
+  if (cause === "queue-paused") {
+    return { to: `${at("queues")}?${new URLSearchParams({ search: queue })}`, words: "To its queue" };
+  }
+  if (!NEEDS_A_WORKER.has(cause)) return undefined;
+  return { to: `${at("add")}?${new URLSearchParams({ queues: queue })}`, words: "Add a worker for it" };
 }
