@@ -9,7 +9,6 @@ from airflow_edge.admin.rest.access import AdminServices
 from airflow_edge.admin.rest.centre import centre
 from airflow_edge.admin.rest.changing import changing
 from airflow_edge.admin.rest.enrolling import enrolling
-from airflow_edge.admin.rest.pausing import pausing
 from airflow_edge.admin.rest.problems import add_problem_handlers
 from airflow_edge.admin.rest.reading import reading
 from airflow_edge.admin.rest.showing import showing
@@ -28,7 +27,6 @@ def create_app() -> FastAPI:
     app.include_router(reading)
     app.include_router(changing)
     app.include_router(enrolling)
-    app.include_router(pausing)
     app.include_router(centre)
     add_problem_handlers(app)
     app.add_middleware(Unchanged)

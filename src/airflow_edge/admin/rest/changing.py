@@ -1,4 +1,4 @@
-"""The routes of the REST API that change workers. A route's name is what its changes are called in the audit log."""
+"""The routes of the REST API that change workers and queues. A route's name is what the audit log calls its changes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from functools import partial
 from typing import Final
 from uuid import uuid4
 
+from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends
 
 from airflow_edge.admin.audit import OrderOutcome
 from airflow_edge.admin.fleet import REMOVED, refused
-from airflow_edge.admin.rest.access import may_change
-from airflow_edge.admin.rest.acting import Changes
-from airflow_edge.admin.rest.documents import OutcomeDocument
+from airflow_edge.admin.pauses import PAUSE, RESUME
+from airflow_edge.admin.rest.access import Services, may_change, see_team
+from airflow_edge.admin.rest.acting import Changes, DryRun
+from airflow_edge.admin.rest.documents import OutcomeDocument, QueueOutcomeDocument
 from airflow_edge.admin.rest.problems import PROBLEMS
 from airflow_edge.admin.rest.wishes import (
     Selection,
@@ -23,7 +25,9 @@ from airflow_edge.admin.rest.wishes import (
     WithLines,
     WithMaintenance,
     WithName,
+    WithPause,
     WithQueues,
+    WithResumption,
 )
 from airflow_edge.rules.acts.consequences import (
     Foreseen,
@@ -144,3 +148,25 @@ def ask_for_worker_log(wanted: WithLines, change: Changes) -> list[OutcomeDocume
         return Foreseen("refused", REVOKED) if revoked else Foreseen("would", "it is asked for its own log")
 
     return change.each(wanted, act, foresee, level=wanted.level, lines=wanted.lines)
+
+
+@changing.post("/queues/pause", operation_id="pause_queues", name=PAUSE)
+def pause_queues(
+    wanted: WithPause, user: GetUserDep, admin: Services, dry_run: DryRun = False
+) -> list[QueueOutcomeDocument]:
+    """Hand out no job of these queues until they are resumed; those that run go on."""
+    see_team(user, wanted.team, PAUSE, queues=wanted.queues)
+    done = admin.pauses.pause(
+        list(dict.fromkeys(wanted.queues)), wanted.team, wanted.note, by=user.get_name(), dry_run=dry_run
+    )
+    return [QueueOutcomeDocument.model_validate(one) for one in done]
+
+
+@changing.post("/queues/resume", operation_id="resume_queues", name=RESUME)
+def resume_queues(
+    wanted: WithResumption, user: GetUserDep, admin: Services, dry_run: DryRun = False
+) -> list[QueueOutcomeDocument]:
+    """Hand out the jobs of these queues again."""
+    see_team(user, wanted.team, RESUME, queues=wanted.queues)
+    done = admin.pauses.resume(list(dict.fromkeys(wanted.queues)), wanted.team, by=user.get_name(), dry_run=dry_run)
+    return [QueueOutcomeDocument.model_validate(one) for one in done]

@@ -99,6 +99,15 @@ class OutcomeDocument(Document):
     order_id: UUID | None
 
 
+class QueueOutcomeDocument(Document):
+    """What came of a wish for one queue; `would` is what a dry run says."""
+
+    queue: str
+    team_name: str | None
+    result: Literal["done", "would"]
+    detail: str
+
+
 class LogRecordDocument(Document):
     """A record of a worker's own log; `time` is by the site's clock."""
 
