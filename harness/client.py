@@ -88,6 +88,10 @@ class Client:
         answer = _checked(self._http.request(method, f"/api/v2{path}", json=body, params=query))
         return answer.json() if answer.content else None
 
+    def get(self, path: str, **query: Any) -> Any:
+        """What any address of the server's gives, as JSON."""
+        return _checked(self._http.get(path, params=query)).json()
+
     def wait_for_dags(self, dag_ids: Collection[str], *, timeout: float = 60) -> None:
         """Wait until these Dags are known; raises `ApiError` at once if a Dag file does not import."""
 

@@ -6,13 +6,15 @@ from functools import cache
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from harness.airflow import MigratedDatabases
 from harness.browser import HOW_TO_INSTALL, chromium, launched
 from harness.database import SqliteFiles
-from tests.browser.window import Window, window
+from tests.browser.window import PATIENCE, Window, window
 from tests.browser.world import PATIENT, VERSIONS, Centre, centre_of, open_centre
+
+expect.set_options(timeout=PATIENCE)
 
 OpenWindow = Callable[..., Window]
 

@@ -110,7 +110,8 @@ class WrittenFleet:
                 "team_name": None,
                 "priority_weight": 1,
                 "slots": 1,
-                "owner": 1,
+                # No scheduler's, or the centre would find out that it is not there.
+                "owner": None,
                 "log_path": "press_check/1.log",
                 "workload": "{}",
                 "state": state,
@@ -174,7 +175,7 @@ class WrittenFleet:
                     team_name=None,
                     priority_weight=1,
                     slots=1,
-                    owner=1,
+                    owner=None,
                     log_path="",
                     workload="{}",
                     state=JobState.RUNNING,

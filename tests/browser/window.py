@@ -21,6 +21,16 @@ PATIENCE = 30_000
 """Milliseconds in which a page shows something; it takes one or two on an idle machine."""
 DESKTOP, PHONE = (1440, 900), (360, 740)
 
+OURS = """() => {
+    const views = document.querySelector('nav[aria-label="Views of edge workers"]');
+    const dialogs = document.querySelectorAll('[role=dialog], [role=alertdialog]');
+    return axe.run({include: [views.parentElement.parentElement, ...dialogs]});
+}"""
+"""Around the views it is Airflow's; a dialog is laid over all of it."""
+SETTLED = """() => performance.getEntriesByType('resource').some(({name}) => name.includes('/edge_worker/api/'))
+    && !document.querySelector('[role=status][aria-label$=loading], [aria-busy=true]')
+    && ![...document.querySelectorAll('[role=status]')].some(({textContent}) => textContent.startsWith('Load'))"""
+
 
 @dataclass
 class Window:
@@ -43,6 +53,11 @@ class Window:
         """Wait until the page shows a text."""
         expect(self.page.get_by_text(text).first).to_be_visible(timeout=PATIENCE)
 
+    def settle(self) -> None:
+        """Wait until the page has its first answers and says so."""
+        expect(self.page.get_by_role("heading", name="Edge workers", level=1)).to_be_visible()
+        self.page.wait_for_function(SETTLED)
+
     def picture(self, name: str) -> Path:
         """Keep what the window shows: among the docs' images if `SCREENSHOTS=1`."""
         folder = IMAGES if os.environ.get("SCREENSHOTS") == "1" else self.pictures
@@ -53,9 +68,8 @@ class Window:
 
     def violations(self) -> list[str]:
         """What axe finds fault with in our part of the page."""
-        if not self.page.evaluate("() => 'axe' in window"):
-            self.page.add_script_tag(path=AXE)
-        found: dict[str, Any] = self.page.evaluate("root => axe.run(root ?? document)", None)
+        self.page.add_script_tag(path=AXE)
+        found: dict[str, Any] = self.page.evaluate(OURS)
         return [
             f"{violation['id']}: {violation['help']}: {node['html'][:200]}"
             for violation in found["violations"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -58,6 +59,10 @@ class Centre:
     def client(self) -> Client:
         return self.airflow.client()
 
+    def call(self, path: str, **query: Any) -> Any:
+        """What our REST API tells an administrator."""
+        return self.client.get(f"/edge_worker/api/{path}", **query)
+
     def check(self) -> None:
         """Raise an error with the log of whatever ended that should be running."""
         self.airflow.check()
@@ -85,7 +90,8 @@ class Centre:
     def machine(self, name: str) -> Iterator[Site]:
         """Have a machine on which a worker can be enrolled, until the end."""
         venv = self.airflow.venv if self.version in environments.OTHER_AIRFLOWS else environments.worker()
-        with Site(self.folder / name, venv=venv, dags=DAGS) as site:
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+        with Site(folder, venv=venv, dags=DAGS) as site:
             self.sites[name] = site
             yield site
         del self.sites[name]
@@ -94,9 +100,9 @@ class Centre:
         """What a task waits for: `touch` it, and the task ends."""
         return self.folder / f"gate-{name}"
 
-    def trigger(self, dag_id: str, **conf: Any) -> DagRun:
+    def trigger(self, dag_id: str, run_id: str | None = None, **conf: Any) -> DagRun:
         self.client.wait_for_dags([dag_id])
-        return self.client.trigger(dag_id, conf=conf)
+        return self.client.trigger(dag_id, run_id=run_id, conf=conf)
 
 
 @contextmanager
