@@ -137,12 +137,12 @@ def test_a_lease_that_runs_out_puts_the_job_back_under_the_next_number(store: St
     (first,) = claim(store, capacity(uuid4()))
     offers = store.jobs.offered()
     assert offers[first.id] == 1
-    assert store.jobs.expire_leases({first.id: 2}) == 0
-    assert store.jobs.expire_leases({first.id: 1}) == 1
+    assert store.jobs.expire_leases({first.id: 2}, now=NOW) == 0
+    assert store.jobs.expire_leases({first.id: 1}, now=NOW) == 1
     (second,) = claim(store, capacity(uuid4()))
     assert (second.id, second.assignment) == (first.id, 2)
     # Who still thinks of the offer before cannot end this one.
-    assert store.jobs.expire_leases({first.id: 1}) == 0
+    assert store.jobs.expire_leases({first.id: 1}, now=NOW) == 0
     assert store.jobs.settle(first.worker_id, [accepted(first), ended(first)], now=NOW) == [Reading.VOID, Reading.VOID]
     assert state(sessions, first.id) is JobState.LEASED
 
@@ -210,7 +210,7 @@ def test_the_gate_opens_for_the_holder_only(store: Store, sessions: Sessions) ->
     assert held.state is JobState.RUNNING
     assert row(sessions, job.id).started_at == NOW
     assert job.id not in store.jobs.offered()
-    assert store.jobs.expire_leases({job.id: 1}) == 0
+    assert store.jobs.expire_leases({job.id: 1}, now=NOW) == 0
     store.jobs.settle(worker, [ended(job)], now=NOW)
     assert store.jobs.confirm(worker, job.id, 1, now=NOW) is None
 
@@ -326,7 +326,7 @@ def test_what_a_worker_has_and_the_centre_does_not_count_with_is_named(store: St
     store.jobs.lose(worker, [lost.id], "gone", now=NOW)
     with sessions.begin() as session:
         outbox.cancel(session, [cancelled.id], 7, "revoked", now=NOW)
-    store.jobs.expire_leases({moved.id: 1})
+    store.jobs.expire_leases({moved.id: 1}, now=NOW)
     claim(store, capacity(other))
     keys = [job.key for job in jobs]
     # One that was cancelled is stopped, and its end is waited for.

@@ -66,7 +66,7 @@ def capacity(worker_id: UUID, *queues: str, free_slots: int = 1, team_name: str 
 
 
 def claim(store: Store, *capacities: Capacity, now: datetime = NOW) -> list[ClaimedJob]:
-    return store.queue.claim(capacities, lease_until=now + LEASE)
+    return store.queue.claim(capacities, lease_until=now + LEASE, now=now)
 
 
 def accepted(job: ClaimedJob) -> Accepted:

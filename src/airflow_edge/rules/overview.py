@@ -38,6 +38,8 @@ class JobFilter:
     teams: frozenset[str] | None = None
     """Only of these teams, and those of none."""
     states: frozenset[JobState] = frozenset()
+    search: str | None = None
+    """In the ids of Dag, run and task, in any case; with `*` or `?` all of one of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,8 @@ class JobView:
     """The name of the worker that has or last had it; its id if it was removed, empty if none ever had it."""
     queued_at: datetime
     lease_until: datetime | None
+    offered_at: datetime | None = None
+    """When it was handed out last, unless it came back."""
     started_at: datetime | None
     ended_at: datetime | None
     exit_code: int | None

@@ -19,7 +19,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, MappedAsDataclass, mapped_column
 
 from airflow_edge.protocol.messages import JobKind, MaintenanceCause, OrderKind
-from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_job_state
+from airflow_edge.rules.explanation.journey import Undone, with_undone
 from airflow_edge.rules.orders import OrderState
 from airflow_edge.rules.processes import ProcessKind
 from airflow_edge.store.base import (
@@ -229,6 +230,20 @@ class JobRow(MappedAsDataclass, Base, kw_only=True, repr=False, eq=False):
     """When it was handed out under the last number."""
     past: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True), default=None, deferred=True)
     """What became of the numbers before, as far as they are remembered."""
+
+    def give_back(self, event: Undone, text: str, *, now: datetime) -> None:
+        """Put it, which is handed out, back into the queue, and remember why."""
+        self.past = with_undone(
+            self.past,
+            assignment=self.assignment,
+            worker_id=self.worker_id,
+            offered_at=self.offered_at,
+            event=event,
+            text=text,
+            at=now,
+        )
+        self.state = next_job_state(self.state, JobEvent.REFUSE if event == "refused" else JobEvent.EXPIRE)
+        self.lease_until = self.offered_at = None
 
     @property
     def size(self) -> int:

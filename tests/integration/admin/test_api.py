@@ -50,10 +50,12 @@ READS = {
     "/workers/{name}/metrics": {},
     "/orders/{order_id}": {},
     "/jobs": {},
+    "/jobs/{job_id}": {},
     "/queues": {},
     "/queues/{queue}": {},
     "/explanation": {"dag_id": "d", "run_id": "r", "task_id": "t"},
 }
+OF_ONE_THAT_IS_NOT = ["/orders/{order_id}", "/jobs/{job_id}"]
 READS_OF_WHO_CHANGES = ["/enroll-tokens", "/enroll-attempts"]
 READS_OF_ANYBODY = ["/permissions"]
 
@@ -71,7 +73,7 @@ def endpoints(api):
 
 
 def call(api, method, path, role):
-    filled = path.format(name="w", order_id=uuid4(), token_id=uuid4(), queue="default")
+    filled = path.format(name="w", order_id=uuid4(), token_id=uuid4(), queue="default", job_id=uuid4())
     return api.call(method, filled, role=role, json=CHANGES.get(path), params=READS.get(path))
 
 
@@ -94,7 +96,7 @@ def test_who_may_only_read_reads_and_changes_nothing_and_each_attempt_is_noted(a
     for method, path in endpoints(api):
         answer = call(api, method, path, role)
         if method == "GET" and path in [*READS, *READS_OF_ANYBODY]:
-            assert answer.status_code == (404 if path == "/orders/{order_id}" else 200), path
+            assert answer.status_code == (404 if path in OF_ONE_THAT_IS_NOT else 200), path
             continue
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), path
         assert "lacks the permission to edit pools" in answer.json()["detail"]
@@ -206,18 +208,18 @@ def test_a_user_of_one_team_changes_nothing_of_another(api, monkeypatch, path):
 @pytest.mark.parametrize("path", READS)
 def test_a_user_of_one_team_sees_nothing_of_another(api, monkeypatch, path):
     monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
-    orders = {}
+    orders, jobs = {}, {}
     for team in ("red", "blue", None):
         name = f"of-{team}"
         worker = api.worker(name, queues=(f"queue-{team}",), team=team)
-        api.queue(team_name=team, dag_id=name, queue=f"queue-{team}")
+        jobs[name] = api.queue(team_name=team, dag_id=name, queue=f"queue-{team}")
         order = api.store.orders.give(worker.id, Wish("maintenance", "why"), by="x", now=now())
         assert order is not None
         orders[name] = order.id
 
     def seen(name, role):
         queue = name.replace("of", "queue")
-        filled = path.format(name=name, order_id=orders[name], queue=queue)
+        filled = path.format(name=name, order_id=orders[name], job_id=jobs[name], queue=queue)
         whose = {"team": name.removeprefix("of-")} if "{queue}" in path and name != "of-None" else {}
         answer = api.call("GET", filled, role=role, params={"limit": "100", **READS[path], **whose})
         return answer.status_code, queue if path in {"/queues", "/overview"} else name, answer.text
@@ -365,7 +367,7 @@ def test_a_database_that_fails_is_a_problem_that_says_so(api, monkeypatch, tmp_p
     nowhere = create_engine(f"sqlite:///{tmp_path}/no/such/folder/file")
     monkeypatch.setattr(settings, "NonScopedSession", sessionmaker(nowhere))
     for method, path in endpoints(api):
-        if path not in {"/orders/{order_id}", *READS_OF_ANYBODY}:
+        if path not in {*OF_ONE_THAT_IS_NOT, *READS_OF_ANYBODY}:
             answer = call(api, method, path, "admin")
             assert (answer.status_code, answer.json()["code"]) == (503, "not_ready"), path
 

@@ -49,7 +49,7 @@ def offer(api, worker, *queues, free_slots=8, team_name=None):
     capacity = Capacity(
         worker_id=worker.id, queues=frozenset(queues or ("default",)), team_name=team_name, free_slots=free_slots
     )
-    return api.store.queue.claim([capacity], lease_until=now() + timedelta(seconds=10))
+    return api.store.queue.claim([capacity], lease_until=now() + timedelta(seconds=10), now=now())
 
 
 def run(api, worker, *queues, **options):
@@ -345,3 +345,29 @@ def long_ago(api, minutes):
         session.execute(update(JobRow).values(queued_at=then))
         session.execute(update(JobRow).where(JobRow.ended_at.is_not(None)).values(ended_at=then))
         session.commit()
+
+
+def test_a_job_with_its_way_and_why_it_waits(api):
+    worker = api.worker("w")
+    job_id = api.queue(dag_id="etl", task_id="scan")
+    found = api.get(f"/jobs/{job_id}")
+    assert [step["event"] for step in found["journey"]] == ["queued"]
+    # Airflow has no such task, which is the reason that is known.
+    assert found["explanation"]["cause"] == "no-such-task"
+    assert found["offered_at"] is None
+    [job] = run(api, worker)
+    running = api.get(f"/jobs/{job_id}")
+    assert [(step["event"], step["worker"], step["assignment"]) for step in running["journey"]] == [
+        ("queued", None, None),
+        ("offered", "w", 1),
+        ("accepted", "w", 1),
+    ]
+    api.store.jobs.settle(worker.id, [Ended(job_id=str(job.id), assignment=1, exit_code=3)], now=now())
+    over = api.get(f"/jobs/{job_id}")
+    assert (over["journey"][-1]["text"], over["explanation"]) == (
+        "failed: its process ended with exit status 3",
+        None,
+    )
+    [listed] = api.get("/jobs", search="SCA")["items"]
+    assert listed["offered_at"] == over["journey"][1]["at"]
+    assert api.get("/jobs", search="nothing")["total"] == 0

@@ -18,7 +18,9 @@ def run(api, worker, *tasks):
     for task in tasks:
         api.queue(dag_id="scan", task_id=task)
     here = Capacity(worker_id=worker.id, queues=frozenset({"default"}), team_name=None, free_slots=8)
-    for job in api.store.queue.claim([here], lease_until=datetime.now(UTC) + timedelta(minutes=1)):
+    for job in api.store.queue.claim(
+        [here], lease_until=datetime.now(UTC) + timedelta(minutes=1), now=datetime.now(UTC)
+    ):
         accepted = Accepted(job_id=str(job.id), assignment=job.assignment)
         api.store.jobs.settle(worker.id, [accepted], now=datetime.now(UTC))
 

@@ -265,7 +265,7 @@ class Centre:
 
     def let_lease_expire(self, job_id: UUID) -> None:
         """Let the time of an offer run out now."""
-        assert self.store.jobs.expire_leases({job_id: self.job(job_id).assignment}) == 1
+        assert self.store.jobs.expire_leases({job_id: self.job(job_id).assignment}, now=datetime.now(UTC)) == 1
 
     def job(self, job_id: UUID | str) -> JobRow:
         with self.sessions() as session:

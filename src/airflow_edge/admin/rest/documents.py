@@ -51,12 +51,37 @@ class JobDocument(Document):
     assignment: int
     worker: str
     queued_at: datetime
+    offered_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
     exit_code: int | None
     signal: int | None
     reason: str
     task_state: str | None
+
+
+class ExplanationDocument(Document):
+    """Why a task is not running: a stable cause, and a sentence for a person."""
+
+    cause: str
+    sentence: str
+
+
+class StepDocument(Document):
+    """A step of a job's way: queued, offered, accepted, refused, expired, taken back, ended or booked."""
+
+    at: datetime
+    event: str
+    text: str
+    worker: str | None
+    assignment: int | None
+
+
+class OneJobDocument(JobDocument):
+    """A job with its way so far, and while it is open with why it does not run, or what it does."""
+
+    journey: list[StepDocument]
+    explanation: ExplanationDocument | None
 
 
 class MetricsDocument(Document):
@@ -181,13 +206,6 @@ class EnrollAttemptDocument(Document):
     token_id: UUID | None
     result: Literal["enrolled", "refused"]
     text: str
-
-
-class ExplanationDocument(Document):
-    """Why a task is not running: a stable cause, and a sentence for a person."""
-
-    cause: str
-    sentence: str
 
 
 class ProblemDocument(Document):

@@ -11,20 +11,22 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import AwareDatetime
 
 from airflow_edge.admin.explaining import explain_task
+from airflow_edge.admin.fleet import is_of
 from airflow_edge.admin.rest.access import Services, Teams, may_read
 from airflow_edge.admin.rest.documents import (
     ExplanationDocument,
     JobDocument,
     LogRecordDocument,
     MetricsDocument,
+    OneJobDocument,
     OrderDocument,
     OutcomeDocument,
     PageOf,
     WorkerLogDocument,
 )
-from airflow_edge.admin.rest.parameters import Id, Limit, Name, Offset, OfTeam, Word, order_pattern
+from airflow_edge.admin.rest.parameters import Id, Limit, Name, Offset, OfTeam, Search, Word, order_pattern
 from airflow_edge.admin.rest.problems import PROBLEMS
-from airflow_edge.protocol.states import JobState
+from airflow_edge.protocol.states import JOB_OPEN, JobState
 from airflow_edge.protocol.worker_log import Record, level_name
 from airflow_edge.rules.metrics import RESOLUTION, chart
 from airflow_edge.rules.overview import JobFilter
@@ -132,6 +134,7 @@ def list_jobs(
     queue: Word | None = None,
     worker: Word | None = None,
     team: OfTeam = None,
+    search: Search = None,
     state: Annotated[list[JobState], Query()] = [],  # noqa: B006 - FastAPI copies defaults
     order_by: Annotated[str, Query(pattern=order_pattern(JOB_ORDERS))] = "-queued_at",
     limit: Limit = 100,
@@ -147,9 +150,23 @@ def list_jobs(
         team_name=team,
         teams=teams,
         states=frozenset(state),
+        search=search,
     )
     page = admin.store.fleet.find_jobs(wanted, order=order_by, limit=limit, offset=offset)
     return PageOf(items=[JobDocument.model_validate(job) for job in page.items], total=page.total)
+
+
+@reading.get("/jobs/{job_id}", operation_id="get_job")
+def get_job(admin: Services, job_id: UUID, teams: Teams) -> OneJobDocument:
+    """Give one job with its way so far."""
+    found = admin.store.fleet.history_of(job_id)
+    if found is None or not is_of(found.job.team_name, teams):
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"There is no job {job_id}; old ones are deleted.")
+    job, why = found.job, None
+    if job.state in JOB_OPEN and job.kind == "task":
+        why = explain_task(admin.store, job.dag_id, job.run_id, job.task_id, job.map_index, teams=teams)
+    facts = {name: getattr(job, name) for name in JobDocument.model_fields}
+    return OneJobDocument.model_validate({**facts, "journey": found.journey, "explanation": why})
 
 
 @reading.get("/explanation", operation_id="explain_job")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from uuid import UUID
 
 import attrs
@@ -37,7 +38,7 @@ class Assignments:
         offers = await self._calls.run(self._jobs.offered)
         waited = self._offers.look(offers, asked=asked, answered=clock())
         overdue = {job_id: offers[job_id] for job_id, seconds in waited.items() if seconds > self._offer_timeout}
-        if await self._calls.run(self._jobs.expire_leases, overdue):
+        if await self._calls.run(self._jobs.expire_leases, overdue, now=datetime.now(UTC)):
             self._queue.tell()
 
     async def void_strays(self) -> None:

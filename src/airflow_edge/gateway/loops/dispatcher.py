@@ -80,8 +80,9 @@ class Dispatcher:
                 link.offer(job, lease=self._config.offer_timeout, now=clock())
 
     async def _claim(self, capacities: list[Capacity]) -> list[ClaimedJob]:
-        lease_until = datetime.now(UTC) + timedelta(seconds=self._config.offer_timeout)
-        return await self._calls.run(self._store.queue.claim, capacities, lease_until=lease_until)
+        now = datetime.now(UTC)
+        lease_until = now + timedelta(seconds=self._config.offer_timeout)
+        return await self._calls.run(self._store.queue.claim, capacities, lease_until=lease_until, now=now)
 
     async def _settle(self, job: ClaimedJob, report: Report) -> None:
         """Undo a claim; were that to fail, its lease would run out."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from glob import escape
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
 from airflow_edge.protocol.states import JOB_OPEN, JobState
 from airflow_edge.rules.explanation.facts import Ahead
+from airflow_edge.rules.explanation.journey import JourneyStep, journey, workers_of
 from airflow_edge.rules.fleet.choosing import MEASURED, WorkerFilter, choose
 from airflow_edge.rules.fleet.queues import QueueDemand
 from airflow_edge.rules.fleet.standing import Glance
@@ -19,7 +21,7 @@ from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.metrics import minute_of
 from airflow_edge.rules.overview import JobFilter, JobView, Page, WorkerView
 from airflow_edge.store.airflow_tables import states_of
-from airflow_edge.store.columns import to_value
+from airflow_edge.store.columns import fits, to_value
 from airflow_edge.store.fleet.glances import HELD_HERE, glances, measured_last, number, of_teams, queue_demands
 from airflow_edge.store.fleet.sheets import WorkerSheet, sheets
 from airflow_edge.store.tables import EnrollTokenRow, JobRow, WorkerRow
@@ -30,6 +32,13 @@ JOB_ORDERS: Final = frozenset({"queued_at", "started_at", "ended_at", "state", "
 """By what jobs can be sorted."""
 MOST_NAMED: Final = 1_000
 """Workers that a query names one by one; databases take only so many parameters."""
+
+
+class JobHistory(NamedTuple):
+    """A job, and its way so far."""
+
+    job: JobView
+    journey: tuple[JourneyStep, ...]
 
 
 class FleetViews(StorePart):
@@ -141,6 +150,17 @@ class FleetViews(StorePart):
         return Page(_job_views(session, rows), total)
 
     @reading
+    def history_of(self, session: Session, job_id: UUID) -> JobHistory | None:
+        """Give a job with what is remembered of its way; None if there is none."""
+        row = session.scalar(select(JobRow).options(undefer(JobRow.past)).where(JobRow.id == job_id))
+        if row is None:
+            return None
+        [view] = _job_views(session, [row])
+        named = select(WorkerRow.id, WorkerRow.name).where(WorkerRow.id.in_(workers_of(row.past)))
+        names: dict[UUID, str] = dict(session.execute(named).all()) if row.past else {}
+        return JobHistory(view, tuple(journey(view, row.past, names, row.booked_at)))
+
+    @reading
     def all_workers(self, session: Session) -> list[WorkerView]:
         """Give every worker that is not revoked, with what it has taken."""
         return _worker_views(session, session.scalars(select(WorkerRow).where(WorkerRow.revoked_at.is_(None))).all())
@@ -227,6 +247,11 @@ def _job_conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
         conditions.append(of_teams(JobRow.team_name, wanted.teams))
     if wanted.states:
         conditions.append(JobRow.state.in_(wanted.states))
+    if wanted.search:
+        text = wanted.search.lower()
+        glob = text.replace("[", "[[]") if "*" in text or "?" in text else f"*{escape(text)}*"
+        ids = (JobRow.dag_id, JobRow.task_id, JobRow.run_id)
+        conditions.append(or_(*(fits(func.lower(one), glob) for one in ids)))
     if wanted.worker is not None:
         conditions.append(JobRow.worker_id.in_(select(WorkerRow.id).where(WorkerRow.name == wanted.worker)))
     return conditions

@@ -37,12 +37,12 @@ class ClaimedJob(AssignedJob):
 class JobQueue(StorePart):
     """The queue, as jobs are taken out of it."""
 
-    def claim(self, capacities: Sequence[Capacity], *, lease_until: datetime) -> list[ClaimedJob]:
+    def claim(self, capacities: Sequence[Capacity], *, lease_until: datetime, now: datetime) -> list[ClaimedJob]:
         """Hand queued jobs to these workers in one transaction: state leased, next assignment number, worker, lease."""
         if not any(capacity.free_slots > 0 for capacity in capacities):
             return []
         waiting = select(JobRow.id).where(JobRow.state == JobState.QUEUED, ~waits_in_paused_queue())
-        return self._claim(capacities, lease_until) if self._transactions.finds(waiting) else []
+        return self._claim(capacities, lease_until, now) if self._transactions.finds(waiting) else []
 
     @writing
     def notify(self, session: Session, payload: str) -> bool:
@@ -50,7 +50,9 @@ class JobQueue(StorePart):
         return notify(session, payload)
 
     @writing
-    def _claim(self, session: Session, capacities: Sequence[Capacity], lease_until: datetime) -> list[ClaimedJob]:
+    def _claim(
+        self, session: Session, capacities: Sequence[Capacity], lease_until: datetime, now: datetime
+    ) -> list[ClaimedJob]:
         claimed: list[ClaimedJob] = []
         capacities = _willing(session, capacities)
         while True:
@@ -58,13 +60,13 @@ class JobQueue(StorePart):
             matches = match(candidates, capacities)
             if not matches:
                 return claimed
-            _lease(session, {job.id: worker_id for job, worker_id in matches}, lease_until)
+            _lease(session, {job.id: worker_id for job, worker_id in matches}, lease_until, now)
             taken: Counter[UUID] = Counter()
             sent: Counter[UUID] = Counter()
             for job, worker_id in matches:
                 # The rows are as they were read.
-                now = {"assignment": job.assignment + 1, "worker_id": worker_id, "state": JobState.LEASED}
-                claimed.append(to_value(ClaimedJob, job, **now))
+                leased = {"assignment": job.assignment + 1, "worker_id": worker_id, "state": JobState.LEASED}
+                claimed.append(to_value(ClaimedJob, job, **leased))
                 taken[worker_id] += job.slots
                 sent[worker_id] += job.size
             if complete:
@@ -120,7 +122,7 @@ def _candidates(session: Session, capacities: Sequence[Capacity]) -> tuple[list[
     return jobs, complete
 
 
-def _lease(session: Session, worker_ids: Mapping[UUID, UUID], lease_until: datetime) -> None:
+def _lease(session: Session, worker_ids: Mapping[UUID, UUID], lease_until: datetime, now: datetime) -> None:
     for some in batches(worker_ids.items()):
         change(
             session,
@@ -131,5 +133,6 @@ def _lease(session: Session, worker_ids: Mapping[UUID, UUID], lease_until: datet
                 assignment=JobRow.assignment + 1,
                 worker_id=case(dict(some), value=JobRow.id),
                 lease_until=lease_until,
+                offered_at=now,
             ),
         )

@@ -10,10 +10,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.messages import Ended, JobKind, Released, one_line
+from airflow_edge.protocol.messages import Ended, JobKind, Refused, Released, one_line
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobEvent, JobState, job_sources, next_job_state
 from airflow_edge.rules.liveness import Grace, Patience, Silence
 from airflow_edge.rules.reports import Reading, Report, event_of, read
@@ -26,7 +26,6 @@ from airflow_edge.store.transactions import StorePart, change, lock, reading, wr
 UNCLAIMED_KEPT: Final = timedelta(days=1)
 """How long an ended job waits for a scheduler to book it, or for its worker to send the rest of its log."""
 
-_BACK_IN_THE_QUEUE: Final[dict[str, Any]] = {"state": JobState.QUEUED, "lease_until": None}
 _MAX_INT: Final = 2**31 - 1
 
 
@@ -57,7 +56,8 @@ class Jobs(StorePart):
     def settle(self, session: Session, worker_id: UUID, reports: Sequence[Report], *, now: datetime) -> list[Reading]:
         """Apply a worker's reports in one transaction, all or none; say how each was taken."""
         ids = {UUID(report.job_id) for report in reports}
-        locked = select(JobRow).where(JobRow.id.in_(ids)).order_by(JobRow.id).with_for_update()
+        these = select(JobRow).options(undefer(JobRow.past)).where(JobRow.id.in_(ids))
+        locked = these.order_by(JobRow.id).with_for_update()
         jobs = {job.id: job for job in session.scalars(locked)}
         return [_apply(jobs.get(UUID(report.job_id)), worker_id, report, now) for report in reports]
 
@@ -109,11 +109,21 @@ class Jobs(StorePart):
         query = select(JobRow.id, JobRow.assignment).where(JobRow.state.in_(job_sources(JobEvent.EXPIRE)))
         return {row.id: row.assignment for row in session.execute(query)}
 
-    def expire_leases(self, offers: Mapping[UUID, int]) -> int:
+    def expire_leases(self, offers: Mapping[UUID, int], *, now: datetime) -> int:
         """Put jobs whose offers, under these assignments, are still not answered back into the queue; say how many."""
-        this = tuple_(JobRow.id, JobRow.assignment)
+        return sum(self._expire(some, now) for some in batches(offers.items()))
+
+    def _expire(self, offers: Sequence[tuple[UUID, int]], now: datetime) -> int:
         leased = JobRow.state.in_(job_sources(JobEvent.EXPIRE))
-        return sum(self._change_some((leased, this.in_(some)), _BACK_IN_THE_QUEUE) for some in batches(offers.items()))
+        these = select(JobRow).where(leased, tuple_(JobRow.id, JobRow.assignment).in_(offers))
+
+        def work(session: Session) -> int:
+            jobs = lock(session, these.options(undefer(JobRow.past)))
+            for job in jobs:
+                job.give_back("expired", "it was not answered in time", now=now)
+            return len(jobs)
+
+        return self._transactions.write(work) if self._transactions.finds(these.with_only_columns(JobRow.id)) else 0
 
     @writing
     def lose(
@@ -251,6 +261,9 @@ def _apply(job: JobRow | None, worker_id: UUID, report: Report, now: datetime) -
     reading = read(report, state=job.state, assignment=job.assignment, same_worker=theirs)
     if reading is Reading.APPLY:
         event = event_of(report)
+        if isinstance(report, Refused):
+            job.give_back("refused", one_line(report.reason), now=now)
+            return reading
         if event is JobEvent.ACCEPT and job.started_at is None:
             job.started_at = now
         job.state = next_job_state(job.state, event)

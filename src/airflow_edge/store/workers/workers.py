@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Select, delete, func, select, update
-from sqlalchemy.orm import Session, load_only
+from sqlalchemy.orm import Session, load_only, undefer
 
 from airflow_edge.protocol.messages import MaintenanceCause
 from airflow_edge.protocol.states import (
@@ -341,11 +341,9 @@ def _refuse_orders(session: Session, worker_id: UUID, now: datetime) -> None:
 
 def _take_jobs_back(session: Session, worker_id: UUID, now: datetime) -> None:
     this_workers = update(JobRow).where(JobRow.worker_id == worker_id)
-    session.execute(
-        this_workers.where(JobRow.state == JobState.LEASED).values(
-            state=next_job_state(JobState.LEASED, JobEvent.EXPIRE), lease_until=None
-        )
-    )
+    leased = select(JobRow).where(JobRow.worker_id == worker_id, JobRow.state == JobState.LEASED)
+    for job in session.scalars(leased.options(undefer(JobRow.past)).order_by(JobRow.id).with_for_update()):
+        job.give_back("taken back", "its worker was revoked", now=now)
     session.execute(
         this_workers.where(JobRow.state == JobState.RUNNING).values(
             state=next_job_state(JobState.RUNNING, JobEvent.LOSE), reason="its worker was revoked", ended_at=now
