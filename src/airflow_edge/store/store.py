@@ -16,6 +16,7 @@ from airflow_edge.store.processes import Processes
 from airflow_edge.store.transactions import SessionFactory, Transactions
 from airflow_edge.store.workers.attempts import EnrollAttempts
 from airflow_edge.store.workers.enrollment import EnrollTokens
+from airflow_edge.store.workers.events import WorkerEvents
 from airflow_edge.store.workers.instances import Instances
 from airflow_edge.store.workers.metrics import WorkerMetrics
 from airflow_edge.store.workers.nonces import Nonces
@@ -43,6 +44,7 @@ class Store:
         self.calls = ExecutionCalls(transactions)
         self.workers = Workers(transactions)
         self.instances = Instances(transactions)
+        self.events = WorkerEvents(transactions)
         self.enroll_tokens = EnrollTokens(transactions)
         self.enroll_attempts = EnrollAttempts(transactions)
         self.orders = WorkerOrders(transactions)

@@ -47,6 +47,7 @@ READS = {
     "/workers/{name}": {},
     "/workers/{name}/log": {},
     "/workers/{name}/orders": {},
+    "/workers/{name}/events": {},
     "/workers/{name}/metrics": {},
     "/orders/{order_id}": {},
     "/jobs": {},

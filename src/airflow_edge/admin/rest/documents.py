@@ -112,6 +112,16 @@ class OrderDocument(Document):
     finished_at: datetime | None
 
 
+class EventDocument(Document):
+    """Something that has happened to a worker; `by` is who wanted it, where somebody did."""
+
+    id: int
+    at: datetime
+    kind: str
+    text: str
+    by: str | None
+
+
 class OutcomeDocument(Document):
     """What came of a wish for one worker; while it waits for the worker, `order_id` is to be asked about.
 

@@ -14,6 +14,7 @@ from airflow_edge.admin.explaining import explain_task
 from airflow_edge.admin.fleet import is_of
 from airflow_edge.admin.rest.access import Services, Teams, may_read
 from airflow_edge.admin.rest.documents import (
+    EventDocument,
     ExplanationDocument,
     JobDocument,
     LogRecordDocument,
@@ -80,6 +81,22 @@ def list_orders(admin: Services, name: Name, teams: Teams, limit: Limit = 100) -
     worker = admin.fleet.named(name, teams=teams)
     orders = admin.store.orders.newest(worker.id, limit=limit)
     return [OrderDocument.model_validate(order) for order in orders]
+
+
+@reading.get("/workers/{name}/events", operation_id="list_events")
+def list_events(
+    admin: Services,
+    name: Name,
+    teams: Teams,
+    limit: Limit = 100,
+    before: Annotated[
+        int | None, Query(ge=1, le=2**63 - 1, description="The `id` of the last one, to go on from there")
+    ] = None,
+) -> PageOf[EventDocument]:
+    """Give what has happened to a worker, newest first, and how much of it is remembered in all."""
+    worker = admin.fleet.named(name, teams=teams)
+    page = admin.store.events.newest(worker.id, limit=limit, before=before)
+    return PageOf(items=[EventDocument.model_validate(event) for event in page.events], total=page.total)
 
 
 @reading.get("/workers/{name}/metrics", operation_id="get_metrics")

@@ -47,6 +47,7 @@ class Purge:
         old = now - REQUESTS_KEPT
         await self._while_full(lambda: self._store.passed_requests.forget(before=old, limit=AT_ONCE))
         await self._while_full(lambda: self._store.orders.purge(before=now - ORDERS_KEPT, limit=AT_ONCE))
+        await self._while_full(lambda: self._store.events.purge(before=now - ORDERS_KEPT, limit=AT_ONCE, now=now))
         await self._while_full(lambda: self._store.enroll_tokens.purge(before=now - ENROLL_TOKENS_KEPT, limit=AT_ONCE))
 
     async def purge_jobs(self) -> None:

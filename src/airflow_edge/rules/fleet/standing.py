@@ -17,8 +17,10 @@ from airflow_edge.protocol.messages import MaintenanceCause
 from airflow_edge.protocol.states import MAINTENANCE, WorkerState
 from airflow_edge.rules.worker import OtherInstance
 
-_OFFLINE: Final = frozenset({WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE})
+OFFLINE: Final = frozenset({WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE})
+"""States of one that has said goodbye."""
 _IN_MAINTENANCE: Final = MAINTENANCE | {WorkerState.MAINTENANCE_EXIT}
+_UNCLEAR: Final = frozenset({WorkerState.UNKNOWN, WorkerState.STARTING})
 _DRAINING: Final = frozenset({WorkerState.SHUTDOWN_REQUEST, WorkerState.TERMINATING})
 
 
@@ -121,12 +123,18 @@ class Glance:
         return Load.FULL if self.taken_slots >= self.concurrency else Load.BUSY
 
 
+def in_maintenance(state: WorkerState, cause: MaintenanceCause | None) -> bool:
+    """Say whether a worker is in a maintenance, or was asked to be, or has not left it yet."""
+    # One that is out of reach, or has just come back, has no other sign of the maintenance that it was in.
+    return state in _IN_MAINTENANCE or (state in _UNCLEAR and cause is not None)
+
+
 def _link(worker: Glance) -> Reach:
     if worker.revoked_at is not None:
         return Reach.REVOKED
     if worker.last_seen_at is None and not worker.has_link:
         return Reach.NEVER_LINKED
-    if worker.state in _OFFLINE:
+    if worker.state in OFFLINE:
         return Reach.OFFLINE
     if worker.silent or worker.state is WorkerState.UNKNOWN or not worker.has_link:
         return Reach.OUT_OF_REACH
@@ -137,8 +145,7 @@ def _stance(worker: Glance) -> Stance:
     if worker.revoked_at is not None:
         return Stance.AWAY
     state = worker.state
-    # One that is out of reach has no other sign of the maintenance that it was in.
-    if state in _IN_MAINTENANCE or (state is WorkerState.UNKNOWN and worker.maintenance_cause is not None):
+    if in_maintenance(state, worker.maintenance_cause):
         return Stance.MAINTENANCE
     if state in _DRAINING:
         return Stance.DRAINING

@@ -14,10 +14,12 @@ from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.rules.fleet.events import ENROLLED, Happening
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.columns import to_duration, to_seconds, to_value
 from airflow_edge.store.tables import EnrollTokenRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, lock, reading, writing
+from airflow_edge.store.workers.events import note
 from airflow_edge.store.workers.workers import to_worker
 
 _ASK_FOR_A_NEW_ONE = "ask for a new one: airflow edge enroll-token create"
@@ -114,7 +116,8 @@ class EnrollTokens(StorePart):
                 refusal.token_id = token.id
                 raise
             token.uses_left -= 1
-            row = _register(session, known, name, public_key, token.queues, token.team_name, token.id, now)
+            by = token.created_by
+            row = _register(session, known, name, public_key, token.queues, token.team_name, token.id, by, now)
             if token.disconnect_grace is not None:
                 row.disconnect_grace = token.disconnect_grace
             return row
@@ -128,7 +131,7 @@ class EnrollTokens(StorePart):
             if not queues:
                 raise EnrollmentRefusedError(Code.NO_QUEUES, "say which queues the worker is to serve, with -q")
             known = _known(session, name, public_key)
-            return _register(session, known, name, public_key, queues, None, None, now)
+            return _register(session, known, name, public_key, queues, None, None, None, now)
 
         return self._enroll(work)
 
@@ -192,12 +195,14 @@ def _register(
     queues: Sequence[str],
     team_name: str | None,
     token_id: UUID | None,
+    by: str | None,
     now: datetime,
 ) -> WorkerRow:
     if row is None:
         row = WorkerRow(id=uuid4(), name=name, concurrency=0, system={})
         session.add(row)
-    if row.public_key != public_key:
+    new_key = row.public_key != public_key
+    if new_key:
         row.public_key = public_key
         row.state, row.silent = WorkerState.OFFLINE, False
         row.enrolled_at = now
@@ -208,4 +213,6 @@ def _register(
     row.team_name = team_name
     row.enroll_token_id = token_id
     row.changed_at = now
+    if new_key:
+        note(session, row.id, [Happening(ENROLLED, f"for {', '.join(queues)}")], by=by, now=now)
     return row

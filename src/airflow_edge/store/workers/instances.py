@@ -10,10 +10,12 @@ from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.rules.fleet.events import COPIED_KEY, Happening
 from airflow_edge.rules.worker import Admission, Holder, OtherInstance, judge_instance, with_other
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import JobRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, reading, writing
+from airflow_edge.store.workers.events import note
 
 _GONE: Final = frozenset({WorkerState.UNKNOWN, WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE})
 
@@ -57,7 +59,10 @@ class Instances(StorePart):
             return False
         before = row.other_instances or []
         row.other_instances = with_other(before, other)
-        return all(one["instance"] != other.instance for one in before)
+        new = all(one["instance"] != other.instance for one in before)
+        if new:
+            note(session, row.id, [Happening(COPIED_KEY, f"{other} tries to use it")], now=other.last_tried_at)
+        return new
 
     @writing
     def ask(self, session: Session, worker_id: UUID, link_id: UUID, *, now: datetime) -> int | None:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import MAINTENANCE, WorkerState
 from airflow_edge.rules.acts.consequences import NAME_TAKEN
+from airflow_edge.rules.fleet.events import RENAMED, Happening, answered, happened
 from airflow_edge.rules.orders import (
     ASKED_STATES,
     EXIT_REFUSED,
@@ -27,6 +28,7 @@ from airflow_edge.rules.orders import (
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import WorkerOrderRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, lock, reading, writing
+from airflow_edge.store.workers.events import condition_of, note, noting
 
 ENDS_AS_ASKED_BY: Final = "ends as asked by "
 """Begins the name of whoever gives an order that somebody has asked for earlier."""
@@ -43,7 +45,10 @@ class WorkerOrders(StorePart):
         :raises IllegalTransitionError: it is not possible in the worker's state; nothing is changed.
         """
         row = session.get(WorkerRow, worker_id, with_for_update=True)
-        return None if row is None else _give(session, row, wish, by=by, now=now)
+        if row is None:
+            return None
+        with noting(session, row, by=by, now=now):
+            return _give(session, row, wish, by=by, now=now)
 
     @reading
     def maintenance_due(self, session: Session, now: datetime) -> dict[UUID, datetime]:
@@ -111,6 +116,7 @@ class WorkerOrders(StorePart):
         )
         if row is None or order is None:
             return False
+        before, was_called = condition_of(row), row.name
         taken = order.kind == "rename" and _is_taken(session, order.text, worker_id)
         done_here = done and not taken
         order.state = OrderState.DONE if done_here else OrderState.REFUSED
@@ -127,6 +133,11 @@ class WorkerOrders(StorePart):
             row.changed_at = now
         if order.kind == ("exit maintenance" if done else "maintenance") and state not in MAINTENANCE:
             row.forget_maintenance()
+        happenings = [answered(order.kind, order.text, order.number, order.detail, done=done_here)]
+        if row.name != was_called:
+            happenings.append(Happening(RENAMED, f"from '{was_called}' to '{row.name}'"))
+        happenings += happened(before, condition_of(row))
+        note(session, row.id, happenings, by=order.asked_by, now=now)
         return True
 
     def get(self, order_id: UUID) -> WorkerOrder | None:

@@ -25,12 +25,15 @@ from airflow_edge.protocol.states import (
     next_job_state,
 )
 from airflow_edge.rules.acts.consequences import why_not_removed
+from airflow_edge.rules.fleet.events import OUT_OF_REACH, QUEUES, REVOKED, Happening, begun, happened
+from airflow_edge.rules.fleet.standing import OFFLINE
 from airflow_edge.rules.liveness import Silence
 from airflow_edge.rules.orders import ASKED_STATES, OrderState
-from airflow_edge.rules.worker import CONDITIONS, WARNINGS, Admission, Worker, read_others
+from airflow_edge.rules.worker import CONDITIONS, WARNINGS, Admission, Worker, place, read_others
 from airflow_edge.store.columns import to_duration, to_seconds, to_value
-from airflow_edge.store.tables import JobRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
+from airflow_edge.store.tables import JobRow, WorkerEventRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, reading, writing
+from airflow_edge.store.workers.events import LOOKED_AT, condition_of, note, noting
 from airflow_edge.store.workers.instances import NO_CLAIM, Claim, Claimed, Comer, claim_key
 from airflow_edge.store.workers.worker_logs import to_request
 
@@ -108,13 +111,17 @@ class Workers(StorePart):
             before[row.id] = claimed
             if claimed.verdict is not Admission.ENTER:
                 continue
-            for name, value in asdict(replace(facts, instance=facts.instance or claimed.before.instance)).items():
-                setattr(row, name, value)
-            row.linked_at = now
-            row.state = row.asked_state or facts.state
-            row.silent = False
-            row.last_seen_at = now
-            row.changed_at = now
+            where = f"{place(facts.host_name, facts.address)}, agent {facts.agent_version}"
+            offline = row.state in OFFLINE
+            note(session, row.id, begun(claimed.before.life, facts.life, where, offline=offline), now=now)
+            with noting(session, row, now=now):
+                for name, value in asdict(replace(facts, instance=facts.instance or claimed.before.instance)).items():
+                    setattr(row, name, value)
+                row.linked_at = now
+                row.state = row.asked_state or facts.state
+                row.silent = False
+                row.last_seen_at = now
+                row.changed_at = now
         return before
 
     @writing
@@ -129,17 +136,8 @@ class Workers(StorePart):
         )
         if row is None:
             return
-        row.link_id = None
-        row.changed_at = now
-        if state is WorkerState.UNKNOWN:
-            row.state = row.asked_state or state
-            return
-        row.silent = False
-        if row.asked_state is WorkerState.SHUTDOWN_REQUEST:
-            _note_shutdown(session, row, now)
-        row.state = OFFLINE_AS[row.asked_state or state]
-        if row.state is WorkerState.OFFLINE:
-            row.forget_maintenance()
+        with noting(session, row, now=now):
+            _unlink(session, row, state, now)
 
     @writing
     def seen(
@@ -160,10 +158,11 @@ class Workers(StorePart):
         :param causes: of their maintenance
         """
         these = select(WorkerRow).where(WorkerRow.id.in_(states), WorkerRow.revoked_at.is_(None))
-        locked = these.options(load_only(WorkerRow.id, WorkerRow.asked_state)).order_by(WorkerRow.id).with_for_update()
+        columns = load_only(WorkerRow.id, WorkerRow.asked_state, *LOOKED_AT)
         unwanted = set(states)
-        for row in session.scalars(locked):
+        for row in session.scalars(these.options(columns).order_by(WorkerRow.id).with_for_update()):
             unwanted.remove(row.id)
+            before = condition_of(row)
             row.state = row.asked_state or states[row.id]
             row.silent = states[row.id] is WorkerState.UNKNOWN
             row.last_seen_at = now
@@ -173,6 +172,7 @@ class Workers(StorePart):
             if row.id in systems:
                 row.system = said = _storable(systems[row.id])
                 row.conditions, row.warnings = (str(said.get(name, "")) for name in (CONDITIONS, WARNINGS))
+            note(session, row.id, happened(before, condition_of(row)), now=now)
         return sorted(unwanted)
 
     @writing
@@ -226,6 +226,9 @@ class Workers(StorePart):
             these = update(WorkerRow).where(WorkerRow.id.in_(ids))
             session.execute(these.values(silent=True))
             session.execute(these.where(WorkerRow.state.in_(_MAY_FALL_SILENT)).values(state=WorkerState.UNKNOWN))
+            for worker_id in ids:
+                # By this process's clock the time of the silence is not known, only that it is noted now.
+                note(session, worker_id, [Happening(OUT_OF_REACH)], now=silences[worker_id].until)
             return ids
 
         return self._transactions.write(mark) if self._transactions.read(lambda session: find(session, query)) else []
@@ -257,11 +260,14 @@ class Workers(StorePart):
         if row is None:
             return None
         queues = _changed(row.queues, add, remove)
+        changed = replace(to_worker(row), queues=tuple(queues))
         if queues:
             row.queues = queues
             row.added_queues = _changed(row.added_queues or [], add, remove)
             row.changed_at = now
-        return replace(to_worker(row), queues=tuple(queues))
+            changed = to_worker(row)
+            note(session, row.id, [Happening(QUEUES, f"it serves {', '.join(changed.served_queues)}")], now=now)
+        return changed
 
     @writing
     def revoke(self, session: Session, name: str, *, now: datetime) -> bool:
@@ -278,6 +284,7 @@ class Workers(StorePart):
             row.state, row.asked_state, row.silent = WorkerState.OFFLINE, None, False
             row.forget_maintenance()
             _refuse_orders(session, row.id, now)
+            note(session, row.id, [Happening(REVOKED)], now=now)
         _take_jobs_back(session, row.id, now)
         return True
 
@@ -293,6 +300,7 @@ class Workers(StorePart):
             return why_not
         session.execute(delete(WorkerOrderRow).where(WorkerOrderRow.worker_id == worker_id))
         session.execute(delete(WorkerMetricRow).where(WorkerMetricRow.worker_id == worker_id))
+        session.execute(delete(WorkerEventRow).where(WorkerEventRow.worker_id == worker_id))
         session.delete(row)
         return ""
 
@@ -317,6 +325,20 @@ def to_worker(row: WorkerRow) -> Worker:
         log_request=None if row.log_request is None else to_request(row.log_request),
         other_instances=read_others(row.other_instances),
     )
+
+
+def _unlink(session: Session, row: WorkerRow, state: WorkerState, now: datetime) -> None:
+    row.link_id = None
+    row.changed_at = now
+    if state is WorkerState.UNKNOWN:
+        row.state = row.asked_state or state
+        return
+    row.silent = False
+    if row.asked_state is WorkerState.SHUTDOWN_REQUEST:
+        _note_shutdown(session, row, now)
+    row.state = OFFLINE_AS[row.asked_state or state]
+    if row.state is WorkerState.OFFLINE:
+        row.forget_maintenance()
 
 
 def _note_shutdown(session: Session, row: WorkerRow, now: datetime) -> None:
