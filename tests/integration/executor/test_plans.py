@@ -35,7 +35,8 @@ FILL: Final = (
         log_complete, queued_at, started_at, ended_at, booked_at, reason)
     SELECT md5('job' || n)::uuid, 'task', md5('task' || n)::uuid, 'dag' || n % 100, 'task', 'run' || n, -1, 1,
         'default', 1, 1, 1, '', '{{}}', (ARRAY['succeeded', 'failed', 'lost', 'cancelled'])[1 + n % 4], 1,
-        md5('worker' || n % 1000)::uuid, false, false, true, now() - n * interval '10 ms', now(), now(), now(), ''
+        md5('worker' || n % 1000)::uuid, false, false, true, now() - n * interval '10 ms', now(),
+        now() - n * interval '100 ms', now(), ''
     FROM generate_series(1, {ROWS}) n
     """,
     f"""
@@ -61,10 +62,10 @@ FILL: Final = (
     """
     INSERT INTO airflow_edge_worker (id, name, public_key, queues, state, concurrency, enrolled_at, last_seen_at,
         changed_at, version_refused, version_warning, maintenance_comment, system,
-        question, answered, answers_there, silent)
+        question, answered, answers_there, silent, conditions, warnings)
     SELECT md5('worker' || n)::uuid, 'worker' || n, decode(md5('' || n), 'hex'), '["default"]', 'idle', 8, now(),
         now() - interval '1 hour', now() - interval '1 hour', '', '', '', '{}',
-        0, 0, false, false
+        0, 0, false, false, '', ''
     FROM generate_series(0, 999) n
     """,
 )
@@ -169,7 +170,6 @@ def look_at_the_fleet(centre: Centre) -> None:
     fleet.page_of_workers(WorkerFilter(), patience, limit=50, offset=0, now=now)
     fleet.page_of_workers(WorkerFilter(), patience, order="-cpu", limit=50, offset=0, now=now)
     fleet.sheet_of("worker1", patience, now=now)
-    fleet.find_jobs(JobFilter(), limit=50, offset=0)
 
 
 def let_the_scheduler_work(centre: Centre) -> None:
@@ -205,6 +205,7 @@ async def test_the_workload_is_read_to_be_handed_out_and_for_nothing_else(centre
         let_the_scheduler_work(centre)
         await let_the_gateway_work(centre)
         look_at_the_fleet(centre)
+        centre.store.fleet.find_jobs(JobFilter(), limit=50, offset=0)
     workload, path = "airflow_edge_job.workload,", "airflow_edge_job.log_path,"
     # Whole rows are read by the test itself.
     readers = {one.statement for one in asked if (workload in one.statement) is not (path in one.statement)}
