@@ -57,6 +57,13 @@ describe("at a glance", () => {
     expect(within(facts).queryByText("Draining")).toBeNull();
   });
 
+  it("counts the slots of workers that are well, and says where else tasks run", async () => {
+    await fleet({ overview: { slots: { total: 0, taken: 3, free: 0 } } });
+    show();
+    const slots = await screen.findByRole("link", { name: /Slots taken/ });
+    expect(slots.textContent).toBe("Slots taken0 of 03 at workers that take no jobs");
+  });
+
   it("is calm where nothing needs a person", async () => {
     await fleet();
     show();

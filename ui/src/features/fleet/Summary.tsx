@@ -51,6 +51,8 @@ const WAITING = FACTS.filter((fact) => fact.always)
   ));
 
 function Facts({ overview: { workers, slots, jobs, out_of_reach_since } }: { overview: Overview }) {
+  // The slots are those of workers that are well; tasks also run on at others.
+  const elsewhere = slots.taken - (slots.total - slots.free);
   return (
     <>
       {FACTS.filter((fact) => fact.always || workers[fact.count] > 0).map(({ count, label, tone, filter }) => (
@@ -74,10 +76,14 @@ function Facts({ overview: { workers, slots, jobs, out_of_reach_since } }: { ove
       <Fact
         label="Slots taken"
         to={fleetWith({ load: ["busy", "full"] })}
-        value={`${number(slots.taken)} of ${number(slots.total)}`}
+        value={`${number(slots.total - slots.free)} of ${number(slots.total)}`}
         wide
       >
-        <Bar taken={slots.taken} total={slots.total} />
+        {elsewhere > 0 && slots.total === 0 ? (
+          `${number(elsewhere)} at workers that take no jobs`
+        ) : (
+          <Bar taken={slots.total - slots.free} total={slots.total} />
+        )}
       </Fact>
       <Fact
         label={jobs.queued === 1 ? "Job waiting" : "Jobs waiting"}

@@ -104,7 +104,7 @@ export const TABLE: SystemStyleObject = {
     "& tbody": { display: "block" },
     "& tbody tr": {
       display: "grid",
-      gridTemplateColumns: "repeat(auto-fill, minmax(8.5rem, 1fr))",
+      gridTemplateColumns: "repeat(auto-fill, minmax(7rem, 1fr))",
       columnGap: 3,
       rowGap: 1,
       p: 3,

@@ -3,6 +3,7 @@ import { Box } from "@chakra-ui/react";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import style from "uplot/dist/uPlot.min.css?inline";
+import { alone } from "./ranges.ts";
 
 type Props = {
   times: readonly number[];
@@ -20,6 +21,8 @@ type Props = {
 };
 
 const HEIGHT = 120;
+/** Between two lines of what is counted. */
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000];
 
 export default function Plot({ times, values, label, format, most, steps = false, onPoint, together }: Props) {
   const box = useRef<HTMLDivElement>(null);
@@ -48,10 +51,10 @@ export default function Plot({ times, values, label, format, most, steps = false
         padding: [8, 8, 0, 0],
         legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 }, sync: { key: together } },
-        scales: { y: { range: (_, __, highest) => [0, most ?? Math.max(highest || 1, 1e-9) * 1.1] } },
+        scales: { y: { range: (_, __, highest) => [0, most ?? (Math.max(highest, steps ? 1 : 0) * 1.1 || 1)] } },
         axes: [
           { ...axis, size: 24, space: 70, values: clock },
-          { ...axis, size: 58, space: 28, values: (_, ticks) => ticks.map(format) },
+          { ...axis, size: 58, space: 28, values: (_, ticks) => ticks.map(format), ...(steps && { incrs: WHOLE }) },
         ],
         series: [
           {},
@@ -59,7 +62,7 @@ export default function Plot({ times, values, label, format, most, steps = false
             stroke: colour("--edge-line"),
             fill: colour("--edge-area"),
             width: 1.5,
-            points: { show: false },
+            points: { show: true, size: 5, fill: colour("--edge-line"), filter: (plot) => alone(plot.data[1] ?? []) },
             ...(steps && uPlot.paths.stepped && { paths: uPlot.paths.stepped({ align: 1 }) }),
           },
         ],

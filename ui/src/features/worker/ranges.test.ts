@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { RANGES, rangeOf, sentenceOf, sinceOf } from "./ranges.ts";
+import { alone, RANGES, rangeOf, sentenceOf, sinceOf } from "./ranges.ts";
 
 const NOW = Date.parse("2026-11-29T12:34:56Z");
 
@@ -25,4 +25,9 @@ it("says a line in words", () => {
   const percent = (value: number) => `${value} %`;
   expect(sentenceOf("CPU", [null, 20, 60, 40, null], percent)).toBe("CPU: last 40 %, between 20 % and 60 %");
   expect(sentenceOf("CPU", [null], percent)).toBe("CPU: nothing was measured");
+});
+
+it("finds the values that no line goes through", () => {
+  expect(alone([1, null, 2, 3, null, 4])).toEqual([0, 5]);
+  expect(alone([null])).toEqual([]);
 });

@@ -38,3 +38,11 @@ export function sentenceOf(label: string, values: Values, format: (value: number
   if (last === undefined) return `${label}: nothing was measured`;
   return `${label}: last ${format(last)}, between ${format(Math.min(...known))} and ${format(Math.max(...known))}`;
 }
+
+/** Give the places of values without a neighbour: a line through them has no length, so they are drawn as points. */
+export function alone(values: ArrayLike<number | null | undefined>): number[] {
+  const known = (at: number) => values[at] !== null && values[at] !== undefined;
+  return Array.from({ length: values.length }, (_, at) => at).filter(
+    (at) => known(at) && !known(at - 1) && !known(at + 1),
+  );
+}
