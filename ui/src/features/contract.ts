@@ -4,21 +4,15 @@ import { type Asked, useLive } from "../api/query.ts";
 
 export type Queue = Schemas["QueueDocument"];
 
-export type Step = { at: string; event: string; text: string; worker: string | null; assignment: number | null };
-export type Job = Schemas["JobDocument"] & { offered_at: string | null };
-export type JobWithJourney = Job & { journey: Step[]; explanation: Schemas["ExplanationDocument"] | null };
+export type Job = Schemas["JobDocument"];
+export type JobWithJourney = Schemas["OneJobDocument"];
+export type Step = Schemas["StepDocument"];
 
 export type Permissions = Schemas["PermissionsDocument"];
 
-export type NewToken = Schemas["NewTokenDocument"] & { commands?: Record<string, string> };
-export type Token = Omit<Schemas["TokenDocument"], "state"> & { state: string };
-export type Attempt = {
-  at: string;
-  name: string;
-  token_id: string | null;
-  result: "enrolled" | "refused";
-  text: string;
-};
+export type NewToken = Schemas["NewTokenDocument"];
+export type Token = Schemas["TokenDocument"];
+export type Attempt = Schemas["EnrollAttemptDocument"];
 export type Finding = { name: string; status: "ok" | "warning" | "error"; text: string; advice: string };
 
 // biome-ignore lint/suspicious/noExplicitAny: the contract's routes are not in the generated types yet
@@ -36,6 +30,6 @@ const NOTHING: Permissions = { read: true, change: false, missing: "", teams: nu
 
 /** What the reader may do; nothing is offered before it is known. */
 export function usePermissions(): Permissions & { known: boolean } {
-  const { data } = useSoon<Permissions>("/permissions", {}, { every: 60_000 });
+  const { data } = useLive("/permissions", {}, { every: 60_000 });
   return { ...(data ?? NOTHING), known: data !== undefined };
 }

@@ -8,7 +8,7 @@ import { AddWorker } from "./AddWorker.tsx";
 const NONE = { items: [], total: 0 };
 const TOKEN = {
   id: "11111111-1111-4111-8111-111111111111",
-  state: "never used",
+  state: "valid",
   queues: ["lathe"],
   team: null,
   name_pattern: null,
@@ -116,7 +116,7 @@ test("when nothing comes for a minute it says what that means", async () => {
 });
 
 test("a token is revoked after it was said what is lost", async () => {
-  let state = "never used";
+  let state = "valid";
   const asked = await answering({
     ...QUIET,
     "GET /enroll-tokens": () => [{ ...TOKEN, state }],
@@ -126,6 +126,7 @@ test("a token is revoked after it was said what is lost", async () => {
     },
   });
   view();
+  expect(await screen.findByText("Never used")).toBeDefined();
   await user.click(await screen.findByRole("button", { name: "Revoke the token for lathe" }));
   const dialog = within(await screen.findByRole("alertdialog"));
   expect(dialog.getByText(/its last use is lost/)).toBeDefined();

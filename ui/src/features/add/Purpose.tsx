@@ -2,9 +2,10 @@
 import { Box, Button, Collapsible, Field, Flex, Input, NativeSelect, SimpleGrid, Text } from "@chakra-ui/react";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import type { ReactNode } from "react";
-import type { Problem } from "../../api/client.ts";
+import { api, type Problem } from "../../api/client.ts";
+import { keyOf } from "../../api/query.ts";
 import { ErrorNote } from "../../ui/ErrorNote.tsx";
-import { type NewToken, postSoon, usePermissions } from "../contract.ts";
+import { type NewToken, usePermissions } from "../contract.ts";
 import { useQueues } from "../queues/useQueues.ts";
 import { bodyOf, GRACES, LIVES, namesIn, toggled, type Wish } from "./wish.ts";
 
@@ -16,10 +17,10 @@ export function Purpose({ wish, change, made }: Props) {
   const { multi_team, teams } = usePermissions();
   const client = useQueryClient();
   const create = useMutation<NewToken, Problem>({
-    mutationFn: () => postSoon<NewToken>("/enroll-tokens", bodyOf(wish)),
+    mutationFn: () => api.post("/enroll-tokens", bodyOf(wish)),
     onSuccess: (token) => {
       made(token);
-      return client.invalidateQueries({ queryKey: ["edge", "/enroll-tokens"] });
+      return client.invalidateQueries({ queryKey: keyOf("/enroll-tokens") });
     },
   });
   const set = (changes: Partial<Wish>) => change({ ...wish, ...changes });

@@ -2,18 +2,21 @@
 import { Box, Button, Heading, Text } from "@chakra-ui/react";
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
+import { api } from "../../api/client.ts";
+import { keyOf, useLive } from "../../api/query.ts";
 import { ConfirmDialog } from "../../ui/ConfirmDialog.tsx";
 import { ErrorNote } from "../../ui/ErrorNote.tsx";
 import { type Column, Rows } from "../../ui/Rows.tsx";
-import { Status, type Tone } from "../../ui/Status.tsx";
+import { Status } from "../../ui/Status.tsx";
 import { Time } from "../../ui/Time.tsx";
-import { postSoon, type Token, useSoon } from "../contract.ts";
+import type { Attempt, Token } from "../contract.ts";
+import { enrolledWith, stateOf } from "./uses.ts";
 
-const TONES: Readonly<Record<string, Tone>> = { valid: "good", "never used": "good" };
-const OPEN = new Set(["valid", "never used"]);
+const NAMED = 3;
 
 export function Tokens() {
-  const { data, error, refetch } = useSoon<Token[]>("/enroll-tokens");
+  const { data, error, refetch } = useLive("/enroll-tokens");
+  const { data: attempts } = useLive("/enroll-attempts");
   const [ending, setEnding] = useState<Token>();
   return (
     <Box as="section">
@@ -27,19 +30,22 @@ export function Tokens() {
       {error && <ErrorNote error={error} retry={refetch} />}
       {data && !data.length && <Text fontSize="sm">None yet.</Text>}
       {data && data.length > 0 && (
-        <Rows label="Tokens" columns={columns(setEnding)} rows={data} keyOf={({ id }) => id} />
+        <Rows label="Tokens" columns={columns(attempts, setEnding)} rows={data} keyOf={({ id }) => id} />
       )}
       {ending && <Revoke token={ending} close={() => setEnding(undefined)} />}
     </Box>
   );
 }
 
-function columns(revoke: (token: Token) => void): Column<Token>[] {
+function columns(attempts: readonly Attempt[] | undefined, revoke: (token: Token) => void): Column<Token>[] {
   return [
     {
       name: "State",
-      cell: ({ state }) => (
-        <Status tone={TONES[state] ?? "quiet"}>{state.charAt(0).toUpperCase() + state.slice(1)}</Status>
+      short: true,
+      cell: (token) => (
+        <Status tone={token.state === "valid" ? "good" : "quiet"}>
+          {stateOf(token, enrolledWith(token, attempts))}
+        </Status>
       ),
     },
     {
@@ -52,6 +58,7 @@ function columns(revoke: (token: Token) => void): Column<Token>[] {
       ),
     },
     { name: "Names", short: true, cell: ({ name_pattern }) => name_pattern ?? "any" },
+    { name: "Enrolled", cell: (token) => <Enrolled names={enrolledWith(token, attempts)} /> },
     { name: "Uses left", numeric: true, cell: ({ uses_left }) => uses_left },
     { name: "Expires", short: true, cell: ({ expires_at }) => <Time at={expires_at} /> },
     {
@@ -65,7 +72,7 @@ function columns(revoke: (token: Token) => void): Column<Token>[] {
     {
       name: "Change",
       cell: (token) =>
-        OPEN.has(token.state) && (
+        token.state === "valid" && (
           <Button
             size="xs"
             variant="outline"
@@ -79,6 +86,24 @@ function columns(revoke: (token: Token) => void): Column<Token>[] {
   ];
 }
 
+/** A name may have been changed since, so it is no link. */
+function Enrolled({ names }: { names: readonly string[] | undefined }) {
+  if (!names?.length) {
+    return (
+      <Text as="span" color="fg.muted">
+        {names ? "nobody" : "–"}
+      </Text>
+    );
+  }
+  const others = names.length - NAMED;
+  return (
+    <Text overflowWrap="anywhere">
+      {names.slice(0, NAMED).join(", ")}
+      {others > 0 && ` and ${others} more`}
+    </Text>
+  );
+}
+
 function Revoke({ token, close }: { token: Token; close: () => void }) {
   const client = useQueryClient();
   return (
@@ -88,8 +113,8 @@ function Revoke({ token, close }: { token: Token; close: () => void }) {
       confirm="Revoke the token"
       onClose={close}
       act={async () => {
-        await postSoon("/enroll-tokens/{token_id}/revoke", undefined, { path: { token_id: token.id } });
-        await client.invalidateQueries({ queryKey: ["edge", "/enroll-tokens"] });
+        await api.post("/enroll-tokens/{token_id}/revoke", undefined, { path: { token_id: token.id } });
+        await client.invalidateQueries({ queryKey: keyOf("/enroll-tokens") });
         return undefined;
       }}
     >

@@ -1,25 +1,20 @@
 /** Reads who has enrolled lately, and who tried to. */
 import type { Schemas } from "../../api/client.ts";
-import { type Attempt, useSoon } from "../contract.ts";
+import { useLive } from "../../api/query.ts";
 
-export type Newcomer = Schemas["WorkerDocument"] & { link: string };
+export type Newcomer = Schemas["WorkerDocument"];
 
 /** Milliseconds between two looks: somebody waits. */
 const EVERY = 2000;
 const NEWEST = 50;
 
 export function useArrivals(token: { created_at: string }) {
-  const workers = useSoon<{ items: Newcomer[] }>(
-    "/workers",
-    { query: { order_by: "-enrolled_at", limit: NEWEST } },
-    { every: EVERY },
-  );
-  const attempts = useSoon<Attempt[]>("/enroll-attempts", { query: { since: token.created_at } }, { every: EVERY });
-  const failed = workers.error ?? attempts.error;
+  const workers = useLive("/workers", { query: { order_by: "-enrolled_at", limit: NEWEST } }, { every: EVERY });
+  const attempts = useLive("/enroll-attempts", { query: { since: token.created_at } }, { every: EVERY });
   return {
     workers: workers.data?.items ?? [],
     attempts: attempts.data,
-    error: failed,
+    error: workers.error ?? attempts.error,
     retry: () => Promise.all([workers.refetch(), attempts.refetch()]),
   };
 }
