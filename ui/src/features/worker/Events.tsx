@@ -1,14 +1,15 @@
 /** What has happened to a worker, the newest first. */
 import { Box, Button, Flex, Skeleton, Text } from "@chakra-ui/react";
 import { useState } from "react";
+import type { Answer } from "../../api/client.ts";
+import { useLive } from "../../api/query.ts";
 import { Empty } from "../../ui/Empty.tsx";
 import { ErrorNote } from "../../ui/ErrorNote.tsx";
 import { Status, type Tone } from "../../ui/Status.tsx";
 import { Time } from "../../ui/Time.tsx";
-import { useSoon } from "../contract.ts";
 import { capital } from "../fleet/facts.ts";
 
-type Event = { id: string | number; at: string; kind: string; text: string; by: string | null };
+type Event = Answer<"/workers/{name}/events">["items"][number];
 
 const TONES: Readonly<Record<string, Tone>> = {
   enrolled: "good",
@@ -31,7 +32,7 @@ const ALL = 1000;
 
 export function Events({ name }: { name: string }) {
   const [limit, setLimit] = useState(FIRST);
-  const { data, error, refetch } = useSoon<{ items: Event[]; total: number }>("/workers/{name}/events", {
+  const { data, error, refetch } = useLive("/workers/{name}/events", {
     path: { name },
     query: { limit },
   });
