@@ -46,6 +46,7 @@ class EdgePlugin(AirflowPlugin):
             logging.getLogger(__name__).error(UNINSTALL_EDGE3)
             return []
         from airflow_edge.admin.rest.app import create_app as create_api
+        from airflow_edge.checking.centre import look_at_centre
         from airflow_edge.gateway.app import create_app
         from airflow_edge.logs.handler import read_here
 
@@ -53,7 +54,7 @@ class EdgePlugin(AirflowPlugin):
         # The longer prefix first: the gateway answers whatever comes below its own.
         return [
             *self._page_apps(),
-            {"app": create_api(), "url_prefix": f"{PREFIX}/api", "name": "Edge API"},
+            {"app": create_api(look_at_centre), "url_prefix": f"{PREFIX}/api", "name": "Edge API"},
             {"app": create_app(), "url_prefix": PREFIX, "name": "Edge gateway"},
         ]
 

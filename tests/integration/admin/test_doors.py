@@ -48,6 +48,16 @@ def test_a_token_from_its_making_to_its_end(api):
     assert made["token"] not in str(api.audit())
 
 
+def test_the_check_of_the_centre_is_the_same_at_both_doors(api, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__DATABASE__CHECK_MIGRATIONS", "False")
+    found = api.get("/check", "op")["findings"]
+    words = {"ok": "OK", "warning": "NOTE", "error": "WRONG"}
+    lines = [f"{words[one['status']]:<6} {one['text']}{'; ' if one['advice'] else ''}{one['advice']}" for one in found]
+    assert lines == airflow_command("edge", "check").out.rstrip("\n").split("\n")
+    assert {one["name"] for one in found} >= {"versions", "database"}
+    assert any(one["advice"] for one in found if one["status"] == "error")
+
+
 def test_attempts_to_enrol_are_seen_but_those_with_another_teams_token(api, teams):
     red = api.post("/enroll-tokens", {**TOKEN, "team": "red"}, role="red")
     began = datetime.now(UTC)

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import trustme
 
-from airflow_edge.cli.centre import check
+from airflow_edge.checking import centre as check
 from airflow_edge.protocol.tokens import answer_mark
 from airflow_edge.protocol.urls import MARK_HEADER
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, Protocol, cast
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
@@ -25,10 +25,31 @@ READ: Final = "to see jobs (Airflow's view 'Jobs')"
 CHANGE: Final = "to edit pools"
 
 
+class Found(Protocol):
+    """Something that was found out about the centre."""
+
+    @property
+    def mark(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def advice(self) -> str: ...
+
+
+Look = Callable[[], Sequence[tuple[str, Found]]]
+"""Finds out what there is to say about the centre, each with what it is about: it knows more than this folder may."""
+
+
+def nothing_found() -> Sequence[tuple[str, Found]]:
+    """Find out nothing: where the API is not mounted."""
+    return ()
+
+
 class AdminServices:
     """What the routes do their work with, on Airflow's own configuration and database."""
 
-    def __init__(self) -> None:
+    def __init__(self, look: Look) -> None:
+        self.look = look
         self.store = Store(session)
         self.fleet = Fleet(self.store)
         self.tokens = Tokens(self.store)

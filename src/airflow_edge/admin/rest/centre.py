@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final, Literal
+
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from airflow_edge.admin.config import multi_team
-from airflow_edge.admin.rest.access import Teams, missing_for
+from airflow_edge.admin.rest.access import Services, Teams, may_change, missing_for
 from airflow_edge.admin.rest.documents import Document
 from airflow_edge.admin.rest.problems import PROBLEMS
 
@@ -26,6 +29,40 @@ class PermissionsDocument(Document):
     teams: list[str] | None
     multi_team: bool
     user: str
+
+
+class CheckFindingDocument(Document):
+    """Something that was found out about the centre; `text` says what is, `advice` what to do about it."""
+
+    name: str
+    status: Literal["ok", "warning", "error"]
+    text: str
+    advice: str
+
+
+class CheckDocument(Document):
+    """What is right about the centre, and what has to be set."""
+
+    findings: list[CheckFindingDocument]
+
+
+_STATUSES: Final[Mapping[str, Literal["ok", "warning", "error"]]] = {"OK": "ok", "NOTE": "warning", "WRONG": "error"}
+
+
+@centre.get("/check", operation_id="check_centre", dependencies=[Depends(may_change)])
+def check_centre(admin: Services) -> CheckDocument:
+    """Look at the centre's configuration, database and gateway, as `airflow edge check` does where this is served."""
+    return CheckDocument(
+        findings=[
+            CheckFindingDocument(
+                name=about,
+                status=_STATUSES[found.mark],
+                text=found.text.removesuffix(f"; {found.advice}") if found.advice else found.text,
+                advice=found.advice,
+            )
+            for about, found in admin.look()
+        ]
+    )
 
 
 @centre.get("/permissions", operation_id="get_permissions")

@@ -33,7 +33,7 @@ from airflow_edge.agent.net.http import HttpClient, Response
 from airflow_edge.agent.net.identity import Identity, PendingKey, Signer
 from airflow_edge.agent.process.control import ask
 from airflow_edge.agent.supervisors.runtime import RuntimeLink
-from airflow_edge.cli.findings import Finding, as_json, as_line, is_right, note, ok, without_secrets, wrong
+from airflow_edge.checking.findings import Finding, as_json, as_line, is_right, note, ok, without_secrets, wrong
 from airflow_edge.cli.site.local import look_around
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.local import Alive, Probe, RuntimeHello, ToAgent

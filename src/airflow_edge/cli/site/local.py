@@ -16,7 +16,7 @@ from airflow_edge import __version__
 from airflow_edge.agent.config import MEBIBYTE, Config
 from airflow_edge.agent.machine import conditions, dags
 from airflow_edge.agent.machine.imports import Imports
-from airflow_edge.cli.findings import Finding, note, ok, wrong
+from airflow_edge.checking.findings import Finding, note, ok, wrong
 from airflow_edge.site import secrets
 
 FILES_OF_A_WORKER: Final = 100

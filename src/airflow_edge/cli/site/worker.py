@@ -20,7 +20,7 @@ from airflow_edge.agent.net.identity import Identity, make_private_folder
 from airflow_edge.agent.own_log.file import RotatingFile
 from airflow_edge.agent.process.control import ask
 from airflow_edge.agent.process.daemon import detach, has_begun_again, pid_file, wait_for_end
-from airflow_edge.cli.findings import Mark
+from airflow_edge.checking.findings import Mark
 from airflow_edge.cli.site.enroll import ensure_enrolled, may_enroll_itself
 from airflow_edge.cli.site.local import at_start
 from airflow_edge.protocol.messages import MAX_TEXT

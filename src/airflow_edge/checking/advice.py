@@ -8,7 +8,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from airflow_edge.cli.findings import Finding, Mark, without_secrets, wrong
+from airflow_edge.checking.findings import Finding, Mark, without_secrets, wrong
 from airflow_edge.executor.edge3 import UNINSTALL_EDGE3
 from airflow_edge.gateway.database.listener import NotHeardError
 from airflow_edge.rules.processes import CentreFacts, CentreProcess
@@ -82,14 +82,20 @@ class Facts:
 
 def findings(facts: Facts) -> list[Finding]:
     """Give everything there is to say, in the order in which a person would put it right."""
-    return [
-        *_versions(facts),
-        *_database(facts),
-        *_settings(facts),
-        *_running(facts),
-        *_logs(facts),
-        *_gateway(facts),
-    ]
+    return [finding for _, finding in findings_by_subject(facts)]
+
+
+def findings_by_subject(facts: Facts) -> list[tuple[str, Finding]]:
+    """Give the same, each with what it is about."""
+    found = {
+        "versions": _versions(facts),
+        "database": _database(facts),
+        "settings": _settings(facts),
+        "what runs": _running(facts),
+        "logs": _logs(facts),
+        "gateway": _gateway(facts),
+    }
+    return [(subject, finding) for subject, some in found.items() for finding in some]
 
 
 def _versions(facts: Facts) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
 
@@ -24,6 +24,8 @@ class Finding:
 
     mark: Mark
     text: str
+    advice: str = field(default="", compare=False)
+    """The end of the text which says what to do."""
 
 
 def ok(text: str) -> Finding:
@@ -38,7 +40,7 @@ def note(text: str) -> Finding:
 
 def wrong(what: str, to_do: str) -> Finding:
     """Say what has to be changed, and how."""
-    return Finding(Mark.WRONG, f"{what}; {to_do}")
+    return Finding(Mark.WRONG, f"{what}; {to_do}", to_do)
 
 
 def is_right(found: Iterable[Finding]) -> bool:
@@ -56,7 +58,7 @@ def as_json(found: Iterable[Finding]) -> str:
     """Give findings for programs: a list of objects with `mark` and `text`."""
     import json
 
-    return json.dumps([asdict(finding) for finding in found], indent=2)
+    return json.dumps([{"mark": finding.mark, "text": finding.text} for finding in found], indent=2)
 
 
 def without_secrets(url: str) -> str:

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from airflow_edge.cli.centre.advice import Facts, GatewayAnswer, findings
-from airflow_edge.cli.findings import Mark, is_right, without_secrets
+from airflow_edge.checking.advice import Facts, GatewayAnswer, findings
+from airflow_edge.checking.findings import Mark, is_right, without_secrets
 from airflow_edge.rules.processes import CentreFacts, CentreProcess, at_the_centre
 from airflow_edge.store.schema import Schema
 
