@@ -35,8 +35,7 @@ FILL: Final = (
         log_complete, queued_at, started_at, ended_at, booked_at, reason)
     SELECT md5('job' || n)::uuid, 'task', md5('task' || n)::uuid, 'dag' || n % 100, 'task', 'run' || n, -1, 1,
         'default', 1, 1, 1, '', '{{}}', (ARRAY['succeeded', 'failed', 'lost', 'cancelled'])[1 + n % 4], 1,
-        md5('worker' || n % 1000)::uuid, false, false, true, now() - n * interval '10 ms', now(),
-        now() - n * interval '100 ms', now(), ''
+        md5('worker' || n % 1000)::uuid, false, false, true, now() - n * interval '10 ms', now(), now(), now(), ''
     FROM generate_series(1, {ROWS}) n
     """,
     f"""
@@ -165,7 +164,8 @@ def look_at_the_fleet(centre: Centre) -> None:
     fleet = centre.store.fleet
     now = datetime.now(UTC)
     fleet.overview()
-    fleet.overview(now=now)
+    # The jobs of these tables have all ended just now; mostly it is longer ago.
+    fleet.overview(now=now + timedelta(hours=1))
     patience = Patience(silence=timedelta(seconds=15), grace=timedelta(minutes=15))
     fleet.page_of_workers(WorkerFilter(), patience, limit=50, offset=0, now=now)
     fleet.page_of_workers(WorkerFilter(), patience, order="-cpu", limit=50, offset=0, now=now)
