@@ -1,7 +1,6 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { expect, test } from "vitest";
-import { FAILED, JOB } from "../jobs/examples.ts";
 import { answering, MAY, Refusal, show } from "../testing.tsx";
 import { AddWorker } from "./AddWorker.tsx";
 
@@ -76,14 +75,11 @@ test("a wish that is refused can be changed and made again", async () => {
   expect(screen.getByLabelText("Queues")).toHaveProperty("value", "lathe");
 });
 
-test("the worker is greeted when it has come, and runs a test job on request", async () => {
-  const test = { ...FAILED, id: JOB.id, kind: "test", state: "succeeded" };
+test("the worker is greeted when it has come", async () => {
   await answering({
     ...QUIET,
     "GET /workers": { items: [NEWCOMER, { ...NEWCOMER, name: "somebody else" }], total: 2 },
     "GET /enroll-attempts": [CAME],
-    "POST /workers/press-9/test": { job_id: JOB.id },
-    [`GET /jobs/${JOB.id}`]: test,
   });
   view();
   await make();
@@ -93,8 +89,6 @@ test("the worker is greeted when it has come, and runs a test job on request", a
   expect(screen.getByRole("link", { name: "Look at press-9" }).getAttribute("href")).toBe(
     "/plugin/edge/workers/press-9",
   );
-  await user.click(screen.getByRole("button", { name: "Run a test job there" }));
-  expect(await screen.findByText("The test job went there and back")).toBeDefined();
 });
 
 test("what was refused is told at once, with the check to run at the site", async () => {
