@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import expect
 
+from harness.written import WrittenFleet
 from tests.browser import fleets
-from tests.browser.fleets import WrittenFleet
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from harness.written import WrittenFleet
 from tests.browser import fleets
-from tests.browser.fleets import WrittenFleet
 
 
 @pytest.fixture(autouse=True)

@@ -82,7 +82,8 @@ export function Attention({ attention }: { attention: readonly FleetAttention[] 
 }
 
 function One({ one }: { one: FleetAttention }) {
-  const others = one.count - one.workers.length;
+  // Of a queue it is its jobs that are counted.
+  const others = one.queue === null ? one.count - one.workers.length : 0;
   // What leads to the only one names it already.
   const named = one.workers.length > 0 && one.action.view !== "worker";
   return (
