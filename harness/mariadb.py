@@ -18,7 +18,8 @@ from harness.database import Database, unprivileged_user
 from harness.processes import Process, run
 
 HOW_TO_INSTALL: Final = (
-    "mariadbd is not installed; the tests with a MySQL need it (Debian, Ubuntu: apt-get install mariadb-server-core)"
+    "mariadbd is not installed, or my_print_defaults, which sets up its folder; the tests with a MySQL need both "
+    "(Debian, Ubuntu: apt-get install mariadb-server-core mariadb-client-core)"
 )
 
 # What MySQL 8 has by itself and MariaDB has not, and what Airflow's page on databases asks for. Not in UTC: nothing may
@@ -43,8 +44,9 @@ _SMALL: Final = {
 
 
 def find_mariadbd() -> str | None:
-    """Give the program's path, also where it is not on a user's PATH."""
-    return shutil.which("mariadbd", path=_search_path())
+    """Give the program's path, also where it is not on a user's PATH; None if it, or what it needs, is missing."""
+    needed = shutil.which("my_print_defaults", path=_search_path())
+    return shutil.which("mariadbd", path=_search_path()) if needed else None
 
 
 class MariaDbServer:

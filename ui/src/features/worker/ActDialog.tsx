@@ -15,11 +15,13 @@ type Props = {
   count: number;
   /** Where it is about one: what its fields begin with. */
   worker?: WorkerDocument;
+  /** Called with what was said in the fields once it was asked for. */
+  onActed?: (values: Values) => void;
   onClose: () => void;
   focusAfter: () => HTMLElement | null;
 };
 
-export function ActDialog({ act, target, count, worker, onClose, focusAfter }: Props) {
+export function ActDialog({ act, target, count, worker, onActed, onClose, focusAfter }: Props) {
   const post = (values: Values, dry: boolean): Promise<Outcome[]> =>
     api.post(routeOf(act), bodyOf(act, target, values) as never, dry ? { query: { dry_run: true } } : {}) as Promise<
       Outcome[]
@@ -31,7 +33,11 @@ export function ActDialog({ act, target, count, worker, onClose, focusAfter }: P
       danger={act.danger ?? false}
       fields={fieldsOf(act, worker)}
       preview={(values) => post(values, true)}
-      act={(values) => post(values, false)}
+      act={async (values) => {
+        const outcomes = await post(values, false);
+        onActed?.(values);
+        return outcomes;
+      }}
       onDone={() => queries.invalidateQueries({ queryKey: ["edge"] })}
       onClose={onClose}
       focusAfter={focusAfter}

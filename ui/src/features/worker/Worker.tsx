@@ -1,6 +1,6 @@
 /** One worker: how it is, what it does, what happened to it, who it is, and all that can be done with it. */
 import { Link as Anchor, Box, Button, Flex, Heading, Skeleton, Tabs, Text } from "@chakra-ui/react";
-import { useRef, useState } from "react";
+import { type RefObject, useRef, useState } from "react";
 import { Link, useParams } from "react-router-dom";
 import { useLive } from "../../api/query.ts";
 import { at } from "../../place.ts";
@@ -31,21 +31,42 @@ export function Worker() {
   const found = useLive("/workers/{name}", { path: { name } });
   const may = usePermissions().data?.change ?? false;
   const { data: worker, error } = found;
-  if (error?.status === 404) return <Gone name={name} />;
+  const [act, begin] = useState<Act>();
+  const [renamed, rename] = useState<string>();
+  const menu = useRef<HTMLButtonElement>(null);
+  const gone = error?.status === 404;
   return (
     <Flex direction="column" gap={5}>
-      {error && <ErrorNote error={error} retry={found.refetch} stale={worker !== undefined} />}
-      {worker ? <Known worker={worker} may={may} /> : !error && <Waiting name={name} />}
+      {gone && <Gone name={name} renamed={renamed} />}
+      {error && !gone && <ErrorNote error={error} retry={found.refetch} stale={worker !== undefined} />}
+      {worker && !gone && <Known worker={worker} offered={may ? begin : undefined} menu={menu} />}
+      {!worker && !error && <Waiting name={name} />}
+      {/* Beside the rest: what came of a removal is still to be read when there is no worker any more. */}
+      {act && worker && (
+        <ActDialog
+          act={act}
+          target={{ workers: [worker.name] }}
+          count={1}
+          worker={worker}
+          onActed={(values) => act.id === "rename" && rename(String(values.name).trim())}
+          onClose={() => begin(undefined)}
+          focusAfter={() => menu.current}
+        />
+      )}
     </Flex>
   );
 }
 
-function Gone({ name }: { name: string }) {
+function Gone({ name, renamed }: { name: string; renamed: string | undefined }) {
   return (
     <Empty title={`There is no worker '${name}'`}>
-      <Text mb={4}>It was renamed or removed, or belongs to a team that is not yours.</Text>
+      <Text mb={4}>
+        {renamed
+          ? `It is called '${renamed}' now.`
+          : "It was renamed or removed, or belongs to a team that is not yours."}
+      </Text>
       <Button asChild size="sm" variant="outline">
-        <Link to={at()}>To the fleet</Link>
+        {renamed ? <Link to={at("workers", renamed)}>{`To ${renamed}`}</Link> : <Link to={at()}>To the fleet</Link>}
       </Button>
     </Empty>
   );
@@ -61,12 +82,19 @@ function Waiting({ name }: { name: string }) {
   );
 }
 
-function Known({ worker, may }: { worker: WholeWorker; may: boolean }) {
+type KnownProps = {
+  worker: WholeWorker;
+  /** Called with what somebody wants to do with it; nothing is offered to who may not. */
+  offered: ((act: Act) => void) | undefined;
+  menu: RefObject<HTMLButtonElement | null>;
+};
+
+function Known({ worker, offered, menu }: KnownProps) {
   const list = useList({ order: "" });
   const tab = list.get("tab") in TABS ? list.get("tab") : "overview";
   return (
     <>
-      <Head worker={worker} may={may} />
+      <Head worker={worker} offered={offered} menu={menu} />
       <Facts worker={worker} />
       <Remarks worker={worker} />
       <Tabs.Root
@@ -101,18 +129,16 @@ function Known({ worker, may }: { worker: WholeWorker; may: boolean }) {
           <Events name={worker.name} />
         </Tabs.Content>
         <Tabs.Content value="log">
-          <Log name={worker.name} may={may} linked={worker.link === "linked"} />
+          <Log name={worker.name} may={offered !== undefined} linked={worker.link === "linked"} />
         </Tabs.Content>
       </Tabs.Root>
     </>
   );
 }
 
-function Head({ worker, may }: { worker: WholeWorker; may: boolean }) {
-  const [act, begin] = useState<Act>();
-  const menu = useRef<HTMLButtonElement>(null);
-  const offered = ACTS.filter((one) => one.offered(worker));
-  const first = offered.find(({ id }) => id === "maintenance" || id === "exit");
+function Head({ worker, offered, menu }: KnownProps) {
+  const acts = ACTS.filter((one) => one.offered(worker));
+  const first = acts.find(({ id }) => id === "maintenance" || id === "exit");
   return (
     <Flex align="center" gap={3} wrap="wrap">
       <Box me="auto" minW={0}>
@@ -123,25 +149,15 @@ function Head({ worker, may }: { worker: WholeWorker; may: boolean }) {
           {worker.name}
         </Heading>
       </Box>
-      {may && (
+      {offered && (
         <Flex gap={2} wrap="wrap">
           {first && (
-            <Button size="sm" variant="outline" onClick={() => begin(first)}>
+            <Button size="sm" variant="outline" onClick={() => offered(first)}>
               {first.label}…
             </Button>
           )}
-          <ActMenu label="More actions" acts={offered.filter((one) => one !== first)} onAct={begin} button={menu} />
+          <ActMenu label="More actions" acts={acts.filter((one) => one !== first)} onAct={offered} button={menu} />
         </Flex>
-      )}
-      {act && (
-        <ActDialog
-          act={act}
-          target={{ workers: [worker.name] }}
-          count={1}
-          worker={worker}
-          onClose={() => begin(undefined)}
-          focusAfter={() => menu.current}
-        />
       )}
     </Flex>
   );
