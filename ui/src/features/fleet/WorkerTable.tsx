@@ -58,7 +58,7 @@ export function WorkerTable({ workers, order, onOrder, selection }: Props) {
   const names = workers.map((worker) => worker.name);
   const chosen = selection ? names.filter(selection.chosen).length : 0;
   return (
-    <Box css={AROUND} tabIndex={0} role="region" aria-label="Workers">
+    <Box css={AROUND} tabIndex={0} role="region" aria-label="Table of workers">
       <chakra.table {...AS.table} css={TABLE}>
         <thead {...AS.rowgroup}>
           <tr {...AS.row}>
