@@ -71,7 +71,7 @@ def measure(workers: int, times: int) -> dict[str, object]:
             ground.airflow("edge", venv=environments.centre(), executor=EDGE_EXECUTOR, config=config)
         )
         airflow.start_api_server()
-        WrittenFleet(sessionmaker(airflow.database.engine())).many(workers)
+        WrittenFleet(sessionmaker(airflow.database.engine(), expire_on_commit=False)).many(workers)
         usable: list[float] = []
         frames: list[float] = []
         for _ in range(times):
