@@ -60,7 +60,9 @@ def test_by_command_it_is_the_same(api, monkeypatch):
     assert all(NOTE in row["paused"] for row in rows)
     assert airflow_command("edge", "resume-queue", "plc", "gpu").status == 0
     assert api.get("/queues")["items"] == []
-    assert [event for event, _, _ in noted(api)] == ["pause queue", "resume queue"]
+    assert airflow_command("edge", "pause-queue", "plc").status == 0
+    assert [one["paused"]["note"] for one in api.get("/queues")["items"]] == [""]
+    assert [event for event, _, _ in noted(api)] == ["pause queue", "resume queue", "pause queue"]
 
 
 def test_a_queue_of_another_team_is_not_paused(api, monkeypatch):

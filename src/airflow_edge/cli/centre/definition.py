@@ -271,7 +271,7 @@ nothing starts them again [y/N]
         "Hand out no job of these queues until they are resumed; those that run go on",
         "queues.pause_queue",
         _THESE_QUEUES,
-        arg("-n", "--note", help="Why: people see it beside the queue", type=comment, default=""),
+        arg("-n", "--note", help="Why: people see it beside the queue", type=comment),
         _OF_TEAM,
         ARG_OUTPUT,
         example="$ airflow edge pause-queue plc --note 'the line is rebuilt'",

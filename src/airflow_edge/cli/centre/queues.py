@@ -17,7 +17,7 @@ from airflow_edge.store.store import Store
 def pause_queue(args: argparse.Namespace) -> None:
     """Have no job of these queues handed out."""
     queues = queue_names(",".join(args.queues))
-    _show(args, Pauses(Store(session)).pause(queues, args.team, args.note, by=getuser()))
+    _show(args, Pauses(Store(session)).pause(queues, args.team, args.note or "", by=getuser()))
 
 
 @audited
