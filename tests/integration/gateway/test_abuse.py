@@ -39,12 +39,16 @@ VOLATILE = {
     "airflow_edge_worker": {
         "state", "concurrency", "last_seen_at", "changed_at", "boot_id", "link_id", "gateway_id", "transport",
         "agent_version", "airflow_version", "system", "instance", "life", "host_name", "address", "linked_at",
-        "question", "answered", "answers_there", "silent",
+        "question", "answered", "answers_there", "silent", "conditions", "warnings",
     },
+    # That one of them linked, or fell silent.
+    "airflow_edge_worker_event": None,
+    # Who wanted to be enrolled and was refused; some of the newest only.
+    "airflow_edge_enroll_attempt": None,
     # The gateway says again and again that it runs.
     "airflow_edge_process": None,
     # Offers that nobody answered go back into the queue meanwhile.
-    "airflow_edge_job": {"state", "lease_until"},
+    "airflow_edge_job": {"state", "lease_until", "offered_at", "past"},
     # The gateway keeps the tasks of jobs alive that are at workers.
     "task_instance": {"last_heartbeat_at"},
 }  # fmt: skip
