@@ -8,6 +8,7 @@ import os
 import re
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,6 +72,7 @@ class Journal:
         """What could not be written when the journal was begun anew."""
         self._kept = kept
         self._finished = 0
+        self._in_use = threading.Lock()
         self._new_boot: str | None = None
         """The boot that is to be noted with the next that is written; None if it has been."""
         self._reserve = path.with_name("reserve")
@@ -106,9 +108,10 @@ class Journal:
 
     def find(self, key: AssignmentKey) -> JobRecord | None:
         """Give what is known about an assignment."""
-        row = self._database.execute(
-            "SELECT record FROM job WHERE job_id = ? AND assignment = ?", (key.job_id, key.assignment)
-        ).fetchone()
+        with self._in_use:
+            row = self._database.execute(
+                "SELECT record FROM job WHERE job_id = ? AND assignment = ?", (key.job_id, key.assignment)
+            ).fetchone()
         return None if row is None else _record(key.job_id, key.assignment, row[0])
 
     def boot_id(self) -> str | None:
@@ -202,12 +205,17 @@ class Journal:
         return opened
 
     def close(self) -> None:
-        """Close the file."""
-        self._database.close()
+        """Close the file, unless a thread is still at it, which nobody waits for at the agent's end."""
+        # Under a statement that runs in another thread SQLite would crash.
+        if self._in_use.acquire(blocking=False):
+            try:
+                self._database.close()
+            finally:
+                self._in_use.release()
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _transaction(self._database):
+        with self._in_use, _transaction(self._database):
             yield
 
     def _prune(self) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -149,3 +150,35 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(AgentError, match="mount its disk, or make it") as caught:
         Journal(tmp_path / "missing" / "journal.sqlite")
     assert caught.value.exit_status == 1
+
+
+def test_it_is_not_closed_under_a_thread_that_writes(path: Path) -> None:
+    journal = Journal(path)
+    under_way, closed = threading.Event(), threading.Event()
+    in_time: list[bool] = []
+
+    def at(statement: str) -> None:
+        if statement.startswith("COMMIT"):
+            under_way.set()
+            in_time.append(closed.wait(10))
+
+    journal._database.set_trace_callback(at)
+    failed: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            journal.write([record(1)])
+        except sqlite3.Error as error:
+            failed.append(error)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert under_way.wait(30)
+    journal.close()
+    closed.set()
+    writer.join(30)
+    assert (in_time, failed, writer.is_alive()) == ([True], [], False)
+    assert Journal(path).unfinished == [record(1)]
+    journal.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        journal.write([record(2)])
