@@ -16,7 +16,14 @@ export default function Panel({ dagId, runId, taskId, mapIndex }: Props) {
       <Box p={4} minW={0}>
         <Boundary>
           {dagId && runId && taskId ? (
-            <Why dagId={dagId} runId={runId} taskId={taskId} mapIndex={Number.isInteger(index) ? index : -1} />
+            <Why
+              // Airflow keeps the panel from task to task: one's reason is not another's.
+              key={[dagId, runId, taskId, index].join("\n")}
+              dagId={dagId}
+              runId={runId}
+              taskId={taskId}
+              mapIndex={Number.isInteger(index) ? index : -1}
+            />
           ) : (
             <Empty title="Airflow does not say which task this is" />
           )}

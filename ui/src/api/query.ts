@@ -14,7 +14,10 @@ export const EVERY = 3000;
 /** One for page and panel, and for as long as Airflow's page is open. */
 export const queries = new QueryClient({
   defaultOptions: {
+    // A browser that takes itself for offline may still reach the centre, and what does not get there is said.
+    mutations: { networkMode: "always" },
     queries: {
+      networkMode: "always",
       staleTime: EVERY,
       // What is refused now is refused again; what did not come through is asked for again by the next look.
       retry: (failed, error) => failed < 2 && error instanceof Problem && error.status >= 500,

@@ -63,13 +63,14 @@ export function ConfirmDialog({ onClose, title, children, confirm, danger = fals
       role={danger ? "alertdialog" : "dialog"}
       placement="center"
       closeOnInteractOutside={!acting}
+      closeOnEscape={!acting}
       onOpenChange={({ open }) => !open && onClose()}
       {...(focusAfter && { finalFocusEl: focusAfter })}
     >
       <Portal>
         <Dialog.Backdrop />
         <Dialog.Positioner>
-          <Dialog.Content maxW="36rem" mx={3}>
+          <Dialog.Content maxW="36rem" mx={3} overflowWrap="anywhere">
             <form onSubmit={submit}>
               <Dialog.Header>
                 <Dialog.Title>{title}</Dialog.Title>
@@ -96,7 +97,7 @@ export function ConfirmDialog({ onClose, title, children, confirm, danger = fals
                 </Stack>
               </Dialog.Body>
               <Dialog.Footer>
-                <Button type="button" variant="outline" onClick={onClose}>
+                <Button type="button" variant="outline" onClick={onClose} disabled={acting}>
                   {told ? "Close" : "Cancel"}
                 </Button>
                 {!told && (
@@ -112,7 +113,7 @@ export function ConfirmDialog({ onClose, title, children, confirm, danger = fals
                 )}
               </Dialog.Footer>
               <Dialog.CloseTrigger asChild>
-                <CloseButton type="button" size="sm" aria-label="Close" />
+                <CloseButton type="button" size="sm" aria-label="Close" disabled={acting} />
               </Dialog.CloseTrigger>
             </form>
           </Dialog.Content>

@@ -1,6 +1,7 @@
 /** Nothing to show: says what would stand here, and what to do for it. */
-import { Box, Heading } from "@chakra-ui/react";
+import { Box, Button, Heading } from "@chakra-ui/react";
 import type { ReactNode } from "react";
+import type { ListState } from "./list.ts";
 
 export function Empty({ title, children }: { title: string; children?: ReactNode }) {
   return (
@@ -12,5 +13,16 @@ export function Empty({ title, children }: { title: string; children?: ReactNode
         {children}
       </Box>
     </Box>
+  );
+}
+
+/** A page that was there once: what it showed has become less, or somebody has kept its address. */
+export function BeyondTheLast({ list }: { list: ListState }) {
+  return (
+    <Empty title="There are not so many pages">
+      <Button size="sm" variant="outline" mt={2} onClick={() => list.setOffset(0)}>
+        To the first page
+      </Button>
+    </Empty>
   );
 }

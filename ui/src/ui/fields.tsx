@@ -120,6 +120,8 @@ function Until({ onChange }: Props<Extract<FieldOf, { kind: "until" }>>) {
       {chosen === "at" && (
         <Input
           type="datetime-local"
+          // Half a date is none, and none would be "until somebody ends it".
+          required
           aria-label="Until, in your time zone"
           onChange={(event) => {
             const at = new Date(event.target.value);

@@ -1,5 +1,5 @@
 /** The third step: waits for the worker, greets it, and says what was seen of it if it does not come. */
-import { Alert, Link as Anchor, Box, Button, Flex, Spinner, Text } from "@chakra-ui/react";
+import { Alert, Box, Button, Flex, Spinner, Text } from "@chakra-ui/react";
 import { Link } from "react-router-dom";
 import { useNow } from "../../clock.ts";
 import { at } from "../../place.ts";
@@ -92,9 +92,15 @@ function Missing({ token, address, refused, told }: MissingProps) {
           </Text>
         )}
         <Command text={`airflow-edge check --url ${address}`} what="the check to run at the site" />
-        <Anchor asChild variant="underline" fontSize="sm">
-          <a href="#check">Check this centre, too</a>
-        </Anchor>
+        {/* No link: Airflow's page has a base, and `#check` would lead away from here, and from the token. */}
+        <Button
+          size="xs"
+          variant="outline"
+          alignSelf="start"
+          onClick={() => document.getElementById("check")?.scrollIntoView({ behavior: "smooth" })}
+        >
+          Check this centre, too
+        </Button>
       </Alert.Content>
     </Alert.Root>
   );

@@ -3,7 +3,7 @@ import { Box, Button, Flex, Heading, Skeleton, Text } from "@chakra-ui/react";
 import { Link } from "react-router-dom";
 import { at } from "../../place.ts";
 import { Pager } from "../../ui/DataTable.tsx";
-import { Empty } from "../../ui/Empty.tsx";
+import { BeyondTheLast, Empty } from "../../ui/Empty.tsx";
 import { ErrorNote } from "../../ui/ErrorNote.tsx";
 import { useList } from "../../ui/list.ts";
 import { count } from "../../words.ts";
@@ -90,10 +90,11 @@ function Workers({ may, teams, told }: Props) {
       {!workers && !found.error && (
         <Skeleton h="24rem" rounded="md" role="status" aria-label="The workers are loading" />
       )}
-      {workers?.length === 0 && (
-        <Empty title={total > 0 ? "There are not so many pages" : "No worker fits"}>
-          <Button size="sm" variant="outline" mt={2} onClick={() => (total > 0 ? list.setOffset(0) : clear())}>
-            {total > 0 ? "To the first page" : "Clear filters"}
+      {workers?.length === 0 && total > 0 && <BeyondTheLast list={list} />}
+      {workers?.length === 0 && total === 0 && (
+        <Empty title="No worker fits">
+          <Button size="sm" variant="outline" mt={2} onClick={clear}>
+            Clear filters
           </Button>
         </Empty>
       )}

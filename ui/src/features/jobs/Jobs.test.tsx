@@ -58,6 +58,13 @@ test("the next page is asked for", async () => {
   expect(address()).toContain("page=2");
 });
 
+test("a page beyond the last one leads back to the first", async () => {
+  await answering({ "GET /jobs": { items: [], total: 60 } });
+  const { address } = view("jobs?page=4");
+  await userEvent.click(await screen.findByRole("button", { name: "To the first page" }));
+  expect(address()).toBe("/plugin/edge/jobs");
+});
+
 test("an empty list teaches, and one that a filter empties leads back", async () => {
   await answering({ "GET /jobs": list() });
   const { unmount } = view();

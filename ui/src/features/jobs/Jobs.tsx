@@ -3,7 +3,7 @@ import { Link as Anchor, Box, Button, Collapsible, Flex, Text } from "@chakra-ui
 import { Link } from "react-router-dom";
 import { at, taskInstance } from "../../place.ts";
 import { Pager } from "../../ui/DataTable.tsx";
-import { Empty } from "../../ui/Empty.tsx";
+import { BeyondTheLast, Empty } from "../../ui/Empty.tsx";
 import { ErrorNote } from "../../ui/ErrorNote.tsx";
 import { Search } from "../../ui/Filters.tsx";
 import { type ListState, useList } from "../../ui/list.ts";
@@ -46,7 +46,8 @@ export function Jobs() {
       <Exactly list={list} open={Object.keys(exactly).length > 0} />
       {error && <ErrorNote error={error} retry={refetch} stale={data !== undefined} />}
       {!data && !error && <Text role="status">Loading the jobs…</Text>}
-      {data?.items.length === 0 && (
+      {data && data.items.length === 0 && data.total > 0 && <BeyondTheLast list={list} />}
+      {data?.total === 0 && (
         <NoJob
           filtered={FILTERS.some((name) => list.get(name))}
           all={() => list.set(Object.fromEntries(FILTERS.map((name) => [name, undefined])))}

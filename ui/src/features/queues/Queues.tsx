@@ -5,7 +5,7 @@ import { Link } from "react-router-dom";
 import { at } from "../../place.ts";
 import { Command } from "../../ui/Copy.tsx";
 import { Pager } from "../../ui/DataTable.tsx";
-import { Empty } from "../../ui/Empty.tsx";
+import { BeyondTheLast, Empty } from "../../ui/Empty.tsx";
 import { ErrorNote } from "../../ui/ErrorNote.tsx";
 import { Choice, Search } from "../../ui/Filters.tsx";
 import { useList } from "../../ui/list.ts";
@@ -58,7 +58,8 @@ export function Queues() {
       </Flex>
       {error && <ErrorNote error={error} retry={refetch} stale={data !== undefined} />}
       {!data && !error && <Text role="status">Loading the queues…</Text>}
-      {data?.items.length === 0 && <NoQueue filtered={Boolean(search || attention)} all={() => list.set(ALL)} />}
+      {data && data.items.length === 0 && data.total > 0 && <BeyondTheLast list={list} />}
+      {data?.total === 0 && <NoQueue filtered={Boolean(search || attention)} all={() => list.set(ALL)} />}
       {data && data.items.length > 0 && (
         <>
           <Rows

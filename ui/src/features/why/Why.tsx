@@ -18,10 +18,11 @@ export function Why({ dagId, runId, taskId, mapIndex }: Props) {
   const { data: said, error, refetch } = useLive("/explanation", { query: task });
   const jobs = useJobs({ ...task, order_by: "-queued_at" });
   const newest = jobs.data?.items.find(({ map_index }) => map_index === mapIndex);
-  if (error) return <ErrorNote error={error} retry={refetch} />;
+  if (error && !said) return <ErrorNote error={error} retry={refetch} />;
   if (!said) return <Text role="status">Looking why…</Text>;
   return (
     <Flex direction="column" gap={4} maxW="48rem">
+      {error && <ErrorNote error={error} retry={refetch} stale />}
       <Explained {...said} queue={newest?.queue} />
       {jobs.error && <ErrorNote error={jobs.error} retry={jobs.refetch} />}
       {newest && <Way id={newest.id} />}
@@ -32,7 +33,7 @@ export function Why({ dagId, runId, taskId, mapIndex }: Props) {
 
 function Way({ id }: { id: string }) {
   const { data: job, error, refetch } = useJob(id);
-  if (error) return <ErrorNote error={error} retry={refetch} />;
+  if (error && !job) return <ErrorNote error={error} retry={refetch} />;
   if (!job) return null;
   return (
     <Box as="section" aria-labelledby="way">

@@ -9,7 +9,17 @@ import { bytes } from "../../words.ts";
 import { number, percent } from "../fleet/facts.ts";
 import { RANGES, rangeOf, sentenceOf, sinceOf } from "./ranges.ts";
 
-const Plot = lazy(() => import("./Plot.tsx"));
+const Plot = lazy(() =>
+  import("./Plot.tsx").catch((error: unknown) => ({
+    // The rest of the view, its actions among it, does without.
+    default: () => (
+      <Text role="alert" fontSize="sm" pt={10}>
+        The chart could not be loaded ({String(error)}). Reload the page; after an update of airflow-edge this is needed
+        once.
+      </Text>
+    ),
+  })),
+);
 
 type Chart = { series: string; label: string; format: (value: number) => string; most?: number; steps?: true };
 
