@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import httpx
-from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Response, expect
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
@@ -125,6 +125,11 @@ def watch(shown: Window) -> None:
         if "/edge_worker/api/" in response.url:
             shown.answers.append(response)
 
+    def fail(error: Error) -> None:
+        # What is under way when a page is left is given up by the browser; Airflow's own page does not catch that.
+        if "signal is aborted" not in str(error):
+            shown.troubles.append(f"page error: {error}")
+
     shown.page.on("console", note)
-    shown.page.on("pageerror", lambda error: shown.troubles.append(f"page error: {error}"))
+    shown.page.on("pageerror", fail)
     shown.page.on("response", keep)

@@ -84,7 +84,7 @@ async def test_a_function_that_fails_is_shown_and_stops_nothing(centre, tmp_path
 
 async def test_measurements_are_kept_minute_by_minute(centre, tmp_path, monkeypatch):
     # A minute that a test can wait for.
-    monkeypatch.setattr(link, "RESOLUTION", 1)
+    monkeypatch.setattr(link, "minute_of", int)
     with centre.gateway_for_links(heartbeat_interval=HEARTBEAT, metrics_retention=timedelta(hours=1)) as gateway:
         async with enrolled(centre, tmp_path) as worker:
             worker.identity.api_url = gateway.url
