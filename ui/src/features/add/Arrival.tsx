@@ -6,7 +6,7 @@ import { at } from "../../place.ts";
 import { Command } from "../../ui/Copy.tsx";
 import { ErrorNote } from "../../ui/ErrorNote.tsx";
 import { Time } from "../../ui/Time.tsx";
-import type { Attempt, NewToken } from "../contract.ts";
+import type { Attempt, NewToken } from "../documents.ts";
 import { arrived, PATIENCE, refusals } from "./arrivals.ts";
 import { type Newcomer, useArrivals } from "./useArrivals.ts";
 

@@ -1,9 +1,10 @@
 /** What `airflow edge check` finds at the centre, asked for from here. */
 import { Box, Button, Flex, Heading, Text } from "@chakra-ui/react";
 import { useState } from "react";
+import { useLive } from "../../api/query.ts";
 import { ErrorNote } from "../../ui/ErrorNote.tsx";
 import { Status, type Tone } from "../../ui/Status.tsx";
-import { type Finding, useSoon } from "../contract.ts";
+import type { Finding } from "../documents.ts";
 
 const MARKS: Readonly<Record<Finding["status"], { word: string; tone: Tone }>> = {
   error: { word: "Wrong", tone: "bad" },
@@ -14,11 +15,7 @@ const ORDER = Object.keys(MARKS);
 
 export function Check() {
   const [asked, setAsked] = useState(false);
-  const { data, error, isFetching, refetch } = useSoon<{ findings: Finding[] }>(
-    "/check",
-    {},
-    { every: false, enabled: asked },
-  );
+  const { data, error, isFetching, refetch } = useLive("/check", {}, { every: false, enabled: asked });
   const found = data
     ? data.findings.toSorted((one, other) => ORDER.indexOf(one.status) - ORDER.indexOf(other.status))
     : [];
@@ -28,8 +25,7 @@ export function Check() {
         Check this centre
       </Heading>
       <Text color="fg.muted" fontSize="sm" mb={3}>
-        Settings, database, gateway, logs and this page, as <code>airflow edge check</code> sees them. It takes a few
-        seconds.
+        Settings, database, gateway and logs, as <code>airflow edge check</code> sees them. It takes a few seconds.
       </Text>
       <Button
         size="sm"

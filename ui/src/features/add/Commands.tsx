@@ -2,7 +2,7 @@
 import { Alert, Code, Flex, Tabs, Text } from "@chakra-ui/react";
 import { Command } from "../../ui/Copy.tsx";
 import { Time } from "../../ui/Time.tsx";
-import type { NewToken } from "../contract.ts";
+import type { NewToken } from "../documents.ts";
 
 const NAMES: Readonly<Record<string, string>> = {
   pip: "By hand (pip)",

@@ -3,9 +3,10 @@ import { Box, Button, Collapsible, Field, Flex, Input, NativeSelect, SimpleGrid,
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { api, type Problem } from "../../api/client.ts";
+import { usePermissions } from "../../api/permissions.ts";
 import { keyOf } from "../../api/query.ts";
 import { ErrorNote } from "../../ui/ErrorNote.tsx";
-import { type NewToken, usePermissions } from "../contract.ts";
+import type { NewToken } from "../documents.ts";
 import { useQueues } from "../queues/useQueues.ts";
 import { bodyOf, GRACES, LIVES, namesIn, toggled, type Wish } from "./wish.ts";
 

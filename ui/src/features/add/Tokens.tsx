@@ -9,7 +9,7 @@ import { ErrorNote } from "../../ui/ErrorNote.tsx";
 import { type Column, Rows } from "../../ui/Rows.tsx";
 import { Status } from "../../ui/Status.tsx";
 import { Time } from "../../ui/Time.tsx";
-import type { Attempt, Token } from "../contract.ts";
+import type { Attempt, Token } from "../documents.ts";
 import { enrolledWith, stateOf } from "./uses.ts";
 
 const NAMED = 3;

@@ -1,6 +1,6 @@
 /** Whether the worker has come, and if not, what was seen of it. */
 import type { Schemas } from "../../api/client.ts";
-import type { Attempt } from "../contract.ts";
+import type { Attempt } from "../documents.ts";
 
 type Worker = Pick<Schemas["WorkerDocument"], "name" | "enrolled_at">;
 

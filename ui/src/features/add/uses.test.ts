@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Attempt } from "../contract.ts";
+import type { Attempt } from "../documents.ts";
 import { enrolledWith, REMEMBERED, stateOf } from "./uses.ts";
 
 const TOKEN = { id: "t1", created_at: "2026-11-29T12:00:00Z" };

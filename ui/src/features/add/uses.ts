@@ -1,5 +1,5 @@
 /** What became of a token, from who has enrolled lately. */
-import type { Attempt, Token } from "../contract.ts";
+import type { Attempt, Token } from "../documents.ts";
 
 /** The API remembers that many attempts. */
 export const REMEMBERED = 200;

@@ -1,6 +1,7 @@
 /** The first view: how the fleet is, what needs a person, and the workers. */
 import { Box, Button, Flex, Heading, Skeleton, Text } from "@chakra-ui/react";
 import { Link } from "react-router-dom";
+import { usePermissions } from "../../api/permissions.ts";
 import { at } from "../../place.ts";
 import { Pager } from "../../ui/DataTable.tsx";
 import { BeyondTheLast, Empty } from "../../ui/Empty.tsx";
@@ -10,7 +11,7 @@ import { count } from "../../words.ts";
 import { Attention } from "./Attention.tsx";
 import { FilterBar, SortBy } from "./FilterBar.tsx";
 import { filterOf, isFiltered, NAMES } from "./filters.ts";
-import { useOverview, usePermissions, useWorkers } from "./reading.ts";
+import { useOverview, useWorkers } from "./reading.ts";
 import { SelectionBar } from "./SelectionBar.tsx";
 import { Summary } from "./Summary.tsx";
 import { useSelection } from "./selection.ts";
@@ -18,7 +19,7 @@ import { WorkerTable } from "./WorkerTable.tsx";
 
 export function Fleet() {
   const overview = useOverview();
-  const permissions = usePermissions();
+  const { change, multi_team, teams } = usePermissions();
   const all = overview.data?.workers;
   if (all && all.total + all.revoked === 0) return <NoWorker />;
   return (
@@ -32,11 +33,7 @@ export function Fleet() {
           <Attention attention={overview.data?.attention} />
         </>
       )}
-      <Workers
-        may={permissions.data?.change ?? false}
-        told={overview.error?.message}
-        teams={permissions.data?.multi_team ? (permissions.data.teams ?? []) : []}
-      />
+      <Workers may={change} told={overview.error?.message} teams={multi_team ? (teams ?? []) : []} />
     </Flex>
   );
 }

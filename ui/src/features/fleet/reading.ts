@@ -4,6 +4,3 @@ import { useLive } from "../../api/query.ts";
 
 export const useOverview = () => useLive("/overview");
 export const useWorkers = (query: Query<"/workers">) => useLive("/workers", { query });
-
-/** What the user may do; asked for once a minute, since it hardly ever changes. */
-export const usePermissions = () => useLive("/permissions", {}, { every: 60_000 });

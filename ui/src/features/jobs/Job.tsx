@@ -6,7 +6,7 @@ import { at, taskInstance } from "../../place.ts";
 import { Empty } from "../../ui/Empty.tsx";
 import { ErrorNote } from "../../ui/ErrorNote.tsx";
 import { Time } from "../../ui/Time.tsx";
-import type { JobWithJourney } from "../contract.ts";
+import type { JobWithJourney } from "../documents.ts";
 import { Explained } from "../why/Explained.tsx";
 import { Journey } from "./Journey.tsx";
 import { exitOf, isOpen, isTask, nameOf } from "./job.ts";

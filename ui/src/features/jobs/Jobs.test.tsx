@@ -1,7 +1,7 @@
 import { screen, waitFor } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { expect, test } from "vitest";
-import type { Job } from "../contract.ts";
+import type { Job } from "../documents.ts";
 import { answering, show } from "../testing.tsx";
 import { JOB } from "./examples.ts";
 import { Jobs } from "./Jobs.tsx";

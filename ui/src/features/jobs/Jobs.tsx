@@ -9,7 +9,7 @@ import { Search } from "../../ui/Filters.tsx";
 import { type ListState, useList } from "../../ui/list.ts";
 import { type Column, Rows } from "../../ui/Rows.tsx";
 import { Time } from "../../ui/Time.tsx";
-import type { Job } from "../contract.ts";
+import type { Job } from "../documents.ts";
 import { isOpen, isTask, type JobState, nameOf, STATES } from "./job.ts";
 import { StateOfJob } from "./StateOfJob.tsx";
 import { useJobs } from "./useJobs.ts";

@@ -2,7 +2,7 @@
 import { Box, chakra, Flex, Text } from "@chakra-ui/react";
 import { Mark, type Tone } from "../../ui/Status.tsx";
 import { Time } from "../../ui/Time.tsx";
-import type { JobWithJourney } from "../contract.ts";
+import type { JobWithJourney } from "../documents.ts";
 import { capital, type JobState, journeyOf } from "./job.ts";
 import { WorkerName } from "./WorkerName.tsx";
 

@@ -1,5 +1,5 @@
 /** Jobs for tests. */
-import type { Job, JobWithJourney } from "../contract.ts";
+import type { Job, JobWithJourney } from "../documents.ts";
 
 export const JOB: Job = {
   id: "0b0f7a52-5df5-4d0e-8b59-0a8a1f6ff001",

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Step } from "../contract.ts";
+import type { Step } from "../documents.ts";
 import { capital, exitOf, isOpen, isTask, journeyOf, nameOf, STATES, wasRemoved } from "./job.ts";
 
 describe("a job's name", () => {

@@ -2,7 +2,7 @@
 import type { Schemas } from "../../api/client.ts";
 import type { Tone } from "../../ui/Status.tsx";
 import { duration } from "../../words.ts";
-import type { Job, Step } from "../contract.ts";
+import type { Job, Step } from "../documents.ts";
 
 export type JobState = Schemas["JobState"];
 

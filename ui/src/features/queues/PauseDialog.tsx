@@ -2,7 +2,7 @@
 import { Code, Text } from "@chakra-ui/react";
 import { ConfirmDialog } from "../../ui/ConfirmDialog.tsx";
 import { count } from "../../words.ts";
-import type { Queue } from "../contract.ts";
+import type { Queue } from "../documents.ts";
 import { usePause } from "./useQueues.ts";
 
 export function PauseDialog({ queue, close }: { queue: Queue; close: () => void }) {

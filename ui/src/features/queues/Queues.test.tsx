@@ -1,7 +1,7 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { expect, test } from "vitest";
-import type { Queue } from "../contract.ts";
+import type { Queue } from "../documents.ts";
 import { answering, MAY, Refusal, show } from "../testing.tsx";
 import { Queues } from "./Queues.tsx";
 

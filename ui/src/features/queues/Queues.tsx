@@ -2,6 +2,7 @@
 import { Alert, Link as Anchor, Badge, Box, Button, Flex, Text } from "@chakra-ui/react";
 import { useState } from "react";
 import { Link } from "react-router-dom";
+import { usePermissions } from "../../api/permissions.ts";
 import { at } from "../../place.ts";
 import { Command } from "../../ui/Copy.tsx";
 import { Pager } from "../../ui/DataTable.tsx";
@@ -12,7 +13,7 @@ import { useList } from "../../ui/list.ts";
 import { type Column, Rows } from "../../ui/Rows.tsx";
 import { Time } from "../../ui/Time.tsx";
 import { count } from "../../words.ts";
-import { type Queue, usePermissions } from "../contract.ts";
+import type { Queue } from "../documents.ts";
 import { PauseDialog } from "./PauseDialog.tsx";
 import { keyOfQueue, NAMED, rate, serving, unready } from "./queue.ts";
 import { useQueues, useResume } from "./useQueues.ts";

@@ -1,6 +1,6 @@
 /** A queue's facts in words. */
 import { count } from "../../words.ts";
-import type { Queue } from "../contract.ts";
+import type { Queue } from "../documents.ts";
 
 /** How many more workers serve it than are named. */
 export const NAMED = 3;

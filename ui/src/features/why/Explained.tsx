@@ -1,6 +1,6 @@
 import { Alert, Button } from "@chakra-ui/react";
 import { Link } from "react-router-dom";
-import { usePermissions } from "../contract.ts";
+import { usePermissions } from "../../api/permissions.ts";
 import { headingOf, mendingOf, statusOf } from "./cause.ts";
 
 type Props = {

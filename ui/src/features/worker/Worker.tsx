@@ -2,6 +2,7 @@
 import { Link as Anchor, Box, Button, Flex, Heading, Skeleton, Tabs, Text } from "@chakra-ui/react";
 import { type RefObject, useRef, useState } from "react";
 import { Link, useParams } from "react-router-dom";
+import { usePermissions } from "../../api/permissions.ts";
 import { useLive } from "../../api/query.ts";
 import { at } from "../../place.ts";
 import { Empty } from "../../ui/Empty.tsx";
@@ -13,7 +14,6 @@ import { count } from "../../words.ts";
 import { TaskLink } from "../fleet/cells.tsx";
 import type { WholeWorker } from "../fleet/documents.ts";
 import { SEVERITY_COLOUR, SEVERITY_TONE, SEVERITY_WORD } from "../fleet/facts.ts";
-import { usePermissions } from "../fleet/reading.ts";
 import { ActDialog } from "./ActDialog.tsx";
 import { ActMenu } from "./ActMenu.tsx";
 import { ACTS, type Act } from "./acts.ts";
@@ -29,7 +29,7 @@ const TABS = { overview: "Overview", jobs: "Jobs", events: "Events", log: "Log" 
 export function Worker() {
   const { name = "" } = useParams();
   const found = useLive("/workers/{name}", { path: { name } });
-  const may = usePermissions().data?.change ?? false;
+  const { change: may } = usePermissions();
   const { data: worker, error } = found;
   const [act, begin] = useState<Act>();
   const [renamed, rename] = useState<string>();
