@@ -19,8 +19,8 @@ export type Asked = {
 };
 export type Given = { status?: number; headers?: Record<string, string>; body?: unknown };
 
-/** Be the API: `answer` says what comes back. Gives all that was asked so far; the page's `api` asks here from now on. */
-export async function serve(answer: (asked: Asked) => Given | undefined): Promise<Asked[]> {
+/** Be the API: `answer` says what comes back, if anything ever does. Gives all that was asked so far; the page's `api` asks here from now on. */
+export async function serve(answer: (asked: Asked) => Given | "never" | undefined): Promise<Asked[]> {
   const heard: Asked[] = [];
   const handle = async (request: IncomingMessage, response: ServerResponse) => {
     let sent = "";
@@ -39,7 +39,9 @@ export async function serve(answer: (asked: Asked) => Given | undefined): Promis
       status: 404,
       body: { code: "not_found", title: "Not found", detail: `Nothing at ${url.pathname}` },
     };
-    const { status = 200, headers = {}, body: given } = answer(asked) ?? none;
+    const answered = answer(asked) ?? none;
+    if (answered === "never") return;
+    const { status = 200, headers = {}, body: given } = answered;
     // The test's window has an origin of its own.
     const origin = {
       "Access-Control-Allow-Origin": request.headers.origin ?? "*",

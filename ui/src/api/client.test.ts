@@ -66,3 +66,26 @@ test("what is posted is what was given", async () => {
   expect(asked).toMatchObject([{ method: "POST", path: "/workers/revoke", body: { workers: ["press-7"] } }]);
   expect(asked[0]?.query.get("dry_run")).toBe("true");
 });
+
+test("each request has an end, and says so; who leaves before is told nothing", async () => {
+  await serve(() => "never");
+  const hasty = new Api(api.base, undefined, { read: 50, change: 50 });
+  await expect(hasty.get("/queues")).rejects.toMatchObject({ status: 0, code: "too_late" });
+  await expect(hasty.post("/workers/revoke", { workers: ["a"] })).rejects.toThrow(/has not answered within 1 second/);
+  const left = new AbortController();
+  const asked = new Api(api.base).get("/queues", {}, left.signal);
+  left.abort();
+  await expect(asked).rejects.toMatchObject({ name: "AbortError" });
+});
+
+test("an answer that never ends is given up, too", async () => {
+  const half = async (_: unknown, init?: RequestInit) =>
+    new Response(
+      new ReadableStream({
+        start: (body) => init?.signal?.addEventListener("abort", () => body.error(new DOMException("", "AbortError"))),
+      }),
+    );
+  await expect(new Api(api.base, half as typeof fetch, { read: 50, change: 50 }).get("/queues")).rejects.toMatchObject({
+    code: "too_late",
+  });
+});

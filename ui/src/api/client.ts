@@ -1,6 +1,7 @@
 /** The REST API: each answer with its type, each refusal as an error that says what to do. */
 import { heard } from "../clock.ts";
 import { apiBeside } from "../place.ts";
+import { count } from "../words.ts";
 import type { components, paths } from "./schema.d.ts";
 
 export type Schemas = components["schemas"];
@@ -62,6 +63,10 @@ type Known = { etag: string; body: unknown };
 
 const MOST_KNOWN = 200;
 
+/** Milliseconds in which a question and a change are answered, or are given up in words. */
+export type Patience = { read: number; change: number };
+const PATIENCE: Patience = { read: 30_000, change: 120_000 };
+
 /** One door to the API. What was read before and has not changed is not sent again (ETag). */
 export class Api {
   readonly #known = new Map<string, Known>();
@@ -70,22 +75,25 @@ export class Api {
     /** Ends with a slash. */
     public base: string = apiBeside(import.meta.url),
     readonly fetch: typeof globalThis.fetch = (...call) => globalThis.fetch(...call),
+    public patience: Patience = PATIENCE,
   ) {}
 
   /** Read something; the very same object as before where it has not changed. */
   async get<Path extends Readable>(path: Path, asked: Parameters = {}, signal?: AbortSignal): Promise<Answer<Path>> {
     const url = this.url(path, asked);
     const known = this.#known.get(url);
-    const response = await this.#call(url, {
+    const init: RequestInit = {
       headers: known ? { "If-None-Match": known.etag } : {},
       // Ours is the only memory: the browser's would answer in the place of a 304.
       cache: "no-store",
-      ...(signal && { signal }),
+    };
+    return within("read", this.patience, signal, async (ending) => {
+      const response = await this.#call(url, { ...init, signal: ending });
+      if (response.status === 304 && known) return known.body as Answer<Path>;
+      const body = await bodyOf(response);
+      this.#remember(url, response.headers.get("ETag"), body);
+      return body as Answer<Path>;
     });
-    if (response.status === 304 && known) return known.body as Answer<Path>;
-    const body = await bodyOf(response);
-    this.#remember(url, response.headers.get("ETag"), body);
-    return body as Answer<Path>;
   }
 
   /** Change something. */
@@ -94,12 +102,15 @@ export class Api {
     body: Body<Path>,
     asked: Parameters = {},
   ): Promise<Answer<Path, "post">> {
-    const response = await this.#call(this.url(path, asked), {
+    const sent: RequestInit = {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body ?? null),
+    };
+    return within("change", this.patience, undefined, async (ending) => {
+      const response = await this.#call(this.url(path, asked), { ...sent, signal: ending });
+      return (await bodyOf(response)) as Answer<Path, "post">;
     });
-    return (await bodyOf(response)) as Answer<Path, "post">;
   }
 
   /** Give the whole address of `path`, such as `/workers/{name}`. */
@@ -119,7 +130,7 @@ export class Api {
     try {
       response = await this.fetch(url, { credentials: "same-origin", ...init });
     } catch (error) {
-      if (error instanceof DOMException && error.name === "AbortError") throw error;
+      if (init.signal?.aborted) throw error;
       throw new Problem(
         0,
         "unreachable",
@@ -141,13 +152,59 @@ export class Api {
   }
 }
 
+/** Give up in words what is not answered, whole, in its time; `signal` gives it up before, without any. */
+async function within<Said>(
+  kind: keyof Patience,
+  patience: Patience,
+  signal: AbortSignal | undefined,
+  ask: (ending: AbortSignal) => Promise<Said>,
+): Promise<Said> {
+  const ending = new AbortController();
+  const leave = () => ending.abort();
+  if (signal?.aborted) leave();
+  signal?.addEventListener("abort", leave);
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    ending.abort();
+  }, patience[kind]);
+  try {
+    return await ask(ending.signal);
+  } catch (error) {
+    throw late && !signal?.aborted ? tooLate(kind, patience[kind]) : error;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", leave);
+  }
+}
+
+const AFTERWARDS: Readonly<Record<keyof Patience, string>> = {
+  read: "It is asked again by itself.",
+  change: "It may have been done all the same: look before you try again.",
+};
+
+function tooLate(kind: keyof Patience, milliseconds: number): Problem {
+  const time = count(Math.ceil(milliseconds / 1000), "second");
+  return new Problem(
+    0,
+    "too_late",
+    "No answer",
+    `Airflow's API server has not answered within ${time}. ${AFTERWARDS[kind]}`,
+  );
+}
+
 async function bodyOf(response: Response): Promise<unknown> {
   if (response.status === 204) return undefined;
   try {
     return await response.json();
-  } catch {
+  } catch (error) {
+    if (isAborted(error)) throw error;
     throw notTheApi(response);
   }
+}
+
+function isAborted(error: unknown): boolean {
+  return (error as Partial<Error> | undefined)?.name === "AbortError";
 }
 
 async function problemOf(response: Response): Promise<Problem> {

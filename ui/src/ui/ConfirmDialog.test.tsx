@@ -1,8 +1,8 @@
 import { screen, waitFor } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
-import { expect, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { draw, serve } from "../../build/testing.tsx";
-import { Problem } from "../api/client.ts";
+import { api, Problem } from "../api/client.ts";
 import { ConfirmDialog } from "./ConfirmDialog.tsx";
 import { grouped } from "./Outcomes.tsx";
 
@@ -46,6 +46,35 @@ test("what is refused is said, and can be tried again", async () => {
   expect(onClose).not.toHaveBeenCalled();
   await userEvent.click(screen.getByRole("button", { name: "Start maintenance" }));
   await waitFor(() => expect(onClose).toHaveBeenCalledOnce());
+});
+
+test("what it touches must be known: without an answer nothing is confirmed, and it can be asked again", async () => {
+  const preview = vi
+    .fn()
+    .mockRejectedValueOnce(new Problem(503, "unavailable", "Unavailable", "The database is busy."))
+    .mockResolvedValue([{ worker: "press-7", result: "would", detail: "3 tasks go on" }]);
+  const act = vi.fn();
+  draw(<ConfirmDialog {...asked} onClose={vi.fn()} act={act} preview={preview} />);
+  await screen.findByText("The database is busy.");
+  const confirm = screen.getByRole<HTMLButtonElement>("button", { name: "Start maintenance" });
+  expect(confirm.disabled).toBe(true);
+  await userEvent.click(screen.getByRole("button", { name: "Try again" }));
+  await screen.findByText(/3 tasks go on/);
+  expect(confirm.disabled).toBe(false);
+  expect(act).not.toHaveBeenCalled();
+});
+
+test("a preview whose answer never comes ends in words", async () => {
+  const patience = api.patience;
+  onTestFinished(() => {
+    api.patience = patience;
+  });
+  api.patience = { read: 100, change: 100 };
+  await serve(() => "never");
+  const preview = () => api.post("/workers/maintenance", { workers: ["press-7"], comment: "" });
+  draw(<ConfirmDialog {...asked} onClose={vi.fn()} act={vi.fn()} preview={preview} />);
+  await screen.findByText(/has not answered within/);
+  expect(screen.getByRole("button", { name: "Try again" })).toBeTruthy();
 });
 
 test("an order that waits for its worker is followed to its end", async () => {

@@ -18,7 +18,7 @@ type Props = {
   fields?: readonly FieldOf[];
   /**
    * Asks what would come of it (`dry_run`); shown before it can be confirmed, and asked again when a field changes that
-   * is not just for people to read.
+   * is not just for people to read. Where it gets no answer, nothing is confirmed: it can be asked again.
    */
   preview?: (values: Values) => Promise<readonly Outcome[]>;
   /** Does it. What it gives is shown; where it gives nothing, the dialog closes. */
@@ -37,7 +37,8 @@ export function ConfirmDialog({ onClose, title, children, confirm, danger = fals
   const [acting, setActing] = useState(false);
   const [told, setTold] = useState<readonly Outcome[]>();
   const expected = usePreview(preview, fields, values);
-  const pointless = expected.outcomes?.every(({ result }) => result === "refused") ?? false;
+  // Nobody confirms what they do not know.
+  const sensible = preview === undefined || (expected.outcomes?.some(({ result }) => result !== "refused") ?? false);
 
   const submit = async (event: FormEvent) => {
     event.preventDefault();
@@ -106,7 +107,7 @@ export function ConfirmDialog({ onClose, title, children, confirm, danger = fals
                     colorPalette={danger ? "red" : "brand"}
                     loading={acting}
                     loadingText={confirm}
-                    disabled={!complete(fields, values) || (preview !== undefined && (expected.pending || pointless))}
+                    disabled={!complete(fields, values) || !sensible}
                   >
                     {confirm}
                   </Button>
@@ -123,7 +124,13 @@ export function ConfirmDialog({ onClose, title, children, confirm, danger = fals
   );
 }
 
-type Preview = { asked: boolean; pending: boolean; outcomes?: readonly Outcome[]; error?: Error };
+type Preview = {
+  asked: boolean;
+  pending: boolean;
+  outcomes?: readonly Outcome[] | undefined;
+  error?: Error | undefined;
+  retry: () => void;
+};
 
 /** Milliseconds after the last key before it is asked again. */
 const PAUSE = 300;
@@ -132,11 +139,12 @@ const PAUSE = 300;
 function usePreview(preview: Props["preview"], fields: readonly FieldOf[], values: Values): Preview {
   const concerned = fields.filter(({ kind }) => kind !== "comment" && kind !== "until");
   const ready = preview !== undefined && complete(concerned, values);
-  const question = ready ? JSON.stringify(concerned.map(({ name }) => values[name])) : undefined;
+  const [tries, setTries] = useState(1);
+  const question = ready ? JSON.stringify([tries, ...concerned.map(({ name }) => values[name])]) : undefined;
   const [answer, setAnswer] = useState<{ to?: string; outcomes?: readonly Outcome[]; error?: Error }>({});
   const latest = useRef({ preview, values });
   latest.current = { preview, values };
-  const first = useRef(true);
+  const hasty = useRef(true);
   useEffect(() => {
     if (question === undefined) return;
     let open = true;
@@ -145,19 +153,33 @@ function usePreview(preview: Props["preview"], fields: readonly FieldOf[], value
         (outcomes) => open && setAnswer({ to: question, outcomes }),
         (error: Error) => open && setAnswer({ to: question, error }),
       );
-    const timer = setTimeout(ask, first.current ? 0 : PAUSE);
-    first.current = false;
+    const timer = setTimeout(ask, hasty.current ? 0 : PAUSE);
+    hasty.current = false;
     return () => {
       open = false;
       clearTimeout(timer);
     };
   }, [question]);
-  if (question === undefined) return { asked: false, pending: false };
-  return answer.to === question ? { ...answer, asked: true, pending: false } : { asked: true, pending: true };
+  const retry = () => {
+    hasty.current = true;
+    setTries((before) => before + 1);
+  };
+  if (question === undefined) return { asked: false, pending: false, retry };
+  const { to, outcomes, error } = answer;
+  return to === question
+    ? { asked: true, pending: false, outcomes, error, retry }
+    : { asked: true, pending: true, retry };
 }
 
-function Expected({ pending, outcomes, error }: Preview) {
-  if (error) return <ErrorNote error={error} />;
+function Expected({ pending, outcomes, error, retry }: Preview) {
+  if (error) {
+    return (
+      <Stack gap={0}>
+        <Text fontWeight="medium">It is not known what it would touch, so it cannot be done</Text>
+        <ErrorNote error={error} retry={retry} />
+      </Stack>
+    );
+  }
   if (pending) return <Text color="fg.muted">Looking at what it touches…</Text>;
   return (
     <Stack gap={1}>
