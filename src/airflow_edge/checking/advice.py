@@ -11,6 +11,7 @@ from uuid import UUID
 from airflow_edge.checking.findings import Finding, Mark, without_secrets, wrong
 from airflow_edge.executor.edge3 import UNINSTALL_EDGE3
 from airflow_edge.gateway.database.listener import NotHeardError
+from airflow_edge.page.entries import PAGE_PREFIX
 from airflow_edge.rules.processes import CentreFacts, CentreProcess
 from airflow_edge.store.schema import MIGRATE, Schema
 
@@ -37,6 +38,16 @@ class GatewayAnswer:
     version: str = ""
     gateway: UUID | None = None
     """By which its database knows it; None where it does not say so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageAnswer:
+    """What a browser gets that is to show the operator's page."""
+
+    outcome: Literal["shown", "not built", "another build", "no module", "changed", "cut", "nothing"]
+    url: str = ""
+    """The file that it is about, with whatever login the base URL has in it."""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +86,8 @@ class Facts:
     """None: there is no address to ask."""
     is_another: bool
     """Whether that one is not among those which this database knows."""
+    page: PageAnswer | None
+    """None: there is none to be had, for a reason that is said elsewhere."""
     workers: int
     log_store: str | None
     log_store_error: str
@@ -94,6 +107,7 @@ def findings_by_subject(facts: Facts) -> list[tuple[str, Finding]]:
         "what runs": _running(facts),
         "logs": _logs(facts),
         "gateway": _gateway(facts),
+        "page": _page(facts),
     }
     return [(subject, finding) for subject, some in found.items() for finding in some]
 
@@ -264,3 +278,50 @@ def _answer(facts: Facts, gateway: GatewayAnswer, url: str) -> Finding:
             )
         case "nothing":
             return Finding(Mark.NOTE, f"nothing answers at {url} (seen from here: {gateway.detail}); is it up?")
+
+
+def _page(facts: Facts) -> Iterator[Finding]:
+    if facts.page is None:
+        return
+    url, detail = without_secrets(facts.page.url), facts.page.detail
+    match facts.page.outcome:
+        case "shown":
+            yield Finding(Mark.OK, f"browsers get the operator's page whole: {url}")
+        case "not built":
+            yield Finding(Mark.NOTE, detail)
+        case "another build":
+            yield wrong(
+                f"the API server serves another build of the operator's page than the one installed here: {url} is not "
+                "there",
+                "restart the API server; where several serve, install one version everywhere",
+            )
+        case "no module" if detail == "text/html":
+            yield wrong(
+                f"{url} is answered with a page of HTML, so the operator's page stays empty: a proxy or a log-in "
+                "answers in its place, or this API server has not loaded airflow-edge",
+                f"let the proxy pass on everything below {PAGE_PREFIX}, or install 'airflow-edge[server]' where the "
+                "API server runs, and restart it",
+            )
+        case "no module":
+            yield wrong(
+                f"{url} comes as {detail}, which no browser runs: the operator's page stays empty",
+                "let the proxy before the API server leave the Content-Type as it is: text/javascript",
+            )
+        case "changed":
+            yield wrong(
+                f"what comes from {url} is not what is installed here, and may not run",
+                f"let the proxy before the API server pass on what is below {PAGE_PREFIX} unchanged and empty its "
+                "cache, or install one version everywhere and restart the API server",
+            )
+        case "cut":
+            yield wrong(
+                f"{url} gives {detail}: the operator's page stays empty",
+                f"let the proxy before the API server pass on everything below {PAGE_PREFIX}; look at the path of "
+                "[api] base_url",
+            )
+        case "nothing":
+            yield Finding(
+                Mark.NOTE,
+                f"the operator's page could not be fetched from {url} (seen from here: {detail}); if browsers reach "
+                "it there, all is well",
+            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import ssl
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -26,12 +27,14 @@ from airflow_edge.agent.config import absolute
 from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.net.tls_and_proxy import ssl_context
 from airflow_edge.agent.trust import Trust
-from airflow_edge.checking.advice import Facts, GatewayAnswer, findings_by_subject
+from airflow_edge.checking.advice import Facts, GatewayAnswer, PageAnswer, findings_by_subject
 from airflow_edge.checking.findings import Finding
+from airflow_edge.checking.page import fetch_page
 from airflow_edge.executor.edge3 import edge3_is_installed
 from airflow_edge.gateway.config import wrong_settings
 from airflow_edge.gateway.database.listener import errors_of, listener_engine, probe
 from airflow_edge.logs.handler import EdgeTaskHandler
+from airflow_edge.page.bundle import BundleMissingError, read_bundle
 from airflow_edge.protocol.tokens import answer_mark
 from airflow_edge.protocol.urls import HEALTH, MARK_HEADER, PREFIX, gateway_url
 from airflow_edge.rules.processes import at_the_centre
@@ -86,6 +89,7 @@ def _look(api_url: str | None) -> Facts:
         base_url=base_url,
         gateway=gateway,
         is_another=None not in (answering, processes) and answering not in {one.id for one in processes or ()},
+        page=_page(api_url),
         workers=len(Store(session).workers.all()) if tables is Schema.CURRENT else 0,
         log_store=log_store,
         log_store_error=_try_log_store(log_store) if log_store else "",
@@ -163,13 +167,10 @@ def _ask(base_url: str) -> GatewayAnswer:
     token = secrets.token_urlsafe(16)
     try:
         url = gateway_url(base_url) + HEALTH
-        # As a site that is told the same, which trusts an authority of the house besides the system's.
-        files = (conf.get(SECTION, name, fallback="") or "" for name in Trust._fields)
-        trust = Trust(*(absolute(file) if file else None for file in files))
         answer = httpx.get(
             url,
             timeout=ANSWER_TIMEOUT,
-            verify=ssl_context(url, trust) or False,
+            verify=_trusted(),
             # The mark covers what is sent: httpx would ask for it compressed, as no worker does.
             headers={"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"},
         )
@@ -202,6 +203,28 @@ def _ask(base_url: str) -> GatewayAnswer:
     return GatewayAnswer(
         outcome="something else", detail=f"status {answer.status_code}: {answer.text[:_MOST_OF_AN_ANSWER]}"
     )
+
+
+def _page(api_url: str | None) -> PageAnswer | None:
+    """Look at the page where browsers find it, which is not where sites find the gateway if these have an own URL."""
+    if edge3_is_installed():
+        return None
+    base_url = conf.get("api", "base_url", fallback="") or (api_url or "").partition(PREFIX)[0]
+    try:
+        # From the disk, not as this process may have read it long ago.
+        return fetch_page(base_url, read_bundle(), _trusted()) if base_url else None
+    except BundleMissingError as missing:
+        return PageAnswer(outcome="not built", detail=str(missing))
+    except AgentError as error:
+        return PageAnswer(outcome="nothing", url=base_url, detail=str(error))
+
+
+def _trusted() -> ssl.SSLContext:
+    """Trust whom a site trusts that is told the same: an authority of the house besides the system's."""
+    files = (conf.get(SECTION, name, fallback="") or "" for name in Trust._fields)
+    context = ssl_context("https:", Trust(*(absolute(file) if file else None for file in files)))
+    assert context is not None  # noqa: S101 - of HTTPS
+    return context
 
 
 def _as_id(text: object) -> UUID | None:

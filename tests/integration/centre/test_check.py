@@ -51,6 +51,12 @@ def test_a_centre_is_put_right_line_by_line(tmp_path):
         )
         said = ready.cli("edge", "check")
         assert f"OK     the API server at {ready.url} serves workers" in said
+        whole = f"browsers get the operator's page whole: {ready.url}/edge_worker/page/edge-"
+        assert f"OK     {whole}" in said
+        with ready.client() as client:
+            # Of the process itself, which has but one event loop to answer with.
+            found = client.get("/edge_worker/api/check")["findings"]
+        assert [one["status"] for one in found if one["name"] == "page" and whole in one["text"]] == ["ok"]
         assert "no worker is enrolled yet" in said
         databases = MigratedDatabases(SqliteFiles(tmp_path), tmp_path, venv=environments.centre())
         other = centre(tmp_path / "other", databases.create("other"), executor=EDGE_EXECUTOR, config=EDGE_CONFIG)

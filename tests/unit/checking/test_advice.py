@@ -5,11 +5,12 @@ from uuid import uuid4
 
 import pytest
 
-from airflow_edge.checking.advice import Facts, GatewayAnswer, findings
+from airflow_edge.checking.advice import Facts, GatewayAnswer, PageAnswer, findings
 from airflow_edge.checking.findings import Mark, is_right, without_secrets
 from airflow_edge.rules.processes import CentreFacts, CentreProcess, at_the_centre
 from airflow_edge.store.schema import Schema
 
+PAGE = "https://airflow.example.org/edge_worker/page"
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
 
 
@@ -53,6 +54,7 @@ def facts(**changes) -> Facts:
             "base_url": "https://airflow.example.org",
             "gateway": GatewayAnswer(outcome="healthy", version="1.0"),
             "is_another": False,
+            "page": PageAnswer(outcome="shown", url=f"{PAGE}/edge-12345678.js"),
             "workers": 1,
             "log_store": None,
             "log_store_error": "",
@@ -99,6 +101,11 @@ def test_how_far_a_mysql_was_tried_is_a_note():
         ({"gateway": GatewayAnswer(outcome="disabled")}, "set [edge] api_enabled = True"),
         ({"gateway": GatewayAnswer(outcome="not ready", detail="the tables are missing")}, "the tables are missing"),
         ({"gateway": GatewayAnswer(outcome="something else", detail="status 200: <html>")}, "airflow-edge[server]"),
+        ({"page": PageAnswer(outcome="another build", url=f"{PAGE}/edge-12345678.js")}, "restart the API server"),
+        ({"page": PageAnswer(outcome="no module", url=PAGE, detail="text/html")}, "everything below /edge_worker/page"),
+        ({"page": PageAnswer(outcome="no module", url=PAGE, detail="text/plain")}, "comes as text/plain"),
+        ({"page": PageAnswer(outcome="changed", url=PAGE)}, "unchanged and empty its cache"),
+        ({"page": PageAnswer(outcome="cut", url=PAGE, detail="status 403")}, "gives status 403"),
     ],
 )
 def test_what_is_wrong_is_said_with_what_to_do(changes, advice):
@@ -118,6 +125,8 @@ def test_what_is_wrong_is_said_with_what_to_do(changes, advice):
         ({"base_url": "http://airflow.example.org"}, "not encrypted"),
         ({"gateway": GatewayAnswer(outcome="nothing", detail="refused")}, "refused"),
         ({"centre": centre(), "schedulers": ()}, "airflow scheduler"),
+        ({"page": PageAnswer(outcome="not built", detail="Run `python hatch_build.py`")}, "hatch_build.py"),
+        ({"page": PageAnswer(outcome="nothing", url=f"{PAGE}/e.js", detail="refused")}, f"{PAGE}/e.js (seen from here"),
         ({"workers": 0}, "airflow edge enroll-token create"),
     ],
 )
@@ -135,6 +144,7 @@ def test_an_executor_beside_others_is_enough():
 
 def test_no_secret_is_printed():
     secret = "s3://key:pa55@host/logs?token=pa55#pa55"
-    found = findings(facts(log_store=secret, log_store_error="refused", base_url="https://u:pa55@host"))
+    page = PageAnswer(outcome="nothing", url="https://u:pa55@host/e.js", detail="refused")
+    found = findings(facts(log_store=secret, log_store_error="refused", base_url="https://u:pa55@host", page=page))
     assert not any("pa55" in finding.text for finding in found)
     assert without_secrets(secret) == "s3://host/logs"
