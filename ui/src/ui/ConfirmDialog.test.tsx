@@ -64,6 +64,16 @@ test("what it touches must be known: without an answer nothing is confirmed, and
   expect(act).not.toHaveBeenCalled();
 });
 
+test("what is refused for now can be done once it is not refused any more", async () => {
+  const results = ["refused", "would"];
+  const preview = async () => [{ worker: "press-7", result: results.shift() ?? "would", detail: "" }];
+  draw(<ConfirmDialog {...asked} onClose={vi.fn()} act={vi.fn()} preview={preview} />);
+  await screen.findByText(/refused/);
+  const confirm = screen.getByRole<HTMLButtonElement>("button", { name: "Start maintenance" });
+  expect(confirm.disabled).toBe(true);
+  await waitFor(() => expect(confirm.disabled).toBe(false), { timeout: 20_000 });
+});
+
 test("a preview whose answer never comes ends in words", async () => {
   const patience = api.patience;
   onTestFinished(() => {

@@ -18,7 +18,7 @@ type Props = {
   fields?: readonly FieldOf[];
   /**
    * Asks what would come of it (`dry_run`); shown before it can be confirmed, and asked again when a field changes that
-   * is not just for people to read. Where it gets no answer, nothing is confirmed: it can be asked again.
+   * is not just for people to read, and while something is refused. Where it gets no answer, nothing is confirmed: it can be asked again.
    */
   preview?: (values: Values) => Promise<readonly Outcome[]>;
   /** Does it. What it gives is shown; where it gives nothing, the dialog closes. */
@@ -134,6 +134,8 @@ type Preview = {
 
 /** Milliseconds after the last key before it is asked again. */
 const PAUSE = 300;
+/** Milliseconds after which it is asked again while something is refused: what is starting now may have started then. */
+const AGAIN = 3000;
 
 /** What would come of it with what is in the fields; not asked while something is missing there. */
 function usePreview(preview: Props["preview"], fields: readonly FieldOf[], values: Values): Preview {
@@ -150,10 +152,14 @@ function usePreview(preview: Props["preview"], fields: readonly FieldOf[], value
     let open = true;
     const ask = () =>
       latest.current.preview?.(latest.current.values).then(
-        (outcomes) => open && setAnswer({ to: question, outcomes }),
+        (outcomes) => {
+          if (!open) return;
+          setAnswer({ to: question, outcomes });
+          if (outcomes.some(({ result }) => result === "refused")) timer = window.setTimeout(ask, AGAIN);
+        },
         (error: Error) => open && setAnswer({ to: question, error }),
       );
-    const timer = setTimeout(ask, hasty.current ? 0 : PAUSE);
+    let timer = window.setTimeout(ask, hasty.current ? 0 : PAUSE);
     hasty.current = false;
     return () => {
       open = false;
