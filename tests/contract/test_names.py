@@ -72,7 +72,7 @@ def test_each_queue_is_its_own(store: Store, sessions: Sessions) -> None:
     queue(sessions, *jobs.values())
     for name, job in jobs.items():
         assert [one.id for one in store.fleet.find_jobs(JobFilter(queue=name), limit=9).items] == [job.id]
-    _, demands = store.fleet.overview()
+    demands = store.fleet.overview().demands
     assert {demand.queue: demand.queued for demand in demands} == dict.fromkeys(ALIKE, 1)
     for name, job in jobs.items():
         assert [one.id for one in claim(store, capacity(uuid4(), name, free_slots=99))] == [job.id]

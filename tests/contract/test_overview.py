@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -8,8 +9,11 @@ from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.fleet.choosing import WorkerFilter
 from airflow_edge.rules.fleet.queues import queues
 from airflow_edge.rules.overview import JobFilter
+from airflow_edge.rules.processes import CentreProcess, GatewaySigns, ProcessKind
 from airflow_edge.store.store import Store
 from tests.contract.world import NOW, accepted, capacity, claim, ended, enrolled, facts, new_job, queue, token
+
+MINUTE = timedelta(minutes=1)
 
 
 def linked(store, name, queues=("default",), concurrency=8, state=WorkerState.IDLE):
@@ -134,7 +138,7 @@ def test_queues_with_their_demand_and_who_serves_them(store: Store, sessions) ->
     queue(sessions, new_job(), new_job(), new_job(queue="nobody"))
     queue(sessions, new_job(team_name="red"), now=NOW + timedelta(seconds=1))
     claim(store, capacity(ready.id))
-    workers, demands = store.fleet.overview()
+    workers, demands, _ = store.fleet.overview()
     seen = {
         (view.team_name, view.queue): (view.queued, view.running, view.workers, view.ready_workers, view.free_slots)
         for view in queues(demands, workers)
@@ -147,3 +151,28 @@ def test_queues_with_their_demand_and_who_serves_them(store: Store, sessions) ->
     }
     oldest = {demand.queue: demand.oldest_queued_at for demand in demands if demand.team_name is None}
     assert oldest == {"default": NOW, "nobody": NOW}
+
+
+def test_when_gateways_were_there_last(store: Store) -> None:
+    def mark(kind: ProcessKind, minutes: int) -> CentreProcess:
+        seen = NOW + minutes * MINUTE
+        process = CentreProcess(
+            id=uuid4(), kind=kind, host="vm", pid=7, version="1", executors="", started_at=NOW, seen_at=seen
+        )
+        store.processes.mark(process)
+        return process
+
+    def signs() -> GatewaySigns:
+        found = store.fleet.overview(teams=["red"]).gateways
+        assert found == store.fleet.overview(now=NOW).gateways
+        return found
+
+    assert signs() == GatewaySigns(alive_at=None, seen_at=None)
+    mark("scheduler", 9)
+    assert signs() == GatewaySigns(alive_at=None, seen_at=None)
+    gateways = [mark("gateway", 1), mark("gateway", 3)]
+    assert signs() == GatewaySigns(alive_at=NOW + 3 * MINUTE, seen_at=NOW + 3 * MINUTE)
+    store.processes.ended(gateways[1].id, now=NOW + 4 * MINUTE)
+    assert signs() == GatewaySigns(alive_at=NOW + MINUTE, seen_at=NOW + 4 * MINUTE)
+    store.processes.ended(gateways[0].id, now=NOW + 2 * MINUTE)
+    assert signs() == GatewaySigns(alive_at=None, seen_at=NOW + 4 * MINUTE)

@@ -46,7 +46,7 @@ def test_paused_again_it_has_the_new_note_and_the_old_beginning(store: Store) ->
     assert found is not None
     assert (found.team_name, found.note, found.by, found.since) == (None, "longer", "bob", NOW)
     assert store.queue_pauses.of("red", "plc") is None
-    _, demands = store.fleet.overview()
+    demands = store.fleet.overview().demands
     assert {demand.queue: demand.paused and demand.paused.note for demand in demands} == {"plc": "longer", "gpu": "why"}
 
 

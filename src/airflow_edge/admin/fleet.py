@@ -154,7 +154,7 @@ class Fleet:
 
     def queues(self) -> list[QueueView]:
         """Give every queue, with what waits in it and who serves it."""
-        workers, demands = self._store.fleet.overview()
+        workers, demands, _ = self._store.fleet.overview()
         return queues(demands, workers)
 
     def explain(

@@ -52,6 +52,20 @@ class CentreFacts:
     gateway_seen_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySigns:
+    """When gateways were there last: as much of their marks as says whether workers are served."""
+
+    alive_at: datetime | None
+    """The last mark of those that have not said that they end."""
+    seen_at: datetime | None
+    """The last of any; None: never, as far as is remembered."""
+
+    def is_one_alive(self, now: datetime) -> bool:
+        """Say whether one has left a mark lately, and has not said that it ends."""
+        return self.alive_at is not None and self.alive_at > now - ALIVE_FOR
+
+
 def at_the_centre(processes: Iterable[CentreProcess], now: datetime) -> CentreFacts:
     """Say what runs."""
     known = sorted(processes, key=lambda one: (one.started_at, one.id))

@@ -49,6 +49,7 @@ def api(database, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def empty(api):
+    api.gateway()
     yield
     api.clear()
 

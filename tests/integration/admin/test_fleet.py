@@ -280,6 +280,18 @@ def test_queues_that_need_somebody_are_found(api):
     assert api.get("/queues/a/b")["workers"] == 1
 
 
+def test_where_no_gateway_is_alive_the_first_view_says_that(api, monkeypatch):
+    for name in ("a", "b"):
+        silence(api, api.worker(name))
+    api.queue()
+    assert {one["kind"] for one in api.get("/overview")["attention"]} == {"out of reach", "queue without ready worker"}
+    # The API of these tests is one with a gateway, which leaves a mark now and then: none counts as alive from here on.
+    monkeypatch.setattr("airflow_edge.rules.processes.ALIVE_FOR", timedelta(days=-1))
+    [entry] = api.get("/overview")["attention"]
+    assert (entry["kind"], entry["severity"], entry["count"]) == ("no gateway is alive", "error", 2)
+    assert abs(now() - datetime.fromisoformat(entry["since"])) < timedelta(minutes=1)
+
+
 def test_a_copied_key_is_seen_at_a_glance(api):
     worker = api.worker("w")
     api.store.instances.note_other(

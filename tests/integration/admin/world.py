@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.rules.processes import CentreProcess
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.store import Store
@@ -130,6 +131,14 @@ class Api:
         with self.sessions() as session:
             entries = session.scalars(select(Log).where(Log.event.like("edge_worker.%")).order_by(Log.id))
             return [(entry.event, entry.owner, entry.extra) for entry in entries]
+
+    def gateway(self) -> None:
+        """Have a gateway have left a mark just now."""
+        seen = datetime.now(UTC)
+        mark = CentreProcess(
+            id=uuid4(), kind="gateway", host="centre", pid=7, version="1", executors="", started_at=seen, seen_at=seen
+        )
+        self.store.processes.mark(mark)
 
     def clear(self) -> None:
         with self.sessions() as session:

@@ -39,7 +39,7 @@ showing = APIRouter(dependencies=[Depends(may_read)], responses=PROBLEMS, tags=[
 def get_overview(admin: Services, teams: Teams) -> OverviewDocument:
     """Give the fleet at a glance, and what of it needs a person."""
     now = datetime.now(UTC)
-    workers, demands = admin.store.fleet.overview(teams=teams)
+    workers, demands, gateways = admin.store.fleet.overview(teams=teams)
     counts, slots = count_workers(workers)
     away = [one.last_seen_at for one in workers if one.link is Reach.OUT_OF_REACH and one.last_seen_at]
     waiting = [demand for demand in demands if demand.oldest_queued_at is not None]
@@ -55,7 +55,7 @@ def get_overview(admin: Services, teams: Teams) -> OverviewDocument:
                 "oldest_queued_at": oldest and oldest.oldest_queued_at,
                 "oldest_queue": oldest and oldest.queue,
             },
-            "attention": needs_a_person(workers, queues(demands, workers), known_teams(), now),
+            "attention": needs_a_person(workers, queues(demands, workers), gateways, known_teams(), now),
         }
     )
 
@@ -129,7 +129,7 @@ def list_queues(
 ) -> PageOf[QueueDocument]:
     """Give queues: what waits and runs in each, and the workers and free slots that serve it."""
     now = datetime.now(UTC)
-    workers, demands = admin.store.fleet.overview(teams=teams, now=now)
+    workers, demands, _ = admin.store.fleet.overview(teams=teams, now=now)
     found = [
         (queue, remark_on_queue(queue, now))
         for queue in choose_queues(queues(demands, workers), search=search, team=team, order=order_by)
@@ -149,7 +149,7 @@ def get_queue(
 ) -> QueueDocument:
     """Give one queue: of a team, or of none."""
     now = datetime.now(UTC)
-    workers, demands = admin.store.fleet.overview(teams=teams, now=now)
+    workers, demands, _ = admin.store.fleet.overview(teams=teams, now=now)
     found = [one for one in queues(demands, workers) if (one.queue, one.team_name) == (queue, team)]
     if not found:
         whose = f" of team '{team}'" if team is not None else ""

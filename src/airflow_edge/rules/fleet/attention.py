@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 from airflow_edge.rules.acts.pausing import resume_command
 from airflow_edge.rules.fleet.queues import QueueView
 from airflow_edge.rules.fleet.standing import Glance, Reach, Stance
+from airflow_edge.rules.processes import GatewaySigns
 from airflow_edge.rules.worker import describe_others, trying
 
 Severity: TypeAlias = Literal["error", "warning", "info"]
@@ -29,7 +30,8 @@ UNSERVED: Final = "queue nobody serves"
 NONE_READY: Final = "queue without ready worker"
 FULL: Final = "queue full"
 PAUSED: Final = "paused queue with waiting jobs"
-"""The kinds: the first eight are of workers, the others of queues."""
+NO_GATEWAY: Final = "no gateway is alive"
+"""The kinds: the first eight are of workers, the others of queues, the last of the centre."""
 
 LONG: Final = timedelta(minutes=5)
 """A job that has waited for so long for a free slot is worth a look."""
@@ -179,21 +181,50 @@ def _remedy_for_queue(kind: str, queue: QueueView) -> Remedy:
 
 
 def needs_a_person(
-    workers: Iterable[Glance], queues: Iterable[QueueView], known_teams: Collection[str] | None, now: datetime
+    workers: Collection[Glance],
+    queues: Iterable[QueueView],
+    gateways: GatewaySigns,
+    known_teams: Collection[str] | None,
+    now: datetime,
 ) -> list[Attention]:
-    """Give what needs a person, what is worst first: one entry for each kind of workers, and for each queue."""
+    """Give what needs a person, what is worst first: one entry for each kind of workers, and for each queue.
+
+    Where no gateway is alive that is all there is to say of whom it has not heard from.
+    """
+    served = gateways.is_one_alive(now)
     by_kind: defaultdict[str, list[tuple[Glance, Remark]]] = defaultdict(list)
     for worker in workers:
         for remark in remarks(worker, known_teams, now):
-            by_kind[remark.kind].append((worker, remark))
+            if served or remark.kind not in _FOLLOW:
+                by_kind[remark.kind].append((worker, remark))
     found = [_of_workers(kind, some) for kind, some in by_kind.items()]
     of_queues: defaultdict[str, list[tuple[QueueView, Remark]]] = defaultdict(list)
     for queue in queues:
-        if (said := remark_on_queue(queue, now)) is not None:
+        if (said := remark_on_queue(queue, now)) is not None and (served or said.kind not in _FOLLOW):
             of_queues[said.kind].append((queue, said))
     for kind, pairs in of_queues.items():
         found += _of_queues(kind, pairs)
-    return sorted(found, key=lambda one: (_SEVERITIES.index(one.severity), -one.count, one.kind, one.queue or ""))
+    found.sort(key=lambda one: (_SEVERITIES.index(one.severity), -one.count, one.kind, one.queue or ""))
+    known = sum(worker.revoked_at is None for worker in workers)
+    return found if served or not known else [_unserved(known, gateways), *found]
+
+
+_FOLLOW: Final = frozenset({OUT_OF_REACH, ORDER_WAITING, NONE_READY, FULL})
+"""Kinds that come of it if no gateway is alive, or that only one that is alive can know."""
+
+
+def _unserved(workers: int, gateways: GatewaySigns) -> Attention:
+    never = "" if gateways.seen_at else ", and none has been lately"
+    return Attention(
+        kind=NO_GATEWAY,
+        severity="error",
+        sentence=f"No API server that serves edge workers is alive{never}: jobs wait, and what is shown of workers is "
+        "what was known last. Tasks that run at sites go on. Start one with [edge] api_enabled = True.",
+        count=workers,
+        since=gateways.seen_at,
+        action=Remedy(label="Check the centre", view="add"),
+        command="airflow api-server",
+    )
 
 
 def _of_queues(kind: str, pairs: Sequence[tuple[QueueView, Remark]]) -> list[Attention]:

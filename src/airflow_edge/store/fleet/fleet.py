@@ -20,6 +20,7 @@ from airflow_edge.rules.fleet.standing import Glance
 from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.metrics import minute_of
 from airflow_edge.rules.overview import JobFilter, JobView, Page, WorkerView
+from airflow_edge.rules.processes import GatewaySigns
 from airflow_edge.store.airflow_tables import states_of
 from airflow_edge.store.columns import fits, to_value
 from airflow_edge.store.fleet.glances import HELD_HERE, glances, measured_last, number, of_teams, queue_demands
@@ -41,6 +42,14 @@ class JobHistory(NamedTuple):
     journey: tuple[JourneyStep, ...]
 
 
+class FleetNow(NamedTuple):
+    """All workers at a glance, what is wanted of each queue, and whether workers are served at all."""
+
+    workers: list[Glance]
+    demands: list[QueueDemand]
+    gateways: GatewaySigns
+
+
 class FleetViews(StorePart):
     """Workers, jobs and queues as people look at them."""
 
@@ -55,13 +64,13 @@ class FleetViews(StorePart):
     @reading
     def overview(
         self, session: Session, *, teams: Collection[str] | None = None, now: datetime | None = None
-    ) -> tuple[list[Glance], list[QueueDemand]]:
-        """Give all workers at a glance, and what is wanted of each queue.
+    ) -> FleetNow:
+        """Give all workers at a glance, what is wanted of each queue, and when gateways were there last.
 
         :param teams: only of these teams and of none; None for all
         :param now: to count, too, what came to the queues and went lately
         """
-        return glances(session, teams=teams), queue_demands(session, teams=teams, now=now)
+        return FleetNow(glances(session, teams=teams), *queue_demands(session, teams=teams, now=now))
 
     @reading
     def find_workers(

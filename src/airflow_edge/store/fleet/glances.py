@@ -19,9 +19,10 @@ from airflow_edge.rules.fleet.queues import QueueDemand, QueueKey, rate_window
 from airflow_edge.rules.fleet.standing import Glance
 from airflow_edge.rules.metrics import MINUTES_PER_CHUNK, SERIES, Chunk, unpack
 from airflow_edge.rules.orders import OrderState
+from airflow_edge.rules.processes import GatewaySigns
 from airflow_edge.rules.worker import OtherInstance, read_others
 from airflow_edge.store.columns import UtcDateTime
-from airflow_edge.store.tables import JobRow, QueuePauseRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
+from airflow_edge.store.tables import JobRow, ProcessRow, QueuePauseRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
 
 HELD_HERE: Final = (JobRow.state.in_(JOB_HELD), JobRow.released.is_(False), JobRow.instance.is_(None))
 """Jobs that take slots of their workers."""
@@ -110,8 +111,10 @@ def _others(text: str) -> tuple[OtherInstance, ...]:
 
 def queue_demands(
     session: Session, *, teams: Collection[str] | None = None, now: datetime | None = None
-) -> list[QueueDemand]:
+) -> tuple[list[QueueDemand], GatewaySigns]:
     """Give, per team and queue, what waits and what runs; a queue that is paused is there though nothing does.
+
+    With it comes, in the same statement, when gateways were there last.
 
     :param teams: only of these teams and of none; None for all
     :param now: to count, too, what came and went lately
@@ -127,37 +130,62 @@ def queue_demands(
     job, pause = JobRow, QueuePauseRow
     # MySQL compares no text with one of unknown collation: what is missing is missing of the other table's columns.
     missing = [select(column).where(false()).scalar_subquery() for column in (pause.note, pause.by, pause.since)]
-    query = select(job.team_name, job.queue, *counts, *missing).where(which)
+    query = select(literal_column(str(_DEMAND)), job.team_name, job.queue, *counts, *missing).where(which)
     query = query.group_by(job.team_name, job.queue)
-    nothing = [literal_column("0"), literal_column("0"), _MOMENT, *[literal_column("0")] * (len(counts) - 3)]
-    pauses = select(pause.team_name, pause.queue, *nothing, pause.note, pause.by, pause.since)
+    none, rates = literal_column("0"), [literal_column("0")] * (len(counts) - 3)
+    pauses = select(
+        literal_column(str(_PAUSE)),
+        pause.team_name,
+        pause.queue,
+        none,
+        none,
+        _MOMENT,
+        *rates,
+        pause.note,
+        pause.by,
+        pause.since,
+    )
+    process = ProcessRow
+    going_on = func.max(case((process.ended_at.is_(None), process.seen_at)))
+    texts = [
+        select(column).where(false()).scalar_subquery() for column in (job.team_name, job.queue, pause.note, pause.by)
+    ]
+    signs = select(
+        literal_column(str(_SIGNS)), *texts[:2], none, none, going_on, *rates, *texts[2:], func.max(process.seen_at)
+    ).where(process.kind == "gateway")
     if teams is not None:
         query = query.where(of_teams(job.team_name, teams))
         pauses = pauses.where(pause.team_name.in_(["", *teams]))
     demands: dict[QueueKey, QueueDemand] = {}
     pauses_there: dict[QueueKey, QueuePause] = {}
-    # One statement for what is wanted and for the pauses: the page looks every few seconds.
-    rows: Iterable[Any] = session.execute(union_all(query, pauses))
-    for team, queue, queued, running, oldest, *rates, note, by, since in rows:
-        if by is None:
+    gateways = GatewaySigns(alive_at=None, seen_at=None)
+    # One statement for all of it: the page looks every few seconds.
+    rows: Iterable[Any] = session.execute(union_all(query, pauses, signs))
+    for what, team, queue, queued, running, oldest, *moved, note, by, since in rows:
+        if what == _SIGNS:
+            gateways = GatewaySigns(alive_at=oldest, seen_at=since)
+        elif what == _DEMAND:
             demands[team, queue] = QueueDemand(
                 team_name=team,
                 queue=queue,
                 queued=int(queued),
                 running=int(running),
                 oldest_queued_at=oldest,
-                came=int(rates[0]) if rates else 0,
-                went=int(rates[1]) if rates else 0,
+                came=int(moved[0]) if moved else 0,
+                went=int(moved[1]) if moved else 0,
             )
         else:
             key = team or None, queue
             pauses_there[key] = QueuePause(team_name=key[0], queue=queue, note=note, by=by, since=since)
-    return [replace(demand, paused=pauses_there.pop(key, None)) for key, demand in demands.items()] + [
+    found = [replace(demand, paused=pauses_there.pop(key, None)) for key, demand in demands.items()] + [
         QueueDemand(team_name=team, queue=queue, queued=0, running=0, oldest_queued_at=None, paused=paused)
         for (team, queue), paused in pauses_there.items()
     ]
+    return found, gateways
 
 
+_DEMAND, _PAUSE, _SIGNS = range(3)
+"""What a row of that statement is."""
 _MOMENT: Final = cast(null(), UtcDateTime)
 
 

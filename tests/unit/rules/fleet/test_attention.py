@@ -17,8 +17,10 @@ from airflow_edge.rules.fleet.attention import (
 )
 from airflow_edge.rules.fleet.choosing import WorkerFilter, choose
 from airflow_edge.rules.fleet.queues import queues
+from airflow_edge.rules.processes import ALIVE_FOR, GatewaySigns
 from tests.unit.rules.fleet.glances import MINUTE, NOW, demand, demands, glance, glances, other
 
+ALIVE = GatewaySigns(alive_at=NOW, seen_at=NOW)
 SEVERITIES = ("error", "warning", "info")
 
 
@@ -104,32 +106,32 @@ def test_a_queue_with_room_or_without_jobs_needs_nobody():
 
 def test_workers_of_a_kind_are_one_entry_that_leads_to_them():
     workers = [glance(name=f"w{n}", silent=True, last_seen_at=NOW - n * MINUTE, jobs=n // 6) for n in range(7)]
-    [found] = needs_a_person(workers, [], None, NOW)
+    [found] = needs_a_person(workers, [], ALIVE, None, NOW)
     assert (found.kind, found.severity, found.count) == ("out of reach", "error", 7)
     assert found.sentence == "7 workers are out of reach; 1 job there is waited for."
     assert (found.workers, found.since) == (("w6", "w0", "w1", "w2", "w3"), NOW - 6 * MINUTE)
     assert found.action == Remedy(label="Show them", view="workers", params={"attention": "out of reach"})
-    [alone] = needs_a_person([glance(conditions="the disk is full.")], [], None, NOW)
+    [alone] = needs_a_person([glance(conditions="the disk is full.")], [], ALIVE, None, NOW)
     assert alone.sentence == "Worker 'w' takes no job: the disk is full."
     assert alone.action == Remedy(label="Show the worker", view="worker", params={"name": "w"})
 
 
 def test_what_most_of_them_say_stands_for_all():
     workers = [glance(conditions="full"), glance(conditions="full"), glance(conditions="no runtime")]
-    [found] = needs_a_person(workers, [], None, NOW)
+    [found] = needs_a_person(workers, [], ALIVE, None, NOW)
     assert found.sentence == "3 workers take no job: full (2 of them; 1 for other reasons)."
 
 
 def test_a_copied_key_and_a_refused_version_are_named():
-    [copied] = needs_a_person([glance(others=(other(),))], [], None, NOW)
+    [copied] = needs_a_person([glance(others=(other(),))], [], ALIVE, None, NOW)
     assert copied.sentence.startswith("The key of worker 'w' is used twice: another machine tries to use")
-    [refused] = needs_a_person([glance(version_refused="it has Airflow 2")], [], None, NOW)
+    [refused] = needs_a_person([glance(version_refused="it has Airflow 2")], [], ALIVE, None, NOW)
     assert refused.sentence == "Worker 'w' gets no job for its version: it has Airflow 2."
 
 
 def test_a_queue_that_waits_for_maintenance_leads_to_its_end():
     workers = [glance(state=WorkerState.MAINTENANCE_MODE)]
-    [found] = needs_a_person(workers, queues([demand()], workers), None, NOW)
+    [found] = needs_a_person(workers, queues([demand()], workers), ALIVE, None, NOW)
     assert found.action == Remedy(
         label="End the maintenance", view="workers", params={"queue": "default", "stance": "maintenance"}
     )
@@ -137,7 +139,7 @@ def test_a_queue_that_waits_for_maintenance_leads_to_its_end():
 
 def test_of_many_queues_ten_are_named_and_the_others_counted():
     wanted = [demand(queue=f"q{n:02}", queued=n + 1, oldest_queued_at=NOW - n * MINUTE) for n in range(13)]
-    found = needs_a_person([], queues(wanted, []), None, NOW)
+    found = needs_a_person([], queues(wanted, []), ALIVE, None, NOW)
     named, [rest] = [one for one in found if one.queue], [one for one in found if not one.queue]
     assert [one.queue for one in named] == [f"q{n:02}" for n in range(12, 2, -1)]
     assert (rest.sentence, rest.count, rest.since) == ("…and 3 more queues like that.", 6, NOW - 2 * MINUTE)
@@ -145,11 +147,46 @@ def test_of_many_queues_ten_are_named_and_the_others_counted():
     assert named[0].action == Remedy(label="Add a worker", view="add", params={"queues": "q12"})
 
 
+@pytest.mark.parametrize(
+    "signs",
+    [
+        GatewaySigns(alive_at=None, seen_at=None),
+        GatewaySigns(alive_at=None, seen_at=NOW),
+        GatewaySigns(alive_at=NOW - ALIVE_FOR, seen_at=NOW - ALIVE_FOR),
+    ],
+)
+def test_where_no_gateway_is_alive_what_comes_of_it_is_not_told_one_by_one(signs):
+    workers = [
+        glance(silent=True),
+        glance(silent=True, queues=("gpu",)),
+        glance(conditions="full"),
+        glance(revoked_at=NOW),
+    ]
+    wanted = queues([demand(), demand(queue="gpu"), demand(queue="nobody")], workers)
+    unserved, *others = needs_a_person(workers, wanted, signs, None, NOW)
+    assert (unserved.kind, unserved.severity, unserved.count) == ("no gateway is alive", "error", 3)
+    assert unserved.since == signs.seen_at
+    assert unserved.command == "airflow api-server"
+    assert "[edge] api_enabled = True" in unserved.sentence
+    assert {one.kind for one in others} == {"queue nobody serves", "held back"}
+    served = needs_a_person(workers, wanted, ALIVE, None, NOW)
+    assert {one.kind for one in served} == {
+        "queue nobody serves",
+        "held back",
+        "out of reach",
+        "queue without ready worker",
+    }
+
+
+def test_without_a_worker_no_gateway_is_missed():
+    assert needs_a_person([glance(revoked_at=NOW)], [], GatewaySigns(alive_at=None, seen_at=None), None, NOW) == []
+
+
 @given(st.lists(glances, max_size=12), st.lists(demands, max_size=12))
 def test_what_needs_a_person_is_whole_and_in_order(workers, some):
     wanted = {(one.team_name, one.queue): one for one in some}
     views = queues(wanted.values(), workers)
-    found = needs_a_person(workers, views, {"red"}, NOW)
+    found = needs_a_person(workers, views, ALIVE, {"red"}, NOW)
     ranks = [(SEVERITIES.index(one.severity), -one.count) for one in found]
     assert ranks == sorted(ranks)
     of_workers = Counter(remark.kind for worker in workers for remark in remarks(worker, {"red"}, NOW))
