@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from airflow_edge.admin.audit import OrderOutcome, Result
@@ -29,6 +29,7 @@ from airflow_edge.store.logs.logs import LogUnreadableError
 from airflow_edge.store.store import Store
 
 REMOVED: Final = "it was removed meanwhile"
+GONE: Final = "it is not there any more; see: airflow edge list-workers"
 MOST_WORKERS: Final = 100_000
 """That a filter finds."""
 
@@ -38,6 +39,17 @@ _WITHOUT_LOG: Final = frozenset({None, "scheduled", "queued", "success"})
 
 class UnknownWorkerError(LookupError):
     """No worker has this name, or none fits the pattern."""
+
+
+class Selected(NamedTuple):
+    """The workers that are meant, and the names and patterns that meet none."""
+
+    workers: list[Worker]
+    gone: list[str]
+
+    def outcomes_of_gone(self) -> list[OrderOutcome]:
+        """Say of each of those that there is nothing to be done."""
+        return [OrderOutcome(worker=name, result="refused", detail=GONE) for name in self.gone]
 
 
 def is_of(team_name: str | None, teams: Collection[str] | None) -> bool:
@@ -51,33 +63,39 @@ class Fleet:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def select(self, patterns: Sequence[str], match: WorkerFilter | None = None) -> list[Worker]:
+    def select(self, patterns: Sequence[str], match: WorkerFilter | None = None) -> Selected:
         """Give the workers with these names; `*`, `?` and `[…]` stand for what they stand for in file names.
 
+        Of several, one that is gone does not keep the others from what is wanted of them.
+
         :param match: those that fit this, too
-        :raises UnknownWorkerError: a name or pattern meets none, or nothing fits.
+        :raises UnknownWorkerError: the only name or pattern meets none, or nothing fits.
         """
         if match is None:
-            return self._with_names(patterns)
+            named = self._with_names(patterns)
+            if named.gone and len(patterns) == 1:
+                raise _unknown(patterns[0])
+            return named
         page = self._store.fleet.find_workers(match, limit=MOST_WORKERS, known_teams=known_teams())
-        fitting = [view.worker for view in page.items]
-        named = self._with_names(patterns) if patterns else []
-        if not (fitting or named):
+        named = self._with_names(patterns) if patterns else Selected([], [])
+        found = {worker.id: worker for worker in [*named.workers, *(view.worker for view in page.items)]}
+        if not (found or named.gone):
             raise UnknownWorkerError("There is no worker that fits; see: airflow edge list-workers")
-        return list({worker.id: worker for worker in [*named, *fitting]}.values())
+        return Selected(list(found.values()), named.gone)
 
-    def _with_names(self, patterns: Sequence[str]) -> list[Worker]:
+    def _with_names(self, patterns: Sequence[str]) -> Selected:
         workers = self._store.workers.all()
         named = {worker.name: worker for worker in workers}
         chosen: dict[UUID, Worker] = {}
-        for pattern in patterns:
+        gone = []
+        for pattern in dict.fromkeys(patterns):
             # Thousands of names would be compared with thousands.
             exact = named.get(pattern)
             found = [exact] if exact else [worker for worker in workers if fnmatchcase(worker.name, pattern)]
             if not found:
-                raise UnknownWorkerError(f"There is no worker '{pattern}'; see: airflow edge list-workers")
+                gone.append(pattern)
             chosen.update((worker.id, worker) for worker in found)
-        return list(chosen.values())
+        return Selected(list(chosen.values()), gone)
 
     def named(self, name: str, *, teams: Collection[str] | None = None) -> Worker:
         """Give the worker of this name.
@@ -87,7 +105,7 @@ class Fleet:
         """
         worker = self._store.workers.named(name)
         if worker is None or not is_of(worker.team_name, teams):
-            raise UnknownWorkerError(f"There is no worker '{name}'; see: airflow edge list-workers")
+            raise _unknown(name)
         return worker
 
     def linked(self) -> list[Worker]:
@@ -190,6 +208,10 @@ class Fleet:
             return last_words(b"".join(self._store.logs.read(part.id, start)).split(b"\n"))
         except LogUnreadableError:
             return None
+
+
+def _unknown(name: str) -> UnknownWorkerError:
+    return UnknownWorkerError(f"There is no worker '{name}'; see: airflow edge list-workers")
 
 
 def refused(worker: Worker, why: str) -> OrderOutcome:

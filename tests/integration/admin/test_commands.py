@@ -307,6 +307,18 @@ def test_what_was_wanted_of_what_there_is_not_is_noted(api, command, words, even
     assert json.loads(extra)["outcome"].startswith("refused: There is no" if "create" not in words else "refused: This")
 
 
+def test_one_that_is_gone_does_not_keep_the_others_from_it(api, command):
+    api.worker("plant-1")
+    status, rows, said = command("revoke-worker", "gone", "plant-1")
+    assert (status, "revoke: 1 worker (plant-1)" in said) == (1, True)
+    gone = ("refused", "it is not there any more; see: airflow edge list-workers")
+    assert results(rows) == {"gone": gone, "plant-1": ("done", "")}
+    status, out, said = command("set-disconnect-grace", "gone", "plant-1", "12h", output=None)
+    assert (status, "Jobs of 'plant-1' are waited for 12h" in out) == (1, True)
+    assert "'gone': it is not there any more" in said
+    assert set(results(command("restart-worker", "gone", "away")[1])) == {"gone", "away"}
+
+
 def test_graces_and_tokens_are_noted_with_their_outcome(api, command):
     api.worker("plant-1")
     command("set-disconnect-grace", "plant-1", "12h", output=None)

@@ -100,6 +100,26 @@ def test_all_that_fit_are_meant_without_being_named(api):
     assert api.call("POST", "/workers/restart", role="op", json={}).status_code == 422
 
 
+@pytest.mark.parametrize("path", [path for path in OF_WORKERS if path != "/workers/rename"])
+def test_one_that_is_gone_does_not_keep_the_others_from_it(api, path):
+    state = WorkerState.MAINTENANCE_MODE if path.startswith("/workers/maintenance/") else WorkerState.IDLE
+    api.worker("w", state, queues=("default", "plc"))
+    body = {**CHANGES[path], "workers": ["gone", "w", "no-*", "gone"]}
+    would, done = foretold(api, path, body), {one["worker"]: one for one in api.post(path, body)}
+    assert set(would) == set(done) == {"w", "gone", "no-*"}
+    for name in ("gone", "no-*"):
+        assert would[name] == (done[name]["result"], done[name]["detail"])
+        assert (would[name][0], "is not there any more" in would[name][1]) == ("refused", True)
+    assert (done["w"]["result"] == "refused") is (path == "/workers/remove")
+    [(_, _, said)] = noted(api)
+    assert said["workers"]["gone"].startswith("refused: it is not there any more")
+
+
+def test_where_all_of_several_are_gone_each_is_told(api):
+    assert set(foretold(api, "/workers/restart", {"workers": ["a", "b"]})) == {"a", "b"}
+    assert set(foretold(api, "/workers/restart", {"workers": ["a"], "match": {"name": "b"}})) == {"a"}
+
+
 def test_all_that_fit_are_those_whom_one_may_see(api, monkeypatch):
     monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
     api.worker("of-red", team="red")

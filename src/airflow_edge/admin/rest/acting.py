@@ -83,15 +83,18 @@ class Change:
         return [OutcomeDocument.model_validate(outcome) for outcome in outcomes]
 
     def _parted(self, meant: Selection) -> tuple[list[Worker], list[OrderOutcome]]:
-        """Part the workers that the user may change from those of other teams, with what there is to say of these."""
+        """Part the workers that the user may change from those of other teams and those that are gone, with what there
+        is to say of these.
+        """
         match = None if meant.match is None else meant.match.filter(self.teams)
-        workers = self.admin.fleet.select(meant.workers, match)
+        selected = self.admin.fleet.select(meant.workers, match)
+        workers = selected.workers
         others = self._others(workers)
         return [worker for worker in workers if worker.team_name not in others], [
             refused(worker, f"it belongs to team '{worker.team_name}', you do not")
             for worker in workers
             if worker.team_name in others
-        ]
+        ] + selected.outcomes_of_gone()
 
     def _others(self, workers: Sequence[Worker]) -> set[str]:
         teams = {worker.team_name for worker in workers} if multi_team() else ()

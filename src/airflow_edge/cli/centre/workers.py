@@ -15,7 +15,7 @@ from airflow.utils.platform import getuser
 from airflow_edge.admin.audit import OrderOutcome, recorded
 from airflow_edge.admin.config import session
 from airflow_edge.admin.describing import describe_workers, known_teams
-from airflow_edge.admin.fleet import Fleet, UnknownWorkerError
+from airflow_edge.admin.fleet import Fleet, Selected, UnknownWorkerError
 from airflow_edge.cli.centre.common import (
     TABLES,
     audited,
@@ -104,15 +104,17 @@ def set_disconnect_grace(args: argparse.Namespace) -> None:
     fleet = Fleet(Store(session))
     wish = {"grace": "default" if args.grace is None else format_duration(args.grace)}
     with _noted("disconnect grace", {"asked": args.names, **wish}) as outcomes:
-        for worker in fleet.select(args.names):
+        selected = fleet.select(args.names)
+        outcomes += selected.outcomes_of_gone()
+        for worker in selected.workers:
             outcomes.append(fleet.set_disconnect_grace(worker, args.grace))
-    names = ", ".join(f"'{one.worker}'" for one in outcomes)
+    names = ", ".join(f"'{one.worker}'" for one in outcomes if one.result != "refused")
+    if names and args.grace is None:
+        print(f"Jobs of {names} are waited for as [edge] queue_disconnect_grace and disconnect_grace say.")
+    elif names:
+        print(f"Jobs of {names} are waited for {format_duration(args.grace)} while the worker is out of reach.")
     if any(one.result == "refused" for one in outcomes):
         raise SystemExit("\n".join(f"'{one.worker}': {one.detail}" for one in outcomes if one.result == "refused"))
-    if args.grace is None:
-        print(f"Jobs of {names} are waited for as [edge] queue_disconnect_grace and disconnect_grace say.")
-    else:
-        print(f"Jobs of {names} are waited for {format_duration(args.grace)} while the worker is out of reach.")
 
 
 @contextmanager
@@ -167,7 +169,9 @@ def shutdown_all_workers(args: argparse.Namespace) -> None:
             raise SystemExit("Nothing was done: there is nobody to ask; --yes does it without a question.") from None
         if answer.strip().lower() not in {"y", "yes"}:
             raise SystemExit("Nothing was done.")
-    _carry_out(args, fleet, lambda: workers, "shutdown", _giving(Wish("shutdown")), asked="all that are linked")
+    _carry_out(
+        args, fleet, lambda: Selected(workers, []), "shutdown", _giving(Wish("shutdown")), asked="all that are linked"
+    )
 
 
 @audited
@@ -230,25 +234,28 @@ def _change(args: argparse.Namespace, event: str, act: Act, **wish: object) -> N
     if not patterns:
         raise SystemExit("Name a worker, several, or a pattern like 'press-*'; see: airflow edge list-workers")
 
-    def selected() -> list[Worker]:
-        workers = fleet.select(patterns)
-        say(f"{event}: {_names(workers)}")
-        return workers
+    def select() -> Selected:
+        selected = fleet.select(patterns)
+        if selected.workers:
+            say(f"{event}: {_names(selected.workers)}")
+        return selected
 
-    _carry_out(args, fleet, selected, event, act, asked=patterns, **wish)
+    _carry_out(args, fleet, select, event, act, asked=patterns, **wish)
 
 
 def _carry_out(
     args: argparse.Namespace,
     fleet: Fleet,
-    workers: Callable[[], Sequence[Worker]],
+    select: Callable[[], Selected],
     event: str,
     act: Act,
     **wish: object,
 ) -> None:
     """Do it, wait a little for the workers' answers, print them, note them, and fail if one refused."""
     with _noted(event, wish) as outcomes:
-        for worker in workers():
+        selected = select()
+        outcomes += selected.outcomes_of_gone()
+        for worker in selected.workers:
             outcomes.append(act(fleet, worker))
         deadline = time.monotonic() + getattr(args, "patience", 0.0)
         while any(outcome.result == "waiting" for outcome in outcomes) and time.monotonic() < deadline:

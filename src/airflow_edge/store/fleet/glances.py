@@ -132,18 +132,11 @@ def queue_demands(
     missing = [select(column).where(false()).scalar_subquery() for column in (pause.note, pause.by, pause.since)]
     query = select(literal_column(str(_DEMAND)), job.team_name, job.queue, *counts, *missing).where(which)
     query = query.group_by(job.team_name, job.queue)
-    none, rates = literal_column("0"), [literal_column("0")] * (len(counts) - 3)
+    none: ColumnElement[int] = literal_column("0")
+    rates = [none] * (len(counts) - 3)
+    nothing: list[ColumnElement[Any]] = [none, none, _MOMENT, *rates]
     pauses = select(
-        literal_column(str(_PAUSE)),
-        pause.team_name,
-        pause.queue,
-        none,
-        none,
-        _MOMENT,
-        *rates,
-        pause.note,
-        pause.by,
-        pause.since,
+        literal_column(str(_PAUSE)), pause.team_name, pause.queue, *nothing, pause.note, pause.by, pause.since
     )
     process = ProcessRow
     going_on = func.max(case((process.ended_at.is_(None), process.seen_at)))
