@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
 from airflow.models.log import Log
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from airflow_edge.admin.config import session
@@ -17,6 +19,8 @@ from airflow_edge.admin.config import session
 Result = Literal["done", "waiting", "refused", "would"]
 
 PREFIX: Final = "edge_worker."
+LOOK: Final = "worker log"
+"""What looking at a worker's own log is called."""
 WORKERS_PER_ENTRY: Final = 50
 """MySQL has 64 KiB for an entry's text."""
 LONGEST_DETAIL: Final = 200
@@ -82,6 +86,23 @@ def record(
         extra = json.dumps({**said, **({"workers": came_of_it} if some else {})}, ensure_ascii=False)
         session.add(Log(event=f"{PREFIX}{event}", owner=by, owner_display_name=by, extra=extra))
     session.commit()
+
+
+def look_noted(opening: UUID, worker: str, *, by: str, level: int, since: datetime) -> bool:
+    """Say whether somebody's look at a worker's log, so named, is in the audit log: who goes on with it needs no other.
+
+    :param level: the least that is looked at now; one that is lower is another look
+    :param since: the entry is not older
+    """
+    query = select(Log.extra).where(
+        Log.event == f"{PREFIX}{LOOK}", Log.owner == by, Log.dttm >= since, Log.extra.contains(opening.hex)
+    )
+    with session() as airflow:
+        entries = [json.loads(extra) for extra in airflow.scalars(query) if extra]
+    return any(
+        said.get("opening") == opening.hex and said.get("level", 0) <= level and worker in said.get("workers", ())
+        for said in entries
+    )
 
 
 def _bounded(value: object) -> object:

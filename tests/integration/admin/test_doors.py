@@ -160,6 +160,44 @@ def test_workers_of_a_team_that_was_deleted_are_seen_by_who_may_and_marked(api, 
     assert outcome["result"] == "done"
 
 
+def test_whoever_goes_on_looking_at_a_log_is_noted_once(api, monkeypatch):
+    worker, _ = api.worker("press-7"), api.worker("press-8")
+
+    def look(name="press-7", role="op", **wish):
+        [outcome] = api.post("/workers/log", {"workers": [name], "level": 20, **wish}, role=role)
+        return outcome["order_id"]
+
+    opening = look(lines=200)
+    [(event, owner, said)] = noted(api)
+    assert (event, owner, said["opening"]) == ("worker log", "op", UUID(opening).hex)
+    on = {"lines": 0, "continues": opening}
+    assert (look(**on), look(**on, level=30)) == (opening, opening)
+    until = api.store.workers.get(worker.id).log_request.until
+    assert timedelta(0) < until - datetime.now(UTC) <= timedelta(seconds=30)
+    assert len(noted(api)) == 1
+    # Whatever is not the same look is one of its own.
+    others = [
+        look(**on, name="press-8"),
+        look(**on, role="admin"),
+        look(**on, level=10),
+        look(lines=5, continues=opening),
+        look(lines=0, continues=str(uuid4())),
+    ]
+    assert opening not in others
+    assert len({*others}) == 5
+    assert [one["opening"] for _, _, one in noted(api)[1:]] == [UUID(other).hex for other in others]
+    # It is no way around a refusal, which is noted each time.
+    assert api.call("POST", "/workers/log", role="viewer", json={"workers": ["press-7"], **on}).status_code == 403
+    assert api.call("POST", "/workers/log", role="op", json={"workers": ["press-9"], **on}).status_code == 404
+    assert len(noted(api)) == 8
+    monkeypatch.setattr("airflow_edge.admin.rest.changing.LOOK_LASTS", timedelta(0))
+    assert look(**on) != opening
+    api.store.workers.revoke("press-7", now=datetime.now(UTC))
+    monkeypatch.undo()
+    [refused] = api.post("/workers/log", {"workers": ["press-7"], "level": 20, **on})
+    assert (refused["result"], len(noted(api))) == ("refused", 10)
+
+
 def test_what_is_not_there_is_said_by_name(api):
     answer = api.call("GET", "/workers/nobody", role="viewer")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

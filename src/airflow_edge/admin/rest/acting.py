@@ -12,7 +12,7 @@ from fastapi import Depends, Query
 
 from airflow_edge.admin.audit import OrderOutcome, recorded
 from airflow_edge.admin.config import multi_team
-from airflow_edge.admin.fleet import refused
+from airflow_edge.admin.fleet import UnknownWorkerError, refused
 from airflow_edge.admin.rest.access import AdminServices, Event, Services, Teams, may
 from airflow_edge.admin.rest.documents import OutcomeDocument
 from airflow_edge.admin.rest.wishes import Selection
@@ -58,6 +58,14 @@ class Change:
             for worker in own:
                 outcomes.append(act(worker))
         return [OutcomeDocument.model_validate(outcome) for outcome in outcomes]
+
+    def only(self, meant: Selection) -> Worker | None:
+        """Give the worker that is meant, if it is one, by its name, and the user may change it."""
+        try:
+            own, others = self._parted(meant)
+        except UnknownWorkerError:
+            return None
+        return own[0] if [worker.name for worker in own] == meant.workers and not others else None
 
     def order(self, meant: Selection, wish: Wish, *, taken: bool = False) -> list[OutcomeDocument]:
         """Give each worker that is meant an order.

@@ -10,7 +10,7 @@ from uuid import uuid4
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends
 
-from airflow_edge.admin.audit import OrderOutcome
+from airflow_edge.admin.audit import LOOK, OrderOutcome, look_noted
 from airflow_edge.admin.fleet import REMOVED, refused
 from airflow_edge.admin.pauses import PAUSE, RESUME
 from airflow_edge.admin.rest.access import Services, may_change, see_team
@@ -42,6 +42,8 @@ from airflow_edge.rules.worker import LogRequest, Worker
 
 LOG_REQUEST_LASTS: Final = timedelta(seconds=30)
 """For how long a worker goes on sending its own log after it was asked for it."""
+LOOK_LASTS: Final = timedelta(hours=1)
+"""For how long somebody may go on looking without being noted anew."""
 REVOKED: Final = "it is revoked"
 
 changing = APIRouter(dependencies=[Depends(may_change)], responses=PROBLEMS, tags=["Change"])
@@ -124,30 +126,39 @@ def set_disconnect_grace(wanted: WithGrace, change: Changes) -> list[OutcomeDocu
     return change.each(wanted, act, partial(foresee_grace, grace=grace), seconds=wanted.seconds)
 
 
-@changing.post("/workers/log", operation_id="ask_for_worker_log", name="worker log")
+@changing.post("/workers/log", operation_id="ask_for_worker_log", name=LOOK)
 def ask_for_worker_log(wanted: WithLines, change: Changes) -> list[OutcomeDocument]:
     """Ask workers for their own log: the last lines, and what is added within half a minute.
 
     What comes of it is had from `GET /workers/{name}/log`; a batch that ends the past that was asked for has the
-    outcome's `order_id` among its `answers`, without dashes.
+    outcome's `order_id` among its `answers`, without dashes. Whoever goes on looking says that id as `continues`, and
+    gets the same again; where it is another, the look was noted anew.
     """
     store = change.admin.store
+    opening = uuid4()
 
     def act(worker: Worker) -> OrderOutcome:
         if worker.revoked_at is not None:
             return refused(worker, REVOKED)
-        now, asked = datetime.now(UTC), uuid4()
-        request = LogRequest(id=asked.hex, until=now + LOG_REQUEST_LASTS, level=wanted.level, lines=wanted.lines)
+        now = datetime.now(UTC)
+        request = LogRequest(id=opening.hex, until=now + LOG_REQUEST_LASTS, level=wanted.level, lines=wanted.lines)
         if store.workers.get(worker.id) is None:
             return refused(worker, REMOVED)
         store.worker_logs.want(worker.id, request, now=now)
-        return OrderOutcome(worker=worker.name, result="waiting", order_id=asked)
+        return OrderOutcome(worker=worker.name, result="waiting", order_id=opening)
 
     def foresee(worker: Worker, _: JobsThere) -> Foreseen:
         revoked = worker.revoked_at is not None
         return Foreseen("refused", REVOKED) if revoked else Foreseen("would", "it is asked for its own log")
 
-    return change.each(wanted, act, foresee, level=wanted.level, lines=wanted.lines)
+    if wanted.continues is not None and not wanted.lines and not change.dry_run:
+        since = datetime.now(UTC) - LOOK_LASTS
+        worker = change.only(wanted)
+        if worker and look_noted(wanted.continues, worker.name, by=change.by, level=wanted.level, since=since):
+            opening = wanted.continues
+            if (outcome := act(worker)).result == "waiting":
+                return [OutcomeDocument.model_validate(outcome)]
+    return change.each(wanted, act, foresee, level=wanted.level, lines=wanted.lines, opening=opening.hex)
 
 
 @changing.post("/queues/pause", operation_id="pause_queues", name=PAUSE)

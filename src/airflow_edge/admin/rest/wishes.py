@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Self
+from uuid import UUID
 
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
@@ -127,6 +128,10 @@ class WithLines(Selection):
 
     lines: Annotated[int, Field(ge=0, le=10_000)] = 100
     level: Annotated[int, Field(ge=0, le=100)] = 20
+    continues: Annotated[
+        UUID | None,
+        Field(description="The `order_id` of a look at one worker's log that goes on: no `lines` from before"),
+    ] = None
 
 
 class WithToken(Document):

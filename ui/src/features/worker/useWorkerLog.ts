@@ -20,6 +20,8 @@ export function useWorkerLog(name: string, level: number, ask: boolean): Told {
     let timer: ReturnType<typeof setTimeout>;
     let after = 0;
     let asked: number | undefined;
+    /** The look that goes on: the audit log has it once, and not at each time that the worker is asked. */
+    let opening: string | undefined;
     let refused: Problem | undefined;
     put(NOTHING_YET);
     const look = async () => {
@@ -28,7 +30,9 @@ export function useWorkerLog(name: string, level: number, ask: boolean): Told {
         if (ask && (asked === undefined || performance.now() - asked > ASK)) {
           const lines = asked === undefined ? PAST : 0;
           asked = performance.now();
-          const [outcome] = await api.post("/workers/log", { workers: [name], lines, level });
+          const wish = { workers: [name], lines, level, continues: opening };
+          const [outcome] = await api.post("/workers/log", wish);
+          opening = outcome?.order_id ?? undefined;
           const why = outcome?.result === "refused" ? outcome.detail : undefined;
           refused = why === undefined ? undefined : new Problem(409, "refused", "It sends nothing", why);
         }
