@@ -1,6 +1,6 @@
 /** What narrows a list: words to search for, one of several values. */
 import { Field, HStack, Input, NativeSelect } from "@chakra-ui/react";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 
 /** Milliseconds after the last key before it is asked for. */
 const PAUSE = 250;
@@ -12,16 +12,33 @@ type SearchProps = {
   label: string;
 };
 
-/** A field to search in, which asks when one has stopped typing. */
+/** A field to search in, which tells what stands in it, without blanks around it, when one has stopped typing. */
 export function Search({ value, onChange, label }: SearchProps) {
   const [typed, setTyped] = useState(value);
-  // What changes it from outside, the browser's Back, holds.
-  useEffect(() => setTyped(value), [value]);
+  const tell = useRef(onChange);
+  tell.current = onChange;
+  // What was told and has not come back yet as `value`: an echo, which may be late, is no reason to change what is typed.
+  const told = useRef<string[]>([]);
+  const known = useRef(value);
   useEffect(() => {
-    if (typed === value) return;
-    const timer = setTimeout(() => onChange(typed), PAUSE);
+    const echo = told.current.indexOf(value);
+    told.current = told.current.slice(echo + 1);
+    if (echo >= 0 || value === known.current) return;
+    // Changed from outside, by the browser's Back: that holds.
+    told.current = [];
+    known.current = value;
+    setTyped(value);
+  }, [value]);
+  useEffect(() => {
+    const wanted = typed.trim();
+    if (wanted === known.current) return;
+    const timer = setTimeout(() => {
+      known.current = wanted;
+      told.current.push(wanted);
+      tell.current(wanted);
+    }, PAUSE);
     return () => clearTimeout(timer);
-  }, [typed, value, onChange]);
+  }, [typed]);
   return (
     <Input
       type="search"

@@ -105,7 +105,7 @@ function Exactly({ list, open }: { list: ListState; open: boolean }) {
         <Flex gap={2} wrap="wrap" pt={2}>
           {Object.entries(EXACTLY).map(([name, label]) => (
             <Box key={name} w={{ base: "100%", sm: "11rem" }}>
-              <Search label={label} value={list.get(name)} onChange={(said) => list.set({ [name]: said.trim() })} />
+              <Search label={label} value={list.get(name)} onChange={(said) => list.set({ [name]: said })} />
             </Box>
           ))}
         </Flex>
