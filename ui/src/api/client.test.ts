@@ -89,3 +89,19 @@ test("an answer that never ends is given up, too", async () => {
     code: "too_late",
   });
 });
+
+test.each([
+  [401, {}],
+  [302, { Location: "https://login.example.org/" }],
+  [307, { Location: "/auth/login" }],
+])("an answer of %d means that one is logged out, and is not followed", async (status, headers) => {
+  const asked = await serve(() => ({ status, headers, body: {} }));
+  await expect(api.get("/queues")).rejects.toMatchObject({ status: 401, code: "logged_out" });
+  expect(asked).toHaveLength(1);
+});
+
+test("what a browser makes of a redirect that is not to be followed means the same", async () => {
+  const redirect = Object.defineProperty(Response.error(), "type", { value: "opaqueredirect" });
+  const led = new Api(api.base, async () => redirect);
+  await expect(led.get("/queues")).rejects.toMatchObject({ code: "logged_out" });
+});

@@ -128,7 +128,8 @@ export class Api {
   async #call(url: string, init: RequestInit): Promise<Response> {
     let response: Response;
     try {
-      response = await this.fetch(url, { credentials: "same-origin", ...init });
+      // A log-in page that one is led to is none of our answers.
+      response = await this.fetch(url, { credentials: "same-origin", redirect: "manual", ...init });
     } catch (error) {
       if (init.signal?.aborted) throw error;
       throw new Problem(
@@ -140,6 +141,7 @@ export class Api {
     }
     heard(response.headers.get("Date"));
     if (response.ok || response.status === 304) return response;
+    if (isLoggedOut(response)) throw loggedOut();
     throw await problemOf(response);
   }
 
@@ -205,6 +207,16 @@ async function bodyOf(response: Response): Promise<unknown> {
 
 function isAborted(error: unknown): boolean {
   return (error as Partial<Error> | undefined)?.name === "AbortError";
+}
+
+/** Airflow says so itself; what stands before it leads away to its own log-in. */
+function isLoggedOut({ type, status }: Response): boolean {
+  return status === 401 || type === "opaqueredirect" || (status >= 300 && status < 400);
+}
+
+function loggedOut(): Problem {
+  const said = "Your session at Airflow has ended. Log in again, here or in another window: then this page goes on.";
+  return new Problem(401, "logged_out", "You are logged out", said);
 }
 
 async function problemOf(response: Response): Promise<Problem> {

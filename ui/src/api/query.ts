@@ -11,6 +11,14 @@ import { type Answer, api, type InPath, Problem, type Query, type Readable } fro
 /** Milliseconds between two looks. */
 export const EVERY = 3000;
 
+/** Milliseconds between two looks at least, by the status of what was answered last: 0 is no answer at all. */
+const SLOWER: Readonly<Record<number, number>> = { 0: 10_000, 401: 30_000, 403: 30_000, 404: 15_000 };
+
+/** Give the time until the next look: longer where it will hardly find more than the last one. */
+export function pace(every: number, error: Problem | null | undefined): number {
+  return Math.max(every, (error && SLOWER[error.status]) ?? 0);
+}
+
 /** One for page and panel, and for as long as Airflow's page is open. */
 export const queries = new QueryClient({
   defaultOptions: {
@@ -21,7 +29,9 @@ export const queries = new QueryClient({
       staleTime: EVERY,
       // What is refused now is refused again; what did not come through is asked for again by the next look.
       retry: (failed, error) => failed < 2 && error instanceof Problem && error.status >= 500,
+      // Whoever comes back has logged in elsewhere, or is in reach again.
       refetchOnWindowFocus: true,
+      refetchOnReconnect: true,
     },
   },
 });
@@ -50,7 +60,7 @@ export function useLive<Path extends Readable>(
   return useQuery<Answer<Path>, Problem>({
     queryKey: keyOf(path, asked),
     queryFn: ({ signal }) => api.get(path, asked as object, signal),
-    refetchInterval: every,
+    refetchInterval: ({ state }) => every !== false && pace(every, state.error),
     refetchIntervalInBackground: false,
     placeholderData: keepPreviousData,
     ...options,

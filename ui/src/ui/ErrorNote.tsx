@@ -12,6 +12,7 @@ type Props = {
 
 export function ErrorNote({ error, retry, stale = false }: Props) {
   const title = error instanceof Problem ? titleOf(error) : "That did not work";
+  const loggedOut = error instanceof Problem && error.status === 401;
   return (
     <Alert.Root status={stale ? "warning" : "error"} role="alert" my={2}>
       <Alert.Indicator />
@@ -19,7 +20,13 @@ export function ErrorNote({ error, retry, stale = false }: Props) {
         <Alert.Title>{stale ? `${title}: what is shown is not fresh` : title}</Alert.Title>
         <Alert.Description overflowWrap="anywhere">{error.message}</Alert.Description>
       </Alert.Content>
-      {retry && (
+      {loggedOut && (
+        // Airflow's own page asks for the log-in, and leads back here.
+        <Button size="xs" alignSelf="center" onClick={() => window.location.reload()}>
+          Log in again
+        </Button>
+      )}
+      {retry && !loggedOut && (
         <Button size="xs" variant="outline" alignSelf="center" onClick={() => retry()}>
           Try again
         </Button>
@@ -29,7 +36,6 @@ export function ErrorNote({ error, retry, stale = false }: Props) {
 }
 
 function titleOf({ status, title }: Problem): string {
-  if (status === 401) return "You are not logged in any more";
   if (status === 403) return "You may not do that";
   if (status === 0) return "Airflow does not answer";
   return title;

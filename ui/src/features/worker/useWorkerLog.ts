@@ -1,6 +1,7 @@
 /** Reads a worker's own log, and has the worker send it for as long as somebody looks. */
 import { useEffect, useState } from "react";
 import { api, Problem } from "../../api/client.ts";
+import { pace } from "../../api/query.ts";
 import { NOTHING_YET, type Shown, withMore } from "./log.ts";
 
 /** Milliseconds: between two looks, and before the worker is asked again; it sends for half a minute. */
@@ -25,6 +26,7 @@ export function useWorkerLog(name: string, level: number, ask: boolean): Told {
     let refused: Problem | undefined;
     put(NOTHING_YET);
     const look = async () => {
+      let next = LOOK;
       try {
         if (document.hidden) return;
         if (ask && (asked === undefined || performance.now() - asked > ASK)) {
@@ -41,9 +43,10 @@ export function useWorkerLog(name: string, level: number, ask: boolean): Told {
         put((before) => withMore(before, more));
         fail(refused);
       } catch (problem) {
+        next = pace(LOOK, problem as Problem);
         if (!ended.signal.aborted) fail(problem as Problem);
       } finally {
-        if (!ended.signal.aborted) timer = setTimeout(look, LOOK);
+        if (!ended.signal.aborted) timer = setTimeout(look, next);
       }
     };
     void look();
