@@ -78,13 +78,15 @@ def show(folder: Path, airflow: str, *, bare: bool) -> None:
 
 def _keep_current(centre: Airflow) -> None:
     built = read_bundle().entry
+    server = centre.components[0]
     while True:
         time.sleep(1)
         with suppress(BundleMissingError):
             if (now := read_bundle().entry) != built:
                 built = now
-                centre.components[0].stop()
-                centre.start_api_server(url=centre.url)
+                server.stop()
+                centre.components.remove(server)
+                server = centre.start_api_server(url=centre.url)
                 print(f"{built} is there", flush=True)
 
 

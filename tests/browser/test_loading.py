@@ -45,6 +45,37 @@ def test_it_stands_below_a_path(below_a_path, open_window):
     assert shown.page.url.removeprefix(below_a_path.url) == "/plugin/edge/queues"
 
 
+def test_what_is_typed_as_soon_as_it_is_there_stays(centre, open_window):
+    """Airflow draws the place of a plugin anew when the address changes first: with the first letter, that is."""
+    shown = open_window(centre)
+    shown.open()
+    field = shown.page.get_by_role("searchbox", name="Name, host or address")
+    field.click()
+    field.evaluate("element => { window.firstField = element }")
+    for length, letter in enumerate("press-7", 1):
+        shown.page.keyboard.press(letter)
+        shown.page.wait_for_url(re.compile(f"search={'press-7'[:length]}$"))
+    expect(field).to_have_value("press-7")
+    expect(field).to_be_focused()
+    assert shown.page.evaluate("window.firstField.isConnected")
+
+
+def test_who_is_logged_out_is_told_so_and_led_to_the_log_in(centre, open_window):
+    shown = open_window(centre)
+    shown.expected = re.compile("401|NetworkError|status code")
+    shown.open("queues")
+    shown.settle()
+    kept = shown.page.context.cookies()
+    shown.page.context.clear_cookies()
+    shown.see("You are logged out")
+    shown.page.context.add_cookies(kept)
+    shown.page.evaluate("window.dispatchEvent(new Event('visibilitychange'))")
+    expect(shown.page.get_by_text("You are logged out")).to_have_count(0)
+    shown.page.context.clear_cookies()
+    shown.page.get_by_role("button", name="Log in again").first.click()
+    shown.page.wait_for_url(re.compile("/auth/login"))
+
+
 def test_a_part_that_is_not_there_any_more_is_said(prepared, open_window):
     """After an update, or where several API servers run different versions."""
     shown = open_window(prepared)

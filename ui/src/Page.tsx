@@ -10,6 +10,7 @@ import { Jobs } from "./features/jobs/Jobs.tsx";
 import { Queues } from "./features/queues/Queues.tsx";
 import { Worker } from "./features/worker/Worker.tsx";
 import { at } from "./place.ts";
+import { Settled } from "./Settled.tsx";
 import { Boundary } from "./ui/Boundary.tsx";
 import { Empty } from "./ui/Empty.tsx";
 
@@ -22,19 +23,21 @@ const VIEWS = [
 
 export default function Page() {
   return (
-    <QueryClientProvider client={queries}>
-      <Flex direction="column" gap={4} px={{ base: 3, md: 6 }} py={4} h="100%" minW={0} overflowY="auto">
-        <Flex align="baseline" gap={{ base: 1, md: 6 }} wrap="wrap" borderBottomWidth={1} borderColor="border">
-          <Heading as="h1" size="xl">
-            Edge workers
-          </Heading>
-          <Views />
+    <Settled name="page">
+      <QueryClientProvider client={queries}>
+        <Flex direction="column" gap={4} px={{ base: 3, md: 6 }} py={4} h="100%" minW={0} overflowY="auto">
+          <Flex align="baseline" gap={{ base: 1, md: 6 }} wrap="wrap" borderBottomWidth={1} borderColor="border">
+            <Heading as="h1" size="xl">
+              Edge workers
+            </Heading>
+            <Views />
+          </Flex>
+          <Box as="section" flex="1" minW={0}>
+            <Shown />
+          </Box>
         </Flex>
-        <Box as="section" flex="1" minW={0}>
-          <Shown />
-        </Box>
-      </Flex>
-    </QueryClientProvider>
+      </QueryClientProvider>
+    </Settled>
   );
 }
 
