@@ -38,6 +38,8 @@ class OrderOutcome:
     detail: str = ""
     order_id: UUID | None = None
     """The order to ask about while it waits for the worker."""
+    job_id: UUID | None = None
+    """The test job to ask about."""
 
 
 @contextmanager

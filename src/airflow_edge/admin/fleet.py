@@ -17,6 +17,7 @@ from airflow_edge.rules.acts.consequences import NO_QUEUE_LEFT, REVOKED_ALREADY,
 from airflow_edge.rules.explanation.explain import explain
 from airflow_edge.rules.explanation.facts import NOBODY_AHEAD, Explanation, TaskFacts, WorkerFacts
 from airflow_edge.rules.explanation.last_words import ENOUGH, LastWords, last_words
+from airflow_edge.rules.explanation.testing import explain_test
 from airflow_edge.rules.fleet.choosing import WorkerFilter
 from airflow_edge.rules.fleet.queues import QueueView, queues
 from airflow_edge.rules.liveness import Patience
@@ -189,7 +190,7 @@ class Fleet:
             job = None
         views = self._store.fleet.all_workers()
         starts = self._store.fleet.oldest_start([view.worker.id for view in views if not view.free_slots])
-        workers = [_worker_facts(view, starts.get(view.worker.id), job, patience) for view in views]
+        workers = [worker_facts(view, patience, job, starts.get(view.worker.id)) for view in views]
         ahead = NOBODY_AHEAD if job is None else self._store.fleet.ahead_of(job)
         words = None
         if task is not None and log_path is not None and task.state not in _WITHOUT_LOG:
@@ -201,6 +202,19 @@ class Fleet:
         centre = at_the_centre(self._store.processes.all(), now)
         pause = None if job is None else self._store.queue_pauses.of(job.team_name, job.queue)
         return explain(task, job, workers, ahead=ahead, words=words, centre=centre, pause=pause, now=now)
+
+    def explain_test(self, job: JobView, *, patience: Patience) -> Explanation:
+        """Say why a test job that has not ended does not run, or what it does."""
+        view = self._store.fleet.worker_named(job.worker)
+        centre = at_the_centre(self._store.processes.all(), datetime.now(UTC))
+        return explain_test(job, None if view is None else worker_facts(view, patience), centre)
+
+    def test(self, worker: Worker) -> OrderOutcome:
+        """Ask for a test job at a worker; one that is under way is the one that is meant."""
+        asked = self._store.worker_tests.ask(worker.id, now=datetime.now(UTC))
+        if asked is None or asked.job_id is None:
+            return refused(worker, REMOVED if asked is None else asked.why_not)
+        return OrderOutcome(worker=worker.name, result="waiting", job_id=asked.job_id)
 
     def _last_words(self, part: LogPart) -> LastWords | None:
         start = max(0, part.size - ENOUGH)
@@ -219,9 +233,13 @@ def refused(worker: Worker, why: str) -> OrderOutcome:
     return OrderOutcome(worker=worker.name, result="refused", detail=why)
 
 
-def _worker_facts(
-    view: WorkerView, full_since: datetime | None, job: JobView | None, patience: Patience
+def worker_facts(
+    view: WorkerView, patience: Patience, job: JobView | None = None, full_since: datetime | None = None
 ) -> WorkerFacts:
+    """Give a worker as far as it matters to a job.
+
+    :param full_since: when the job that runs there longest began, where it is full
+    """
     worker = view.worker
     seen, queue = worker.last_seen_at, job.queue if job else ""
     return WorkerFacts(

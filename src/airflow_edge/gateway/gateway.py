@@ -36,7 +36,7 @@ from airflow_edge.gateway.links.polling import Polls, tag_of
 from airflow_edge.gateway.links.reconcile import Arrival, Kept, Reconciled, reconcile
 from airflow_edge.gateway.links.records import Records
 from airflow_edge.gateway.links.registry import Links
-from airflow_edge.gateway.loops import assignments, log_keeper, maintenance, presence, purge, worker_changes
+from airflow_edge.gateway.loops import assignments, log_keeper, maintenance, presence, purge, testing, worker_changes
 from airflow_edge.gateway.loops.background import Background
 from airflow_edge.gateway.loops.dispatcher import Dispatcher
 from airflow_edge.gateway.loops.handover import Handover
@@ -92,6 +92,7 @@ class Gateway:
             self.store, self.calls, self.links, self.directory, self.queue, self._answer_others
         )
         self._maintenance = maintenance.MaintenanceEnds(self.store, self.calls)
+        self._untaken_tests = testing.UntakenTests(self.store, self.calls, config.patience)
         self._presence = presence.Presence(self.store, self.calls, self.links, config)
         self._purge = purge.Purge(self.store, self.calls, self.links, self.authenticator.seen, config)
         self._log_keeper = log_keeper.LogKeeper(self.store.log_upkeep, config)
@@ -226,6 +227,7 @@ class Gateway:
         repeat("watch over offers", assignments.LEASES_INTERVAL, self._assignments.expire_leases)
         repeat("passing on of changes to workers", worker_changes.LOOK_INTERVAL, self._worker_changes.look)
         repeat("watch over ends of maintenance", maintenance.LOOK_INTERVAL, self._maintenance.look)
+        repeat("watch over test jobs", testing.LOOK_INTERVAL, self._untaken_tests.look)
         repeat("noting of workers' states", presence.CHANGES_INTERVAL, self._presence.note_changes)
         beats = self._presence.beat, self._assignments.void_strays
         repeat("mark of this gateway", MARK_INTERVAL, self.mark.leave)

@@ -16,6 +16,7 @@ The versions of the protocol:
 1. The beginning.
 2. The worker's own log: `WorkerLog`, `WantWorkerLog`.
 3. What people want of a worker: `Order`, `Obeyed`, `Serves`, and the states of maintenance in `Status`.
+4. Test jobs: an `Offer` of this kind.
 
 A message that the other side does not know ends the link, so none is sent that came after the version agreed on.
 """
@@ -44,12 +45,14 @@ from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.session import Session
 
 OLDEST = 1
-NEWEST = 3
+NEWEST = 4
 
 WORKER_LOG = 2
 """The first version with the worker's own log."""
 ORDERS = 3
 """The first version with orders."""
+TEST_JOBS = 4
+"""The first version with test jobs."""
 
 _SINCE: Mapping[object, int] = {
     WorkerLog: WORKER_LOG,

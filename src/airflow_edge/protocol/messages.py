@@ -38,7 +38,8 @@ _ESCAPES: Final = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b
 """How a program colours what it says, or names its window: as ECMA-48 has it."""
 Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-JobKind: TypeAlias = Literal["task", "callback"]
+JobKind: TypeAlias = Literal["task", "callback", "test"]
+"""A test is asked for by a person and has no workload of Airflow's. Since version 4."""
 Phase: TypeAlias = Literal["accepted", "running", "released", "ended"]
 OrderId: TypeAlias = JobId
 MaintenanceCause: TypeAlias = Literal["admin", "site", "system"]
@@ -270,7 +271,7 @@ class Rejected(Message, frozen=True, kw_only=True):
 class Offer(JobMessage, frozen=True, kw_only=True):
     """A job for this worker. Unanswered for `lease` seconds, it goes to somebody else.
 
-    `workload` is Airflow's own JSON of the workload, its token left out.
+    `workload` is Airflow's own JSON of the workload, its token left out; an empty object for a test.
     """
 
     kind: JobKind

@@ -28,6 +28,9 @@ class QueuedJob(Protocol):
     def queued_at(self) -> datetime: ...
     @property
     def size(self) -> int: ...
+    @property
+    def only_for(self) -> UUID | None:
+        """The worker that a test job is for."""
 
 
 Job = TypeVar("Job", bound=QueuedJob)
@@ -41,6 +44,8 @@ class Capacity:
     queues: frozenset[str]
     team_name: str | None
     free_slots: int
+    knows_tests: bool = False
+    """It takes test jobs."""
     room: int = sys.maxsize
     """Bytes of workloads that it can be sent, until it has taken some in: a job that goes over that is its last one."""
 
@@ -54,22 +59,27 @@ def match(jobs: Iterable[Job], capacities: Iterable[Capacity]) -> list[tuple[Job
     """Give each job, in the order in which they are due, to the worker with the most free slots that may have it.
 
     A worker may have a job of a queue it serves, of its own team, with no more slots than it has free, as long as there
-    is room for it on its link. A job that fits nowhere stays behind and does not hold up the ones after it.
+    is room for it on its link; a test job is for one worker, whatever it serves. A job that fits nowhere stays behind
+    and does not hold up the ones after it.
 
     :return: pairs of a job and a worker's id
     """
     free: dict[UUID, int] = {}
     room: dict[UUID, int] = {}
     serving: defaultdict[tuple[str | None, str], list[UUID]] = defaultdict(list)
+    tested: set[UUID] = set()
     for capacity in capacities:
         if capacity.free_slots <= 0 or capacity.room <= 0:
             continue
         free[capacity.worker_id], room[capacity.worker_id] = capacity.free_slots, capacity.room
+        if capacity.knows_tests:
+            tested.add(capacity.worker_id)
         for queue in capacity.queues:
             serving[capacity.team_name, queue].append(capacity.worker_id)
     matches = []
     for job in order(jobs):
-        worker_id = max(serving[job.team_name, job.queue], key=free.__getitem__, default=None)
+        able = serving[job.team_name, job.queue] if job.only_for is None else tested & {job.only_for}
+        worker_id = max(able, key=free.__getitem__, default=None)
         if worker_id is not None and free[worker_id] >= job.slots:
             room[worker_id] -= job.size
             free[worker_id] = free[worker_id] - job.slots if room[worker_id] > 0 else 0

@@ -85,7 +85,8 @@ class JobView:
     priority_weight: int
     assignment: int
     worker: str
-    """The name of the worker that has or last had it; its id if it was removed, empty if none ever had it."""
+    """The name of the worker that has or last had it, or that a test job is for; its id if it was removed, empty if
+    none ever had it."""
     queued_at: datetime
     lease_until: datetime | None
     offered_at: datetime | None = None

@@ -73,6 +73,8 @@ class Worker:
     """What carries that link, or carried the last one, for people."""
     agent_version: str | None
     airflow_version: str | None
+    protocol: int | None = None
+    """The version of the protocol that is spoken with it; None if that is not known."""
     asked_state: WorkerState | None = None
     """What the centre has asked of it and it has not obeyed yet: one of `protocol.states.REQUESTS`."""
     maintenance_comment: str = ""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path, PosixPath
 from types import ModuleType
 from typing import Any, Final
+from uuid import uuid4
 
 from airflow.executors import workloads
 from airflow.sdk import log as sdk_log
@@ -18,6 +19,8 @@ from airflow_edge.protocol.messages import JobKind
 from airflow_edge.runtime.lossy_file import task_log
 from airflow_edge.runtime.parsing import is_example
 
+TEST_JOB: Final = "airflow_edge.runtime.testing.run"
+"""What a test job runs."""
 HTTP: Final[ModuleType] = sys.modules[Client.__bases__[0].__module__.partition(".")[0]]
 """The library of Airflow's client, httpx or its successor httpx2: it takes no other's transport, nor other errors."""
 
@@ -25,9 +28,11 @@ HTTP: Final[ModuleType] = sys.modules[Client.__bases__[0].__module__.partition("
 def run_workload(kind: JobKind, workload: str, *, client: Client, log_path: str) -> int:
     """Run a workload to its end in this process, the main thread.
 
-    :param workload: Airflow's JSON
+    :param workload: Airflow's JSON; a test has none, and gets no way to the centre either
     :return: the exit status of the task's process, negative for a signal; 0 does not mean that the task succeeded
     """
+    if kind == "test":
+        return _run_test(log_path=log_path)
     if kind == "callback":
         return _run_callback(workloads.ExecuteCallback.model_validate_json(workload), client=client, log_path=log_path)
     task = workloads.ExecuteTask.model_validate_json(workload)
@@ -128,12 +133,30 @@ def _run_callback(workload: workloads.ExecuteCallback, *, client: Client, log_pa
     return status
 
 
+def _run_test(*, log_path: str) -> int:
+    """Run it as a callback, which makes a process as a task's; whatever it were to ask, nobody answers."""
+    test = workloads.ExecuteCallback.model_validate(
+        {
+            "callback": {"id": str(uuid4()), "fetch_method": "import_path", "data": {"path": TEST_JOB, "kwargs": {}}},
+            "dag_rel_path": "",
+            "token": "",
+            "log_path": log_path,
+            "bundle_info": {"name": ""},
+        }
+    )
+    with Client(base_url=None, dry_run=True, token="") as nobody:
+        return _run_callback(test, client=nobody, log_path=log_path)
+
+
 def _run_callback_here(workload: workloads.ExecuteCallback, *, client: Client, log_path: str) -> int:
     """Airflow 3.2 has no supervisor for callbacks; its LocalExecutor runs them in its own process as well."""
     from airflow.executors.workloads import callback
 
     execute: Any = vars(callback)["execute_callback_workload"]
     logger, log_file = supervisor._configure_logging(log_path, client)
+    if workload.callback.data["path"] == TEST_JOB:
+        # It has no logger of its own here.
+        workload.callback.data["kwargs"] = {"say": logger.info}
     with log_file:
         succeeded, error = execute(workload.callback, logger)
         if not succeeded:

@@ -9,6 +9,7 @@ from airflow_edge.store.jobs.execution_calls import ExecutionCalls
 from airflow_edge.store.jobs.jobs import Jobs
 from airflow_edge.store.jobs.orphaned import OrphanedJobs
 from airflow_edge.store.jobs.pauses import QueuePauses
+from airflow_edge.store.jobs.testing import WorkerTests
 from airflow_edge.store.logs.handover import LogHandovers
 from airflow_edge.store.logs.logs import TaskLogs
 from airflow_edge.store.logs.upkeep import LogUpkeep
@@ -41,6 +42,7 @@ class Store:
         self.jobs = Jobs(transactions)
         self.jobs_at_workers = JobsAtWorkers(transactions)
         self.orphaned_jobs = OrphanedJobs(transactions)
+        self.worker_tests = WorkerTests(transactions)
         self.calls = ExecutionCalls(transactions)
         self.workers = Workers(transactions)
         self.instances = Instances(transactions)

@@ -88,6 +88,8 @@ class WorkerRow(Base):
     transport: Mapped[str | None] = mapped_column(String(32))
     agent_version: Mapped[str | None] = mapped_column(ForeignText(100))
     airflow_version: Mapped[str | None] = mapped_column(ForeignText(100))
+    protocol: Mapped[int | None] = mapped_column(SmallInteger)
+    """The version that is spoken with it; None if it has not linked since that is noted."""
     version_refused: Mapped[str] = mapped_column(ForeignText(), default="")
     version_warning: Mapped[str] = mapped_column(ForeignText(), default="")
     asked_state: Mapped[WorkerState | None] = mapped_column(choice(WorkerState, 32))
@@ -185,7 +187,7 @@ class JobRow(MappedAsDataclass, Base, kw_only=True, repr=False, eq=False):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     kind: Mapped[JobKind] = mapped_column(String(16))
     workload_id: Mapped[UUID] = mapped_column(Uuid, index=True)
-    """The id of Airflow's task instance or callback."""
+    """The id of Airflow's task instance or callback; of a test job its own."""
     dag_id: Mapped[str] = mapped_column(ExactText(AIRFLOW_ID_LENGTH))
     task_id: Mapped[str] = mapped_column(ExactText(AIRFLOW_ID_LENGTH))
     run_id: Mapped[str] = mapped_column(ExactText(AIRFLOW_ID_LENGTH))
@@ -205,7 +207,7 @@ class JobRow(MappedAsDataclass, Base, kw_only=True, repr=False, eq=False):
     assignment: Mapped[int] = mapped_column(default=0)
     """The last number given out."""
     worker_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)
-    """The worker that has or last had it."""
+    """The worker that has or last had it; of a test job, from the beginning, the one that it is for."""
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     """Until when its worker may answer, for people: whoever puts it back has measured the time itself."""
     released: Mapped[bool] = mapped_column(default=False)
@@ -218,7 +220,7 @@ class JobRow(MappedAsDataclass, Base, kw_only=True, repr=False, eq=False):
     """When its worker accepted it."""
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     booked_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    """When its scheduler knew of the end for good."""
+    """When its scheduler knew of the end for good; a test job, of which none is told, is booked from the beginning."""
     exit_code: Mapped[int | None] = mapped_column(default=None)
     signal: Mapped[int | None] = mapped_column(default=None)
     reason: Mapped[str] = mapped_column(ForeignText(), default="")
@@ -244,6 +246,11 @@ class JobRow(MappedAsDataclass, Base, kw_only=True, repr=False, eq=False):
         )
         self.state = next_job_state(self.state, JobEvent.REFUSE if event == "refused" else JobEvent.EXPIRE)
         self.lease_until = self.offered_at = None
+
+    @property
+    def only_for(self) -> UUID | None:
+        """The worker that a test job is for; None for those that wait in a queue."""
+        return self.worker_id if self.kind == "test" else None
 
     @property
     def size(self) -> int:

@@ -8,13 +8,13 @@ from airflow_edge.gateway.links.reconcile import TOO_OLD
 from airflow_edge.protocol import handshake
 from tests.integration.fleet.fleet import enrolled, linked
 
-PREVIOUS = handshake.NEWEST - 1
+PREVIOUS = handshake.ORDERS - 1
 """The version before orders."""
 
 
 @pytest.fixture
 def old_gateway(monkeypatch):
-    """The gateways of this process speak the previous version of the protocol, not the newest."""
+    """The gateways of this process speak an older version of the protocol, not the newest."""
     monkeypatch.setattr("airflow_edge.gateway.endpoints.link.NEWEST", PREVIOUS)
 
 

@@ -18,7 +18,16 @@ from websockets.exceptions import ConnectionClosed
 from airflow_edge.gateway.app import app_of
 from airflow_edge.gateway.database import calls, listener, notify
 from airflow_edge.gateway.gateway import Gateway
-from airflow_edge.gateway.loops import assignments, background, handover, log_keeper, presence, purge, worker_changes
+from airflow_edge.gateway.loops import (
+    assignments,
+    background,
+    handover,
+    log_keeper,
+    presence,
+    purge,
+    testing,
+    worker_changes,
+)
 from airflow_edge.protocol.handshake import NEWEST
 from airflow_edge.protocol.messages import Accepted, Ended, LogAck, Obeyed, Offer, Order, Ping, Serves, Status, encode
 from airflow_edge.protocol.states import WorkerState
@@ -48,6 +57,7 @@ HANDS = (
     ("workers", "mark_unreachable"),
     ("orders", "waiting"),
     ("orders", "purge"),
+    ("fleet", "waiting_tests"),
     ("nonces", "forget_expired"),
     ("enroll_tokens", "purge"),
     ("worker_logs", "purge"),
@@ -71,6 +81,7 @@ def hurry(monkeypatch):
         (assignments, "UNWANTED_INTERVAL"),
         (presence, "CHANGES_INTERVAL"),
         (presence, "SETTLING"),
+        (testing, "LOOK_INTERVAL"),
         (worker_changes, "LOOK_INTERVAL"),
         (purge, "INTERVAL"),
         (purge, "METRICS_INTERVAL"),

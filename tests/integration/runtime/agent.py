@@ -58,7 +58,7 @@ class Job:
             workload=json.dumps(workload),
             api_socket=str(api_socket),
             secret=SECRET,
-            log_path=workload["log_path"],
+            log_path=workload.get("log_path", ""),
         )
         (self.folder / JOB_FILE).write_bytes(msgspec.json.encode(file))
         (self.folder / OUTCOME_RESERVE_FILE).write_bytes(bytes(OUTCOME_RESERVE))
@@ -213,6 +213,10 @@ class AgentSide:
             "log_path": "executor_callbacks/sample/run/1",
         }
         return Job(self.runtime.state_dir / "jobs", workload, kind="callback", api_socket=api_socket)
+
+    def test(self, api_socket: Path) -> Job:
+        """Prepare a test job."""
+        return Job(self.runtime.state_dir / "jobs", {}, kind="test", api_socket=api_socket)
 
     def run(self, job: Job) -> JobExited:
         """Start a job and wait for its end."""

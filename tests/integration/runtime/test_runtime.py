@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from contextlib import suppress
@@ -14,6 +15,7 @@ from contextlib import suppress
 import psutil
 import pytest
 
+from airflow_edge import __version__
 from airflow_edge.protocol.local import (
     JobExited,
     JobNotStarted,
@@ -327,6 +329,20 @@ def test_a_callback_that_fails_fails_its_job(agent, api):
     assert agent.run(job).exit_code == 1
     assert job.outcome.reason
     assert "this callback fails" in (job.folder / "task.log").read_text()
+
+
+def test_a_test_job_says_what_a_task_would_have_and_asks_nobody_anything(agent, api):
+    job = agent.test(api.path)
+
+    assert agent.run(job).exit_code == 0, (job.folder / "task.log").read_text()
+    assert (job.outcome.exit_code, job.outcome.reason) == (0, "")
+    said = [line["event"] for line in job.log]
+    (place,) = [line for line in said if line.startswith("The test job runs on host")]
+    assert f"host '{socket.gethostname()}' as user '" in place
+    (versions,) = [line for line in said if line.startswith(f"Airflow {agent.hello.airflow_version} with Task SDK ")]
+    assert f", airflow-edge {__version__}" in versions
+    assert any(line.startswith("Python 3.") for line in said)
+    assert api.calls == []
 
 
 def test_a_task_sees_the_worker_and_nothing_of_the_centre(agent, api):

@@ -26,6 +26,7 @@ class Job:
     priority_weight: int
     queued_at: datetime
     size: int = 2
+    only_for: UUID | None = None
 
 
 def job(
@@ -37,6 +38,7 @@ def job(
     weight: int = 1,
     age: int = 0,
     size: int = 2,
+    only_for: int | None = None,
 ) -> Job:
     return Job(
         id=UUID(int=number),
@@ -46,6 +48,7 @@ def job(
         priority_weight=weight,
         queued_at=START - timedelta(seconds=age),
         size=size,
+        only_for=None if only_for is None else UUID(int=only_for),
     )
 
 
@@ -55,6 +58,17 @@ def worker(number: int, free: int, *queues: str, team: str | None = None) -> Cap
 
 def pairs(jobs: list[Job], workers: list[Capacity]) -> list[tuple[int, int]]:
     return [(matched.id.int, worker_id.int) for matched, worker_id in match(jobs, workers)]
+
+
+def test_a_test_job_goes_to_its_worker_only_and_only_if_that_knows_such_jobs() -> None:
+    asked, other = replace(worker(1, 1), knows_tests=True), replace(worker(2, 9), knows_tests=True)
+    test = job(1, queue="", weight=9, only_for=1)
+    assert pairs([test], [other, asked]) == [(1, 1)]
+    assert pairs([test], [other]) == pairs([test], [other, replace(asked, knows_tests=False)]) == []
+    # It takes the slot that it gets.
+    assert pairs([job(2), test], [asked]) == [(1, 1)]
+    # One that could have a task of its queue is not taken for one that could have its test.
+    assert pairs([job(3, only_for=2)], [asked]) == []
 
 
 def test_the_highest_weight_goes_first_then_the_longest_wait() -> None:

@@ -62,7 +62,7 @@ class Copy:
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job was, in Airflow's words; empty where it is not known, or where it was a callback."""
+    """What a job was, in Airflow's words; empty where it is not known, or where it was a callback or a test."""
 
     kind: str = "task"
     dag_id: str = ""
@@ -160,6 +160,8 @@ def about(folder: Path) -> About:
         job = read(folder / JOB_FILE, JobFile)
         if job is None:
             return About()
+        if job.kind == "test":
+            return About(kind=job.kind)
         workload = decode(job.workload, dict[str, Any])
         if job.kind == "callback":
             data = (workload.get("callback") or {}).get("data") or {}

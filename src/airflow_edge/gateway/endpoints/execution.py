@@ -168,11 +168,15 @@ def _scope(path: str) -> TokenScope:
 
 
 def _check_path(job: AssignedJob, method: str, path: str) -> None:
-    """Refuse what concerns another task.
+    """Refuse what concerns another task, and everything to a test job, which has none.
 
     Airflow itself compares some of these ids with the token; which XComs, variables and connections a task may reach is
     left to it entirely.
     """
+    if job.kind == "test":
+        raise ProblemError(
+            HTTPStatus.FORBIDDEN, Code.NOT_YOURS, f"Job {job.id} is a test job: it has no task, and calls nothing."
+        )
     parts = path.split("/")[1:]
     for folder, kind in BY_WORKLOAD.items():
         if tuple(parts[: len(folder)]) != folder:

@@ -160,6 +160,7 @@ async def _enter(
                 boot_id=hello.boot_id,
                 agent_version=hello.agent_version,
                 airflow_version=hello.airflow_version,
+                protocol=handshake.protocol,
                 concurrency=hello.concurrency,
                 state=hello.state,
                 version_refused=verdict.refused,

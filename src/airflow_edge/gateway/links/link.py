@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from airflow_edge.gateway.links.slots import Slots
 from airflow_edge.gateway.links.told_orders import ToldOrders
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.handshake import ORDERS, WORKER_LOG
+from airflow_edge.protocol.handshake import ORDERS, TEST_JOBS, WORKER_LOG
 from airflow_edge.protocol.messages import (
     CentreFrame,
     CentreMessage,
@@ -103,6 +103,7 @@ class WorkerLink:
         self.session = session
         self.orders = ToldOrders(session.pending())
         self.knows_orders = protocol >= ORDERS
+        self.knows_tests = protocol >= TEST_JOBS
         self.ended: asyncio.Future[LinkEnd] = asyncio.get_running_loop().create_future()
         self.outbox = SendQueue()
         self._progress = Progress(session.handled)

@@ -208,7 +208,7 @@ def _waiting(
             f"It needs {_count(job.slots, 'slot')}, and '{largest.name}', the largest worker of queue '{job.queue}', "
             f"has {largest.slots}: lower the task's pool_slots or raise the worker's concurrency.",
         )
-    ready = [worker for worker in own if not _why_not_given(worker, job)]
+    ready = [worker for worker in own if not why_not_given(worker, job)]
     if not ready:
         return _none_ready(job, own)
     if all(worker.free_slots < job.slots for worker in ready):
@@ -304,7 +304,7 @@ def _running(task: TaskFacts, job: JobView, workers: Sequence[WorkerFacts], now:
     return Explanation(Cause.RUNNING, f"It runs on worker '{job.worker}' since {clock(job.started_at)}.")
 
 
-def _why_not_given(worker: WorkerFacts, job: JobView) -> str:
+def why_not_given(worker: WorkerFacts, job: JobView) -> str:
     """Say in a few words why this worker cannot take any job now, or not this one ever; empty if it can."""
     if worker.state is WorkerState.UNKNOWN:
         return "unreachable"
@@ -331,7 +331,7 @@ def _tally(job: JobView, workers: Sequence[WorkerFacts]) -> str:
     """Count workers by what hinders them, the most frequent first, with a name where there is one only."""
     groups: dict[str, list[WorkerFacts]] = {}
     for worker in workers:
-        groups.setdefault(_why_not_given(worker, job), []).append(worker)
+        groups.setdefault(why_not_given(worker, job), []).append(worker)
     parts = []
     for reason, group in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
         who = f"'{group[0].name}' is" if len(group) == 1 else f"{len(group)} are"

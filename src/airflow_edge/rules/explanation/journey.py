@@ -64,7 +64,8 @@ def journey(
     :param past: what is remembered of handings-out that came to nothing
     :param names: of the workers that had it then
     """
-    steps = [JourneyStep(at=job.queued_at, event="queued", text=f"for queue '{job.queue}'")]
+    waits_for = f"worker '{job.worker}'" if job.kind == "test" else f"queue '{job.queue}'"
+    steps = [JourneyStep(at=job.queued_at, event="queued", text=f"for {waits_for}")]
     for entry in past or ():
         worker = None if entry["worker"] is None else names.get(UUID(entry["worker"]), entry["worker"])
         who = {"worker": worker, "assignment": entry["assignment"]}
@@ -73,7 +74,8 @@ def journey(
         at = datetime.fromisoformat(entry["at"])
         steps.append(JourneyStep(at=at, event=entry["event"], text=entry["text"], **who))
     if job.state is not JobState.QUEUED:
-        who = {"worker": job.worker or None, "assignment": job.assignment if job.worker else None}
+        handed_out = bool(job.worker and job.assignment)
+        who = {"worker": job.worker if handed_out else None, "assignment": job.assignment if handed_out else None}
         if job.offered_at is not None:
             steps.append(JourneyStep(at=job.offered_at, event="offered", **who))
         if job.started_at is not None:

@@ -25,6 +25,7 @@ from airflow_edge.store.airflow_tables import states_of
 from airflow_edge.store.columns import fits, to_value
 from airflow_edge.store.fleet.glances import HELD_HERE, glances, measured_last, number, of_teams, queue_demands
 from airflow_edge.store.fleet.sheets import WorkerSheet, sheets
+from airflow_edge.store.jobs.testing import TESTS_WAIT
 from airflow_edge.store.tables import EnrollTokenRow, JobRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, reading
 from airflow_edge.store.workers.workers import to_worker
@@ -167,12 +168,24 @@ class FleetViews(StorePart):
         [view] = _job_views(session, [row])
         named = select(WorkerRow.id, WorkerRow.name).where(WorkerRow.id.in_(workers_of(row.past)))
         names: dict[UUID, str] = dict(session.execute(named).all()) if row.past else {}
-        return JobHistory(view, tuple(journey(view, row.past, names, row.booked_at)))
+        return JobHistory(view, tuple(journey(view, row.past, names, None if row.kind == "test" else row.booked_at)))
 
     @reading
     def all_workers(self, session: Session) -> list[WorkerView]:
         """Give every worker that is not revoked, with what it has taken."""
         return _worker_views(session, session.scalars(select(WorkerRow).where(WorkerRow.revoked_at.is_(None))).all())
+
+    @reading
+    def worker_named(self, session: Session, name: str) -> WorkerView | None:
+        """Give the worker of a name, revoked or not, with what it has taken; None if there is none."""
+        return next(
+            iter(_worker_views(session, session.scalars(select(WorkerRow).where(WorkerRow.name == name)).all())), None
+        )
+
+    @reading
+    def waiting_tests(self, session: Session) -> tuple[JobView, ...]:
+        """Give the test jobs that wait for their workers."""
+        return _job_views(session, session.scalars(select(JobRow).where(*TESTS_WAIT)).all())
 
     @reading
     def team_names(self, session: Session) -> set[str]:

@@ -130,7 +130,9 @@ def queue_demands(
     job, pause = JobRow, QueuePauseRow
     # MySQL compares no text with one of unknown collation: what is missing is missing of the other table's columns.
     missing = [select(column).where(false()).scalar_subquery() for column in (pause.note, pause.by, pause.since)]
-    query = select(literal_column(str(_DEMAND)), job.team_name, job.queue, *counts, *missing).where(which)
+    query = select(literal_column(str(_DEMAND)), job.team_name, job.queue, *counts, *missing).where(
+        which, job.kind != "test"
+    )
     query = query.group_by(job.team_name, job.queue)
     none: ColumnElement[int] = literal_column("0")
     rates = [none] * (len(counts) - 3)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import case, or_, select, update
+from sqlalchemy import case, exists, or_, select, update
 from sqlalchemy.orm import Session, undefer
 
 from airflow_edge.protocol.states import JobEvent, JobState, WorkerState, next_job_state
@@ -17,8 +17,9 @@ from airflow_edge.rules.matching import Capacity, match
 from airflow_edge.store.columns import batches, to_value
 from airflow_edge.store.jobs.jobs import AssignedJob
 from airflow_edge.store.jobs.pauses import is_paused, waits_in_paused_queue
+from airflow_edge.store.jobs.testing import TESTS_WAIT
 from airflow_edge.store.tables import JobRow, WorkerRow
-from airflow_edge.store.transactions import StorePart, change, notify, writing
+from airflow_edge.store.transactions import StorePart, change, notify, reading, writing
 
 _TAKES_NONE: Final = frozenset({WorkerState.MAINTENANCE_REQUEST, WorkerState.SHUTDOWN_REQUEST})
 
@@ -41,22 +42,34 @@ class JobQueue(StorePart):
         """Hand queued jobs to these workers in one transaction: state leased, next assignment number, worker, lease."""
         if not any(capacity.free_slots > 0 for capacity in capacities):
             return []
-        waiting = select(JobRow.id).where(JobRow.state == JobState.QUEUED, ~waits_in_paused_queue())
-        return self._claim(capacities, lease_until, now) if self._transactions.finds(waiting) else []
+        jobs, tests = self._waiting(_testable(capacities))
+        return self._claim(capacities, lease_until, now, tests=tests) if jobs or tests else []
 
     @writing
     def notify(self, session: Session, payload: str) -> bool:
         """Notify all gateways; say whether the database can. Only for those on PostgreSQL: others would lock it."""
         return notify(session, payload)
 
+    @reading
+    def _waiting(self, session: Session, testable: Collection[UUID]) -> tuple[bool, bool]:
+        """Say whether jobs wait in queues, and whether test jobs wait for one of these workers."""
+        jobs = exists().where(JobRow.state == JobState.QUEUED, JobRow.kind != "test", ~waits_in_paused_queue())
+        waits, tests = session.execute(select(jobs, exists().where(*TESTS_WAIT))).one()
+        # Of those that have no room nothing is to be had, each time that somebody looks.
+        return bool(waits), bool(tests) and not set(testable).isdisjoint(
+            session.scalars(select(JobRow.worker_id).where(*TESTS_WAIT))
+        )
+
     @writing
     def _claim(
-        self, session: Session, capacities: Sequence[Capacity], lease_until: datetime, now: datetime
+        self, session: Session, capacities: Sequence[Capacity], lease_until: datetime, now: datetime, *, tests: bool
     ) -> list[ClaimedJob]:
         claimed: list[ClaimedJob] = []
         capacities = _willing(session, capacities)
         while True:
             candidates, complete = _candidates(session, capacities)
+            if tests:
+                candidates += _test_jobs(session, _testable(capacities))
             matches = match(candidates, capacities)
             if not matches:
                 return claimed
@@ -87,6 +100,16 @@ def _willing(session: Session, capacities: Sequence[Capacity]) -> list[Capacity]
     to_get_none = or_(WorkerRow.asked_state.in_(_TAKES_NONE), WorkerRow.revoked_at.is_not(None))
     asked = set(session.scalars(select(WorkerRow.id).where(WorkerRow.id.in_(ids), to_get_none)))
     return [capacity for capacity in capacities if capacity.worker_id not in asked]
+
+
+def _testable(capacities: Iterable[Capacity]) -> list[UUID]:
+    return [one.worker_id for one in capacities if one.knows_tests and one.free_slots > 0 and one.room > 0]
+
+
+def _test_jobs(session: Session, worker_ids: Collection[UUID]) -> Sequence[JobRow]:
+    """Read and lock the test jobs that wait for these workers."""
+    these = select(JobRow).options(undefer(JobRow.workload)).where(*TESTS_WAIT, JobRow.worker_id.in_(worker_ids))
+    return session.scalars(these.with_for_update(skip_locked=True)).all()
 
 
 def _candidates(session: Session, capacities: Sequence[Capacity]) -> tuple[list[JobRow], bool]:

@@ -51,6 +51,7 @@ class LinkFacts:
     boot_id: str
     agent_version: str
     airflow_version: str
+    protocol: int | None = None
     concurrency: int
     state: WorkerState
     version_refused: str = ""

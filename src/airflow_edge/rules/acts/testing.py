@@ -1,0 +1,43 @@
+"""Test jobs: who gets one, and how long it waits for its worker."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from airflow_edge.protocol.handshake import TEST_JOBS
+from airflow_edge.protocol.states import MAINTENANCE, WorkerState
+from airflow_edge.rules.worker import Worker
+
+TEST_JOB: Final = "test job"
+"""What it is called in the audit log."""
+WITHIN: Final = timedelta(minutes=5)
+"""For how long it waits for its worker to take it."""
+
+_LEAVING: Final = frozenset({WorkerState.SHUTDOWN_REQUEST, WorkerState.TERMINATING})
+
+
+def why_no_test(worker: Worker) -> str:
+    """Say why a worker gets no test job before somebody does something, and what; empty if it may wait for one.
+
+    One that is out of reach, or takes no job for a reason that may pass, may be ready in a moment.
+    """
+    if worker.revoked_at is not None:
+        return "it is revoked: enrol its machine anew to use it again"
+    if worker.state in MAINTENANCE:
+        return (
+            "it is in maintenance and takes no job: take it out first "
+            f"(airflow edge remote-edge-worker-exit-maintenance {worker.name}), then ask again"
+        )
+    if worker.state is WorkerState.OFFLINE:
+        return "it is offline: start it at the site (airflow-edge worker), then ask again"
+    if worker.state in _LEAVING:
+        return "it is shutting down and takes no job: start it again at the site (airflow-edge worker), then ask again"
+    if worker.version_refused:
+        return f"it is refused for its version: {worker.version_refused}"
+    if worker.protocol is not None and worker.protocol < TEST_JOBS:
+        return (
+            f"its agent (airflow-edge {worker.agent_version}) is older than test jobs: update it at the site "
+            "(pip install --upgrade 'airflow-edge[worker]'), then restart the worker"
+        )
+    return ""
