@@ -63,7 +63,8 @@ def test_what_was_chosen_as_the_victim_of_a_deadlock_is_done_again(store: Store,
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(lock_both, *ids), pool.submit(lock_both, *reversed(ids))]:
             done.result(60)
-    assert len(tries) == 3
+    # It may be chosen again before the other one has got what it waited for.
+    assert len(tries) >= 3
 
 
 def test_a_lock_that_was_not_had_in_time_is_asked_for_again(store: Store, sessions: Sessions, served: Engine) -> None:
