@@ -3,6 +3,9 @@ import { Box, Button, HStack, Span, Table, Text } from "@chakra-ui/react";
 import type { ReactNode } from "react";
 import type { ListState } from "./list.ts";
 
+/** What keeps numbers, which end at the right, from the words of the next column. */
+export const AFTER_NUMBERS = 5;
+
 type RegionProps = {
   /** What the table holds: "Workers". */
   label: string;
@@ -22,7 +25,9 @@ export function TableRegion({ label, busy = false, children }: RegionProps) {
       overflowX="auto"
       opacity={busy ? 0.6 : 1}
       focusVisibleRing="outside"
-      rounded="sm"
+      borderWidth={1}
+      rounded="md"
+      css={{ "& tbody tr:last-of-type > *": { borderBottomWidth: 0 } }}
     >
       {children}
     </Box>
@@ -49,18 +54,20 @@ export function SortHeader({ by, list, descending = false, numeric = false, chil
       aria-sort={here ? (down ? "descending" : "ascending") : "none"}
       textAlign={numeric ? "end" : "start"}
       whiteSpace="nowrap"
+      bg="bg.subtle"
+      ps={2}
+      pe={numeric ? AFTER_NUMBERS : 2}
       py={2}
     >
       <Button
         variant="plain"
-        size="xs"
+        size="sm"
         h="auto"
         px={0}
         minW={0}
         // The word ends where its numbers do.
         flexDirection={numeric ? "row-reverse" : "row"}
-        fontSize="xs"
-        fontWeight="semibold"
+        fontWeight="medium"
         color={here ? "fg" : "fg.muted"}
         _hover={{ color: "fg" }}
         onClick={() => list.setOrder(next)}
@@ -80,9 +87,12 @@ export function Header({ numeric = false, children }: { numeric?: boolean; child
     <Table.ColumnHeader
       textAlign={numeric ? "end" : "start"}
       whiteSpace="nowrap"
-      fontSize="xs"
-      fontWeight="semibold"
+      fontSize="sm"
+      fontWeight="medium"
       color="fg.muted"
+      bg="bg.subtle"
+      ps={2}
+      pe={numeric ? AFTER_NUMBERS : 2}
       py={2}
     >
       {children}

@@ -1,7 +1,7 @@
 /** Rows of facts: a table where there is room, a card a row on a phone; the same to a screen reader. */
 import { Box, NativeSelect, Table } from "@chakra-ui/react";
 import { Fragment, type ReactNode } from "react";
-import { Header, SortHeader, TableRegion } from "./DataTable.tsx";
+import { AFTER_NUMBERS, Header, SortHeader, TableRegion } from "./DataTable.tsx";
 import type { ListState } from "./list.ts";
 
 export type Column<Row> = {
@@ -93,7 +93,8 @@ function Facts<Row>({ row, columns, more }: Pick<Props<Row>, "columns"> & { row:
             data-name={name}
             gridColumn={short ? "auto" : "1 / -1"}
             display={{ base: "block", [FROM]: "table-cell" }}
-            px={2}
+            ps={2}
+            pe={{ base: 2, [FROM]: numeric ? AFTER_NUMBERS : 2 }}
             py={{ base: 1, [FROM]: 2 }}
             verticalAlign="top"
             textAlign={{ base: "start", [FROM]: numeric ? "end" : "start" }}
