@@ -32,7 +32,7 @@ export function useWorkerLog(name: string, level: number, ask: boolean): Told {
         if (ask && (asked === undefined || performance.now() - asked > ASK)) {
           const lines = asked === undefined ? PAST : 0;
           asked = performance.now();
-          const wish = { workers: [name], lines, level, continues: opening };
+          const wish = { workers: [name], lines, level, continues: opening ?? null };
           const [outcome] = await api.post("/workers/log", wish);
           opening = outcome?.order_id ?? undefined;
           const why = outcome?.result === "refused" ? outcome.detail : undefined;
