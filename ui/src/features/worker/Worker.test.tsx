@@ -136,6 +136,7 @@ describe("its own log", () => {
     expect(heard.find(({ path }) => path === "/workers/log")?.body).toEqual({
       workers: ["site-1"],
       lines: 200,
+      continues: null,
       level: 20,
     });
     await userEvent.selectOptions(screen.getByRole("combobox", { name: "Level" }), "Error");
