@@ -26,10 +26,12 @@ export function relative(at: number, now: number): string {
 }
 
 /** Give a time in full, in the reader's zone and in UTC. */
-export function exact(at: number): string {
+export function exact(at: number, zone: string): string {
   const date = new Date(at);
-  const local = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" });
-  return `${local} (${date.toISOString().slice(0, 19).replace("T", " ")} UTC)`;
+  const utc = `${date.toISOString().slice(0, 19).replace("T", " ")} UTC`;
+  if (zone === "UTC") return utc;
+  const local = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium", timeZone: zone });
+  return `${local} ${zone} (${utc})`;
 }
 
 const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];

@@ -2,6 +2,7 @@
 import { chakra } from "@chakra-ui/react";
 import { useNow } from "../clock.ts";
 import { duration, exact, relative } from "../words.ts";
+import { useZone } from "../zone.ts";
 
 type Props = {
   /** ISO; nothing is shown as `–`. */
@@ -14,11 +15,12 @@ type Props = {
 
 export function Time({ at, as = "ago", until }: Props) {
   const now = useNow();
+  const zone = useZone();
   if (!at) return <>–</>;
   const time = Date.parse(at);
   const said = as === "ago" ? relative(time, now) : duration((until ? Date.parse(until) : now) - time);
   return (
-    <chakra.time dateTime={at} title={exact(time)} whiteSpace="nowrap">
+    <chakra.time dateTime={at} title={exact(time, zone)} whiteSpace="nowrap">
       {said}
     </chakra.time>
   );

@@ -1,7 +1,8 @@
 /** What a person adds to an action: a comment, a number, an end. */
-import { Field, Input, NativeSelect, Stack, Textarea } from "@chakra-ui/react";
+import { Field, HStack, Input, NativeSelect, Span, Stack, Textarea } from "@chakra-ui/react";
 import { useState } from "react";
 import { now } from "../clock.ts";
+import { instant, useZone } from "../zone.ts";
 
 type Common = {
   name: string;
@@ -99,6 +100,7 @@ const SPANS: readonly (readonly [string, number])[] = [
 
 function Until({ onChange }: Props<Extract<FieldOf, { kind: "until" }>>) {
   const [chosen, setChosen] = useState("");
+  const zone = useZone();
   const choose = (choice: string) => {
     setChosen(choice);
     onChange(choice && choice !== "at" ? new Date(now() + Number(choice)).toISOString() : undefined);
@@ -118,16 +120,19 @@ function Until({ onChange }: Props<Extract<FieldOf, { kind: "until" }>>) {
         <NativeSelect.Indicator />
       </NativeSelect.Root>
       {chosen === "at" && (
-        <Input
-          type="datetime-local"
-          // Half a date is none, and none would be "until somebody ends it".
-          required
-          aria-label="Until, in your time zone"
-          onChange={(event) => {
-            const at = new Date(event.target.value);
-            onChange(Number.isNaN(at.getTime()) ? undefined : at.toISOString());
-          }}
-        />
+        <HStack gap={2} wrap="wrap">
+          <Input
+            type="datetime-local"
+            flex="1 1 13rem"
+            // Half a date is none, and none would be "until somebody ends it".
+            required
+            aria-label={`Until, in the time zone ${zone}`}
+            onChange={(event) => onChange(instant(event.target.value, zone)?.toISOString())}
+          />
+          <Span fontSize="sm" color="fg.muted">
+            {zone}
+          </Span>
+        </HStack>
       )}
     </Stack>
   );
