@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 from airflow_edge.protocol.states import JobState, WorkerState
@@ -21,18 +22,18 @@ def queue_that_nobody_serves(fleet: WrittenFleet) -> None:
 def full_site(fleet: WrittenFleet) -> None:
     for name in ("press-7", "press-8"):
         worker = fleet.worker(name, state=WorkerState.RUNNING, concurrency=2)
-        for _ in range(2):
-            fleet.job(state=JobState.RUNNING, worker=worker, queued=timedelta(minutes=25))
+        for place in range(2):
+            fleet.job(state=JobState.RUNNING, worker=worker, queued=timedelta(minutes=25 - 9 * place), map_index=place)
     for minutes in range(2, 14):
         fleet.job(queued=timedelta(minutes=minutes))
 
 
 def worker_out_of_reach(fleet: WrittenFleet) -> None:
     fleet.worker("press-7")
-    away = timedelta(minutes=20)
+    away = timedelta(hours=16)
     worker = fleet.worker("press-8", state=WorkerState.UNKNOWN, seen=away, silent=True, link_id=None)
     for _ in range(2):
-        fleet.job(state=JobState.RUNNING, worker=worker, queued=timedelta(minutes=26))
+        fleet.job(state=JobState.RUNNING, worker=worker, queued=away + timedelta(minutes=6))
 
 
 def refused_version(fleet: WrittenFleet) -> None:
@@ -43,9 +44,14 @@ def refused_version(fleet: WrittenFleet) -> None:
 
 
 def maintenance_with_tasks_waiting(fleet: WrittenFleet) -> None:
-    comment = "the hydraulics are being changed"
+    maintenance: dict[str, Any] = {
+        "maintenance_comment": "the hydraulics are being changed",
+        "maintenance_cause": "admin",
+        "maintenance_by": "kim",
+        "maintenance_until": datetime.now(UTC) + timedelta(hours=2, minutes=10),
+    }
     for name in ("press-7", "press-8"):
-        fleet.worker(name, state=WorkerState.MAINTENANCE_MODE, maintenance_comment=comment, maintenance_cause="admin")
+        fleet.worker(name, state=WorkerState.MAINTENANCE_MODE, **maintenance)
     fleet.worker("oven-1", "ovens")
     for minutes in (32, 12, 4):
         fleet.job(queued=timedelta(minutes=minutes))

@@ -18,10 +18,13 @@ class Trouble:
     fleet: Callable[[WrittenFleet], None]
     severity: str
     sentence: str
+    says: str
+    """Of why it is so, or of what to do."""
     action: str
-    leads_to: str
-    """The address, below the page's own, and what is seen there."""
+    leads_to: str | None
+    """The address, below the page's own; None for a dialog."""
     sees: str
+    """What is seen there."""
 
 
 TROUBLES = (
@@ -29,6 +32,7 @@ TROUBLES = (
         fleets.queue_that_nobody_serves,
         "Error",
         "3 jobs wait in queue 'ovens', which no worker serves.",
+        "airflow edge enroll-token create --queues ovens",
         "Add a worker",
         "/add?queues=ovens",
         "Make the token",
@@ -37,6 +41,7 @@ TROUBLES = (
         fleets.full_site,
         "Warning",
         "12 jobs wait in queue 'plc': all 4 slots of its 2 ready workers are taken.",
+        "for 13 min",
         "Show the queue",
         "/queues?queue=plc",
         "0 free slots at 2 workers",
@@ -44,7 +49,8 @@ TROUBLES = (
     Trouble(
         fleets.worker_out_of_reach,
         "Error",
-        "Worker 'press-8' is out of reach; 2 jobs there are waited for.",
+        "Worker 'press-8' is out of reach with 2 jobs.",
+        "unless it comes back, it counts as lost in 3 d 11 h",
         "Show the worker",
         "/workers/press-8",
         "Out of reach",
@@ -52,7 +58,8 @@ TROUBLES = (
     Trouble(
         fleets.refused_version,
         "Error",
-        "Worker 'press-8' gets no job for its version: airflow-edge 0.0.9 is older than 0.1.0",
+        "Worker 'press-8' gets no job because of its version.",
+        "airflow-edge 0.0.9 is older than 0.1.0 ([edge] minimum_worker_version).",
         "Show the worker",
         "/workers/press-8",
         "pip install --upgrade 'airflow-edge[worker]>=0.1.0'",
@@ -61,17 +68,19 @@ TROUBLES = (
         fleets.maintenance_with_tasks_waiting,
         "Error",
         "3 jobs wait in queue 'plc', and none of its 2 workers takes jobs: 2 in maintenance.",
-        "End the maintenance",
-        "?queue=plc&stance=maintenance",
-        "the hydraulics are being changed",
+        "In maintenance by kim, ending in 2 h",
+        "End the maintenance…",
+        None,
+        "takes tasks again; it was in maintenance by kim, ending",
     ),
     Trouble(
         fleets.copied_key,
         "Error",
-        "The key of worker 'press-7' is used twice: another machine tries to use this worker's key",
+        "Worker 'press-7' shares its key with another machine.",
+        "'press-8.example.org' at 10.20.0.8 tries it, too, and is refused",
         "Show the worker",
         "/workers/press-7",
-        "enrol each machine by itself",
+        "the key is stolen: revoke this worker, and enrol it anew.",
     ),
 )
 
@@ -92,8 +101,12 @@ def test_what_is_wrong_and_what_to_click_are_there(prepared, fleet, open_window,
     first = shown.page.get_by_role("region", name=re.compile("Needs attention")).get_by_role("listitem").first
     expect(first).to_contain_text(trouble.sentence)
     expect(first).to_contain_text(trouble.severity)
+    expect(first).to_contain_text(trouble.says)
     expect(shown.page.get_by_role("row").filter(has_text=re.compile("-[0-9]")).first).to_be_visible()
     shown.picture(f"trouble-{trouble.fleet.__name__.replace('_', '-')}")
-    first.get_by_role("link", name=trouble.action).click()
-    expect(shown.page).to_have_url(f"{prepared.url}/plugin/edge{trouble.leads_to}")
+    if trouble.leads_to is None:
+        first.get_by_role("button", name=trouble.action).click()
+    else:
+        first.get_by_role("link", name=trouble.action).click()
+        expect(shown.page).to_have_url(f"{prepared.url}/plugin/edge{trouble.leads_to}")
     shown.see(trouble.sees)

@@ -108,7 +108,7 @@ def test_it_belongs_to_no_scheduler_and_counts_in_no_queue(
             assert outbox.ended(session, owner) == []
             assert outbox.adopt(session, [job_id], owner) == []
         session.commit()
-    _, demands = store.fleet.overview(now=NOW + timedelta(minutes=5))
+    _, demands, _ = store.fleet.overview(now=NOW + timedelta(minutes=5))
     assert demands == []
     found = store.fleet.find_jobs(JobFilter(worker=worker.name), limit=9)
     assert [(job.id, job.kind, job.state) for job in found.items] == [(job_id, "test", JobState.QUEUED)]

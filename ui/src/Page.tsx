@@ -44,7 +44,7 @@ export default function Page() {
 function Views() {
   const { pathname } = useLocation();
   return (
-    <Flex as="nav" aria-label="Views of edge workers" gap={1} wrap="wrap" mb="-1px">
+    <Flex as="nav" aria-label="Views of edge workers" gap={{ base: 0, md: 1 }} mb="-1px" minW={0} overflowX="auto">
       {VIEWS.map(({ name, to, also }) => {
         const here =
           pathname.replace(/\/$/, "") === to ||
@@ -53,8 +53,10 @@ function Views() {
           <Box
             asChild
             key={to}
-            px={{ base: 2, md: 3 }}
+            px={{ base: 1.5, md: 3 }}
             py={2}
+            whiteSpace="nowrap"
+            fontSize={{ base: "sm", md: "md" }}
             borderBottomWidth={2}
             borderColor={here ? "brand.solid" : "transparent"}
             color={here ? "fg" : "fg.muted"}

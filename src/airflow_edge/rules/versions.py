@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -41,8 +42,14 @@ class _Part(NamedTuple):
     requirement: str
 
 
+_SITE: Final = "at the site, pip install --upgrade "
+_THEN: Final = ", then restart the worker"
 _WORKER: Final = _Part("airflow-edge", MINIMUM_WORKER, "'airflow-edge[worker]>={}'")
 _AIRFLOW: Final = _Part("Airflow", MINIMUM_AIRFLOW, "'apache-airflow-core>={}' apache-airflow-task-sdk")
+_REQUIREMENTS: Final = "|".join(
+    re.escape(part.requirement.format("@")).replace("@", "[0-9A-Za-z.!+_-]+") for part in (_WORKER, _AIRFLOW)
+)
+_MENDED: Final = re.compile(f": {_SITE}({_REQUIREMENTS}){_THEN}")
 
 
 def read_rules(setting: Callable[[str], str | None], *, worker: str, airflow: str) -> Rules:
@@ -83,6 +90,15 @@ def judge(worker: str, airflow: str, rules: Rules) -> VersionVerdict:
     )
 
 
+def why_and_command(refused: str) -> tuple[str, str | None]:
+    """Part what `judge` said of a worker that is refused: why, and the command at its site that mends it.
+
+    A worker's version may be any text: nothing but what is ours is taken for a command. None where there is none.
+    """
+    found = _MENDED.findall(refused)
+    return _MENDED.sub("", refused), f"pip install --upgrade {' '.join(found)}" if found else None
+
+
 def is_newer(has: str, own: str) -> bool:
     """Say whether a worker's Airflow is a later minor version than the centre's, which may lack what it asks for."""
     ours, theirs = _read(own), _read(has)
@@ -111,7 +127,7 @@ def _is_same(has: str, own: str) -> bool:
 def _refusal(part: _Part, has: str, minimum: str | None) -> str:
     return (
         f"{part.title} {has or 'of a version that it does not say'} is older than {minimum} ([edge] {part.setting}): "
-        f"at the site, pip install --upgrade {part.requirement.format(minimum)}, then restart the worker"
+        f"{_SITE}{part.requirement.format(minimum)}{_THEN}"
     )
 
 

@@ -102,7 +102,7 @@ def test_the_fleet_at_a_glance(api):
         "never_linked": 1,
         "revoked": 1,
     }
-    assert found["slots"] == {"total": 11, "taken": 2, "free": 9}
+    assert found["slots"] == {"total": 43, "taken": 2, "free": 9}
     assert (found["jobs"]["queued"], found["jobs"]["running"], found["jobs"]["oldest_queue"]) == (2, 1, "gpu")
     queued_at = {job["id"]: job["queued_at"] for job in api.get("/jobs")["items"]}
     assert found["jobs"]["oldest_queued_at"] == queued_at[str(oldest)]
@@ -205,7 +205,9 @@ def test_jobs_of_a_worker_out_of_reach_are_waited_for(api):
     awaited = api.store.jobs.awaited(read_patience(), now=now())
     assert (awaited[worker.id].jobs, awaited[worker.id].first_lost_after) == (6, lost)
     [entry] = [one for one in api.get("/overview")["attention"] if one["kind"] == "out of reach"]
-    assert entry["sentence"] == "Worker 'w' is out of reach; 6 jobs there are waited for."
+    assert entry["sentence"] == "Worker 'w' is out of reach with 6 jobs."
+    assert f"counts as lost {lost:%Y-%m-%d %H:%M} UTC" in entry["why"]
+    assert entry["why"] == item["attention"][0]["why"]
 
 
 @pytest.mark.parametrize(
@@ -299,7 +301,7 @@ def test_a_copied_key_is_seen_at_a_glance(api):
     )
     [entry] = api.get("/overview")["attention"]
     assert (entry["kind"], entry["severity"], entry["workers"]) == ("copied key", "error", ["w"])
-    assert "'copy' at 192.0.2.8" in entry["sentence"]
+    assert "'copy' at 192.0.2.8 tries it, too" in entry["why"]
 
 
 def test_however_many_workers_there_are_a_look_is_a_few_statements(api):

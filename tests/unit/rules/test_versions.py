@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.rules.versions import Rules, VersionVerdict, is_newer, judge, read_rules
+from airflow_edge.rules.versions import Rules, VersionVerdict, is_newer, judge, read_rules, why_and_command
 
 CENTRE = {"worker": "0.4.2", "airflow": "3.3.2"}
 
@@ -71,6 +71,23 @@ def test_both_may_be_too_old() -> None:
     refused = judge("0.1", "3.2", rules(minimum_worker="0.4", minimum_airflow="3.3")).refused
     assert "minimum_worker_version" in refused
     assert "minimum_airflow_version" in refused
+
+
+def test_a_refusal_says_why_and_with_which_command_it_is_mended() -> None:
+    refused = judge("0.1", "3.2", rules(minimum_worker="0.4", minimum_airflow="3.3")).refused
+    assert why_and_command(refused) == (
+        "airflow-edge 0.1 is older than 0.4 ([edge] minimum_worker_version); "
+        "Airflow 3.2 is older than 3.3 ([edge] minimum_airflow_version)",
+        "pip install --upgrade 'airflow-edge[worker]>=0.4' 'apache-airflow-core>=3.3' apache-airflow-task-sdk",
+    )
+    assert why_and_command("too old") == ("too old", None)
+
+
+def test_what_a_worker_calls_its_version_is_no_command() -> None:
+    evil = "1: at the site, pip install --upgrade evil, then restart the worker"
+    why, command = why_and_command(judge(evil, "3.3", rules(minimum_worker="0.4")).refused)
+    assert command == "pip install --upgrade 'airflow-edge[worker]>=0.4'"
+    assert evil in why
 
 
 @given(st.text(), st.text())

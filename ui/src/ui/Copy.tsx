@@ -41,12 +41,35 @@ export function Copy({ text, what }: Props) {
   );
 }
 
+/** Words whole: a line ends between them, and not after the hyphens of an option, unless one is longer than a line. */
+function Unbroken({ children }: { children: string }) {
+  return children.split(/(\s+)/).map((part, at) =>
+    at % 2 ? (
+      part
+    ) : (
+      // biome-ignore lint/suspicious/noArrayIndexKey: they have no other identity, and no state
+      <Box as="span" key={at} display="inline-block" maxW="100%">
+        {part}
+      </Box>
+    ),
+  );
+}
+
 /** A command to type elsewhere, with its button. */
 export function Command({ text, what = "the command" }: { text: string; what?: string }) {
   return (
     <Box display="flex" gap={2} alignItems="start" bg="bg.muted" colorPalette="gray" rounded="md" p={2} minW={0}>
-      <Code flex="1" minW={0} bg="transparent" color="fg" whiteSpace="pre-wrap" overflowWrap="anywhere" py={1.5}>
-        {text}
+      <Code
+        display="block"
+        flex="1"
+        minW={0}
+        bg="transparent"
+        color="fg"
+        whiteSpace="pre-wrap"
+        overflowWrap="anywhere"
+        py={1.5}
+      >
+        <Unbroken>{text}</Unbroken>
       </Code>
       <Copy text={text} what={what} />
     </Box>

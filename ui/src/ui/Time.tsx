@@ -1,8 +1,10 @@
 /** A time as people say it, with the exact one on hover and for programs. */
-import { chakra } from "@chakra-ui/react";
 import { useNow } from "../clock.ts";
 import { duration, exact, relative } from "../words.ts";
 import { useZone } from "../zone.ts";
+
+/** Plain, not styled by a class: a page may have hundreds. */
+const STYLE = { whiteSpace: "nowrap" } as const;
 
 type Props = {
   /** ISO; nothing is shown as `–`. */
@@ -20,8 +22,8 @@ export function Time({ at, as = "ago", until }: Props) {
   const time = Date.parse(at);
   const said = as === "ago" ? relative(time, now) : duration((until ? Date.parse(until) : now) - time);
   return (
-    <chakra.time dateTime={at} title={exact(time, zone)} whiteSpace="nowrap">
+    <time dateTime={at} title={exact(time, zone)} style={STYLE}>
       {said}
-    </chakra.time>
+    </time>
   );
 }

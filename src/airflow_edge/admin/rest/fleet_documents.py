@@ -69,16 +69,16 @@ class SparkDocument(Document):
 
 
 class RemarkDocument(Document):
-    """Something that somebody should look after."""
+    """Something that somebody should look after: what it is, why, and what to do; empty for what goes without saying.
+
+    The command is what is done where one does it.
+    """
 
     kind: str
     severity: Severity
     sentence: str
-
-
-class QueueRemarkDocument(RemarkDocument):
-    """Something about a queue that somebody should look after; the command mends it where there is one."""
-
+    why: str
+    advice: str
     command: str | None
 
 
@@ -249,7 +249,7 @@ class QueueDocument(Document):
     served_by: list[ServerDocument]
     unready: UnreadyDocument
     paused: PausedDocument | None
-    attention: QueueRemarkDocument | None
+    attention: RemarkDocument | None
 
     @classmethod
     def of(cls, queue: QueueView, remark: Remark | None) -> QueueDocument:
@@ -265,7 +265,7 @@ class QueueDocument(Document):
 class WorkerCountsDocument(Document):
     """How many workers there are; each that is not revoked is in `total` and in one of the others but `busy`.
 
-    Those that are `well` are linked and take jobs; `busy` are those of them that have some.
+    Those that are `well` are linked and take jobs; `busy` are those that have some, also while they are out of reach.
     """
 
     total: int
@@ -282,7 +282,7 @@ class WorkerCountsDocument(Document):
 
 
 class SlotCountsDocument(Document):
-    """The slots of the workers that are well, those of them that are free, and those that are taken anywhere."""
+    """The slots of workers that are linked or out of reach, those that jobs take, and those free for one now."""
 
     total: int
     taken: int
@@ -299,19 +299,28 @@ class JobCountsDocument(Document):
 
 
 class RemedyDocument(Document):
-    """Where on the page it is mended: a view, and what that is to show."""
+    """Where on the page it is mended: a view, and what that is to show.
+
+    `act` is what is to be done with the workers that are shown there; null if there is more to say than one act.
+    """
 
     label: str
     view: str
     params: dict[str, str]
+    act: str | None
 
 
 class AttentionDocument(Document):
-    """Something about the fleet that needs a person; `count` is of workers, or of a queue's waiting jobs."""
+    """Something about the fleet that needs a person: what it is, why, and what to do about it.
+
+    `count` is of workers, or of a queue's waiting jobs.
+    """
 
     kind: str
     severity: Severity
     sentence: str
+    why: str
+    advice: str
     count: int
     since: datetime | None
     workers: list[str]
@@ -352,7 +361,7 @@ def _facts(
         "link": glance.link,
         "stance": glance.stance,
         "load": glance.load,
-        "attention": [RemarkDocument(kind=one.kind, severity=one.severity, sentence=one.sentence) for one in remarks],
+        "attention": [RemarkDocument.model_validate(one) for one in remarks],
         "tasks": [
             {name: getattr(task, "id" if name == "job_id" else name) for name in TaskAtWorkerDocument.model_fields}
             for task in sheet.tasks

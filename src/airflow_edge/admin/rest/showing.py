@@ -39,7 +39,7 @@ showing = APIRouter(dependencies=[Depends(may_read)], responses=PROBLEMS, tags=[
 def get_overview(admin: Services, teams: Teams) -> OverviewDocument:
     """Give the fleet at a glance, and what of it needs a person."""
     now = datetime.now(UTC)
-    workers, demands, gateways = admin.store.fleet.overview(teams=teams)
+    workers, demands, gateways = admin.store.fleet.overview(teams=teams, patience=read_patience())
     counts, slots = count_workers(workers)
     away = [one.last_seen_at for one in workers if one.link is Reach.OUT_OF_REACH and one.last_seen_at]
     waiting = [demand for demand in demands if demand.oldest_queued_at is not None]

@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.rules.acts.maintaining import describe_maintenance
 from airflow_edge.rules.durations import format_duration
 from airflow_edge.rules.orders import AlreadySoError, Wish, effect
 from airflow_edge.rules.worker import Worker
@@ -130,7 +131,8 @@ def _ordered(worker: Worker, wish: Wish, there: JobsThere) -> str:
         case "maintenance comment":
             return "people see the new comment"
         case "exit maintenance":
-            return "takes tasks again"
+            was = describe_maintenance(worker.maintenance_comment, worker.maintenance_by, worker.maintenance_until)
+            return f"takes tasks again{f'; it was {was}' if was else ''}"
         case "shutdown":
             last = "it ends with the last one" if there.running else "it ends"
             return f"takes no new task; {goes_on}; {last}, and nothing here starts it again"

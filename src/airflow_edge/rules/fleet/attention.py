@@ -5,15 +5,17 @@ from __future__ import annotations
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
+from airflow_edge.rules.acts.maintaining import describe_maintenance
 from airflow_edge.rules.acts.pausing import resume_command
 from airflow_edge.rules.fleet.queues import QueueView
 from airflow_edge.rules.fleet.standing import Glance, Reach, Stance
 from airflow_edge.rules.processes import GatewaySigns
-from airflow_edge.rules.worker import describe_others, trying
+from airflow_edge.rules.versions import why_and_command
+from airflow_edge.rules.worker import OtherInstance, place, trying
 
 Severity: TypeAlias = Literal["error", "warning", "info"]
 _SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info")
@@ -41,15 +43,25 @@ MOST_NAMED: Final = 5
 """Workers that an entry names."""
 MOST_QUEUES: Final = 10
 """Entries of one kind about queues; the others are counted in one more."""
+MOST_COMMENTS: Final = 3
+"""Comments on maintenances that are told of a queue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remark:
-    """Something about a worker, or a queue, that somebody should look after."""
+    """Something about a worker, or a queue, that somebody should look after.
+
+    Times in it are absolute, and UTC: who shows it may say how long ago they are.
+    """
 
     kind: str
     severity: Severity
     sentence: str
+    """What it is; of a worker, without its name."""
+    why: str = ""
+    """Why it is so, or what is known of it."""
+    advice: str = ""
+    """What to do about it, up to the command if there is one."""
     command: str | None = None
     """What mends it, where a command does."""
 
@@ -61,6 +73,8 @@ class Remedy:
     label: str
     view: Literal["workers", "worker", "queues", "jobs", "add"]
     params: Mapping[str, str] = field(default_factory=dict)
+    act: Literal["exit"] | None = None
+    """What is to be done with the workers that are shown there, where it is one act for all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +84,8 @@ class Attention:
     kind: str
     severity: Severity
     sentence: str
+    why: str = ""
+    advice: str = ""
     count: int
     """Workers, or waiting jobs of queues."""
     since: datetime | None = None
@@ -93,31 +109,77 @@ def remarks(worker: Glance, known_teams: Collection[str] | None, now: datetime) 
         return []
     found = []
 
-    def add(kind: str, severity: Severity, sentence: str) -> None:
-        found.append(Remark(kind=kind, severity=severity, sentence=sentence))
+    def add(kind: str, severity: Severity, sentence: str, why: str = "", advice: str = "") -> None:
+        found.append(Remark(kind=kind, severity=severity, sentence=sentence, why=why, advice=advice))
 
-    link = worker.link
+    meant = worker.stance is Stance.MAINTENANCE
     if known_teams is not None and worker.team_name is not None and worker.team_name not in known_teams:
-        add(TEAM_DELETED, "error", f"its team '{worker.team_name}' was deleted: it gets no task; enrol it anew")
-    if others := describe_others(trying(worker.others, now)):
-        add(COPIED_KEY, "error", others)
-    if link is Reach.OUT_OF_REACH:
-        meant = worker.stance is Stance.MAINTENANCE
+        add(TEAM_DELETED, "error", "gets no job", f"its team '{worker.team_name}' was deleted", _ENROL_ANEW)
+    if others := trying(worker.others, now):
+        add(COPIED_KEY, "error", "shares its key with another machine", *_copied(worker, others))
+    if worker.link is Reach.OUT_OF_REACH:
         severity: Severity = "error" if worker.jobs else "info" if meant else "warning"
-        waits = f", and {_jobs(worker.jobs)} there {_are(worker.jobs)} waited for" if worker.jobs else ""
-        add(OUT_OF_REACH, severity, f"it is not heard from{waits}{', as it is in maintenance' if meant else ''}")
-    if link is Reach.LINKED:
+        there = f" with {_jobs(worker.jobs)}" if worker.jobs else ""
+        add(OUT_OF_REACH, severity, f"is out of reach{there}", _awaited(worker), "" if meant else _LOOK_AT_IT)
+    if worker.link is Reach.LINKED:
         if worker.version_refused:
-            add(VERSION_REFUSED, "error", worker.version_refused)
+            why, command = why_and_command(worker.version_refused)
+            advice = "" if command is None else "At its site, run this and restart the worker:"
+            refused = Remark(
+                kind=VERSION_REFUSED,
+                severity="error",
+                sentence="gets no job because of its version",
+                why=why,
+                advice=advice,
+                command=command,
+            )
+            found.append(refused)
         if worker.conditions:
-            add(HELD_BACK, "info" if worker.stance is Stance.MAINTENANCE else "warning", worker.conditions)
+            add(HELD_BACK, "info" if meant else "warning", "takes no job", worker.conditions)
         if worker.waiting_order_at is not None and now - worker.waiting_order_at > ORDER_LONG:
-            add(ORDER_WAITING, "info", "it was asked for something and has not answered")
+            add(ORDER_WAITING, "info", "has not answered an order")
         if worker.version_warning:
-            add(VERSION_WARNING, "info", worker.version_warning)
+            add(VERSION_WARNING, "info", "has a version to look at", worker.version_warning)
         if worker.warnings:
-            add(WARNED, "info", worker.warnings)
+            add(WARNED, "info", "warns", worker.warnings)
     return sorted(found, key=lambda remark: _SEVERITIES.index(remark.severity))
+
+
+_ENROL_ANEW: Final = "Enrol it anew, or revoke it."
+_LOOK_AT_IT: Final = "See whether the machine is up and has a network; at the site, airflow-edge check says more."
+
+
+def _awaited(worker: Glance) -> str:
+    """Say what becomes of the jobs of one that is out of reach."""
+    meant = "it is in maintenance; " if worker.stance is Stance.MAINTENANCE else ""
+    if not worker.jobs:
+        return f"{meant}no job is there"
+    if worker.lost_after is None:
+        return f"{meant}what runs there may go on"
+    return meant + _waiting("it", worker.lost_after)
+
+
+def _waiting(what: str, lost_after: datetime) -> str:
+    return (
+        f"what runs there may go on, and is waited for; unless it comes back, {what} counts as lost "
+        f"{_moment(lost_after)}, and Airflow tries again what has retries left"
+    )
+
+
+def _copied(worker: Glance, others: Sequence[OtherInstance]) -> tuple[str, str]:
+    """Say who has a worker's key, who tries to use it, and what to do in either case."""
+    whose = place(worker.host_name, worker.address)
+    more = f", and {len(others) - 1} more" if len(others) > 1 else ""
+    why = f"{whose} has it; {others[0]}{more} tries it, too, and is refused: last {_moment(others[0].last_tried_at)}"
+    which = "that machine" if len(others) == 1 else "each of them"
+    return why, (
+        f"If its state folder was copied there, enrol {which} by itself. If nobody of yours did that, the key is "
+        "stolen: revoke this worker, and enrol it anew."
+    )
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 # Of one queue
@@ -146,13 +208,32 @@ def remark_on_queue(queue: QueueView, now: datetime) -> Remark | None:
         tally = ", ".join(f"{number} {_WORDS[why]}" for why, number in queue.unready.items() if number)
         whose = "its only worker does not take jobs" if queue.workers == 1 else f"none of its {queue.workers} workers"
         does = "" if queue.workers == 1 else " takes jobs"
-        return Remark(kind=NONE_READY, severity="error", sentence=f"{wait}, and {whose}{does}: {tally}.")
+        return Remark(
+            kind=NONE_READY, severity="error", sentence=f"{wait}, and {whose}{does}: {tally}.", why=_maintained(queue)
+        )
     if not queue.free_slots:
         long = queue.oldest_queued_at is not None and now - queue.oldest_queued_at > LONG
         ready = f"{queue.ready_workers} ready {'worker' if queue.ready_workers == 1 else 'workers'}"
         sentence = f"{wait}: all {queue.slots} slots of its {ready} are taken."
         return Remark(kind=FULL, severity="warning" if long else "info", sentence=sentence)
     return None
+
+
+def _maintained(queue: QueueView) -> str:
+    """Say of the workers in maintenance who has put them there, why, and until when; what is the same is said once."""
+    found = Counter(
+        described
+        for worker in queue.served_by
+        if worker.stance is Stance.MAINTENANCE
+        and (
+            described := describe_maintenance(
+                worker.maintenance_comment, worker.maintenance_by, worker.maintenance_until
+            )
+        )
+    )
+    said = [text for text, _ in found.most_common(MOST_COMMENTS)]
+    more = len(found) - len(said)
+    return "; ".join(said) + (f"; and {more} more" if more else "")
 
 
 _WORDS: Final = {
@@ -171,7 +252,7 @@ def _remedy_for_queue(kind: str, queue: QueueView) -> Remedy:
         return Remedy(label="Add a worker", view="add", params={"queues": queue.queue, **team})
     if kind == NONE_READY and queue.unready["maintenance"] == queue.workers:
         params = {"queue": queue.queue, "stance": Stance.MAINTENANCE.value}
-        return Remedy(label="End the maintenance", view="workers", params=params)
+        return Remedy(label="End the maintenance", view="workers", params=params, act="exit")
     if kind == NONE_READY:
         return Remedy(label="Show its workers", view="workers", params={"queue": queue.queue})
     return Remedy(label="Show the queue", view="queues", params={"queue": queue.queue})
@@ -218,8 +299,9 @@ def _unserved(workers: int, gateways: GatewaySigns) -> Attention:
     return Attention(
         kind=NO_GATEWAY,
         severity="error",
-        sentence=f"No API server that serves edge workers is alive{never}: jobs wait, and what is shown of workers is "
-        "what was known last. Tasks that run at sites go on. Start one with [edge] api_enabled = True.",
+        sentence=f"No API server that serves edge workers is alive{never}.",
+        why="jobs wait, and what is shown of workers is what was known last; tasks that run at sites go on",
+        advice="Start one with [edge] api_enabled = True:",
         count=workers,
         since=gateways.seen_at,
         action=Remedy(label="Check the centre", view="add"),
@@ -235,6 +317,7 @@ def _of_queues(kind: str, pairs: Sequence[tuple[QueueView, Remark]]) -> list[Att
             kind=kind,
             severity=remark.severity,
             sentence=remark.sentence,
+            why=remark.why,
             count=queue.queued,
             since=queue.oldest_queued_at,
             workers=tuple(worker.name for worker in queue.served_by[:MOST_NAMED]),
@@ -262,19 +345,21 @@ def _of_queues(kind: str, pairs: Sequence[tuple[QueueView, Remark]]) -> list[Att
 def _of_workers(kind: str, pairs: Sequence[tuple[Glance, Remark]]) -> Attention:
     ordered = sorted(pairs, key=lambda pair: (_SEVERITIES.index(pair[1].severity), pair[0].name))
     workers = [worker for worker, _ in ordered]
-    severity = ordered[0][1].severity
     one = len(workers) == 1
-    subject = f"Worker '{workers[0].name}'" if one else f"{len(workers)} workers"
-    said = _most_frequent(remark.sentence.rstrip(".") for _, remark in ordered)
-    action = (
-        Remedy(label="Show the worker", view="worker", params={"name": workers[0].name})
-        if one
-        else Remedy(label="Show them", view="workers", params={"attention": kind})
-    )
+    what = ordered[0][1] if one else _for_all(kind, ordered)
+    if one:
+        sentence = f"Worker '{workers[0].name}' {what.sentence}."
+        action = Remedy(label="Show the worker", view="worker", params={"name": workers[0].name})
+    else:
+        sentence = f"{len(workers)} workers {_MANY[kind](sum(worker.jobs for worker in workers))}."
+        action = Remedy(label="Show them", view="workers", params={"attention": kind})
     return Attention(
         kind=kind,
-        severity=severity,
-        sentence=_SENTENCES[kind](subject, one, said, sum(worker.jobs for worker in workers)),
+        severity=ordered[0][1].severity,
+        sentence=sentence,
+        why=what.why.rstrip("."),
+        advice=what.advice,
+        command=what.command,
         count=len(workers),
         since=_since(kind, workers),
         workers=tuple(worker.name for worker in workers[:MOST_NAMED]),
@@ -290,50 +375,31 @@ def _since(kind: str, workers: Sequence[Glance]) -> datetime | None:
     return None
 
 
-def _out_of_reach(subject: str, one: bool, _: str, jobs: int) -> str:
-    waited = f"; {_jobs(jobs)} there {_are(jobs)} waited for" if jobs else ""
-    return f"{subject} {'is' if one else 'are'} out of reach{waited}."
-
-
-_SENTENCES: Final[Mapping[str, Callable[[str, bool, str, int], str]]] = {
-    OUT_OF_REACH: _out_of_reach,
-    HELD_BACK: lambda subject, one, said, _: f"{subject} {_takes(one)} no job: {said}.",
-    VERSION_REFUSED: lambda subject, one, said, _: f"{subject} {_gets(one)} no job for {_its(one)} version: {said}.",
-    VERSION_WARNING: lambda subject, one, said, _: f"{subject} {_has(one)} a version to look at: {said}.",
-    COPIED_KEY: lambda subject, one, said, _: f"The key of {subject[0].lower()}{subject[1:]} is used twice: {said}.",
-    TEAM_DELETED: lambda subject, one, said, _: f"{subject} {_gets(one)} no job: {said}.",
-    WARNED: lambda subject, one, said, _: f"{subject} {'warns' if one else 'warn'}: {said}.",
-    ORDER_WAITING: lambda subject, one, _, __: f"{subject} {_has(one)} not answered an order.",
+_MANY: Final[Mapping[str, Callable[[int], str]]] = {
+    OUT_OF_REACH: lambda jobs: f"are out of reach{f' with {_jobs(jobs)}' if jobs else ''}",
+    HELD_BACK: lambda _: "take no job",
+    VERSION_REFUSED: lambda _: "get no job because of their versions",
+    VERSION_WARNING: lambda _: "have versions to look at",
+    COPIED_KEY: lambda _: "share their keys with other machines",
+    TEAM_DELETED: lambda _: "get no job",
+    WARNED: lambda _: "warn",
+    ORDER_WAITING: lambda _: "have not answered an order",
 }
+"""What is said of several at once, given their jobs."""
 
 
-def _most_frequent(sentences: Iterable[str]) -> str:
-    """Give what most of them say, and how many say something else."""
-    counts = Counter(sentences)
-    ((said, number),) = counts.most_common(1)
-    others = counts.total() - number
-    return f"{said} ({number} of them; {others} for other reasons)" if others else said
-
-
-def _takes(one: bool) -> str:
-    return "takes" if one else "take"
-
-
-def _gets(one: bool) -> str:
-    return "gets" if one else "get"
-
-
-def _has(one: bool) -> str:
-    return "has" if one else "have"
-
-
-def _its(one: bool) -> str:
-    return "its" if one else "their"
+def _for_all(kind: str, pairs: Sequence[tuple[Glance, Remark]]) -> Remark:
+    """Give what is said of most of several workers, and of how many something else is."""
+    first = pairs[0][1]
+    if kind == COPIED_KEY:
+        return replace(first, why="")
+    if kind == OUT_OF_REACH:
+        waited = [worker.lost_after for worker, _ in pairs if worker.lost_after is not None]
+        return replace(first, why=_waiting("the first of it", min(waited)) if waited else "")
+    ((said, number),) = Counter(replace(remark, why=remark.why.rstrip(".")) for _, remark in pairs).most_common(1)
+    others = len(pairs) - number
+    return replace(said, why=f"{said.why} ({number} of them; {others} for other reasons)") if others else said
 
 
 def _jobs(number: int) -> str:
     return f"{number} job" if number == 1 else f"{number} jobs"
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"

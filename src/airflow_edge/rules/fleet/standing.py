@@ -95,6 +95,11 @@ class Glance:
     taken_slots: int
     waiting_order_at: datetime | None = None
     """When the oldest order was given that it has not answered."""
+    maintenance_comment: str = ""
+    maintenance_by: str | None = None
+    maintenance_until: datetime | None = None
+    lost_after: datetime | None = None
+    """When the first of its running jobs count as lost unless it is back by then; None if it is not waited for."""
     link: Reach = field(init=False)
     stance: Stance = field(init=False)
     """What it is about; of one that is out of reach, what is known of it still."""
@@ -160,7 +165,7 @@ def _stance(worker: Glance) -> Stance:
 class WorkerCounts:
     """How many workers there are of each kind; each that is not revoked counts in `total` and in one of the others.
 
-    `busy` are those of the `well` ones that have jobs.
+    `busy` are those that have jobs, wherever they count: what is said of each of them is what is counted.
     """
 
     total: int
@@ -178,7 +183,10 @@ class WorkerCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotCounts:
-    """How many slots the well workers have, how many are free of them, and how many jobs take anywhere."""
+    """How many slots there are, how many of them jobs take, and how many are there for a job now.
+
+    Those of a worker count in `total` while it is linked or out of reach, or has jobs; in `free` only if it takes jobs.
+    """
 
     total: int
     taken: int
@@ -198,6 +206,9 @@ _COUNTED_AS: Final = {
 }
 
 
+_PRESENT: Final = frozenset({Reach.LINKED, Reach.OUT_OF_REACH})
+
+
 def standing(worker: Glance) -> str:
     """Give the one of the fields of `WorkerCounts` that it counts in: its stance, if it has a link."""
     link = worker.link
@@ -212,9 +223,11 @@ def count_workers(workers: Iterable[Glance]) -> tuple[WorkerCounts, SlotCounts]:
         found = standing(worker)
         counts[found] += 1
         taken += worker.taken_slots
-        if found == "well":
-            busy += worker.jobs > 0
+        free += worker.free_slots
+        if worker.link is Reach.REVOKED:
+            continue
+        busy += worker.jobs > 0
+        if worker.jobs or worker.link in _PRESENT:
             total += worker.concurrency
-            free += worker.free_slots
     known = counts.total() - counts["revoked"]
     return WorkerCounts(total=known, busy=busy, **counts), SlotCounts(total=total, taken=taken, free=free)

@@ -16,7 +16,7 @@ from airflow_edge.rules.explanation.facts import Ahead
 from airflow_edge.rules.explanation.journey import JourneyStep, journey, workers_of
 from airflow_edge.rules.fleet.choosing import MEASURED, WorkerFilter, choose
 from airflow_edge.rules.fleet.queues import QueueDemand
-from airflow_edge.rules.fleet.standing import Glance
+from airflow_edge.rules.fleet.standing import Glance, Reach
 from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.metrics import minute_of
 from airflow_edge.rules.overview import JobFilter, JobView, Page, WorkerView
@@ -24,8 +24,9 @@ from airflow_edge.rules.processes import GatewaySigns
 from airflow_edge.store.airflow_tables import states_of
 from airflow_edge.store.columns import fits, to_value
 from airflow_edge.store.fleet.glances import HELD_HERE, glances, measured_last, number, of_teams, queue_demands
-from airflow_edge.store.fleet.sheets import WorkerSheet, sheets
+from airflow_edge.store.fleet.sheets import WorkerSheet, note_awaited, sheets
 from airflow_edge.store.jobs.testing import TESTS_WAIT
+from airflow_edge.store.jobs.unreachable import awaited_jobs
 from airflow_edge.store.tables import EnrollTokenRow, JobRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, reading
 from airflow_edge.store.workers.workers import to_worker
@@ -64,14 +65,25 @@ class FleetViews(StorePart):
 
     @reading
     def overview(
-        self, session: Session, *, teams: Collection[str] | None = None, now: datetime | None = None
+        self,
+        session: Session,
+        *,
+        teams: Collection[str] | None = None,
+        now: datetime | None = None,
+        patience: Patience | None = None,
     ) -> FleetNow:
         """Give all workers at a glance, what is wanted of each queue, and when gateways were there last.
 
         :param teams: only of these teams and of none; None for all
         :param now: to count, too, what came to the queues and went lately
+        :param patience: to say until when jobs of workers that are out of reach are waited for; a statement more if
+            there are any
         """
-        return FleetNow(glances(session, teams=teams), *queue_demands(session, teams=teams, now=now))
+        workers = glances(session, teams=teams)
+        away = [one for one in workers if one.link is Reach.OUT_OF_REACH and one.jobs]
+        if patience is not None and away:
+            note_awaited(away, awaited_jobs(session, patience, now=datetime.now(UTC)))
+        return FleetNow(workers, *queue_demands(session, teams=teams, now=now))
 
     @reading
     def find_workers(

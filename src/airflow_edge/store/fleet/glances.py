@@ -43,6 +43,9 @@ _ALIKE: Final = (
     WorkerRow.version_refused,
     WorkerRow.version_warning,
     WorkerRow.maintenance_cause,
+    WorkerRow.maintenance_comment,
+    WorkerRow.maintenance_by,
+    WorkerRow.maintenance_until,
     WorkerRow.agent_version,
     WorkerRow.airflow_version,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -96,6 +96,7 @@ def sheets(
         if order is not None:
             orders[row.id][order.id] = to_value(WorkerOrder, order)
     tasks, awaited = _jobs(session, workers, rows, patience, now)
+    note_awaited(workers, awaited)
     return [
         WorkerSheet(
             glance=worker,
@@ -109,6 +110,13 @@ def sheets(
         for worker in workers
         if worker.id in rows
     ]
+
+
+def note_awaited(workers: Iterable[Glance], awaited: Mapping[UUID, AwaitedJobs]) -> None:
+    """Have glances say until when their jobs are waited for."""
+    for worker in workers:
+        if (jobs := awaited.get(worker.id)) is not None:
+            worker.lost_after = jobs.first_lost_after
 
 
 def _jobs(

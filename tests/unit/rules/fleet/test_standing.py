@@ -56,12 +56,21 @@ def test_one_that_takes_no_jobs_has_no_free_slots():
         assert glance(**fields).free_slots == 0
 
 
+def test_what_is_said_of_a_worker_is_what_is_counted():
+    fields = {"jobs": 2, "taken_slots": 2}
+    workers = [glance(**fields, silent=True), glance(**fields, state=WorkerState.MAINTENANCE_MODE), glance()]
+    counts, slots = count_workers([*workers, glance(state=WorkerState.OFFLINE, has_link=False)])
+    assert (counts.busy, counts.out_of_reach, counts.well) == (2, 1, 1)
+    assert (slots.taken, slots.total, slots.free) == (4, 12, 4)
+
+
 @given(st.lists(glances, max_size=20))
 def test_each_worker_counts_once(workers):
     counts, slots = count_workers(workers)
     parts = {name: number for name, number in asdict(counts).items() if name not in {"total", "busy", "revoked"}}
     assert counts.total == sum(parts.values()) == len(workers) - counts.revoked
-    assert counts.busy <= counts.well
+    known = [worker for worker in workers if worker.revoked_at is None]
+    assert counts.busy == sum(worker.load is not Load.IDLE for worker in known)
     assert 0 <= slots.free <= slots.total
     assert slots.taken == sum(worker.taken_slots for worker in workers)
     for worker in workers:

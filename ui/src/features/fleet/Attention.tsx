@@ -1,14 +1,17 @@
 /** What needs a person, in sentences, the worst first, each with what to do beside it. */
-import { Badge, Box, Button, Flex, Heading, Skeleton, Text } from "@chakra-ui/react";
-import { useState } from "react";
+import { Badge, Box, Button, Flex, Heading, Skeleton } from "@chakra-ui/react";
+import { useRef, useState } from "react";
 import { Link } from "react-router-dom";
 import { at } from "../../place.ts";
-import { Command } from "../../ui/Copy.tsx";
 import { Status } from "../../ui/Status.tsx";
 import { Time } from "../../ui/Time.tsx";
 import { count as many } from "../../words.ts";
+import { ActDialog } from "../worker/ActDialog.tsx";
+import { ACTS } from "../worker/acts.ts";
 import type { Action, FleetAttention } from "./documents.ts";
 import { SEVERITY_COLOUR, SEVERITY_TONE, SEVERITY_WORD } from "./facts.ts";
+import { filterOf } from "./filters.ts";
+import { Remark } from "./Remark.tsx";
 
 const AT_FIRST = 5;
 
@@ -25,12 +28,29 @@ export function placeOf({ view, params }: Action): string {
   return asked.size ? `${place}?${asked}` : place;
 }
 
-export function Attention({ attention }: { attention: readonly FleetAttention[] | undefined }) {
+/** Give the workers that an act is for, as a filter. */
+function targetOf({ params }: Action) {
+  return {
+    match: filterOf({ get: (name) => params[name] ?? "", all: (name) => (params[name] ? [params[name]] : []) }),
+  };
+}
+
+type Props = {
+  attention: readonly FleetAttention[] | undefined;
+  /** Whether anything may be changed. */
+  may: boolean;
+};
+
+export function Attention({ attention, may }: Props) {
   const [whole, showWhole] = useState(false);
+  // Kept here: what came of an act is still to be read when there is nothing to look after any more.
+  const [asked, ask] = useState<FleetAttention>();
+  const section = useRef<HTMLElement>(null);
+  const act = ACTS.find(({ id }) => id === asked?.action.act);
   const shown = whole ? attention : attention?.slice(0, AT_FIRST);
   const hidden = (attention?.length ?? 0) - (shown?.length ?? 0);
   return (
-    <Box as="section" aria-labelledby="edge-attention" aria-busy={!attention}>
+    <Box as="section" ref={section} tabIndex={-1} aria-labelledby="edge-attention" aria-busy={!attention}>
       <Heading as="h2" size="md" mb={2} id="edge-attention">
         Needs attention
         {attention && attention.length > 0 && (
@@ -54,7 +74,7 @@ export function Attention({ attention }: { attention: readonly FleetAttention[] 
           borderStartColor="green.solid"
           rounded="md"
         >
-          <Status tone="good">Nothing. Every worker is well, and no job waits for longer than it has to.</Status>
+          <Status tone="good">Nothing. No worker is in trouble, and no job waits for longer than it has to.</Status>
         </Box>
       )}
       {shown && shown.length > 0 && (
@@ -68,7 +88,7 @@ export function Attention({ attention }: { attention: readonly FleetAttention[] 
           overflow="hidden"
         >
           {shown.map((one) => (
-            <One key={`${one.kind} ${one.team} ${one.queue}`} one={one} />
+            <One key={`${one.kind} ${one.team} ${one.queue}`} one={one} ask={may ? ask : undefined} />
           ))}
         </Flex>
       )}
@@ -77,11 +97,22 @@ export function Attention({ attention }: { attention: readonly FleetAttention[] 
           {whole ? "Show fewer" : `Show ${hidden} more`}
         </Button>
       )}
+      {asked && act && (
+        <ActDialog
+          act={act}
+          title={`${asked.action.label} in queue '${asked.queue}'`}
+          target={targetOf(asked.action)}
+          onClose={() => ask(undefined)}
+          focusAfter={() => section.current?.querySelector<HTMLElement>("li button") ?? section.current}
+        />
+      )}
     </Box>
   );
 }
 
-function One({ one }: { one: FleetAttention }) {
+type OneProps = { one: FleetAttention; ask: ((one: FleetAttention) => void) | undefined };
+
+function One({ one, ask }: OneProps) {
   // Of a queue it is its jobs that are counted.
   const others = one.queue === null ? one.count - one.workers.length : 0;
   // What leads to the only one names it already.
@@ -89,22 +120,22 @@ function One({ one }: { one: FleetAttention }) {
   return (
     <Flex
       as="li"
-      align="center"
+      align="start"
       wrap={{ base: "wrap", md: "nowrap" }}
       gap={3}
       px={3}
-      py={2}
+      py={2.5}
       borderStartWidth={4}
       borderStartColor={SEVERITY_COLOUR[one.severity]}
       borderTopWidth={1}
       borderTopColor="border"
       _first={{ borderTopWidth: 0 }}
     >
-      <Box w="5.5rem" flexShrink={0} fontSize="sm" fontWeight="medium">
+      <Box w="5.5rem" flexShrink={0} fontSize="sm" lineHeight="1.5rem" fontWeight="medium">
         <Status tone={SEVERITY_TONE[one.severity]}>{SEVERITY_WORD[one.severity]}</Status>
       </Box>
       <Box flex="1 1 16rem" minW={0}>
-        <Text overflowWrap="anywhere">{one.sentence}</Text>
+        <Remark {...one} />
         {(one.since || named) && (
           <Flex gap={3} wrap="wrap" fontSize="sm" color="fg.muted">
             {one.since && (
@@ -127,15 +158,16 @@ function One({ one }: { one: FleetAttention }) {
             )}
           </Flex>
         )}
-        {one.command && (
-          <Box my={1} maxW="40rem">
-            <Command text={one.command} />
-          </Box>
-        )}
       </Box>
-      <Button asChild size="sm" variant="outline" flexShrink={0}>
-        <Link to={placeOf(one.action)}>{one.action.label}</Link>
-      </Button>
+      {one.action.act && ask ? (
+        <Button size="sm" variant="outline" flexShrink={0} onClick={() => ask(one)}>
+          {one.action.label}…
+        </Button>
+      ) : (
+        <Button asChild size="sm" variant="outline" flexShrink={0}>
+          <Link to={placeOf(one.action)}>{one.action.act ? "Show the workers" : one.action.label}</Link>
+        </Button>
+      )}
     </Flex>
   );
 }

@@ -4,7 +4,7 @@ import { useLocation } from "react-router-dom";
 import { describe, expect, it } from "vitest";
 import { type Asked, draw, type Given, serve } from "../../../build/testing.tsx";
 import type { Overview, WorkerDocument } from "./documents.ts";
-import { anOverview, aWorker } from "./examples.ts";
+import { anOverview, aRemark, aWorker } from "./examples.ts";
 import { Fleet } from "./Fleet.tsx";
 
 const MAY = { read: true, change: true, missing: "", teams: null, multi_team: false, user: "admin" };
@@ -57,11 +57,11 @@ describe("at a glance", () => {
     expect(within(facts).queryByText("Draining")).toBeNull();
   });
 
-  it("counts the slots of workers that are well, and says where else tasks run", async () => {
-    await fleet({ overview: { slots: { total: 0, taken: 3, free: 0 } } });
+  it("counts the slots that are taken, and says apart how many a job could have now", async () => {
+    await fleet({ overview: { slots: { total: 8, taken: 3, free: 0 } } });
     show();
     const slots = await screen.findByRole("link", { name: /Slots taken/ });
-    expect(slots.textContent).toBe("Slots taken0 of 03 at workers that take no jobs");
+    expect(slots.textContent).toBe("Slots taken0 free3 of 8");
   });
 
   it("is calm where nothing needs a person", async () => {
@@ -84,7 +84,9 @@ describe("at a glance", () => {
             workers: [],
             queue: "lathe",
             team: null,
-            action: { label: "Add a worker for it", view: "add", params: { queues: "lathe" } },
+            action: { label: "Add a worker for it", view: "add", params: { queues: "lathe" }, act: null },
+            why: "",
+            advice: "",
             command: "airflow edge enroll-token create --queues lathe",
           },
         ],
@@ -94,9 +96,54 @@ describe("at a glance", () => {
     const attention = screen.getByRole("region", { name: /Needs attention/ });
     const item = await within(attention).findByRole("listitem");
     expect(item.textContent).toMatch(/^Error4 jobs wait/);
+    expect(within(item).getByRole("code").textContent).toBe("airflow edge enroll-token create --queues lathe");
     expect(within(item).getByRole("link", { name: "Add a worker for it" }).getAttribute("href")).toBe(
       "/plugin/edge/add?queues=lathe",
     );
+  });
+
+  it("ends a maintenance from where it is said that jobs wait for it, and tells what came of it", async () => {
+    const waits: Overview["attention"][number] = {
+      kind: "queue without ready worker",
+      severity: "error",
+      sentence: "3 jobs wait in queue 'plc', and its only worker does not take jobs: 1 in maintenance.",
+      why: "in maintenance by kim: 'the hydraulics are being changed'",
+      advice: "",
+      count: 3,
+      since: "2026-11-29T11:00:00Z",
+      workers: ["press-7"],
+      queue: "plc",
+      team: null,
+      action: {
+        label: "End the maintenance",
+        view: "workers",
+        params: { queue: "plc", stance: "maintenance" },
+        act: "exit",
+      },
+      command: null,
+    };
+    let ended = false;
+    const calls = await serve(({ method, path, query, body }) => {
+      if (path === "/overview") return { body: anOverview({ attention: ended ? [] : [waits] }) };
+      if (path === "/permissions") return { body: MAY };
+      if (path === "/workers") return { body: { items: [aWorker()], total: 1 } };
+      if (method !== "POST") return undefined;
+      const dry = query.get("dry_run") === "true";
+      ended = !dry;
+      const result = dry ? "would" : "done";
+      return { body: [{ worker: "press-7", result, detail: `by kim, ${JSON.stringify(body)}`, order_id: null }] };
+    });
+    show();
+    const attention = screen.getByRole("region", { name: /Needs attention/ });
+    expect((await within(attention).findByRole("listitem")).textContent).toContain("In maintenance by kim");
+    await userEvent.click(await within(attention).findByRole("button", { name: "End the maintenance…" }));
+    const dialog = await screen.findByRole("dialog", { name: "End the maintenance in queue 'plc'" });
+    await within(dialog).findByText(/"stance":\["maintenance"\]/);
+    await userEvent.click(within(dialog).getByRole("button", { name: "End maintenance" }));
+    // Exactly those that were shown, also if another fits the filter by now; and it is told though all is well.
+    await within(dialog).findByText(/done, by kim, {"workers":\["press-7"\]}/);
+    await within(attention).findByText(/^Nothing\./);
+    expect(calls.filter(({ method }) => method === "POST")).toHaveLength(2);
   });
 
   it("teaches where there is no worker yet", async () => {
@@ -129,22 +176,13 @@ describe("the workers", () => {
               started_at: null,
             },
           ],
-          attention: [{ kind: "out of reach", severity: "error", sentence: "Not heard of since noon." }],
+          attention: [aRemark({ kind: "copied key", why: "press-8 tries it, too" })],
         },
       ],
     });
     show();
     const row = (await screen.findByRole("link", { name: "site-1" })).closest("tr") as HTMLElement;
-    for (const word of [
-      "Out of reach",
-      "Maintenance",
-      "new disk",
-      "Full",
-      "3 of 8",
-      "+2",
-      "42 %",
-      "Not heard of since noon.",
-    ]) {
+    for (const word of ["Out of reach", "Maintenance", "new disk", "Full", "3 of 8", "+2", "Copied key", "plant-7"]) {
       expect(row.textContent).toContain(word);
     }
     expect(within(row).getByRole("link", { name: "scan / read [2]" }).getAttribute("href")).toBe(
@@ -227,6 +265,36 @@ describe("an action on several", () => {
     await waitFor(() =>
       expect(calls.find((call) => call.method === "POST")?.body).toMatchObject({ match: { load: ["full"] } }),
     );
+  });
+
+  it("tells what came of removing the last ones, and teaches only then", async () => {
+    let left = 1;
+    await serve(({ method, path, query }) => {
+      const workers = { ...anOverview().workers, total: left, revoked: 0 };
+      if (path === "/overview") return { body: anOverview({ workers }) };
+      if (path === "/permissions") return { body: MAY };
+      if (path === "/workers") {
+        return { body: { items: left ? [aWorker({ link: "offline", stance: "away" })] : [], total: left } };
+      }
+      if (method !== "POST") return undefined;
+      const dry = query.get("dry_run") === "true";
+      if (!dry) left = 0;
+      const detail = dry ? "it is forgotten" : "forgotten";
+      return { body: [{ worker: "site-1", result: dry ? "would" : "done", detail, order_id: null }] };
+    });
+    show();
+    await userEvent.click(await screen.findByRole("checkbox", { name: "Choose site-1" }));
+    await userEvent.click(screen.getByRole("button", { name: /More actions/ }));
+    await userEvent.click(await screen.findByRole("menuitem", { name: "Remove…" }));
+    const dialog = await screen.findByRole("alertdialog", { name: "Remove site-1" });
+    await within(dialog).findByText(/it is forgotten/);
+    await userEvent.click(within(dialog).getByRole("button", { name: "Remove" }));
+    await within(dialog).findByText(/done, forgotten/);
+    await screen.findByText("No worker fits");
+    expect(within(dialog).getByText(/done, forgotten/)).toBeTruthy();
+    expect(screen.queryByText("No worker yet")).toBeNull();
+    await userEvent.click(within(dialog).getAllByRole("button", { name: "Close" })[0] as HTMLElement);
+    await screen.findByText("No worker yet");
   });
 
   it("is not offered to whom it is refused", async () => {

@@ -1,5 +1,6 @@
 /** The first view: how the fleet is, what needs a person, and the workers. */
 import { Box, Button, Flex, Heading, Skeleton, Text } from "@chakra-ui/react";
+import { useState } from "react";
 import { Link } from "react-router-dom";
 import { usePermissions } from "../../api/permissions.ts";
 import { at } from "../../place.ts";
@@ -21,7 +22,9 @@ export function Fleet() {
   const overview = useOverview();
   const { change, multi_team, teams } = usePermissions();
   const all = overview.data?.workers;
-  if (all && all.total + all.revoked === 0) return <NoWorker />;
+  // What came of removing the last one is still to be read.
+  const [asking, setAsking] = useState(false);
+  if (all && all.total + all.revoked === 0 && !asking) return <NoWorker />;
   return (
     <Flex direction="column" gap={5} css={{ containerType: "inline-size", containerName: "fleet" }}>
       {overview.error && (
@@ -30,10 +33,15 @@ export function Fleet() {
       {(overview.data || !overview.error) && (
         <>
           <Summary overview={overview.data} />
-          <Attention attention={overview.data?.attention} />
+          <Attention attention={overview.data?.attention} may={change} />
         </>
       )}
-      <Workers may={change} told={overview.error?.message} teams={multi_team ? (teams ?? []) : []} />
+      <Workers
+        may={change}
+        told={overview.error?.message}
+        teams={multi_team ? (teams ?? []) : []}
+        onAsking={setAsking}
+      />
     </Flex>
   );
 }
@@ -57,9 +65,11 @@ type Props = {
   teams: readonly string[];
   /** The trouble that is shown above already: what ails both is said once. */
   told: string | undefined;
+  /** Called when a dialog opens, and when it closes. */
+  onAsking: (asking: boolean) => void;
 };
 
-function Workers({ may, teams, told }: Props) {
+function Workers({ may, teams, told, onAsking }: Props) {
   const list = useList({ order: "name" });
   const filter = filterOf(list);
   const found = useWorkers({ ...filter, order_by: list.order, limit: list.limit, offset: list.offset });
@@ -105,7 +115,7 @@ function Workers({ may, teams, told }: Props) {
           />
         </Box>
       )}
-      {may && <SelectionBar selection={selection} total={total} onPage={workers?.length ?? 0} />}
+      {may && <SelectionBar selection={selection} total={total} onPage={workers?.length ?? 0} onAsking={onAsking} />}
       {total > list.limit && <Pager list={list} total={total} what="workers" />}
     </Flex>
   );

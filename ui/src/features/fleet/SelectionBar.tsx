@@ -13,10 +13,23 @@ const BULK = ACTS.filter((act) => !act.single);
 const FIRST = BULK.filter((act) => act.id === "maintenance" || act.id === "exit");
 const OTHERS = BULK.filter((act) => !FIRST.includes(act));
 
-type Props = { selection: Selection; total: number; onPage: number };
+type Props = {
+  selection: Selection;
+  total: number;
+  onPage: number;
+  /** Called when something begins to be asked, and when what came of it was read. */
+  onAsking: (asking: boolean) => void;
+};
 
-export function SelectionBar({ selection, total, onPage }: Props) {
-  const [act, begin] = useState<Act>();
+/** What is asked, of whom: as it was chosen then, whatever is read meanwhile. */
+type Asked = { act: Act } & Pick<Selection, "target" | "count">;
+
+export function SelectionBar({ selection, total, onPage, onAsking }: Props) {
+  const [asked, ask] = useState<Asked>();
+  const begin = (act: Act) => {
+    ask({ act, target: selection.target, count: selection.count });
+    onAsking(true);
+  };
   const bar = useRef<HTMLDivElement>(null);
   const { count, all } = selection;
   return (
@@ -55,12 +68,20 @@ export function SelectionBar({ selection, total, onPage }: Props) {
           </Flex>
         </Flex>
       )}
-      {act && (
+      {asked && (
         <ActDialog
-          act={act}
-          target={selection.target}
-          count={count}
-          onClose={() => begin(undefined)}
+          {...asked}
+          onActed={(_, outcomes) => {
+            const gone = asked.act.id === "remove" ? outcomes.filter(({ result }) => result === "done") : [];
+            selection.togglePage(
+              gone.map(({ worker }) => worker),
+              false,
+            );
+          }}
+          onClose={() => {
+            ask(undefined);
+            onAsking(false);
+          }}
           focusAfter={() => bar.current?.querySelector("button") ?? bar.current}
         />
       )}

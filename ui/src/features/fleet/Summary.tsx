@@ -14,15 +14,21 @@ type Count = keyof Overview["workers"];
 type Shown = { count: Count; label: string; tone: Tone; filter: Filter; always?: true };
 
 const FACTS: readonly Shown[] = [
-  { count: "well", label: "Well", tone: "good", filter: { link: ["linked"], stance: ["taking jobs"] }, always: true },
+  {
+    count: "well",
+    label: "Taking jobs",
+    tone: "good",
+    filter: { link: ["linked"], stance: ["taking jobs"] },
+    always: true,
+  },
   {
     count: "busy",
     label: "Busy",
     tone: "busy",
-    filter: { link: ["linked"], stance: ["taking jobs"], load: ["busy", "full"] },
+    filter: { load: ["busy", "full"] },
     always: true,
   },
-  { count: "maintenance", label: "In maintenance", tone: "quiet", filter: { stance: ["maintenance"] }, always: true },
+  { count: "maintenance", label: "Maintenance", tone: "paused", filter: { stance: ["maintenance"] }, always: true },
   { count: "draining", label: "Draining", tone: "warning", filter: { stance: ["draining"] } },
   { count: "held_back", label: "Held back", tone: "warning", filter: { stance: ["held back"] } },
   { count: "starting", label: "Starting", tone: "busy", filter: { stance: ["starting"] } },
@@ -51,8 +57,6 @@ const WAITING = FACTS.filter((fact) => fact.always)
   ));
 
 function Facts({ overview: { workers, slots, jobs, out_of_reach_since } }: { overview: Overview }) {
-  // The slots are those of workers that are well; tasks also run on at others.
-  const elsewhere = slots.taken - (slots.total - slots.free);
   return (
     <>
       {FACTS.filter((fact) => fact.always || workers[fact.count] > 0).map(({ count, label, tone, filter }) => (
@@ -61,7 +65,7 @@ function Facts({ overview: { workers, slots, jobs, out_of_reach_since } }: { ove
           label={label}
           to={fleetWith(filter)}
           value={number(workers[count])}
-          tone={workers[count] ? tone : "quiet"}
+          tone={workers[count] ? tone : undefined}
           loud={tone === "bad" && workers[count] > 0}
         >
           {count === "out_of_reach" && out_of_reach_since ? (
@@ -76,14 +80,11 @@ function Facts({ overview: { workers, slots, jobs, out_of_reach_since } }: { ove
       <Fact
         label="Slots taken"
         to={fleetWith({ load: ["busy", "full"] })}
-        value={`${number(slots.total - slots.free)} of ${number(slots.total)}`}
+        value={`${number(slots.taken)} of ${number(slots.total)}`}
+        beside={`${number(slots.free)} free`}
         wide
       >
-        {elsewhere > 0 && slots.total === 0 ? (
-          `${number(elsewhere)} at workers that take no jobs`
-        ) : (
-          <Bar taken={slots.total - slots.free} total={slots.total} />
-        )}
+        <Bar taken={slots.taken} total={slots.total} />
       </Fact>
       <Fact
         label={jobs.queued === 1 ? "Job waiting" : "Jobs waiting"}
@@ -108,13 +109,15 @@ type FactProps = {
   label: string;
   to: string;
   value: string;
-  tone?: Tone;
+  /** A small word beside the label. */
+  beside?: string;
+  tone?: Tone | undefined;
   loud?: boolean;
   wide?: boolean;
   children?: ReactNode;
 };
 
-function Fact({ label, to, value, tone, loud, wide, children }: FactProps) {
+function Fact({ label, to, value, beside, tone, loud, wide, children }: FactProps) {
   return (
     <Box as="li" flex={wide ? "2 1 10rem" : "1 1 7.5rem"} minW={wide ? "10rem" : "7.5rem"}>
       <Box
@@ -133,6 +136,11 @@ function Fact({ label, to, value, tone, loud, wide, children }: FactProps) {
           <Flex as="span" align="center" gap={1.5} fontSize="xs" color="fg.muted" whiteSpace="nowrap">
             {tone && <Mark tone={tone} />}
             {label}
+            {beside && (
+              <Box as="span" ms="auto">
+                {beside}
+              </Box>
+            )}
           </Flex>
           <Text
             as="span"
@@ -141,6 +149,8 @@ function Fact({ label, to, value, tone, loud, wide, children }: FactProps) {
             lineHeight="1.75rem"
             fontWeight="semibold"
             fontVariantNumeric="tabular-nums"
+            whiteSpace="nowrap"
+            color={value === "0" ? "fg.muted" : "fg"}
           >
             {value}
           </Text>
@@ -149,7 +159,7 @@ function Fact({ label, to, value, tone, loud, wide, children }: FactProps) {
             display="block"
             fontSize="xs"
             lineHeight="1rem"
-            minH="1rem"
+            minH={{ base: 0, md: "1rem" }}
             color={loud ? "red.fg" : "fg.muted"}
             truncate
           >

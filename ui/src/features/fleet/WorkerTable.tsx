@@ -3,13 +3,15 @@ import { Box, chakra } from "@chakra-ui/react";
 import { memo, type ReactNode } from "react";
 import { Link } from "react-router-dom";
 import { at } from "../../place.ts";
-import { LinkFact, LoadFact, Measure, Queues, Sentences, StanceFact, Tasks, Version } from "./cells.tsx";
+import { LinkFact, LoadFact, Machine, Measure, Queues, StanceFact, Tasks, Version } from "./cells.tsx";
 import type { WorkerDocument } from "./documents.ts";
 import type { Selection } from "./selection.ts";
 import { AROUND, TABLE } from "./style.ts";
 
 type Column = {
   head: string;
+  /** What there is to know of its numbers. */
+  hint?: string;
   /** The server's name of the order by it, `-` before it where the largest is to be first. */
   order?: string;
   /** The whole width of a card. */
@@ -18,16 +20,12 @@ type Column = {
   cell: (worker: WorkerDocument) => ReactNode;
 };
 
+const HINT = "Now, and in the last 15 minutes; the box's height is 100 %";
+
 export const COLUMNS: readonly Column[] = [
   { head: "Link", order: "link", cell: (worker) => <LinkFact worker={worker} /> },
   { head: "Stance", order: "stance", cell: (worker) => <StanceFact worker={worker} /> },
   { head: "Load", order: "-load", cell: (worker) => <LoadFact worker={worker} /> },
-  {
-    head: "Needs attention",
-    wide: true,
-    empty: (worker) => worker.attention.length === 0,
-    cell: (worker) => <Sentences worker={worker} />,
-  },
   { head: "Queues", cell: (worker) => <Queues queues={worker.queues} team={worker.team} /> },
   {
     head: "Running now",
@@ -35,8 +33,13 @@ export const COLUMNS: readonly Column[] = [
     empty: (worker) => worker.jobs === 0,
     cell: (worker) => <Tasks worker={worker} />,
   },
-  { head: "CPU", order: "-cpu", cell: (worker) => <Measure worker={worker} series="cpu_percent" /> },
-  { head: "Memory", order: "-memory", cell: (worker) => <Measure worker={worker} series="memory_percent" /> },
+  { head: "CPU", order: "-cpu", hint: HINT, cell: (worker) => <Measure worker={worker} series="cpu_percent" /> },
+  {
+    head: "Memory",
+    order: "-memory",
+    hint: HINT,
+    cell: (worker) => <Measure worker={worker} series="memory_percent" />,
+  },
   { head: "Disk free", order: "disk", cell: (worker) => <Measure worker={worker} series="disk_free" /> },
   { head: "Version", order: "agent_version", cell: (worker) => <Version worker={worker} /> },
 ];
@@ -78,7 +81,14 @@ export function WorkerTable({ workers, order, onOrder, selection }: Props) {
             )}
             <Head head="Worker" by="name" order={order} onOrder={onOrder} />
             {COLUMNS.map((column) => (
-              <Head key={column.head} head={column.head} by={column.order} order={order} onOrder={onOrder} />
+              <Head
+                key={column.head}
+                head={column.head}
+                hint={column.hint}
+                by={column.order}
+                order={order}
+                onOrder={onOrder}
+              />
             ))}
           </tr>
         </thead>
@@ -102,9 +112,15 @@ function bare(order: string): string {
   return order.replace(/^-/, "");
 }
 
-type HeadProps = { head: string; by: string | undefined; order: string; onOrder: (order: string) => void };
+type HeadProps = {
+  head: string;
+  hint?: string | undefined;
+  by: string | undefined;
+  order: string;
+  onOrder: (order: string) => void;
+};
 
-function Head({ head, by, order, onOrder }: HeadProps) {
+function Head({ head, hint, by, order, onOrder }: HeadProps) {
   if (!by) {
     return (
       <th {...AS.columnheader} scope="col">
@@ -116,7 +132,7 @@ function Head({ head, by, order, onOrder }: HeadProps) {
   const sorted = here ? (order.startsWith("-") ? "descending" : "ascending") : "none";
   const turned = order.startsWith("-") ? bare(by) : `-${bare(by)}`;
   return (
-    <th {...AS.columnheader} scope="col" aria-sort={sorted}>
+    <th {...AS.columnheader} scope="col" aria-sort={sorted} title={hint}>
       <button type="button" onClick={() => onOrder(here ? turned : by)}>
         {head}
         <span aria-hidden>{sorted === "ascending" ? " ↑" : sorted === "descending" ? " ↓" : ""}</span>
@@ -130,9 +146,9 @@ type RowProps = { worker: WorkerDocument; chosen: boolean; fixed: boolean; toggl
 /** Drawn again only if the worker has changed: the API's unchanged answers are the very same objects. */
 const Row = memo(function Row({ worker, chosen, fixed, toggle }: RowProps) {
   return (
-    <tr {...AS.row} data-chosen={chosen || undefined}>
+    <tr {...AS.row} data-chosen={chosen || undefined} data-severity={worker.attention[0]?.severity}>
       {toggle && (
-        <td className="choose" {...AS.cell}>
+        <td className="choose first" {...AS.cell}>
           <input
             type="checkbox"
             aria-label={`Choose ${worker.name}`}
@@ -142,11 +158,9 @@ const Row = memo(function Row({ worker, chosen, fixed, toggle }: RowProps) {
           />
         </td>
       )}
-      <th {...AS.rowheader} scope="row">
+      <th {...AS.rowheader} scope="row" className={toggle ? undefined : "first"}>
         <Link to={at("workers", worker.name)}>{worker.name}</Link>
-        {worker.host_name && !worker.host_name.startsWith(worker.name) && (
-          <span className="more">{worker.host_name}</span>
-        )}
+        <Machine worker={worker} />
       </th>
       {COLUMNS.map(({ head, wide, empty, cell }) => (
         <td key={head} {...AS.cell} data-label={head} data-wide={wide} data-empty={empty?.(worker) || undefined}>

@@ -7,7 +7,7 @@ import type { Tone } from "../../ui/Status.tsx";
 import { Time } from "../../ui/Time.tsx";
 import { bytes } from "../../words.ts";
 import type { HeldTask, WorkerDocument } from "./documents.ts";
-import { capital, LINK_TONE, LOAD_TONE, percent, SEVERITY_TONE, SEVERITY_WORD, STANCE_TONE } from "./facts.ts";
+import { capital, LINK_TONE, percent, SEVERITY_TONE, STANCE_TONE } from "./facts.ts";
 
 // Plain elements, dressed by the table's one style sheet: a page has some thousand of them.
 
@@ -19,8 +19,41 @@ export function Fact({ tone, children }: { tone: Tone; children: string }) {
   );
 }
 
-/** Whether it is there, and, where it is not, when it was last heard from. */
-export function LinkFact({ worker: { link, last_seen_at } }: { worker: WorkerDocument }) {
+const NOTHING = <span className="muted">–</span>;
+
+/** Whether anything runs there, or may. */
+const isThere = ({ link }: WorkerDocument) => link === "linked" || link === "out of reach";
+
+/** Kinds of remarks that another cell says: who is out of reach, held back or refused, and who was asked for something. */
+const SAID = new Set(["out of reach", "held back", "version refused", "version warning", "order waiting"]);
+
+/** Which machine it is, and what no other cell says of it. */
+export function Machine({ worker: { name, host_name, address, attention } }: { worker: WorkerDocument }) {
+  const known = [host_name, address].filter(Boolean);
+  const machine = known.find((one) => one !== name);
+  return (
+    <>
+      {machine && (
+        <span className="more host" title={known.join(" at ")}>
+          {machine}
+        </span>
+      )}
+      {attention
+        .filter(({ kind }) => !SAID.has(kind))
+        .map(({ kind, severity, sentence, why }) => (
+          <span className="more" key={kind}>
+            <span className="fact" data-tone={SEVERITY_TONE[severity]} title={why || sentence}>
+              {capital(kind)}
+            </span>
+          </span>
+        ))}
+    </>
+  );
+}
+
+/** Whether it is there, and, where it is not, when it was last heard from and until when what it has is waited for. */
+export function LinkFact({ worker }: { worker: WorkerDocument }) {
+  const { link, last_seen_at, running_jobs_lost_after } = worker;
   return (
     <>
       <Fact tone={LINK_TONE[link]}>{link}</Fact>
@@ -29,18 +62,35 @@ export function LinkFact({ worker: { link, last_seen_at } }: { worker: WorkerDoc
           heard <Time at={last_seen_at} />
         </span>
       )}
+      {running_jobs_lost_after && (
+        <span className="more">
+          jobs lost <Time at={running_jobs_lost_after} />
+        </span>
+      )}
     </>
   );
 }
 
 export function StanceFact({ worker }: { worker: WorkerDocument }) {
-  const { stance, maintenance_comment, maintenance_until, order_waiting } = worker;
+  const { stance, maintenance_comment, maintenance_by, maintenance_until, order_waiting } = worker;
+  const held = stance === "held back" && !worker.version_refused ? worker.conditions : "";
   return (
     <>
-      <Fact tone={STANCE_TONE[stance]}>{stance}</Fact>
+      {/* That it is away, and how, is what its link says. */}
+      {stance === "away" ? NOTHING : <Fact tone={STANCE_TONE[stance]}>{stance}</Fact>}
+      {held && (
+        <span className="more clamp" title={held}>
+          {held}
+        </span>
+      )}
       {stance === "maintenance" && maintenance_comment && (
         <span className="more clamp" title={maintenance_comment}>
-          {maintenance_comment}
+          <bdi>{maintenance_comment}</bdi>
+        </span>
+      )}
+      {stance === "maintenance" && maintenance_by && (
+        <span className="more">
+          by <bdi>{maintenance_by}</bdi>
         </span>
       )}
       {stance === "maintenance" && maintenance_until && (
@@ -55,11 +105,12 @@ export function StanceFact({ worker }: { worker: WorkerDocument }) {
 
 export function LoadFact({ worker }: { worker: WorkerDocument }) {
   const { load, taken_slots, concurrency } = worker;
+  if (!isThere(worker) && worker.jobs === 0) return NOTHING;
   const share = concurrency > 0 ? Math.min(1, taken_slots / concurrency) : 0;
   return (
     <>
       <span className="pair">
-        <Fact tone={LOAD_TONE[load]}>{load}</Fact>
+        <span className={load === "idle" ? "muted" : undefined}>{capital(load)}</span>
         <span className="count">
           {taken_slots} of {concurrency}
         </span>
@@ -78,7 +129,9 @@ export function Queues({ queues, team }: { queues: readonly string[]; team: stri
       {shown.map((queue, place) => (
         <Fragment key={queue}>
           {place > 0 && ", "}
-          <Link to={`${at("queues")}?${new URLSearchParams({ search: queue })}`}>{queue}</Link>
+          <Link to={`${at("queues")}?${new URLSearchParams({ search: queue })}`}>
+            <bdi>{queue}</bdi>
+          </Link>
         </Fragment>
       ))}
       {queues.length > shown.length && (
@@ -102,7 +155,7 @@ export function TaskLink({ task }: { task: HeldTask }) {
   const title = `${name}, run ${task.run_id}, try ${task.try_number}`;
   return task.task_id ? (
     <Link to={taskInstance(task)} title={title}>
-      {name}
+      <bdi>{name}</bdi>
     </Link>
   ) : (
     <Link to={at("jobs", task.job_id)}>{name}</Link>
@@ -112,12 +165,17 @@ export function TaskLink({ task }: { task: HeldTask }) {
 export function Tasks({ worker }: { worker: WorkerDocument }) {
   const shown = worker.tasks.slice(0, 2);
   const others = worker.jobs - shown.length;
-  if (worker.jobs === 0) return <span className="muted">–</span>;
+  if (worker.jobs === 0) return NOTHING;
   return (
     <>
       {shown.map((task) => (
         <span className="line" key={task.job_id}>
-          <TaskLink task={task} />
+          <span className="cut">
+            <TaskLink task={task} />
+          </span>
+          <span className="muted count">
+            {task.started_at ? <Time at={task.started_at} as="for" /> : capital(task.state)}
+          </span>
         </span>
       ))}
       {others > 0 && (
@@ -133,21 +191,24 @@ const LIMITS = { cpu_percent: 90, memory_percent: 90 } as const;
 
 type Measured = "cpu_percent" | "memory_percent" | "disk_free";
 
-/** The value now, and how it was in the last quarter of an hour. */
+const sayOf = (series: Measured) => (series === "disk_free" ? bytes : percent);
+
+/** The value now, and how it was in the last quarter of an hour; nothing of one that says nothing now. */
 export const Measure = memo(function Measure({ worker, series }: { worker: WorkerDocument; series: Measured }) {
   const value = worker.latest?.[series] ?? null;
-  const spark = worker.spark?.[series] ?? [];
-  if (value === null) return <span className="muted">–</span>;
-  const most = series === "disk_free" ? Math.max(value, ...spark.map((one) => one ?? 0)) : 100;
+  // The free room of a disk has no top to draw it against.
+  const spark = series === "disk_free" ? [] : (worker.spark?.[series] ?? []);
+  if (value === null) return NOTHING;
+  if (worker.link !== "linked") return <span title={`It was ${sayOf(series)(value)} last`}>{NOTHING}</span>;
   const high = series !== "disk_free" && value >= LIMITS[series];
   return (
     <>
       <span className="count" data-high={high || undefined}>
-        {series === "disk_free" ? bytes(value) : percent(value)}
+        {sayOf(series)(value)}
       </span>
       {spark.length > 1 && (
         <svg className="spark" aria-hidden="true" viewBox="0 0 64 18" data-high={high || undefined}>
-          <path d={lineOf(spark, most)} />
+          <path d={lineOf(spark, 100)} />
         </svg>
       )}
     </>
@@ -156,7 +217,7 @@ export const Measure = memo(function Measure({ worker, series }: { worker: Worke
 
 export function Version({ worker }: { worker: WorkerDocument }) {
   const { agent_version, airflow_version, version_refused, version_warning } = worker;
-  if (!agent_version) return <span className="muted">–</span>;
+  if (!agent_version) return NOTHING;
   const tone: Tone = version_refused ? "bad" : version_warning ? "warning" : "good";
   return (
     <span title={version_refused || version_warning || undefined}>
@@ -166,21 +227,6 @@ export function Version({ worker }: { worker: WorkerDocument }) {
         <span className="fact" data-tone={tone}>{`${agent_version} ${version_refused ? "refused" : "differs"}`}</span>
       )}
       {airflow_version && <span className="more whole">Airflow {airflow_version}</span>}
-    </span>
-  );
-}
-
-/** What is said of a worker by itself; the worst is first. */
-export function Sentences({ worker }: { worker: WorkerDocument }) {
-  const [first, ...others] = worker.attention;
-  if (!first) return <span className="muted">–</span>;
-  return (
-    <span title={worker.attention.map((one) => one.sentence).join("\n")}>
-      <span className="fact" data-tone={SEVERITY_TONE[first.severity]}>
-        {SEVERITY_WORD[first.severity]}
-      </span>
-      <span className="clamp sentence">{first.sentence}</span>
-      {others.length > 0 && <span className="more">+{others.length} more</span>}
     </span>
   );
 }

@@ -1,6 +1,10 @@
 /** Documents for tests. */
 import type { Overview, WholeWorker } from "./documents.ts";
 
+export function aRemark(more: Partial<WholeWorker["attention"][number]> = {}): WholeWorker["attention"][number] {
+  return { kind: "warnings", severity: "error", sentence: "warns", why: "", advice: "", command: null, ...more };
+}
+
 export function aWorker(more: Partial<WholeWorker> = {}): WholeWorker {
   return {
     id: "8b1f7b1e-0000-4000-8000-000000000001",

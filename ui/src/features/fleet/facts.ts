@@ -1,6 +1,6 @@
 /** The tone of each fact; its word always stands beside it. */
 import type { Tone } from "../../ui/Status.tsx";
-import type { Link, Load, Severity, Stance } from "./documents.ts";
+import type { Link, Severity, Stance } from "./documents.ts";
 
 export const LINK_TONE: Record<Link, Tone> = {
   linked: "good",
@@ -11,13 +11,12 @@ export const LINK_TONE: Record<Link, Tone> = {
 };
 export const STANCE_TONE: Record<Stance, Tone> = {
   "taking jobs": "good",
-  maintenance: "quiet",
+  maintenance: "paused",
   draining: "warning",
   "held back": "warning",
   starting: "busy",
   away: "quiet",
 };
-export const LOAD_TONE: Record<Load, Tone> = { idle: "quiet", busy: "busy", full: "warning" };
 export const SEVERITY_TONE: Record<Severity, Tone> = { error: "bad", warning: "warning", info: "busy" };
 export const SEVERITY_WORD: Record<Severity, string> = { error: "Error", warning: "Warning", info: "Note" };
 /** Of lines and frames. */

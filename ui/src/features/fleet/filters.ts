@@ -4,7 +4,8 @@ import type { ListState } from "../../ui/list.ts";
 import type { Link, Load, Stance } from "./documents.ts";
 
 export const LINKS: readonly Link[] = ["linked", "out of reach", "offline", "never linked", "revoked"];
-export const STANCES: readonly Stance[] = ["taking jobs", "maintenance", "draining", "held back", "starting", "away"];
+/** Who is `away` is found by its link, which says how. */
+export const STANCES: readonly Stance[] = ["taking jobs", "maintenance", "draining", "held back", "starting"];
 export const LOADS: readonly Load[] = ["idle", "busy", "full"];
 
 const SINGLE = ["search", "attention", "queue", "team"] as const;

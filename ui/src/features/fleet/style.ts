@@ -16,6 +16,10 @@ const MARKS: Record<Tone, SystemStyleObject> = {
     clipPath:
       "polygon(18% 0, 50% 32%, 82% 0, 100% 18%, 68% 50%, 100% 82%, 82% 100%, 50% 68%, 18% 100%, 0 82%, 32% 50%, 0 18%)",
   },
+  paused: {
+    bg: "linear-gradient(90deg, currentColor 0 36%, transparent 36% 64%, currentColor 64%)",
+    color: "gray.fg",
+  },
   quiet: { borderWidth: "1.5px", borderColor: "gray.fg", rounded: "full" },
 };
 const marks = Object.fromEntries(
@@ -68,11 +72,15 @@ export const TABLE: SystemStyleObject = {
   "& .fact::before": { content: '""', boxSize: "0.6em", flexShrink: 0 },
   ...marks,
   "& .more": { display: "block", color: "fg.muted", fontSize: "xs", lineHeight: "1.125rem" },
+  "& .host": { overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap" },
   "& .whole": { whiteSpace: "nowrap" },
   "& .muted": { color: "fg.muted" },
-  "& .line": { display: "block", overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap", maxW: "13rem" },
+  "& .line": { display: "flex", gap: 2, maxW: "17rem" },
+  "& .cut": { overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap" },
   "& .clamp": { lineClamp: 2, maxW: "15rem", overflowWrap: "anywhere" },
-  "& .sentence": { minW: "9rem" },
+  // Whoever runs the eye down the table sees where something is the matter.
+  "& tr[data-severity=error] > .first": { boxShadow: "inset 3px 0 var(--chakra-colors-red-solid)" },
+  "& tr[data-severity=warning] > .first": { boxShadow: "inset 3px 0 var(--chakra-colors-warning-solid)" },
   "& .pair": { display: "flex", justifyContent: "space-between", gap: 2, minW: "6.5rem" },
   "& .count": { fontVariantNumeric: "tabular-nums", whiteSpace: "nowrap" },
   "& .count[data-high]": { fontWeight: "semibold", color: "warning.fg" },
@@ -81,8 +89,11 @@ export const TABLE: SystemStyleObject = {
   "& .bar[data-full] > span": { bg: "warning.solid" },
   "& .spark": {
     display: "block",
-    w: "3.25rem",
+    w: "3.5rem",
     h: "1rem",
+    mt: 0.5,
+    bg: "bg.muted",
+    rounded: "2px",
     fill: "none",
     stroke: "fg.muted",
     strokeWidth: 1.5,

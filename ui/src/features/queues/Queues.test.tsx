@@ -41,6 +41,8 @@ const LATHE: Queue = {
   attention: {
     kind: "queue nobody serves",
     severity: "error",
+    why: "",
+    advice: "",
     sentence: "41 jobs wait in queue 'lathe', which no worker serves.",
     command: "airflow edge enroll-token create --queues lathe",
   },
@@ -52,7 +54,7 @@ test("a queue that nobody serves stands out, with the command and the way to add
   await answering({ "GET /queues": list(LATHE) });
   view();
   expect(await screen.findByText(/which no worker serves/)).toBeDefined();
-  expect(await screen.findByText("airflow edge enroll-token create --queues lathe")).toBeDefined();
+  expect((await screen.findByRole("code")).textContent).toBe("airflow edge enroll-token create --queues lathe");
   expect(screen.getByRole("link", { name: "Add a worker for it" }).getAttribute("href")).toBe(
     "/plugin/edge/add?queues=lathe",
   );

@@ -5,7 +5,7 @@ import { Bar } from "../../ui/Bar.tsx";
 import { Status } from "../../ui/Status.tsx";
 import { Time } from "../../ui/Time.tsx";
 import type { WholeWorker } from "../fleet/documents.ts";
-import { capital, LINK_TONE, LOAD_TONE, STANCE_TONE } from "../fleet/facts.ts";
+import { capital, LINK_TONE, STANCE_TONE } from "../fleet/facts.ts";
 
 export function Facts({ worker }: { worker: WholeWorker }) {
   const { link, stance, load, agent_version, version_refused, version_warning } = worker;
@@ -14,11 +14,14 @@ export function Facts({ worker }: { worker: WholeWorker }) {
       <Fact name="Link" more={<LinkMore worker={worker} />}>
         <Status tone={LINK_TONE[link]}>{capital(link)}</Status>
       </Fact>
-      <Fact name="Stance" more={<StanceMore worker={worker} />}>
-        <Status tone={STANCE_TONE[stance]}>{capital(stance)}</Status>
-      </Fact>
+      {/* That it is away, and how, is what its link says. */}
+      {(stance !== "away" || worker.order_waiting) && (
+        <Fact name="Stance" more={<StanceMore worker={worker} />}>
+          {stance === "away" ? "–" : <Status tone={STANCE_TONE[stance]}>{capital(stance)}</Status>}
+        </Fact>
+      )}
       <Fact name="Load" more={<Bar used={worker.taken_slots} of={worker.concurrency} label="slots taken" />}>
-        <Status tone={LOAD_TONE[load]}>{capital(load)}</Status>
+        {capital(load)}
       </Fact>
       <Fact name="Version" more={worker.airflow_version && `Airflow ${worker.airflow_version}`}>
         {version_refused || version_warning ? (
@@ -85,18 +88,27 @@ function LinkMore({ worker: { link, linked_at, last_seen_at, running_jobs_lost_a
 
 function StanceMore({ worker }: { worker: WholeWorker }) {
   const { stance, maintenance_comment, maintenance_by, maintenance_until, order_waiting } = worker;
-  const said = [maintenance_comment, maintenance_by && `by ${maintenance_by}`].filter(Boolean).join(", ");
   return (
     <>
-      {stance === "maintenance" && said}
-      {stance === "maintenance" && maintenance_until && (
-        <>
-          {said && "; "}ends <Time at={maintenance_until} />
-        </>
+      {stance === "maintenance" && maintenance_comment && <bdi>{maintenance_comment}</bdi>}
+      {stance === "maintenance" && (maintenance_by || maintenance_until) && (
+        <Box as="span" display="block">
+          {maintenance_by && (
+            <>
+              by <bdi>{maintenance_by}</bdi>
+            </>
+          )}
+          {maintenance_by && maintenance_until && ", "}
+          {maintenance_until && (
+            <>
+              ends <Time at={maintenance_until} />
+            </>
+          )}
+        </Box>
       )}
       {order_waiting && (
         <Box as="span" display="block">
-          {order_waiting.asked_by} asked <Time at={order_waiting.asked_at} />: {order_waiting.kind}
+          <bdi>{order_waiting.asked_by}</bdi> asked <Time at={order_waiting.asked_at} />: {order_waiting.kind}
         </Box>
       )}
     </>

@@ -72,14 +72,24 @@ describe("a worker", () => {
         stance: "maintenance",
         maintenance_comment: "new disk",
         maintenance_by: "kim",
-        attention: [{ kind: "held back", severity: "warning", sentence: "The disk is full." }],
+        attention: [
+          {
+            kind: "held back",
+            severity: "warning",
+            why: "the disk is full",
+            advice: "",
+            command: null,
+            sentence: "takes no job",
+          },
+        ],
       },
     });
     show();
     expect((await screen.findByRole("region", { name: "Needs attention" })).textContent).toBe(
-      "WarningThe disk is full.",
+      "WarningIt takes no job.The disk is full.",
     );
-    expect(screen.getByText(/new disk, by kim/)).toBeTruthy();
+    expect(screen.getByText("new disk").tagName).toBe("BDI");
+    expect(screen.getByText("kim").parentElement?.textContent).toBe("by kim");
   });
 
   it("that is not there says so, with a way out", async () => {

@@ -14,6 +14,7 @@ import { count } from "../../words.ts";
 import { TaskLink } from "../fleet/cells.tsx";
 import type { WholeWorker } from "../fleet/documents.ts";
 import { SEVERITY_COLOUR, SEVERITY_TONE, SEVERITY_WORD } from "../fleet/facts.ts";
+import { Remark } from "../fleet/Remark.tsx";
 import { ActDialog } from "./ActDialog.tsx";
 import { ActMenu } from "./ActMenu.tsx";
 import { ACTS, type Act } from "./acts.ts";
@@ -96,7 +97,7 @@ function Known({ worker, offered, menu }: KnownProps) {
     <>
       <Head worker={worker} offered={offered} menu={menu} />
       <Facts worker={worker} />
-      <Remarks worker={worker} />
+      <Remarks worker={worker} offered={offered} />
       <Tabs.Root
         value={tab}
         onValueChange={({ value }) => list.set({ tab: value === "overview" ? undefined : value })}
@@ -148,6 +149,9 @@ function Head({ worker, offered, menu }: KnownProps) {
         <Heading as="h2" size="xl" overflowWrap="anywhere">
           {worker.name}
         </Heading>
+        <Text fontSize="sm" color="fg.muted" overflowWrap="anywhere">
+          {[worker.host_name, worker.address].filter(Boolean).join(" at ")}
+        </Text>
       </Box>
       {offered && (
         <Flex gap={2} wrap="wrap">
@@ -163,34 +167,46 @@ function Head({ worker, offered, menu }: KnownProps) {
   );
 }
 
+/** What mends it from here, where something does: a stolen key is refused from then on. */
+const MENDED_BY: Readonly<Record<string, string>> = { "copied key": "revoke", "team deleted": "revoke" };
+
 /** What is said of it, the worst first. */
-function Remarks({ worker: { attention } }: { worker: WholeWorker }) {
-  if (attention.length === 0) return null;
+function Remarks({ worker, offered }: Omit<KnownProps, "menu">) {
+  if (worker.attention.length === 0) return null;
   return (
     <Box as="section" aria-label="Needs attention">
       <Flex as="ul" listStyleType="none" direction="column" gap={2}>
-        {attention.map(({ kind, severity, sentence }) => (
-          <Flex
-            as="li"
-            key={`${kind} ${sentence}`}
-            gap={3}
-            wrap="wrap"
-            px={3}
-            py={2}
-            borderWidth={1}
-            borderColor="border"
-            borderStartWidth={4}
-            borderStartColor={SEVERITY_COLOUR[severity]}
-            rounded="md"
-          >
-            <Box w="5.5rem" fontSize="sm" fontWeight="medium">
-              <Status tone={SEVERITY_TONE[severity]}>{SEVERITY_WORD[severity]}</Status>
-            </Box>
-            <Text flex="1 1 16rem" minW={0} overflowWrap="anywhere">
-              {sentence}
-            </Text>
-          </Flex>
-        ))}
+        {worker.attention.map((remark) => {
+          const act = ACTS.find(({ id }) => id === MENDED_BY[remark.kind]);
+          return (
+            <Flex
+              as="li"
+              key={remark.kind}
+              gap={3}
+              align="start"
+              wrap={{ base: "wrap", md: "nowrap" }}
+              px={3}
+              py={2}
+              borderWidth={1}
+              borderColor="border"
+              borderStartWidth={4}
+              borderStartColor={SEVERITY_COLOUR[remark.severity]}
+              rounded="md"
+            >
+              <Box w="5.5rem" flexShrink={0} fontSize="sm" lineHeight="1.5rem" fontWeight="medium">
+                <Status tone={SEVERITY_TONE[remark.severity]}>{SEVERITY_WORD[remark.severity]}</Status>
+              </Box>
+              <Box flex="1 1 16rem" minW={0}>
+                <Remark {...remark} sentence={`it ${remark.sentence}`} />
+              </Box>
+              {offered && act && (
+                <Button size="sm" variant="outline" flexShrink={0} onClick={() => offered(act)}>
+                  {act.label}…
+                </Button>
+              )}
+            </Flex>
+          );
+        })}
       </Flex>
     </Box>
   );

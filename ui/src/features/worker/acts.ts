@@ -43,7 +43,7 @@ export const ACTS: readonly Act[] = [
     id: "exit",
     label: "End maintenance",
     title: (whom) => `End maintenance of ${whom}`,
-    lead: "Tasks are given out again.",
+    lead: "Tasks are given out again at once, those that wait among them. Whoever works on these machines should be done.",
     path: "/workers/maintenance/exit",
     fields: [],
     offered: (worker) => kept(worker) && inMaintenance(worker),
