@@ -3,6 +3,7 @@ from __future__ import annotations
 from uuid import UUID, uuid4
 
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.rules.fleet.choosing import WorkerFilter
 from airflow_edge.rules.metrics import MINUTES_PER_CHUNK, Chunk
 from airflow_edge.store.store import Store
 from tests.contract.world import NOW, enrolled, facts
@@ -59,10 +60,10 @@ def test_what_a_gateway_thinks_of_the_versions_is_kept_until_the_next_link(store
     worker = enrolled(store)
     assert (worker.version_refused, worker.version_warning) == ("", "")
     store.workers.link({worker.id: facts(version_refused="too old", version_warning="odd")}, now=NOW)
-    [view] = store.fleet.all_workers()
+    [view] = store.fleet.find_workers(WorkerFilter(), limit=10).items
     assert (view.worker.version_refused, view.worker.version_warning, view.free_slots) == ("too old", "odd", 0)
     store.workers.link({worker.id: facts()}, now=NOW)
-    [view] = store.fleet.all_workers()
+    [view] = store.fleet.find_workers(WorkerFilter(), limit=10).items
     assert (view.worker.version_refused, view.worker.version_warning, view.free_slots) == ("", "", 8)
 
 

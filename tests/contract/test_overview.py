@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import event
 
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.fleet.choosing import WorkerFilter
@@ -85,17 +88,16 @@ def test_a_worker_is_shown_with_what_it_has_taken(store: Store, sessions) -> Non
     store.jobs.settle(worker.id, [accepted(job) for job in jobs], now=NOW)
     [view] = store.fleet.find_workers(WorkerFilter(), limit=10).items
     assert (view.taken_slots, view.jobs, view.free_slots) == (4, 3, 1)
-    assert store.fleet.all_workers() == [view]
     assert store.fleet.oldest_start([worker.id]) == {worker.id: NOW}
     store.jobs.settle(worker.id, [ended(job) for job in jobs], now=NOW)
-    [view] = store.fleet.all_workers()
+    [view] = store.fleet.find_workers(WorkerFilter(), limit=10).items
     assert (view.taken_slots, view.jobs, view.free_slots) == (0, 0, 5)
     assert store.fleet.oldest_start([worker.id]) == {}
 
 
 def test_jobs_by_what_they_are_and_where_they_run(store: Store, sessions) -> None:
     worker = linked(store, "w")
-    first = new_job(dag_id="etl", run_id="r1", priority_weight=9)
+    first = new_job(dag_id="etl", run_id="r1", priority_weight=9, map_index=4)
     second = new_job(dag_id="etl", run_id="r2")
     third = new_job(dag_id="ml", queue="gpu")
     for seconds, job in enumerate((first, second, third)):
@@ -112,6 +114,7 @@ def test_jobs_by_what_they_are_and_where_they_run(store: Store, sessions) -> Non
     assert found(order="queued_at") == [first.id, second.id, third.id]
     assert found(dag_id="etl", run_id="r1") == [first.id]
     assert found(queue="gpu") == [third.id]
+    assert (found(map_index=4), found(map_index=-1)) == ([first.id], [third.id, second.id])
     assert found(worker="w") == [first.id]
     assert found(states=frozenset({JobState.QUEUED})) == [third.id, second.id]
     [leased] = store.fleet.find_jobs(JobFilter(worker="w"), limit=1).items
@@ -176,3 +179,33 @@ def test_when_gateways_were_there_last(store: Store) -> None:
     assert signs() == GatewaySigns(alive_at=NOW + MINUTE, seen_at=NOW + 4 * MINUTE)
     store.processes.ended(gateways[0].id, now=NOW + 2 * MINUTE)
     assert signs() == GatewaySigns(alive_at=None, seen_at=NOW + 4 * MINUTE)
+
+
+def test_the_newest_jobs_are_read_from_an_index(store: Store, sessions) -> None:
+    """However many there are: a database that has to sort them reads all."""
+    engine = sessions.kw["bind"]
+    jobs = [new_job() for _ in range(2_000)]
+    for start in range(0, len(jobs), 100):
+        queue(sessions, *jobs[start : start + 100], now=NOW + start * MINUTE)
+    with engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql("ANALYZE" + (" TABLE airflow_edge_job" if engine.dialect.name == "mysql" else ""))
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection, _cursor, statement, parameters, _context, _many) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        for order in ("queued_at", "-queued_at"):
+            page = store.fleet.find_jobs(JobFilter(), order=order, limit=20, offset=40)
+            assert (len(page.items), page.total) == (20, 2_000)
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    explain = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
+    sorting = [(statement, parameters) for statement, parameters in asked if "ORDER BY" in statement]
+    assert len(sorting) == 2
+    with engine.connect() as connection:
+        for statement, parameters in sorting:
+            plan = str(connection.exec_driver_sql(f"{explain} {statement}", parameters).all())
+            assert "ix_airflow_edge_job_queued_at" in plan, plan
+            assert not re.search("TEMP B-TREE|Sort|filesort", plan), plan

@@ -20,10 +20,11 @@ from airflow_edge.rules.explanation.last_words import ENOUGH, LastWords, last_wo
 from airflow_edge.rules.explanation.testing import explain_test
 from airflow_edge.rules.fleet.choosing import WorkerFilter
 from airflow_edge.rules.fleet.queues import QueueView, queues
+from airflow_edge.rules.fleet.standing import Glance
 from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.log_notices import LogPart
 from airflow_edge.rules.orders import AlreadySoError, OrderState, Wish, WorkerOrder
-from airflow_edge.rules.overview import JobView, WorkerView
+from airflow_edge.rules.overview import JobView
 from airflow_edge.rules.processes import at_the_centre
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.logs.logs import LogUnreadableError
@@ -188,9 +189,9 @@ class Fleet:
         if task is not None and job is not None and job.try_number < task.try_number:
             # What became of an earlier try is no reason for anything now.
             job = None
-        views = self._store.fleet.all_workers()
-        starts = self._store.fleet.oldest_start([view.worker.id for view in views if not view.free_slots])
-        workers = [worker_facts(view, patience, job, starts.get(view.worker.id)) for view in views]
+        glances = [one for one in self._store.fleet.glances() if one.revoked_at is None]
+        starts = self._store.fleet.oldest_start([one.id for one in glances if not one.free_slots])
+        workers = [worker_facts(one, patience, job, starts.get(one.id)) for one in glances]
         ahead = NOBODY_AHEAD if job is None else self._store.fleet.ahead_of(job)
         words = None
         if task is not None and log_path is not None and task.state not in _WITHOUT_LOG:
@@ -205,9 +206,9 @@ class Fleet:
 
     def explain_test(self, job: JobView, *, patience: Patience) -> Explanation:
         """Say why a test job that has not ended does not run, or what it does."""
-        view = self._store.fleet.worker_named(job.worker)
+        worker = self._store.fleet.glance_at(job.worker)
         centre = at_the_centre(self._store.processes.all(), datetime.now(UTC))
-        return explain_test(job, None if view is None else worker_facts(view, patience), centre)
+        return explain_test(job, None if worker is None else worker_facts(worker, patience), centre)
 
     def test(self, worker: Worker) -> OrderOutcome:
         """Ask for a test job at a worker; one that is under way is the one that is meant."""
@@ -234,28 +235,27 @@ def refused(worker: Worker, why: str) -> OrderOutcome:
 
 
 def worker_facts(
-    view: WorkerView, patience: Patience, job: JobView | None = None, full_since: datetime | None = None
+    worker: Glance, patience: Patience, job: JobView | None = None, full_since: datetime | None = None
 ) -> WorkerFacts:
     """Give a worker as far as it matters to a job.
 
     :param full_since: when the job that runs there longest began, where it is full
     """
-    worker = view.worker
     seen, queue = worker.last_seen_at, job.queue if job else ""
     return WorkerFacts(
         name=worker.name,
         # What was asked of a worker shows as its state for however long it is silent.
         state=WorkerState.UNKNOWN if worker.silent else worker.state,
         revoked=worker.revoked_at is not None,
-        queues=frozenset(worker.served_queues),
+        queues=frozenset(worker.queues),
         team_name=worker.team_name,
         slots=worker.concurrency,
-        free_slots=view.free_slots,
-        seen_at=worker.last_seen_at,
-        grace_until=patience.lost_after(seen, queue, worker.disconnect_grace) if seen else None,
+        free_slots=worker.free_slots,
+        seen_at=seen,
+        grace_until=patience.lost_after(seen, queue, worker.own_grace) if seen else None,
         full_since=full_since,
         version_refused=worker.version_refused,
-        conditions=view.conditions,
+        conditions=worker.conditions,
     )
 
 

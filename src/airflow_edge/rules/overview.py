@@ -32,6 +32,8 @@ class JobFilter:
     dag_id: str | None = None
     run_id: str | None = None
     task_id: str | None = None
+    map_index: int | None = None
+    """-1 for one that is not mapped."""
     queue: str | None = None
     worker: str | None = None
     team_name: str | None = None

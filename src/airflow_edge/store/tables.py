@@ -271,6 +271,8 @@ Index(
 Index("ix_airflow_edge_job_unbooked", JobRow.booked_at, JobRow.owner, JobRow.state)
 Index("ix_airflow_edge_job_worker", JobRow.worker_id, JobRow.state)
 Index("ix_airflow_edge_job_ended", JobRow.state, JobRow.ended_at)
+# The newest ones, in pages, whoever's they are.
+Index("ix_airflow_edge_job_queued_at", JobRow.queued_at, JobRow.id)
 
 
 class EnrollTokenRow(Base):

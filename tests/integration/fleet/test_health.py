@@ -116,8 +116,8 @@ async def test_one_below_the_minimum_finishes_its_jobs_gets_no_others_and_says_w
             assert worker.row().version_refused == status["version_refused"]
             await worker.finish(job)
             await worker.becomes("idle")
-            [view] = [view for view in centre.store.fleet.all_workers() if view.worker.id == worker.row().id]
-            assert view.free_slots == 0
+            [glance] = [one for one in centre.store.fleet.glances() if one.id == worker.row().id]
+            assert glance.free_slots == 0
             [late] = await worker.queue_jobs(1)
             since = worker.row().last_seen_at
             await wait_until(

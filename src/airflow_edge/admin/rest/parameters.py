@@ -18,6 +18,7 @@ Search = Annotated[
     str | None, Query(max_length=200, pattern=NO_NUL, description="A part of it in any case, or all with `*` and `?`")
 ]
 Kind = Annotated[str | None, Query(max_length=32, pattern=NO_NUL, description="A kind of what there is to look after")]
+MapIndex = Annotated[int, Query(ge=-1, le=2**31 - 1, description="-1 for a task that is not mapped")]
 OfTeam = Annotated[str | None, Query(max_length=50, pattern=NO_NUL, description="Only of this team")]
 Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="How many to give")]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1, description="How many to leave out before")]

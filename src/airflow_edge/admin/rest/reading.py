@@ -25,7 +25,7 @@ from airflow_edge.admin.rest.documents import (
     PageOf,
     WorkerLogDocument,
 )
-from airflow_edge.admin.rest.parameters import Id, Limit, Name, Offset, OfTeam, Search, Word, order_pattern
+from airflow_edge.admin.rest.parameters import Id, Limit, MapIndex, Name, Offset, OfTeam, Search, Word, order_pattern
 from airflow_edge.admin.rest.problems import PROBLEMS
 from airflow_edge.protocol.states import JOB_OPEN, JobState
 from airflow_edge.protocol.worker_log import Record, level_name
@@ -148,6 +148,7 @@ def list_jobs(
     dag_id: Id | None = None,
     run_id: Id | None = None,
     task_id: Id | None = None,
+    map_index: MapIndex | None = None,
     queue: Word | None = None,
     worker: Word | None = None,
     team: OfTeam = None,
@@ -162,6 +163,7 @@ def list_jobs(
         dag_id=dag_id,
         run_id=run_id,
         task_id=task_id,
+        map_index=map_index,
         queue=queue,
         worker=worker,
         team_name=team,
@@ -193,7 +195,7 @@ def explain_job(
     run_id: Id,
     task_id: Id,
     teams: Teams,
-    map_index: Annotated[int, Query(ge=-1, le=2**31 - 1)] = -1,
+    map_index: MapIndex = -1,
 ) -> ExplanationDocument:
     """Say in one sentence why a task is not running."""
     found = explain_task(admin.store, dag_id, run_id, task_id, map_index, teams=teams)

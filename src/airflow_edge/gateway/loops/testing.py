@@ -30,8 +30,8 @@ class UntakenTests:
         """Cancel those whose time is over, or whose worker is gone for good."""
         now = datetime.now(UTC)
         for job in await self._calls.run(self._store.fleet.waiting_tests):
-            view = await self._calls.run(self._store.fleet.worker_named, job.worker)
-            worker = None if view is None else worker_facts(view, self._patience)
+            glance = await self._calls.run(self._store.fleet.glance_at, job.worker)
+            worker = None if glance is None else worker_facts(glance, self._patience)
             reason = given_up(job, worker, now)
             if not reason:
                 continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -93,6 +93,8 @@ class Glance:
     jobs: int
     """Those that it has."""
     taken_slots: int
+    own_grace: timedelta | None = None
+    """For how long its jobs are waited for, if that is its own."""
     waiting_order_at: datetime | None = None
     """When the oldest order was given that it has not answered."""
     maintenance_comment: str = ""

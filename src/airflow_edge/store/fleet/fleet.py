@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from glob import escape
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session, undefer
 
 from airflow_edge.protocol.states import JOB_OPEN, JobState
@@ -23,7 +23,7 @@ from airflow_edge.rules.overview import JobFilter, JobView, Page, WorkerView
 from airflow_edge.rules.processes import GatewaySigns
 from airflow_edge.store.airflow_tables import states_of
 from airflow_edge.store.columns import fits, to_value
-from airflow_edge.store.fleet.glances import HELD_HERE, glances, measured_last, number, of_teams, queue_demands
+from airflow_edge.store.fleet.glances import glances, measured_last, number, of_teams, queue_demands
 from airflow_edge.store.fleet.sheets import WorkerSheet, note_awaited, sheets
 from airflow_edge.store.jobs.testing import TESTS_WAIT
 from airflow_edge.store.jobs.unreachable import awaited_jobs
@@ -167,9 +167,13 @@ class FleetViews(StorePart):
 
         :param order: one of `JOB_ORDERS`, with `-` before it for the reverse
         """
-        query = select(JobRow).where(*_job_conditions(wanted))
-        rows, total = _page(session, query, order, limit, offset)
-        return Page(_job_views(session, rows), total)
+        conditions = _job_conditions(wanted)
+        total = session.scalar(select(func.count()).select_from(JobRow).where(*conditions)) or 0
+        column = {name: getattr(JobRow, name) for name in JOB_ORDERS}[order.removeprefix("-")]
+        # Both in one direction, as in an index, which is read in either.
+        by = [one.desc() if order.startswith("-") else one.asc() for one in (column, JobRow.id)]
+        query = select(JobRow).where(*conditions).order_by(*by).limit(limit).offset(offset)
+        return Page(_job_views(session, session.scalars(query).all()), total)
 
     @reading
     def history_of(self, session: Session, job_id: UUID) -> JobHistory | None:
@@ -183,16 +187,9 @@ class FleetViews(StorePart):
         return JobHistory(view, tuple(journey(view, row.past, names, None if row.kind == "test" else row.booked_at)))
 
     @reading
-    def all_workers(self, session: Session) -> list[WorkerView]:
-        """Give every worker that is not revoked, with what it has taken."""
-        return _worker_views(session, session.scalars(select(WorkerRow).where(WorkerRow.revoked_at.is_(None))).all())
-
-    @reading
-    def worker_named(self, session: Session, name: str) -> WorkerView | None:
-        """Give the worker of a name, revoked or not, with what it has taken; None if there is none."""
-        return next(
-            iter(_worker_views(session, session.scalars(select(WorkerRow).where(WorkerRow.name == name)).all())), None
-        )
+    def glance_at(self, session: Session, name: str) -> Glance | None:
+        """Give the worker of a name, revoked or not, at a glance; None if there is none."""
+        return next(iter(glances(session, name=name)), None)
 
     @reading
     def waiting_tests(self, session: Session) -> tuple[JobView, ...]:
@@ -253,19 +250,11 @@ class FleetViews(StorePart):
     @reading
     def oldest_start(self, session: Session, worker_ids: Collection[UUID]) -> dict[UUID, datetime]:
         """Give, for each of these workers that has a job, when the one that runs longest began."""
-        query = (
-            select(JobRow.worker_id, func.min(JobRow.started_at))
-            .where(JobRow.worker_id.in_(worker_ids), JobRow.state == JobState.RUNNING)
-            .group_by(JobRow.worker_id)
-        )
+        query = select(JobRow.worker_id, func.min(JobRow.started_at)).where(JobRow.state == JobState.RUNNING)
+        if len(worker_ids) <= MOST_NAMED:
+            query = query.where(JobRow.worker_id.in_(worker_ids))
+        query = query.group_by(JobRow.worker_id)
         return {worker_id: start for worker_id, start in session.execute(query) if worker_id and start}
-
-
-def _page(session: Session, query: Select[Any], order: str, limit: int, offset: int) -> tuple[Sequence[JobRow], int]:
-    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-    attribute = {name: getattr(JobRow, name) for name in JOB_ORDERS}[order.removeprefix("-")]
-    by = attribute.desc() if order.startswith("-") else attribute.asc()
-    return session.scalars(query.order_by(by, JobRow.id).limit(limit).offset(offset)).all(), total
 
 
 def _job_conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
@@ -273,6 +262,7 @@ def _job_conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
         JobRow.dag_id: wanted.dag_id,
         JobRow.run_id: wanted.run_id,
         JobRow.task_id: wanted.task_id,
+        JobRow.map_index: wanted.map_index,
         JobRow.queue: wanted.queue,
         JobRow.team_name: wanted.team_name,
     }
@@ -289,16 +279,6 @@ def _job_conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
     if wanted.worker is not None:
         conditions.append(JobRow.worker_id.in_(select(WorkerRow.id).where(WorkerRow.name == wanted.worker)))
     return conditions
-
-
-def _worker_views(session: Session, rows: Sequence[WorkerRow]) -> list[WorkerView]:
-    """Give workers with the slots that their jobs take, and how many jobs these are."""
-    query = select(JobRow.worker_id, func.sum(JobRow.slots), func.count()).where(*HELD_HERE).group_by(JobRow.worker_id)
-    if len(rows) <= MOST_NAMED:
-        query = query.where(JobRow.worker_id.in_([row.id for row in rows]))
-    taken = {worker_id: (int(slots), jobs) for worker_id, slots, jobs in session.execute(query)}
-    views = ((row, *taken.get(row.id, (0, 0))) for row in rows)
-    return [WorkerView(worker=to_worker(row), taken_slots=slots, jobs=jobs) for row, slots, jobs in views]
 
 
 def _job_views(session: Session, rows: Sequence[JobRow]) -> tuple[JobView, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -21,7 +21,7 @@ from airflow_edge.rules.metrics import MINUTES_PER_CHUNK, SERIES, Chunk, unpack
 from airflow_edge.rules.orders import OrderState
 from airflow_edge.rules.processes import GatewaySigns
 from airflow_edge.rules.worker import OtherInstance, read_others
-from airflow_edge.store.columns import UtcDateTime
+from airflow_edge.store.columns import UtcDateTime, to_duration
 from airflow_edge.store.tables import JobRow, ProcessRow, QueuePauseRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
 
 HELD_HERE: Final = (JobRow.state.in_(JOB_HELD), JobRow.released.is_(False), JobRow.instance.is_(None))
@@ -48,6 +48,7 @@ _ALIKE: Final = (
     WorkerRow.maintenance_until,
     WorkerRow.agent_version,
     WorkerRow.airflow_version,
+    WorkerRow.disconnect_grace,
 )
 
 
@@ -89,15 +90,44 @@ def glances(session: Session, *, teams: Collection[str] | None = None, name: str
         query = query.where(of_teams(WorkerRow.team_name, teams))
     if name is not None:
         query = query.where(WorkerRow.name == name)
-    fields = [column.key for column in _ALIKE] + ["host_name", "address", "taken_slots", "jobs", "waiting_order_at"]
-    return [_glance(fields, *row) for row in session.execute(query)]
+    # Not as the ORM reads them, which takes twice as long for thousands of rows.
+    return [_glance(row) for row in session.connection().execute(query)]
 
 
-def _glance(fields: list[str], *values: Any) -> Glance:
-    queues, asked, added, others = values[len(fields) :]
-    facts = dict(zip(fields, values, strict=False))
-    facts["taken_slots"] = int(facts["taken_slots"])
-    return Glance(**facts, queues=_served(queues, asked, added), others=_others(others) if others else ())
+def _glance(row: Sequence[Any]) -> Glance:
+    *alike, host_name, address, taken_slots, jobs, waiting_order_at, queues, asked, added, others = row
+    key, name, team_name, state, silent, revoked_at, enrolled_at, last_seen_at, has_link, concurrency, *more = alike
+    conditions, warnings, refused, warning, cause, comment, by, until, agent_version, airflow_version, grace = more
+    return Glance(
+        key=key,
+        name=name,
+        team_name=team_name,
+        state=state,
+        silent=silent,
+        has_link=has_link,
+        revoked_at=revoked_at,
+        enrolled_at=enrolled_at,
+        last_seen_at=last_seen_at,
+        concurrency=concurrency,
+        queues=_served(queues, asked, added),
+        conditions=conditions,
+        warnings=warnings,
+        version_refused=refused,
+        version_warning=warning,
+        maintenance_cause=cause,
+        maintenance_comment=comment,
+        maintenance_by=by,
+        maintenance_until=until,
+        others=_others(others) if others else (),
+        host_name=host_name,
+        address=address,
+        agent_version=agent_version,
+        airflow_version=airflow_version,
+        jobs=jobs,
+        taken_slots=int(taken_slots),
+        own_grace=to_duration(grace),
+        waiting_order_at=waiting_order_at,
+    )
 
 
 @lru_cache(maxsize=10_000)
