@@ -16,8 +16,8 @@ from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.acts.consequences import NO_QUEUE_LEFT, REVOKED_ALREADY, waited_for
 from airflow_edge.rules.explanation.explain import explain
 from airflow_edge.rules.explanation.facts import NOBODY_AHEAD, Explanation, TaskFacts, WorkerFacts
-from airflow_edge.rules.explanation.last_words import ENOUGH, LastWords, last_words
-from airflow_edge.rules.explanation.testing import explain_test
+from airflow_edge.rules.explanation.last_words import ENOUGH, last_words
+from airflow_edge.rules.explanation.testing import explain_test, log_tail
 from airflow_edge.rules.fleet.choosing import WorkerFilter
 from airflow_edge.rules.fleet.queues import QueueView, queues
 from airflow_edge.rules.fleet.standing import Glance
@@ -27,6 +27,7 @@ from airflow_edge.rules.orders import AlreadySoError, OrderState, Wish, WorkerOr
 from airflow_edge.rules.overview import JobView
 from airflow_edge.rules.processes import at_the_centre
 from airflow_edge.rules.worker import Worker
+from airflow_edge.store.jobs.testing import log_path_of_test
 from airflow_edge.store.logs.logs import LogUnreadableError
 from airflow_edge.store.store import Store
 
@@ -199,7 +200,7 @@ class Fleet:
             newest = parts[-1] if parts else None
             if newest is not None:
                 task = replace(task, has_edge_log=True, host=newest.worker_name)
-                words = self._last_words(newest)
+                words = last_words(self._end_of(newest))
         centre = at_the_centre(self._store.processes.all(), now)
         pause = None if job is None else self._store.queue_pauses.of(job.team_name, job.queue)
         return explain(task, job, workers, ahead=ahead, words=words, centre=centre, pause=pause, now=now)
@@ -210,6 +211,11 @@ class Fleet:
         centre = at_the_centre(self._store.processes.all(), datetime.now(UTC))
         return explain_test(job, None if worker is None else worker_facts(worker, patience), centre)
 
+    def test_log(self, job: JobView) -> list[str]:
+        """Give the last lines of a test job's log, as far as it has come."""
+        parts = self._store.logs.parts(log_path_of_test(job.id))
+        return log_tail(self._end_of(parts[-1])) if parts else []
+
     def test(self, worker: Worker) -> OrderOutcome:
         """Ask for a test job at a worker; one that is under way is the one that is meant."""
         asked = self._store.worker_tests.ask(worker.id, now=datetime.now(UTC))
@@ -217,12 +223,12 @@ class Fleet:
             return refused(worker, REMOVED if asked is None else asked.why_not)
         return OrderOutcome(worker=worker.name, result="waiting", job_id=asked.job_id)
 
-    def _last_words(self, part: LogPart) -> LastWords | None:
-        start = max(0, part.size - ENOUGH)
+    def _end_of(self, part: LogPart) -> list[bytes]:
+        """Give the last lines of a log; none if it cannot be read."""
         try:
-            return last_words(b"".join(self._store.logs.read(part.id, start)).split(b"\n"))
+            return b"".join(self._store.logs.read(part.id, max(0, part.size - ENOUGH))).split(b"\n")
         except LogUnreadableError:
-            return None
+            return []
 
 
 def _unknown(name: str) -> UnknownWorkerError:

@@ -35,6 +35,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "/workers/remove": {"workers": ["w"]},
     "/workers/disconnect-grace": {"workers": ["w"], "seconds": 43_200},
     "/workers/log": {"workers": ["w"], "lines": 20},
+    "/workers/{name}/test": {},
     "/queues/pause": {"queues": ["plc"], "note": "the line is rebuilt"},
     "/queues/resume": {"queues": ["plc"]},
     "/enroll-tokens": {"queues": ["plc"], "api_url": "https://airflow.example.org"},
@@ -142,7 +143,7 @@ def test_every_change_is_known_to_these_tests(api):
 def test_each_change_leaves_an_entry_in_the_audit_log(api, path):
     state = WorkerState.MAINTENANCE_MODE if path.startswith("/workers/maintenance/") else WorkerState.IDLE
     api.worker("w", state, queues=("default", "plc"))
-    [outcome] = api.post(path, CHANGES[path])
+    [outcome] = api.post(path.format(name="w"), CHANGES[path])
     [(event, owner, extra)] = api.audit()
     assert owner == "op"
     assert event.startswith("edge_worker.")
@@ -178,7 +179,7 @@ def test_maintenance_from_the_wish_to_the_answer(api):
 
 @pytest.mark.parametrize("path", OF_WORKERS)
 def test_a_change_of_a_worker_that_there_is_not_is_noted(api, path):
-    answer = api.call("POST", path, role="op", json=CHANGES[path])
+    answer = api.call("POST", path.format(name="w"), role="op", json=CHANGES[path])
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert "There is no worker 'w'" in answer.json()["detail"]
     [(_, owner, said)] = noted(api)
@@ -198,6 +199,7 @@ def test_a_user_of_one_team_changes_nothing_of_another(api, monkeypatch, path):
         "result": "refused",
         "detail": "it belongs to team 'red', you do not",
         "order_id": None,
+        "job_id": None,
     }
     assert outcomes["of-blue"]["detail"] != outcomes["of-red"]["detail"]
     assert (api.store.workers.get(red.id), api.store.orders.newest(red.id, limit=1)) == (before, [])

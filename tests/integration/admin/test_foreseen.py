@@ -25,6 +25,10 @@ def run(api, worker, *tasks):
         api.store.jobs.settle(worker.id, [accepted], now=datetime.now(UTC))
 
 
+TEST = "/workers/{name}/test"
+"""Of one worker, which has its own tests."""
+
+
 def foretold(api, path, body, **query):
     answer = api.call("POST", path, role="op", json=body, params={"dry_run": "true", **query})
     assert answer.status_code == 200, answer.text
@@ -41,14 +45,14 @@ def test_a_dry_run_says_what_would_be_and_changes_nothing(api, path):
     worker = api.worker("w", state, queues=("default", "plc"))
     run(api, worker, "read")
     before = everything(api)
-    [(result, detail)] = foretold(api, path, CHANGES[path]).values()
+    [(result, detail)] = foretold(api, path.format(name="w"), CHANGES[path]).values()
     assert (result, bool(detail)) == ("refused" if path == "/workers/remove" else "would", True)
     assert everything(api) == before
     assert api.store.orders.newest(worker.id, limit=1) == []
     assert api.store.workers.get(worker.id).log_request is None
 
 
-@pytest.mark.parametrize("path", OF_WORKERS)
+@pytest.mark.parametrize("path", [path for path in OF_WORKERS if path != TEST])
 def test_what_was_foretold_comes_true(api, path):
     """Of workers in every state, the same ones refuse, or have nothing to do."""
     for number, state in enumerate(WorkerState):
@@ -100,7 +104,7 @@ def test_all_that_fit_are_meant_without_being_named(api):
     assert api.call("POST", "/workers/restart", role="op", json={}).status_code == 422
 
 
-@pytest.mark.parametrize("path", [path for path in OF_WORKERS if path != "/workers/rename"])
+@pytest.mark.parametrize("path", [path for path in OF_WORKERS if path not in {"/workers/rename", TEST}])
 def test_one_that_is_gone_does_not_keep_the_others_from_it(api, path):
     state = WorkerState.MAINTENANCE_MODE if path.startswith("/workers/maintenance/") else WorkerState.IDLE
     api.worker("w", state, queues=("default", "plc"))

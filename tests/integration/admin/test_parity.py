@@ -31,6 +31,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "restart-worker": ("w", "--wait", "0"),
     "set-worker-concurrency": ("w", "--concurrency", "3", "--wait", "0"),
     "rename-worker": ("w", "x", "--wait", "0"),
+    "test-worker": ("w", "--no-wait"),
     "add-worker-queues": ("w", "--queues", "plc"),
     "remove-worker-queues": ("w", "--queues", "plc"),
     "revoke-worker": ("w",),
@@ -106,7 +107,8 @@ def test_a_command_that_changes_something_has_a_route_that_does_the_same(api, ty
     if "workers" in body:
         body = {**body, "workers": list(said["workers"])}
     # What somebody may not do with a command's counterpart, the API refuses and notes under the same name.
-    api.call("POST", path.format(token_id=UUID(words[0]) if "{" in path else uuid4()), role="viewer", json=body)
+    filled = path.format(name="w", token_id=UUID(words[0]) if "{token_id}" in path else uuid4())
+    api.call("POST", filled, role="viewer", json=body)
     assert noted(api)[-1][0] == event
 
 

@@ -1,11 +1,19 @@
 /** What came of an action, worker by worker; what waits for a worker is followed to its end. */
-import { List, Span } from "@chakra-ui/react";
+import { Link as Anchor, List, Span } from "@chakra-ui/react";
+import { Link } from "react-router-dom";
 import { useLive } from "../api/query.ts";
+import { at } from "../place.ts";
 import { count } from "../words.ts";
 import { Status, type Tone } from "./Status.tsx";
 
 /** As the API gives it. `would`: nothing was done yet, this is what would be. */
-export type Outcome = { worker: string; result: string; detail: string; order_id?: string | null };
+export type Outcome = {
+  worker: string;
+  result: string;
+  detail: string;
+  order_id?: string | null;
+  job_id?: string | null;
+};
 
 const TONES: Record<string, Tone> = { done: "good", waiting: "busy", refused: "bad", would: "busy" };
 /** So many are told one by one. */
@@ -33,7 +41,9 @@ export function Outcomes({ outcomes }: { outcomes: readonly Outcome[] }) {
       {outcomes.length <= ONE_BY_ONE
         ? outcomes.map((outcome) => (
             <List.Item key={outcome.worker}>
-              {outcome.order_id && outcome.result === "waiting" ? (
+              {outcome.job_id ? (
+                <FollowedJob worker={outcome.worker} job={outcome.job_id} />
+              ) : outcome.order_id && outcome.result === "waiting" ? (
                 <Followed outcome={outcome} order={outcome.order_id} />
               ) : (
                 <Told names={[outcome.worker]} outcome={outcome} />
@@ -58,6 +68,22 @@ export function Outcomes({ outcomes }: { outcomes: readonly Outcome[] }) {
 function Followed({ outcome, order }: { outcome: Outcome; order: string }) {
   const { data } = useLive("/orders/{order_id}", { path: { order_id: order } }, { every: 1000 });
   return <Told names={[outcome.worker]} outcome={{ ...outcome, ...data }} />;
+}
+
+/** A test job: how far it is, and where all of it is told. */
+function FollowedJob({ worker, job }: { worker: string; job: string }) {
+  const { data } = useLive("/jobs/{job_id}", { path: { job_id: job } }, { every: 1000 });
+  const tones: Record<string, Tone> = { succeeded: "good", failed: "bad", lost: "bad", cancelled: "bad" };
+  const state = data?.state ?? "queued";
+  return (
+    <Status tone={tones[state] ?? "busy"}>
+      <b>{worker}</b>: the test job {state === "succeeded" ? "went there and back" : `is ${state}`}
+      {data?.reason && `: ${data.reason}`}{" "}
+      <Anchor asChild variant="underline">
+        <Link to={at("jobs", job)}>Look at it</Link>
+      </Anchor>
+    </Status>
+  );
 }
 
 function Told({ names, outcome: { result, detail } }: { names: readonly string[]; outcome: Outcome }) {

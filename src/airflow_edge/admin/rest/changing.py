@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from glob import escape
 from typing import Final
 from uuid import uuid4
 
@@ -37,6 +38,7 @@ from airflow_edge.rules.acts.consequences import (
     foresee_removal,
     foresee_revocation,
 )
+from airflow_edge.rules.acts.testing import foresee_test
 from airflow_edge.rules.orders import Wish
 from airflow_edge.rules.worker import LogRequest, Worker
 
@@ -90,6 +92,16 @@ def rename_worker(wanted: WithName, change: Changes) -> list[OutcomeDocument]:
     """Give a worker another name."""
     taken = wanted.name != wanted.worker and change.admin.store.workers.named(wanted.name) is not None
     return change.order(Selection(workers=[wanted.worker]), Wish("rename", wanted.name), taken=taken)
+
+
+@changing.post("/workers/{name}/test", operation_id="run_test_job", name="test job")
+def run_test_job(name: str, change: Changes) -> list[OutcomeDocument]:
+    """Have a worker run a job that only proves that tasks could run there; nothing in Airflow's tables is written.
+
+    It waits for a free slot for five minutes. What becomes of it is had from `GET /jobs/{job_id}`; as long as one is
+    under way it is the one that everybody gets.
+    """
+    return change.each(Selection(workers=[escape(name)]), change.admin.fleet.test, foresee_test)
 
 
 @changing.post("/workers/queues/add", operation_id="add_queues", name="add queues")

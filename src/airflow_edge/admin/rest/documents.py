@@ -34,7 +34,10 @@ class PageOf(Document, Generic[T]):
 
 
 class JobDocument(Document):
-    """A job: a task's try or a callback on its way to a worker and back."""
+    """A job: a task's try, a callback or a test on its way to a worker and back; `kind` says which.
+
+    A test waits for one `worker`, and has no queue and no ids of Airflow's.
+    """
 
     id: UUID
     kind: str
@@ -78,10 +81,14 @@ class StepDocument(Document):
 
 
 class OneJobDocument(JobDocument):
-    """A job with its way so far, and while it is open with why it does not run, or what it does."""
+    """A job with its way so far, and while it is open with why it does not run, or what it does.
+
+    `log` has the last lines of a test job's log, null of others: theirs is Airflow's to show.
+    """
 
     journey: list[StepDocument]
     explanation: ExplanationDocument | None
+    log: list[str] | None = None
 
 
 class MetricsDocument(Document):
@@ -125,6 +132,8 @@ class EventDocument(Document):
 class OutcomeDocument(Document):
     """What came of a wish for one worker; while it waits for the worker, `order_id` is to be asked about.
 
+    Of a test job that is `job_id`, at `/jobs/{job_id}`.
+
     `would` is what a dry run says of what would be done: `detail` has what happens to the tasks there.
     """
 
@@ -132,6 +141,7 @@ class OutcomeDocument(Document):
     result: Literal["done", "waiting", "refused", "would"]
     detail: str
     order_id: UUID | None
+    job_id: UUID | None = None
 
 
 class QueueOutcomeDocument(Document):

@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import AwareDatetime
 
+from airflow_edge.admin.config import read_patience
 from airflow_edge.admin.explaining import explain_task
 from airflow_edge.admin.fleet import is_of
 from airflow_edge.admin.rest.access import Services, Teams, may_read
@@ -181,11 +182,15 @@ def get_job(admin: Services, job_id: UUID, teams: Teams) -> OneJobDocument:
     found = admin.store.fleet.history_of(job_id)
     if found is None or not is_of(found.job.team_name, teams):
         raise HTTPException(HTTPStatus.NOT_FOUND, f"There is no job {job_id}; old ones are deleted.")
-    job, why = found.job, None
-    if job.state in JOB_OPEN and job.kind == "task":
+    job, why, lines = found.job, None, None
+    if job.kind == "test":
+        lines = admin.fleet.test_log(job)
+        if job.state in JOB_OPEN:
+            why = admin.fleet.explain_test(job, patience=read_patience())
+    elif job.state in JOB_OPEN and job.kind == "task":
         why = explain_task(admin.store, job.dag_id, job.run_id, job.task_id, job.map_index, teams=teams)
     facts = {name: getattr(job, name) for name in JobDocument.model_fields}
-    return OneJobDocument.model_validate({**facts, "journey": found.journey, "explanation": why})
+    return OneJobDocument.model_validate({**facts, "journey": found.journey, "explanation": why, "log": lines})
 
 
 @reading.get("/explanation", operation_id="explain_job")

@@ -215,6 +215,19 @@ nothing starts them again [y/N]
         ARG_OUTPUT,
         example="$ airflow edge rename-worker press-7 press-hall-2",
     ),
+    command(
+        "test-worker",
+        "Have a worker run a test job, and say how it ended",
+        "testing.test_worker",
+        arg("worker", metavar="WORKER", help="The worker's name"),
+        arg("--no-wait", help="Only ask for it", action="store_true"),
+        description=(
+            "Have a worker run a job that only proves that tasks could run there. It goes the way of every job, takes "
+            "a slot for a moment and changes nothing. If it is not taken within 5 minutes, it is cancelled. The exit "
+            "status is 0 only if it ended well."
+        ),
+        example="$ airflow edge test-worker press-7",
+    ),
     _about_workers(
         "add-worker-queues",
         "add_worker_queues",

@@ -8,8 +8,18 @@ from typing import Final
 
 from airflow_edge.admin.config import session
 from airflow_edge.admin.fleet import Fleet
-from airflow_edge.cli.centre.common import TABLES, audited, harmless, one_of, print_as, say, warn_if_unserved, watch
-from airflow_edge.protocol.states import JobState
+from airflow_edge.cli.centre.common import (
+    TABLES,
+    audited,
+    harmless,
+    one_of,
+    patience,
+    print_as,
+    say,
+    warn_if_unserved,
+    watch,
+)
+from airflow_edge.protocol.states import JOB_OPEN, JobState
 from airflow_edge.rules.fleet.queues import QueueView
 from airflow_edge.rules.overview import JobFilter, JobView
 from airflow_edge.store.store import Store
@@ -60,7 +70,9 @@ def _show_jobs(args: argparse.Namespace, wanted: JobFilter) -> None:
             {
                 "id": str(job.id),
                 "short_id": str(job.id)[:8],
-                "dag_id": job.dag_id,
+                "kind": job.kind,
+                # It has none of Airflow's ids.
+                "dag_id": "(test job)" if job.kind == "test" and args.output in TABLES else job.dag_id,
                 "run_id": job.run_id,
                 "task_id": job.task_id,
                 "map_index": job.map_index,
@@ -135,9 +147,19 @@ def explain_job(args: argparse.Namespace) -> None:
     ids = args.dag_id, args.run_id, args.task_id, args.map_index
     if args.task_id is None:
         job = _job_named(store, args.dag_id)
+        if job.kind == "test":
+            print(harmless(_about_test(store, job)))
+            return
         ids = job.dag_id, job.run_id, job.task_id, job.map_index
     found = explain_task(store, *ids)
     print(harmless(found.sentence))
+
+
+def _about_test(store: Store, job: JobView) -> str:
+    if job.state in JOB_OPEN:
+        return Fleet(store).explain_test(job, patience=patience()).sentence
+    how = "It ended well" if job.state is JobState.SUCCEEDED else f"It did not end well ({job.state}): {job.reason}"
+    return f"It is a test job of worker '{job.worker}'. {how.rstrip('.')}."
 
 
 def _job_named(store: Store, beginning: str) -> JobView:

@@ -7,10 +7,9 @@ from typing import Final
 
 from airflow_edge.protocol.handshake import TEST_JOBS
 from airflow_edge.protocol.states import MAINTENANCE, WorkerState
+from airflow_edge.rules.acts.consequences import Foreseen, JobsThere
 from airflow_edge.rules.worker import Worker
 
-TEST_JOB: Final = "test job"
-"""What it is called in the audit log."""
 WITHIN: Final = timedelta(minutes=5)
 """For how long it waits for its worker to take it."""
 
@@ -41,3 +40,10 @@ def why_no_test(worker: Worker) -> str:
             "(pip install --upgrade 'airflow-edge[worker]'), then restart the worker"
         )
     return ""
+
+
+def foresee_test(worker: Worker, _: JobsThere) -> Foreseen:
+    """Say whether a worker would get a test job."""
+    if why_not := why_no_test(worker):
+        return Foreseen("refused", why_not)
+    return Foreseen("would", "it gets a small job as soon as it has a free slot, which changes nothing there")

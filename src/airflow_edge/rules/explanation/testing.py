@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
+import msgspec
+
+from airflow_edge.protocol.messages import one_line
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.acts.testing import WITHIN
 from airflow_edge.rules.explanation.ended import clock, no_gateway
@@ -13,6 +17,9 @@ from airflow_edge.rules.explanation.facts import Cause, Explanation, WorkerFacts
 from airflow_edge.rules.overview import JobView
 from airflow_edge.rules.processes import CentreFacts
 
+MOST_LINES: Final = 20
+LONGEST: Final = 500
+"""Characters of a line."""
 _HOPE: Final = {
     Cause.WORKERS_FULL: ", and it gets the next free one",
     Cause.DUE: ", and is handed the job at any moment",
@@ -57,6 +64,31 @@ def given_up(job: JobView, worker: WorkerFacts | None, now: datetime) -> str:
     if now - job.queued_at < WITHIN:
         return ""
     return f"worker '{job.worker}' did not take it within {WITHIN.seconds // 60} minutes: {_hindrance(job, worker)[1]}"
+
+
+def log_tail(lines: Iterable[bytes]) -> list[str]:
+    """Give the last lines of a test job's log as a person reads them; Airflow has each as a JSON object."""
+    told = []
+    for line in lines:
+        if not line.strip():
+            continue
+        try:
+            said = msgspec.json.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            said = line.decode(errors="replace")
+        told += _line(said)
+    return told[-MOST_LINES:]
+
+
+def _line(said: object) -> list[str]:
+    """Give a line of a log, and the exception that it tells of."""
+    if not isinstance(said, dict):
+        return [one_line(str(said), LONGEST)]
+    chain = said.get("error_detail")
+    raised = [f"{one.get('exc_type')}: {one.get('exc_value')}" for one in chain or () if isinstance(one, dict)]
+    level = str(said.get("level", "")).upper()
+    said_at = str(said.get("timestamp", ""))[11:19]
+    return [one_line(f"{said_at} {level} {text}", LONGEST) for text in [said.get("event", ""), *raised]]
 
 
 def _hindrance(job: JobView, worker: WorkerFacts | None) -> tuple[Cause, str]:

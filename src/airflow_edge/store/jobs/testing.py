@@ -68,6 +68,11 @@ class WorkerTests(StorePart):
         return change(session, update(JobRow).where(*this).values(cancelled)) > 0
 
 
+def log_path_of_test(job_id: UUID) -> str:
+    """Give the path that a test job's log has among those of tasks."""
+    return f"edge_test_jobs/{job_id}.log"
+
+
 def _new_job(worker: WorkerRow, now: datetime) -> JobRow:
     job_id = uuid4()
     return JobRow(
@@ -84,7 +89,7 @@ def _new_job(worker: WorkerRow, now: datetime) -> JobRow:
         priority_weight=PRIORITY,
         slots=1,
         owner=None,
-        log_path=f"edge_test_jobs/{job_id}.log",
+        log_path=log_path_of_test(job_id),
         workload="{}",
         worker_id=worker.id,
         booked_at=now,

@@ -91,6 +91,62 @@ test("the worker is greeted when it has come", async () => {
   );
 });
 
+const TEST_JOB = {
+  id: "22222222-2222-4222-8222-222222222222",
+  kind: "test",
+  state: "running",
+  reason: "",
+  journey: [
+    { at: NEWCOMER.enrolled_at, event: "queued", text: "for worker 'press-9'", worker: null, assignment: null },
+  ],
+  explanation: { cause: "running", sentence: "It runs on worker 'press-9' since then." },
+  log: [],
+};
+const ENDED = { ...TEST_JOB, state: "succeeded", explanation: null, log: ["12:00:01 INFO Python 3.11.9 on Linux"] };
+const GREETED = {
+  ...QUIET,
+  "GET /workers": { items: [NEWCOMER], total: 1 },
+  "GET /enroll-attempts": [CAME],
+};
+const WAITING = { worker: "press-9", result: "waiting", detail: "", order_id: null, job_id: TEST_JOB.id };
+
+test("a test job is seen to go there and back, with what it found there", async () => {
+  let looked = 0;
+  await answering({
+    ...GREETED,
+    "POST /workers/press-9/test": [WAITING],
+    [`GET /jobs/${TEST_JOB.id}`]: () => (looked++ ? ENDED : TEST_JOB),
+  });
+  view();
+  await make();
+  await user.click(await screen.findByRole("button", { name: "Run a test job there" }));
+  expect(await screen.findByText("The test job is on its way")).toBeDefined();
+  expect(screen.getByText("It runs on worker 'press-9' since then.")).toBeDefined();
+  expect(await screen.findByText("The test job went there and back", {}, { timeout: 5000 })).toBeDefined();
+  expect(screen.getByText("12:00:01 INFO Python 3.11.9 on Linux")).toBeDefined();
+  expect(screen.getByRole("link", { name: "Look at the job" }).getAttribute("href")).toBe(
+    `/plugin/edge/jobs/${TEST_JOB.id}`,
+  );
+  expect(screen.getByRole("button", { name: "Run another test job" })).toBeDefined();
+});
+
+test("a test job that is refused or ends badly says why", async () => {
+  const refused = { ...WAITING, result: "refused", detail: "it is in maintenance: take it out first", job_id: null };
+  const answers = [[refused], [WAITING]];
+  await answering({
+    ...GREETED,
+    "POST /workers/press-9/test": () => answers.shift(),
+    [`GET /jobs/${TEST_JOB.id}`]: { ...ENDED, state: "failed", reason: "no module 'x'" },
+  });
+  view();
+  await make();
+  await user.click(await screen.findByRole("button", { name: "Run a test job there" }));
+  expect(await screen.findByText(/it is in maintenance: take it out first/)).toBeDefined();
+  await user.click(screen.getByRole("button", { name: "Run another test job" }));
+  expect(await screen.findByText("The test job did not end well")).toBeDefined();
+  expect(screen.getByText("no module 'x'")).toBeDefined();
+});
+
 test("what was refused is told at once, with the check to run at the site", async () => {
   const refused = { ...CAME, token_id: null, result: "refused", text: "The token is not known." };
   await answering({ ...QUIET, "GET /enroll-attempts": [refused] });

@@ -8,6 +8,7 @@ import { ErrorNote } from "../../ui/ErrorNote.tsx";
 import { Time } from "../../ui/Time.tsx";
 import type { Attempt, NewToken } from "../documents.ts";
 import { arrived, PATIENCE, refusals } from "./arrivals.ts";
+import { TestJob } from "./TestJob.tsx";
 import { type Newcomer, useArrivals } from "./useArrivals.ts";
 
 export function Arrival({ token, address }: { token: NewToken; address: string }) {
@@ -59,6 +60,7 @@ function Greeting({ worker }: { worker: Newcomer }) {
             <Link to={at("workers", worker.name)}>Look at {worker.name}</Link>
           </Button>
         </Flex>
+        {linked && <TestJob worker={worker.name} />}
       </Alert.Content>
     </Alert.Root>
   );

@@ -12,6 +12,7 @@ import { Journey } from "./Journey.tsx";
 import { exitOf, isOpen, isTask, nameOf } from "./job.ts";
 import { QueueLink } from "./QueueLink.tsx";
 import { StateOfJob } from "./StateOfJob.tsx";
+import { TestLog } from "./TestLog.tsx";
 import { useJob } from "./useJobs.ts";
 import { WorkerName } from "./WorkerName.tsx";
 
@@ -52,6 +53,7 @@ export function Job() {
               Journey
             </Heading>
             <Journey job={job} />
+            <TestLog lines={job.log} />
           </Box>
         </>
       )}
@@ -63,7 +65,7 @@ function Facts({ job }: { job: JobWithJourney }) {
   const facts: [string, ReactNode][] = [
     ["Dag", job.dag_id],
     ["Run", job.run_id],
-    ["Try", job.dag_id && job.kind !== "callback" ? job.try_number : null],
+    ["Try", isTask(job) ? job.try_number : null],
     ["Queue", <QueueLink key="queue" queue={job.queue} />],
     ["Team", job.team_name],
     ["Worker", <WorkerName key="worker" worker={job.worker} none={isOpen(job.state) ? "none yet" : "none"} />],

@@ -30,9 +30,10 @@ type Props = {
 export function ActDialog({ act, target, count = 0, title, worker, onActed, onClose, focusAfter }: Props) {
   const shown = useRef<readonly string[]>([]);
   const post = (of: Target, values: Values, dry: boolean): Promise<Outcome[]> =>
-    api.post(routeOf(act), bodyOf(act, of, values) as never, dry ? { query: { dry_run: true } } : {}) as Promise<
-      Outcome[]
-    >;
+    api.post(routeOf(act), bodyOf(act, of, values) as never, {
+      path: { name: ("workers" in of && of.workers[0]) || "" },
+      ...(dry && { query: { dry_run: true } }),
+    }) as Promise<Outcome[]>;
   const preview = async (values: Values) => {
     const outcomes = await post(target, values, true);
     shown.current = outcomes.map((outcome) => outcome.worker);

@@ -32,6 +32,10 @@ describe("what is sent", () => {
     expect(bodyOf(act("grace"), target, { grace: "2h" })).toEqual({ ...target, seconds: 7200 });
   });
 
+  it("says nothing with a test job: its worker stands in the path", () => {
+    expect(bodyOf(act("test"), { workers: ["a"] }, {})).toEqual({});
+    expect(act("test").path).toBe("/workers/{name}/test");
+  });
   it("names the one worker of a rename", () => {
     expect(bodyOf(act("rename"), { workers: ["a"] }, { name: "b" })).toEqual({ worker: "a", name: "b" });
   });

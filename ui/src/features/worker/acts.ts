@@ -67,6 +67,16 @@ export const ACTS: readonly Act[] = [
     offered: alive,
   },
   {
+    id: "test",
+    label: "Run a test job",
+    title: (whom) => `Run a test job on ${whom}`,
+    lead: "A small job goes there and back, as each task does. It only says what tasks would find there, and changes nothing.",
+    path: "/workers/{name}/test",
+    fields: [],
+    single: true,
+    offered: alive,
+  },
+  {
     id: "slots",
     label: "Set slots",
     title: (whom) => `Set the slots of ${whom}`,
@@ -236,6 +246,7 @@ function fieldOf(name: FieldName, act: Act, worker: WorkerDocument | undefined):
 export function bodyOf(act: Act, target: Target, values: Values): Record<string, unknown> {
   const said = (name: FieldName) => String(values[name] ?? "").trim();
   if (act.id === "rename") return { worker: "workers" in target ? target.workers[0] : "", name: said("name") };
+  if (act.id === "test") return {};
   const body: Record<string, unknown> = { ...target };
   for (const field of act.fields) {
     if (field === "comment") body.comment = said("comment") || "?";
