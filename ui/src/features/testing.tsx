@@ -6,6 +6,11 @@ import { type Asked, draw, serve } from "../../build/testing.tsx";
 
 export const MAY = { read: true, change: true, missing: "", teams: null, multi_team: false, user: "ada" };
 
+/** Find what reads so as a whole, whatever it is made of. */
+export function reading(words: string): (_: string, element: Element | null) => boolean {
+  return (_, element) => element?.textContent === words;
+}
+
 /** A refusal, as the API words it. */
 export class Refusal {
   constructor(

@@ -1,7 +1,7 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { expect, test } from "vitest";
-import { answering, MAY, Refusal, show } from "../testing.tsx";
+import { answering, MAY, Refusal, reading, show } from "../testing.tsx";
 import { AddWorker } from "./AddWorker.tsx";
 
 const NONE = { items: [], total: 0 };
@@ -83,9 +83,10 @@ test("the worker is greeted when it has come", async () => {
   });
   view();
   await make();
-  expect(await screen.findByText("Welcome, press-9")).toBeDefined();
+  expect(await screen.findByText(reading("Welcome, press-9"))).toBeDefined();
+  expect(screen.getAllByText("press-9").map(({ tagName }) => tagName)).toEqual(["BDI", "BDI"]);
   expect(screen.queryByText("Waiting for the worker…")).toBeNull();
-  expect(screen.queryByText("Welcome, somebody else")).toBeNull();
+  expect(screen.queryByText(reading("Welcome, somebody else"))).toBeNull();
   expect(screen.getByRole("link", { name: "Look at press-9" }).getAttribute("href")).toBe(
     "/plugin/edge/workers/press-9",
   );
@@ -155,6 +156,28 @@ test("what was refused is told at once, with the check to run at the site", asyn
   expect(await screen.findByText("Somebody tried, and was refused")).toBeDefined();
   expect(screen.getByText(/The token is not known/)).toBeDefined();
   expect(screen.getByText(/^airflow-edge check --url /)).toBeDefined();
+});
+
+test("of many refusals the newest five are told, and how many more there are", async () => {
+  const refused = Array.from({ length: 8 }, (_, number) => ({
+    at: `2099-11-29T12:0${number}:00Z`,
+    name: `press-${number}`,
+    token_id: TOKEN.id,
+    result: "refused",
+    text: "used up",
+  }));
+  await answering({ ...QUIET, "GET /enroll-attempts": refused });
+  view();
+  await make();
+  const told = (await screen.findByText("Somebody tried, and was refused")).parentElement?.querySelectorAll("li") ?? [];
+  expect([...told].map(({ textContent }) => textContent?.split(",")[0])).toEqual([
+    "press-7",
+    "press-6",
+    "press-5",
+    "press-4",
+    "press-3",
+    "and 3 more",
+  ]);
 });
 
 test("when nothing comes for a minute it says what that means", async () => {

@@ -9,6 +9,7 @@ import type { NewToken } from "../documents.ts";
 import { Arrival } from "./Arrival.tsx";
 import { Check } from "./Check.tsx";
 import { Commands } from "./Commands.tsx";
+import { Names } from "./Names.tsx";
 import { Purpose } from "./Purpose.tsx";
 import { Tokens } from "./Tokens.tsx";
 import { addressOf, firstWish, namesIn } from "./wish.ts";
@@ -50,11 +51,17 @@ function Guide() {
         {token ? (
           <Flex gap={3} align="baseline" wrap="wrap">
             <Text>
-              A token for {token.queues.length === 1 ? "queue" : "queues"} <strong>{token.queues.join(", ")}</strong>
+              A token for {token.queues.length === 1 ? "queue" : "queues"}{" "}
+              <strong>
+                <Names names={token.queues} />
+              </strong>
               {token.team && (
                 <>
                   {" "}
-                  of team <strong>{token.team}</strong>
+                  of team{" "}
+                  <strong>
+                    <bdi>{token.team}</bdi>
+                  </strong>
                 </>
               )}
               , {token.uses_left === 1 ? "for one worker" : `for ${token.uses_left} workers`}.

@@ -6,10 +6,14 @@ import { at } from "../../place.ts";
 import { Command } from "../../ui/Copy.tsx";
 import { ErrorNote } from "../../ui/ErrorNote.tsx";
 import { Time } from "../../ui/Time.tsx";
+import { count } from "../../words.ts";
 import type { Attempt, NewToken } from "../documents.ts";
 import { arrived, PATIENCE, refusals } from "./arrivals.ts";
 import { TestJob } from "./TestJob.tsx";
 import { type Newcomer, useArrivals } from "./useArrivals.ts";
+
+/** So many refusals are told one by one: a service that is started again and again is refused each time. */
+const TOLD = 5;
 
 export function Arrival({ token, address }: { token: NewToken; address: string }) {
   const { workers, attempts, error, retry } = useArrivals(token);
@@ -47,7 +51,9 @@ function Greeting({ worker }: { worker: Newcomer }) {
       <Alert.Content gap={3} minW={0}>
         <Box>
           <Alert.Title>
-            {linked ? `Welcome, ${worker.name}` : `${worker.name} is enrolled, and has not linked yet`}
+            {linked && "Welcome, "}
+            <bdi>{worker.name}</bdi>
+            {!linked && " is enrolled, and has not linked yet"}
           </Alert.Title>
           <Alert.Description>
             {linked
@@ -57,7 +63,9 @@ function Greeting({ worker }: { worker: Newcomer }) {
         </Box>
         <Flex gap={2} wrap="wrap">
           <Button asChild size="xs" variant="outline">
-            <Link to={at("workers", worker.name)}>Look at {worker.name}</Link>
+            <Link to={at("workers", worker.name)}>
+              Look at <bdi>{worker.name}</bdi>
+            </Link>
           </Button>
         </Flex>
         {linked && <TestJob worker={worker.name} />}
@@ -78,11 +86,13 @@ function Missing({ token, address, refused, told }: MissingProps) {
         <Alert.Title>{refused.length ? "Somebody tried, and was refused" : "Nothing has come yet"}</Alert.Title>
         {refused.length > 0 && (
           <Box as="ul" listStyleType="disc" ps={4}>
-            {refused.map((one) => (
+            {refused.slice(0, TOLD).map((one) => (
               <li key={`${one.at} ${one.name}`}>
-                <strong>{one.name || "a machine without a name"}</strong>, <Time at={one.at} />: {one.text}
+                <strong>{one.name ? <bdi>{one.name}</bdi> : "a machine without a name"}</strong>, <Time at={one.at} />:{" "}
+                <bdi>{one.text}</bdi>
               </li>
             ))}
+            {refused.length > TOLD && <li>and {count(refused.length - TOLD, "more", "more")}</li>}
           </Box>
         )}
         {!refused.length && (

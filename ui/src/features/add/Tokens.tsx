@@ -10,6 +10,7 @@ import { type Column, Rows } from "../../ui/Rows.tsx";
 import { Status } from "../../ui/Status.tsx";
 import { Time } from "../../ui/Time.tsx";
 import type { Attempt, Token } from "../documents.ts";
+import { Names } from "./Names.tsx";
 import { enrolledWith, stateOf } from "./uses.ts";
 
 const NAMED = 3;
@@ -52,8 +53,13 @@ function columns(attempts: readonly Attempt[] | undefined, revoke: (token: Token
       name: "Queues",
       cell: ({ queues, team }) => (
         <Text overflowWrap="anywhere">
-          {queues.join(", ")}
-          {team && ` (${team})`}
+          <Names names={queues} />
+          {team && (
+            <>
+              {" "}
+              (<bdi>{team}</bdi>)
+            </>
+          )}
         </Text>
       ),
     },
@@ -65,7 +71,7 @@ function columns(attempts: readonly Attempt[] | undefined, revoke: (token: Token
       name: "Made",
       cell: ({ created_at, created_by }) => (
         <>
-          {created_by}, <Time at={created_at} />
+          <bdi>{created_by}</bdi>, <Time at={created_at} />
         </>
       ),
     },
@@ -98,7 +104,7 @@ function Enrolled({ names }: { names: readonly string[] | undefined }) {
   const others = names.length - NAMED;
   return (
     <Text overflowWrap="anywhere">
-      {names.slice(0, NAMED).join(", ")}
+      <Names names={names.slice(0, NAMED)} />
       {others > 0 && ` and ${others} more`}
     </Text>
   );

@@ -21,9 +21,9 @@ export function arrived<W extends Worker>(
   return since.filter(({ name }) => names.has(name));
 }
 
-/** Give what was refused since: with this token, or with one that nobody knows. */
+/** Give what was refused since, newest first: with this token, or with one that nobody knows. */
 export function refusals(attempts: readonly Attempt[], token: { id: string }): Attempt[] {
-  return attempts.filter(
-    ({ result, token_id }) => result === "refused" && (token_id === null || token_id === token.id),
-  );
+  return attempts
+    .filter(({ result, token_id }) => result === "refused" && (token_id === null || token_id === token.id))
+    .toSorted((one, other) => Date.parse(other.at) - Date.parse(one.at));
 }

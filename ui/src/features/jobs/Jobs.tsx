@@ -165,7 +165,7 @@ function What({ job }: { job: Job }) {
       )}
       {job.dag_id && (
         <Text fontSize="xs" color="fg.muted" overflowWrap="anywhere">
-          {job.dag_id} · {job.run_id}
+          <bdi>{job.dag_id}</bdi> · <bdi>{job.run_id}</bdi>
           {job.try_number > 1 && ` · try ${job.try_number}`}
         </Text>
       )}

@@ -6,7 +6,9 @@ import { at } from "../../place.ts";
 export function QueueLink({ queue }: { queue: string }) {
   return (
     <Anchor asChild variant="underline" overflowWrap="anywhere">
-      <Link to={`${at("queues")}?search=${encodeURIComponent(queue)}`}>{queue}</Link>
+      <Link to={`${at("queues")}?search=${encodeURIComponent(queue)}`}>
+        <bdi>{queue}</bdi>
+      </Link>
     </Anchor>
   );
 }

@@ -21,7 +21,9 @@ export function WorkerName({ worker, none = "none yet" }: { worker: string | nul
   }
   return (
     <Anchor asChild variant="underline" overflowWrap="anywhere">
-      <Link to={at("workers", worker)}>{worker}</Link>
+      <Link to={at("workers", worker)}>
+        <bdi>{worker}</bdi>
+      </Link>
     </Anchor>
   );
 }

@@ -89,7 +89,9 @@ test("it is paused with a note, and then it says who paused it and why", async (
   expect(dialog.getByRole("button", { name: "Pause the queue" })).toHaveProperty("disabled", true);
   await user.type(dialog.getByLabelText(/Note/), "new mould");
   await user.click(dialog.getByRole("button", { name: "Pause the queue" }));
-  expect(await screen.findByText(/“new mould”, ada/)).toBeDefined();
+  const by = await screen.findByText("ada");
+  expect([by.tagName, screen.getByText("new mould").tagName]).toEqual(["BDI", "BDI"]);
+  expect(by.parentElement?.textContent).toMatch(/^“new mould”, ada, /);
   expect(asked.find(({ method }) => method === "POST")?.body).toEqual({
     queues: ["press"],
     team: null,

@@ -122,7 +122,7 @@ function Name({ queue }: { queue: Queue }) {
   return (
     <>
       <Text as="span" fontWeight="semibold" overflowWrap="anywhere">
-        {queue.queue}
+        <bdi>{queue.queue}</bdi>
       </Text>
       {paused && (
         <Box mt={1}>
@@ -130,8 +130,12 @@ function Name({ queue }: { queue: Queue }) {
             Paused
           </Badge>
           <Text fontSize="xs" color="fg.muted" maxW="22rem" overflowWrap="anywhere">
-            {paused.note && `“${paused.note}”, `}
-            {paused.by}, <Time at={paused.since} />
+            {paused.note && (
+              <>
+                “<bdi>{paused.note}</bdi>”,{" "}
+              </>
+            )}
+            <bdi>{paused.by}</bdi>, <Time at={paused.since} />
           </Text>
         </Box>
       )}
@@ -171,7 +175,9 @@ function Servers({ queue }: { queue: Queue }) {
             <span key={worker}>
               {index > 0 && ", "}
               <Anchor asChild variant="underline">
-                <Link to={at("workers", worker)}>{worker}</Link>
+                <Link to={at("workers", worker)}>
+                  <bdi>{worker}</bdi>
+                </Link>
               </Anchor>
             </span>
           ))}
