@@ -44,6 +44,7 @@ export function Search({ value, onChange, label }: SearchProps) {
       type="search"
       size="sm"
       w={{ base: "full", sm: "20rem" }}
+      maxW="100%"
       aria-label={label}
       placeholder={label}
       value={typed}

@@ -1,5 +1,5 @@
 /** Which workers, and in which order. */
-import { Button, Flex } from "@chakra-ui/react";
+import { Box, Button, Flex } from "@chakra-ui/react";
 import { Choice, Search } from "../../ui/Filters.tsx";
 import type { ListState } from "../../ui/list.ts";
 import { capital } from "./facts.ts";
@@ -55,7 +55,9 @@ export function FilterBar({ list, teams, clear }: Props) {
       <Words name="stance" options={STANCES} list={list} />
       <Words name="load" options={LOADS} list={list} />
       <Words name="attention" options={KINDS} list={list} />
-      {list.get("queue") && <Words name="queue" options={[]} list={list} />}
+      <Box w={{ base: "full", sm: "9rem" }}>
+        <Search label="Queue" value={list.get("queue")} onChange={(queue) => list.set({ queue })} />
+      </Box>
       {teams.length > 0 && <Words name="team" options={teams} list={list} />}
       {clear && (
         <Button size="sm" variant="ghost" onClick={clear}>

@@ -305,3 +305,11 @@ describe("an action on several", () => {
     expect(screen.queryByRole("region", { name: "Chosen workers" })).toBeNull();
   });
 });
+
+it("finds the workers that serve a queue", async () => {
+  const asked = await fleet();
+  const { address } = show();
+  await userEvent.type(await screen.findByLabelText("Queue"), "lathe");
+  await waitFor(() => expect(asked.findLast(({ path }) => path === "/workers")?.query.get("queue")).toBe("lathe"));
+  expect(address()).toBe("?queue=lathe");
+});

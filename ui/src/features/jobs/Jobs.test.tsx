@@ -50,6 +50,19 @@ test("the address says what is looked for, and the server looks", async () => {
   await waitFor(() => expect(asked.at(-1)?.query.get("search")).toBe("line"));
 });
 
+test("one of many mapped tasks is found by its map index, which is a number whatever is typed", async () => {
+  const asked = await answering({ "GET /jobs": list({ ...JOB, map_index: 7 }) });
+  const { address } = view("jobs?task_id=press&map_index=x");
+  await screen.findByText("1 job");
+  expect(asked.find(({ path }) => path === "/jobs")?.query.has("map_index")).toBe(false);
+  const field = screen.getByLabelText<HTMLInputElement>("Map index");
+  await userEvent.clear(field);
+  await userEvent.type(field, "7th");
+  await waitFor(() => expect(asked.at(-1)?.query.get("map_index")).toBe("7"));
+  expect(field.value).toBe("7");
+  expect(address()).toContain("map_index=7");
+});
+
 test("the next page is asked for", async () => {
   const asked = await answering({ "GET /jobs": { items: [JOB], total: 120 } });
   const { address } = view();

@@ -16,14 +16,25 @@ import { useJobs } from "./useJobs.ts";
 import { WorkerName } from "./WorkerName.tsx";
 
 /** What can be asked for exactly; each stands in the address under its name. */
-const EXACTLY = { queue: "Queue", worker: "Worker", dag_id: "Dag", run_id: "Run", task_id: "Task" } as const;
+const EXACTLY = {
+  queue: "Queue",
+  worker: "Worker",
+  dag_id: "Dag",
+  run_id: "Run",
+  task_id: "Task",
+  map_index: "Map index",
+} as const;
 const FILTERS = ["search", "state", ...Object.keys(EXACTLY)];
 
 export function Jobs() {
   const list = useList({ order: "-queued_at" });
   const states = list.all("state").filter((state): state is JobState => state in STATES);
   const exactly = Object.fromEntries(
-    Object.keys(EXACTLY).flatMap((name) => (list.get(name) ? [[name, list.get(name)]] : [])),
+    Object.keys(EXACTLY).flatMap((name) => {
+      const value = list.get(name);
+      // An address may hold anything, and what is no number would be refused.
+      return value && (name !== "map_index" || /^\d{1,9}$/.test(value)) ? [[name, value]] : [];
+    }),
   );
   const { data, error, refetch, isPlaceholderData } = useJobs({
     search: list.get("search"),
@@ -98,14 +109,18 @@ function Exactly({ list, open }: { list: ListState; open: boolean }) {
     <Collapsible.Root defaultOpen={open}>
       <Collapsible.Trigger asChild>
         <Button size="xs" variant="ghost" ms={-2}>
-          Only one queue, worker, Dag, run or task <span aria-hidden="true">▾</span>
+          Only one queue, worker, Dag, run, task or map index <span aria-hidden="true">▾</span>
         </Button>
       </Collapsible.Trigger>
       <Collapsible.Content>
         <Flex gap={2} wrap="wrap" pt={2}>
           {Object.entries(EXACTLY).map(([name, label]) => (
             <Box key={name} w={{ base: "100%", sm: "11rem" }}>
-              <Search label={label} value={list.get(name)} onChange={(said) => list.set({ [name]: said })} />
+              <Search
+                label={label}
+                value={list.get(name)}
+                onChange={(said) => list.set({ [name]: name === "map_index" ? said.replace(/\D/g, "") : said })}
+              />
             </Box>
           ))}
         </Flex>
