@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from airflow.executors.workloads import ExecuteCallback, ExecuteTask
@@ -10,8 +11,12 @@ from airflow.utils.session import create_session
 
 from airflow_edge.executor import EdgeExecutor
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.states import JobState
+from airflow_edge.protocol.handshake import TEST_JOBS
+from airflow_edge.protocol.messages import Accepted, Ended
+from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.liveness import Patience
+from airflow_edge.rules.matching import Capacity
+from airflow_edge.store.workers.workers import LinkFacts
 from tests.integration.executor.world import TRIES_ARE_KEPT, Centre, Scheduler, ended_of
 
 
@@ -411,3 +416,46 @@ def test_the_callbacks_of_a_dead_scheduler_are_adopted(centre: Centre) -> None:
     centre.end(job)
     heir.heartbeat()
     assert centre.callback_state(callback_id) == "success"
+
+
+def test_a_test_job_is_no_schedulers_business(centre: Centre) -> None:
+    """Not of one that runs, of one that adopts, or of one that takes back; no task of Airflow's knows of it."""
+    scheduler, dag_id = Scheduler(), centre.run()
+    worker = centre.store.enroll_tokens.enroll_trusted("tested", bytes(32), ["default"], now=datetime.now(UTC))
+    link = LinkFacts(
+        link_id=uuid4(),
+        gateway_id="g",
+        transport="WebSocket",
+        boot_id="b",
+        agent_version="1",
+        airflow_version="3",
+        protocol=TEST_JOBS,
+        concurrency=1,
+        state=WorkerState.IDLE,
+    )
+    centre.store.workers.link({worker.id: link}, now=datetime.now(UTC))
+    asked = centre.store.worker_tests.ask(worker.id, now=datetime.now(UTC))
+    assert asked is not None
+    assert asked.job_id is not None
+    scheduler.step()
+    scheduler.die()
+    other = Scheduler()
+    other.adopt()
+    other.queue_callbacks()
+    assert other.heartbeat() == 0
+    assert centre.store.orphaned_jobs.finish(now=datetime.now(UTC), limit=9) == 0
+    assert other.executor.slots_occupied == 1
+    before = centre.job(asked.job_id)
+    assert (before.state, before.owner) == (JobState.QUEUED, None)
+    room = Capacity(worker_id=worker.id, queues=frozenset(), team_name=None, free_slots=1, knows_tests=True)
+    (job,) = centre.store.queue.claim([room], lease_until=datetime.now(UTC), now=datetime.now(UTC))
+    accepted = Accepted(job_id=str(job.id), assignment=job.assignment)
+    ended = Ended(job_id=str(job.id), assignment=job.assignment, exit_code=1)
+    centre.store.jobs.settle(worker.id, [accepted], now=datetime.now(UTC))
+    assert centre.store.jobs.unwanted([worker.id]) == {}
+    centre.store.jobs.settle(worker.id, [ended], now=datetime.now(UTC))
+    assert other.heartbeat() == 0
+    after = centre.job(asked.job_id)
+    assert (after.state, after.owner, after.booked_at) == (JobState.FAILED, None, before.booked_at)
+    assert centre.tasks(dag_id) == {"täsk": "queued"}
+    other.die()
