@@ -105,7 +105,7 @@ def remarks(worker: Glance, known_teams: Collection[str] | None, now: datetime) 
 
     :param known_teams: those that Airflow has; None where it has none
     """
-    if worker.revoked_at is not None:
+    if worker.revoked_at is not None or _is_well(worker, known_teams):
         return []
     found = []
 
@@ -143,6 +143,12 @@ def remarks(worker: Glance, known_teams: Collection[str] | None, now: datetime) 
         if worker.warnings:
             add(WARNED, "info", "warns", worker.warnings)
     return sorted(found, key=lambda remark: _SEVERITIES.index(remark.severity))
+
+
+def _is_well(worker: Glance, known_teams: Collection[str] | None) -> bool:
+    """Say, as soon as it can be seen, that there is nothing to say: mostly that is so, of thousands."""
+    said = worker.others or worker.warnings or worker.version_warning or worker.waiting_order_at
+    return worker.ready and not said and (known_teams is None or worker.team_name is None)
 
 
 _ENROL_ANEW: Final = "Enrol it anew, or revoke it."

@@ -119,7 +119,8 @@ def queues(demands: Iterable[QueueDemand], workers: Iterable[Glance]) -> list[Qu
     wanted: dict[QueueKey, QueueDemand] = {(demand.team_name, demand.queue): demand for demand in demands}
     serving: dict[QueueKey, list[Glance]] = {key: [] for key in wanted}
     teams: dict[str, set[str | None]] = {}
-    for worker in workers:
+    # In one order for all queues: most workers serve several.
+    for worker in sorted(workers, key=lambda worker: (-worker.free_slots, not worker.ready, worker.name)):
         if worker.revoked_at is None:
             for queue in worker.queues:
                 serving.setdefault((worker.team_name, queue), []).append(worker)
@@ -130,7 +131,7 @@ def queues(demands: Iterable[QueueDemand], workers: Iterable[Glance]) -> list[Qu
         views.append(
             QueueView(
                 **{one.name: getattr(demand, one.name) for one in fields(QueueDemand)},
-                served_by=tuple(sorted(found, key=lambda worker: (-worker.free_slots, not worker.ready, worker.name))),
+                served_by=tuple(found),
                 elsewhere=() if found else tuple(sorted(other or "no team" for other in teams.get(queue, ()))),
             )
         )

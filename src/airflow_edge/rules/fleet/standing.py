@@ -19,9 +19,11 @@ from airflow_edge.rules.worker import OtherInstance
 
 OFFLINE: Final = frozenset({WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE})
 """States of one that has said goodbye."""
-_IN_MAINTENANCE: Final = MAINTENANCE | {WorkerState.MAINTENANCE_EXIT}
-_UNCLEAR: Final = frozenset({WorkerState.UNKNOWN, WorkerState.STARTING})
-_DRAINING: Final = frozenset({WorkerState.SHUTDOWN_REQUEST, WorkerState.TERMINATING})
+# Looked through and not looked up: for a set, Python makes a state's hash anew each time, of thousands of workers.
+_GONE: Final = tuple(OFFLINE)
+_IN_MAINTENANCE: Final = (*MAINTENANCE, WorkerState.MAINTENANCE_EXIT)
+_UNCLEAR: Final = (WorkerState.UNKNOWN, WorkerState.STARTING)
+_DRAINING: Final = (WorkerState.SHUTDOWN_REQUEST, WorkerState.TERMINATING)
 
 
 class Reach(StrEnum):
@@ -141,7 +143,7 @@ def _link(worker: Glance) -> Reach:
         return Reach.REVOKED
     if worker.last_seen_at is None and not worker.has_link:
         return Reach.NEVER_LINKED
-    if worker.state in OFFLINE:
+    if worker.state in _GONE:
         return Reach.OFFLINE
     if worker.silent or worker.state is WorkerState.UNKNOWN or not worker.has_link:
         return Reach.OUT_OF_REACH

@@ -91,13 +91,13 @@ def glances(session: Session, *, teams: Collection[str] | None = None, name: str
     if name is not None:
         query = query.where(WorkerRow.name == name)
     # Not as the ORM reads them, which takes twice as long for thousands of rows.
-    return [_glance(row) for row in session.connection().execute(query)]
+    return [_glance(row) for row in session.connection().execute(query).all()]
 
 
 def _glance(row: Sequence[Any]) -> Glance:
-    *alike, host_name, address, taken_slots, jobs, waiting_order_at, queues, asked, added, others = row
-    key, name, team_name, state, silent, revoked_at, enrolled_at, last_seen_at, has_link, concurrency, *more = alike
-    conditions, warnings, refused, warning, cause, comment, by, until, agent_version, airflow_version, grace = more
+    key, name, team_name, state, silent, revoked_at, enrolled_at, last_seen_at, has_link, concurrency = row[:10]
+    conditions, warnings, refused, warning, cause, comment, by, until, agent_version, airflow_version = row[10:20]
+    grace, host_name, address, taken_slots, jobs, waiting_order_at, queues, asked, added, others = row[20:]
     return Glance(
         key=key,
         name=name,
