@@ -115,7 +115,7 @@ def remarks(worker: Glance, known_teams: Collection[str] | None, now: datetime) 
     meant = worker.stance is Stance.MAINTENANCE
     if known_teams is not None and worker.team_name is not None and worker.team_name not in known_teams:
         add(TEAM_DELETED, "error", "gets no job", f"its team '{worker.team_name}' was deleted", _ENROL_ANEW)
-    if others := trying(worker.others, now):
+    if worker.others and (others := trying(worker.others, now)):
         add(COPIED_KEY, "error", "shares its key with another machine", *_copied(worker, others))
     if worker.link is Reach.OUT_OF_REACH:
         severity: Severity = "error" if worker.jobs else "info" if meant else "warning"

@@ -51,7 +51,7 @@ const WAITING = FACTS.filter((fact) => fact.always)
   .map((fact) => fact.label)
   .concat("Slots", "Jobs")
   .map((label) => (
-    <Skeleton as="li" key={label} h="4.75rem" minW="7.5rem" flex="1 1 7.5rem" rounded="md">
+    <Skeleton as="li" key={label} h={{ base: "2.125rem", md: "5rem" }} minW="7.5rem" flex="1 1 7.5rem" rounded="md">
       {label}
     </Skeleton>
   ));
@@ -122,10 +122,15 @@ function Fact({ label, to, value, beside, tone, loud, wide, children }: FactProp
     <Box as="li" flex={wide ? "2 1 10rem" : "1 1 7.5rem"} minW={wide ? "10rem" : "7.5rem"}>
       <Box
         asChild
-        display="block"
+        // On a phone a line each: what needs a person is to be seen without scrolling.
+        display={{ base: "flex", md: "block" }}
+        alignItems="baseline"
+        justifyContent="space-between"
+        columnGap={2}
+        flexWrap="wrap"
         h="100%"
-        px={3}
-        py={2}
+        px={{ base: 2, md: 3 }}
+        py={{ base: 1, md: 2 }}
         borderWidth={1}
         borderColor={loud ? "red.solid" : "border"}
         rounded="md"
@@ -145,8 +150,8 @@ function Fact({ label, to, value, beside, tone, loud, wide, children }: FactProp
           <Text
             as="span"
             display="block"
-            fontSize="xl"
-            lineHeight="1.75rem"
+            fontSize={{ base: "md", md: "xl" }}
+            lineHeight={{ base: "1.5rem", md: "1.75rem" }}
             fontWeight="semibold"
             fontVariantNumeric="tabular-nums"
             whiteSpace="nowrap"
@@ -156,7 +161,8 @@ function Fact({ label, to, value, beside, tone, loud, wide, children }: FactProp
           </Text>
           <Box
             as="span"
-            display="block"
+            display={{ base: loud ? "block" : "none", md: "block" }}
+            flexBasis="100%"
             fontSize="xs"
             lineHeight="1rem"
             minH={{ base: 0, md: "1rem" }}

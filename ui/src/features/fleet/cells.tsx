@@ -63,7 +63,7 @@ export function LinkFact({ worker }: { worker: WorkerDocument }) {
         </span>
       )}
       {running_jobs_lost_after && (
-        <span className="more">
+        <span className="more whole">
           jobs lost <Time at={running_jobs_lost_after} />
         </span>
       )}

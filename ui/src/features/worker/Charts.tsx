@@ -21,6 +21,9 @@ const Plot = lazy(() =>
   })),
 );
 
+/** So many resolutions after a measurement it is not how it is now. */
+const OLD = 4;
+
 type Chart = { series: string; label: string; format: (value: number) => string; most?: number; steps?: true };
 
 const amount = (value: number) => number(Math.round(value * 10) / 10);
@@ -38,7 +41,8 @@ const CHARTS: readonly Chart[] = [
 export function Charts({ name }: { name: string }) {
   const list = useList({ order: "" });
   const range = rangeOf(list.get("range"));
-  const since = sinceOf(range, useNow());
+  const now = useNow();
+  const since = sinceOf(range, now);
   const found = useLive(
     "/workers/{name}/metrics",
     { path: { name }, query: { since, resolution: range.resolution } },
@@ -74,6 +78,7 @@ export function Charts({ name }: { name: string }) {
             times={data?.times}
             values={data?.series[chart.series]}
             together={name}
+            fresh={now / 1000 - OLD * range.resolution}
           />
         ))}
       </SimpleGrid>
@@ -86,14 +91,17 @@ type OneProps = {
   times: readonly number[] | undefined;
   values: readonly (number | null)[] | undefined;
   together: string;
+  /** What was measured before this, in seconds, is said with its time: it may be no more. */
+  fresh: number;
 };
 
-function One({ chart: { label, format, most, steps }, times, values, together }: OneProps) {
+function One({ chart: { label, format, most, steps }, times, values, together, fresh }: OneProps) {
   const [pointed, point] = useState<number>();
   const known = values?.some((value) => value !== null);
   const at = pointed ?? values?.findLastIndex((value) => value !== null);
   const value = at === undefined ? undefined : values?.[at];
-  const time = pointed === undefined ? undefined : times?.[pointed];
+  const when = at === undefined ? undefined : times?.[at];
+  const time = pointed !== undefined || (when !== undefined && when < fresh) ? when : undefined;
   return (
     <Box borderWidth={1} borderColor="border" rounded="md" p={3} minW={0}>
       <Flex justify="space-between" gap={2} mb={1}>
@@ -101,7 +109,9 @@ function One({ chart: { label, format, most, steps }, times, values, together }:
           {label}
         </Heading>
         <Text fontSize="sm" lineHeight="1rem" fontWeight="semibold" fontVariantNumeric="tabular-nums">
-          {value === undefined || value === null ? "–" : format(value)}
+          <Text as="span" {...(time !== undefined && pointed === undefined && { color: "fg.muted" })}>
+            {value === undefined || value === null ? "–" : format(value)}
+          </Text>
           {time !== undefined && (
             <Text as="span" ms={2} fontWeight="normal" color="fg.muted">
               {new Date(time * 1000).toLocaleString("en-GB", {
