@@ -11,8 +11,8 @@ from uuid import UUID
 from airflow_edge.admin.rest.documents import Document
 from airflow_edge.protocol.messages import MaintenanceCause
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.fleet.attention import Remark, Severity
 from airflow_edge.rules.fleet.queues import QueueView
+from airflow_edge.rules.fleet.remarks import Remark, Severity
 from airflow_edge.rules.fleet.standing import Glance, Load, Reach, Stance
 from airflow_edge.rules.metrics import MINUTES_PER_CHUNK, RESOLUTION, chart
 from airflow_edge.rules.worker import trying
@@ -366,12 +366,10 @@ def _facts(
             {name: getattr(task, "id" if name == "job_id" else name) for name in TaskAtWorkerDocument.model_fields}
             for task in sheet.tasks
         ],
-        "order_waiting": order
-        and OrderWaitingDocument(kind=order.kind, asked_by=order.asked_by, asked_at=order.asked_at),
+        "order_waiting": order and OrderWaitingDocument.model_validate(order),
         "disconnect_grace": None if grace is None else grace.total_seconds(),
         "other_instances": [
-            OtherInstanceDocument(host_name=other.host_name, address=other.address, last_tried_at=other.last_tried_at)
-            for other in trying(worker.other_instances, now)
+            OtherInstanceDocument.model_validate(other) for other in trying(worker.other_instances, now)
         ],
         "latest": latest,
         "spark": spark if sparks else None,

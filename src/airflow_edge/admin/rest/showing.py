@@ -25,9 +25,10 @@ from airflow_edge.admin.rest.parameters import Kind, Limit, Name, Offset, OfTeam
 from airflow_edge.admin.rest.problems import PROBLEMS
 from airflow_edge.admin.rest.wishes import Match
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.rules.fleet.attention import needs_a_person, remark_on_queue, remarks
+from airflow_edge.rules.fleet.attention import needs_a_person
 from airflow_edge.rules.fleet.choosing import WORKER_ORDERS
 from airflow_edge.rules.fleet.queues import QUEUE_ORDERS, choose_queues, queues
+from airflow_edge.rules.fleet.remarks import remark_on_queue, remarks
 from airflow_edge.rules.fleet.standing import Load, Reach, Stance, count_workers
 from airflow_edge.rules.metrics import minute_of
 from airflow_edge.store.fleet.sheets import WorkerSheet

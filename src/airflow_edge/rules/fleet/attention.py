@@ -1,69 +1,44 @@
-"""What needs a person, in sentences, with what is to be done beside each: of one worker, of a queue, of the fleet."""
+"""What needs a person in the whole fleet, in sentences, with where on the page each is mended."""
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import Final, Literal, TypeAlias
+from datetime import datetime
+from typing import Final, Literal
 
-from airflow_edge.rules.acts.maintaining import describe_maintenance
-from airflow_edge.rules.acts.pausing import resume_command
 from airflow_edge.rules.fleet.queues import QueueView
-from airflow_edge.rules.fleet.standing import Glance, Reach, Stance
+from airflow_edge.rules.fleet.remarks import (
+    COPIED_KEY,
+    FULL,
+    HELD_BACK,
+    NONE_READY,
+    ORDER_WAITING,
+    OUT_OF_REACH,
+    SEVERITIES,
+    TEAM_DELETED,
+    UNSERVED,
+    VERSION_REFUSED,
+    VERSION_WARNING,
+    WARNED,
+    Remark,
+    Severity,
+    awaited_until,
+    count_jobs,
+    remark_on_queue,
+    remarks,
+)
+from airflow_edge.rules.fleet.standing import Glance, Stance
 from airflow_edge.rules.processes import GatewaySigns
-from airflow_edge.rules.versions import why_and_command
-from airflow_edge.rules.worker import OtherInstance, place, trying
 
-Severity: TypeAlias = Literal["error", "warning", "info"]
-_SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info")
-
-OUT_OF_REACH: Final = "out of reach"
-HELD_BACK: Final = "held back"
-VERSION_REFUSED: Final = "version refused"
-VERSION_WARNING: Final = "version warning"
-COPIED_KEY: Final = "copied key"
-TEAM_DELETED: Final = "team deleted"
-WARNED: Final = "warnings"
-ORDER_WAITING: Final = "order waiting"
-UNSERVED: Final = "queue nobody serves"
-NONE_READY: Final = "queue without ready worker"
-FULL: Final = "queue full"
-PAUSED: Final = "paused queue with waiting jobs"
 NO_GATEWAY: Final = "no gateway is alive"
-"""The kinds: the first eight are of workers, the others of queues, the last of the centre."""
+"""The one kind that is of the centre; the others are those of remarks."""
 
-LONG: Final = timedelta(minutes=5)
-"""A job that has waited for so long for a free slot is worth a look."""
-ORDER_LONG: Final = timedelta(minutes=1)
-"""A worker that is linked obeys within a second."""
 MOST_NAMED: Final = 5
 """Workers that an entry names."""
 MOST_QUEUES: Final = 10
 """Entries of one kind about queues; the others are counted in one more."""
-MOST_COMMENTS: Final = 3
-"""Comments on maintenances that are told of a queue."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remark:
-    """Something about a worker, or a queue, that somebody should look after.
-
-    Times in it are absolute, and UTC: who shows it may say how long ago they are.
-    """
-
-    kind: str
-    severity: Severity
-    sentence: str
-    """What it is; of a worker, without its name."""
-    why: str = ""
-    """Why it is so, or what is known of it."""
-    advice: str = ""
-    """What to do about it, up to the command if there is one."""
-    command: str | None = None
-    """What mends it, where a command does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,161 +72,6 @@ class Attention:
     command: str | None = None
 
 
-# Of one worker
-
-
-def remarks(worker: Glance, known_teams: Collection[str] | None, now: datetime) -> list[Remark]:
-    """Give what there is to look after at a worker, what is worst first.
-
-    :param known_teams: those that Airflow has; None where it has none
-    """
-    if worker.revoked_at is not None or _is_well(worker, known_teams):
-        return []
-    found = []
-
-    def add(kind: str, severity: Severity, sentence: str, why: str = "", advice: str = "") -> None:
-        found.append(Remark(kind=kind, severity=severity, sentence=sentence, why=why, advice=advice))
-
-    meant = worker.stance is Stance.MAINTENANCE
-    if known_teams is not None and worker.team_name is not None and worker.team_name not in known_teams:
-        add(TEAM_DELETED, "error", "gets no job", f"its team '{worker.team_name}' was deleted", _ENROL_ANEW)
-    if worker.others and (others := trying(worker.others, now)):
-        add(COPIED_KEY, "error", "shares its key with another machine", *_copied(worker, others))
-    if worker.link is Reach.OUT_OF_REACH:
-        severity: Severity = "error" if worker.jobs else "info" if meant else "warning"
-        there = f" with {_jobs(worker.jobs)}" if worker.jobs else ""
-        add(OUT_OF_REACH, severity, f"is out of reach{there}", _awaited(worker), "" if meant else _LOOK_AT_IT)
-    if worker.link is Reach.LINKED:
-        if worker.version_refused:
-            why, command = why_and_command(worker.version_refused)
-            advice = "" if command is None else "At its site, run this and restart the worker:"
-            refused = Remark(
-                kind=VERSION_REFUSED,
-                severity="error",
-                sentence="gets no job because of its version",
-                why=why,
-                advice=advice,
-                command=command,
-            )
-            found.append(refused)
-        if worker.conditions:
-            add(HELD_BACK, "info" if meant else "warning", "takes no job", worker.conditions)
-        if worker.waiting_order_at is not None and now - worker.waiting_order_at > ORDER_LONG:
-            add(ORDER_WAITING, "info", "has not answered an order")
-        if worker.version_warning:
-            add(VERSION_WARNING, "info", "has a version to look at", worker.version_warning)
-        if worker.warnings:
-            add(WARNED, "info", "warns", worker.warnings)
-    return sorted(found, key=lambda remark: _SEVERITIES.index(remark.severity))
-
-
-def _is_well(worker: Glance, known_teams: Collection[str] | None) -> bool:
-    """Say, as soon as it can be seen, that there is nothing to say: mostly that is so, of thousands."""
-    said = worker.others or worker.warnings or worker.version_warning or worker.waiting_order_at
-    return worker.ready and not said and (known_teams is None or worker.team_name is None)
-
-
-_ENROL_ANEW: Final = "Enrol it anew, or revoke it."
-_LOOK_AT_IT: Final = "See whether the machine is up and has a network; at the site, airflow-edge check says more."
-
-
-def _awaited(worker: Glance) -> str:
-    """Say what becomes of the jobs of one that is out of reach."""
-    meant = "it is in maintenance; " if worker.stance is Stance.MAINTENANCE else ""
-    if not worker.jobs:
-        return f"{meant}no job is there"
-    if worker.lost_after is None:
-        return f"{meant}what runs there may go on"
-    return meant + _waiting("it", worker.lost_after)
-
-
-def _waiting(what: str, lost_after: datetime) -> str:
-    return (
-        f"what runs there may go on, and is waited for; unless it comes back, {what} counts as lost "
-        f"{_moment(lost_after)}, and Airflow tries again what has retries left"
-    )
-
-
-def _copied(worker: Glance, others: Sequence[OtherInstance]) -> tuple[str, str]:
-    """Say who has a worker's key, who tries to use it, and what to do in either case."""
-    whose = place(worker.host_name, worker.address)
-    more = f", and {len(others) - 1} more" if len(others) > 1 else ""
-    why = f"{whose} has it; {others[0]}{more} tries it, too, and is refused: last {_moment(others[0].last_tried_at)}"
-    which = "that machine" if len(others) == 1 else "each of them"
-    return why, (
-        f"If its state folder was copied there, enrol {which} by itself. If nobody of yours did that, the key is "
-        "stolen: revoke this worker, and enrol it anew."
-    )
-
-
-def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-# Of one queue
-
-
-def remark_on_queue(queue: QueueView, now: datetime) -> Remark | None:
-    """Give what there is to look after at a queue; None if nothing waits in vain."""
-    if not queue.queued:
-        return None
-    wait = f"{_jobs(queue.queued)} {'waits' if queue.queued == 1 else 'wait'} in queue '{queue.queue}'"
-    if queue.paused is not None:
-        sentence = f"{wait}, which is {queue.paused}."
-        return Remark(
-            kind=PAUSED, severity="info", sentence=sentence, command=resume_command(queue.team_name, queue.queue)
-        )
-    if not queue.workers:
-        reason = (
-            f"whose workers belong to {', '.join(queue.elsewhere)} and not to {queue.team_name or 'no team'}"
-            if queue.elsewhere
-            else "which no worker serves"
-        )
-        team = ["--team", queue.team_name] if queue.team_name is not None else []
-        command = shlex.join(["airflow", "edge", "enroll-token", "create", "--queues", queue.queue, *team])
-        return Remark(kind=UNSERVED, severity="error", sentence=f"{wait}, {reason}.", command=command)
-    if not queue.ready_workers:
-        tally = ", ".join(f"{number} {_WORDS[why]}" for why, number in queue.unready.items() if number)
-        whose = "its only worker does not take jobs" if queue.workers == 1 else f"none of its {queue.workers} workers"
-        does = "" if queue.workers == 1 else " takes jobs"
-        return Remark(
-            kind=NONE_READY, severity="error", sentence=f"{wait}, and {whose}{does}: {tally}.", why=_maintained(queue)
-        )
-    if not queue.free_slots:
-        long = queue.oldest_queued_at is not None and now - queue.oldest_queued_at > LONG
-        ready = f"{queue.ready_workers} ready {'worker' if queue.ready_workers == 1 else 'workers'}"
-        sentence = f"{wait}: all {queue.slots} slots of its {ready} are taken."
-        return Remark(kind=FULL, severity="warning" if long else "info", sentence=sentence)
-    return None
-
-
-def _maintained(queue: QueueView) -> str:
-    """Say of the workers in maintenance who has put them there, why, and until when; what is the same is said once."""
-    found = Counter(
-        described
-        for worker in queue.served_by
-        if worker.stance is Stance.MAINTENANCE
-        and (
-            described := describe_maintenance(
-                worker.maintenance_comment, worker.maintenance_by, worker.maintenance_until
-            )
-        )
-    )
-    said = [text for text, _ in found.most_common(MOST_COMMENTS)]
-    more = len(found) - len(said)
-    return "; ".join(said) + (f"; and {more} more" if more else "")
-
-
-_WORDS: Final = {
-    "maintenance": "in maintenance",
-    "out_of_reach": "out of reach",
-    "held_back": "held back",
-    "starting": "starting",
-    "draining": "shutting down",
-    "offline": "offline",
-}
-
-
 def _remedy_for_queue(kind: str, queue: QueueView) -> Remedy:
     if kind == UNSERVED:
         team = {} if queue.team_name is None else {"team": queue.team_name}
@@ -262,9 +82,6 @@ def _remedy_for_queue(kind: str, queue: QueueView) -> Remedy:
     if kind == NONE_READY:
         return Remedy(label="Show its workers", view="workers", params={"queue": queue.queue})
     return Remedy(label="Show the queue", view="queues", params={"queue": queue.queue})
-
-
-# Of the fleet
 
 
 def needs_a_person(
@@ -291,7 +108,7 @@ def needs_a_person(
             of_queues[said.kind].append((queue, said))
     for kind, pairs in of_queues.items():
         found += _of_queues(kind, pairs)
-    found.sort(key=lambda one: (_SEVERITIES.index(one.severity), -one.count, one.kind, one.queue or ""))
+    found.sort(key=lambda one: (SEVERITIES.index(one.severity), -one.count, one.kind, one.queue or ""))
     known = sum(worker.revoked_at is None for worker in workers)
     return found if served or not known else [_unserved(known, gateways), *found]
 
@@ -316,7 +133,7 @@ def _unserved(workers: int, gateways: GatewaySigns) -> Attention:
 
 
 def _of_queues(kind: str, pairs: Sequence[tuple[QueueView, Remark]]) -> list[Attention]:
-    ordered = sorted(pairs, key=lambda pair: (_SEVERITIES.index(pair[1].severity), -pair[0].queued, pair[0].queue))
+    ordered = sorted(pairs, key=lambda pair: (SEVERITIES.index(pair[1].severity), -pair[0].queued, pair[0].queue))
     rest = ordered[MOST_QUEUES:]
     found = [
         Attention(
@@ -349,7 +166,7 @@ def _of_queues(kind: str, pairs: Sequence[tuple[QueueView, Remark]]) -> list[Att
 
 
 def _of_workers(kind: str, pairs: Sequence[tuple[Glance, Remark]]) -> Attention:
-    ordered = sorted(pairs, key=lambda pair: (_SEVERITIES.index(pair[1].severity), pair[0].name))
+    ordered = sorted(pairs, key=lambda pair: (SEVERITIES.index(pair[1].severity), pair[0].name))
     workers = [worker for worker, _ in ordered]
     one = len(workers) == 1
     what = ordered[0][1] if one else _for_all(kind, ordered)
@@ -382,7 +199,7 @@ def _since(kind: str, workers: Sequence[Glance]) -> datetime | None:
 
 
 _MANY: Final[Mapping[str, Callable[[int], str]]] = {
-    OUT_OF_REACH: lambda jobs: f"are out of reach{f' with {_jobs(jobs)}' if jobs else ''}",
+    OUT_OF_REACH: lambda jobs: f"are out of reach{f' with {count_jobs(jobs)}' if jobs else ''}",
     HELD_BACK: lambda _: "take no job",
     VERSION_REFUSED: lambda _: "get no job because of their versions",
     VERSION_WARNING: lambda _: "have versions to look at",
@@ -401,11 +218,7 @@ def _for_all(kind: str, pairs: Sequence[tuple[Glance, Remark]]) -> Remark:
         return replace(first, why="")
     if kind == OUT_OF_REACH:
         waited = [worker.lost_after for worker, _ in pairs if worker.lost_after is not None]
-        return replace(first, why=_waiting("the first of it", min(waited)) if waited else "")
+        return replace(first, why=awaited_until("the first of it", min(waited)) if waited else "")
     ((said, number),) = Counter(replace(remark, why=remark.why.rstrip(".")) for _, remark in pairs).most_common(1)
     others = len(pairs) - number
     return replace(said, why=f"{said.why} ({number} of them; {others} for other reasons)") if others else said
-
-
-def _jobs(number: int) -> str:
-    return f"{number} job" if number == 1 else f"{number} jobs"

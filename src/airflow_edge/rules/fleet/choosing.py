@@ -9,8 +9,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.rules.fleet.attention import remarks
 from airflow_edge.rules.fleet.queues import is_found, is_like
+from airflow_edge.rules.fleet.remarks import remarks
 from airflow_edge.rules.fleet.standing import Glance, Load, Reach, Stance
 
 MEASURED: Final = {"cpu": "cpu_percent", "memory": "memory_percent", "disk": "disk_free"}

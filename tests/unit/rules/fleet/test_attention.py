@@ -12,97 +12,15 @@ from airflow_edge.rules.fleet.attention import (
     MOST_QUEUES,
     Remedy,
     needs_a_person,
-    remark_on_queue,
-    remarks,
 )
 from airflow_edge.rules.fleet.choosing import WorkerFilter, choose
 from airflow_edge.rules.fleet.queues import queues
+from airflow_edge.rules.fleet.remarks import SEVERITIES, remark_on_queue, remarks
 from airflow_edge.rules.processes import ALIVE_FOR, GatewaySigns
 from airflow_edge.rules.versions import Rules, judge
 from tests.unit.rules.fleet.glances import MINUTE, NOW, demand, demands, glance, glances, other
 
 ALIVE = GatewaySigns(alive_at=NOW, seen_at=NOW)
-SEVERITIES = ("error", "warning", "info")
-
-
-def said(fields, teams=None):
-    return [(one.kind, one.severity) for one in remarks(glance(**fields), teams, NOW)]
-
-
-@pytest.mark.parametrize(
-    ("fields", "found"),
-    [
-        ({}, []),
-        ({"silent": True}, [("out of reach", "warning")]),
-        ({"silent": True, "jobs": 1}, [("out of reach", "error")]),
-        ({"silent": True, "state": WorkerState.MAINTENANCE_REQUEST}, [("out of reach", "info")]),
-        ({"state": WorkerState.OFFLINE, "has_link": False, "conditions": "full"}, []),
-        ({"conditions": "the disk is full"}, [("held back", "warning")]),
-        ({"conditions": "full", "state": WorkerState.MAINTENANCE_MODE}, [("held back", "info")]),
-        ({"version_refused": "too old", "warnings": "x"}, [("version refused", "error"), ("warnings", "info")]),
-        ({"version_warning": "newer"}, [("version warning", "info")]),
-        ({"others": (other(),)}, [("copied key", "error")]),
-        ({"others": (other(200),)}, []),
-        ({"waiting_order_at": NOW - 2 * MINUTE}, [("order waiting", "info")]),
-        ({"waiting_order_at": NOW - MINUTE / 2}, []),
-        ({"waiting_order_at": NOW - 2 * MINUTE, "silent": True}, [("out of reach", "warning")]),
-        ({"revoked_at": NOW, "others": (other(),), "silent": True}, []),
-    ],
-)
-def test_what_there_is_to_look_after_at_a_worker(fields, found):
-    assert said(fields) == found
-
-
-def test_a_team_that_airflow_has_no_more_is_looked_after_where_there_are_teams():
-    assert said({"team_name": "gone"}, {"red"}) == [("team deleted", "error")]
-    assert said({"team_name": "red"}, {"red"}) == said({"team_name": "gone"}, None) == []
-
-
-def about(demanded, *workers):
-    view = next(view for view in queues([demanded], workers) if view.queued)
-    return remark_on_queue(view, NOW)
-
-
-def test_a_queue_that_nobody_serves_says_the_command_that_mends_it():
-    found = about(demand(queue="gpu node", queued=1), glance())
-    assert found is not None
-    assert (found.kind, found.severity) == ("queue nobody serves", "error")
-    assert found.sentence == "1 job waits in queue 'gpu node', which no worker serves."
-    assert found.command == "airflow edge enroll-token create --queues 'gpu node'"
-    of_team = about(demand(team_name="red"), glance())
-    assert of_team is not None
-    assert "whose workers belong to no team and not to red" in of_team.sentence
-    assert str(of_team.command).endswith("--team red")
-
-
-def test_a_queue_with_no_ready_worker_says_what_hinders_them():
-    away = glance(silent=True)
-    resting = glance(state=WorkerState.MAINTENANCE_MODE)
-    found = about(demand(), away, resting, glance(version_refused="too old"))
-    assert found is not None
-    assert (found.kind, found.severity) == ("queue without ready worker", "error")
-    assert found.sentence == (
-        "3 jobs wait in queue 'default', and none of its 3 workers takes jobs: 1 in maintenance, 1 out of reach, "
-        "1 held back."
-    )
-    only = about(demand(), resting)
-    assert only is not None
-    assert only.sentence.endswith("and its only worker does not take jobs: 1 in maintenance.")
-
-
-@pytest.mark.parametrize(("waits", "severity"), [(4 * MINUTE, "info"), (6 * MINUTE, "warning")])
-def test_a_full_site_is_worth_a_look_after_a_while(waits, severity):
-    full = glance(jobs=4, taken_slots=4)
-    found = about(demand(oldest_queued_at=NOW - waits), full)
-    assert found is not None
-    assert (found.kind, found.severity) == ("queue full", severity)
-    assert found.sentence == "3 jobs wait in queue 'default': all 4 slots of its 1 ready worker are taken."
-
-
-def test_a_queue_with_room_or_without_jobs_needs_nobody():
-    assert about(demand(), glance(taken_slots=3, jobs=1)) is None
-    [idle] = queues([demand(queued=0, oldest_queued_at=None)], [])
-    assert remark_on_queue(idle, NOW) is None
 
 
 def test_workers_of_a_kind_are_one_entry_that_leads_to_them():
@@ -165,15 +83,6 @@ def test_a_queue_that_waits_for_maintenance_leads_to_its_end():
         label="End the maintenance", view="workers", params={"queue": "default", "stance": "maintenance"}, act="exit"
     )
     assert found.why == ""
-
-
-def test_a_queue_that_waits_for_maintenance_says_whose_it_is_and_until_when():
-    resting = {"state": WorkerState.MAINTENANCE_MODE, "maintenance_by": "kim", "maintenance_until": NOW}
-    some = [glance(**resting, maintenance_comment=f"press {n}") for n in (1, 1, 2, 3, 4)]
-    found = about(demand(), *some)
-    assert found is not None
-    assert found.why.startswith("in maintenance by kim, ending 2026-03-04 05:06 UTC: 'press 1'; in maintenance by kim")
-    assert found.why.endswith("; and 1 more")
 
 
 def test_of_many_queues_ten_are_named_and_the_others_counted():
