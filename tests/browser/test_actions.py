@@ -94,6 +94,18 @@ def tab_to(shown: Window, wanted: Locator) -> None:
     raise AssertionError("it cannot be reached with the Tab key")
 
 
+def test_a_test_job_is_followed_to_its_end(centre, bench, open_window):
+    shown = open_window(centre)
+    asked = begin(shown, "Run a test job")
+    expect(asked).to_contain_text("it gets a small job as soon as it has a free slot")
+    confirm(asked, "Run a test job")
+    expect(dialog(shown)).to_contain_text("the test job went there and back", timeout=60_000)
+    dialog(shown).get_by_role("link", name="Look at it").click()
+    expect(shown.page.get_by_role("heading", name="Test job")).to_be_visible()
+    (job,) = centre.call("jobs", worker="bench-1")["items"]
+    assert (job["kind"], job["state"], job["queue"]) == ("test", "succeeded", "")
+
+
 def test_maintenance_with_a_comment_and_an_end_and_back_by_keyboard(centre, bench, open_window):
     shown = open_window(centre)
     keys = shown.page.keyboard

@@ -1,4 +1,4 @@
-"""A worker is added with nothing but the page and a shell at its site, and greeted."""
+"""A worker is added with nothing but the page and a shell at its site, greeted, and seen to run a test job."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def enrolling(commands: str) -> list[str]:
     return shlex.split(line)[1:]
 
 
-def test_from_the_token_to_the_greeting(centre, open_window):
+def test_from_the_token_to_a_test_job_that_has_ended_well(centre, open_window):
     shown = open_window(centre)
     shown.open("add")
     shown.page.get_by_role("textbox", name="Queues").fill("kilns")
@@ -35,6 +35,16 @@ def test_from_the_token_to_the_greeting(centre, open_window):
         shown.see("Welcome, kiln-1")
         shown.see("It is linked, with 2 slots for kilns.")
         shown.picture("add-a-worker-greeted")
+        shown.page.get_by_role("button", name="Run a test job there").click()
+        shown.see("The test job went there and back")
+        log = shown.page.get_by_role("group", name="The end of its log")
+        expect(log).to_contain_text(re.compile(r"Airflow 3\.\S+ with Task SDK"))
+        expect(log).to_contain_text("tasks can run here")
+        for event in ("Queued", "Offered", "Accepted", "Ended"):
+            shown.see(event)
+        shown.picture("add-a-worker-tested")
+        shown.page.get_by_role("link", name="Look at the job").click()
+        expect(shown.page.get_by_role("heading", name="Test job")).to_be_visible()
 
 
 def test_who_is_refused_is_seen(centre, open_window):
