@@ -17,6 +17,7 @@ test("a time is said beside now", () => {
   expect(relative(now - 3000, now)).toBe("just now");
   expect(relative(now - 180_000, now)).toBe("3 min ago");
   expect(relative(now + 7_200_000, now)).toBe("in 2 h");
+  expect(relative(now + 30 * 60_000 - 3000, now)).toBe("in 30 min");
   expect(exact(now, "UTC")).toBe("2026-11-29 12:00:00 UTC");
   expect(exact(now, "Europe/Berlin")).toMatch(/0?1:00:00.*Europe\/Berlin \(2026-11-29 12:00:00 UTC\)|13:00:00.*Berlin/);
 });

@@ -22,7 +22,9 @@ export function duration(milliseconds: number): string {
 export function relative(at: number, now: number): string {
   const passed = now - at;
   if (Math.abs(passed) < 10_000) return "just now";
-  return passed > 0 ? `${duration(passed)} ago` : `in ${duration(-passed)}`;
+  // What is to come is rounded up: an end that was set for 30 minutes is not "in 29 min".
+  const step = passed < -60_000 ? 60_000 : 1000;
+  return passed > 0 ? `${duration(passed)} ago` : `in ${duration(Math.ceil(-passed / step) * step)}`;
 }
 
 /** Give a time in full, in the reader's zone and in UTC. */

@@ -49,11 +49,11 @@ def site_commands(enroll: str) -> dict[str, str]:
     """
     return {
         "pip": f"""\
-# In a clone of airflow-edge
-python3 -m venv ~/airflow-edge
-~/airflow-edge/bin/pip install '.[worker]'
-~/airflow-edge/bin/{enroll}
-~/airflow-edge/bin/airflow-edge worker
+# In a clone of airflow-edge; Dags are looked for in ~/airflow/dags, elsewhere with AIRFLOW__CORE__DAGS_FOLDER
+python3 -m venv ~/edge-worker
+~/edge-worker/bin/pip install '.[worker]'
+~/edge-worker/bin/{enroll}
+~/edge-worker/bin/airflow-edge worker
 """,
         "systemd": f"""\
 # As root, in a clone of airflow-edge

@@ -48,7 +48,7 @@ export function FormField({ field, value, onChange }: Props) {
   return (
     <Field.Root required={required} invalid={wrong !== undefined}>
       <Field.Label>
-        {label} {!required && <Field.RequiredIndicator fallback="" />}
+        {label} <Field.RequiredIndicator />
       </Field.Label>
       <Control field={field} value={value} onChange={onChange} />
       {wrong ? <Field.ErrorText>{wrong}</Field.ErrorText> : help && <Field.HelperText>{help}</Field.HelperText>}

@@ -68,7 +68,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _malformed(_: Request, error: Exception) -> Response:
     first = cast("RequestValidationError", error).errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{where}: {first['msg']}")
+    return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{where}: {first['msg'].removeprefix('Value error, ')}")
 
 
 async def _not_found(_: Request, error: Exception) -> Response:

@@ -15,7 +15,7 @@ export const RANGES: readonly [Range, ...Range[]] = [
   { id: "1h", label: "1 hour", length: HOUR, resolution: 60 },
   { id: "6h", label: "6 hours", length: 6 * HOUR, resolution: 120 },
   { id: "24h", label: "24 hours", length: 24 * HOUR, resolution: 600 },
-  { id: "14d", label: "14 days", length: 14 * 24 * HOUR, resolution: 2 * HOUR },
+  { id: "7d", label: "7 days", length: 7 * 24 * HOUR, resolution: HOUR },
 ];
 
 /** Give the range of this name, or the shortest. */
