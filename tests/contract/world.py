@@ -117,6 +117,7 @@ def token(**fields) -> EnrollToken:
             "queues": ("default", "größe"),
             "team_name": None,
             "name_pattern": None,
+            "uses": 1,
             "uses_left": 1,
             "created_at": NOW,
             "expires_at": NOW + timedelta(hours=1),

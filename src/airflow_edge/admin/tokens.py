@@ -92,6 +92,7 @@ class Tokens:
                 team_name=_known_team(wish.team_name),
                 name_pattern=wish.name_pattern,
                 disconnect_grace=wish.disconnect_grace,
+                uses=wish.uses,
                 uses_left=wish.uses,
                 created_at=now,
                 expires_at=now + wish.life,

@@ -287,6 +287,8 @@ class EnrollTokenRow(Base):
     name_pattern: Mapped[str | None] = mapped_column(String(250))
     disconnect_grace: Mapped[int | None]
     """Seconds; its workers' own grace."""
+    uses: Mapped[int | None]
+    """For how many workers it was made; None for one of which that was not noted yet."""
     uses_left: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)

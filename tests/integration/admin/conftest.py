@@ -35,7 +35,9 @@ def api(database, tmp_path_factory):
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.url,
         "AIRFLOW__EDGE__API_ENABLED": "True",
     }
-    with airflow_here(environment) as engine:
+    with airflow_here(environment) as engine, pytest.MonkeyPatch.context() as patch:
+        # After its first one, the marks of the gateway in this process are the tests' to leave.
+        patch.setattr("airflow_edge.gateway.gateway.MARK_INTERVAL", 3600.0)
         from airflow.api_fastapi.app import create_app, purge_cached_app
 
         from tests.integration.admin.world import Api, add_teams

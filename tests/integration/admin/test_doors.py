@@ -34,7 +34,7 @@ def test_a_token_from_its_making_to_its_end(api):
     assert made["command"] == f"airflow-edge enroll https://airflow.example.org {made['token']}"
     assert set(made["commands"]) == {"pip", "systemd"}
     assert all(made["command"] in text for text in made["commands"].values())
-    assert (made["state"], made["uses_left"], made["created_by"]) == ("valid", 2, "op")
+    assert (made["state"], made["uses"], made["uses_left"], made["created_by"]) == ("valid", 2, 2, "op")
     digest = hashlib.sha256(made["token"].encode()).hexdigest()
     worker = api.store.enroll_tokens.enroll(digest, "press-7", b"k" * 32, now=datetime.now(UTC))
     assert (worker.queues, worker.disconnect_grace) == (("plc",), timedelta(hours=12))

@@ -205,6 +205,7 @@ class Centre:
             queues=queues or ("default",),
             team_name=None,
             name_pattern=pattern,
+            uses=uses,
             uses_left=uses,
             created_at=now,
             expires_at=now + timedelta(hours=1),

@@ -101,6 +101,7 @@ class Centre:
             queues=queues or ("default",),
             team_name=None,
             name_pattern=pattern,
+            uses=uses,
             uses_left=uses,
             created_at=now,
             expires_at=now + (-timedelta(seconds=1) if expired else timedelta(hours=1)),

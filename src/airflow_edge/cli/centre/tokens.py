@@ -75,6 +75,7 @@ def _token_fields(token: EnrollToken) -> dict[str, object]:
         "team": token.team_name or "",
         "name_pattern": token.name_pattern or "",
         "disconnect_grace": format_duration(token.disconnect_grace) if token.disconnect_grace is not None else "",
+        "uses": token.uses,
         "uses_left": token.uses_left,
         "expires_at": token.expires_at,
         "created_at": token.created_at,

@@ -36,6 +36,8 @@ class EnrollToken:
     """A glob that the worker's name has to match."""
     disconnect_grace: timedelta | None = None
     """Its workers' own grace."""
+    uses: int | None
+    """For how many workers it was made; None for one of which that was not noted yet."""
     uses_left: int
     created_at: datetime
     expires_at: datetime

@@ -12,6 +12,7 @@ const TOKEN = {
   team: null,
   name_pattern: null,
   disconnect_grace: null,
+  uses: 1,
   uses_left: 1,
   expires_at: "2099-11-29T13:00:00Z",
   created_at: "2099-11-29T12:00:00Z",
@@ -90,6 +91,40 @@ test("the worker is greeted when it has come", async () => {
   expect(screen.getByRole("link", { name: "Look at press-9" }).getAttribute("href")).toBe(
     "/plugin/edge/workers/press-9",
   );
+});
+
+test.each([
+  ["valid", 12, "288 of 300 have enrolled; waiting for the others."],
+  ["expired", 12, "288 of 300 have enrolled. The token is expired: nobody else can enrol with it."],
+])("of many workers those are waited for that the token is still good for: %s", async (state, uses_left, text) => {
+  const many = { uses: 300, uses_left: 300 };
+  await answering({
+    ...QUIET,
+    "POST /enroll-tokens": { ...MADE, ...many },
+    "GET /enroll-tokens": [{ ...TOKEN, ...many, state, uses_left }],
+    "GET /workers": { items: [NEWCOMER], total: 300 },
+    "GET /enroll-attempts": [CAME],
+  });
+  view();
+  await make();
+  expect(await screen.findByText(text)).toBeDefined();
+  expect(screen.getByText("288 of 300")).toBeDefined();
+});
+
+test("nobody is waited for once a token of many uses is used up, though few of them are listed", async () => {
+  const many = { uses: 300, uses_left: 300 };
+  await answering({
+    ...QUIET,
+    "POST /enroll-tokens": { ...MADE, ...many },
+    "GET /enroll-tokens": [{ ...TOKEN, ...many, state: "used up", uses_left: 0 }],
+    "GET /workers": { items: [NEWCOMER], total: 300 },
+    "GET /enroll-attempts": [CAME],
+  });
+  view();
+  await make();
+  expect(await screen.findByText(reading("Welcome, press-9"))).toBeDefined();
+  expect(await screen.findByText("300 of 300")).toBeDefined();
+  expect(screen.queryByText(/waiting for/i)).toBeNull();
 });
 
 const TEST_JOB = {

@@ -16,10 +16,12 @@ import { type Newcomer, useArrivals } from "./useArrivals.ts";
 const TOLD = 5;
 
 export function Arrival({ token, address }: { token: NewToken; address: string }) {
-  const { workers, attempts, error, retry } = useArrivals(token);
+  const { kept, workers, attempts, error, retry } = useArrivals(token);
   const here = arrived(workers, attempts, token);
   const refused = attempts ? refusals(attempts, token) : [];
-  const missing = token.uses_left - here.length;
+  const came = kept ? token.uses_left - kept.uses_left : here.length;
+  const missing = token.uses_left - came;
+  const over = kept && (kept.state === "expired" || kept.state === "revoked");
   return (
     <Flex direction="column" gap={3}>
       {error && <ErrorNote error={error} retry={retry} />}
@@ -28,13 +30,16 @@ export function Arrival({ token, address }: { token: NewToken; address: string }
           <Greeting key={worker.name} worker={worker} />
         ))}
       </Flex>
-      {missing > 0 && (
+      {missing > 0 && over && (
+        <Text role="status">
+          {came} of {token.uses_left} have enrolled. The token is {kept.state}: nobody else can enrol with it.
+        </Text>
+      )}
+      {missing > 0 && !over && (
         <Flex gap={3} align="center" role="status">
           <Spinner size="sm" />
           <Text>
-            {here.length
-              ? `${here.length} of ${token.uses_left} are here; waiting for the others.`
-              : "Waiting for the worker…"}
+            {came ? `${came} of ${token.uses_left} have enrolled; waiting for the others.` : "Waiting for the worker…"}
           </Text>
         </Flex>
       )}

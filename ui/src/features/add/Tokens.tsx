@@ -11,7 +11,7 @@ import { Status } from "../../ui/Status.tsx";
 import { Time } from "../../ui/Time.tsx";
 import type { Attempt, Token } from "../documents.ts";
 import { Names } from "./Names.tsx";
-import { enrolledWith, stateOf } from "./uses.ts";
+import { enrolledWith, stateOf, usesOf } from "./uses.ts";
 
 const NAMED = 3;
 
@@ -65,7 +65,7 @@ function columns(attempts: readonly Attempt[] | undefined, revoke: (token: Token
     },
     { name: "Names", short: true, cell: ({ name_pattern }) => name_pattern ?? "any" },
     { name: "Enrolled", cell: (token) => <Enrolled names={enrolledWith(token, attempts)} /> },
-    { name: "Uses left", numeric: true, cell: ({ uses_left }) => uses_left },
+    { name: "Uses", numeric: true, cell: usesOf },
     { name: "Expires", short: true, cell: ({ expires_at }) => <Time at={expires_at} /> },
     {
       name: "Made",

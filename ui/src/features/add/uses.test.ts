@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Attempt } from "../documents.ts";
-import { enrolledWith, REMEMBERED, stateOf } from "./uses.ts";
+import { enrolledWith, REMEMBERED, stateOf, usesOf } from "./uses.ts";
 
 const TOKEN = { id: "t1", created_at: "2026-11-29T12:00:00Z" };
 const attempt = (name: string, at: string, token_id = "t1", result: Attempt["result"] = "enrolled"): Attempt => ({
@@ -30,9 +30,18 @@ test("nothing is claimed where attempts may be forgotten", () => {
 });
 
 test.each([
-  ["valid", [], "Never used"],
-  ["valid", ["a"], "Valid"],
-  ["valid", undefined, "Valid"],
-  ["used up", ["a"], "Used up"],
-  ["expired", [], "Expired"],
-] as const)("%s, used by %o: %s", (state, names, word) => expect(stateOf({ state }, names)).toBe(word));
+  ["valid", null, [], "Never used"],
+  ["valid", null, ["a"], "Valid"],
+  ["valid", null, undefined, "Valid"],
+  ["valid", 60, undefined, "Never used"],
+  ["valid", 61, undefined, "Valid"],
+  ["used up", null, ["a"], "Used up"],
+  ["expired", 60, [], "Expired"],
+] as const)("%s of %o, used by %o: %s", (state, uses, names, word) =>
+  expect(stateOf({ state, uses, uses_left: 60 }, names)).toBe(word),
+);
+
+test("how often it was used is said of how often it may be", () => {
+  expect(usesOf({ uses: 300, uses_left: 39 })).toBe("261 of 300");
+  expect(usesOf({ uses: null, uses_left: 39 })).toBe("39 left");
+});

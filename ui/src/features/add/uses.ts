@@ -18,8 +18,17 @@ export function enrolledWith(
     .map(({ name }) => name);
 }
 
+/** Say how many have enrolled with a token, of how many; of an old one only how many still may. */
+export function usesOf({ uses, uses_left }: Pick<Token, "uses" | "uses_left">): string {
+  return uses === null ? `${uses_left} left` : `${uses - uses_left} of ${uses}`;
+}
+
 /** Give a token's state as a word: a valid one that nobody has used so far is called so. */
-export function stateOf(token: Pick<Token, "state">, names: readonly string[] | undefined): string {
-  const word = token.state === "valid" && names?.length === 0 ? "never used" : token.state;
+export function stateOf(
+  token: Pick<Token, "state" | "uses" | "uses_left">,
+  names: readonly string[] | undefined,
+): string {
+  const unused = token.uses === null ? names?.length === 0 : token.uses === token.uses_left;
+  const word = token.state === "valid" && unused ? "never used" : token.state;
   return word.charAt(0).toUpperCase() + word.slice(1);
 }
