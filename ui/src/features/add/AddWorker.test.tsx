@@ -40,6 +40,7 @@ const NEWCOMER = {
   concurrency: 4,
   queues: ["lathe"],
   enrolled_at: "2099-11-29T12:00:20Z",
+  attention: [],
 };
 const CAME = { at: NEWCOMER.enrolled_at, name: "press-9", token_id: TOKEN.id, result: "enrolled", text: "" };
 
@@ -128,6 +129,20 @@ test("nobody is waited for once a token of many uses is used up, though few of t
   expect(await screen.findByText(reading("Welcome, press-9"))).toBeDefined();
   expect(await screen.findByText("300 of 300")).toBeDefined();
   expect(screen.queryByText(/waiting for/i)).toBeNull();
+});
+
+test("whoever has come and takes no job is not greeted as if all were well", async () => {
+  const why = "no task can run here: the Dags folder ~/airflow/dags is not there";
+  const remark = { kind: "held back", severity: "warning", sentence: "takes no job", why, advice: "", command: null };
+  await answering({
+    ...QUIET,
+    "GET /workers": { items: [{ ...NEWCOMER, attention: [remark] }], total: 1 },
+    "GET /enroll-attempts": [CAME],
+  });
+  view();
+  await make();
+  expect(await screen.findByText("But it takes no job.")).toBeDefined();
+  expect(screen.getByText(/the Dags folder .* is not there/)).toBeDefined();
 });
 
 const TEST_JOB = {

@@ -8,6 +8,7 @@ import { ErrorNote } from "../../ui/ErrorNote.tsx";
 import { Time } from "../../ui/Time.tsx";
 import { count } from "../../words.ts";
 import type { Attempt, NewToken } from "../documents.ts";
+import { Remark } from "../fleet/Remark.tsx";
 import { arrived, PATIENCE, refusals } from "./arrivals.ts";
 import { TestJob } from "./TestJob.tsx";
 import { type Newcomer, useArrivals } from "./useArrivals.ts";
@@ -50,8 +51,10 @@ export function Arrival({ token, address }: { token: NewToken; address: string }
 
 function Greeting({ worker }: { worker: Newcomer }) {
   const linked = worker.link === "linked";
+  // Whoever is welcome and takes no job, since a folder is missing there, say, hears it here and not tomorrow.
+  const troubles = linked ? worker.attention : [];
   return (
-    <Alert.Root status={linked ? "success" : "info"} alignItems="start">
+    <Alert.Root status={troubles.length ? "warning" : linked ? "success" : "info"} alignItems="start">
       <Alert.Indicator />
       <Alert.Content gap={3} minW={0}>
         <Box>
@@ -66,6 +69,11 @@ function Greeting({ worker }: { worker: Newcomer }) {
               : "Its key is known. Start it at the site: airflow-edge worker, or its service."}
           </Alert.Description>
         </Box>
+        {troubles.map((remark) => (
+          <Box key={remark.kind}>
+            <Remark {...remark} sentence={`But it ${remark.sentence}`} />
+          </Box>
+        ))}
         <Flex gap={2} wrap="wrap">
           <Button asChild size="xs" variant="outline">
             <Link to={at("workers", worker.name)}>
