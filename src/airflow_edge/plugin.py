@@ -60,14 +60,14 @@ class EdgePlugin(AirflowPlugin):
 
     @cached_property
     def react_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """Give the operator's page and the panel of a task instance; nothing where they were not built."""
+        """Give the operator's page and its panels of a task instance and a Dag; nothing where they were not built."""
         if self._bundle is None:
             return []
         from airflow.configuration import conf
 
-        from airflow_edge.page.entries import react_apps
+        from airflow_edge.page.entries import places, react_apps
 
-        return react_apps(self._bundle, conf.get("api", "base_url", fallback=""))
+        return react_apps(self._bundle, conf.get("api", "base_url", fallback=""), places())
 
     def _page_apps(self) -> list[dict[str, Any]]:
         if self._bundle is None:

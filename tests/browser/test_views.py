@@ -66,6 +66,19 @@ def test_a_task_that_waits_says_why_where_airflow_shows_it(centre, open_window):
     centre.client.mark(run, "heat", "success")
 
 
+@pytest.mark.parametrize("centre", ["Airflow 3.4"], indirect=True)
+def test_a_dag_says_what_of_it_waits_and_why(centre, open_window):
+    run = centre.trigger("oven_check")
+    centre.client.wait_for_task(run, "heat", {"queued"}, timeout=120)
+    shown = open_window(centre)
+    shown.page.goto(f"{centre.url}/dags/oven_check")
+    panel = shown.page.get_by_role("region", name="At edge workers")
+    expect(panel).to_contain_text("No worker serves queue 'ovens'")
+    panel.get_by_role("link", name="Journey of heat").first.click()
+    expect(shown.page.get_by_role("list", name="Journey of the job")).to_contain_text("Waits for a worker")
+    centre.client.mark(run, "heat", "success")
+
+
 def test_a_worker_has_a_page_of_its_own(centre, running, open_window):
     shown = open_window(centre)
     shown.open("workers/press-7")

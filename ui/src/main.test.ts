@@ -16,9 +16,10 @@ async function load(without: string[] = []) {
   await import("./main.tsx");
 }
 
-test("both plugins find their component, though the module runs once", async () => {
+test("each plugin finds its component, though the module runs once", async () => {
   await load();
-  for (const name of ["Edge workers", "Why it waits"]) expect(shared[name]).toBeTypeOf("function");
+  for (const name of ["Edge workers", "Why it waits", "Edge jobs of a Dag"])
+    expect(shared[name]).toBeTypeOf("function");
   expect(shared["Edge workers"]).not.toBe(shared["Why it waits"]);
 });
 

@@ -2,7 +2,7 @@
  * What Airflow loads: it imports this file and then looks for a component under the plugin's name in `globalThis`.
  *
  * Nothing but React itself is used here, so that there is somebody left to say what is missing. The names are set by
- * ourselves: both plugins share this file, and a second import of it does not run it again.
+ * ourselves: all plugins share this file, and a second import of it does not run it again.
  */
 import { type ComponentType, createElement, lazy, Suspense } from "react";
 import { begin, firstOf } from "./api/early.ts";
@@ -42,4 +42,5 @@ if (!gone) {
 Object.assign(globalThis, {
   "Edge workers": gone ?? loading(() => import("./Page.tsx")),
   "Why it waits": gone ?? loading(() => import("./Panel.tsx")),
+  "Edge jobs of a Dag": gone ?? loading(() => import("./DagPanel.tsx")),
 });

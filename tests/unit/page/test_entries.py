@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from airflow_edge.page.bundle import Bundle
-from airflow_edge.page.entries import PAGE, PANEL, ROUTE, react_apps
+from airflow_edge.page.entries import DAG_PANEL, PAGE, PANEL, ROUTE, places, react_apps
 
 UI = Path(__file__).parents[3] / "ui" / "src"
 BUNDLE = Bundle("edge-Ab3_-9xY.js", {})
@@ -34,17 +34,25 @@ def test_there_is_a_page_and_a_panel_and_no_two_share_a_place():
     assert len({app["url_route"] for app in apps}) == len(apps)
 
 
+def test_a_dag_has_a_panel_where_airflow_has_a_place_for_it():
+    assert {"nav", "task_instance"} <= places()
+    assert DAG_PANEL not in {app["name"] for app in react_apps(BUNDLE, "")}
+    shown = react_apps(BUNDLE, "", {*places(), "dag_overview"})
+    assert (DAG_PANEL, "dag_overview") in {(app["name"], app["destination"]) for app in shown}
+    assert len({app["url_route"] for app in shown}) == len(shown)
+
+
 def test_airflow_knows_each_field():
     from airflow.api_fastapi.core_api.datamodels.plugins import ReactAppResponse
 
-    for app in react_apps(BUNDLE, ""):
+    for app in react_apps(BUNDLE, "", places()):
         assert app.keys() <= ReactAppResponse.model_fields.keys()
         ReactAppResponse.model_validate(app)
 
 
 def test_what_is_loaded_sets_the_names_that_airflow_looks_for():
     source = (UI / "main.tsx").read_text(encoding="utf-8")
-    assert set(re.findall(r'^ {2}"([^"]+)": gone', source, re.MULTILINE)) == {PAGE, PANEL}
+    assert set(re.findall(r'^ {2}"([^"]+)": gone', source, re.MULTILINE)) == {PAGE, PANEL, DAG_PANEL}
 
 
 def test_links_lead_to_the_same_route():
