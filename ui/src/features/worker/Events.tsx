@@ -5,6 +5,7 @@ import type { Answer } from "../../api/client.ts";
 import { useLive } from "../../api/query.ts";
 import { Empty } from "../../ui/Empty.tsx";
 import { ErrorNote } from "../../ui/ErrorNote.tsx";
+import { Said } from "../../ui/Said.tsx";
 import { Status, type Tone } from "../../ui/Status.tsx";
 import { Time } from "../../ui/Time.tsx";
 import { capital } from "../fleet/facts.ts";
@@ -78,10 +79,11 @@ function Happened({ event: { at, kind, text, by } }: { event: Event }) {
         <Status tone={TONES[kind] ?? "quiet"}>{capital(kind)}</Status>
       </Box>
       <Text flex="1 1 14rem" minW={0} overflowWrap="anywhere">
-        {text}
+        <Said>{text}</Said>
         {by && (
           <Text as="span" color="fg.muted">
-            {text ? `, by ${by}` : `By ${by}`}
+            {text ? ", by " : "By "}
+            <bdi>{by}</bdi>
           </Text>
         )}
       </Text>

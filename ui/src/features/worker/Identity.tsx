@@ -24,7 +24,12 @@ export function Identity({ worker }: { worker: WholeWorker }) {
         </Item>
         <Item name="Enrolled">
           <Time at={worker.enrolled_at} />
-          {worker.enrolled_by && ` by ${worker.enrolled_by}`}
+          {worker.enrolled_by && (
+            <>
+              {" by "}
+              <bdi>{worker.enrolled_by}</bdi>
+            </>
+          )}
         </Item>
         <Item name="Token">{worker.enroll_token_id ?? "None: with the shared secret"}</Item>
         <Item name="Instance">{worker.instance ?? "–"}</Item>
