@@ -50,7 +50,7 @@ TROUBLES = (
         fleets.worker_out_of_reach,
         "Error",
         "Worker 'press-8' is out of reach with 2 jobs.",
-        "unless it comes back, it counts as lost in 3 d 11 h",
+        "unless it comes back, it counts as lost in 3 d ",
         "Show the worker",
         "/workers/press-8",
         "Out of reach",

@@ -48,7 +48,7 @@ def test_the_first_view_of_5000_workers(prepared, open_window):
 def test_search_sort_and_pages_are_the_servers(prepared, open_window):
     shown = open_window(prepared)
     shown.open()
-    shown.page.get_by_role("searchbox").fill("oven-0499")
+    shown.page.get_by_role("searchbox", name="Name, host or address").fill("oven-0499")
     expect(shown.page.get_by_role("status").filter(has_text="1 worker fits")).to_be_visible()
     expect(shown.page.get_by_role("link", name="oven-0499")).to_be_visible()
     shown.open("?link=out+of+reach")
