@@ -133,6 +133,47 @@ def test_maintenance_with_a_comment_and_an_end_and_back_by_keyboard(centre, benc
     becomes(bench, state="idle")
 
 
+def test_the_comment_of_a_maintenance_is_changed(centre, bench, open_window):
+    shown = open_window(centre)
+    asked = begin(shown, "Put into maintenance")
+    asked.get_by_role("textbox", name="Comment").fill("new belts")
+    confirm(asked, "Put into maintenance")
+    told(shown)
+    becomes(bench, maintenance_comment="new belts", state="maintenance mode")
+
+    asked = begin(shown, "Change the comment")
+    comment = asked.get_by_role("textbox", name="Comment")
+    expect(comment).to_have_value("new belts")
+    comment.fill("new belts and rollers")
+    confirm(asked, "Change the comment")
+    told(shown)
+    becomes(bench, maintenance_comment="new belts and rollers", state="maintenance mode")
+    shown.see("new belts and rollers")
+
+    confirm(begin(shown, "End maintenance"), "End maintenance")
+    told(shown)
+    becomes(bench, state="idle")
+
+
+def test_a_disconnect_grace_of_its_own_and_back(centre, bench, open_window):
+    shown = open_window(centre)
+    identity = shown.page.get_by_role("region", name="Identity")
+    stood = ""
+    for said, seconds, words in (("2h", 7200, "2 h"), ("", None, "As the settings say")):
+        asked = begin(shown, "Set disconnect grace")
+        field = asked.get_by_role("textbox", name="Disconnect grace")
+        expect(field).to_have_value(stood)
+        field.fill("for ever")
+        expect(asked).to_contain_text("A time such as 90s, 30m, 2h or 1d.")
+        expect(asked.get_by_role("button", name="Set disconnect grace", exact=True)).to_be_disabled()
+        field.fill(said)
+        confirm(asked, "Set disconnect grace")
+        told(shown)
+        assert centre.call(f"workers/{NAME}")["disconnect_grace"] == seconds
+        expect(identity).to_contain_text(re.compile(rf"Disconnect grace\s*{words}"))
+        stood = "7200s"
+
+
 def test_slots_by_keyboard(centre, bench, open_window):
     shown = open_window(centre)
     for slots in ("6", "4"):

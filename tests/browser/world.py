@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -113,14 +113,16 @@ def open_centre(
     *,
     runs: bool = True,
     settings: Mapping[str, object] | None = None,
+    teams: Sequence[str] = (),
 ) -> Iterator[Centre]:
     """Boot an Airflow.
 
     :param runs: whether it runs tasks; otherwise it has nothing but its API server
     :param settings: more of `[edge]`
+    :param teams: those it has; in each somebody who is called like it may change things
     """
     venv = centre_of(version)
-    config = {**EDGE_CONFIG, "edge": {**EDGE_CONFIG["edge"], **(settings or {})}}
+    config = {**EDGE_CONFIG, "edge": {**EDGE_CONFIG["edge"], **(settings or {})}, "core": {"multi_team": bool(teams)}}
     with ExitStack() as stack:
         airflow = Airflow(
             folder / "centre",
@@ -129,10 +131,12 @@ def open_centre(
             dags=DAGS,
             executor=EDGE_EXECUTOR,
             config=config,
-            users=USERS,
+            users={**USERS, **{team: f"op:{team}" for team in teams}},
         )
         shutil.copy(HERE / "plugins" / "statements.py", airflow.folder / "plugins")
         stack.enter_context(airflow)
+        for team in teams:
+            airflow.cli("teams", "create", team)
         if runs:
             airflow.boot(triggerer=False)
         else:
