@@ -6,6 +6,7 @@ import { useNow } from "../../clock.ts";
 import { ErrorNote } from "../../ui/ErrorNote.tsx";
 import { useList } from "../../ui/list.ts";
 import { bytes } from "../../words.ts";
+import { useZone } from "../../zone.ts";
 import { number, percent } from "../fleet/facts.ts";
 import { RANGES, rangeOf, sentenceOf, sinceOf } from "./ranges.ts";
 
@@ -97,6 +98,7 @@ type OneProps = {
 
 function One({ chart: { label, format, most, steps }, times, values, together, fresh }: OneProps) {
   const [pointed, point] = useState<number>();
+  const zone = useZone();
   const known = values?.some((value) => value !== null);
   const at = pointed ?? values?.findLastIndex((value) => value !== null);
   const value = at === undefined ? undefined : values?.[at];
@@ -115,6 +117,7 @@ function One({ chart: { label, format, most, steps }, times, values, together, f
           {time !== undefined && (
             <Text as="span" ms={2} fontWeight="normal" color="fg.muted">
               {new Date(time * 1000).toLocaleString("en-GB", {
+                timeZone: zone,
                 day: "numeric",
                 month: "short",
                 hour: "2-digit",

@@ -4,6 +4,7 @@ import { memo, useEffect, useRef, useState } from "react";
 import { ErrorNote } from "../../ui/ErrorNote.tsx";
 import { Choice } from "../../ui/Filters.tsx";
 import { useList } from "../../ui/list.ts";
+import { useZone } from "../../zone.ts";
 import { LEVELS, type Line } from "./log.ts";
 import { useWorkerLog } from "./useWorkerLog.ts";
 
@@ -78,6 +79,7 @@ export function Log({ name, may, linked }: { name: string; may: boolean; linked:
 }
 
 const Written = memo(function Written({ line: { time, level, source, text } }: { line: Line }) {
+  const zone = useZone();
   const at = new Date(time);
   // What the runtime prints by itself has no time of its own.
   const timeless = at.getTime() === 0;
@@ -90,7 +92,7 @@ const Written = memo(function Written({ line: { time, level, source, text } }: {
       {!timeless && (
         <>
           <chakra.time dateTime={time} title={at.toISOString()} color="fg.muted">
-            {at.toLocaleTimeString("en-GB")}
+            {at.toLocaleTimeString("en-GB", { timeZone: zone })}
           </chakra.time>{" "}
         </>
       )}

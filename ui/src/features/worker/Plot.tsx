@@ -3,6 +3,7 @@ import { Box } from "@chakra-ui/react";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import style from "uplot/dist/uPlot.min.css?inline";
+import { useZone } from "../../zone.ts";
 import { alone } from "./ranges.ts";
 
 type Props = {
@@ -25,6 +26,7 @@ const HEIGHT = 120;
 const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000];
 
 export default function Plot({ times, values, label, format, most, steps = false, onPoint, together }: Props) {
+  const zone = useZone();
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
   const point = useRef(onPoint);
@@ -48,12 +50,13 @@ export default function Plot({ times, values, label, format, most, steps = false
       {
         width: here.clientWidth,
         height: HEIGHT,
+        tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
         padding: [8, 8, 0, 0],
         legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 }, sync: { key: together } },
         scales: { y: { range: (_, __, highest) => [0, most ?? (Math.max(highest, steps ? 1 : 0) * 1.1 || 1)] } },
         axes: [
-          { ...axis, size: 24, space: 70, values: clock },
+          { ...axis, size: 24, space: 70, values: (_, ticks) => clock(ticks, zone) },
           { ...axis, size: 58, space: 28, values: (_, ticks) => ticks.map(format), ...(steps && { incrs: WHOLE }) },
         ],
         series: [
@@ -81,7 +84,7 @@ export default function Plot({ times, values, label, format, most, steps = false
       coloured.disconnect();
       drawn.destroy();
     };
-  }, [format, most, steps, together]);
+  }, [format, most, steps, together, zone]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: what is drawn follows these
   useEffect(() => plot.current?.setData(data.current), [times, values]);
@@ -104,12 +107,12 @@ export default function Plot({ times, values, label, format, most, steps = false
 }
 
 /** Write times as an operator reads them: 24 hours, and the day where there are several. */
-function clock(_: uPlot, ticks: number[]): string[] {
+function clock(ticks: readonly number[], timeZone: string): string[] {
   const long = (ticks.at(-1) ?? 0) - (ticks[0] ?? 0) > 86_400;
   return ticks.map((tick) =>
     new Date(tick * 1000).toLocaleString(
       "en-GB",
-      long ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit" },
+      long ? { timeZone, day: "numeric", month: "short" } : { timeZone, hour: "2-digit", minute: "2-digit" },
     ),
   );
 }
