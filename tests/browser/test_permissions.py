@@ -26,6 +26,7 @@ def test_a_viewer_is_offered_no_action(prepared, open_window):
     shown.open()
     expect(shown.page.get_by_role("link", name="press-8").first).to_be_visible()
     expect(shown.page.get_by_role("checkbox")).to_have_count(0)
+    expect(shown.page.get_by_role("link", name="Add a worker")).to_have_count(0)
     shown.open("workers/press-8")
     expect(shown.page.get_by_role("heading", name="press-8")).to_be_visible()
     expect(shown.page.get_by_text("Idle").first).to_be_visible()

@@ -2,6 +2,7 @@
 import { Box, Flex, Heading } from "@chakra-ui/react";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { Link, Route, Routes, useLocation } from "react-router-dom";
+import { usePermissions } from "./api/permissions.ts";
 import { queries } from "./api/query.ts";
 import { AddWorker } from "./features/add/AddWorker.tsx";
 import { Fleet } from "./features/fleet/Fleet.tsx";
@@ -14,11 +15,12 @@ import { Settled } from "./Settled.tsx";
 import { Boundary } from "./ui/Boundary.tsx";
 import { Empty } from "./ui/Empty.tsx";
 
-const VIEWS = [
+/** `changes`: it is for those who may change workers. */
+const VIEWS: readonly { name: string; to: string; also?: string; changes?: true }[] = [
   { name: "Fleet", to: at(), also: at("workers") },
   { name: "Queues", to: at("queues") },
   { name: "Jobs", to: at("jobs") },
-  { name: "Add a worker", to: at("add") },
+  { name: "Add a worker", to: at("add"), changes: true },
 ];
 
 export default function Page() {
@@ -43,9 +45,12 @@ export default function Page() {
 
 function Views() {
   const { pathname } = useLocation();
+  const { known, change } = usePermissions();
   return (
     <Flex as="nav" aria-label="Views of edge workers" gap={{ base: 0, md: 1 }} mb="-1px" minW={0} overflowX="auto">
-      {VIEWS.map(({ name, to, also }) => {
+      {VIEWS.map(({ name, to, also, changes = false }) => {
+        // To who came here by its address it says why it is not for them.
+        if (changes && known && !change) return null;
         const here =
           pathname.replace(/\/$/, "") === to ||
           [also, to === at() ? undefined : to].some((below) => below && pathname.startsWith(`${below}/`));

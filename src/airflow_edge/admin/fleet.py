@@ -14,6 +14,7 @@ from airflow_edge.admin.describing import known_teams
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.acts.consequences import NO_QUEUE_LEFT, REVOKED_ALREADY, waited_for
+from airflow_edge.rules.acts.maintaining import describe_maintenance
 from airflow_edge.rules.explanation.explain import explain
 from airflow_edge.rules.explanation.facts import NOBODY_AHEAD, Explanation, TaskFacts, WorkerFacts
 from airflow_edge.rules.explanation.last_words import ENOUGH, last_words
@@ -262,6 +263,7 @@ def worker_facts(
         full_since=full_since,
         version_refused=worker.version_refused,
         conditions=worker.conditions,
+        maintenance=describe_maintenance(worker.maintenance_comment, worker.maintenance_by, worker.maintenance_until),
     )
 
 

@@ -31,6 +31,7 @@ from airflow_edge.rules.overview import JobView
 from airflow_edge.rules.processes import CentreFacts
 
 JOB_UNDER_WAY: Final = JOB_HELD | {JobState.QUEUED}
+_IN_MAINTENANCE: Final = "in maintenance"
 
 
 def explain(
@@ -315,7 +316,7 @@ def why_not_given(worker: WorkerFacts, job: JobView) -> str:
     if worker.state is WorkerState.SHUTDOWN_REQUEST:
         return "shutting down"
     if worker.state in MAINTENANCE:
-        return "in maintenance"
+        return _IN_MAINTENANCE
     if worker.state is WorkerState.MAINTENANCE_EXIT:
         return "leaving maintenance"
     if worker.version_refused:
@@ -337,7 +338,8 @@ def _tally(job: JobView, workers: Sequence[WorkerFacts]) -> str:
         who = f"'{group[0].name}' is" if len(group) == 1 else f"{len(group)} are"
         seen = max((worker.seen_at for worker in group if worker.seen_at), default=None)
         since = f" since {clock(seen)}" if reason == "unreachable" and seen else ""
-        parts.append(f"{who} {reason}{since}")
+        told = group[0].maintenance if reason == _IN_MAINTENANCE and len(group) == 1 else ""
+        parts.append(f"{who} {told or reason}{since}")
     return ", ".join(parts)
 
 

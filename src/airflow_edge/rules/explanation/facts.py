@@ -118,6 +118,8 @@ class WorkerFacts:
     """Why its version gets no jobs."""
     conditions: str = ""
     """What the worker itself says keeps it from taking jobs, like a full disk."""
+    maintenance: str = ""
+    """Whose maintenance it is in, why, and until when, as far as that is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,13 @@ SITUATIONS = [
     ),
     (
         task(),
+        job(),
+        [worker("a", state=WorkerState.MAINTENANCE_MODE, maintenance="in maintenance by ada: 'new belts'")],
+        Cause.NO_WORKER_READY,
+        "1 worker serves queue 'plc', and none can take it: 'a' is in maintenance by ada: 'new belts'.",
+    ),
+    (
+        task(),
         job(slots=2),
         [worker(free_slots=1)],
         Cause.WORKERS_FULL,

@@ -96,7 +96,9 @@ function Missing({ token, address, refused, told }: MissingProps) {
     <Alert.Root status="warning" alignItems="start">
       <Alert.Indicator />
       <Alert.Content gap={3} minW={0}>
-        <Alert.Title>{refused.length ? "Somebody tried, and was refused" : "Nothing has come yet"}</Alert.Title>
+        <Alert.Title>
+          {refused.length ? "Somebody tried, and was refused" : "Nothing has come yet; it may still be installing"}
+        </Alert.Title>
         {refused.length > 0 && (
           <Box as="ul" listStyleType="disc" ps={4}>
             {refused.slice(0, TOLD).map((one) => (

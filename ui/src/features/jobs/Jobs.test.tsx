@@ -81,7 +81,7 @@ test("a page beyond the last one leads back to the first", async () => {
 test("an empty list teaches, and one that a filter empties leads back", async () => {
   await answering({ "GET /jobs": list() });
   const { unmount } = view();
-  expect(await screen.findByText("No job yet")).toBeDefined();
+  expect(await screen.findByText("No job")).toBeDefined();
   unmount();
   const { address } = view("jobs?worker=x");
   await userEvent.click(await screen.findByRole("button", { name: "Show all jobs" }));

@@ -202,9 +202,10 @@ function NoJob({ filtered, all }: { filtered: boolean; all: () => void }) {
     );
   }
   return (
-    <Empty title="No job yet">
+    <Empty title="No job">
       A job is a task’s try on its way to a worker and back. Run a Dag with the edge executor, and its tasks are here as
-      soon as Airflow has queued them.
+      soon as Airflow has queued them. Those that have ended are deleted after a while; Airflow keeps its task
+      instances.
     </Empty>
   );
 }

@@ -72,6 +72,9 @@ export function Queues() {
             busy={isPlaceholderData}
             below={(queue) => queue.attention && <Attention queue={queue} mend={change} />}
           />
+          <Text fontSize="xs" color="fg.muted">
+            In and out: jobs a minute, over the last five minutes.
+          </Text>
           <Pager list={list} total={data.total} what={data.total === 1 ? "queue" : "queues"} />
         </>
       )}
