@@ -206,7 +206,7 @@ def test_jobs_of_a_worker_out_of_reach_are_waited_for(api):
     assert (awaited[worker.id].jobs, awaited[worker.id].first_lost_after) == (6, lost)
     [entry] = [one for one in api.get("/overview")["attention"] if one["kind"] == "out of reach"]
     assert entry["sentence"] == "Worker 'w' is out of reach with 6 jobs."
-    assert f"counts as lost {lost:%Y-%m-%d %H:%M} UTC" in entry["why"]
+    assert f"count as lost {lost:%Y-%m-%d %H:%M} UTC" in entry["why"]
     assert entry["why"] == item["attention"][0]["why"]
 
 
@@ -301,7 +301,7 @@ def test_a_copied_key_is_seen_at_a_glance(api):
     )
     [entry] = api.get("/overview")["attention"]
     assert (entry["kind"], entry["severity"], entry["workers"]) == ("copied key", "error", ["w"])
-    assert "'copy' at 192.0.2.8 tries it, too" in entry["why"]
+    assert "'copy' at 192.0.2.8 is refused, last " in entry["why"]
 
 
 def test_however_many_workers_there_are_a_look_is_a_few_statements(api):

@@ -203,7 +203,7 @@ _MANY: Final[Mapping[str, Callable[[int], str]]] = {
     HELD_BACK: lambda _: "take no job",
     VERSION_REFUSED: lambda _: "get no job because of their versions",
     VERSION_WARNING: lambda _: "have versions to look at",
-    COPIED_KEY: lambda _: "share their keys with other machines",
+    COPIED_KEY: lambda _: "have keys that other machines have, too",
     TEAM_DELETED: lambda _: "get no job",
     WARNED: lambda _: "warn",
     ORDER_WAITING: lambda _: "have not answered an order",
@@ -218,7 +218,7 @@ def _for_all(kind: str, pairs: Sequence[tuple[Glance, Remark]]) -> Remark:
         return replace(first, why="")
     if kind == OUT_OF_REACH:
         waited = [worker.lost_after for worker, _ in pairs if worker.lost_after is not None]
-        return replace(first, why=awaited_until("the first of it", min(waited)) if waited else "")
+        return replace(first, why=awaited_until("the first of them", min(waited)) if waited else "")
     ((said, number),) = Counter(replace(remark, why=remark.why.rstrip(".")) for _, remark in pairs).most_common(1)
     others = len(pairs) - number
     return replace(said, why=f"{said.why} ({number} of them; {others} for other reasons)") if others else said

@@ -80,7 +80,7 @@ def remarks(worker: Glance, known_teams: Collection[str] | None, now: datetime) 
     if known_teams is not None and worker.team_name is not None and worker.team_name not in known_teams:
         add(TEAM_DELETED, "error", "gets no job", f"its team '{worker.team_name}' was deleted", _ENROL_ANEW)
     if worker.others and (others := trying(worker.others, now)):
-        add(COPIED_KEY, "error", "shares its key with another machine", *_copied(worker, others))
+        add(COPIED_KEY, "error", "has a key that another machine has, too", *_copied(worker, others))
     if worker.link is Reach.OUT_OF_REACH:
         severity: Severity = "error" if worker.jobs else "info" if meant else "warning"
         there = f" with {count_jobs(worker.jobs)}" if worker.jobs else ""
@@ -125,27 +125,27 @@ def _awaited(worker: Glance) -> str:
     if not worker.jobs:
         return f"{meant}no job is there"
     if worker.lost_after is None:
-        return f"{meant}what runs there may go on"
-    return meant + awaited_until("it", worker.lost_after)
+        return f"{meant}its jobs may go on there"
+    return meant + awaited_until("they", worker.lost_after)
 
 
 def awaited_until(what: str, lost_after: datetime) -> str:
     """Say what becomes of jobs at a worker that is out of reach, and until when `what` of it is waited for."""
     return (
-        f"what runs there may go on, and is waited for; unless it comes back, {what} counts as lost "
-        f"{_moment(lost_after)}, and Airflow tries again what has retries left"
+        f"its jobs may go on there, and are waited for; unless it comes back, {what} count as lost "
+        f"{_moment(lost_after)}, and Airflow retries those that have retries left"
     )
 
 
 def _copied(worker: Glance, others: Sequence[OtherInstance]) -> tuple[str, str]:
     """Say who has a worker's key, who tries to use it, and what to do in either case."""
     whose = place(worker.host_name, worker.address)
-    more = f", and {len(others) - 1} more" if len(others) > 1 else ""
-    why = f"{whose} has it; {others[0]}{more} tries it, too, and is refused: last {_moment(others[0].last_tried_at)}"
+    refused = "is refused" if len(others) == 1 else f"and {len(others) - 1} more are refused"
+    why = f"{whose} works with it; {others[0]} {refused}, last {_moment(others[0].last_tried_at)}"
     which = "that machine" if len(others) == 1 else "each of them"
     return why, (
-        f"If its state folder was copied there, enrol {which} by itself. If nobody of yours did that, the key is "
-        "stolen: revoke this worker, and enrol it anew."
+        f"If its state folder was copied there, enrol {which} as a worker of its own. If nobody of yours did that, the "
+        "key is stolen: revoke this worker, and enrol it anew."
     )
 
 

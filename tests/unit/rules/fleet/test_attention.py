@@ -43,14 +43,14 @@ def test_what_most_of_them_say_stands_for_all():
 
 def test_a_copied_key_says_which_machine_is_which_and_what_to_do_if_it_is_a_theft():
     [copied] = needs_a_person([glance(others=(other(),))], [], ALIVE, None, NOW)
-    assert copied.sentence == "Worker 'w' shares its key with another machine."
+    assert copied.sentence == "Worker 'w' has a key that another machine has, too."
     assert copied.why == (
-        "'host' at 192.0.2.7 has it; 'copy' at 192.0.2.8 tries it, too, and is refused: last 2026-03-04 05:06 UTC"
+        "'host' at 192.0.2.7 works with it; 'copy' at 192.0.2.8 is refused, last 2026-03-04 05:06 UTC"
     )
-    assert "enrol that machine by itself" in copied.advice
+    assert "enrol that machine as a worker of its own" in copied.advice
     assert "revoke this worker" in copied.advice
     [several] = needs_a_person([glance(others=(other(), other()))], [], ALIVE, None, NOW)
-    assert "'copy' at 192.0.2.8, and 1 more tries it, too" in several.why
+    assert "'copy' at 192.0.2.8 and 1 more are refused" in several.why
 
 
 def test_a_refused_version_says_what_why_and_with_which_command_it_is_mended():
@@ -68,10 +68,10 @@ def test_jobs_of_one_that_is_out_of_reach_are_waited_for_until_a_time():
     until = NOW + 90 * MINUTE
     [alone] = needs_a_person([glance(silent=True, jobs=2, lost_after=until)], [], ALIVE, None, NOW)
     assert alone.sentence == "Worker 'w' is out of reach with 2 jobs."
-    assert "unless it comes back, it counts as lost 2026-03-04 06:36 UTC" in alone.why
+    assert "unless it comes back, they count as lost 2026-03-04 06:36 UTC" in alone.why
     later = glance(silent=True, jobs=1, lost_after=until + MINUTE)
     [several] = needs_a_person([later, glance(silent=True, jobs=1, lost_after=until)], [], ALIVE, None, NOW)
-    assert "the first of it counts as lost 2026-03-04 06:36 UTC" in several.why
+    assert "the first of them count as lost 2026-03-04 06:36 UTC" in several.why
     [idle] = needs_a_person([glance(silent=True)], [], ALIVE, None, NOW)
     assert (idle.sentence, idle.why) == ("Worker 'w' is out of reach.", "no job is there")
 

@@ -110,6 +110,7 @@ export function Attention({ attention, may }: Props) {
   );
 }
 
+/** `ask`: not given to whoever may only look. */
 type OneProps = { one: FleetAttention; ask: ((one: FleetAttention) => void) | undefined };
 
 function One({ one, ask }: OneProps) {
@@ -159,15 +160,18 @@ function One({ one, ask }: OneProps) {
           </Flex>
         )}
       </Box>
-      {one.action.act && ask ? (
-        <Button size="sm" variant="outline" flexShrink={0} onClick={() => ask(one)}>
-          {one.action.label}…
-        </Button>
-      ) : (
-        <Button asChild size="sm" variant="outline" flexShrink={0}>
-          <Link to={placeOf(one.action)}>{one.action.act ? "Show the workers" : one.action.label}</Link>
-        </Button>
-      )}
+      <Flex direction="column" gap={1} flexShrink={0}>
+        {one.action.act && ask && (
+          <Button size="sm" variant="outline" onClick={() => ask(one)}>
+            {one.action.label}…
+          </Button>
+        )}
+        {(ask || one.action.view !== "add") && (
+          <Button asChild size="sm" variant={one.action.act && ask ? "ghost" : "outline"}>
+            <Link to={placeOf(one.action)}>{one.action.act ? "Show the workers" : one.action.label}</Link>
+          </Button>
+        )}
+      </Flex>
     </Flex>
   );
 }

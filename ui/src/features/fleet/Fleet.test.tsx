@@ -97,7 +97,7 @@ describe("at a glance", () => {
     const item = await within(attention).findByRole("listitem");
     expect(item.textContent).toMatch(/^Error4 jobs wait/);
     expect(within(item).getByRole("code").textContent).toBe("airflow edge enroll-token create --queues lathe");
-    expect(within(item).getByRole("link", { name: "Add a worker for it" }).getAttribute("href")).toBe(
+    expect((await within(item).findByRole("link", { name: "Add a worker for it" })).getAttribute("href")).toBe(
       "/plugin/edge/add?queues=lathe",
     );
   });
