@@ -19,7 +19,7 @@ from airflow_edge.store.jobs.jobs import Jobs
 from tests.integration.gateway.site import Site, SiteLink
 from tests.integration.gateway.world import Centre, wait_until
 
-BEAT = 0.2
+BEAT = 0.4
 JUMPS = [timedelta(hours=hours) for hours in (1, 3, -9, 1, 1, 24, -2, 1, 1, 1)]
 
 

@@ -21,8 +21,8 @@ BLOCKED = 10 * HEARTBEAT
 
 @pytest.fixture
 def airflow_engine(engine):
-    """Airflow's own engine, with a small pool that nobody waits for."""
-    airflow_engine = create_engine(engine.url, pool_size=2, max_overflow=1, pool_timeout=0.1)
+    """Airflow's own engine, with a small pool that is not waited for long."""
+    airflow_engine = create_engine(engine.url, pool_size=2, max_overflow=1, pool_timeout=1.0)
     yield airflow_engine
     airflow_engine.dispose()
 
