@@ -64,11 +64,9 @@ LONG = {
 """What is only taken with `EXAMPLE_DAGS=all`."""
 
 ELSEWHERE = {
-    *("asset_alias_example_alias_consumer", "asset_alias_example_alias_producer", "asset_with_extra_by_yield"),
-    *("example_bash_operator", "example_branch_datetime_operator", "example_failed_dag", "example_params_trigger_ui"),
-    *("example_setup_teardown_taskflow", "example_short_circuit_operator", "example_simplest_dag"),
-    *("example_task_mapping_second_order", "example_time_delta_sensor_async", "example_trigger_controller_dag"),
-    *("example_trigger_target_dag", "example_xcom"),
+    *("asset_alias_example_alias_consumer", "asset_alias_example_alias_producer", "example_bash_operator"),
+    *("example_setup_teardown_taskflow", "example_simplest_dag", "example_task_mapping_second_order"),
+    *("example_time_delta_sensor_async", "example_xcom"),
 }
 """What runs on the other Airflows, too: each kind of thing once, without what takes a minute (`INTEGRATION`). So do all
 from files that 3.3 does not have."""
