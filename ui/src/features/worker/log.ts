@@ -2,7 +2,8 @@
 import type { Schemas } from "../../api/client.ts";
 
 export type LogRecord = Schemas["LogRecordDocument"];
-export type Line = LogRecord & { key: string };
+/** `at`: when it was written, milliseconds; what has no time of its own follows what came before it. */
+export type Line = LogRecord & { key: string; at: number };
 /** What came in one go: to which time, and how often each record. */
 type Run = { last: number; copies: ReadonlyMap<string, number> };
 export type Shown = { lines: readonly Line[]; next: number; lost: number; run: Run };
@@ -16,7 +17,8 @@ export const NOTHING_YET: Shown = { lines: [], next: 0, lost: 0, run: { last: 0,
  *
  * A site sends its last records again at each request, so that a record may come twice; but equal ones that were written
  * one after the other are as many as they are. What is sent again begins where its times go back, or with the answer to
- * a request: of each record there are as many as in the go that has most of it.
+ * a request: of each record there are as many as in the go that has most of it. What is sent at a request may be older
+ * than what the site has sent by itself, and stands before it.
  */
 export function withMore(shown: Shown, more: Schemas["WorkerLogDocument"]): Shown {
   if (more.next === shown.next && more.records.length === 0) return shown;
@@ -36,10 +38,11 @@ export function withMore(shown: Shown, more: Schemas["WorkerLogDocument"]): Show
     const copy = (copies.get(same) ?? 0) + 1;
     copies.set(same, copy);
     const key = `${same} ${copy}`;
-    if (!known.has(key)) added.push({ ...record, key });
+    if (!known.has(key)) added.push({ ...record, key, at: last });
     known.add(key);
   }
-  const lines = added.length ? [...shown.lines, ...added].slice(-MOST) : shown.lines;
+  const all = added.length ? [...shown.lines, ...added].sort((one, other) => one.at - other.at) : shown.lines;
+  const lines = all.length > MOST ? all.slice(-MOST) : all;
   return { lines, next: more.next, lost: shown.lost + more.lost, run: { last, copies } };
 }
 
