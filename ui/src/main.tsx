@@ -5,7 +5,9 @@
  * ourselves: all plugins share this file, and a second import of it does not run it again.
  */
 import { type ComponentType, createElement, lazy, Suspense } from "react";
+import { begin, firstOf } from "./api/early.ts";
 import { missing } from "./host.ts";
+import { apiBeside } from "./place.ts";
 
 type Props = Record<string, unknown>;
 
@@ -29,6 +31,12 @@ function notLoaded(error: unknown): ComponentType<Props> {
 
 const names = missing();
 const gone = names.length ? sayingWhatIsMissing(names) : undefined;
+
+if (!gone) {
+  begin(firstOf(apiBeside(import.meta.url), location), (url) =>
+    fetch(url, { credentials: "same-origin", redirect: "manual", cache: "no-store" }),
+  );
+}
 
 // The same names as in src/airflow_edge/page/entries.py.
 Object.assign(globalThis, {
