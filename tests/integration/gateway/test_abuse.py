@@ -53,7 +53,7 @@ VOLATILE = {
     "task_instance": {"last_heartbeat_at"},
 }  # fmt: skip
 
-pytestmark = pytest.mark.hypothesis
+pytestmark = [pytest.mark.hypothesis, pytest.mark.one_database]
 
 QUIET = settings(
     deadline=None,

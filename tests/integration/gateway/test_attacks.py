@@ -17,6 +17,8 @@ from harness.client import NO_CAS
 from tests.integration.gateway.test_logs import chunk, end_of
 from tests.integration.gateway.world import wait_until
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture
 async def victim(centre):

@@ -11,6 +11,8 @@ from websockets.exceptions import InvalidStatus
 
 from airflow_edge.protocol import urls
 
+pytestmark = pytest.mark.one_database
+
 CALL = "/variables/none"
 
 

@@ -25,6 +25,8 @@ from airflow_edge.protocol.local import JobFile
 from airflow_edge.protocol.messages import Accepted, Offer
 from tests.integration.gateway.world import Centre, GatewayServer, NoTaskApi, below_prefix, config
 
+pytestmark = pytest.mark.one_database
+
 SECRET = "the secret of one job"
 BODY = b'{"detail": {"reason": "not_found", "message": "it only listens"}}'
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
+import pytest
+
 from tests.integration.gateway.worker import at_work
 from tests.integration.gateway.world import wait_until
+
+pytestmark = pytest.mark.one_database
 
 WORKERS = 20
 

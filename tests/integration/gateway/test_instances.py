@@ -15,6 +15,8 @@ from airflow_edge.protocol.states import WorkerState
 from tests.integration.gateway.site import SiteLink
 from tests.integration.gateway.world import wait_until
 
+pytestmark = pytest.mark.one_database
+
 CLONES = 20
 
 

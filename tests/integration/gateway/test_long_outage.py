@@ -33,6 +33,8 @@ from tests.integration.agent.runtime import Runtime
 from tests.integration.gateway.test_execution import RUN, SUCCESS
 from tests.integration.gateway.world import Centre, GatewayServer, mounted, wait_until
 
+pytestmark = pytest.mark.one_database
+
 OUTAGE = timedelta(hours=12)
 GRACE = timedelta(hours=13)
 STEP = timedelta(seconds=200)

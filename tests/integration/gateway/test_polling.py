@@ -18,6 +18,8 @@ from airflow_edge.store.tables import PassedRequestRow
 from harness.waiting import wait_for
 from tests.integration.gateway.site import LongPolling, Site
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture(autouse=True)
 def _transport(monkeypatch):

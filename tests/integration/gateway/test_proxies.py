@@ -16,7 +16,7 @@ from airflow_edge.protocol.urls import PREFIX
 from harness.nginx import HOW_TO_INSTALL, WITH_UPGRADES, Nginx, find_nginx
 from tests.integration.gateway.worker import at_work
 
-pytestmark = pytest.mark.skipif(find_nginx() is None, reason=HOW_TO_INSTALL)
+pytestmark = [pytest.mark.one_database, pytest.mark.skipif(find_nginx() is None, reason=HOW_TO_INSTALL)]
 
 
 def address(gateway: str) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, suppress
 
+import pytest
+
 from airflow_edge.agent.link import link, websocket
 from airflow_edge.protocol.urls import PREFIX
 from harness.faults import Direction, FaultProxy
 from tests.integration.gateway.worker import at_work
 from tests.integration.gateway.world import wait_until
+
+pytestmark = pytest.mark.one_database
 
 WORKERS = 100
 

@@ -27,6 +27,8 @@ from tests.integration.gateway.conftest import BASE_PATH
 from tests.integration.gateway.test_execution import RUN, SUCCESS, held_job
 from tests.integration.gateway.worker import at_work
 
+pytestmark = pytest.mark.one_database
+
 JSON = {"content-type": "application/json"}
 NO_ROUTE = json.dumps({"message": "no Route matched with those values"}).encode()
 SIGN_IN = page(200, "Sign in")
