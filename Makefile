@@ -28,9 +28,9 @@ PAGE := src/airflow_edge/page/bundle/built.json
 PAGE_SOURCES := hatch_build.py docs/reference/rest-api-openapi.json $(shell find ui -name node_modules -prune -o \
 	-type f ! -name schema.d.ts ! -name '*.test.*' -print)
 
-# What knows Airflow, and the store, which stands on the libraries that Airflow brings. A worker's agent, the protocol and
-# the rules know nothing of it (`make lint`); one kind of database will do.
-KNOWS_AIRFLOW := $(addprefix tests/unit/,cli executor gateway page runtime store test_plugin.py) tests/contract \
+# What knows Airflow. A worker's agent, the protocol and the rules know nothing of it (`make lint`), and the store stands on
+# libraries that are the same in each lock (`tests/architecture/test_distribution.py`); one kind of database will do.
+KNOWS_AIRFLOW := $(addprefix tests/unit/,cli executor gateway page runtime test_plugin.py) \
 	$(addprefix tests/integration/,admin executor runtime) \
 	$(addprefix tests/integration/gateway/test_,execution.py reading.py repeats.py)
 ONE_OF_EACH := not sqlite and not mysql and not psycopg] and not oldest

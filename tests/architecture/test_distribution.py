@@ -87,3 +87,9 @@ def test_the_worker_lock_has_nothing_of_the_centre_or_of_development() -> None:
 )
 def test_a_lock_is_of_the_airflow_that_it_is_for(lock: str, airflow: str) -> None:
     assert pins(lock)["apache-airflow-core"].startswith(airflow)
+
+
+@pytest.mark.parametrize("library", ["sqlalchemy", "alembic", "asyncpg", "psycopg2-binary"])
+def test_the_store_stands_on_the_same_libraries_with_each_airflow(library: str) -> None:
+    """If not, its tests are to run with each: `KNOWS_AIRFLOW` in the Makefile."""
+    assert len({pins(lock)[library] for lock in ("dev.txt", "airflow-3.2.txt", "airflow-3.4.txt")}) == 1
