@@ -44,6 +44,8 @@ class Machine:
             "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.defpath}",
             "HOME": str(self.folder / "home"),
             "LANG": "C.UTF-8",
+            # Each line at once, as in a terminal: into a file, `airflow standalone` writes late by minutes.
+            "PYTHONUNBUFFERED": "1",
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),

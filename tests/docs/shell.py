@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -49,7 +51,10 @@ class Shell:
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._numbers = count(1)
-        self._answers, write = os.pipe()
+        self._answers, pipe = os.pipe()
+        # Not one of the digits, which the shell has uses for.
+        write = fcntl.fcntl(pipe, fcntl.F_DUPFD, 10)
+        os.close(pipe)
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             stdin=subprocess.PIPE,
@@ -65,7 +70,11 @@ class Shell:
     def close(self) -> None:
         """End the shell and whatever was started from it."""
         # Some programs write their title over their environment, by which the others are found.
-        begun = [process for process in psutil.process_iter() if _session(process) == self._bash.pid]
+        begun = {process for process in psutil.process_iter() if _session(process) == self._bash.pid}
+        for process in [*begun]:
+            # A worker's runtime is in a session of its own.
+            with suppress(psutil.NoSuchProcess):
+                begun.update(process.children(recursive=True))
         self._bash.kill()
         self._bash.wait()
         kill_processes(begun)
@@ -115,7 +124,7 @@ class Shell:
             ready, _, _ = select.select([self._answers], [], [], max(0.0, deadline - time.monotonic()))
             assert ready, f"after {PATIENCE:g} s there is no end of: {what}"
             piece = os.read(self._answers, 1)
-            assert piece, f"the shell ended with {self._bash.wait()} at: {what}"
+            assert piece, f"the shell answers no more (it ended with {self._bash.poll()}) at: {what}"
             line += piece
         return line.decode().strip()
 

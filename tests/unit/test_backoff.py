@@ -31,6 +31,7 @@ def test_a_thousand_workers_come_back_in_time_and_not_in_a_herd(outage, randomne
     returns.sort()
     assert returns[-1] <= LONGEST_WAIT
     busiest = max(bisect_left(returns, moment + 0.1) - number for number, moment in enumerate(returns))
-    assert busiest < workers / 4
+    # A first wait lies anywhere in half a second: a fifth of all in each tenth, and chance.
+    assert busiest < 0.3 * workers
     if outage > 30:
         assert busiest < workers / 20
