@@ -194,7 +194,7 @@ def open_examples(folder: Path, database: Database, venv: Path, worker_venv: Pat
             config={
                 **EDGE_CONFIG,
                 "core": {"load_examples": True, "parallelism": 24, "dags_are_paused_at_creation": True},
-                # As `airflow edge check` advises: with fewer connections than calls at once, Airflow's API stands still.
+                # As `airflow edge check` advises: with fewer connections than calls at once, the API stands still.
                 "database": {"sql_alchemy_max_overflow": 55},
                 # Nothing runs but what is triggered.
                 "scheduler": {"use_job_schedule": False, "max_dagruns_per_loop_to_schedule": 100},

@@ -16,9 +16,8 @@ WORKLOAD = '{"args": "' + "x" * (7_500_000) + '"}'
 """As long as they may be; together they are more than may wait to be sent to a worker."""
 
 
+@pytest.mark.one_database
 async def test_offers_wait_in_the_database_while_the_worker_does_not_read(engine):
-    if engine.dialect.name != "sqlite":
-        pytest.skip("no database has a part in it, and it takes its time")
     with GatewayServer(links_only(sessionmaker(engine), heartbeat_interval=60.0, offer_timeout=300.0)) as server:
         centre = Centre(engine, server.url)
         queue = centre.queue_name()

@@ -79,8 +79,6 @@ async def test_the_websocket_is_taken_again_and_nothing_is_lost_on_the_way(centr
 
 
 async def test_a_proxy_that_cuts_idle_connections_after_20_s_disturbs_no_link(centre, tmp_path):
-    if centre.engine.dialect.name != "sqlite":
-        pytest.skip("no database has a part in it, and it takes its time")
     pings, polls = await centre.site(centre.queue_name()), await centre.site(centre.queue_name())
     # Heartbeats are so rare here that only the pings, and the answers to polls, are in time.
     with ExitStack() as stack:

@@ -198,7 +198,7 @@ async def test_batches_stay_below_the_limit_whatever_is_said(site: Site) -> None
     site.shipper.want(want(lines=5000))
     await site.rest()
     async with asyncio.timeout(20):
-        while not site.batches[-1].answers:
+        while not (site.batches and site.batches[-1].answers):
             site.take()
             await asyncio.sleep(0.005)
     assert len(site.texts) == 1512
