@@ -23,10 +23,10 @@ JWT_SECRET = "the-secret-of-the-gateway-tests-" * 2
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Each kind of database costs minutes: `one_database` tests what lies before it, and takes one."""
-    spared = [item for item in items if item.get_closest_marker("one_database") and _on_sqlite(item)]
+    spared = {item for item in items if item.get_closest_marker("one_database") and _on_sqlite(item)}
     if spared:
-        items[:] = [item for item in items if item not in set(spared)]
-        config.hook.pytest_deselected(items=spared)
+        items[:] = [item for item in items if item not in spared]
+        config.hook.pytest_deselected(items=[*spared])
 
 
 def _on_sqlite(item: pytest.Item) -> bool:

@@ -3,6 +3,7 @@ import userEvent from "@testing-library/user-event";
 import { useLocation } from "react-router-dom";
 import { describe, expect, it } from "vitest";
 import { type Asked, draw, type Given, serve } from "../../../build/testing.tsx";
+import { firstOf } from "../../api/early.ts";
 import type { Overview, WorkerDocument } from "./documents.ts";
 import { anOverview, aRemark, aWorker } from "./examples.ts";
 import { Fleet } from "./Fleet.tsx";
@@ -42,6 +43,18 @@ function show(at = "/") {
   );
   return { address: () => screen.getByTestId("address").textContent };
 }
+
+it("reads first what was asked for before it was there", async () => {
+  const asked = await fleet();
+  show();
+  const early = firstOf("http://host/", { pathname: "/plugin/edge", search: "" }).map((url) => new URL(url));
+  const wanted = early.map(({ pathname, search }) => `${pathname}${search}`);
+  await waitFor(() =>
+    expect(asked.map(({ path, query }) => (query.size ? `${path}?${query}` : path))).toEqual(
+      expect.arrayContaining(wanted),
+    ),
+  );
+});
 
 describe("at a glance", () => {
   it("counts, and each number leads to what it counts", async () => {

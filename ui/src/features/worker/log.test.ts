@@ -31,17 +31,18 @@ it("shows equal lines as often as they were written", () => {
 it("shows equal lines once that are sent again, also in the middle of an answer", () => {
   const first = timed(1, ["a", 1], ["a", 1], ["b", 2]);
   expect(texts(first, timed(2, ["a", 1], ["a", 1], ["b", 2], ["c", 3]))).toEqual(["a", "a", "b", "c"]);
-  expect(texts(timed(1, ["a", 1], ["b", 2], ["a", 1], ["a", 1], ["b", 2], ["c", 3]))).toEqual(["a", "a", "b", "c"]);
+  expect(texts(timed(1, ["a", 1], ["b", 2], ["a", 1], ["a", 1], ["b", 2], ["c", 3]))).toEqual(["a", "b", "a", "c"]);
 });
 
 it("puts what was written before where it was written", () => {
   const sentByItself = timed(1, ["warning", 5], ["its end", 0]);
-  expect(texts(sentByItself, timed(2, ["start", 1], ["warning", 5], ["its end", 0], ["now", 6]))).toEqual([
-    "start",
-    "warning",
-    "its end",
-    "now",
-  ]);
+  const past = { ...timed(2, ["start", 1], ["warning", 5], ["its end", 0], ["now", 6]), answers: ["request"] };
+  expect(texts(sentByItself, past)).toEqual(["start", "warning", "its end", "now"]);
+});
+
+it("puts what is written from now on at the end, also where the clock was set back", () => {
+  const past = { ...timed(1, ["noon", 1000], ["after", 1001]), answers: ["request"] };
+  expect(texts(past, timed(2, ["set back", 10]))).toEqual(["noon", "after", "set back"]);
 });
 
 it("is the very same where nothing came", () => {

@@ -18,7 +18,8 @@ export const NOTHING_YET: Shown = { lines: [], next: 0, lost: 0, run: { last: 0,
  * A site sends its last records again at each request, so that a record may come twice; but equal ones that were written
  * one after the other are as many as they are. What is sent again begins where its times go back, or with the answer to
  * a request: of each record there are as many as in the go that has most of it. What is sent at a request may be older
- * than what the site has sent by itself, and stands before it.
+ * than what the site has sent by itself, and stands before it; what is written from then on stands at the end, also
+ * where the site's clock was set back.
  */
 export function withMore(shown: Shown, more: Schemas["WorkerLogDocument"]): Shown {
   if (more.next === shown.next && more.records.length === 0) return shown;
@@ -41,8 +42,9 @@ export function withMore(shown: Shown, more: Schemas["WorkerLogDocument"]): Show
     if (!known.has(key)) added.push({ ...record, key, at: last });
     known.add(key);
   }
-  const all = added.length ? [...shown.lines, ...added].sort((one, other) => one.at - other.at) : shown.lines;
-  const lines = all.length > MOST ? all.slice(-MOST) : all;
+  const all = [...shown.lines, ...added];
+  if (more.answers.length > 0) all.sort((one, other) => one.at - other.at);
+  const lines = added.length ? all.slice(-MOST) : shown.lines;
   return { lines, next: more.next, lost: shown.lost + more.lost, run: { last, copies } };
 }
 
