@@ -56,6 +56,9 @@ log = logging.getLogger(__name__)
 
 SUPERVISOR_GRACE = 8.0
 """Seconds that the runtime may need beyond a task's grace to be rid of its supervisor too."""
+REGAIN_PATIENCE = 3.0
+"""Seconds that a worker which ends has for a link that is just being made again: without a goodbye it looks like one
+that is out of reach."""
 GOODBYE_PATIENCE = 1.0
 RETIRE_PATIENCE = 3.0
 
@@ -385,6 +388,7 @@ class Agent:
     async def _leave(self) -> None:
         """Deliver what can be delivered now; the rest is in the journal for the next time."""
         jobs, hurried = self._core.jobs, self._terminating.is_set
+        await self._link.regain(REGAIN_PATIENCE)
         if self._link.linked.is_set():
             await deliver(lambda: len(jobs), lambda: (len(jobs), self._shipper.answers), hurried)
         # The centre drops what it has not dealt with when the link ends: the answers to orders, say.

@@ -79,6 +79,20 @@ async def test_a_worker_without_a_centre_ends_too(
     assert (ended.job_id, ended.exit_code) == (offer.job_id, 143)
 
 
+async def test_a_worker_whose_link_is_just_being_made_again_says_goodbye(
+    centre: Centre, runtime: Runtime, agent: Agent
+) -> None:
+    await centre.until(lambda: centre.statuses)
+    centre.refusal = (503, b"restarting")
+    await centre.cut()
+    while (await agent.status())["link"]["state"] != "connecting":
+        await asyncio.sleep(0.05)
+    centre.refusal = None
+    agent.signal(signal.SIGTERM)
+    await centre.message(Goodbye)
+    assert await agent.ended() == 0
+
+
 REVOKED = json.dumps({"status": 403, "code": Code.REVOKED, "detail": "this worker was revoked"}).encode()
 
 

@@ -132,6 +132,13 @@ class Link:
         """Don't wait any longer for the next attempt."""
         self._hurry.set()
 
+    async def regain(self, patience: float) -> None:
+        """Make a link that is broken again at once, or go without: wait at most `patience` seconds for it."""
+        if self.times_linked and self.state.state != "refused":
+            self.hurry()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.linked.wait(), patience)
+
     async def say_goodbye(self, reason: str, patience: float) -> None:
         """Tell the centre that the worker ends in good order; wait at most `patience` seconds until that is sent."""
         if self.linked.is_set():
