@@ -20,6 +20,9 @@ EDGE3 := $(BUILD)/edge3
 # PROCESSES=0 is one after the other.
 PROCESSES ?= $(shell '$(PYTHON)' -c 'import os; print(len(os.sched_getaffinity(0)) + 1)' 2>/dev/null || echo 3)
 
+# Whoever looks for something wants to see it fail; the whole suite gives what failed beside all else a second try.
+PYTEST = $(if $(ARGS),pytest,harness.second_try)
+
 SOURCES := $(shell find src -type f ! -path '*/__pycache__/*' ! -path '*/page/bundle/*')
 CHECKED := src hatch_build.py $(wildcard harness demo benchmarks tools)
 
@@ -124,14 +127,14 @@ env-edge3: $(EDGE3)/done.stamp ## .build/edge3: the peer that the benchmark runs
 .PHONY: test test-page example-dags fuzz lint format demo bench bench-reconnect bench-logs bench-large-log chaos scenarios docs docs-check lock clean
 test: setup env-worker $(AIRFLOWS:%=env-airflow-%) env-edge3 ## all tests (make test ARGS='tests/unit -x' for some)
 	$(if $(ARGS),,$(MAKE) --no-print-directory test-page)
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --durations=25 $(ARGS)
+	$(BIN)/python -m $(PYTEST) --numprocesses $(PROCESSES) --durations=25 $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory test-airflow-3.4)
 
 test-page: setup ## the tests of ui/ (make test-page ARGS=src/features/fleet)
 	$(BIN)/python -m tools.ui vitest run $(ARGS)
 
 test-airflow-%: $(BUILD)/airflow-%/done.stamp ## what knows Airflow, with another one (make test-airflow-3.2)
-	$(<D)/bin/python -m pytest --numprocesses $(PROCESSES) -k '$(ONE_OF_EACH)' $(or $(ARGS),$(KNOWS_AIRFLOW))
+	$(<D)/bin/python -m $(PYTEST) --numprocesses $(PROCESSES) -k '$(ONE_OF_EACH)' $(or $(ARGS),$(KNOWS_AIRFLOW))
 
 example-dags: setup env-worker $(AIRFLOWS:%=env-airflow-%) env-edge3 ## Airflow's own example Dags on 3.2, 3.3 and 3.4 as with LocalExecutor (ARGS='-k 3.4')
 	EXAMPLE_DAGS=all $(BIN)/python -m pytest -s tests/e2e/test_example_dags.py $(ARGS)

@@ -85,7 +85,7 @@ async def test_a_worker_whose_link_is_just_being_made_again_says_goodbye(
     await centre.until(lambda: centre.statuses)
     centre.refusal = (503, b"restarting")
     await centre.cut()
-    while (await agent.status())["link"]["state"] != "connecting":
+    while (await agent.status())["link"]["state"] != "connecting":  # noqa: ASYNC110 - of another process
         await asyncio.sleep(0.05)
     centre.refusal = None
     agent.signal(signal.SIGTERM)
