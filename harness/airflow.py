@@ -21,7 +21,7 @@ from harness.processes import Process, kill_processes, processes_in, run, stop_t
 
 Config = Mapping[str, Mapping[str, object]]
 
-BOOT_TIMEOUT = 120.0
+BOOT_TIMEOUT = 300.0
 """Seconds a component may take to come up; it takes five on an idle machine, and tests run on busy ones."""
 
 STOP_TIMEOUT = 5.0
