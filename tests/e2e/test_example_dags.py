@@ -127,22 +127,27 @@ class Examples:
 
     def run(self, dag_ids: Collection[str]) -> None:
         """Run each Dag with either executor, to its end."""
-        edge, local = BOTH
         # Of two tasks that make the same asset at once, Airflow fails one.
-        assets = [dag_id for dag_id in dag_ids if dag_id.startswith("asset")]
-        self._run([(dag_id, name) for dag_id in dag_ids for name in BOTH if name == edge or dag_id not in assets])
-        self._run([(dag_id, local) for dag_id in assets])
+        in_turn = [dag_id for dag_id in dag_ids if dag_id.startswith("asset")]
+        for dag_id in [*in_turn, *(dag_id for dag_id in dag_ids if dag_id not in in_turn)]:
+            for executor in BOTH[:1] if dag_id in in_turn else BOTH:
+                self._trigger(dag_id, executor)
+        for dag_id in in_turn:
+            self._wait(dag_id, BOTH[0])
+            self._trigger(dag_id, BOTH[1])
+        for key in self.runs:
+            self._wait(*key)
 
-    def _run(self, what: Collection[tuple[str, str]]) -> None:
-        """Run Dags, each with an executor, to their ends."""
-        for dag_id, executor in what:
-            # A Monday; no two runs of a Dag may have the same.
-            date = f"2026-01-05T00:00:0{BOTH.index(executor)}Z"
-            self.runs[dag_id, executor] = self.client.trigger(
-                dag_id, run_id=f"{executor}__1", conf=CONF.get(dag_id), logical_date=date
-            )
-        for key in what:
-            self.runs[key] = self.client.wait_for_run(self.runs[key], timeout=RUN_TIMEOUT, check=self.airflow.check)
+    def _trigger(self, dag_id: str, executor: str) -> None:
+        # A Monday; no two runs of a Dag may have the same.
+        date = f"2026-01-05T00:00:0{BOTH.index(executor)}Z"
+        self.runs[dag_id, executor] = self.client.trigger(
+            dag_id, run_id=f"{executor}__1", conf=CONF.get(dag_id), logical_date=date
+        )
+
+    def _wait(self, dag_id: str, executor: str) -> None:
+        run = self.runs[dag_id, executor]
+        self.runs[dag_id, executor] = self.client.wait_for_run(run, timeout=RUN_TIMEOUT, check=self.airflow.check)
 
     def left_by(self, run: DagRun) -> dict[str, list[str]]:
         """How a run ended: it, each of its tasks and in which try, and what they have left behind."""

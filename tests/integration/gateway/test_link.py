@@ -31,6 +31,8 @@ from airflow_edge.protocol.states import WorkerState
 from tests.integration.gateway.site import Site, SiteLink
 from tests.integration.gateway.world import wait_until
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture(autouse=True, params=["WebSocket", "long polling"])
 def transport(request, monkeypatch):

@@ -26,6 +26,8 @@ from tests.integration.gateway.test_reading import Page
 from tests.integration.gateway.world import Centre, wait_until
 from tests.stored_logs import read_log
 
+pytestmark = pytest.mark.one_database
+
 JOBS = 6
 LINES = 2_000
 PATIENCE = 120.0

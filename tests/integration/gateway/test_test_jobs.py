@@ -14,6 +14,8 @@ from airflow_edge.rules.acts.testing import WITHIN
 from tests.integration.gateway.site import Site
 from tests.integration.gateway.world import Centre
 
+pytestmark = pytest.mark.one_database
+
 
 def asked(centre: Centre, site: Site, *, ago: timedelta = timedelta(0)) -> UUID:
     """A test job that somebody asked for then."""
