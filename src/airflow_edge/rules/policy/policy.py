@@ -1,0 +1,106 @@
+"""Whether a call is granted: any rule grants it; what none grants is denied where the policy is enforced."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from re import Pattern
+from typing import Final
+
+from airflow_edge.rules.policy.document import Globs, Mode, PolicyDocument, RuleDocument, pattern_of
+from airflow_edge.rules.policy.grants import OF_DAGS, RELATIONS, Grant, Need, Who
+
+MOST_KNOWN: Final = 10_000
+"""Tasks of which it is remembered what they are granted."""
+
+Group = tuple[str | None, str, str, str, str]
+"""What rules tell tasks apart by: team, queue, worker, Dag, task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What all rules for a task grant together, of one kind."""
+
+    names: Pattern[str]
+    relations: frozenset[str]
+
+
+class Policy:
+    """A policy that is asked; it never changes."""
+
+    def __init__(self, document: PolicyDocument, version: int) -> None:
+        """:param version: its number, which every decision names"""
+        self.version = version
+        self._modes = [(pattern_of((glob,)), mode) for glob, mode in document.modes.items()]
+        self._rules = [_Rule(rule) for rule in document.rules]
+        self._granted = lru_cache(MOST_KNOWN)(self._find)
+        self.mode = lru_cache(MOST_KNOWN)(self._find_mode)
+
+    def grants(self, who: Who, need: Need, upstream: Callable[[], Collection[str]]) -> bool:
+        """Say whether a task may have what it needs.
+
+        :param upstream: gives the tasks before it, in its Dag; asked only where it matters
+        """
+        if need.is_own(who):
+            return True
+        granted = self.granted(who).get(need.grant)
+        if granted is None:
+            return False
+        if granted.names.fullmatch(need.name):
+            return True
+        return bool(granted.relations) and not granted.relations.isdisjoint(need.relations(who, upstream))
+
+    def granted(self, who: Who) -> Mapping[Grant, Granted]:
+        """Give all that a task is granted."""
+        return self._granted((who.team_name, who.queue, who.worker, who.dag_id, who.task_id))
+
+    def _find(self, group: Group) -> Mapping[Grant, Granted]:
+        names: defaultdict[Grant, list[str]] = defaultdict(list)
+        for rule in self._rules:
+            if rule.is_about(group):
+                for grant, globs in rule.may.items():
+                    names[grant] += globs
+        return {grant: _together(grant, tuple(dict.fromkeys(globs))) for grant, globs in names.items()}
+
+    def _find_mode(self, queue: str) -> Mode:
+        return next((mode for glob, mode in self._modes if glob.fullmatch(queue)), "off")
+
+
+class _Rule:
+    def __init__(self, document: RuleDocument) -> None:
+        who = document.who
+        globs = (who.teams, who.queues, who.workers, who.dags, who.tasks)
+        self._patterns = [(place, pattern_of(some)) for place, some in enumerate(globs) if some]
+        self.may = document.may
+
+    def is_about(self, group: Group) -> bool:
+        return all(pattern.fullmatch(group[place] or "") for place, pattern in self._patterns)
+
+
+def _together(grant: Grant, globs: Globs) -> Granted:
+    relations = frozenset(globs) & frozenset(RELATIONS) if grant in OF_DAGS else frozenset[str]()
+    return Granted(pattern_of(tuple(glob for glob in globs if glob not in relations)), relations)
+
+
+_DOING: Final = {
+    Grant.CONNECTIONS: "read connection {}",
+    Grant.VARIABLES: "read variable {}",
+    Grant.SET_VARIABLES: "set variable {}",
+    Grant.XCOMS: "read XComs of Dag {}",
+    Grant.SET_XCOMS: "write XComs of Dag {}",
+    Grant.TRIGGER: "start Dag {}",
+    Grant.CLEAR: "clear runs of Dag {}",
+    Grant.STATES: "read the states of Dag {}",
+    Grant.ASSETS: "read asset {}",
+    Grant.SET_ASSETS: "write the state of asset {}",
+}
+
+
+def denial(who: Who, need: Need, version: int) -> str:
+    """Say what is denied to whom, and what would grant it."""
+    return (
+        f"Task {who.dag_id}.{who.task_id} on queue {who.queue} may not {_DOING[need.grant].format(repr(need.name))}: "
+        f"no rule of the centre's policy (version {version}) grants it. It would take `{need.grant}: [{need.name}]`"
+    )

@@ -1,0 +1,56 @@
+"""The least policy that what was seen needs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from airflow_edge.rules.policy.document import Globs, PolicyDocument, RuleDocument, WhoDocument, literal
+from airflow_edge.rules.policy.grants import RELATIONS, Grant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """What a task of a queue has asked for, some time or other."""
+
+    team_name: str | None
+    queue: str
+    dag_id: str
+    task_id: str
+    grant: Grant
+    name: str
+    """What it was about; the narrowest of `RELATIONS` where one fits."""
+
+
+def suggest(uses: Iterable[Use]) -> PolicyDocument:
+    """Give the policy that grants all of this and nothing more; tasks of one Dag that need the same share a rule."""
+    needed: defaultdict[tuple[str | None, str, str, str], set[tuple[Grant, str]]] = defaultdict(set)
+    for use in uses:
+        name = use.name if use.name in RELATIONS else literal(use.name)
+        needed[use.team_name, use.queue, use.dag_id, use.task_id].add((use.grant, name))
+    alike: defaultdict[tuple[str | None, str, str, frozenset[tuple[Grant, str]]], list[str]] = defaultdict(list)
+    for (team, queue, dag_id, task_id), grants in needed.items():
+        alike[team, queue, dag_id, frozenset(grants)].append(task_id)
+    rules = [
+        RuleDocument(
+            who=WhoDocument(
+                teams=(literal(team),) if team is not None else (),
+                queues=(literal(queue),),
+                dags=(literal(dag_id),),
+                tasks=tuple(sorted(map(literal, task_ids))),
+            ),
+            may=_by_grant(grants),
+        )
+        for (team, queue, dag_id, grants), task_ids in alike.items()
+    ]
+    return PolicyDocument(rules=tuple(sorted(rules, key=lambda rule: msgspec.structs.astuple(rule.who))))
+
+
+def _by_grant(grants: Iterable[tuple[Grant, str]]) -> dict[Grant, Globs]:
+    found: defaultdict[Grant, set[str]] = defaultdict(set)
+    for grant, name in grants:
+        found[grant].add(name)
+    return {grant: tuple(sorted(found[grant])) for grant in Grant if grant in found}

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_edge.rules.policy.document import read_document, to_plain
+from airflow_edge.rules.policy.grants import OF_DAGS, Grant, Need, Who
+from airflow_edge.rules.policy.policy import Policy
+from airflow_edge.rules.policy.suggesting import Use, suggest
+
+NAMES = st.sampled_from(["a", "b", "a*", "[a]", "?", "ab"])
+USES = st.builds(
+    Use, team_name=st.none(), queue=NAMES, dag_id=NAMES, task_id=NAMES, grant=st.sampled_from(Grant), name=NAMES
+)
+
+
+def granted(policy: Policy, use: Use) -> bool:
+    who = Who(team_name=None, queue=use.queue, worker="w", dag_id=use.dag_id, run_id="r", task_id=use.task_id)
+    run = "another" if use.grant in OF_DAGS else None
+    return policy.grants(who, Need(grant=use.grant, name=use.name, run_id=run), lambda: ())
+
+
+@given(st.sets(USES, max_size=20), USES)
+def test_all_that_was_used_is_granted_and_nothing_else(uses, another) -> None:
+    document = suggest(uses)
+    policy = Policy(read_document(to_plain(document)), 1)
+    assert all(granted(policy, use) for use in uses)
+    assert granted(policy, another) is (another in uses)
+
+
+def test_tasks_that_need_the_same_share_a_rule() -> None:
+    def use(task_id: str, name: str) -> Use:
+        return Use(team_name=None, queue="plc", dag_id="press", task_id=task_id, grant=Grant.CONNECTIONS, name=name)
+
+    document = suggest([use("read", "db"), use("write", "db"), use("log", "files"), use("read", "db")])
+    assert msgspec.json.decode(msgspec.json.encode(document)) == {
+        "rules": [
+            {"who": {"queues": ["plc"], "dags": ["press"], "tasks": ["log"]}, "may": {"connections": ["files"]}},
+            {"who": {"queues": ["plc"], "dags": ["press"], "tasks": ["read", "write"]}, "may": {"connections": ["db"]}},
+        ]
+    }
