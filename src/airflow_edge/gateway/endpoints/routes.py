@@ -1,18 +1,23 @@
-"""What becomes of a call of Airflow's Execution API that is repeated because its answer was lost: route by route.
+"""Airflow's Execution API, route by route: what a call needs to be granted, and what becomes of one that is repeated
+because its answer was lost.
 
-Reading is always harmless. `docs/decisions/0007-calls-that-are-repeated.md` says why each route is as it is; a test
-compares the table with the routes that Airflow has.
+`docs/decisions/0007-calls-that-are-repeated.md` says why a repeated one is taken as it is; a test compares the table
+with the routes that each supported Airflow has.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
-from typing import Final
+from functools import cache, partial
+from typing import Final, TypeAlias
+from urllib.parse import parse_qsl
 
 from starlette.routing import compile_path
+
+from airflow_edge.rules.policy.grants import Grant, Need
 
 
 class Repeat(StrEnum):
@@ -30,6 +35,60 @@ class Repeat(StrEnum):
     """Carried out once; the answer comes from memory the second time."""
 
 
+Values: TypeAlias = Mapping[str, tuple[str, ...]]
+"""By name, all values that a request gives: those of its path and of its query."""
+Needs: TypeAlias = Callable[[Values], Iterable[Need]]
+
+
+def own(_: Values) -> Iterable[Need]:
+    """Nothing: it is about the task itself."""
+    return ()
+
+
+def filtered(_: Values) -> Iterable[Need]:
+    """Nothing: what may not be seen is left out of the answer."""
+    return ()
+
+
+def _named(grant: Grant, *names: str) -> Needs:
+    """Give the needs of a call that is about what it names under any of these names."""
+    return lambda values: (Need(grant=grant, name=name) for key in names for name in values.get(key, ()))
+
+
+def _of_dag(grant: Grant, values: Values) -> Iterator[Need]:
+    """Give the needs of a call that is about a Dag, a run of it, or a task in that.
+
+    What names several, or asks for those of other runs as well, is about all of them.
+    """
+    run_id, task_id = _one(values, "run_id"), _one(values, "task_id")
+    if _says_yes(values.get("include_prior_dates", ())):
+        run_id = None
+    for dag_id in values.get("dag_id", ()):
+        yield Need(grant=grant, name=dag_id, run_id=run_id, task_id=task_id)
+
+
+def _one(values: Values, name: str) -> str | None:
+    """Give the one value of that name, or of its plural."""
+    found = {*values.get(name, ()), *values.get(f"{name}s", ())}
+    return found.pop() if len(found) == 1 else None
+
+
+def _says_yes(values: Iterable[str]) -> bool:
+    return any(value.lower() not in {"false", "f", "no", "n", "off", "0"} for value in values)
+
+
+CONNECTION: Final = _named(Grant.CONNECTIONS, "connection_id")
+VARIABLE: Final = _named(Grant.VARIABLES, "variable_key")
+SET_VARIABLE: Final = _named(Grant.SET_VARIABLES, "variable_key")
+XCOM: Final = partial(_of_dag, Grant.XCOMS)
+SET_XCOM: Final = partial(_of_dag, Grant.SET_XCOMS)
+STATES: Final = partial(_of_dag, Grant.STATES)
+TRIGGER: Final = partial(_of_dag, Grant.TRIGGER)
+CLEAR: Final = partial(_of_dag, Grant.CLEAR)
+ASSET: Final = _named(Grant.ASSETS, "name", "uri", "alias_name")
+SET_ASSET: Final = _named(Grant.SET_ASSETS, "name", "uri")
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A route of the Execution API; its template is written as Airflow writes it."""
@@ -37,47 +96,111 @@ class Route:
     method: str
     template: str
     repeat: Repeat
+    needs: Needs
+
+    def values(self, method: str, path: str) -> Values | None:
+        """Give what the path of a request for this route says; None if it is for another."""
+        match = _pattern(self.template).match(path) if method == self.method else None
+        return None if match is None else {name: (value,) for name, value in match.groupdict().items()}
 
     def matches(self, method: str, path: str) -> bool:
         """Say whether a request is for this route."""
-        return method == self.method and _pattern(self.template).match(path) is not None
+        return self.values(method, path) is not None
 
+
+_READ: Final = Repeat.HARMLESS
+_TASK: Final = "/task-instances/{task_instance_id}"
+_XCOM: Final = "/xcoms/{dag_id}/{run_id}/{task_id}/{key:path}"
+_RUN: Final = "/dag-runs/{dag_id}/{run_id}"
 
 ROUTES: Final = (
-    Route("PATCH", "/task-instances/{task_instance_id}/run", Repeat.RECOGNISED),
-    Route("PATCH", "/task-instances/{task_instance_id}/state", Repeat.STATE),
-    Route("PATCH", "/task-instances/{task_instance_id}/skip-downstream", Repeat.HARMLESS),
-    Route("PUT", "/task-instances/{task_instance_id}/heartbeat", Repeat.HARMLESS),
-    Route("PUT", "/task-instances/{task_instance_id}/rtif", Repeat.SET),
-    Route("PATCH", "/task-instances/{task_instance_id}/rendered-map-index", Repeat.HARMLESS),
+    Route("PATCH", f"{_TASK}/run", Repeat.RECOGNISED, own),
+    Route("PATCH", f"{_TASK}/state", Repeat.STATE, own),
+    Route("PATCH", f"{_TASK}/skip-downstream", Repeat.HARMLESS, own),
+    Route("PUT", f"{_TASK}/heartbeat", Repeat.HARMLESS, own),
+    Route("PUT", f"{_TASK}/rtif", Repeat.SET, own),
+    Route("PATCH", f"{_TASK}/rendered-map-index", Repeat.HARMLESS, own),
     # From Airflow 3.4 on.
-    Route("PATCH", "/task-instances/{task_instance_id}/dag-run-note", Repeat.SET),
-    Route("PATCH", "/callbacks/{callback_id}/run", Repeat.REMEMBERED),
-    Route("POST", "/dag-runs/{dag_id}/{run_id}", Repeat.REMEMBERED),
-    Route("POST", "/dag-runs/{dag_id}/{run_id}/clear", Repeat.REMEMBERED),
-    Route("POST", "/hitlDetails/{task_instance_id}", Repeat.REMEMBERED),
-    Route("PATCH", "/hitlDetails/{task_instance_id}", Repeat.REMEMBERED),
-    Route("POST", "/xcoms/{dag_id}/{run_id}/{task_id}/{key:path}", Repeat.SET),
-    Route("DELETE", "/xcoms/{dag_id}/{run_id}/{task_id}/{key:path}", Repeat.HARMLESS),
-    Route("PUT", "/variables/{variable_key:path}", Repeat.SET),
-    Route("DELETE", "/variables/{variable_key:path}", Repeat.HARMLESS),
-    Route("PUT", "/store/ti/{task_instance_id}/{key:path}", Repeat.SET),
-    Route("DELETE", "/store/ti/{task_instance_id}/{key:path}", Repeat.HARMLESS),
-    Route("DELETE", "/store/ti/{task_instance_id}", Repeat.HARMLESS),
-    Route("PUT", "/store/asset/by-name/value", Repeat.SET),
-    Route("DELETE", "/store/asset/by-name/value", Repeat.HARMLESS),
-    Route("DELETE", "/store/asset/by-name/clear", Repeat.HARMLESS),
-    Route("PUT", "/store/asset/by-uri/value", Repeat.SET),
-    Route("DELETE", "/store/asset/by-uri/value", Repeat.HARMLESS),
-    Route("DELETE", "/store/asset/by-uri/clear", Repeat.HARMLESS),
+    Route("PATCH", f"{_TASK}/dag-run-note", Repeat.SET, own),
+    Route("GET", f"{_TASK}/previous-successful-dagrun", _READ, own),
+    Route("GET", f"{_TASK}/validate-inlets-and-outlets", _READ, own),
+    Route("GET", "/task-instances/count", _READ, STATES),
+    Route("GET", "/task-instances/states", _READ, STATES),
+    Route("GET", "/task-instances/breadcrumbs", _READ, STATES),
+    Route("GET", "/task-instances/previous/{dag_id}/{task_id}", _READ, STATES),
+    Route("GET", "/task-reschedules/{task_instance_id}/start_date", _READ, own),
+    Route("PATCH", "/callbacks/{callback_id}/run", Repeat.REMEMBERED, own),
+    Route("GET", "/dags/{dag_id}", _READ, STATES),
+    Route("POST", _RUN, Repeat.REMEMBERED, TRIGGER),
+    Route("POST", f"{_RUN}/clear", Repeat.REMEMBERED, CLEAR),
+    Route("GET", _RUN, _READ, STATES),
+    Route("GET", f"{_RUN}/state", _READ, STATES),
+    Route("GET", "/dag-runs/count", _READ, STATES),
+    Route("GET", "/dag-runs/previous", _READ, STATES),
+    Route("GET", "/dag-runs/{dag_id}/previous", _READ, STATES),
+    Route("POST", "/hitlDetails/{task_instance_id}", Repeat.REMEMBERED, own),
+    Route("PATCH", "/hitlDetails/{task_instance_id}", Repeat.REMEMBERED, own),
+    Route("GET", "/hitlDetails/{task_instance_id}", _READ, own),
+    Route("GET", _XCOM, _READ, XCOM),
+    Route("HEAD", _XCOM, _READ, XCOM),
+    Route("GET", f"{_XCOM}/item/{{offset}}", _READ, XCOM),
+    Route("GET", f"{_XCOM}/slice", _READ, XCOM),
+    Route("POST", _XCOM, Repeat.SET, SET_XCOM),
+    Route("DELETE", _XCOM, Repeat.HARMLESS, SET_XCOM),
+    Route("GET", "/connections/{connection_id}", _READ, CONNECTION),
+    # From Airflow 3.4 on.
+    Route("GET", "/connections/{connection_id:path}", _READ, CONNECTION),
+    Route("GET", "/variables/keys", _READ, filtered),
+    Route("GET", "/variables/{variable_key:path}", _READ, VARIABLE),
+    Route("PUT", "/variables/{variable_key:path}", Repeat.SET, SET_VARIABLE),
+    Route("DELETE", "/variables/{variable_key:path}", Repeat.HARMLESS, SET_VARIABLE),
+    Route("GET", "/store/ti/{task_instance_id}/{key:path}", _READ, own),
+    Route("PUT", "/store/ti/{task_instance_id}/{key:path}", Repeat.SET, own),
+    Route("DELETE", "/store/ti/{task_instance_id}/{key:path}", Repeat.HARMLESS, own),
+    Route("DELETE", "/store/ti/{task_instance_id}", Repeat.HARMLESS, own),
+    Route("GET", "/assets/by-name", _READ, ASSET),
+    Route("GET", "/assets/by-uri", _READ, ASSET),
+    Route("GET", "/assets/by-alias", _READ, ASSET),
+    Route("GET", "/asset-events/by-asset", _READ, ASSET),
+    Route("GET", "/asset-events/by-asset-alias", _READ, ASSET),
+    Route("GET", "/store/asset/by-name/value", _READ, ASSET),
+    Route("PUT", "/store/asset/by-name/value", Repeat.SET, SET_ASSET),
+    Route("DELETE", "/store/asset/by-name/value", Repeat.HARMLESS, SET_ASSET),
+    Route("DELETE", "/store/asset/by-name/clear", Repeat.HARMLESS, SET_ASSET),
+    Route("GET", "/store/asset/by-uri/value", _READ, ASSET),
+    Route("PUT", "/store/asset/by-uri/value", Repeat.SET, SET_ASSET),
+    Route("DELETE", "/store/asset/by-uri/value", Repeat.HARMLESS, SET_ASSET),
+    Route("DELETE", "/store/asset/by-uri/clear", Repeat.HARMLESS, SET_ASSET),
     # No executor of ours tests connections; the gateway refuses it.
-    Route("PATCH", "/connection-tests/{connection_test_id}", Repeat.REMEMBERED),
+    Route("PATCH", "/connection-tests/{connection_test_id}", Repeat.REMEMBERED, own),
+    Route("GET", "/connection-tests/{connection_test_id}/connection", _READ, own),
+    Route("GET", "/health", _READ, own),
+    Route("GET", "/health/ping", _READ, own),
 )
 
 
 def repeat_of(method: str, path: str) -> Repeat:
     """Say how a repeated call is taken; a route that nobody knows is left to Airflow."""
     return next((route.repeat for route in ROUTES if route.matches(method, path)), Repeat.HARMLESS)
+
+
+def needs_of(method: str, path: str, query: str) -> list[Need] | None:
+    """Give all that a call needs to be granted; None if it is for a route that nobody knows.
+
+    Which route it is for depends on the version of the API that it names: it needs what any of them needs.
+
+    :param path: below the API, decoded
+    :param query: as it came
+    """
+    found = [(route.needs, values) for route in ROUTES if (values := route.values(method, path)) is not None]
+    if not found:
+        return None
+    if any(needs is filtered for needs, _ in found):
+        return []
+    asked: dict[str, tuple[str, ...]] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True, errors="surrogateescape"):
+        asked[name] = (*asked.get(name, ()), value)
+    return [need for needs, said in found for need in needs({**asked, **said})]
 
 
 @cache
