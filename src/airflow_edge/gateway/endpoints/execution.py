@@ -16,8 +16,8 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
+from airflow_edge.gateway.access.routes import Repeat, repeat_of
 from airflow_edge.gateway.endpoints.repeats import RepeatableCall
-from airflow_edge.gateway.endpoints.routes import Repeat, repeat_of
 from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.http import ProblemError, read_body, too_long
 from airflow_edge.gateway.task_api import TaskApi, TokenScope, request_scope

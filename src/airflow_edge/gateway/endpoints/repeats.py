@@ -17,8 +17,8 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import ASGIApp, Scope
 
+from airflow_edge.gateway.access.routes import Repeat
 from airflow_edge.gateway.database.calls import StoreUnavailableError
-from airflow_edge.gateway.endpoints.routes import Repeat
 from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.task_api import ask
 from airflow_edge.store.jobs.execution_calls import CallAnswer

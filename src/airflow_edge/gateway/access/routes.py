@@ -108,6 +108,11 @@ class Route:
         return self.values(method, path) is not None
 
 
+def folder_of(path: str) -> str:
+    """Give the first part of a path, which is the same in all that a template matches."""
+    return path.split("/", 2)[1] if path.startswith("/") else ""
+
+
 _READ: Final = Repeat.HARMLESS
 _TASK: Final = "/task-instances/{task_instance_id}"
 _XCOM: Final = "/xcoms/{dag_id}/{run_id}/{task_id}/{key:path}"
@@ -178,10 +183,15 @@ ROUTES: Final = (
     Route("GET", "/health/ping", _READ, own),
 )
 
+_BY_FOLDER: Final = {
+    folder: [route for route in ROUTES if folder_of(route.template) == folder]
+    for folder in {folder_of(route.template) for route in ROUTES}
+}
+
 
 def repeat_of(method: str, path: str) -> Repeat:
     """Say how a repeated call is taken; a route that nobody knows is left to Airflow."""
-    return next((route.repeat for route in ROUTES if route.matches(method, path)), Repeat.HARMLESS)
+    return next((route.repeat for route in _routes_near(path) if route.matches(method, path)), Repeat.HARMLESS)
 
 
 def needs_of(method: str, path: str, query: str) -> list[Need] | None:
@@ -192,7 +202,8 @@ def needs_of(method: str, path: str, query: str) -> list[Need] | None:
     :param path: below the API, decoded
     :param query: as it came
     """
-    found = [(route.needs, values) for route in ROUTES if (values := route.values(method, path)) is not None]
+    near = _routes_near(path)
+    found = [(route.needs, values) for route in near if (values := route.values(method, path)) is not None]
     if not found:
         return None
     if any(needs is filtered for needs, _ in found):
@@ -201,6 +212,15 @@ def needs_of(method: str, path: str, query: str) -> list[Need] | None:
     for name, value in parse_qsl(query, keep_blank_values=True, errors="surrogateescape"):
         asked[name] = (*asked.get(name, ()), value)
     return [need for needs, said in found for need in needs({**asked, **said})]
+
+
+def is_variables_listing(method: str, path: str) -> bool:
+    """Say whether what is answered names variables, of which some are not for everybody to see."""
+    return any(route.needs is filtered and route.matches(method, path) for route in _routes_near(path))
+
+
+def _routes_near(path: str) -> list[Route]:
+    return _BY_FOLDER.get(folder_of(path), [])
 
 
 @cache

@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.gateway.endpoints.routes import ROUTES, Repeat, needs_of, repeat_of
+from airflow_edge.gateway.access.routes import ROUTES, Repeat, is_variables_listing, needs_of, repeat_of
 from airflow_edge.rules.policy.grants import Grant, Need
 
 
@@ -90,19 +90,32 @@ def test_what_a_call_needs(call: str, needs: list[Need] | None) -> None:
     assert (None if found is None else set(found)) == (None if needs is None else set(needs))
 
 
+def test_the_listing_whose_answer_is_looked_through_is_known() -> None:
+    assert is_variables_listing("GET", "/variables/keys")
+    assert not is_variables_listing("GET", "/variables/keys/x")
+    assert not is_variables_listing("PUT", "/variables/keys")
+
+
+METHODS = sorted({route.method for route in ROUTES})
+THEIRS = {
+    method: [
+        route
+        for route in execution_api_router.routes
+        if isinstance(route, APIRoute) and method in (route.methods or set())
+    ]
+    for method in METHODS
+}
 PARTS = st.sampled_from(
     ["a", "", "keys", "count", "previous", "states", "state", "clear", "slice", "item", "value", "\n", "%2F"]
 )
-PATHS = st.tuples(
-    st.sampled_from(sorted({route.template.split("/")[1] for route in ROUTES})), st.lists(PARTS, max_size=7)
-).map(lambda parts: "/".join(["", parts[0], *parts[1]]))
+FOLDERS = sorted({route.template.split("/")[1] for route in ROUTES})
+PATHS = st.builds(
+    lambda first, parts: "/".join(["", first, *parts]), st.sampled_from(FOLDERS), st.lists(PARTS, max_size=7)
+)
 
 
-@given(st.sampled_from(sorted({route.method for route in ROUTES})), PATHS)
+@given(st.sampled_from(METHODS), PATHS)
 def test_where_airflow_has_a_route_a_call_is_taken_for_it_too(method: str, path: str) -> None:
-    theirs = {
-        route.path
-        for route in execution_api_router.routes
-        if isinstance(route, APIRoute) and method in (route.methods or set()) and route.path_regex.match(path)
-    }
+    theirs = {route.path for route in THEIRS[method] if route.path_regex.match(path)}
     assert theirs <= {route.template for route in ROUTES if route.matches(method, path)}
+    assert (needs_of(method, path, "") is not None) >= bool(theirs)
