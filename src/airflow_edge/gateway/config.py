@@ -41,6 +41,10 @@ class GatewayConfig:
     log_store: str | None = None
     log_retention: timedelta | None = None
     """None: for ever."""
+    call_max_size: int = 16 * 1024 * 1024
+    """Bytes of the longest body of a task's call, and of all of one worker's together."""
+    call_memory: int = 32 * 1024 * 1024
+    """Bytes of all bodies together."""
     worker_log_quota: int = 1024 * 1024
     """Bytes of each worker's own log that are kept."""
     worker_log_purge: timedelta = timedelta(days=7)
@@ -72,6 +76,8 @@ def read_config() -> GatewayConfig:
         listener_sql_alchemy_conn=_text("listener_sql_alchemy_conn") or None,
         log_store=_text("log_store") or None,
         log_retention=timedelta(days=days) if (days := _number("log_retention")) > 0 else None,
+        call_max_size=int(_number("call_max_size") * 1024 * 1024),
+        call_memory=int(_number("call_memory") * 1024 * 1024),
         worker_log_quota=int(_number("worker_log_quota") * 1024 * 1024),
         worker_log_purge=timedelta(days=_number("worker_log_purge")),
         metrics_retention=read_option("metrics_retention", _text, parse_duration),

@@ -23,6 +23,7 @@ from airflow_edge.backoff import Backoff
 from airflow_edge.gateway.access.attempts import Attempts
 from airflow_edge.gateway.access.authentication import Authenticator
 from airflow_edge.gateway.access.directory import WorkerDirectory
+from airflow_edge.gateway.bodies import Bodies
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.database.batching import Coalesced
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
@@ -79,6 +80,7 @@ class Gateway:
         self.links = Links()
         self.directory = WorkerDirectory(self.store.workers, self.calls)
         self.authenticator = Authenticator(self.directory, self.store.nonces, self.calls)
+        self.bodies = Bodies(longest=config.call_max_size, memory=config.call_memory)
         self.attempts = Attempts(self.store.enroll_attempts, self.calls)
         self.inquiry = Inquiry(self.store.instances, self.calls, self.links)
         self.arrivals = Coalesced(self._reconcile)

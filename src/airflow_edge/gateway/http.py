@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -17,6 +18,9 @@ from airflow_edge.protocol.problems import Code, Problem, title_of
 
 PROBLEM_TYPE: Final = "application/problem+json"
 """The content type of RFC 9457: it also tells an answer of the gateway from one of Airflow's Execution API."""
+
+
+_NOT_NOW: Final = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 class ProblemError(Exception):
@@ -35,8 +39,11 @@ def not_ready(detail: str) -> ProblemError:
 
 
 def problem_response(problem: Problem) -> Response:
-    """Make the HTTP answer; the one for "not now" says when to try again."""
-    headers = {"Retry-After": "2"} if problem.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    """Make the HTTP answer; the ones for "not now" say when to try again."""
+    headers = {"Retry-After": "2"} if problem.status in _NOT_NOW else {}
+    if problem.status == HTTPStatus.REQUEST_TIMEOUT:
+        # What may still come of the body is nothing that a next request could follow (RFC 9110, 15.5.9).
+        headers["Connection"] = "close"
     return Response(msgspec.json.encode(problem), problem.status, headers, PROBLEM_TYPE)
 
 
@@ -51,22 +58,51 @@ def json_response(body: msgspec.Struct, status: HTTPStatus = HTTPStatus.OK) -> R
     return Response(msgspec.json.encode(body), status.value, media_type="application/json")
 
 
-async def read_body(request: Request, most: int, advice: str = "") -> bytes:
+class Pace(NamedTuple):
+    """How slowly a body may come, in seconds."""
+
+    progress: float
+    """Until there is some of it, and then some more."""
+    whole: float
+    """Until all of it is there."""
+
+
+UNHURRIED: Final = Pace(progress=10.0, whole=60.0)
+
+
+async def read_body(request: Request, most: int, advice: str = "", *, pace: Pace = UNHURRIED) -> bytes:
     """Read the body.
 
     :param most: bytes
     :param advice: what to do instead of sending a longer one
-    :raises ProblemError: it is longer.
+    :raises ProblemError: it is longer (413), or comes too slowly (408).
     :raises starlette.requests.ClientDisconnect: it has no end.
     """
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        parts.append(part)
-        size += len(part)
-        if size > most:
-            raise too_long(most, advice)
-    return b"".join(parts)
+    clock = asyncio.get_running_loop().time
+    end = clock() + pace.whole
+    stream = request.stream()
+    try:
+        while True:
+            async with asyncio.timeout_at(min(clock() + pace.progress, end)):
+                part = await anext(stream, None)
+            if part is None:
+                return b"".join(parts)
+            parts.append(part)
+            size += len(part)
+            if size > most:
+                raise too_long(most, advice)
+    except TimeoutError as error:
+        raise _too_slow(pace) from error
+
+
+def _too_slow(pace: Pace) -> ProblemError:
+    detail = (
+        f"The request's body came too slowly: some of it has to come every {pace.progress:.0f} s, and all of it within "
+        f"{pace.whole:.0f} s."
+    )
+    return ProblemError(HTTPStatus.REQUEST_TIMEOUT, Code.TOO_SLOW, detail)
 
 
 def too_long(most: int, advice: str = "") -> ProblemError:

@@ -40,6 +40,8 @@ class Code(StrEnum):
     PROTOCOL_VERSION = "protocol_version"
     NO_QUEUES = "no_queues"
     NOT_READY = "not_ready"
+    TOO_SLOW = "too_slow"
+    TOO_MANY = "too_many"
     OTHER_INSTANCE = "other_instance"
     """Another machine has the worker's key, and is alive."""
     COPIED_INSTANCE = "copied_instance"

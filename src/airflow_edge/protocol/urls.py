@@ -15,7 +15,7 @@ HEALTH = "/v1/health"
 EXECUTION = "/v1/execution"
 """The task's Execution API below the gateway."""
 
-LONGEST_CALL = 256 * 1024 * 1024
+LONGEST_CALL = 64 * 1024 * 1024
 """Bytes of the longest body of a task's call, and of all of one worker's together that are in memory, at either end."""
 SHORT_CALL = 64 * 1024
 """Bytes of a body that is not counted there: it never waits for a long one."""

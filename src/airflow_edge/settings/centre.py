@@ -93,6 +93,25 @@ CENTRE: Final = (
         "jobs.",
     ),
     _centre(
+        name="call_max_size",
+        default=16.0,
+        unit="MiB",
+        least=1,
+        most=64,
+        description="MiB that a task's call (an XCom, a variable, a state with its values) may send, and that the "
+        "calls of one worker that are under way may take in the API server's memory together. A longer one is refused.",
+    ),
+    _centre(
+        name="call_memory",
+        default=32.0,
+        unit="MiB",
+        least=8,
+        most=100_000,
+        description="MiB that what workers send may take in the memory of one API server process while it is worked "
+        "on, of all workers together. What finds no room waits, and is answered with 503 after half a minute: workers "
+        "then try again. Airflow itself takes several times a value's size to read it.",
+    ),
+    _centre(
         name="log_store",
         default=None,
         example="s3://airflow-logs/edge",

@@ -66,6 +66,8 @@ def refusal(status: int, body: bytes, gateway: str) -> AgentError:
             return ClockError(problem.detail, problem.centre_time)
         case Code.NOT_READY:
             return NotReadyError(f"{gateway} is not ready: {problem.detail}", perhaps_delivered=False)
+        case Code.TOO_SLOW | Code.TOO_MANY:
+            return UnreachableError(f"{gateway} did not take the request: {problem.detail}", perhaps_delivered=False)
         case Code.UNKNOWN_ADDRESS:
             return WrongUrlError(f"{gateway} is not the gateway's address: {problem.detail}")
         case _:

@@ -53,8 +53,9 @@ _KEPT_BACK = frozenset(
         "trailer",
     }
 )
-_TOKEN_SPOILED = frozenset({Code.CLOCK_SKEW, Code.REPLAYED})
-"""Why the gateway refuses our own token for a reason that passes: none of the supervisor's business."""
+_PASSES = frozenset({Code.CLOCK_SKEW, Code.REPLAYED, Code.TOO_SLOW, Code.TOO_MANY})
+"""Why the gateway refuses what we send for a reason that passes: none of the supervisor's business."""
+_MAY_PASS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +178,8 @@ def _why_not(response: Response) -> str:
     """Say why an answer of the gateway is not one for the supervisor; empty if it is."""
     if response.status in NOBODY_BEHIND:
         return f"the centre answered {response.status}"
-    problem = read_problem(response.body) if response.status == HTTPStatus.UNAUTHORIZED else None
-    return problem.detail if problem and problem.code in _TOKEN_SPOILED else ""
+    problem = read_problem(response.body) if response.status in _MAY_PASS else None
+    return problem.detail if problem and problem.code in _PASSES else ""
 
 
 def _too_large(reason: str) -> Response:

@@ -20,6 +20,8 @@ CODES = {
     Code.API_NOT_ENABLED: errors.ApiNotEnabledError,
     Code.CLOCK_SKEW: errors.ClockError,
     Code.NOT_READY: errors.NotReadyError,
+    Code.TOO_SLOW: errors.UnreachableError,
+    Code.TOO_MANY: errors.UnreachableError,
     Code.UNKNOWN_ADDRESS: errors.WrongUrlError,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from airflow_edge.agent.errors import AgentError, ForeignAnswerError, UnreachableError
@@ -9,6 +10,7 @@ from airflow_edge.agent.net.http import HttpClient, Response
 from airflow_edge.agent.task_api import forwarder
 from airflow_edge.agent.task_api.forwarder import Forwarder, Request
 from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.problems import Code, Problem
 
 KEY = AssignmentKey("00000000-0000-4000-8000-000000000001", 1)
 
@@ -28,8 +30,21 @@ class Http(HttpClient):
         return answer
 
 
+def refused(status: int, code: Code) -> Response:
+    return Response(status, {}, msgspec.json.encode(Problem(status=status, code=code, detail="not now")))
+
+
 @pytest.mark.parametrize(
-    "away", [UnreachableError("lost"), ForeignAnswerError("page", 404), Response(502, {}, b""), Response(503, {}, b"")]
+    "away",
+    [
+        UnreachableError("lost"),
+        ForeignAnswerError("page", 404),
+        Response(502, {}, b""),
+        Response(503, {}, b""),
+        refused(401, Code.CLOCK_SKEW),
+        refused(408, Code.TOO_SLOW),
+        refused(429, Code.TOO_MANY),
+    ],
 )
 async def test_a_call_is_repeated_as_it_was_until_the_centre_answers(away: AgentError | Response) -> None:
     http = Http(away, away, Response(409, {"x": "y", "set-cookie": "z"}, b"no"))
