@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 from airflow.configuration import conf
 from airflow.executors.executor_loader import ExecutorLoader
@@ -64,6 +65,21 @@ def log_path(session: Session, dag_id: str, run_id: str, task_id: str, map_index
     if task is None or task.try_number < 1:
         return None
     return FileTaskHandler("")._render_filename(task, task.try_number)
+
+
+def version_of_task(session: Session, task_instance_id: UUID) -> tuple[UUID, str] | None:
+    """Give the version of its Dag that a task instance runs, and its task's id; None if there is none."""
+    query = select(TaskInstance.dag_version_id, TaskInstance.task_id).where(TaskInstance.id == task_instance_id)
+    row = session.execute(query).one_or_none()
+    return None if row is None or row[0] is None else (row[0], row[1])
+
+
+def upstream_of(session: Session, dag_version_id: UUID, task_id: str) -> frozenset[str] | None:
+    """Give the ids of all tasks before a task in a version of its Dag; None if Airflow does not have that."""
+    dag = DBDagBag(load_op_links=False).get_dag(dag_version_id, session=session)
+    if dag is None or not dag.has_task(task_id):
+        return None
+    return frozenset(dag.get_task(task_id).get_flat_relative_ids(upstream=True))
 
 
 def _task(session: Session, dag_id: str, run_id: str, task_id: str, map_index: int) -> TaskInstance | None:

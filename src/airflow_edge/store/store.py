@@ -13,6 +13,8 @@ from airflow_edge.store.jobs.testing import WorkerTests
 from airflow_edge.store.logs.handover import LogHandovers
 from airflow_edge.store.logs.logs import TaskLogs
 from airflow_edge.store.logs.upkeep import LogUpkeep
+from airflow_edge.store.policy.uses import PolicyUses
+from airflow_edge.store.policy.versions import PolicyVersions
 from airflow_edge.store.processes import Processes
 from airflow_edge.store.transactions import SessionFactory, Transactions
 from airflow_edge.store.workers.attempts import EnrollAttempts
@@ -59,3 +61,5 @@ class Store:
         self.log_handovers = LogHandovers(transactions)
         self.fleet = FleetViews(transactions)
         self.processes = Processes(transactions)
+        self.policies = PolicyVersions(transactions)
+        self.policy_uses = PolicyUses(transactions)

@@ -32,6 +32,7 @@ from airflow_edge.store.base import (
 )
 from airflow_edge.store.columns import Blob, ExactText, ForeignText, LongText, UtcDateTime, choice
 from airflow_edge.store.log_tables import LogChunkRow, LogRow, WorkerLogRow
+from airflow_edge.store.policy_tables import PolicyRow, PolicyUseRow
 from airflow_edge.store.wish_tables import EnrollAttemptRow, QueuePauseRow
 
 __all__ = [
@@ -48,6 +49,8 @@ __all__ = [
     "LogRow",
     "NonceRow",
     "PassedRequestRow",
+    "PolicyRow",
+    "PolicyUseRow",
     "ProcessRow",
     "QueuePauseRow",
     "WorkerEventRow",

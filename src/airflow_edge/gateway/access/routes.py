@@ -211,7 +211,7 @@ def needs_of(method: str, path: str, query: str) -> list[Need] | None:
     asked: dict[str, tuple[str, ...]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True, errors="surrogateescape"):
         asked[name] = (*asked.get(name, ()), value)
-    return [need for needs, said in found for need in needs({**asked, **said})]
+    return list(dict.fromkeys(need for needs, said in found for need in needs({**asked, **said})))
 
 
 def is_variables_listing(method: str, path: str) -> bool:

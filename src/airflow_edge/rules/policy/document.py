@@ -65,12 +65,16 @@ def read_document(value: object) -> PolicyDocument:
                 if name.startswith("@") and not (grant in OF_DAGS and name in RELATIONS):
                     known = f"of {', '.join(RELATIONS)}" if grant in OF_DAGS else "such a word, which stands for Dags"
                     raise PolicyError(f"rule {number + 1}: {name!r} under `{grant}` is none {known}")
+    try:
+        msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        raise PolicyError("the policy has half a character in it (a lone surrogate), which no text can have") from None
     return document
 
 
 def to_plain(document: PolicyDocument) -> Mapping[str, object]:
     """Give a policy as what a JSON or YAML file holds."""
-    plain: Mapping[str, object] = msgspec.to_builtins(document)
+    plain: Mapping[str, object] = msgspec.json.decode(msgspec.json.encode(document))
     return plain
 
 

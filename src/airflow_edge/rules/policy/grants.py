@@ -72,6 +72,11 @@ class Need:
         about = (self.name, self.run_id, self.task_id)
         return self.grant in OF_DAGS and about == (who.dag_id, who.run_id, who.task_id)
 
+    def may_be_upstream(self, who: Who) -> bool:
+        """Say whether it matters which tasks are before the one that calls."""
+        here = self.grant in OF_DAGS and (self.name, self.run_id) == (who.dag_id, who.run_id)
+        return here and self.task_id not in {None, who.task_id}
+
     def relations(self, who: Who, upstream: Callable[[], Collection[str]]) -> list[str]:
         """Give how what it is about is related to the task that calls, the narrowest first.
 

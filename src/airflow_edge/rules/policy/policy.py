@@ -9,8 +9,8 @@ from functools import lru_cache
 from re import Pattern
 from typing import Final
 
-from airflow_edge.rules.policy.document import Globs, Mode, PolicyDocument, RuleDocument, pattern_of
-from airflow_edge.rules.policy.grants import OF_DAGS, RELATIONS, Grant, Need, Who
+from airflow_edge.rules.policy.document import Globs, Mode, PolicyDocument, RuleDocument, literal, pattern_of
+from airflow_edge.rules.policy.grants import OF_DAGS, RELATIONS, UPSTREAM, Grant, Need, Who
 
 MOST_KNOWN: Final = 10_000
 """Tasks of which it is remembered what they are granted."""
@@ -30,9 +30,9 @@ class Granted:
 class Policy:
     """A policy that is asked; it never changes."""
 
-    def __init__(self, document: PolicyDocument, version: int) -> None:
-        """:param version: its number, which every decision names"""
-        self.version = version
+    def __init__(self, document: PolicyDocument, label: str) -> None:
+        """:param label: what it is known by, which every denial names: `version 3`"""
+        self.label = label
         self._modes = [(pattern_of((glob,)), mode) for glob, mode in document.modes.items()]
         self._rules = [_Rule(rule) for rule in document.rules]
         self._granted = lru_cache(MOST_KNOWN)(self._find)
@@ -98,9 +98,32 @@ _DOING: Final = {
 }
 
 
-def denial(who: Who, need: Need, version: int) -> str:
-    """Say what is denied to whom, and what would grant it."""
+def denial(who: Who, need: Need, label: str, *, upstream_known: bool = True) -> str:
+    """Say in a line what is denied to whom, and what would grant it.
+
+    :param label: what the policy is known by
+    :param upstream_known: whether it is known which tasks are before the one that calls
+    """
+    unknown = "" if upstream_known else f"; which tasks are upstream of it is not known, so {UPSTREAM} grants nothing"
     return (
-        f"Task {who.dag_id}.{who.task_id} on queue {who.queue} may not {_DOING[need.grant].format(repr(need.name))}: "
-        f"no rule of the centre's policy (version {version}) grants it. It would take `{need.grant}: [{need.name}]`"
+        f"{_task(who)} may not {_DOING[need.grant].format(repr(need.name))}: no rule of the centre's policy ({label}) "
+        f"grants it{unknown}. It would take `{need.grant}: [{literal(need.name)!r}]`"
     )
+
+
+def denial_of_unknown(who: Who, method: str, path: str, label: str) -> str:
+    """Say in a line that a call is denied because nobody knows what it would take to be granted."""
+    return (
+        f"{_task(who)} may not call {method} {path!r}: this version of airflow-edge does not know it, so no rule of "
+        f"the centre's policy ({label}) can grant it"
+    )
+
+
+def _task(who: Who) -> str:
+    name = f"{who.dag_id}.{who.task_id}" if who.task_id else f"{who.dag_id} (a callback)"
+    return f"Task {_quoted(name)} on queue {_quoted(who.queue)}"
+
+
+def _quoted(text: str) -> str:
+    """Give a text that keeps to its line and does nothing to a terminal, bare where it is as harmless as most names."""
+    return text if text.isprintable() and text.isascii() else repr(text)

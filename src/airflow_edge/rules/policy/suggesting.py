@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
 from airflow_edge.rules.policy.document import Globs, PolicyDocument, RuleDocument, WhoDocument, literal
 from airflow_edge.rules.policy.grants import RELATIONS, Grant
+
+NOTED_LENGTH: Final = 250
+"""Characters of a name that are noted, about as many as Airflow's own ids have."""
+_CUT: Final = "…"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +30,26 @@ class Use:
     """What it was about; the narrowest of `RELATIONS` where one fits."""
 
 
+def noted_name(name: str) -> str:
+    """Give what is noted of a name: text that every database takes, and the beginning only of a very long one."""
+    clean = name.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return clean if len(clean) <= NOTED_LENGTH else clean[: NOTED_LENGTH - 1] + _CUT
+
+
+def _glob(name: str) -> str:
+    """Give what grants a name that was noted; of one that was cut, whatever begins so."""
+    if name in RELATIONS:
+        return name
+    if len(name) == NOTED_LENGTH and name.endswith(_CUT):
+        return literal(name.removesuffix(_CUT)) + "*"
+    return literal(name)
+
+
 def suggest(uses: Iterable[Use]) -> PolicyDocument:
     """Give the policy that grants all of this and nothing more; tasks of one Dag that need the same share a rule."""
     needed: defaultdict[tuple[str | None, str, str, str], set[tuple[Grant, str]]] = defaultdict(set)
     for use in uses:
-        name = use.name if use.name in RELATIONS else literal(use.name)
-        needed[use.team_name, use.queue, use.dag_id, use.task_id].add((use.grant, name))
+        needed[use.team_name, use.queue, use.dag_id, use.task_id].add((use.grant, _glob(use.name)))
     alike: defaultdict[tuple[str | None, str, str, frozenset[tuple[Grant, str]]], list[str]] = defaultdict(list)
     for (team, queue, dag_id, task_id), grants in needed.items():
         alike[team, queue, dag_id, frozenset(grants)].append(task_id)

@@ -6,13 +6,13 @@ import pytest
 
 from airflow_edge.rules.policy.document import read_document
 from airflow_edge.rules.policy.grants import Grant, Need, Who
-from airflow_edge.rules.policy.policy import Policy, denial
+from airflow_edge.rules.policy.policy import Policy, denial, denial_of_unknown
 
 WHO = Who(team_name=None, queue="plc", worker="press-7", dag_id="press", run_id="r1", task_id="read")
 
 
 def policy(*rules: dict[str, object], modes: dict[str, str] | None = None) -> Policy:
-    return Policy(read_document({"rules": rules, "modes": modes or {}}), 3)
+    return Policy(read_document({"rules": rules, "modes": modes or {}}), "version 3")
 
 
 def never() -> Collection[str]:
@@ -96,7 +96,24 @@ def test_the_first_mode_that_matches_a_queue_counts() -> None:
 
 
 def test_a_denial_names_who_what_and_the_grant_that_is_missing() -> None:
-    assert denial(WHO, connection("db"), 3) == (
+    assert denial(WHO, connection("db"), "version 3") == (
         "Task press.read on queue plc may not read connection 'db': no rule of the centre's policy (version 3) grants "
-        "it. It would take `connections: [db]`"
+        "it. It would take `connections: ['db']`"
     )
+
+
+def test_a_denial_keeps_to_its_line_whatever_is_asked_for() -> None:
+    who = Who(team_name=None, queue="p\x1b[2Jlc", worker="w", dag_id="press\n", run_id="r", task_id="")
+    said = [
+        denial(who, connection("a*\n\x1b\u202e\ud800"), "version 3", upstream_known=False),
+        denial_of_unknown(who, "GET", "/new\r\n/\x1b", "version 3"),
+    ]
+    assert all(sentence.isprintable() for sentence in said)
+    assert "@upstream grants nothing" in said[0]
+    assert r"`connections: ['a[*]\n" in said[0]
+
+
+def test_it_is_looked_upstream_only_for_others_of_the_own_run() -> None:
+    needs = [xcom("press"), xcom("press", task_id="read"), xcom("press", task_id=None), xcom("press", "r0"), xcom("a")]
+    assert [need.may_be_upstream(WHO) for need in needs] == [True, False, False, False, False]
+    assert not connection("press").may_be_upstream(WHO)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from airflow_edge.rules.policy.document import read_document, to_plain
 from airflow_edge.rules.policy.grants import OF_DAGS, Grant, Need, Who
 from airflow_edge.rules.policy.policy import Policy
-from airflow_edge.rules.policy.suggesting import Use, suggest
+from airflow_edge.rules.policy.suggesting import NOTED_LENGTH, Use, noted_name, suggest
 
 NAMES = st.sampled_from(["a", "b", "a*", "[a]", "?", "ab"])
 USES = st.builds(
@@ -24,7 +24,7 @@ def granted(policy: Policy, use: Use) -> bool:
 @given(st.sets(USES, max_size=20), USES)
 def test_all_that_was_used_is_granted_and_nothing_else(uses, another) -> None:
     document = suggest(uses)
-    policy = Policy(read_document(to_plain(document)), 1)
+    policy = Policy(read_document(to_plain(document)), "version 1")
     assert all(granted(policy, use) for use in uses)
     assert granted(policy, another) is (another in uses)
 
@@ -40,3 +40,20 @@ def test_tasks_that_need_the_same_share_a_rule() -> None:
             {"who": {"queues": ["plc"], "dags": ["press"], "tasks": ["read", "write"]}, "may": {"connections": ["db"]}},
         ]
     }
+
+
+@given(st.text())
+def test_what_is_noted_of_a_name_is_short_and_clean(name) -> None:
+    noted = noted_name(name)
+    assert len(noted) <= NOTED_LENGTH
+    assert "\0" not in noted
+    assert noted.encode().decode() == noted
+    assert noted_name(noted) == noted
+
+
+@given(st.text("a*?[]", min_size=NOTED_LENGTH - 2, max_size=NOTED_LENGTH + 2))
+def test_a_name_that_was_cut_is_granted_all_the_same(name) -> None:
+    use = Use(team_name=None, queue="q", dag_id="d", task_id="t", grant=Grant.ASSETS, name=noted_name(f"s3://{name}"))
+    policy = Policy(read_document(to_plain(suggest([use]))), "version 1")
+    who = Who(team_name=None, queue="q", worker="w", dag_id="d", run_id="r", task_id="t")
+    assert policy.grants(who, Need(grant=Grant.ASSETS, name=f"s3://{name}"), lambda: ())
