@@ -16,6 +16,7 @@ from airflow_edge.agent.task_logs.kept import Limits
 from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.protocol.worker_log import LEVELS
 from airflow_edge.settings import BY_NAME, SECTION, SettingError
+from airflow_edge.settings.setting import FALSE, TRUE
 
 if TYPE_CHECKING:
     import configparser
@@ -57,6 +58,8 @@ class Config:
     """`ca_file`, `client_cert` and `client_key`."""
     task_stop_grace: float = 5.0
     """Seconds between SIGTERM and SIGKILL."""
+    keep_children: bool = False
+    """Whether what a task has started may live on when it has ended."""
     log_bandwidth: float | None = None
     """Bytes a second that task logs may take, compressed; None for no limit."""
     min_free_disk: int = 100
@@ -200,6 +203,7 @@ def load(
         concurrency=sources.required("worker_concurrency", _number(int, "worker_concurrency")),
         trust=Trust(*(sources.optional(name, absolute) for name in Trust._fields)),
         task_stop_grace=sources.required("task_stop_grace", _number(float, "task_stop_grace")),
+        keep_children=sources.required("keep_children", _boolean),
         log_bandwidth=sources.optional("log_bandwidth", _bandwidth),
         min_free_disk=sources.required("min_free_disk", _number(int, "min_free_disk")),
         kept_logs=Limits(
@@ -285,6 +289,12 @@ def _number(kind: type[N], name: str) -> Callable[[str], N]:
             raise ValueError(f"not {setting.bounds}") from None
 
     return read
+
+
+def _boolean(text: str) -> bool:
+    if (word := text.strip().lower()) not in TRUE | FALSE:
+        raise ValueError("neither True nor False")
+    return word in TRUE
 
 
 def _bandwidth(text: str) -> float:

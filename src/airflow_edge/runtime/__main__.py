@@ -20,6 +20,7 @@ from airflow_edge.runtime.environment import for_tasks, hide_sensitive, set_titl
 from airflow_edge.runtime.lossy_file import make_output_lossy
 from airflow_edge.site.files import clear, make_way
 from airflow_edge.site.inherited import give_back_files, settle
+from airflow_edge.site.kernel import become_subreaper
 from airflow_edge.site.rotation import Rotation
 
 ALREADY_RUNNING = 4
@@ -42,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--log-max-size", type=int, default=10_000_000, help="bytes after which that is done")
     parser.add_argument("--log-backups", type=int, default=3, help="how many older ones are kept")
     parser.add_argument("--open-files", type=int, help="how many files a task may have open (default: as here)")
+    parser.add_argument("--keep-children", action="store_true", help="let live on what a task has started")
     arguments = parser.parse_args(argv)
     path: Path = arguments.socket or arguments.state_dir / "runtime.sock"
 
@@ -77,10 +79,12 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.log_file is not None:
         rotation = Rotation(arguments.log_file, max_size=arguments.log_max_size, backups=arguments.log_backups)
         tidy = partial(rotation.rotate, sys.stderr.fileno())
-    return _serve(path, lock, generation, tidy, cautious=cautious)
+    return _serve(path, lock, generation, tidy, cautious=cautious, keep_children=arguments.keep_children)
 
 
-def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | None, *, cautious: bool) -> int:
+def _serve(
+    path: Path, lock: int, generation: str, tidy: Callable[[], None] | None, *, cautious: bool, keep_children: bool
+) -> int:
     began = time.monotonic()
     # Airflow reads the environment when it is imported: not before this.
     from airflow_edge.runtime.user_code import foreign_modules, initialize, other_threads, use_xcom_backend
@@ -93,7 +97,7 @@ def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | No
 
     from airflow_edge.runtime import rehearsal
     from airflow_edge.runtime.server import Server
-    from airflow_edge.runtime.supervising import supervise
+    from airflow_edge.runtime.supervising import nothing, supervise
 
     # After Airflow, which arranges the root logger to its own liking.
     handler = logging.StreamHandler()
@@ -120,14 +124,19 @@ def _serve(path: Path, lock: int, generation: str, tidy: Callable[[], None] | No
     trouble = ""
     with contextlib.suppress(OSError):
         trouble = rehearsal.trouble(first)
+    prepare = initialize if user_code.settings else nothing
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(os.fspath(path))
         path.chmod(0o600)
         listener.listen()
+        if not keep_children:
+            # What a task has left whose supervisor was killed comes to this process.
+            become_subreaper()
         server = Server(
             listener,
             airflow_version=airflow_version,
-            supervise=partial(supervise, prepare=initialize) if user_code.settings else supervise,
+            supervise=partial(supervise, prepare=prepare, keep_children=keep_children),
+            keep_children=keep_children,
             release=lambda: os.close(lock),
             generation=generation,
             trouble=trouble,

@@ -69,6 +69,22 @@ def notice_ends_at_once() -> None:
     watched._service_subprocess = service_impatiently  # type: ignore[method-assign]
 
 
+def end_with_task(end: Callable[[], None]) -> None:
+    """Have this called when the task's process has ended: what it has left may hold its output open.
+
+    Airflow's supervisor would wait for a minute for that to be closed.
+    """
+    watched = supervisor.WatchedSubprocess
+    service = watched._service_subprocess
+
+    def end_and_service(self: Any, *args: Any, **options: Any) -> Any:
+        if self._exit_code is not None and self._open_sockets:
+            end()
+        return service(self, *args, **options)
+
+    watched._service_subprocess = end_and_service  # type: ignore[method-assign]
+
+
 def expect_signals(sent: Callable[[], int | None]) -> None:
     """Have Airflow's supervisor know of what its task died, when that was sent past it: else it finds an explanation.
 

@@ -45,7 +45,7 @@ from airflow_edge.protocol.local import (
 from airflow_edge.runtime.forked import Supervisor
 from airflow_edge.runtime.outcome import describe_exit, write_outcome
 from airflow_edge.site.files import is_there
-from airflow_edge.site.processes import is_shortage, no_process
+from airflow_edge.site.processes import end_children, is_shortage, no_process
 from airflow_edge.site.stop import StopSteps, stop_of
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,8 @@ TERMINATION_GRACE = 5.0
 
 _LOOK_AROUND = 5.0
 _PAUSE = 1.0
+_ORPHAN_PATIENCE = 0.1
+"""Seconds at a time: the other tasks need this process, too."""
 _MAX_BACKLOG = 16 * 1024 * 1024
 
 
@@ -72,12 +74,14 @@ class Server:
         trouble: str = "",
         warnings: Iterable[str] = (),
         tidy: Callable[[], None] | None = None,
+        keep_children: bool = True,
     ) -> None:
         """:param supervise: what a forked process does, given the job's folder and a descriptor for its own output
         :param release: called once in each process, when it does not keep another runtime from serving at this socket
         :param trouble: why no task can run with this configuration; empty if none is known
         :param warnings: what may harm tasks
         :param tidy: is called every few seconds
+        :param keep_children: whether children that are no supervisors are left alone; they are what tasks have left
         """
         self._listener = listener
         self._path = Path(listener.getsockname())
@@ -89,6 +93,9 @@ class Server:
         self._supervise = supervise
         self._release = release
         self._tidy = tidy
+        self._keep_children = keep_children
+        self._supervisor_killed = False
+        """Whether there may be what nobody but this process can end."""
         self._selector = selectors.DefaultSelector()
         self._signals, self._wakeup = socket.socketpair()
         self._agent: socket.socket | None = None
@@ -126,6 +133,7 @@ class Server:
                         self._return()
                     if self._tidy is not None:
                         self._tidy()
+                    self._end_orphans()
             # No descriptor is to be had, most likely: for the agent that connects, or to look at processes. Whatever it
             # is, the tasks need this process; what was not dealt with is dealt with in the next round.
             except Exception as error:
@@ -313,6 +321,9 @@ class Server:
                     self._reap(key, job)
                 except OSError as error:
                     failures.append(error)
+            if self._supervisor_killed:
+                self._supervisor_killed = False
+                self._end_orphans()
             if failures:
                 raise failures[0]
 
@@ -320,6 +331,7 @@ class Server:
         if (ended := job.reap()) is None:
             return
         code, number = ended
+        self._supervisor_killed |= number is not None
         try:
             if not is_there(job.stop.folder / OUTCOME_FILE):
                 self._write_missing_outcome(key, job.stop.folder, -number if number else code or 0)
@@ -328,6 +340,14 @@ class Server:
             log.error("whether job %s has left an outcome cannot be known: %s", key, error)
         del self._jobs[key]
         self._send(JobExited(**key._asdict(), exit_code=code, signal=number))
+
+    def _end_orphans(self) -> None:
+        """End what has become a child of this process: a task's whose supervisor was killed, or could not end it."""
+        if self._keep_children:
+            return
+        supervisors = {job.pid for job in self._jobs.values()}
+        if count := end_children(spare=supervisors.__contains__, patience=_ORPHAN_PATIENCE):
+            log.warning("%d processes that tasks have left behind were ended", count)
 
     def _write_missing_outcome(self, key: AssignmentKey, folder: Path, status: int) -> None:
         code, reason = describe_exit("the task's supervisor", status, stop=stop_of(folder))

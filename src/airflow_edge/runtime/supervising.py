@@ -21,8 +21,9 @@ from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, SUPERVISOR_PID_FILE,
 from airflow_edge.runtime import compat
 from airflow_edge.runtime.environment import WORKER_NAME_VARIABLE, set_title
 from airflow_edge.runtime.outcome import count_oom_kills, describe_exit, write_outcome
-from airflow_edge.site.processes import hold_pid_file, is_shortage, no_process
-from airflow_edge.site.stop import ended, note, stop_of
+from airflow_edge.site.kernel import become_subreaper
+from airflow_edge.site.processes import end_children, hold_pid_file, is_shortage, no_process
+from airflow_edge.site.stop import ended, left_behind, note, stop_of
 
 if TYPE_CHECKING:
     import httpx
@@ -64,11 +65,18 @@ class AgentTransport(httpx.HTTPTransport):
                 time.sleep(RETRY_INTERVAL)
 
 
-def supervise(folder: Path, output: int, prepare: Callable[[], None] = lambda: None) -> NoReturn:
+def nothing() -> None:
+    """Do nothing."""
+
+
+def supervise(
+    folder: Path, output: int, prepare: Callable[[], None] = nothing, *, keep_children: bool = False
+) -> NoReturn:
     """Run the job of this folder to its end and exit; call it in a fresh fork, with everything inherited closed.
 
     :param output: descriptor of the file for what the supervisor itself says
     :param prepare: loads what was not to be loaded before the fork
+    :param keep_children: whether what the task has started may live on when it has ended
     """
     status = 1
     try:
@@ -76,9 +84,14 @@ def supervise(folder: Path, output: int, prepare: Callable[[], None] = lambda: N
         with contextlib.suppress(OSError):
             # Without it, it is found by its output, as long as Airflow lets others see that.
             hold_pid_file(folder / SUPERVISOR_PID_FILE)
+        if not keep_children:
+            become_subreaper()
+            compat.end_with_task(lambda: _end_what_is_left(folder))
         job = msgspec.json.decode((folder / JOB_FILE).read_bytes(), type=JobFile)
         set_title(f"airflow-edge supervisor: {job.job_id}")
         outcome = _run(job, folder, prepare)
+        if not keep_children:
+            _end_what_is_left(folder)
         status = outcome.exit_code
         write_outcome(folder, outcome)
     except BaseException:  # noqa: BLE001
@@ -111,6 +124,16 @@ def _settle_in(output: int) -> None:
         # Python's own generator is seeded anew with each fork, this one is not.
         numpy.seed()
     gc.enable()
+
+
+def _end_what_is_left(folder: Path) -> None:
+    """End what the task has left behind, before anybody hears of its end."""
+    try:
+        if (count := end_children()) and not stop_of(folder):
+            note(folder, left_behind(count))
+    except OSError as error:
+        # The runtime gets it, and goes on trying.
+        sys.stderr.write(f"what the task has left behind cannot be ended now: {error}\n")
 
 
 def _run(job: JobFile, folder: Path, prepare: Callable[[], None]) -> Outcome:

@@ -9,8 +9,8 @@ from typing import Final, Literal
 
 SECTION: Final = "edge"
 
-_TRUE: Final = frozenset({"t", "true", "1"})
-_FALSE: Final = frozenset({"f", "false", "0"})
+TRUE: Final = frozenset({"t", "true", "1"})
+FALSE: Final = frozenset({"f", "false", "0"})
 """As Airflow reads them."""
 
 
@@ -82,7 +82,7 @@ def _check_number(setting: Setting, text: str) -> None:
 
 
 def _check_boolean(_: Setting, text: str) -> None:
-    if text.lower() not in _TRUE | _FALSE:
+    if text.lower() not in TRUE | FALSE:
         raise ValueError(f"'{text}' is neither True nor False")
 
 

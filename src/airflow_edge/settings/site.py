@@ -148,6 +148,13 @@ SITE: Final = (
         "task stopped or the worker is terminated.",
     ),
     _site(
+        name="keep_children",
+        default=False,
+        description="Whether processes that a task has started may live on when it has ended. Otherwise they end with "
+        "it, also where they lead a session of their own (`setsid`, `nohup`, a daemon). Linux only: elsewhere what has "
+        "ended its own parent lives on.",
+    ),
+    _site(
         name="log_bandwidth",
         default=None,
         example="64k",

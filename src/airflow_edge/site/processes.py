@@ -12,13 +12,18 @@ import fcntl
 import os
 import signal
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 
+from airflow_edge.site.kernel import children
+
 _ROUNDS = 5
 """A process may fork while it is being killed; its child is found in the next round."""
+
+_PAUSE = 0.002
 
 _SHORTAGES = frozenset(
     {
@@ -146,6 +151,41 @@ def kill_session(supervisor: int) -> None:
             break
         for process in doomed:
             kill(process.pid)
+
+
+def end_children(spare: Callable[[int], bool] = lambda pid: False, patience: float = 10.0) -> int:
+    """SIGKILL whatever descends from this process, which is a subreaper, until nothing of it is left; say how many.
+
+    What is below a child becomes one when that is gone. What cannot be ended, because it is another user's (by sudo,
+    say) or waits for a disk that is gone, is left after `patience` seconds.
+
+    :param spare: whether a child is to be left alone
+    """
+    ended = 0
+    deadline = time.monotonic() + patience
+    while doomed := [pid for pid in _children() if not spare(pid)]:
+        for pid in doomed:
+            # With its group, all at once: one that forks and exits, again and again, is not caught by its pid.
+            with _unless_gone():
+                if (group := os.getpgid(pid)) != os.getpgrp():
+                    os.killpg(group, signal.SIGKILL)
+            kill(pid)
+        for pid in doomed:
+            with contextlib.suppress(ChildProcessError):
+                # Who was dead already, and only waited for, was not left.
+                ended += os.waitpid(pid, os.WNOHANG) == (pid, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_PAUSE)
+    return ended
+
+
+def _children() -> list[int]:
+    found = children()
+    if found is None:
+        with _unknown_is_an_error():
+            return [child.pid for child in psutil.Process().children()]
+    return found
 
 
 def kill(pid: int) -> None:

@@ -143,6 +143,15 @@ def ended(reason: str) -> str:
     return f"the worker has ended this task: {reason or 'no reason given'}"
 
 
+def left_behind(count: int) -> str:
+    """Say that a task has left so many processes behind, and that they were ended with it."""
+    processes = "1 process was" if count == 1 else f"{count} processes were"
+    return (
+        f"{processes} left when this task ended: SIGKILL was sent; what is to live on needs [edge] keep_children at "
+        "the site"
+    )
+
+
 def line(event: str, at: datetime) -> bytes:
     """Give a line for the log."""
     fields = {"timestamp": at.isoformat(), "level": "warning", "event": event, "logger": "airflow_edge"}

@@ -134,11 +134,11 @@ class RuntimeProcess:
     @classmethod
     @contextmanager
     def start(
-        cls, folder: Path, python: Path, environment: Callable[[Path], dict[str, str]]
+        cls, folder: Path, python: Path, environment: Callable[[Path], dict[str, str]], *flags: str
     ) -> Iterator[RuntimeProcess]:
         (folder / "home").mkdir(parents=True)
         (folder / "state").mkdir(mode=0o700)
-        command: list[str | Path] = [python, "-m", "airflow_edge.runtime", "--state-dir", folder / "state"]
+        command: list[str | Path] = [python, "-m", "airflow_edge.runtime", "--state-dir", folder / "state", *flags]
         runtime = cls(folder, command, environment(folder))
         try:
             yield runtime

@@ -28,7 +28,8 @@ from airflow_edge.protocol.local import (
 from airflow_edge.site import stop
 from airflow_edge.site.processes import holder
 from harness.waiting import wait_for
-from tests.integration.runtime.agent import SECRET, WORKER, Connection, is_alive
+from tests.integration.runtime.agent import SECRET, WORKER, AgentSide, Connection, RuntimeProcess, is_alive
+from tests.integration.runtime.conftest import site_environment
 from tests.integration.runtime.execution_api import Call, ExecutionApi
 
 
@@ -400,3 +401,40 @@ def test_many_jobs_at_once(agent, api, count):
 
     assert [agent.connection.expect(JobExited, job=job).exit_code for job in jobs] == [0] * count
     assert len(api.of("PATCH", "/state")) == count
+
+
+def test_what_a_task_leaves_behind_ends_with_it_wherever_it_has_gone(agent, api):
+    job = agent.task("leave_behind", api.path)
+    assert agent.run(job).exit_code == 0
+
+    pids = agent.read("left.pids")
+    assert len(pids) == 3
+    # Before anybody hears of the task's end.
+    assert [pid for pid in pids if is_alive(pid)] == []
+    (state,) = api.of("PATCH", "/state")
+    assert state.body["state"] == "success"
+    assert job.log[-1]["event"] == stop.left_behind(3)
+
+
+def test_what_a_task_has_spread_ends_though_its_supervisor_was_killed(agent, api):
+    job = agent.task("leave_behind_and_go_on", api.path)
+    agent.connection.send(job.start)
+    supervisor = agent.connection.expect(JobStarted, job=job).pid
+    pids = agent.read("going.pids")
+    os.kill(supervisor, signal.SIGKILL)
+
+    agent.connection.expect(JobExited, job=job)
+    wait_for(lambda: not any(is_alive(pid) for pid in pids), "all of them to end", timeout=20)
+
+
+def test_a_site_may_let_live_on_what_a_task_has_left(tmp_path, python, api):
+    with RuntimeProcess.start(tmp_path / "site", python, site_environment, "--keep-children") as runtime:
+        agent = AgentSide(runtime)
+        api.run_id = agent.run_id
+        job = agent.task("leave_quietly", api.path)
+        assert agent.run(job).exit_code == 0
+        pids = agent.read("quiet.pids")
+        assert all(is_alive(pid) for pid in pids)
+        agent.close()
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)

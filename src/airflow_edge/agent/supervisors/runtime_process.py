@@ -95,6 +95,7 @@ class RuntimeProcess:
                     f"--log-max-size={config.worker_log_max_size}",
                     f"--log-backups={config.worker_log_backups}",
                     *([] if config.open_files is None else [f"--open-files={config.open_files}"]),
+                    *(["--keep-children"] if config.keep_children else []),
                 ],
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -36,6 +37,26 @@ class Patient(BaseOperator):
         (self.folder / "on_kill").touch()
 
 
+def _spread(file, output=None):
+    """Start a plain child, one in a session of its own, and a daemon; they hold the task's output open, or another."""
+    plain = subprocess.Popen(["sleep", "1000"], stdin=output, stdout=output, stderr=output)
+    session = subprocess.Popen(["sleep", "1000"], start_new_session=True, stdin=output, stdout=output, stderr=output)
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.write(writer, str(os.getpid()).encode())
+            if output is not None:
+                os.closerange(0, 3)
+            os.execvp("sleep", ["sleep", "1000"])
+        os._exit(0)
+    os.wait()
+    daemon = int(os.read(reader, 20))
+    new = file.with_suffix(".new")
+    new.write_text(f"{plain.pid} {session.pid} {daemon}")
+    new.rename(file)
+
+
 with DAG("sample", schedule=None):
 
     @task
@@ -51,8 +72,6 @@ with DAG("sample", schedule=None):
     @task
     def loop(into):
         """Plain Python that knows nothing of signals, with a child in a session of its own."""
-        import subprocess
-
         child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
         (_folder(into) / "loop.pids").write_text(f"{os.getpid()} {child.pid}")
         while True:
@@ -86,6 +105,21 @@ with DAG("sample", schedule=None):
         os.kill(os.getpid(), signal.SIGKILL)
 
     @task
+    def leave_behind(into):
+        """Ends well, and leaves a plain child, one in a session of its own, and a daemon."""
+        _spread(_folder(into) / "left.pids")
+
+    @task
+    def leave_quietly(into):
+        _spread(_folder(into) / "quiet.pids", subprocess.DEVNULL)
+
+    @task
+    def leave_behind_and_go_on(into):
+        _spread(_folder(into) / "going.pids")
+        while True:
+            time.sleep(0.01)
+
+    @task
     def look_around():
         from airflow.sdk.api.client import get_hostname
 
@@ -97,6 +131,9 @@ with DAG("sample", schedule=None):
     talk("{{ run_id }}")
     eat("{{ run_id }}")
     kill_itself()
+    leave_behind("{{ run_id }}")
+    leave_quietly("{{ run_id }}")
+    leave_behind_and_go_on("{{ run_id }}")
     look_around()
     Patient(task_id="patient")
     BashOperator(
