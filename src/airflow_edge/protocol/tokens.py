@@ -1,7 +1,9 @@
 """The short-lived token that a worker signs for each request: a JWS in compact form with EdDSA (RFC 7515, RFC 8037).
 
-A token is good for one request: it names the method and the path, in the manner of DPoP (RFC 9449), and carries an id
-that is accepted once. The site signs by hand (`signing_input`, `assemble`), the centre verifies with PyJWT.
+A token is good for one request: it names the method and the path, in the manner of DPoP (RFC 9449), and besides the
+query, the job that the call is for, and what the body hashes to; and it carries an id that is accepted once. So whoever
+ends TLS on the way can neither change a request nor make one. The site signs by hand (`signing_input`, `assemble`), the
+centre verifies with PyJWT.
 
 The answer carries a mark made of that token (`answer_mark`), by which the site knows that it is the gateway's, whole,
 and the answer to this very request: `docs/decisions/0018-whose-answer-is-it.md`.
@@ -13,7 +15,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from typing import Annotated
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlencode
 
 import msgspec
 
@@ -35,7 +37,7 @@ ALGORITHM = "EdDSA"
 _HEADER: Mapping[str, str] = {"alg": ALGORITHM, "typ": "JWT"}
 
 
-class Claims(msgspec.Struct, frozen=True, kw_only=True):
+class Claims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a worker's token says."""
 
     sub: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -50,16 +52,37 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """The request's method."""
     htu: str
     """The request's path below the gateway as `named` gives it, `/v1/link` for example."""
+    htq: str = ""
+    """The request's query as `named_query` gives it; empty for none."""
+    job: str = ""
+    """The request's header `X-Airflow-Edge-Job`; empty for none."""
+    body: str = ""
+    """What the request's body hashes to, as `body_digest` gives it; empty for none."""
 
 
-def new_claims(*, sub: str, now: float, jti: str, method: str, path: str) -> Claims:
+def new_claims(
+    *, sub: str, now: float, jti: str, method: str, path: str, query: str = "", job: str = "", body: str = ""
+) -> Claims:
     """Make the claims for one request, valid from `now` (seconds since the epoch) for `LIFETIME` seconds.
 
     :param path: below the gateway and percent-encoded, without query
+    :param query: percent-encoded, without the question mark
+    :param job: the job that it is for, as its header names it
+    :param body: the `body_digest`
     """
     issued = int(now)
-    htu = named(unquote(path))
-    return Claims(sub=sub, aud=AUDIENCE, iat=issued, exp=issued + LIFETIME, jti=jti, htm=method, htu=htu)
+    return Claims(
+        sub=sub,
+        aud=AUDIENCE,
+        iat=issued,
+        exp=issued + LIFETIME,
+        jti=jti,
+        htm=method,
+        htu=named(unquote(path)),
+        htq=named_query(query),
+        job=job,
+        body=body,
+    )
 
 
 def named(path: str) -> str:
@@ -72,6 +95,20 @@ def named(path: str) -> str:
     """
     data = path.encode(errors="surrogatepass")
     return path if len(data) <= LONGEST_PATH else f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def named_query(query: str) -> str:
+    """Give what stands for a query in a token, for both sides: its names and values, however they are encoded.
+
+    :param query: percent-encoded, without the question mark
+    """
+    pairs = parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
+    return named(urlencode(pairs, errors="surrogateescape"))
+
+
+def body_digest(body: bytes) -> str:
+    """Give what stands for a body in a token: nothing for none, else its SHA-256 (base64url)."""
+    return _b64(hashlib.sha256(body).digest()).decode("ascii") if body else ""
 
 
 def signing_input(claims: Claims | Mapping[str, str | int], header: Mapping[str, str] = _HEADER) -> bytes:

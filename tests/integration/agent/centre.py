@@ -41,6 +41,7 @@ from airflow_edge.protocol.messages import (
 )
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.session import Session, centre_session
+from airflow_edge.protocol.tokens import Claims
 from airflow_edge.rules.reports import Reading, Report
 from airflow_edge.store.logs.logs import LogProgress
 from tests.workers import enrolled_worker
@@ -202,20 +203,23 @@ class Centre:
         path = scope["path"].removeprefix(urls.PREFIX)
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if scope["type"] == "websocket":
-            self._authenticate(headers, "GET", path)
+            self._authenticate(scope, headers, "GET", path)
             await self._link_up(scope, receive, send)
         elif scope["type"] == "http":
             raw = scope["raw_path"].decode().removeprefix(urls.PREFIX)
-            self._authenticate(headers, scope["method"], path)
-            await self._call(scope, raw, headers, receive, send)
+            claims = self._authenticate(scope, headers, scope["method"], path)
+            await self._call(scope, raw, headers, claims.body, receive, send)
 
-    def _authenticate(self, headers: dict[str, str], method: str, path: str) -> None:
+    def _authenticate(self, scope: dict[str, Any], headers: dict[str, str], method: str, path: str) -> Claims:
         text = headers["authorization"].removeprefix("Bearer ")
         authentication.verify(text, bytes.fromhex(self.public_key))
         claims = authentication.read_claims(text)
-        authentication.check_claims(claims, now=time.time(), method=method, path=path)
+        query, job = scope["query_string"].decode(), headers.get(urls.JOB_HEADER.lower(), "")
+        authentication.check_request(claims, method=method, path=path, query=query, job=job)
+        authentication.check_time(claims, now=time.time())
         assert claims.jti not in self.tokens
         self.tokens.add(claims.jti)
+        return claims
 
     async def _link_up(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if self.refusal is not None:
@@ -257,13 +261,16 @@ class Centre:
         finally:
             await self.notify()
 
-    async def _call(self, scope: dict[str, Any], path: str, headers: dict[str, str], receive: Any, send: Any) -> None:
+    async def _call(
+        self, scope: dict[str, Any], path: str, headers: dict[str, str], digest: str, receive: Any, send: Any
+    ) -> None:
         body = b""
         more = True
         while more:
             event = await receive()
             body += event.get("body", b"")
             more = event.get("more_body", False)
+        await authentication.check_body(digest, body)
         call = Call(scope["method"], path.removeprefix(urls.EXECUTION), scope["query_string"].decode(), headers, body)
         self.calls.append(call)
         await self.notify()

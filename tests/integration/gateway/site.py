@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
@@ -48,8 +49,10 @@ class Site:
 
     def token(self, method: str, path: str, **changes: Any) -> str:
         """A token for one request; `changes` overrides what it claims."""
-        now = changes.pop("now", time.time())
-        claims = tokens.new_claims(sub=self.worker_id, now=now, jti=secrets.token_urlsafe(16), method=method, path=path)
+        now, query = changes.pop("now", time.time()), changes.pop("query", "")
+        claims = tokens.new_claims(
+            sub=self.worker_id, now=now, jti=secrets.token_urlsafe(16), method=method, path=path, query=query
+        )
         if changes:
             claims = tokens.Claims(
                 **{name: changes.get(name, getattr(claims, name)) for name in claims.__struct_fields__}
@@ -67,10 +70,11 @@ class Site:
         return {"Authorization": f"Bearer {self.token(method, path, **changes)}"}
 
     async def enroll(self, gateway: str, token: str | None = None, **fields: Any) -> httpx.Response:
-        body = {"public_key": self.public_key, "name": self.name, "token": token, **fields}
+        body = msgspec.json.encode({"public_key": self.public_key, "name": self.name, "token": token, **fields})
+        headers = self.headers("POST", urls.ENROLL, sub="enrol", body=tokens.body_digest(body))
         async with httpx.AsyncClient(trust_env=False, verify=NO_CAS, timeout=PATIENCE) as client:
             answer = await client.post(
-                gateway + urls.ENROLL, json=body, headers=self.headers("POST", urls.ENROLL, sub="enrol")
+                gateway + urls.ENROLL, content=body, headers={**headers, "Content-Type": "application/json"}
             )
         if answer.is_success:
             self.worker_id = answer.json()["worker_id"]
@@ -80,9 +84,15 @@ class Site:
         self, gateway: str, method: str, path: str, job: str, *, headers: dict[str, str] | None = None, **options: Any
     ) -> httpx.Response:
         """Call the task's Execution API, as the agent does for a job `<id>:<assignment>`."""
-        sent = {**self.headers(method, urls.EXECUTION + path), urls.JOB_HEADER: job, **(headers or {})}
         async with httpx.AsyncClient(trust_env=False, verify=NO_CAS, timeout=PATIENCE) as client:
-            return await client.request(method, gateway + urls.EXECUTION + path, headers=sent, **options)
+            request = client.build_request(method, gateway + urls.EXECUTION + path, **options)
+            query = request.url.query.decode()
+            # What has no end is refused before it comes to its digest.
+            endless = hasattr(options.get("content"), "__aiter__")
+            body = "" if endless else tokens.body_digest(await request.aread())
+            signed = self.headers(method, urls.EXECUTION + path, query=query, job=job, body=body)
+            request.headers.update({**signed, urls.JOB_HEADER: job, **(headers or {})})
+            return await client.send(request)
 
     async def raw_call(self, gateway: str, method: str, path: str, job: str, *, body: bytes = b"") -> httpx.Response:
         """Call the task's Execution API with a path that no client library would let through."""
@@ -92,7 +102,7 @@ class Site:
             method,
             gateway,
             headers={
-                **self.headers(method, urls.EXECUTION + path),
+                **self.headers(method, urls.EXECUTION + path, job=job, body=tokens.body_digest(body)),
                 urls.JOB_HEADER: job,
                 "Content-Type": "application/json",
             },
@@ -192,7 +202,7 @@ class LongPolling:
 
     async def post(self, body: bytes, link: str | None = None) -> httpx.Response:
         path = urls.poll_path(link or self.link or "") if link or self.link else urls.POLL
-        headers = self._site.headers("POST", path, **self._claims)
+        headers = self._site.headers("POST", path, **{"body": tokens.body_digest(body), **self._claims})
         answer = await self._http.post(self._gateway + path, content=body, headers=headers)
         self.passed_on = self.passed_on or urls.PASSED_ON_HEADER in answer.headers
         return answer

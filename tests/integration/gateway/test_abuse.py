@@ -11,7 +11,7 @@ import logging
 import time
 from contextlib import asynccontextmanager, suppress
 from typing import get_args
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import httpx
@@ -291,10 +291,14 @@ async def test_1200_requests(centre, victim):
 
         async def send(request):
             headers = {"Content-Type": request["type"]}
+            names = {"none": "", "victim": f"{victim.id}:1", "junk": request["junk"], "unknown": f"{uuid4()}:1"}
+            if job := names[request["job"]]:
+                headers[urls.JOB_HEADER] = job
             signed = {"valid": request["path"], "other": "/v1/other"}.get(request["authorization"])
             if signed is not None:
                 subject = {"sub": "enrol"} if request["path"] == urls.ENROLL else {}
-                headers |= site.headers(request["method"], signed, **subject)
+                digest = tokens.body_digest(request["body"])
+                headers |= site.headers(request["method"], signed, job=job, body=digest, **subject)
             elif request["authorization"] == "strange":
                 now = int(time.time())
                 good = {"sub": site.worker_id, "aud": tokens.AUDIENCE, "iat": now, "exp": now + 60, "jti": uuid4().hex}
@@ -303,9 +307,6 @@ async def test_1200_requests(centre, victim):
                 headers["Authorization"] = f"Bearer {site.strange_token(payload)}"
             elif request["authorization"] == "junk":
                 headers["Authorization"] = f"Bearer {request['junk']}"
-            if request["job"] != "none":
-                names = {"victim": f"{victim.id}:1", "junk": request["junk"], "unknown": f"{uuid4()}:1"}
-                headers[urls.JOB_HEADER] = names[request["job"]]
             answer = await client.send(
                 httpx.Request(
                     request["method"],
@@ -339,8 +340,15 @@ sites: dict[str, Site] = {}
 def test_200_requests_by_the_document_for_each_operation(centre, case):
     site = sites.setdefault(centre.gateway, Site())
     subject = {"sub": "enrol"} if case.path == urls.ENROLL else {}
-    case.headers = {**(case.headers or {}), **site.headers(case.method.upper(), case.formatted_path, **subject)}
-    answer = case.call(base_url=centre.gateway)
+
+    def sign(request):
+        body = request.body.encode() if isinstance(request.body, str) else request.body or b""
+        said = {"query": urlsplit(request.url).query, "job": request.headers.get(urls.JOB_HEADER, "")}
+        signed = site.headers(request.method, case.formatted_path, body=tokens.body_digest(body), **said, **subject)
+        request.headers.update(signed)
+        return request
+
+    answer = case.call(base_url=centre.gateway, auth=sign)
     assert answer.status_code < 500, (case.as_curl_command(), answer.text)
     assert answer.status_code >= 400 or case.path == urls.HEALTH
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import httpx
 import msgspec
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from airflow_edge.protocol import urls
+from airflow_edge.protocol import tokens, urls
 from airflow_edge.protocol.messages import Accepted, Ended, HeldJob, LogAck, Offer, Refused, Released, Status, Void
 from airflow_edge.protocol.states import WorkerState
 from harness.client import NO_CAS
+from tests.integration.gateway.test_execution import RUN
 from tests.integration.gateway.test_logs import chunk, end_of
 from tests.integration.gateway.world import wait_until
 
@@ -217,3 +219,21 @@ async def test_another_key_does_not_open_a_workers_door(centre, thief, victim):
     site.worker_id = victim[0].worker_id
     answer = await site.call(centre.gateway, "GET", "/variables/none", f"{victim[2].job_id}:1")
     assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
+
+
+@pytest.mark.parametrize("change", ["body", "no body", "query", "job"])
+async def test_attack_07_what_somebody_on_the_way_changes_is_refused(centre, other_gateway, thief, change):
+    """Not even at another API server, which has not seen the token, does anything come of it."""
+    site, _, job, task_id = thief
+    assert (await site.call(centre.gateway, "PATCH", f"/task-instances/{task_id}/run", job, json=RUN)).is_success
+    path, body = f"/variables/seventh-{change[:2]}", b'{"value": "good"}'
+    signed = site.headers("PUT", urls.EXECUTION + path, job=job, body=tokens.body_digest(body))
+    sent = {"body": b'{"value": "EVIL"}', "no body": b""}.get(change, body)
+    query = "?description=evil" if change == "query" else ""
+    named = f"{uuid4()}:1" if change == "job" else job
+    headers = {**signed, urls.JOB_HEADER: named, "Content-Type": "application/json"}
+    async with httpx.AsyncClient(trust_env=False, verify=NO_CAS, timeout=60) as client:
+        for gateway in (centre.gateway, other_gateway):
+            answer = await client.put(f"{gateway}{urls.EXECUTION}{path}{query}", content=sent, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
+    assert (await site.call(centre.gateway, "GET", path, job)).status_code == 404

@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from airflow_edge.admin.config import session
 from airflow_edge.protocol import urls
+from airflow_edge.protocol.tokens import body_digest
 from tests.integration.gateway.conftest import JWT_SECRET
 from tests.integration.gateway.site import Site
 
@@ -120,9 +121,10 @@ async def test_a_token_may_be_for_certain_names(centre):
 async def test_the_key_has_to_be_ones_own(centre):
     site, other = Site(), Site()
     body = {"public_key": other.public_key, "name": site.name, "token": centre.enroll_token()}
-    async with httpx.AsyncClient(trust_env=False) as client:
-        headers = site.headers("POST", urls.ENROLL, sub="enrol")
-        answer = await client.post(centre.gateway + urls.ENROLL, json=body, headers=headers)
+    content = json.dumps(body).encode()
+    answer = await post(
+        centre.gateway, content, site.headers("POST", urls.ENROLL, sub="enrol", body=body_digest(content))
+    )
     assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from airflow_edge.protocol import polling, urls
 from airflow_edge.protocol.messages import MAX_FRAME_BYTES, Accepted, Offer, Ping, SiteFrame, encode
 from airflow_edge.protocol.problems import CloseCode
+from airflow_edge.protocol.tokens import body_digest
 from airflow_edge.store.tables import PassedRequestRow
 from harness.waiting import wait_for
 from tests.integration.gateway.site import LongPolling, Site
@@ -117,8 +118,8 @@ async def test_a_request_is_good_once_whichever_process_it_meets(centre, other_g
     site = await centre.site(centre.queue_name())
     async with site.link(centre.gateway) as link:
         path = urls.poll_path(link.connection.link)
-        once = site.headers("POST", path)
         frames = polling.encode_frames([encode(SiteFrame(0, 0, Ping()))])
+        once = site.headers("POST", path, body=body_digest(frames))
         async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
             assert end(await client.post(centre.gateway + path, headers=once, content=frames)) is None
             again = await client.post(other_gateway + path, headers=once, content=frames)
@@ -181,7 +182,8 @@ async def test_only_a_worker_may_poll(centre, path):
 async def test_what_is_no_hello_makes_no_link(centre, body, status):
     site = await centre.site(centre.queue_name())
     async with httpx.AsyncClient(trust_env=False) as client:
-        answer = await client.post(centre.gateway + urls.POLL, content=body, headers=site.headers("POST", urls.POLL))
+        headers = site.headers("POST", urls.POLL, body=body_digest(body))
+        answer = await client.post(centre.gateway + urls.POLL, content=body, headers=headers)
         assert code(answer) == (status, "malformed")
 
 

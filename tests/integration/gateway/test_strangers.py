@@ -186,7 +186,7 @@ async def test_the_answer_to_another_request_is_none(centre):
     """As of a cache that keeps what it should not."""
     async with held_job(centre) as (site, _, _, job):
         assert (await site.call(centre.gateway, "PUT", "/variables/fresh", job, json={"val": "old"})).is_success
-        headers = {**site.headers("GET", f"{urls.EXECUTION}/variables/fresh"), urls.JOB_HEADER: job}
+        headers = {**site.headers("GET", f"{urls.EXECUTION}/variables/fresh", job=job), urls.JOB_HEADER: job}
         async with httpx.AsyncClient(trust_env=False, verify=NO_CAS) as client:
             kept = await client.get(f"{centre.gateway}{urls.EXECUTION}/variables/fresh", headers=headers)
         assert (await site.call(centre.gateway, "PUT", "/variables/fresh", job, json={"val": "new"})).is_success

@@ -18,8 +18,8 @@ from airflow_edge.agent.net.foreign import foreign_answer
 from airflow_edge.agent.net.identity import Signer
 from airflow_edge.agent.net.tls_and_proxy import proxy_url, ssl_context
 from airflow_edge.agent.trust import SYSTEM, Trust
-from airflow_edge.protocol.tokens import answer_mark
-from airflow_edge.protocol.urls import MARK_HEADER
+from airflow_edge.protocol.tokens import answer_mark, body_digest
+from airflow_edge.protocol.urls import JOB_HEADER, MARK_HEADER
 
 if TYPE_CHECKING:
     import httpcore
@@ -34,7 +34,7 @@ STRANGERS_BODY = 64 * 1024
 STRANGERS_PATIENCE = 5.0
 """Seconds for which it is read."""
 LONG_BODY = 1024 * 1024
-"""Bytes of an answer from which on its mark is looked at beside the event loop."""
+"""Bytes of a body from which on it is hashed beside the event loop."""
 _MARK = MARK_HEADER.lower()
 
 
@@ -83,7 +83,7 @@ class HttpClient:
         body: bytes = b"",
         patience: float = 30.0,
     ) -> Response:
-        """Make one call, once; the token is for this method and path.
+        """Make one call, once; the token is for this very request.
 
         :param path: below the gateway, percent-encoded, `/v1/enroll` for example
         :param query: without the question mark
@@ -92,8 +92,10 @@ class HttpClient:
         :raises ForeignAnswerError: somebody else has answered; that is such an error, too.
         :raises AgentError: the connection cannot be made as things are, such as `CertificateError`.
         """
-        token = self._signer.token(method, path)
-        response = await self._exchange(token, method, path, query, headers or {}, body, patience)
+        headers = headers or {}
+        digest = body_digest(body) if len(body) <= LONG_BODY else await asyncio.to_thread(body_digest, body)
+        token = self._signer.token(method, path, query=query, job=headers.get(JOB_HEADER, ""), body=digest)
+        response = await self._exchange(token, method, path, query, headers, body, patience)
         if not await _is_gateways(response, token, method):
             raise foreign_answer(
                 response.status,

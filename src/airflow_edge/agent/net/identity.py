@@ -93,10 +93,22 @@ class Signer(msgspec.Struct, kw_only=True, dict=True, eq=False):
         """32 bytes, hex."""
         return bytes(self._key.verify_key).hex()
 
-    def token(self, method: str, path: str) -> str:
-        """Sign a token for one request; `path` is that below the gateway, without query (`/v1/link` for example)."""
+    def token(self, method: str, path: str, *, query: str = "", job: str = "", body: str = "") -> str:
+        """Sign a token for one request; `path` is that below the gateway, without query (`/v1/link` for example).
+
+        :param query: without the question mark
+        :param job: what the header `X-Airflow-Edge-Job` says
+        :param body: the `tokens.body_digest`
+        """
         claims = tokens.new_claims(
-            sub=self.subject, now=self.clock.now(), jti=secrets.token_urlsafe(16), method=method, path=path
+            sub=self.subject,
+            now=self.clock.now(),
+            jti=secrets.token_urlsafe(16),
+            method=method,
+            path=path,
+            query=query,
+            job=job,
+            body=body,
         )
         signed = tokens.signing_input(claims)
         return tokens.assemble(signed, self._key.sign(signed).signature)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import NamedTuple
 from uuid import UUID
 
 import jwt
@@ -27,13 +29,18 @@ from airflow_edge.protocol.tokens import (
     MAX_SKEW,
     MAX_TOKEN_LENGTH,
     Claims,
+    body_digest,
     named,
+    named_query,
 )
+from airflow_edge.protocol.urls import JOB_HEADER
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.workers.nonces import Nonce, Nonces
 
 MOST_PER_WORKER = 50_000
 """A worker that signs more requests than this in the life of a token can only weaken its own protection."""
+LONG_BODY = 256 * 1024
+"""Bytes of a body from which on it is hashed beside the event loop."""
 UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
 
 _JWS = jwt.PyJWS(algorithms=[ALGORITHM])
@@ -63,6 +70,21 @@ class SeenTokens:
             del self._expiry[worker_id]
 
 
+class Caller(NamedTuple):
+    """A worker that has signed the head of a request."""
+
+    worker: Worker
+    body_digest: str
+    """What it says that the body hashes to."""
+
+    async def check_body(self, body: bytes) -> None:
+        """Check that this is the body that the worker has signed; before that, nothing may come of it.
+
+        :raises ProblemError: it is another one.
+        """
+        await check_body(self.body_digest, body)
+
+
 class Authenticator:
     """Checks the tokens that workers sign for each request."""
 
@@ -73,9 +95,21 @@ class Authenticator:
         self._marks = Coalesced(self._mark)
         self.seen = SeenTokens()
 
-    async def worker(self, headers: Headers, *, method: str, path: str, everywhere: bool = False) -> Worker:
-        """Give the worker that signed this request.
+    async def worker(
+        self, headers: Headers, *, method: str, path: str, query: str = "", body: bytes = b"", everywhere: bool = False
+    ) -> Worker:
+        """Give the worker that signed this request, its body included. Takes and raises what `caller` does."""
+        caller = await self.caller(headers, method=method, path=path, query=query, everywhere=everywhere)
+        await caller.check_body(body)
+        return caller.worker
 
+    async def caller(
+        self, headers: Headers, *, method: str, path: str, query: str = "", everywhere: bool = False
+    ) -> Caller:
+        """Give the worker that signed this request, of which the body has not been read yet.
+
+        :param headers: the job that they name has to be the one that is signed
+        :param query: percent-encoded
         :param path: the request's path below the gateway, decoded; the token has to name it
         :param everywhere: no other gateway process may have accepted the token either
         :raises ProblemError: the request is not one of a worker that may call, with the reason as its answer.
@@ -92,10 +126,11 @@ class Authenticator:
                 f"Worker '{worker.name}' was revoked at the centre. To use this machine again, enrol it anew: "
                 "airflow-edge enroll URL TOKEN",
             )
-        await self._check_fresh(worker.id, claims, method=method, path=path, everywhere=everywhere)
-        return worker
+        check_request(claims, method=method, path=path, query=query, job=headers.get(JOB_HEADER, ""))
+        await self._check_fresh(worker.id, claims, everywhere=everywhere)
+        return Caller(worker, claims.body)
 
-    async def newcomer(self, headers: Headers, public_key: bytes, *, method: str, path: str) -> None:
+    async def newcomer(self, headers: Headers, public_key: bytes, *, method: str, path: str, body: bytes) -> None:
         """Check that whoever sent this request holds the private half of this key.
 
         :raises ProblemError: they have not shown it.
@@ -107,7 +142,9 @@ class Authenticator:
             raise _refusal("The token is not one for enrolling.")
         verify(token, public_key)
         # A stranger could fill the database with marks otherwise; and the same enrolment twice makes the same worker.
-        await self._check_fresh(UUID(int=0), claims, method=method, path=path, everywhere=False)
+        check_request(claims, method=method, path=path, query="", job="")
+        await check_body(claims.body, body)
+        await self._check_fresh(UUID(int=0), claims, everywhere=False)
 
     async def _find(self, sub: str) -> Worker:
         try:
@@ -122,9 +159,9 @@ class Authenticator:
             )
         return worker
 
-    async def _check_fresh(self, worker_id: UUID, claims: Claims, *, method: str, path: str, everywhere: bool) -> None:
+    async def _check_fresh(self, worker_id: UUID, claims: Claims, *, everywhere: bool) -> None:
         now = time.time()
-        check_claims(claims, now=now, method=method, path=path)
+        check_time(claims, now=now)
         expires_at = expiry(claims)
         fresh = self.seen.first_time(worker_id, claims.jti, expires_at=expires_at, now=now)
         if fresh and everywhere:
@@ -192,13 +229,34 @@ def verify(token: str, public_key: bytes) -> None:
         raise _refusal("The token is not signed with the key that was enrolled.") from error
 
 
-def check_claims(claims: Claims, *, now: float, method: str, path: str) -> None:
-    """Check what a token says against the request it came with; `now` is the centre's clock in seconds since the epoch.
+def check_request(claims: Claims, *, method: str, path: str, query: str = "", job: str = "") -> None:
+    """Check what a token says against the head of the request that it came with.
 
-    :raises ProblemError: it was made for something else, or for another time.
+    :param path: below the gateway, decoded
+    :param query: percent-encoded
+    :param job: what the header `X-Airflow-Edge-Job` says
+    :raises ProblemError: it was made for something else.
     """
-    if claims.aud != AUDIENCE or claims.htm != method or claims.htu != named(path):
+    request = (AUDIENCE, method, named(path), named_query(query), job)
+    if (claims.aud, claims.htm, claims.htu, claims.htq, claims.job) != request:
         raise _refusal("The token was made for another request.")
+
+
+async def check_body(signed: str, body: bytes) -> None:
+    """Check that a body is the one of which a token gives this digest.
+
+    :raises ProblemError: it is another one.
+    """
+    digest = body_digest(body) if len(body) <= LONG_BODY else await asyncio.to_thread(body_digest, body)
+    if digest != signed:
+        raise _refusal("The request's body is not the one that was signed: it was changed on the way.")
+
+
+def check_time(claims: Claims, *, now: float) -> None:
+    """Check that a token is good at this time, by the centre's clock in seconds since the epoch.
+
+    :raises ProblemError: it was made for another one.
+    """
     ahead = claims.iat - now
     if ahead > MAX_SKEW:
         raise _wrong_time(

@@ -45,9 +45,13 @@ async def enroll(gateway: Gateway, request: Request) -> Response:
     :raises StoreUnavailableError: the database failed.
     """
     gateway.check_ready()
-    wish = _read(await read_body(request, MAX_BODY_BYTES))
+    body = await read_body(request, MAX_BODY_BYTES)
+    wish = _read(body)
     try:
-        worker = await _enroll(gateway, request, wish)
+        await gateway.authenticator.newcomer(
+            request.headers, bytes.fromhex(wish.public_key), method="POST", path=ENROLL, body=body
+        )
+        worker = await _enroll(gateway, wish)
     except ProblemError as problem:
         refusal = problem.__cause__
         shown = refusal.token_id if isinstance(refusal, EnrollmentRefusedError) else None
@@ -60,9 +64,8 @@ async def enroll(gateway: Gateway, request: Request) -> Response:
     )
 
 
-async def _enroll(gateway: Gateway, request: Request, wish: EnrollRequest) -> Worker:
+async def _enroll(gateway: Gateway, wish: EnrollRequest) -> Worker:
     key = bytes.fromhex(wish.public_key)
-    await gateway.authenticator.newcomer(request.headers, key, method="POST", path=ENROLL)
     if (wish.token is None) == (wish.shared_secret_token is None):
         raise ProblemError(
             HTTPStatus.BAD_REQUEST, Code.MALFORMED, "Give either an enrolment token or proof of the shared secret."

@@ -75,22 +75,26 @@ class ExecutionEndpoint:
         gateway = self._gateway
         headers = Headers(scope=scope)
         path = _path(scope)
-        worker = await gateway.authenticator.worker(headers, method=scope["method"], path=EXECUTION + path)
-        job = await _confirm(gateway, worker, headers)
+        query = scope["query_string"].decode("latin-1")
+        caller = await gateway.authenticator.caller(headers, method=scope["method"], path=EXECUTION + path, query=query)
+        job = await _confirm(gateway, caller.worker, headers)
         _check_path(job, scope["method"], path)
-        async with self._room(worker, _check_length(headers)):
-            await self._pass_on(job, path, scope, receive, send)
+        async with self._room(caller.worker, _check_length(headers)):
+            body = await read_body(Request(scope, receive), MAX_BODY_BYTES, ADVICE)
+            await caller.check_body(body)
+            await self._pass_on(job, path, body, scope, receive, send)
 
-    async def _pass_on(self, job: AssignedJob, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass_on(
+        self, job: AssignedJob, path: str, body: bytes, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         gateway, task_api = self._gateway, self._gateway.task_api
         passed = [(name, value) for name, value in scope["headers"] if name in PASSED_IN]
         passed.append((b"authorization", b"Bearer " + task_api.token(job.workload_id, _scope(path)).encode()))
         inner = request_scope(scope["method"], path, scope["query_string"], passed)
         repeat = repeat_of(scope["method"], path)
         if repeat in {Repeat.HARMLESS, Repeat.RECOGNISED}:
-            await _call(task_api, inner, _bounded(receive), send)
+            await _call(task_api, inner, _read_already(body, receive), send)
             return
-        body = await read_body(Request(scope, receive), MAX_BODY_BYTES, ADVICE)
         call = RepeatableCall(gateway, job, partial(_call, task_api), inner, body)
         answer = await call.answer(repeat)
         await answer(scope, receive, send)
@@ -202,15 +206,15 @@ def _check_length(headers: Headers) -> int:
     return MAX_BODY_BYTES if "transfer-encoding" in headers else int(length)
 
 
-def _bounded(receive: Receive) -> Receive:
-    received = 0
+def _read_already(body: bytes, receive: Receive) -> Receive:
+    told = False
 
     async def receive_on() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        # A body without an honest length: to the Execution API it looks as if the worker had gone away.
-        return message if received <= MAX_BODY_BYTES else {"type": "http.disconnect"}
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
 
     return receive_on
 

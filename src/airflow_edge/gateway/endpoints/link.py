@@ -42,7 +42,9 @@ async def link_by_websocket(gateway: Gateway, websocket: WebSocket) -> None:
     :raises StoreUnavailableError: the database failed before that.
     """
     gateway.check_ready()
-    worker = await gateway.authenticator.worker(websocket.headers, method="GET", path=LINK, everywhere=True)
+    worker = await gateway.authenticator.worker(
+        websocket.headers, method="GET", path=LINK, query=websocket.url.query, everywhere=True
+    )
     await websocket.accept()
     await serve(gateway, worker, WebSocketConnection(websocket))
 

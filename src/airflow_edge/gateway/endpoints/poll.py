@@ -6,12 +6,11 @@ import asyncio
 import re
 from http import HTTPStatus
 from typing import Final
-from uuid import UUID
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from airflow_edge.gateway.access.authentication import bearer, expiry, read_claims
+from airflow_edge.gateway.access.authentication import Caller, bearer, expiry, read_claims
 from airflow_edge.gateway.endpoints.link import serve
 from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.http import ProblemError, read_body
@@ -31,8 +30,10 @@ async def link_by_polling(gateway: Gateway, request: Request) -> Response:
     :raises StoreUnavailableError: the database failed before that.
     """
     gateway.check_ready()
-    worker = await gateway.authenticator.worker(request.headers, method="POST", path=POLL, everywhere=True)
-    frames = await _frames(request)
+    caller = await gateway.authenticator.caller(
+        request.headers, method="POST", path=POLL, query=request.url.query, everywhere=True
+    )
+    worker, frames = caller.worker, await _frames(request, caller)
     if len(frames) != 1:
         raise _malformed("a link begins with one frame, the Hello")
     connection = gateway.polls.open(
@@ -52,12 +53,14 @@ async def poll(gateway: Gateway, request: Request) -> Response:
     """
     gateway.check_ready()
     name = str(request.path_params["link"])
-    worker = await gateway.authenticator.worker(request.headers, method="POST", path=poll_path(name))
-    connection = gateway.polls.get(name, worker.id)
+    caller = await gateway.authenticator.caller(
+        request.headers, method="POST", path=poll_path(name), query=request.url.query
+    )
+    connection = gateway.polls.get(name, caller.worker.id)
     if connection is None:
-        return await _pass_on(gateway, worker.id, name, request)
+        return await _pass_on(gateway, caller, name, request)
     try:
-        frames = await _frames(request)
+        frames = await _frames(request, caller)
     except ProblemError:
         await connection.cut_off("what the worker sent could not be read", CloseCode.PROTOCOL_ERROR)
         raise
@@ -66,16 +69,16 @@ async def poll(gateway: Gateway, request: Request) -> Response:
     return _response(await connection.listen_while(WAIT, _hung_up(request)))
 
 
-async def _pass_on(gateway: Gateway, worker_id: UUID, name: str, request: Request) -> Response:
+async def _pass_on(gateway: Gateway, caller: Caller, name: str, request: Request) -> Response:
     """Have the process answer that has the link: its name says which one that is."""
     if not _NAME.fullmatch(name):
         raise link_elsewhere()
     if tag_of(name) == gateway.polls.tag:
         return _response(over(name))
-    body = encode_frames(frames) if (frames := await _frames(request)) else b""
+    body = encode_frames(frames) if (frames := await _frames(request, caller)) else b""
     claims = read_claims(bearer(request.headers))
     asking = asyncio.ensure_future(
-        gateway.passing.ask(name, worker_id, body, token_id=claims.jti, expires_at=expiry(claims))
+        gateway.passing.ask(name, caller.worker.id, body, token_id=claims.jti, expires_at=expiry(claims))
     )
     watching = asyncio.ensure_future(_hung_up(request))
     try:
@@ -96,9 +99,11 @@ async def _hung_up(request: Request) -> None:
         pass
 
 
-async def _frames(request: Request) -> list[bytes]:
+async def _frames(request: Request, caller: Caller) -> list[bytes]:
+    body = await read_body(request, MAX_BODY_BYTES)
+    await caller.check_body(body)
     try:
-        return decode_frames(await read_body(request, MAX_BODY_BYTES))
+        return decode_frames(body)
     except RemoteProtocolError as error:
         raise _malformed(str(error)) from error
 

@@ -47,7 +47,8 @@ def test_its_token_holds_for_one_request_and_is_signed_with_its_key(identity):
     token = identity.token("GET", "/v1/link")
     authentication.verify(token, bytes.fromhex(identity.public_key))
     claims = authentication.read_claims(token)
-    authentication.check_claims(claims, now=time.time(), method="GET", path="/v1/link")
+    authentication.check_request(claims, method="GET", path="/v1/link")
+    authentication.check_time(claims, now=time.time())
     assert claims.sub == "1234"
     assert authentication.read_claims(identity.token("GET", "/v1/link")).jti != claims.jti
 

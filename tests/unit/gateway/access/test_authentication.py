@@ -10,18 +10,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.gateway.access.authentication import check_claims, read_claims, verify
+from airflow_edge.gateway.access.authentication import check_body, check_request, check_time, read_claims, verify
 from airflow_edge.gateway.http import ProblemError
 from airflow_edge.protocol import tokens
 from airflow_edge.protocol.problems import Code
 
 NOW = 1_800_000_000.0
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+REST = {"query": "a=1&b=+", "job": "job:1", "body": tokens.body_digest(b"body")}
 PUBLIC_KEY = KEY.public_key().public_bytes_raw()
 
 
 def claims(**changes: Any) -> tokens.Claims:
-    made = tokens.new_claims(sub="worker", now=NOW, jti="0123456789abcdef", method="GET", path="/v1/link")
+    made = tokens.new_claims(sub="worker", now=NOW, jti="0123456789abcdef", method="GET", path="/v1/link", **REST)
     return tokens.Claims(**{name: changes.get(name, getattr(made, name)) for name in made.__struct_fields__})
 
 
@@ -31,7 +32,8 @@ def token(made: tokens.Claims) -> str:
 
 
 def check(made: tokens.Claims, now: float = NOW) -> None:
-    check_claims(made, now=now, method="GET", path="/v1/link")
+    check_request(made, method="GET", path="/v1/link", query="a=1&b=%20", job="job:1")
+    check_time(made, now=now)
 
 
 def code_of(refused: pytest.ExceptionInfo[ProblemError]) -> str:
@@ -53,6 +55,9 @@ def test_a_signed_token_is_read_back_and_its_signature_verifies() -> None:
         jti=st.text(min_size=16, max_size=64),
         htm=st.text(max_size=64),
         htu=st.text(max_size=64),
+        htq=st.text(max_size=64),
+        job=st.text(max_size=64),
+        body=st.text(max_size=64),
     )
 )
 def test_a_token_signed_by_hand_and_one_of_the_library_are_read_alike(made: tokens.Claims) -> None:
@@ -135,11 +140,32 @@ def test_a_token_cannot_give_itself_a_longer_life() -> None:
     assert code_of(refused) == Code.CLOCK_SKEW
 
 
-@pytest.mark.parametrize("changes", [{"aud": "airflow"}, {"htm": "POST"}, {"htu": "/v1/enroll"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": "airflow"},
+        {"htm": "POST"},
+        {"htu": "/v1/enroll"},
+        {"htq": "a=1"},
+        {"htq": ""},
+        {"job": "job:2"},
+        {"job": ""},
+    ],
+)
 def test_a_token_for_something_else_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ProblemError, match="made for another request") as refused:
         check(claims(**changes))
     assert code_of(refused) == Code.BAD_TOKEN
+
+
+@pytest.mark.parametrize("size", [0, 1, 1_000_000])
+async def test_a_body_is_the_one_that_was_signed(size: int) -> None:
+    signed = tokens.body_digest(bytes(size))
+    await check_body(signed, bytes(size))
+    for changed in (bytes(size + 1), b"x" * (size or 1)):
+        with pytest.raises(ProblemError, match="changed on the way") as refused:
+            await check_body(signed, changed)
+        assert code_of(refused) == Code.BAD_TOKEN
 
 
 @pytest.mark.parametrize("time", [10**400, 2**53 + 1, -1])
