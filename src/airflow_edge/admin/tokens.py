@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 import shlex
@@ -14,9 +13,11 @@ from uuid import UUID, uuid4
 
 from airflow.configuration import conf
 from airflow.models.team import Team
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from airflow_edge.admin.audit import recorded
 from airflow_edge.admin.config import multi_team
+from airflow_edge.protocol.enrolment import SEED_BYTES, read_token, write_token
 from airflow_edge.store.store import Store
 from airflow_edge.store.workers.enrollment import EnrollToken
 
@@ -26,8 +27,6 @@ CREATE: Final = "create enrolment token"
 REVOKE: Final = "revoke enrolment token"
 GLOB: Final = frozenset("*?[")
 """Characters by which a pattern for names is more than a name."""
-
-_SECRET_BYTES: Final = 32
 
 
 class TokenWishError(ValueError):
@@ -85,7 +84,7 @@ class Tokens:
         }
         with recorded(CREATE, by=by, wish=noted):
             now = datetime.now(UTC)
-            secret = f"edge_{secrets.token_urlsafe(_SECRET_BYTES)}"
+            secret = write_token(secrets.token_bytes(SEED_BYTES))
             token = EnrollToken(
                 id=uuid4(),
                 queues=tuple(wish.queues) or (conf.get_mandatory_value("operators", "default_queue").strip(),),
@@ -101,7 +100,7 @@ class Tokens:
             )
             command = _site_command(_api_url(wish.api_url), secret, token.name_pattern)
             noted["token"] = str(token.id)
-            self._tokens.create(token, hashlib.sha256(secret.encode()).hexdigest())
+            self._tokens.create(token, verify_key(secret))
         return NewToken(token=token, secret=secret, command=command)
 
     def all(self) -> list[EnrollToken]:
@@ -116,6 +115,11 @@ class Tokens:
         with recorded(REVOKE, by=by, wish={"token": str(token_id)}):
             if not self._tokens.revoke(token_id, now=datetime.now(UTC)):
                 raise UnknownTokenError(token_id)
+
+
+def verify_key(secret: str) -> str:
+    """Give what is kept of a token: the public half of its key pair, hex."""
+    return Ed25519PrivateKey.from_private_bytes(read_token(secret)).public_key().public_bytes_raw().hex()
 
 
 def token_state(token: EnrollToken, now: datetime) -> TokenState:

@@ -86,14 +86,20 @@ def read_problem(body: bytes) -> Problem | None:
 class EnrollRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a site sends to become a worker, with a token signed by the new key in the Authorization header.
 
-    Exactly one of `token` (a one-time enrolment token) and `shared_secret_token` (a JWT signed with `[api_auth]
-    jwt_secret`, where `[edge] allow_shared_secret_enrollment` permits it) is given.
+    Either `token_key`, `token_signature` and `signed_at` are given (an enrolment token's, which is not sent itself), or
+    `shared_secret_token` (a JWT signed with `[api_auth] jwt_secret`, where `[edge] allow_shared_secret_enrollment`
+    permits it). Both are for this key, this name and these queues only: see `protocol.enrolment`.
     """
 
     public_key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$" + WHOLE)]
     """The Ed25519 public key, hex."""
     name: Annotated[str, msgspec.Meta(pattern=WORKER_NAME + WHOLE)]
-    token: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    token_key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$" + WHOLE)] | None = None
+    """The public half of the enrolment token's key pair (Ed25519), hex."""
+    token_signature: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}$" + WHOLE)] | None = None
+    """With the private half, over the `statement`; hex."""
+    signed_at: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
+    """Seconds since the epoch, by the site's clock."""
     shared_secret_token: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
     queues: (
         Annotated[tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=256)], ...], msgspec.Meta(max_length=1000)]

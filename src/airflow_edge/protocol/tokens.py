@@ -24,6 +24,8 @@ ENROLMENT = "enrol"
 """Who a worker is before the centre has given it an id."""
 PROOF_AUDIENCE = "airflow-edge-enroll"
 """Of a proof that a site knows the secret of Airflow's components: a JWT signed with that, good once."""
+PROOF_OF = "enrol"
+"""The claim of such a proof that says for which enrolment it is: `enrolment.statement_digest`."""
 LIFETIME = 60
 """Seconds from `iat` to `exp`, in both."""
 MAX_SKEW = 60

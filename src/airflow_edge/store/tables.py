@@ -279,12 +279,13 @@ Index("ix_airflow_edge_job_queued_at", JobRow.queued_at, JobRow.id)
 
 
 class EnrollTokenRow(Base):
-    """A one-time enrolment token; of its secret only the hash."""
+    """A one-time enrolment token; of its key pair only the public half."""
 
     __tablename__ = "airflow_edge_enroll_token"
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    verify_key: Mapped[str] = mapped_column("secret_hash", String(64), unique=True)
+    """Ed25519, hex."""
     queues: Mapped[list[str]] = mapped_column(JSON)
     team_name: Mapped[str | None] = mapped_column(ExactText(AIRFLOW_TEAM_LENGTH))
     name_pattern: Mapped[str | None] = mapped_column(String(250))

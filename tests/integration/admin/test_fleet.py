@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 import traceback
@@ -11,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Engine, event, insert, update
 
+from airflow_edge.admin.tokens import verify_key
 from airflow_edge.protocol.messages import Accepted, Ended, Metrics
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.matching import Capacity
@@ -182,8 +182,7 @@ def test_a_worker_with_all_there_is_to_show(api):
 
 def test_who_made_its_token_is_known_of_a_worker(api):
     made = api.post("/enroll-tokens", {"queues": ["default"], "api_url": "https://a.example"}, role="admin")
-    secret_hash = hashlib.sha256(made["token"].encode()).hexdigest()
-    api.store.enroll_tokens.enroll(secret_hash, "w", b"k" * 32, now=now())
+    api.store.enroll_tokens.enroll(verify_key(made["token"]), "w", b"k" * 32, now=now())
     alone = api.get("/workers/w")
     assert (alone["enrolled_by"], alone["enroll_token_id"]) == ("admin", made["id"])
 

@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
 from airflow_edge.protocol import messages, polling, tokens, urls
+from airflow_edge.protocol.enrolment import read_token, statement
 from airflow_edge.protocol.messages import CentreFrame, CentreMessage, Hello, SiteFrame, SiteMessage, Welcome
 from airflow_edge.protocol.session import Session, site_session
 from airflow_edge.protocol.states import WorkerState
@@ -69,8 +70,17 @@ class Site:
     def headers(self, method: str, path: str, **changes: Any) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token(method, path, **changes)}"}
 
+    def signed_by(self, token: str) -> dict[str, Any]:
+        """What an enrolment says with this enrolment token."""
+        key, now = Ed25519PrivateKey.from_private_bytes(read_token(token)), int(time.time())
+        signature = key.sign(statement(self.public_key, self.name, None, now))
+        token_key = key.public_key().public_bytes_raw().hex()
+        return {"token_key": token_key, "token_signature": signature.hex(), "signed_at": now}
+
     async def enroll(self, gateway: str, token: str | None = None, **fields: Any) -> httpx.Response:
-        body = msgspec.json.encode({"public_key": self.public_key, "name": self.name, "token": token, **fields})
+        if token is not None:
+            fields = {**self.signed_by(token), **fields}
+        body = msgspec.json.encode({"public_key": self.public_key, "name": self.name, **fields})
         headers = self.headers("POST", urls.ENROLL, sub="enrol", body=tokens.body_digest(body))
         async with httpx.AsyncClient(trust_env=False, verify=NO_CAS, timeout=PATIENCE) as client:
             answer = await client.post(

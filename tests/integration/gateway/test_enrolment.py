@@ -16,16 +16,19 @@ from sqlalchemy import select
 
 from airflow_edge.admin.config import session
 from airflow_edge.protocol import urls
-from airflow_edge.protocol.tokens import body_digest
+from airflow_edge.protocol.enrolment import statement_digest, write_token
+from airflow_edge.protocol.tokens import PROOF_OF, body_digest
 from tests.integration.gateway.conftest import JWT_SECRET
 from tests.integration.gateway.site import Site
 
 # Each test process collects the same tests under the same names, whichever second it starts in.
+NOBODYS = write_token(bytes(32))
 IN_AN_HOUR, A_WHILE_AGO = "in an hour", "a while ago"
 
 
-def proof(*, secret=JWT_SECRET, algorithm="HS512", **changes):
+def proof(site, *queues, secret=JWT_SECRET, algorithm="HS512", **changes):
     now = int(time.time())
+    changes = {PROOF_OF: statement_digest(site.public_key, site.name, queues or None, now), **changes}
     moments = {IN_AN_HOUR: now + 3600, A_WHILE_AGO: now - 100}
     claims = {"aud": "airflow-edge-enroll", "iat": now, "exp": now + 60, "jti": uuid4().hex, **changes}
     claims = {name: moments.get(value, value) for name, value in claims.items()}
@@ -70,7 +73,7 @@ async def test_each_enrolment_with_a_token_is_in_the_audit_log_with_its_outcome(
     assert done["with"].startswith("token ")
     assert token not in str([done, refused])
     stranger = Site()
-    assert (await stranger.enroll(centre.gateway, "edge_of-nobody")).status_code == 403
+    assert (await stranger.enroll(centre.gateway, NOBODYS)).status_code == 403
     # Else whoever finds the gateway could fill the log.
     assert noted(stranger.name) == []
 
@@ -80,7 +83,7 @@ async def test_whoever_waits_for_a_worker_sees_who_came_and_what_they_were_told(
     site, late, stranger = Site(), Site(), Site()
     await site.enroll(centre.gateway, token)
     await late.enroll(centre.gateway, token)
-    await stranger.enroll(centre.gateway, "edge_of-nobody")
+    await stranger.enroll(centre.gateway, NOBODYS)
     names = [stranger.name, late.name, site.name]
     last, refused, done = [one for one in centre.store.enroll_attempts.since(began) if one.name in names]
     assert [(one.name, one.result) for one in (last, refused, done)] == [
@@ -118,9 +121,35 @@ async def test_a_token_may_be_for_certain_names(centre):
     assert "plant-*" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("change", ["key", "name", "queues", "time"])
+async def test_attack_06_what_a_site_signs_with_its_token_enrols_nobody_else(centre, change):
+    """A proxy that ends TLS never sees the token, and what it sees is for one key, one name and its queues only."""
+    site, thief, token = Site(), Site(), centre.enroll_token()
+    signed = site.signed_by(token)
+    assert token not in json.dumps(signed)
+    if change != "key":
+        thief.key = site.key
+    if change != "name":
+        thief.name = site.name
+    said = {"queues": {"queues": ["all"]}, "time": {"signed_at": signed["signed_at"] + 1}}.get(change, {})
+    answer = await thief.enroll(centre.gateway, **{**signed, **said})
+    assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
+    assert (await site.enroll(centre.gateway, **signed)).status_code == 200
+
+
+async def test_an_enrolment_signed_long_ago_is_refused(centre, monkeypatch):
+    site, token = Site(), centre.enroll_token()
+    with monkeypatch.context() as then:
+        long_ago = time.time() - 3600
+        then.setattr(time, "time", lambda: long_ago)
+        signed = site.signed_by(token)
+    answer = await site.enroll(centre.gateway, **signed)
+    assert (answer.status_code, answer.json()["code"]) == (401, "clock_skew")
+
+
 async def test_the_key_has_to_be_ones_own(centre):
     site, other = Site(), Site()
-    body = {"public_key": other.public_key, "name": site.name, "token": centre.enroll_token()}
+    body = {"public_key": other.public_key, "name": site.name, **other.signed_by(centre.enroll_token())}
     content = json.dumps(body).encode()
     answer = await post(
         centre.gateway, content, site.headers("POST", urls.ENROLL, sub="enrol", body=body_digest(content))
@@ -145,27 +174,29 @@ async def test_a_revoked_machine_enrols_anew_with_a_new_key(centre):
         (b"", 400),
         (b"null", 400),
         (b"[" * 100_000, 400),
-        (b'{"public_key":"' + b"0" * 64 + b'","name":"a","token":"x","more":1}', 400),
-        (b'{"public_key":"' + b"g" * 64 + b'","name":"a","token":"x"}', 400),
-        (b'{"public_key":"' + b"0" * 64 + b'","name":"../a","token":"x"}', 400),
-        (b'{"public_key":"' + b"0" * 64 + b'","name":"a\\ud800","token":"x"}', 400),
+        (b'{"public_key":"' + b"0" * 64 + b'","name":"a","signed_at":1,"more":1}', 400),
+        (b'{"public_key":"' + b"g" * 64 + b'","name":"a","signed_at":1}', 400),
+        (b'{"public_key":"' + b"0" * 64 + b'","name":"../a","signed_at":1}', 400),
+        (b'{"public_key":"' + b"0" * 64 + b'","name":"a\\ud800","signed_at":1}', 400),
+        (b'{"public_key":"' + b"0" * 64 + b'","name":"a","token":"edge_x"}', 400),
         (b" " * (2 * 1024 * 1024), 413),
     ],
-    ids=["nothing", "null", "deep", "more", "key", "name", "surrogate", "long"],
+    ids=["nothing", "null", "deep", "more", "key", "name", "surrogate", "token itself", "long"],
 )
 async def test_a_malformed_request_is_told_so(centre, body, status):
     answer = await post(centre.gateway, body, {})
     assert (answer.status_code, answer.json()["code"]) == (status, "malformed")
 
 
-@pytest.mark.parametrize("fields", [{"token": None}, {"token": "x", "shared_secret_token": "y"}])
+@pytest.mark.parametrize("fields", [{}, {"token_key": "0" * 64, "shared_secret_token": "y"}])
 async def test_there_is_one_way_in_at_a_time(centre, fields):
     answer = await Site().enroll(centre.gateway, **fields)
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
 
 
 async def test_the_shared_secret_opens_nothing_by_default(centre):
-    answer = await Site().enroll(centre.gateway, shared_secret_token=proof(), queues=["any"])
+    site = Site()
+    answer = await site.enroll(centre.gateway, shared_secret_token=proof(site, "any"), queues=["any"])
     assert (answer.status_code, answer.json()["code"]) == (403, "enrollment_refused")
     assert "allow_shared_secret_enrollment" in answer.json()["detail"]
 
@@ -174,17 +205,20 @@ class TestSharedSecret:
     """Where `[edge] allow_shared_secret_enrollment` is on."""
 
     async def test_who_knows_it_serves_the_queues_asked_for(self, trusting_gateway):
-        answer = await Site().enroll(trusting_gateway, shared_secret_token=proof(), queues=["x", "y"])
+        site = Site()
+        answer = await site.enroll(trusting_gateway, shared_secret_token=proof(site, "x", "y"), queues=["x", "y"])
         assert (answer.status_code, answer.json()["queues"]) == (200, ["x", "y"])
 
     async def test_who_asks_for_none_serves_the_default_queue(self, trusting_gateway):
-        answer = await Site().enroll(trusting_gateway, shared_secret_token=proof())
+        site = Site()
+        answer = await site.enroll(trusting_gateway, shared_secret_token=proof(site))
         assert (answer.status_code, answer.json()["queues"]) == (200, ["default"])
 
     async def test_a_proof_is_good_once(self, trusting_gateway):
-        token = proof()
-        assert (await Site().enroll(trusting_gateway, shared_secret_token=token)).status_code == 200
-        answer = await Site().enroll(trusting_gateway, shared_secret_token=token)
+        site = Site()
+        token = proof(site)
+        assert (await site.enroll(trusting_gateway, shared_secret_token=token)).status_code == 200
+        answer = await site.enroll(trusting_gateway, shared_secret_token=token)
         assert (answer.status_code, answer.json()["code"]) == (401, "replayed")
 
     @pytest.mark.parametrize(
@@ -200,15 +234,33 @@ class TestSharedSecret:
             {"iat": IN_AN_HOUR},
             {"exp": A_WHILE_AGO},
             {"algorithm": "HS256"},
+            {PROOF_OF: None},
+            {PROOF_OF: "0" * 64},
         ],
         ids=repr,
     )
     async def test_a_proof_that_does_not_hold_opens_nothing(self, trusting_gateway, claims):
-        answer = await Site().enroll(trusting_gateway, shared_secret_token=proof(**claims))
+        site = Site()
+        answer = await site.enroll(trusting_gateway, shared_secret_token=proof(site, **claims))
         assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
         assert "jwt_secret" in answer.json()["detail"]
 
     @pytest.mark.parametrize("token", ["", "x", "a.b.c", "eyJhbGciOiJub25lIn0.e30."])
+    @pytest.mark.parametrize("change", ["key", "name", "queues"])
+    async def test_attack_06_a_proof_is_for_its_key_name_and_queues_only(self, trusting_gateway, change):
+        """Who takes it on the way enrols nobody with it; its owner does, afterwards."""
+        site, thief = Site(), Site()
+        token = proof(site, "x")
+        if change != "key":
+            thief.key = site.key
+        if change != "name":
+            thief.name = site.name
+        queues = ["x", "y"] if change == "queues" else ["x"]
+        answer = await thief.enroll(trusting_gateway, shared_secret_token=token, queues=queues)
+        assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
+        assert "made for another key, name or queues" in answer.json()["detail"]
+        assert (await site.enroll(trusting_gateway, shared_secret_token=token, queues=["x"])).status_code == 200
+
     async def test_what_is_no_proof_opens_nothing(self, trusting_gateway, token):
         answer = await Site().enroll(trusting_gateway, shared_secret_token=token)
         assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")

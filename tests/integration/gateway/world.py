@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import inspect
 import secrets
 import threading
@@ -22,9 +21,11 @@ from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.orm import Session, sessionmaker, undefer
 from starlette.routing import Mount
 
+from airflow_edge.admin.tokens import verify_key
 from airflow_edge.gateway.app import create_app
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.task_api import TaskApi
+from airflow_edge.protocol.enrolment import write_token
 from airflow_edge.protocol.urls import HEALTH, PREFIX
 from airflow_edge.rules.liveness import SILENT_INTERVALS, Patience
 from airflow_edge.store.jobs import outbox
@@ -198,7 +199,7 @@ class Centre:
         return f"queue-{uuid4().hex[:12]}"
 
     def enroll_token(self, *queues: str, uses: int = 1, pattern: str | None = None) -> str:
-        secret = f"edge_{secrets.token_urlsafe(32)}"
+        secret = write_token(secrets.token_bytes(32))
         now = datetime.now(UTC)
         token = EnrollToken(
             id=uuid4(),
@@ -212,7 +213,7 @@ class Centre:
             created_by="test",
             revoked_at=None,
         )
-        self.store.enroll_tokens.create(token, hashlib.sha256(secret.encode()).hexdigest())
+        self.store.enroll_tokens.create(token, verify_key(secret))
         return secret
 
     async def site(self, *queues: str) -> Site:

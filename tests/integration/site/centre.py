@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import os
 import secrets
@@ -29,6 +28,8 @@ import trustme
 from sqlalchemy import create_engine
 from sqlalchemy.orm import sessionmaker
 
+from airflow_edge.admin.tokens import verify_key
+from airflow_edge.protocol.enrolment import write_token
 from airflow_edge.protocol.urls import HEALTH, PREFIX
 from airflow_edge.store.store import Store
 from airflow_edge.store.workers.enrollment import EnrollToken
@@ -94,7 +95,7 @@ class Centre:
 
     def token(self, *queues: str, uses: int = 1, expired: bool = False, pattern: str | None = None) -> str:
         """Make an enrolment token, as `airflow edge enroll-token create` does."""
-        secret = f"edge_{secrets.token_urlsafe(32)}"
+        secret = write_token(secrets.token_bytes(32))
         now = datetime.now(UTC)
         token = EnrollToken(
             id=uuid4(),
@@ -108,7 +109,7 @@ class Centre:
             created_by="test",
             revoked_at=None,
         )
-        self.store.enroll_tokens.create(token, hashlib.sha256(secret.encode()).hexdigest())
+        self.store.enroll_tokens.create(token, verify_key(secret))
         return secret
 
     def revoke(self, name: str) -> None:

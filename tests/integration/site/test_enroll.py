@@ -40,7 +40,7 @@ def test_what_is_said_to_type_next_works_for_another_state_folder_too(centre, ma
 
 def test_a_url_without_the_path_of_the_base_url_says_what_it_is(centre, machine):
     """The gateway hears of it, at no address of its own: a wrong URL, and no refusal."""
-    said = machine.type("enroll", f"{centre.http}/edge_worker/beside", "edge_token", "--name", "lost")
+    said = machine.type("enroll", f"{centre.http}/edge_worker/beside", "edge_" + "x" * 43, "--name", "lost")
     assert said.status == 5
     assert "is not the gateway's address" in said.complaint
 
@@ -123,7 +123,7 @@ def test_an_api_that_is_not_enabled_says_what_to_set(centre, machine):
 
 
 def test_a_web_page_is_no_airflow(machine, web_page):
-    said = machine.type("enroll", web_page, "edge_token", "--name", "lost")
+    said = machine.type("enroll", web_page, "edge_" + "x" * 43, "--name", "lost")
 
     assert said.status == 5
     assert web_page in said.complaint
@@ -132,7 +132,7 @@ def test_a_web_page_is_no_airflow(machine, web_page):
 
 
 def test_an_airflow_without_the_gateway_is_recognised(centre, machine):
-    said = machine.type("enroll", centre.airflow_only, "edge_token", "--name", "lost")
+    said = machine.type("enroll", centre.airflow_only, "edge_" + "x" * 43, "--name", "lost")
 
     assert said.status == 5
     assert "Airflow 3.3.2" in said.complaint
@@ -148,7 +148,7 @@ def test_an_airflow_without_the_gateway_is_recognised(centre, machine):
     ],
 )
 def test_a_wrong_url_is_told_apart(machine, url, words):
-    said = machine.type("enroll", url, "edge_token", "--name", "lost")
+    said = machine.type("enroll", url, "edge_" + "x" * 43, "--name", "lost")
 
     assert said.status == 5
     assert words in said.complaint
@@ -158,7 +158,9 @@ def test_a_wrong_url_is_told_apart(machine, url, words):
 def test_a_closed_port_is_told_apart(machine):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        said = machine.type("enroll", f"http://127.0.0.1:{closed.getsockname()[1]}", "edge_token", "--name", "lost")
+        said = machine.type(
+            "enroll", f"http://127.0.0.1:{closed.getsockname()[1]}", "edge_" + "x" * 43, "--name", "lost"
+        )
 
     assert said.status == 5
     assert "connection refused" in said.complaint
@@ -220,7 +222,7 @@ def test_a_redirect_is_named_with_the_url_to_use(centre, machine):
     with Middlebox(centre.http) as box:
         said_there = answer(301, Location="https://airflow.example.org/edge_worker/v1/enroll")
         box.interfere(lambda request: Interference(Moment.BEFORE, said_there))
-        said = machine.type("enroll", box.url, "edge_token", "--name", "lost")
+        said = machine.type("enroll", box.url, "edge_" + "x" * 43, "--name", "lost")
     assert said.status == 5
     assert "enrol again with https://airflow.example.org," in said.complaint
 
@@ -230,7 +232,12 @@ def test_a_proxy_that_is_away_is_named_instead_of_the_centre(machine):
         closed.bind(("127.0.0.1", 0))
         proxy = f"127.0.0.1:{closed.getsockname()[1]}"
         said = machine.type(
-            "enroll", "http://airflow.example", "edge_token", "--name", "x", HTTP_PROXY=f"http://me:hunter2@{proxy}"
+            "enroll",
+            "http://airflow.example",
+            "edge_" + "x" * 43,
+            "--name",
+            "x",
+            HTTP_PROXY=f"http://me:hunter2@{proxy}",
         )
     assert said.status == 5
     assert f"nothing listens at the proxy http://{proxy}" in said.complaint

@@ -19,7 +19,7 @@ from airflow_edge.cli.centre.describing import worker_name
 from airflow_edge.protocol import local, messages, polling, problems
 from airflow_edge.protocol.problems import WORKER_NAME, EnrollRequest
 
-GOOD = {"public_key": "0" * 64, "name": "press-7", "token": "edge_x"}
+GOOD = {"public_key": "0" * 64, "name": "press-7", "token_key": "0" * 64, "token_signature": "0" * 128, "signed_at": 1}
 
 
 def test_a_good_request_is_read() -> None:
@@ -27,7 +27,16 @@ def test_a_good_request_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"public_key": "xyz"}, {"name": ""}, {"name": "a/b"}, {"name": "-x"}, {"queues": [""]}, {"admin": True}]
+    "changes",
+    [
+        {"public_key": "xyz"},
+        {"name": ""},
+        {"name": "a/b"},
+        {"name": "-x"},
+        {"queues": [""]},
+        {"admin": True},
+        {"token": "edge_x"},
+    ],
 )
 def test_a_bad_request_is_refused_whole(changes: dict[str, object]) -> None:
     with pytest.raises(msgspec.ValidationError):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from nacl.signing import SigningKey
 
 from airflow_edge.agent.config import Sources
 from airflow_edge.agent.errors import AgentError, ConfigError, ForeignAnswerError, UnreachableError, WrongUrlError
@@ -23,6 +24,7 @@ from airflow_edge.agent.net.http import HttpClient, Response
 from airflow_edge.agent.net.identity import Identity, PendingKey
 from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.protocol import tokens
+from airflow_edge.protocol.enrolment import read_token, statement, statement_digest
 from airflow_edge.protocol.problems import WORKER_NAME, WORKER_NAME_RULE, EnrollReply, EnrollRequest
 from airflow_edge.protocol.urls import ENROLL, PREFIX, gateway_url
 
@@ -58,8 +60,8 @@ class SharedSecret:
             )
         return cls(found[0], algorithm)
 
-    def proof(self) -> str:
-        """Make a JWT (RFC 7519) that is good once, for a minute."""
+    def proof(self, public_key: str, name: str, queues: tuple[str, ...] | None) -> str:
+        """Make a JWT (RFC 7519) that is good once, for a minute, for this key, this name and these queues."""
         now = int(time.time())
         header = {"alg": self._algorithm, "typ": "JWT"}
         claims: dict[str, str | int] = {
@@ -67,6 +69,7 @@ class SharedSecret:
             "iat": now,
             "exp": now + tokens.LIFETIME,
             "jti": secrets.token_urlsafe(16),
+            tokens.PROOF_OF: statement_digest(public_key, name, queues, now),
         }
         signed = tokens.signing_input(claims, header)
         return tokens.assemble(signed, hmac.new(self._secret, signed, _DIGESTS[self._algorithm]).digest())
@@ -84,7 +87,7 @@ async def enroll(
     name: str,
     *,
     token: str | None = None,
-    proof: str | None = None,
+    secret: SharedSecret | None = None,
     queues: tuple[str, ...] | None = None,
     trust: Trust = SYSTEM,
 ) -> Identity:
@@ -94,7 +97,7 @@ async def enroll(
     attempt comes with the same key and name, by which the centre recognises it.
 
     :param token: an enrolment token, or
-    :param proof: a `SharedSecret.proof`, with which `queues` are those to serve (None for the centre's default)
+    :param secret: the shared one, with which `queues` are those to serve (None for the centre's default)
     :raises UnreachableError: no answer of the centre's came; the same call again is safe.
     :raises AgentError: it was refused, or cannot work.
     """
@@ -104,11 +107,13 @@ async def enroll(
         gateway = gateway_url(api_url)
     except ValueError as error:
         raise WrongUrlError(str(error)) from error
+    try:
+        seed = read_token(token) if token is not None else None
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     pending_file = identity_file.with_name(PENDING_FILE)
     pending = PendingKey.load_or_generate(pending_file, name)
-    request = EnrollRequest(
-        public_key=pending.public_key, name=name, token=token, shared_secret_token=proof, queues=queues
-    )
+    request = _wish(pending.public_key, name, queues, seed, secret)
     try:
         async with aclosing(HttpClient(gateway, pending, trust=trust)) as client:
             response = await client.request(
@@ -126,6 +131,21 @@ async def enroll(
     identity.save(identity_file)
     pending_file.unlink()
     return identity
+
+
+def _wish(
+    public_key: str, name: str, queues: tuple[str, ...] | None, seed: bytes | None, secret: SharedSecret | None
+) -> EnrollRequest:
+    wish = EnrollRequest(public_key=public_key, name=name, queues=queues)
+    if secret is not None:
+        return msgspec.structs.replace(wish, shared_secret_token=secret.proof(public_key, name, queues))
+    if seed is None:
+        return wish
+    key, now = SigningKey(seed), int(time.time())
+    signature = key.sign(statement(public_key, name, queues, now)).signature
+    return msgspec.structs.replace(
+        wish, token_key=bytes(key.verify_key).hex(), token_signature=signature.hex(), signed_at=now
+    )
 
 
 def _read(response: Response, gateway: str) -> EnrollReply:

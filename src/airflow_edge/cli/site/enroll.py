@@ -114,7 +114,7 @@ async def _enroll(
                 api_url,
                 config.name or default_name(),
                 token=token,
-                proof=secret.proof() if secret else None,
+                secret=secret,
                 queues=config.queues if secret else None,
                 trust=config.trust,
             )

@@ -14,6 +14,8 @@ import jwt
 import msgspec
 from airflow.api_fastapi.auth.tokens import InvalidClaimError, JWTValidator, get_sig_validation_args
 from airflow.configuration import conf
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,8 +24,9 @@ from airflow_edge.admin.config import session
 from airflow_edge.gateway.database.calls import StoreUnavailableError
 from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.http import ProblemError, json_response, read_body
+from airflow_edge.protocol.enrolment import statement, statement_digest
 from airflow_edge.protocol.problems import Code, EnrollReply, EnrollRequest
-from airflow_edge.protocol.tokens import LIFETIME, PROOF_AUDIENCE
+from airflow_edge.protocol.tokens import LIFETIME, MAX_SKEW, PROOF_AUDIENCE, PROOF_OF
 from airflow_edge.protocol.urls import ENROLL
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.workers.enrollment import EnrollmentRefusedError
@@ -66,15 +69,15 @@ async def enroll(gateway: Gateway, request: Request) -> Response:
 
 async def _enroll(gateway: Gateway, wish: EnrollRequest) -> Worker:
     key = bytes.fromhex(wish.public_key)
-    if (wish.token is None) == (wish.shared_secret_token is None):
+    if (wish.token_key is None) == (wish.shared_secret_token is None):
         raise ProblemError(
             HTTPStatus.BAD_REQUEST, Code.MALFORMED, "Give either an enrolment token or proof of the shared secret."
         )
     try:
-        worker = await (_with_secret(gateway, wish, key) if wish.token is None else _with_token(gateway, wish, key))
+        worker = await (_with_secret(gateway, wish, key) if wish.token_key is None else _with_token(gateway, wish, key))
     except EnrollmentRefusedError as refusal:
         # Anybody can show what is no token: that is in the API server's log, and no change that was attempted.
-        if wish.token is None or refusal.token_id is not None:
+        if wish.token_key is None or refusal.token_id is not None:
             await _note(gateway, wish.name, refusal.token_id, failure=str(refusal))
         status = _STATUSES.get(refusal.code, HTTPStatus.FORBIDDEN)
         raise ProblemError(status, refusal.code, f"{refusal}.") from refusal
@@ -99,8 +102,21 @@ async def _note(gateway: Gateway, name: str, token: UUID | None, *, failure: str
 
 
 async def _with_token(gateway: Gateway, wish: EnrollRequest, key: bytes) -> Worker:
-    digest = hashlib.sha256((wish.token or "").encode()).hexdigest()
-    return await gateway.calls.run(gateway.store.enroll_tokens.enroll, digest, wish.name, key, now=datetime.now(UTC))
+    said = statement(wish.public_key, wish.name, wish.queues, wish.signed_at)
+    token_key = wish.token_key or ""
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(token_key)).verify(
+            bytes.fromhex(wish.token_signature or ""), said
+        )
+    except (InvalidSignature, ValueError) as error:
+        raise ProblemError(
+            HTTPStatus.UNAUTHORIZED, Code.BAD_TOKEN, "The enrolment is not signed with the enrolment token."
+        ) from error
+    if abs(time.time() - wish.signed_at) > LIFETIME + MAX_SKEW:
+        raise ProblemError(
+            HTTPStatus.UNAUTHORIZED, Code.CLOCK_SKEW, "The enrolment was signed at another time; set both clocks right."
+        )
+    return await gateway.calls.run(gateway.store.enroll_tokens.enroll, token_key, wish.name, key, now=datetime.now(UTC))
 
 
 async def _with_secret(gateway: Gateway, wish: EnrollRequest, key: bytes) -> Worker:
@@ -112,7 +128,7 @@ async def _with_secret(gateway: Gateway, wish: EnrollRequest, key: bytes) -> Wor
             "enroll-token create), or set [edge] allow_shared_secret_enrollment = True there.",
         )
     token = wish.shared_secret_token or ""
-    await _check_proof(token)
+    await _check_proof(wish, token)
     # The signature can be written in more than one way, what it covers cannot.
     covered = hashlib.sha256(token.rpartition(".")[0].encode()).hexdigest()
     if not await gateway.authenticator.first_time_anywhere("shared secret", covered, expires_at=time.time() + 300):
@@ -132,8 +148,10 @@ def _read(body: bytes) -> EnrollRequest:
         ) from error
 
 
-async def _check_proof(token: str) -> None:
+async def _check_proof(wish: EnrollRequest, token: str) -> None:
     """Check, with the keys that Airflow checks its own tokens with, that whoever made this JWT knows the secret, now.
+
+    And that they made it for this wish, and no other.
 
     :raises ProblemError: it is no such proof, or older than they live, `[api_auth] jwt_leeway` aside.
     """
@@ -141,7 +159,7 @@ async def _check_proof(token: str) -> None:
         validator = JWTValidator(
             audience=PROOF_AUDIENCE,
             issuer=None,
-            required_claims=frozenset({"aud", "exp", "iat"}),
+            required_claims=frozenset({"aud", "exp", "iat", PROOF_OF}),
             **get_sig_validation_args(make_secret_key_if_needed=False),
         )
         claims = await validator.avalidated_claims(token)
@@ -149,6 +167,8 @@ async def _check_proof(token: str) -> None:
         raise _wrong_secret(f"The proof of the shared secret does not hold ({error})") from error
     if time.time() - claims["iat"] > LIFETIME + validator.leeway:
         raise _wrong_secret("The proof of the shared secret is too old")
+    if claims[PROOF_OF] != statement_digest(wish.public_key, wish.name, wish.queues, claims["iat"]):
+        raise _wrong_secret("The proof of the shared secret was made for another key, name or queues")
 
 
 def _wrong_secret(what: str) -> ProblemError:

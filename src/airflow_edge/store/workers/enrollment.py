@@ -59,10 +59,10 @@ class EnrollTokens(StorePart):
     """Enrolment tokens, and what they open. Who may not enrol is told by an `EnrollmentRefusedError`."""
 
     @writing
-    def create(self, session: Session, token: EnrollToken, secret_hash: str) -> None:
-        """Keep a new token by the hash of its secret."""
+    def create(self, session: Session, token: EnrollToken, verify_key: str) -> None:
+        """Keep a new token by the public half of its key pair, hex."""
         row = asdict(token) | {
-            "secret_hash": secret_hash,
+            "verify_key": verify_key,
             "queues": list(token.queues),
             "disconnect_grace": to_seconds(token.disconnect_grace),
         }
@@ -93,7 +93,7 @@ class EnrollTokens(StorePart):
         session.execute(delete(EnrollTokenRow).where(EnrollTokenRow.id.in_(ids)))
         return len(ids)
 
-    def enroll(self, secret_hash: str, name: str, public_key: bytes, *, now: datetime) -> Worker:
+    def enroll(self, verify_key: str, name: str, public_key: bytes, *, now: datetime) -> Worker:
         """Use a token up by one and register the worker, in one transaction.
 
         The same key and name again is the same worker.
@@ -101,7 +101,7 @@ class EnrollTokens(StorePart):
 
         def work(session: Session) -> WorkerRow:
             token = session.scalar(
-                select(EnrollTokenRow).where(EnrollTokenRow.secret_hash == secret_hash).with_for_update()
+                select(EnrollTokenRow).where(EnrollTokenRow.verify_key == verify_key).with_for_update()
             )
             if token is None:
                 raise EnrollmentRefusedError(
