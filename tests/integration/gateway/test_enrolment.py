@@ -245,7 +245,6 @@ class TestSharedSecret:
         assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
         assert "jwt_secret" in answer.json()["detail"]
 
-    @pytest.mark.parametrize("token", ["", "x", "a.b.c", "eyJhbGciOiJub25lIn0.e30."])
     @pytest.mark.parametrize("change", ["key", "name", "queues"])
     async def test_attack_06_a_proof_is_for_its_key_name_and_queues_only(self, trusting_gateway, change):
         """Who takes it on the way enrols nobody with it; its owner does, afterwards."""
@@ -261,6 +260,7 @@ class TestSharedSecret:
         assert "made for another key, name or queues" in answer.json()["detail"]
         assert (await site.enroll(trusting_gateway, shared_secret_token=token, queues=["x"])).status_code == 200
 
+    @pytest.mark.parametrize("token", ["", "x", "a.b.c", "eyJhbGciOiJub25lIn0.e30."])
     async def test_what_is_no_proof_opens_nothing(self, trusting_gateway, token):
         answer = await Site().enroll(trusting_gateway, shared_secret_token=token)
         assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
