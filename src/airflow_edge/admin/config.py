@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 from airflow import settings
@@ -22,6 +23,12 @@ def read_patience() -> liveness.Patience:
         return liveness.read_patience(lambda name: BY_NAME[name].check(conf.get_mandatory_value(SECTION, name)))
     except ValueError as error:
         raise SettingError(str(error)) from None
+
+
+def policy_file() -> Path | None:
+    """Give the file that says what tasks may ask of the centre; None where that stands in the database."""
+    name = str(conf.get(SECTION, "policy_file", fallback="") or "").strip()
+    return Path(name).expanduser() if name else None
 
 
 def session() -> Session:

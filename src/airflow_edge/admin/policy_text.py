@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from pathlib import Path
 from typing import Final
 
 from airflow.utils import yaml
@@ -25,6 +26,22 @@ def read_policy(text: str) -> PolicyDocument:
         return read_document(_plain(text))
     except RecursionError:
         raise PolicyError("the policy is nested too deeply") from None
+
+
+def read_file(path: Path) -> str:
+    """Give the text in a policy's file.
+
+    :raises PolicyError: it cannot be read, or is far too long.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LONGEST + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise PolicyError(f"{path} cannot be read: {reason}") from None
+    if len(text) > LONGEST:
+        raise PolicyError(f"{path} is longer than {LONGEST} characters")
+    return text
 
 
 def _plain(text: str) -> object:

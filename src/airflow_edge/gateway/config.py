@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 from airflow import __version__ as airflow_version
 from airflow.configuration import conf
 
 from airflow_edge import __version__
+from airflow_edge.admin.config import policy_file
 from airflow_edge.rules.durations import parse_duration, parse_named_durations
 from airflow_edge.rules.liveness import Patience, read_option, read_patience
 from airflow_edge.rules.versions import Rules, read_rules
@@ -48,6 +50,9 @@ class GatewayConfig:
     worker_log_quota: int = 1024 * 1024
     """Bytes of each worker's own log that are kept."""
     worker_log_purge: timedelta = timedelta(days=7)
+    policy_file: Path | None = None
+    """Where it is said what tasks may ask for; None: in the database."""
+    policy_use_purge: timedelta = timedelta(days=30)
     metrics_retention: timedelta = timedelta()
     """Zero: none are kept."""
     base_url: str = ""
@@ -80,6 +85,8 @@ def read_config() -> GatewayConfig:
         call_memory=int(_number("call_memory") * 1024 * 1024),
         worker_log_quota=int(_number("worker_log_quota") * 1024 * 1024),
         worker_log_purge=timedelta(days=_number("worker_log_purge")),
+        policy_file=policy_file(),
+        policy_use_purge=timedelta(days=_number("policy_use_purge")),
         metrics_retention=read_option("metrics_retention", _text, parse_duration),
         base_url=str(conf.get("api", "base_url", fallback="") or "").strip().rstrip("/"),
         versions=_versions(),

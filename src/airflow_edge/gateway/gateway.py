@@ -9,7 +9,7 @@ import os
 import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Final
@@ -20,9 +20,14 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from airflow_edge.backoff import Backoff
+from airflow_edge.gateway.access import policy_in_force, uses
 from airflow_edge.gateway.access.attempts import Attempts
 from airflow_edge.gateway.access.authentication import Authenticator
 from airflow_edge.gateway.access.directory import WorkerDirectory
+from airflow_edge.gateway.access.policy import PolicyGate
+from airflow_edge.gateway.access.policy_in_force import DatabasePolicy, FilePolicy, PolicyInForce
+from airflow_edge.gateway.access.upstream import UpstreamTasks
+from airflow_edge.gateway.access.uses import UseCounter
 from airflow_edge.gateway.bodies import Bodies
 from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.database.batching import Coalesced
@@ -81,6 +86,7 @@ class Gateway:
         self.directory = WorkerDirectory(self.store.workers, self.calls)
         self.authenticator = Authenticator(self.directory, self.store.nonces, self.calls)
         self.bodies = Bodies(longest=config.call_max_size, memory=config.call_memory)
+        self.policy = self._make_policy()
         self.attempts = Attempts(self.store.enroll_attempts, self.calls)
         self.inquiry = Inquiry(self.store.instances, self.calls, self.links)
         self.arrivals = Coalesced(self._reconcile)
@@ -104,6 +110,12 @@ class Gateway:
         self._task_api: TaskApi | None = None
         self._links_served = False
         self._not_ready = "The gateway is starting; try again."
+
+    def _make_policy(self) -> PolicyGate:
+        file = self.config.policy_file
+        source = DatabasePolicy(self.store.policies, self.calls) if file is None else FilePolicy(file, self.calls)
+        upstream = UpstreamTasks(self._session_factory, self.calls)
+        return PolicyGate(PolicyInForce(source), upstream, UseCounter(self.store.policy_uses, self.calls))
 
     @cached_property
     def id(self) -> str:
@@ -139,7 +151,8 @@ class Gateway:
 
     def trouble(self) -> str | None:
         """Say what has failed lately; None if nothing has."""
-        return " ".join(filter(None, (self.background.trouble(), self.passing.trouble()))) or None
+        found = self.background.trouble(), self.passing.trouble(), self.policy.in_force.trouble()
+        return " ".join(filter(None, found)) or None
 
     def check_ready(self, *, tasks: bool = False) -> None:
         """Raise `ProblemError` unless workers can enrol and link; with `tasks`, unless their tasks can call, too."""
@@ -235,7 +248,9 @@ class Gateway:
         repeat("mark of this gateway", MARK_INTERVAL, self.mark.leave)
         repeat("watch over presence", self.config.patience.heartbeat_interval, *beats)
         to_purge = self._purge.forget, self._purge.purge_jobs, self._purge.purge_worker_logs
-        repeat("purge", purge.INTERVAL, *to_purge)
+        repeat("purge", purge.INTERVAL, *to_purge, self._purge.purge_policy_uses)
+        repeat("watch over the policy", policy_in_force.LOOK_INTERVAL, self.policy.in_force.look)
+        repeat("noting of what tasks ask for", uses.INTERVAL, self.policy.uses.flush)
         repeat("retention of measurements", purge.METRICS_INTERVAL, self._purge.purge_metrics)
         start("passing on of requests", self.passing.run)
         start("care of logs", self._log_keeper.tidy)
@@ -259,6 +274,9 @@ class Gateway:
             link.close(CloseCode.SHUTTING_DOWN, "the API server is shutting down")
         await self.polls.stop()
         await self.passing.stop()
+        # It was logged.
+        with suppress(StoreUnavailableError):
+            await self.policy.uses.flush()
 
     async def _notify(self, payload: str) -> None:
         await self.calls.run(self.store.queue.notify, payload)

@@ -165,4 +165,23 @@ CENTRE: Final = (
         most=3650,
         description="Days after which the centre deletes what it has of the workers' own logs.",
     ),
+    _centre(
+        name="policy_file",
+        default=None,
+        example="/etc/airflow-edge/policy.yaml",
+        description="A file (JSON, TOML or YAML) that says what tasks may ask of the centre, for those who keep it in "
+        "git. It is read again when it changes, in every API server, and `airflow edge policy set` is refused then. "
+        "While it cannot be read, what it said before stays in force; where it never could be, all that needs a grant "
+        "is denied. Default: the policy is kept in the database, and where there is none, tasks may whatever Airflow "
+        "lets them.",
+    ),
+    _centre(
+        name="policy_use_purge",
+        default=30.0,
+        unit="days",
+        least=1,
+        most=3650,
+        description="Days after which the centre deletes what it has counted of what tasks ask for, from which "
+        "`airflow edge policy suggest` makes a policy. It is counted on queues whose mode is `report` or `enforce`.",
+    ),
 )

@@ -40,6 +40,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "/queues/resume": {"queues": ["plc"]},
     "/enroll-tokens": {"queues": ["plc"], "api_url": "https://airflow.example.org"},
     "/enroll-tokens/{token_id}/revoke": {},
+    "/policy": {"text": "modes: {plc: report}", "note": "to see what is used"},
 }
 OF_WORKERS = [path for path in CHANGES if path.startswith("/workers")]
 READS = {
@@ -58,7 +59,17 @@ READS = {
     "/explanation": {"dag_id": "d", "run_id": "r", "task_id": "t"},
 }
 OF_ONE_THAT_IS_NOT = ["/orders/{order_id}", "/jobs/{job_id}"]
-READS_OF_WHO_CHANGES = ["/enroll-tokens", "/enroll-attempts", "/check"]
+READS_OF_WHO_CHANGES = {
+    "/enroll-tokens": {},
+    "/enroll-attempts": {},
+    "/check": {},
+    "/policy": {},
+    "/policy/versions": {},
+    "/policy/versions/{version}": {},
+    "/policy/test": {"grant": "connections", "name": "db", "dag_id": "d"},
+    "/policy/suggest": {},
+    "/policy/uses": {},
+}
 READS_OF_ANYBODY = ["/permissions"]
 
 
@@ -75,8 +86,9 @@ def endpoints(api):
 
 
 def call(api, method, path, role):
-    filled = path.format(name="w", order_id=uuid4(), token_id=uuid4(), queue="default", job_id=uuid4())
-    return api.call(method, filled, role=role, json=CHANGES.get(path), params=READS.get(path))
+    filled = path.format(name="w", order_id=uuid4(), token_id=uuid4(), queue="default", job_id=uuid4(), version=1)
+    asked = {**READS, **READS_OF_WHO_CHANGES}.get(path) if method == "GET" else None
+    return api.call(method, filled, role=role, json=CHANGES.get(path), params=asked)
 
 
 def noted(api):
@@ -116,8 +128,9 @@ def test_who_may_only_read_reads_and_changes_nothing_and_each_attempt_is_noted(a
 def test_each_change_has_a_name_of_its_own_in_the_audit_log(api):
     from airflow_edge.admin.rest.changing import changing
     from airflow_edge.admin.rest.enrolling import enrolling
+    from airflow_edge.admin.rest.policy.routes import policy
 
-    routes = [route for route in [*changing.routes, *enrolling.routes] if isinstance(route, APIRoute)]
+    routes = [route for route in [*changing.routes, *enrolling.routes, *policy.routes] if isinstance(route, APIRoute)]
     names = [route.name for route in routes if "POST" in route.methods]
     assert len(set(names)) == len(names) == len(CHANGES)
     assert max(len(f"edge_worker.{name}") for name in names) <= 60

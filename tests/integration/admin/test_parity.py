@@ -38,6 +38,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "remove-remote-edge-worker": ("gone",),
     "pause-queue": ("plc", "--note", "why"),
     "resume-queue": ("plc",),
+    "policy set": ("-", "--note", "why"),
 }
 """Each command that changes something, with what may follow it."""
 READ: dict[str, tuple[tuple[str, ...], str]] = {
@@ -46,6 +47,9 @@ READ: dict[str, tuple[tuple[str, ...], str]] = {
     "list-jobs": ((), "list_jobs"),
     "list-queues": ((), "list_queues"),
     "explain-job": (("d", "r", "t"), "explain_job"),
+    "policy show": ((), "show_policy"),
+    "policy test": (("connections", "db", "--dag-id", "d"), "test_policy"),
+    "policy suggest": ((), "suggest_policy"),
 }
 """Those that show something, with the operation that gives it, too."""
 OTHERS = {

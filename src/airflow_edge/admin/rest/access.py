@@ -18,6 +18,7 @@ from airflow_edge.admin.audit import recorded
 from airflow_edge.admin.config import multi_team, session
 from airflow_edge.admin.fleet import Fleet
 from airflow_edge.admin.pauses import Pauses
+from airflow_edge.admin.policy import Policies
 from airflow_edge.admin.tokens import Tokens
 from airflow_edge.store.store import Store
 
@@ -54,6 +55,7 @@ class AdminServices:
         self.fleet = Fleet(self.store)
         self.tokens = Tokens(self.store)
         self.pauses = Pauses(self.store)
+        self.policies = Policies(self.store)
 
 
 def _services(request: Request) -> AdminServices:
@@ -100,6 +102,26 @@ def may_change(request: Request, user: GetUserDep, body: Annotated[bytes, Depend
             raise _missing(user, missing)
     if missing:
         raise _missing(user, missing)
+
+
+def may_change_every_team(
+    request: Request, user: GetUserDep, admin: Services, body: Annotated[bytes, Depends(_body)]
+) -> None:
+    """Let in who may change what is of any team, where there are teams, and note who wanted to change something.
+
+    :raises HTTPException: 403.
+    """
+    if not multi_team():
+        return
+    known = {*Team.get_all_team_names(), *admin.store.fleet.team_names()}
+    others = sorted(name for name in known if not may(user, "PUT", name))
+    if not others:
+        return
+    refusal = HTTPException(HTTPStatus.FORBIDDEN, f"It is about all teams, and you do not belong to '{others[0]}'.")
+    if request.method != "GET":
+        with recorded(event_of(request), by=user.get_name(), wish=_wish(request, body)):
+            raise refusal
+    raise refusal
 
 
 def see_team(user: BaseUser, team: str | None, event: str, **wish: object) -> None:

@@ -9,6 +9,7 @@ from airflow_edge.admin.rest.access import AdminServices, Look, nothing_found
 from airflow_edge.admin.rest.centre import centre
 from airflow_edge.admin.rest.changing import changing
 from airflow_edge.admin.rest.enrolling import enrolling
+from airflow_edge.admin.rest.policy.routes import policy
 from airflow_edge.admin.rest.problems import add_problem_handlers
 from airflow_edge.admin.rest.reading import reading
 from airflow_edge.admin.rest.showing import showing
@@ -30,6 +31,7 @@ def create_app(look: Look = nothing_found) -> FastAPI:
     app.include_router(reading)
     app.include_router(changing)
     app.include_router(enrolling)
+    app.include_router(policy)
     app.include_router(centre)
     add_problem_handlers(app)
     app.add_middleware(Unchanged)

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 
 from airflow_edge.admin.fleet import UnknownWorkerError
+from airflow_edge.admin.policy import UnknownPolicyError
 from airflow_edge.admin.rest.documents import ProblemDocument
 from airflow_edge.admin.tokens import UnknownTokenError
 from airflow_edge.protocol.problems import title_of
@@ -46,6 +47,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(UnknownWorkerError, _not_found)
     app.add_exception_handler(UnknownTokenError, _not_found)
+    app.add_exception_handler(UnknownPolicyError, _not_found)
     app.add_exception_handler(SQLAlchemyError, _not_ready)
     app.add_exception_handler(SettingError, _not_set)
 

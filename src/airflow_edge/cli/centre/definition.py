@@ -21,6 +21,7 @@ from airflow_edge.cli.centre.describing import (
     slots,
     worker_name,
 )
+from airflow_edge.cli.centre.policy_commands import POLICY_COMMANDS
 
 
 class _Everything(Arg):
@@ -315,6 +316,7 @@ No worker serves queue 'plc' (nearest: 'plc2').
 
 _COMMANDS = (
     GroupCommand(name="enroll-token", help="Manage the tokens with which workers enrol", subcommands=_TOKEN_COMMANDS),
+    GroupCommand(name="policy", help="Say what tasks may ask of the centre", subcommands=POLICY_COMMANDS),
     command(
         "list-workers",
         "List the enrolled workers",

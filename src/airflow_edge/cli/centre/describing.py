@@ -122,6 +122,11 @@ def slots(text: str) -> int:
     return positive(text, most=100_000)
 
 
+def days(text: str) -> int:
+    """Read a number of days."""
+    return positive(text, most=3650)
+
+
 def seconds(text: str) -> float:
     """Read a number of seconds."""
     if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", text):

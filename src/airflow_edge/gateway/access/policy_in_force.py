@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import Final, Protocol
 
-from airflow_edge.admin.policy_text import LONGEST, read_policy
+from airflow_edge.admin.policy_text import read_file, read_policy
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.rules.policy.document import PolicyDocument, PolicyError
 from airflow_edge.rules.policy.policy import Policy
@@ -135,19 +135,3 @@ class FilePolicy:
             raise PolicyError(f"{self._path}: {error}") from None
         self._known = digest
         return policy
-
-
-def read_file(path: Path) -> str:
-    """Read a policy's file.
-
-    :raises PolicyError: it cannot be read, or is far too long.
-    """
-    try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(LONGEST + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise PolicyError(f"{path} cannot be read: {reason}") from None
-    if len(text) > LONGEST:
-        raise PolicyError(f"{path} is longer than {LONGEST} characters")
-    return text

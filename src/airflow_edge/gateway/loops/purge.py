@@ -68,6 +68,11 @@ class Purge:
         before = datetime.now(UTC) - self._config.worker_log_purge
         await self._while_full(lambda: self._store.worker_logs.purge(before=before, limit=AT_ONCE))
 
+    async def purge_policy_uses(self) -> None:
+        """Delete what is old of what was counted of tasks' calls."""
+        before = (datetime.now(UTC) - self._config.policy_use_purge).date()
+        await self._while_full(lambda: self._store.policy_uses.purge(before=before, limit=AT_ONCE))
+
     async def purge_metrics(self) -> None:
         """Delete measurements that are old enough."""
         oldest = datetime.now(UTC) - self._config.metrics_retention

@@ -1,0 +1,301 @@
+"""The policy as people see, set and ask about it: one place for the command line and the REST API."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from airflow.utils import yaml
+
+from airflow_edge.admin.audit import recorded
+from airflow_edge.admin.config import policy_file
+from airflow_edge.admin.policy_text import read_file, read_policy
+from airflow_edge.rules.policy.document import Mode, PolicyDocument, PolicyError, to_plain
+from airflow_edge.rules.policy.grants import OF_DAGS, OWN_RUN, RELATIONS, UPSTREAM, Grant, Need, Who
+from airflow_edge.rules.policy.policy import Policy, denial
+from airflow_edge.rules.policy.suggesting import Use, suggest
+from airflow_edge.store.policy.uses import UseSeen
+from airflow_edge.store.policy.versions import PolicyChangedError, PolicyVersion
+from airflow_edge.store.store import Store
+
+SET: Final = "set policy"
+ANOTHER: Final = "\0"
+"""Stands for another task or run than that which is asked about: no id has it."""
+
+
+class PolicyWishError(ValueError):
+    """Why the policy cannot be set so, with what to do."""
+
+
+class UnknownPolicyError(LookupError):
+    """There is no such version."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"There never was version {version} of the policy; see: airflow edge policy show --versions")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyShown:
+    """A policy as it stands, and what there is to say of it."""
+
+    version: int
+    """0 where there never was one, and of a file."""
+    text: str
+    note: str
+    by: str
+    at: datetime | None
+    file: str | None
+    """Where it stands instead of in the database."""
+    error: str
+    """Why it is not in force; empty if it is."""
+    modes: dict[str, Mode]
+    rules: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyQuestion:
+    """Whether a task may have something."""
+
+    grant: Grant
+    name: str
+    """Of Dags it may be one of `RELATIONS`, too."""
+    dag_id: str
+    task_id: str
+    queue: str
+    team_name: str | None = None
+    worker: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantingRule:
+    """A rule that grants something; the first one has number 1."""
+
+    number: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyAnswer:
+    """Whether it may, and why."""
+
+    granted: bool
+    """Whether a rule grants it."""
+    mode: Mode
+    """What comes of it on that queue, if none does."""
+    rules: list[GrantingRule]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """The least policy for what was seen, in the modes that there are now."""
+
+    text: str
+    """As YAML, to be set or put into a file."""
+    uses: int
+    """What it was made of."""
+    unknown: list[str]
+    """Calls that no rule can grant, because this version does not know them."""
+
+
+class Policies:
+    """Shows and sets the policy; each attempt to set it is in the audit log."""
+
+    def __init__(self, store: Store) -> None:
+        self._versions = store.policies
+        self._uses = store.policy_uses
+
+    def show(self, version: int | None = None) -> PolicyShown:
+        """Give a version, or what is to be in force.
+
+        :raises UnknownPolicyError: there is no such version.
+        """
+        file = policy_file() if version is None else None
+        if file is not None:
+            return _of_file(file)
+        kept = self._versions.get(version)
+        if kept is None and version is not None:
+            raise UnknownPolicyError(version)
+        if kept is None:
+            return _shown("")
+        return _shown(kept.text, version=kept.version, note=kept.note, by=kept.by, at=kept.at)
+
+    def versions(self, *, limit: int, before: int | None = None) -> list[PolicyVersion]:
+        """Give versions without their texts, newest first.
+
+        :param before: those with lower numbers
+        """
+        return self._versions.all(limit=limit, before=before)
+
+    def set(self, text: str, note: str, *, after: int | None = None, by: str) -> int:
+        """Put a policy in force, at every API server within seconds; give its version.
+
+        :param after: the version that it was made from; None for whichever is in force
+        :raises PolicyWishError: it is none, somebody else has set it meanwhile, or a file says what it is.
+        """
+        with recorded(SET, by=by, wish={"note": note, "after": after}):
+            check(text)
+            try:
+                return self._versions.add(text, note, after=after, by=by, now=datetime.now(UTC))
+            except PolicyChangedError as error:
+                raise PolicyWishError(
+                    f"Somebody else has set the policy meanwhile: version {error} is in force, and this one was made "
+                    f"from version {after}. Look at what has changed and set it again."
+                ) from None
+
+    def test(self, question: PolicyQuestion) -> PolicyAnswer:
+        """Say whether a task may have something, and which rules grant it.
+
+        :raises PolicyWishError: what is asked makes no sense, or the policy cannot be read.
+        """
+        shown = self.show()
+        if shown.error:
+            raise PolicyWishError(shown.error)
+        document = read_policy(shown.text)
+        who, need = _asked(question)
+        label = f"version {shown.version}" if shown.file is None else f"file {shown.file}"
+        rules = [
+            GrantingRule(number=number, note=rule.note)
+            for number, rule in enumerate(document.rules, 1)
+            if Policy(PolicyDocument(rules=(rule,)), label).grants(who, need, lambda: _upstream(question))
+        ]
+        mode = Policy(document, label).mode(who.queue)
+        return PolicyAnswer(
+            granted=bool(rules), mode=mode, rules=rules, sentence=_sentence(who, need, rules, mode, label)
+        )
+
+    def suggest(self, days: int) -> Suggestion:
+        """Give the least policy that grants what was asked for on the last days, today among them."""
+        seen = self.uses(days)
+        grants = {str(grant) for grant in Grant}
+        rules = suggest(
+            Use(
+                team_name=use.team_name or None,
+                queue=use.queue,
+                dag_id=use.dag_id,
+                task_id=use.task_id,
+                grant=Grant(use.kind),
+                name=use.name,
+            )
+            for use in seen
+            if use.kind in grants
+        ).rules
+        plain = to_plain(PolicyDocument(modes=self.show().modes or {"*": "report"}, rules=rules))
+        return Suggestion(
+            text=str(yaml.dump(plain, sort_keys=False, allow_unicode=True)),
+            uses=len(seen),
+            unknown=sorted({use.name for use in seen if use.kind not in grants}),
+        )
+
+    def uses(
+        self,
+        days: int,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
+        dag_id: str | None = None,
+        denied: bool = False,
+        teams: Collection[str] | None = None,
+    ) -> list[UseSeen]:
+        """Give what tasks have asked for on the last days, today among them.
+
+        :param denied: only what was denied, or would have been
+        :param teams: only of these, or of none; None for all
+        """
+        since = datetime.now(UTC).date() - timedelta(days=days - 1)
+        return self._uses.seen(since=since, limit=limit, offset=offset, dag_id=dag_id, denied=denied, teams=teams)
+
+
+def check(text: str) -> PolicyDocument:
+    """Give the policy that a text is, if it can be set.
+
+    :raises PolicyWishError: it cannot.
+    """
+    if (file := policy_file()) is not None:
+        raise PolicyWishError(
+            f"What tasks may ask for is said by {file} ([edge] policy_file): change it there, and it is in force "
+            "within seconds."
+        )
+    try:
+        return read_policy(text)
+    except PolicyError as error:
+        raise PolicyWishError(_as_sentence(error)) from None
+
+
+def _of_file(file: Path) -> PolicyShown:
+    try:
+        text = read_file(file)
+    except PolicyError as error:
+        return _shown("", file=str(file), error=_as_sentence(error))
+    return _shown(text, file=str(file))
+
+
+def _shown(
+    text: str,
+    *,
+    version: int = 0,
+    note: str = "",
+    by: str = "",
+    at: datetime | None = None,
+    file: str | None = None,
+    error: str = "",
+) -> PolicyShown:
+    document = PolicyDocument()
+    try:
+        document = read_policy(text)
+    except PolicyError as wrong:
+        error = _as_sentence(wrong)
+    return PolicyShown(
+        version=version,
+        text=text,
+        note=note,
+        by=by,
+        at=at,
+        file=file,
+        error=error,
+        modes=dict(document.modes),
+        rules=len(document.rules),
+    )
+
+
+def _as_sentence(error: PolicyError) -> str:
+    text = str(error)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _asked(question: PolicyQuestion) -> tuple[Who, Need]:
+    who = Who(
+        team_name=question.team_name,
+        queue=question.queue,
+        worker=question.worker,
+        dag_id=question.dag_id,
+        run_id="",
+        task_id=question.task_id,
+    )
+    if not question.name.startswith("@"):
+        return who, Need(grant=question.grant, name=question.name, run_id=ANOTHER, task_id=ANOTHER)
+    if question.name not in RELATIONS or question.grant not in OF_DAGS:
+        raise PolicyWishError(f"'{question.name}' is none of {', '.join(RELATIONS)}, which stand for Dags.")
+    run_id = who.run_id if question.name in {UPSTREAM, OWN_RUN} else ANOTHER
+    return who, Need(grant=question.grant, name=question.dag_id, run_id=run_id, task_id=ANOTHER)
+
+
+def _upstream(question: PolicyQuestion) -> Collection[str]:
+    return {ANOTHER} if question.name == UPSTREAM else ()
+
+
+def _sentence(who: Who, need: Need, rules: Collection[GrantingRule], mode: Mode, label: str) -> str:
+    if rules:
+        numbers = ", ".join(str(rule.number) for rule in rules)
+        granting = f"rule {numbers} grants it" if len(rules) == 1 else f"rules {numbers} grant it"
+        return f"It may: {granting} (the centre's policy, {label})."
+    missing = denial(who, need, label)
+    match mode:
+        case "enforce":
+            return f"{missing}."
+        case "report":
+            return f"{missing}; it is only reported on this queue, and nothing is denied."
+    return f"{missing}; but the policy is off on this queue, and nothing is denied."

@@ -1,0 +1,1 @@
+"""What tasks may ask of the centre, over the REST API."""

@@ -1,0 +1,100 @@
+"""What the commands of `airflow edge policy` do."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from airflow.configuration import conf
+from airflow.utils.platform import getuser
+
+from airflow_edge.admin.config import session
+from airflow_edge.admin.policy import Policies, PolicyQuestion, PolicyWishError, UnknownPolicyError, check
+from airflow_edge.admin.policy_text import read_file
+from airflow_edge.cli.centre.common import audited, counted, one_of, print_as, say
+from airflow_edge.rules.policy.document import PolicyError
+from airflow_edge.rules.policy.grants import Grant
+from airflow_edge.store.store import Store
+
+MOST_VERSIONS = 1000
+
+
+@audited
+def show_policy(args: argparse.Namespace) -> None:
+    """Print the policy, who has set which version, or what tasks have asked for."""
+    policies = Policies(Store(session))
+    if args.versions:
+        print_as([asdict(one) for one in policies.versions(limit=MOST_VERSIONS)], args.output)
+        return
+    if args.uses:
+        seen = policies.uses(args.days, denied=args.denied)
+        print_as([{**asdict(one), "last_day": one.last_day.isoformat()} for one in seen], args.output)
+        return
+    try:
+        shown = policies.show(args.number)
+    except UnknownPolicyError as error:
+        raise SystemExit(str(error)) from None
+    if shown.file is not None:
+        say(f"It stands in {shown.file} ([edge] policy_file).")
+    elif shown.at is None:
+        say("There is no policy: tasks may whatever Airflow lets them. See: airflow edge policy set --help")
+    else:
+        note = f": {' '.join(shown.note.split())}" if shown.note else ""
+        say(f"Version {shown.version}, set by {shown.by} on {shown.at:%Y-%m-%d %H:%M:%S} UTC{note}")
+    if shown.error:
+        say(f"It is not in force: {shown.error}")
+    # As it was given, for a file: nothing of it is left out.
+    print(shown.text, end="" if not shown.text or shown.text.endswith("\n") else "\n")
+
+
+@audited
+def set_policy(args: argparse.Namespace) -> None:
+    """Put a policy in force, or say whether it could be."""
+    try:
+        text = sys.stdin.read() if args.file == "-" else read_file(Path(args.file))
+        if args.dry_run:
+            print(f"It could be set: {counted(len(check(text).rules), 'rule')}.")
+            return
+        policies = Policies(Store(session))
+        version = policies.set(text, args.note or "", after=args.after, by=getuser())
+    except (PolicyWishError, PolicyError) as error:
+        raise SystemExit(str(error)) from None
+    print(f"Version {version} of the policy is in force: {counted(policies.show(version).rules, 'rule')}.")
+
+
+@audited
+def ask_about_policy(args: argparse.Namespace) -> None:
+    """Say whether a task may have something, and which rule grants it."""
+    (grant,) = one_of(Grant, [args.grant])
+    question = PolicyQuestion(
+        grant=grant,
+        name=args.name,
+        dag_id=args.dag_id,
+        task_id=args.task_id,
+        queue=args.queue or conf.get_mandatory_value("operators", "default_queue").strip(),
+        team_name=args.team,
+        worker=args.worker,
+    )
+    try:
+        answer = Policies(Store(session)).test(question)
+    except PolicyWishError as error:
+        raise SystemExit(str(error)) from None
+    print(answer.sentence)
+    for rule in answer.rules:
+        if rule.note:
+            print(f"  rule {rule.number}: {' '.join(rule.note.split())}")
+    if not answer.granted and answer.mode == "enforce":
+        raise SystemExit(1)
+
+
+@audited
+def suggest_policy(args: argparse.Namespace) -> None:
+    """Print the least policy that grants what tasks have asked for."""
+    found = Policies(Store(session)).suggest(args.days)
+    if not found.uses:
+        say("Nothing was counted: set a policy with the mode `report` first, and let tasks run.")
+    for call in found.unknown:
+        say(f"No rule can grant {call}: this version of airflow-edge does not know it.")
+    print(found.text, end="")

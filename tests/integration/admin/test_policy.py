@@ -1,0 +1,203 @@
+"""The policy is shown, set, asked about and suggested at both doors, whichever kind of database it is in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_edge.admin.policy_text import read_policy
+from airflow_edge.rules.policy.document import to_plain
+from airflow_edge.store.policy.uses import NotedUse, Times
+from tests.integration.admin.test_api import noted
+from tests.integration.airflow_here import airflow_command
+
+POLICY = """
+# who may what
+modes: {plc: enforce, lab: report}
+rules:
+- note: the press and its PLC
+  who: {dags: [press]}
+  may: {connections: [plc_*], xcoms: ['@upstream']}
+- may: {variables: [public_*], connections: [plc_7]}
+"""
+TODAY = datetime.now(UTC).date()
+
+
+def use(kind: str, name: str, **fields: str) -> NotedUse:
+    return NotedUse(
+        **{"team_name": "", "queue": "plc", "dag_id": "press", "task_id": "read", "kind": kind, "name": name, **fields}
+    )
+
+
+def ask(api, **question: str):
+    return api.get("/policy/test", role="op", **{"grant": "connections", "dag_id": "press", "queue": "plc", **question})
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__DATABASE__CHECK_MIGRATIONS", "False")
+
+
+def test_without_one_there_is_nothing_to_see(api):
+    shown = api.get("/policy", role="op")
+    assert (shown["version"], shown["text"], shown["at"], shown["modes"], shown["error"]) == (0, "", None, {}, "")
+    assert api.get("/policy/versions", role="op") == []
+    answer = ask(api, name="db")
+    assert (answer["granted"], answer["mode"], answer["rules"]) == (False, "off", [])
+    assert "the policy is off on this queue" in answer["sentence"]
+    missing = api.call("GET", "/policy/versions/1")
+    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+
+
+def test_it_is_set_shown_and_noted_with_who_and_why(api):
+    assert api.post("/policy", {"text": POLICY, "note": "why"}) == {"result": "done", "version": 1, "rules": 2}
+    assert api.post("/policy", {"text": "{}", "after": 1}, role="admin")["version"] == 2
+    shown = api.get("/policy/versions/1", role="op")
+    assert (shown["text"], shown["note"], shown["by"], shown["rules"]) == (POLICY, "why", "op", 2)
+    assert shown["modes"] == {"plc": "enforce", "lab": "report"}
+    assert [(one["version"], one["by"]) for one in api.get("/policy/versions", role="op")] == [(2, "admin"), (1, "op")]
+    assert [one["version"] for one in api.get("/policy/versions", role="op", before=2)] == [1]
+    assert api.get("/policy", role="op")["version"] == 2
+    assert noted(api) == [
+        ("set policy", "op", {"note": "why", "outcome": "done"}),
+        ("set policy", "admin", {"after": 1, "outcome": "done"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"text": "rules: ["}, "neither JSON nor TOML"),
+        ({"text": "rules: [{may: {connection: [a]}}]"}, "connection"),
+        ({"text": "{}", "after": 7}, "version 0 is in force, and this one was made from version 7"),
+        ({"text": "a\0"}, "text"),
+        ({"text": '{"rules": [{"may": {"connections": ["\\ud800"]}}]}'}, "half a character"),
+        ({}, "text"),
+    ],
+)
+def test_what_cannot_be_set_is_refused_in_words(api, body, says):
+    answer = api.call("POST", "/policy", role="op", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "malformed")
+    assert says in answer.json()["detail"]
+    assert api.store.policies.newest() == 0
+
+
+def test_a_dry_run_only_says_whether_it_could_be_set(api):
+    would = api.call("POST", "/policy", role="op", json={"text": POLICY}, params={"dry_run": "true"})
+    assert would.json() == {"result": "would", "version": None, "rules": 2}
+    wrong = api.call("POST", "/policy", role="op", json={"text": "rules: 3"}, params={"dry_run": "true"})
+    assert wrong.status_code == 422
+    assert (api.store.policies.newest(), api.audit()) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("question", "rules"),
+    [
+        ({"name": "plc_7"}, [1, 2]),
+        ({"name": "plc_8"}, [1]),
+        ({"name": "plc_8", "dag_id": "pump"}, []),
+        ({"name": "public_a", "grant": "variables", "dag_id": "pump"}, [2]),
+        ({"name": "@upstream", "grant": "xcoms"}, [1]),
+        ({"name": "@run", "grant": "xcoms"}, []),
+        ({"name": "press", "grant": "xcoms"}, []),
+    ],
+)
+def test_which_rule_grants_what(api, question, rules):
+    api.post("/policy", {"text": POLICY})
+    answer = ask(api, **question)
+    assert ([rule["number"] for rule in answer["rules"]], answer["granted"]) == (rules, bool(rules))
+    assert answer["mode"] == "enforce"
+    assert ("It may: " if rules else "may not") in answer["sentence"]
+    wrong = api.call("GET", "/policy/test", role="op", params={"grant": "connections", "name": "@run", "dag_id": "d"})
+    assert (wrong.status_code, "@upstream" in wrong.json()["detail"]) == (422, True)
+
+
+def seen(api, **query) -> Iterable[tuple[str, int, int]]:
+    return [(one["name"], one["allowed"], one["denied"]) for one in api.get("/policy/uses", role="op", **query)]
+
+
+def test_a_policy_is_suggested_from_what_was_used_and_can_be_set(api):
+    uses = {
+        use("connections", "plc_7"): Times(1, 2),
+        use("xcoms", "@upstream", task_id="write"): Times(1, 0),
+        use("route", "GET /new"): Times(0, 1),
+    }
+    api.store.policy_uses.note(TODAY, uses)
+    api.store.policy_uses.note(TODAY - timedelta(days=9), {use("connections", "old"): Times(1, 0)})
+    api.post("/policy", {"text": POLICY})
+    found = api.get("/policy/suggest", role="op")
+    assert (found["uses"], found["unknown"]) == (3, ["GET /new"])
+    assert to_plain(read_policy(found["text"])) == {
+        "modes": {"plc": "enforce", "lab": "report"},
+        "rules": [
+            {"who": {"queues": ["plc"], "dags": ["press"], "tasks": ["read"]}, "may": {"connections": ["plc_7"]}},
+            {"who": {"queues": ["plc"], "dags": ["press"], "tasks": ["write"]}, "may": {"xcoms": ["@upstream"]}},
+        ],
+    }
+    assert "old" in api.get("/policy/suggest", role="op", days=30)["text"]
+    assert api.post("/policy", {"text": found["text"]})["version"] == 2
+    assert sorted(seen(api, denied="true")) == [("GET /new", 0, 1), ("plc_7", 1, 2)]
+    assert len(list(seen(api, limit=1, offset=2))) == 1
+    assert seen(api, dag_id="pump") == []
+
+
+def test_who_belongs_to_one_team_may_not_say_what_all_may(api, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+    answer = api.call("POST", "/policy", role="red", json={"text": POLICY})
+    assert (answer.status_code, "all teams" in answer.json()["detail"]) == (403, True)
+    assert api.call("GET", "/policy", role="red").status_code == 403
+    assert api.store.policies.newest() == 0
+    [(event, owner, said)] = noted(api)
+    assert (event, owner, said["outcome"].startswith("refused")) == ("set policy", "red", True)
+
+
+def test_where_a_file_says_it_nobody_else_does(api, commands, monkeypatch, tmp_path):
+    file = tmp_path / "policy.yaml"
+    monkeypatch.setenv("AIRFLOW__EDGE__POLICY_FILE", str(file))
+    shown = api.get("/policy", role="op")
+    assert (shown["file"], "No such file" in shown["error"]) == (str(file), True)
+    assert (
+        api.call(
+            "GET", "/policy/test", role="op", params={"grant": "connections", "name": "a", "dag_id": "d"}
+        ).status_code
+        == 422
+    )
+    file.write_text(POLICY)
+    shown = api.get("/policy", role="op")
+    assert (shown["text"], shown["error"], shown["version"]) == (POLICY, "", 0)
+    assert ask(api, name="plc_8")["granted"]
+    refused = api.call("POST", "/policy", role="op", json={"text": POLICY})
+    assert (refused.status_code, str(file) in refused.json()["detail"]) == (422, True)
+    assert api.store.policies.newest() == 0
+    done = airflow_command("edge", "policy", "set", str(file))
+    assert (done.status, str(file) in done.err) == (1, True)
+
+
+def test_by_command_it_is_the_same(api, commands, tmp_path):
+    file = tmp_path / "policy.toml"
+    file.write_text("[[rules]]\nmay = { connections = ['plc_*'] }\n[modes]\n'*' = 'enforce'\n")
+    assert "There is no policy" in airflow_command("edge", "policy", "show").err
+    dry = airflow_command("edge", "policy", "set", str(file), "--dry-run")
+    assert (dry.status, dry.out, api.store.policies.newest()) == (0, "It could be set: 1 rule.\n", 0)
+    done = airflow_command("edge", "policy", "set", str(file), "--note", "why")
+    assert (done.status, done.out) == (0, "Version 1 of the policy is in force: 1 rule.\n")
+    shown = airflow_command("edge", "policy", "show")
+    assert (shown.out, "Version 1, set by " in shown.err) == (file.read_text(), True)
+    [version] = json.loads(airflow_command("edge", "policy", "show", "--versions", "-o", "json").out)
+    assert (version["version"], version["note"]) == (1, "why")
+    api.store.policy_uses.note(TODAY, {use("connections", "plc_7"): Times(0, 2)})
+    [used] = json.loads(airflow_command("edge", "policy", "show", "--uses", "--denied", "-o", "json").out)
+    assert (used["name"], used["denied"]) == ("plc_7", 2)
+    assert "plc_7" in airflow_command("edge", "policy", "suggest").out
+    may = airflow_command("edge", "policy", "test", "connections", "plc_7", "--dag-id", "press", "--queue", "plc")
+    assert (may.status, "rule 1 grants it" in may.out) == (0, True)
+    may_not = airflow_command("edge", "policy", "test", "connections", "db", "--dag-id", "press", "--queue", "plc")
+    assert (may_not.status, "may not read connection 'db'" in may_not.out) == (1, True)
+    assert airflow_command("edge", "policy", "test", "connection", "db", "--dag-id", "press").status == 1
+    assert airflow_command("edge", "policy", "show", "--version", "9").status == 1
+    file.write_text("rules: [")
+    wrong = airflow_command("edge", "policy", "set", str(file))
+    assert (wrong.status, "neither JSON" in wrong.err) == (1, True)
