@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_edge.protocol.handshake import TEST_JOBS
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.matching import Capacity
 from airflow_edge.rules.overview import JobFilter
@@ -25,9 +24,9 @@ def worker(store: Store) -> Worker:
     return linked(store)
 
 
-def linked(store: Store, *, protocol: int | None = TEST_JOBS) -> Worker:
+def linked(store: Store) -> Worker:
     worker = enrolled(store)
-    store.workers.link({worker.id: facts(protocol=protocol)}, now=NOW)
+    store.workers.link({worker.id: facts()}, now=NOW)
     found = store.workers.get(worker.id)
     assert found is not None
     return found
@@ -41,13 +40,12 @@ def ask(store: Store, worker: Worker) -> UUID:
     return asked.job_id
 
 
-def room(worker: Worker, *queues: str, free_slots: int = 1, knows_tests: bool = True) -> Capacity:
+def room(worker: Worker, *queues: str, free_slots: int = 1) -> Capacity:
     return Capacity(
         worker_id=worker.id,
         queues=frozenset(queues),
         team_name=worker.team_name,
         free_slots=free_slots,
-        knows_tests=knows_tests,
     )
 
 
@@ -59,7 +57,6 @@ def test_it_is_handed_to_its_worker_before_anything_else_and_to_no_other(
     job_id = ask(store, worker)
     assert [job.kind for job in claim(store, room(other, "default"))] == ["task"]
     queue(sessions, new_job(priority_weight=1000))
-    assert claim(store, room(worker, "nothing", knows_tests=False)) == []
     (job,) = claim(store, room(worker, "default"))
     assert (job.id, job.kind, job.queue, job.slots, job.workload) == (job_id, "test", NO_QUEUE, 1, "{}")
     assert store.jobs.settle(worker.id, [accepted(job)], now=NOW) == ["apply"]
@@ -91,9 +88,6 @@ def test_a_worker_that_would_get_none_is_refused_with_what_to_do(store: Store, w
     assert asked is not None
     assert asked.job_id is None
     assert "take it out first" in asked.why_not
-    old = store.worker_tests.ask(linked(store, protocol=TEST_JOBS - 1).id, now=NOW)
-    assert old is not None
-    assert "is older than test jobs" in old.why_not
     assert store.worker_tests.ask(uuid4(), now=NOW) is None
     assert store.fleet.find_jobs(JobFilter(worker=worker.name), limit=9).total == 0
 

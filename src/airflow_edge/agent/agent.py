@@ -311,7 +311,7 @@ class Agent:
         self._instance.linked(welcome.link)
         self._driver.post(welcome)
         self._shipper.linked(welcome.log_dictionaries)
-        self._own_log.welcomed(welcome.protocol)
+        self._own_log.welcomed()
         self._forwarder.hurry()
 
     def _refused(self, code: str) -> None:

@@ -52,7 +52,6 @@ class Profile:
 
     def __post_init__(self) -> None:
         self._life = str(uuid4())
-        self._protocol = handshake.OLDEST
         self._queues: tuple[str, ...] = self.config.queues or self.identity.queues
         self._versions = {"refused": "", "warning": ""}
         """What the centre thinks of this worker's versions."""
@@ -60,7 +59,6 @@ class Profile:
     def welcomed(self, welcome: Welcome) -> None:
         """Note what the centre says of the worker."""
         self._queues = welcome.queues
-        self._protocol = welcome.protocol
         versions = {"refused": welcome.version_refused, "warning": welcome.version_warning}
         if versions != self._versions:
             self._versions = versions
@@ -88,7 +86,7 @@ class Profile:
             platform=facts.system(),
             concurrency=self.core.concurrency,
             queues=self.config.queues,
-            # Which protocol the centre speaks is not known yet; the first status says more.
+            # The first status says which maintenance.
             state=WorkerState.STARTING if self.core.worker.in_maintenance else self.core.worker.state,
             jobs=self.core.jobs.held(),
             instance=self.instance.id,
@@ -98,11 +96,10 @@ class Profile:
         )
 
     def status(self) -> Status:
-        """Say what this does, in words that the centre knows: before `handshake.ORDERS` there is no maintenance."""
-        understood = self._protocol >= handshake.ORDERS
+        """Say what this does."""
         worker = self.core.worker
         return Status(
-            state=worker.state if understood or not worker.in_maintenance else WorkerState.TERMINATING,
+            state=worker.state,
             alive=self.core.jobs.alive(asyncio.get_running_loop().time()),
             system={
                 **self.system.facts,
@@ -113,8 +110,8 @@ class Profile:
                 "load": -1.0 if (load := facts.load()) is None else load,
             },
             conditions=self.core.conditions,
-            comment=(worker.desired.maintenance or "") if understood else "",
-            cause=worker.desired.cause if understood else None,
+            comment=worker.desired.maintenance or "",
+            cause=worker.desired.cause,
             metrics=self.metrics.take(self.link.round_trip, self.link.times_linked),
         )
 

@@ -11,19 +11,13 @@
 Whatever is lost on the way, both may begin again: a site that heard no `Welcome` is in the conversation that it was in
 before, and says so in its next `Hello`.
 
-The versions of the protocol:
-
-1. The beginning.
-2. The worker's own log: `WorkerLog`, `WantWorkerLog`.
-3. What people want of a worker: `Order`, `Obeyed`, `Serves`, and the states of maintenance in `Status`.
-4. Test jobs: an `Offer` of this kind.
-
-A message that the other side does not know ends the link, so none is sent that came after the version agreed on.
+The protocol has versions: two sides that have none in common say so, and which ones they speak. Before the first
+release it had four others, which nothing speaks any more. Where there is more than one, a side sends nothing that came
+after the one agreed on: a message that the other side does not know ends the link.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from airflow_edge.protocol import logdata
@@ -31,41 +25,16 @@ from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
 from airflow_edge.protocol.messages import (
     CentreFrame,
     Hello,
-    Obeyed,
-    Order,
     Rejected,
-    Serves,
     SiteFrame,
     SiteMessage,
-    WantWorkerLog,
     Welcome,
-    WorkerLog,
 )
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.session import Session
 
-OLDEST = 1
-NEWEST = 4
-
-WORKER_LOG = 2
-"""The first version with the worker's own log."""
-ORDERS = 3
-"""The first version with orders."""
-TEST_JOBS = 4
-"""The first version with test jobs."""
-
-_SINCE: Mapping[object, int] = {
-    WorkerLog: WORKER_LOG,
-    WantWorkerLog: WORKER_LOG,
-    Obeyed: ORDERS,
-    Order: ORDERS,
-    Serves: ORDERS,
-}
-
-
-def knows(protocol: int, message: object) -> bool:
-    """Whether a side that speaks this version knows such a message."""
-    return _SINCE.get(type(message), OLDEST) <= protocol
+OLDEST = 5
+NEWEST = 5
 
 
 class Linked(NamedTuple):
@@ -97,7 +66,7 @@ def take_answer(session: Session[SiteFrame, CentreFrame], hello: Hello, frame: C
         acknowledged = [frame.body for frame in session.acknowledge(welcome.received)]
         return Linked(welcome, acknowledged, session.resume(welcome.received))
     name = welcome.session_id or session.session_id
-    return Linked(welcome, [], session.restart(name, lambda message: knows(welcome.protocol, message)))
+    return Linked(welcome, [], session.restart(name))
 
 
 class CentreHandshake:

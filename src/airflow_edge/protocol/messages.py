@@ -30,7 +30,7 @@ JobId: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{
 Assignment: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 ProcessId: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$" + WHOLE)]
-"""A random UUID, or nothing from those that are too old to say."""
+"""A random UUID; empty where it is not known."""
 RequestId: TypeAlias = Annotated[str, msgspec.Meta(max_length=64)]
 MAX_TEXT: Final = 4096
 """Characters of a text for people."""
@@ -39,7 +39,7 @@ _ESCAPES: Final = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b
 Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 JobKind: TypeAlias = Literal["task", "callback", "test"]
-"""A test is asked for by a person and has no workload of Airflow's. Since version 4."""
+"""A test is asked for by a person and has no workload of Airflow's."""
 Phase: TypeAlias = Literal["accepted", "running", "released", "ended"]
 OrderId: TypeAlias = JobId
 MaintenanceCause: TypeAlias = Literal["admin", "site", "system"]
@@ -101,8 +101,7 @@ class Hello(Message, frozen=True, kw_only=True):
     state: WorkerState
     jobs: Annotated[tuple[HeldJob, ...], msgspec.Meta(max_length=100_000)]
     instance: ProcessId = ""
-    """Names the life of this worker on this machine: a copy of its state folder elsewhere gets another. Empty, as the
-    next three, from workers that are too old to say."""
+    """Names the life of this worker on this machine: a copy of its state folder elsewhere gets another."""
     life: ProcessId = ""
     """Names the process."""
     last_link: RequestId = ""
@@ -204,7 +203,7 @@ class WorkerLog(Message, frozen=True, kw_only=True):
     """Records of the worker's own log, in the order of their times: `worker_log.pack`, zstd-compressed.
 
     Not numbered and not acknowledged: what is lost is lost. `first` counts the records that the agent process `run` has
-    sent, or could have sent, before these, so that a gap is seen. Since version 2.
+    sent, or could have sent, before these, so that a gap is seen.
     """
 
     run: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -217,7 +216,7 @@ class WorkerLog(Message, frozen=True, kw_only=True):
 
 
 class Obeyed(Message, frozen=True, kw_only=True):
-    """What became of an `Order`: done, or refused and why; `state` is the worker's from then on. Since version 3."""
+    """What became of an `Order`: done, or refused and why; `state` is the worker's from then on."""
 
     order_id: OrderId
     done: bool
@@ -294,7 +293,7 @@ class Void(JobMessage, frozen=True, kw_only=True):
 
 
 class Order(Message, frozen=True, kw_only=True):
-    """A person wants something of the worker itself; `Obeyed` answers it. Since version 3.
+    """A person wants something of the worker itself; `Obeyed` answers it.
 
     `text` is the comment of a maintenance, or the new name; `number` the new concurrency.
     """
@@ -306,7 +305,7 @@ class Order(Message, frozen=True, kw_only=True):
 
 
 class Serves(Message, frozen=True, kw_only=True):
-    """The queues that the worker serves from now on. Since version 3; older sites hear it in `Welcome`."""
+    """The queues that the worker serves from now on."""
 
     queues: tuple[str, ...]
 
@@ -321,7 +320,7 @@ class LogAck(JobMessage, frozen=True, kw_only=True):
 class WantWorkerLog(Message, frozen=True, kw_only=True):
     """Send the worker's own log for so many seconds from now, beginning with the last `lines` records of its files.
 
-    A `request` that was heard already is only prolonged. Not numbered: a newer one replaces it. Since version 2.
+    A `request` that was heard already is only prolonged. Not numbered: a newer one replaces it.
     """
 
     request: RequestId

@@ -70,14 +70,12 @@ class Session(Generic[Sent, Got]):
         self.received = self.handled
         return self.pending()
 
-    def restart(self, session_id: str, known: Callable[[object], bool] = lambda message: True) -> list[Sent]:
+    def restart(self, session_id: str) -> list[Sent]:
         """Begin anew because the other side has forgotten the session.
 
         Gives what is to be sent again, newly numbered.
-
-        :param known: says whether the other side knows such a message at all; others are dropped
         """
-        kept = [frame.body for frame in self._unacknowledged if known(frame.body)]
+        kept = [frame.body for frame in self._unacknowledged]
         self.session_id = session_id
         self.received = self.handled = 0
         self._next = 1

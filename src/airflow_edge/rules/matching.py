@@ -44,8 +44,6 @@ class Capacity:
     queues: frozenset[str]
     team_name: str | None
     free_slots: int
-    knows_tests: bool = False
-    """It takes test jobs."""
     room: int = sys.maxsize
     """Bytes of workloads that it can be sent, until it has taken some in: a job that goes over that is its last one."""
 
@@ -67,18 +65,15 @@ def match(jobs: Iterable[Job], capacities: Iterable[Capacity]) -> list[tuple[Job
     free: dict[UUID, int] = {}
     room: dict[UUID, int] = {}
     serving: defaultdict[tuple[str | None, str], list[UUID]] = defaultdict(list)
-    tested: set[UUID] = set()
     for capacity in capacities:
         if capacity.free_slots <= 0 or capacity.room <= 0:
             continue
         free[capacity.worker_id], room[capacity.worker_id] = capacity.free_slots, capacity.room
-        if capacity.knows_tests:
-            tested.add(capacity.worker_id)
         for queue in capacity.queues:
             serving[capacity.team_name, queue].append(capacity.worker_id)
     matches = []
     for job in order(jobs):
-        able = serving[job.team_name, job.queue] if job.only_for is None else tested & {job.only_for}
+        able = serving[job.team_name, job.queue] if job.only_for is None else free.keys() & {job.only_for}
         worker_id = max(able, key=free.__getitem__, default=None)
         if worker_id is not None and free[worker_id] >= job.slots:
             room[worker_id] -= job.size

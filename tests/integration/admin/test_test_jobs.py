@@ -11,7 +11,6 @@ from uuid import UUID
 import pytest
 
 from airflow_edge.protocol import logdata
-from airflow_edge.protocol.handshake import TEST_JOBS
 from airflow_edge.protocol.messages import Accepted, Ended, LogEnd
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.acts.testing import WITHIN
@@ -38,7 +37,7 @@ LINES = [
 def claimed(api: Api, worker: Worker) -> ClaimedJob | None:
     """What a gateway with room hands to this worker."""
     now = datetime.now(UTC)
-    room = Capacity(worker_id=worker.id, queues=frozenset(), team_name=None, free_slots=1, knows_tests=True)
+    room = Capacity(worker_id=worker.id, queues=frozenset(), team_name=None, free_slots=1)
     return next(iter(api.store.queue.claim([room], lease_until=now + timedelta(minutes=1), now=now)), None)
 
 
@@ -57,7 +56,7 @@ def run(api: Api, worker: Worker, job: ClaimedJob, *, exit_code: int = 0, reason
 
 def test_it_is_asked_for_followed_and_read(api: Api) -> None:
     api.gateway()
-    worker = api.worker("press-7", protocol=TEST_JOBS)
+    worker = api.worker("press-7")
     [asked] = api.post("/workers/press-7/test", {})
     assert (asked["worker"], asked["result"], asked["order_id"]) == ("press-7", "waiting", None)
     [again] = api.post("/workers/press-7/test", {})
@@ -85,7 +84,7 @@ def test_it_is_asked_for_followed_and_read(api: Api) -> None:
 
 @pytest.mark.parametrize("state", WorkerState)
 def test_what_a_dry_run_says_comes_true_of_a_worker_in_every_state(api: Api, state: WorkerState) -> None:
-    api.worker("w", state, protocol=TEST_JOBS)
+    api.worker("w", state)
     [(foreseen, detail)] = foretold(api, "/workers/w/test", {}).values()
     assert api.get("/jobs")["total"] == 0
     [outcome] = api.post("/workers/w/test", {})
@@ -111,7 +110,7 @@ def typed(api: Api, monkeypatch) -> None:
 
 @pytest.mark.parametrize(("exit_code", "said"), [(0, "went there and back"), (3, "did not end well (failed): broken")])
 def test_the_command_waits_and_says_how_it_ended(api: Api, typed: None, exit_code: int, said: str) -> None:
-    worker = api.worker("press-7", protocol=TEST_JOBS)
+    worker = api.worker("press-7")
     with ThreadPoolExecutor(1) as thread:
         command = thread.submit(airflow_command, "edge", "test-worker", "press-7")
         job = wait_for(lambda: claimed(api, worker), "the job", timeout=60, interval=0.05)
@@ -127,7 +126,7 @@ def test_the_command_waits_and_says_how_it_ended(api: Api, typed: None, exit_cod
 
 
 def test_the_command_does_not_wait_if_told_so_and_a_refusal_says_what_to_do(api: Api, typed: None) -> None:
-    worker = api.worker("press-7", protocol=TEST_JOBS)
+    worker = api.worker("press-7")
     done = airflow_command("edge", "test-worker", "press-7", "--no-wait")
     assert (done.status, done.out) == (0, "")
     job_id = UUID(done.err.split()[2])

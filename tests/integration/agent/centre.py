@@ -24,7 +24,7 @@ from airflow_edge.gateway.marking import serve_marked
 from airflow_edge.protocol import logdata, urls
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RejectedError
-from airflow_edge.protocol.handshake import OLDEST, CentreHandshake, rejection
+from airflow_edge.protocol.handshake import NEWEST, OLDEST, CentreHandshake, rejection
 from airflow_edge.protocol.messages import (
     CentreFrame,
     CentreMessage,
@@ -76,7 +76,6 @@ class Centre:
     """What has come is in the lists; what is to come is said with the methods."""
 
     public_key: str
-    protocol: int = 1
     heartbeat_interval: float = 0.3
     acknowledge: bool = True
     take_logs: bool = True
@@ -236,7 +235,7 @@ class Centre:
             await connection.close(CloseCode.PROTOCOL_ERROR, str(error))
 
     async def _serve(self, connection: _Watched) -> None:
-        handshake = CentreHandshake(await connection.receive(10), release="0", oldest=OLDEST, newest=self.protocol)
+        handshake = CentreHandshake(await connection.receive(10), release="0", oldest=OLDEST, newest=NEWEST)
         self.hellos.append(handshake.hello)
         if self.rejection is not None:
             raise self.rejection
@@ -251,7 +250,7 @@ class Centre:
             queues=("default",),
             heartbeat_interval=self.heartbeat_interval,
         )
-        link = WorkerLink(uuid4(), WORKER, handshake.hello, session, protocol=handshake.protocol)
+        link = WorkerLink(uuid4(), WORKER, handshake.hello, session)
         await connection.send(encode(welcome))
         link.resend(again)
         self._link = link

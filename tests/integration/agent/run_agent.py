@@ -13,16 +13,13 @@ from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.link import link
 from airflow_edge.agent.net.identity import make_private_folder
 from airflow_edge.agent.own_log.file import RotatingFile
-from airflow_edge.protocol import handshake
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("-q", "--queues")
-    parser.add_argument("--newest-protocol", type=int, default=handshake.NEWEST, help="be as old as that")
     parser.add_argument("--refused-wait", type=float, default=link.REFUSED_WAIT, help="try so soon again")
     arguments = parser.parse_args()
     link.REFUSED_WAIT = arguments.refused_wait
-    handshake.NEWEST = arguments.newest_protocol
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if os.environ.get("VERBOSE"):
         logging.getLogger("airflow_edge").setLevel(logging.DEBUG)

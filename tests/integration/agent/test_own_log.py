@@ -12,7 +12,6 @@ from pathlib import Path
 
 from airflow_edge.agent.task_logs.kept import about
 from airflow_edge.protocol import zstd
-from airflow_edge.protocol.handshake import NEWEST
 from airflow_edge.protocol.local import LOG_FILE
 from airflow_edge.protocol.messages import Accepted, Goodbye, WantWorkerLog, WorkerLog
 from airflow_edge.protocol.worker_log import Record, unpack
@@ -85,7 +84,6 @@ async def test_a_site_that_wants_no_copies_keeps_none(
 async def test_the_agents_log_goes_to_a_centre_that_asks(
     centre: Centre, runtime: Runtime, make_agent: Callable[[], Agent]
 ) -> None:
-    centre.protocol = NEWEST
     agent = make_agent()
     await agent.start()
     await centre.until(lambda: any(status.state == "idle" for status in centre.statuses))
@@ -108,19 +106,12 @@ async def test_the_agents_log_goes_to_a_centre_that_asks(
     assert all(first + count == following for (first, count), (following, _) in pairwise(numbers))
 
 
-async def test_an_old_centre_gets_nothing_and_a_new_one_what_is_always_sent(
+async def test_what_is_always_sent_needs_nobody_who_asks(
     centre: Centre, runtime: Runtime, make_agent: Callable[[], Agent]
 ) -> None:
     agent = make_agent()
     await agent.start(AIRFLOW__EDGE__WORKER_LOG_LEVEL="warning")
     await centre.until(lambda: any(status.state == "idle" for status in centre.statuses))
-    await centre.cut()
-    await centre.until(lambda: len(centre.hellos) > 1 and centre.linked)
-    assert centre.hellos[-1].newest_protocol == NEWEST
-    count = len(centre.statuses)
-    await centre.until(lambda: len(centre.statuses) > count + 4)
-    assert records(centre) == []
-    centre.protocol = NEWEST
     await centre.cut()
     await centre.until(lambda: any("not linked" in record.text for record in records(centre)))
     assert all(record.level >= 30 for record in records(centre))

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
-from uuid import uuid4
 
-from airflow_edge.protocol.handshake import ORDERS
-from airflow_edge.protocol.messages import Accepted, Ended, Goodbye, Obeyed, Order, Released
+from airflow_edge.protocol.messages import Accepted, Ended, Goodbye, Released
 from tests.integration.agent.centre import Centre
 from tests.integration.agent.conftest import Agent
 from tests.integration.agent.runtime import Runtime, state_body
@@ -39,20 +36,3 @@ async def test_a_job_goes_its_whole_way(centre: Centre, runtime: Runtime, agent:
     assert await agent.ended() == 0
     assert runtime.retired
     assert list(agent.config.jobs_dir.iterdir()) == []
-
-
-async def test_an_older_centre_hears_nothing_of_what_a_newer_one_has_ordered(
-    centre: Centre, runtime: Runtime, make_agent: Callable[[], Agent]
-) -> None:
-    centre.protocol, centre.acknowledge = ORDERS, False
-    await make_agent().start()
-    await centre.until(lambda: any(status.state == "idle" for status in centre.statuses))
-    await centre.say(Order(order_id=str(uuid4()), kind="maintenance", text="new disk"))
-    await centre.message(Obeyed)
-    heard = len(centre.messages)
-    centre.protocol, centre.acknowledge, centre.forget_sessions = ORDERS - 1, True, True
-    await centre.cut()
-    await centre.until(lambda: len(centre.hellos) > 1 and centre.linked)
-    count = len(centre.statuses)
-    await centre.until(lambda: len(centre.statuses) > count + 2)
-    assert not [message for message in centre.messages[heard:] if isinstance(message, Obeyed)]

@@ -11,7 +11,6 @@ from airflow.utils.session import create_session
 
 from airflow_edge.executor import EdgeExecutor
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.handshake import TEST_JOBS
 from airflow_edge.protocol.messages import Accepted, Ended
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.liveness import Patience
@@ -429,7 +428,6 @@ def test_a_test_job_is_no_schedulers_business(centre: Centre) -> None:
         boot_id="b",
         agent_version="1",
         airflow_version="3",
-        protocol=TEST_JOBS,
         concurrency=1,
         state=WorkerState.IDLE,
     )
@@ -447,7 +445,7 @@ def test_a_test_job_is_no_schedulers_business(centre: Centre) -> None:
     assert other.executor.slots_occupied == 1
     before = centre.job(asked.job_id)
     assert (before.state, before.owner) == (JobState.QUEUED, None)
-    room = Capacity(worker_id=worker.id, queues=frozenset(), team_name=None, free_slots=1, knows_tests=True)
+    room = Capacity(worker_id=worker.id, queues=frozenset(), team_name=None, free_slots=1)
     (job,) = centre.store.queue.claim([room], lease_until=datetime.now(UTC), now=datetime.now(UTC))
     accepted = Accepted(job_id=str(job.id), assignment=job.assignment)
     ended = Ended(job_id=str(job.id), assignment=job.assignment, exit_code=1)

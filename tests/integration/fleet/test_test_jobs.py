@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from airflow_edge.admin.audit import OrderOutcome
-from airflow_edge.protocol.handshake import TEST_JOBS
-from tests.integration.fleet.fleet import FleetWorker, enrolled, linked
+from tests.integration.fleet.fleet import FleetWorker, linked
 
 
 def ask(worker: FleetWorker) -> OrderOutcome:
@@ -42,15 +41,3 @@ async def test_it_outlives_a_crash_of_the_agent(centre, tmp_path):
         await worker.start()
         await worker.becomes("running")
         await worker.finish(job_id)
-
-
-async def test_an_old_agent_is_to_be_updated_and_goes_on(centre, tmp_path):
-    async with enrolled(centre, tmp_path) as worker:
-        worker.agent.arguments = ("--newest-protocol", str(TEST_JOBS - 1))
-        await worker.start()
-        await worker.becomes("idle")
-        refused = ask(worker)
-        assert refused.result == "refused"
-        assert "is older than test jobs: update it" in refused.detail
-        await worker.finish(*await worker.run_jobs(1))
-        assert await worker.order("maintenance", "x") == ("done", "")

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
 from airflow_edge.protocol import messages, polling, tokens, urls
 from airflow_edge.protocol.enrolment import read_token, statement
+from airflow_edge.protocol.handshake import NEWEST, OLDEST
 from airflow_edge.protocol.messages import CentreFrame, CentreMessage, Hello, SiteFrame, SiteMessage, Welcome
 from airflow_edge.protocol.session import Session, site_session
 from airflow_edge.protocol.states import WorkerState
@@ -125,8 +126,8 @@ class Site:
     def hello(self, session: Session[SiteFrame, CentreFrame], **fields: Any) -> Hello:
         return Hello(
             **{
-                "oldest_protocol": 1,
-                "newest_protocol": 1,
+                "oldest_protocol": OLDEST,
+                "newest_protocol": NEWEST,
                 "session_id": session.session_id,
                 "received": session.received,
                 "boot_id": "boot",

@@ -147,20 +147,6 @@ async def test_of_twenty_copies_at_once_one_lives(centre, other_gateway):
         assert str(centre.store.workers.get(site.id).link_id) == link.welcome.link
 
 
-async def test_a_worker_that_is_too_old_to_know_is_refused_with_what_it_tries_again(centre):
-    site = await centre.site(centre.queue_name())
-    async with living(site, centre.gateway, **process()):
-        session = site_session(uuid4().hex)
-        async with site.connection(centre.gateway) as connection:
-            old = SiteLink(connection, session)
-            await old.say(site.hello(session))
-            code, reason = await old.closed()
-        assert code == CloseCode.REPLACED
-        assert "another machine uses this worker's key" in reason
-    async with site.link(centre.gateway) as old, site.link(centre.gateway):
-        assert (await old.closed())[0] == CloseCode.REPLACED
-
-
 async def test_jobs_stay_with_the_instance_that_has_them(centre):
     queue = centre.queue_name()
     site = await centre.site(queue)

@@ -28,7 +28,6 @@ from airflow_edge.gateway.loops import (
     testing,
     worker_changes,
 )
-from airflow_edge.protocol.handshake import NEWEST
 from airflow_edge.protocol.messages import Accepted, Ended, LogAck, Obeyed, Offer, Order, Ping, Serves, Status, encode
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.protocol.urls import HEALTH
@@ -154,7 +153,7 @@ class Breakable:
                     await link.connection.send(encode(link.session.send(Ping())))
                     await asyncio.sleep(0.1)
 
-        async with self.site.link(self.server.url, newest_protocol=NEWEST) as link:
+        async with self.site.link(self.server.url) as link:
             talking = asyncio.create_task(talk(link))
             yield link
             talking.cancel()

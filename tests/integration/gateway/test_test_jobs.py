@@ -6,9 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import httpx
-import pytest
 
-from airflow_edge.protocol.handshake import NEWEST
 from airflow_edge.protocol.messages import Accepted, Ended, Offer
 from airflow_edge.rules.acts.testing import WITHIN
 from tests.integration.gateway.site import Site
@@ -29,8 +27,8 @@ async def test_it_goes_to_its_worker_though_others_are_free_and_opens_nothing_of
     queue = centre.queue_name()
     site, other = await centre.site(queue), await centre.site(queue)
     async with (
-        other.link(centre.gateway, newest_protocol=NEWEST, concurrency=64) as elsewhere,
-        site.link(centre.gateway, newest_protocol=NEWEST) as link,
+        other.link(centre.gateway, concurrency=64) as elsewhere,
+        site.link(centre.gateway) as link,
     ):
         job_id = asked(centre, site)
         offer = await link.get(Offer)
@@ -60,7 +58,7 @@ async def test_it_goes_to_its_worker_though_others_are_free_and_opens_nothing_of
 async def test_at_a_worker_that_is_full_it_waits_for_the_next_free_slot(centre: Centre) -> None:
     queue = centre.queue_name()
     site = await centre.site(queue)
-    async with site.link(centre.gateway, newest_protocol=NEWEST, concurrency=1) as link:
+    async with site.link(centre.gateway, concurrency=1) as link:
         centre.queue(queue, workload_id=centre.task_instance(queue))
         first = await link.get(Offer)
         await link.say(Accepted(job_id=first.job_id, assignment=1))
@@ -73,7 +71,7 @@ async def test_at_a_worker_that_is_full_it_waits_for_the_next_free_slot(centre: 
 async def test_not_taken_in_time_it_is_given_up_and_what_kept_the_worker_is_said(centre: Centre) -> None:
     queue = centre.queue_name()
     site = await centre.site(queue)
-    async with site.link(centre.gateway, newest_protocol=NEWEST, concurrency=1) as link:
+    async with site.link(centre.gateway, concurrency=1) as link:
         centre.queue(queue, workload_id=centre.task_instance(queue))
         first = await link.get(Offer)
         await link.say(Accepted(job_id=first.job_id, assignment=1))
@@ -89,21 +87,9 @@ async def test_not_taken_in_time_it_is_given_up_and_what_kept_the_worker_is_said
 
 async def test_it_ends_with_its_worker(centre: Centre) -> None:
     site = await centre.site(centre.queue_name())
-    async with site.link(centre.gateway, newest_protocol=NEWEST, concurrency=1) as link:
+    async with site.link(centre.gateway, concurrency=1) as link:
         job_id = asked(centre, site)
         await link.get(Offer)
         assert centre.store.workers.revoke(site.name, now=datetime.now(UTC))
         job = await centre.wait_for_state(job_id, "cancelled")
         assert job.reason == "its worker was revoked"
-
-
-@pytest.mark.parametrize("protocol", range(1, NEWEST))
-async def test_an_agent_that_is_older_gets_none_and_is_not_disturbed(centre: Centre, protocol: int) -> None:
-    queue = centre.queue_name()
-    site = await centre.site(queue)
-    async with site.link(centre.gateway, newest_protocol=protocol) as link:
-        answer = centre.store.worker_tests.ask(site.id, now=datetime.now(UTC))
-        assert answer is not None
-        assert "its agent (airflow-edge 0.1.0) is older than test jobs: update it at the site" in answer.why_not
-        centre.queue(queue, workload_id=centre.task_instance(queue))
-        assert (await link.get(Offer)).kind == "task"

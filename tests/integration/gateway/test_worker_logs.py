@@ -12,7 +12,6 @@ from sqlalchemy import func, select
 
 from airflow_edge.gateway.links.driver import BURST, BYTES_PER_SECOND
 from airflow_edge.protocol import zstd
-from airflow_edge.protocol.handshake import NEWEST, WORKER_LOG
 from airflow_edge.protocol.messages import Accepted, Offer, WantWorkerLog, WorkerLog
 from airflow_edge.protocol.worker_log import Record, pack
 from airflow_edge.rules.worker import LogRequest
@@ -33,7 +32,7 @@ def request(lines: int = 7, seconds: float = 30) -> LogRequest:
 async def test_a_request_reaches_the_worker_wherever_it_is_linked(centre, other_gateway, where):
     site = await centre.site(centre.queue_name())
     gateway = centre.gateway if where == "gateway" else other_gateway
-    async with site.link(gateway, newest_protocol=NEWEST) as link:
+    async with site.link(gateway) as link:
         wanted = request()
         centre.store.worker_logs.want(site.id, wanted, now=datetime.now(UTC))
         heard = await link.get(WantWorkerLog)
@@ -48,22 +47,8 @@ async def test_a_worker_that_links_while_somebody_waits_is_asked(centre):
     site = await centre.site(centre.queue_name())
     wanted = request()
     centre.store.worker_logs.want(site.id, wanted, now=datetime.now(UTC))
-    async with site.link(centre.gateway, newest_protocol=NEWEST) as link:
+    async with site.link(centre.gateway) as link:
         assert (await link.get(WantWorkerLog)).request == wanted.id
-
-
-async def test_an_older_worker_is_not_asked(centre):
-    queue = centre.queue_name()
-    site = await centre.site(queue)
-    centre.store.worker_logs.want(site.id, request(), now=datetime.now(UTC))
-    async with site.link(centre.gateway, newest_protocol=WORKER_LOG - 1) as link:
-        assert link.welcome.protocol == WORKER_LOG - 1
-        # Two looks of the keeper, each of which would have asked.
-        for _ in range(2):
-            await centre.wait_for_heartbeat(site.id)
-        centre.queue(queue)
-        await link.get(Offer)
-        assert not [message for message in link.passed if isinstance(message, WantWorkerLog)]
 
 
 @pytest.mark.parametrize("shape", ["large", "tiny", "unsound"])
@@ -72,7 +57,7 @@ async def test_a_flood_stays_within_bounds_and_delays_nothing(centre, shape):
     site = await centre.site(queue)
     clock = asyncio.get_running_loop().time
     began = clock()
-    async with site.link(centre.gateway, newest_protocol=NEWEST) as link:
+    async with site.link(centre.gateway) as link:
         texts = [secrets.token_hex(8_000) for _ in range(6)] if shape == "large" else ["x"]
         flood = batch(*texts) if shape != "unsound" else batch("x", data=zstd.compress(bytes(64 * 1024 * 1024)))
         for _ in range(400):

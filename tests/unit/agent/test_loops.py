@@ -28,7 +28,6 @@ from airflow_edge.agent.own_log.shipper import WorkerLogShipper
 from airflow_edge.agent.supervisors.runtime import RuntimeLink
 from airflow_edge.agent.task_logs import kept
 from airflow_edge.agent.task_logs.kept import Copies, Limits
-from airflow_edge.protocol.handshake import WORKER_LOG
 from airflow_edge.protocol.local import LocalJob, RuntimeHello, ToAgent, encode_local
 from airflow_edge.protocol.messages import Metrics, WantWorkerLog
 
@@ -132,7 +131,7 @@ async def test_a_request_for_the_workers_own_log_is_answered_though_it_could_not
     monkeypatch.setattr(worker_log, "POLL_INTERVAL", 0.01)
     monkeypatch.setattr(worker_log, "tail", LetDown(reader.tail))
     shipper = WorkerLogShipper({"agent": tmp_path / "agent.log"}, None, linked=lambda: True, more=lambda: None)
-    shipper.welcomed(WORKER_LOG)
+    shipper.welcomed()
     shipper.want(WantWorkerLog(request="r", seconds=600, level=20, lines=10))
     batches = []
 

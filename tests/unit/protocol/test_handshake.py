@@ -16,11 +16,8 @@ from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
 from airflow_edge.protocol.handshake import (
     NEWEST,
     OLDEST,
-    ORDERS,
-    WORKER_LOG,
     CentreHandshake,
     Linked,
-    knows,
     rejection,
     take_answer,
 )
@@ -144,26 +141,6 @@ def test_what_the_centre_has_dealt_with_is_said_when_the_conversation_goes_on() 
     assert [frame.body for frame in linked.again] == [accepted(2)]
     assert [frame.body for frame in again] == [offer(7)]
     assert linked.welcome.centre_version == "1.3"
-
-
-def test_what_an_older_centre_does_not_know_is_not_said_again() -> None:
-    site = site_session("s")
-    site.send(obeyed())
-    site.send(accepted(1))
-    greeting = hello(site)
-    welcome, _, _ = centre_answers(site_speaks(site, greeting), None, "new", newest=ORDERS - 1)
-    assert [frame.body for frame in take_answer(site, greeting, welcome).again] == [accepted(1)]
-
-
-@pytest.mark.parametrize(
-    ("message", "since"),
-    [(accepted(1), OLDEST), (messages.WantWorkerLog(request="", seconds=1, level=0, lines=0), WORKER_LOG)]
-    + [(message, ORDERS) for message in (obeyed(), messages.Serves(queues=()))],
-)
-def test_each_message_is_known_from_a_version_on(message: object, since: int) -> None:
-    assert [knows(protocol, message) for protocol in range(OLDEST, NEWEST + 1)] == [
-        protocol >= since for protocol in range(OLDEST, NEWEST + 1)
-    ]
 
 
 # Whatever the other side says

@@ -60,11 +60,11 @@ def pairs(jobs: list[Job], workers: list[Capacity]) -> list[tuple[int, int]]:
     return [(matched.id.int, worker_id.int) for matched, worker_id in match(jobs, workers)]
 
 
-def test_a_test_job_goes_to_its_worker_only_and_only_if_that_knows_such_jobs() -> None:
-    asked, other = replace(worker(1, 1), knows_tests=True), replace(worker(2, 9), knows_tests=True)
+def test_a_test_job_goes_to_its_worker_only() -> None:
+    asked, other = worker(1, 1), worker(2, 9)
     test = job(1, queue="", weight=9, only_for=1)
     assert pairs([test], [other, asked]) == [(1, 1)]
-    assert pairs([test], [other]) == pairs([test], [other, replace(asked, knows_tests=False)]) == []
+    assert pairs([test], [other]) == []
     # It takes the slot that it gets.
     assert pairs([job(2), test], [asked]) == [(1, 1)]
     # One that could have a task of its queue is not taken for one that could have its test.

@@ -26,7 +26,7 @@ from airflow_edge.agent.net.identity import Signer
 from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.backoff import Backoff
 from airflow_edge.protocol.errors import ProtocolError, RejectedError, RemoteProtocolError
-from airflow_edge.protocol.handshake import NEWEST, knows, take_answer
+from airflow_edge.protocol.handshake import take_answer
 from airflow_edge.protocol.messages import (
     CentreFrame,
     Ended,
@@ -91,8 +91,6 @@ class Link:
         self._refused = Backoff(REFUSED_WAIT, REFUSED_WAIT)
         self._interval = 0.0
         """Seconds between two statuses, as the centre wants it."""
-        self._protocol = NEWEST
-        """What the centre speaks, once it has said so."""
         self.times_linked = 0
         """How often the link was made."""
         self._linked_before = linked_before
@@ -108,9 +106,6 @@ class Link:
 
     def send(self, message: SiteMessage) -> None:
         """Send a message now, or when the link stands again. A `Status` without a link is dropped."""
-        # A newer centre may have given the order that is answered. It asks again when the worker is back there.
-        if not knows(self._protocol, message):
-            return
         frame = self._session.send(message)
         if self.linked.is_set():
             self._outbox.append(frame)
@@ -221,7 +216,6 @@ class Link:
             raise UnreachableError(f"{self._gateway} did not answer the worker's greeting in time") from None
         except RejectedError as error:
             raise RefusedError(str(error), error.code) from None
-        self._protocol = welcome.protocol
         _pass_on(acknowledged, owner)
         if not welcome.resumed:
             self._begun_anew()

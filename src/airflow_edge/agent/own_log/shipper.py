@@ -17,7 +17,6 @@ from operator import attrgetter
 from pathlib import Path
 
 from airflow_edge.agent.own_log.reader import Follower, tail
-from airflow_edge.protocol.handshake import WORKER_LOG
 from airflow_edge.protocol.messages import WantWorkerLog, WorkerLog
 from airflow_edge.protocol.worker_log import Record, Source, pack
 
@@ -56,7 +55,6 @@ class WorkerLogShipper:
         self._more = more
         self._now = now
         self._run = secrets.token_hex(8)
-        self._understood = False
         self._request = WantWorkerLog(request="", seconds=0, level=100, lines=0)
         self._until = 0.0
         self._unanswered = ""
@@ -71,9 +69,8 @@ class WorkerLogShipper:
         if always is not None:
             self._follow()
 
-    def welcomed(self, protocol: int) -> None:
-        """The link stands; the two sides speak this version."""
-        self._understood = protocol >= WORKER_LOG
+    def welcomed(self) -> None:
+        """The link stands."""
         self._wanted.set()
 
     def want(self, message: WantWorkerLog) -> None:
@@ -87,7 +84,7 @@ class WorkerLogShipper:
     def next_batch(self) -> WorkerLog | None:
         """Give the next records to send."""
         now = self._now()
-        if not self._understood or now < self._next_batch or not (self._waiting or self._answer):
+        if now < self._next_batch or not (self._waiting or self._answer):
             return None
         self._next_batch = now + SEND_INTERVAL
         first = self._count - len(self._waiting)
@@ -114,7 +111,7 @@ class WorkerLogShipper:
                 self._following = False
                 self._wanted.clear()
                 continue
-            if self._linked() and self._understood:
+            if self._linked():
                 await self._look(level)
                 if self._waiting or self._answer:
                     self._more()

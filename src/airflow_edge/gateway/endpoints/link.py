@@ -18,7 +18,7 @@ from airflow_edge.gateway.links.driver import drive
 from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.gateway.links.reconcile import Arrival, Kept
 from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
-from airflow_edge.protocol.handshake import NEWEST, OLDEST, ORDERS, CentreHandshake, rejection
+from airflow_edge.protocol.handshake import NEWEST, OLDEST, CentreHandshake, rejection
 from airflow_edge.protocol.messages import encode
 from airflow_edge.protocol.problems import CloseCode, Code
 from airflow_edge.protocol.session import centre_session
@@ -114,10 +114,6 @@ async def _let_in(gateway: Gateway, worker: Worker, connection: Connection, hand
         holder,
         other,
     )
-    if not hello.life:
-        # It is too old to know this refusal, and would end for good; this one it tries again.
-        await connection.close(CloseCode.REPLACED, refusal_of_other(holder))
-        raise ConnectionClosedError(CloseCode.REPLACED)
     raise RejectedError(Code.COPIED_INSTANCE if link.asks else Code.OTHER_INSTANCE, refusal_of_other(holder))
 
 
@@ -174,7 +170,6 @@ async def _enter(
                 address=comer.address,
             ),
             claim=Claim(hello.last_link, dead_link),
-            knows_orders=handshake.protocol >= ORDERS,
             parked=parked,
         )
     )
@@ -197,7 +192,6 @@ async def _enter(
         worker,
         hello,
         session,
-        protocol=handshake.protocol,
         refused=bool(verdict.refused),
         holder=comer,
     )

@@ -13,7 +13,6 @@ from uuid import UUID, uuid4
 from airflow_edge.gateway.links.slots import Slots
 from airflow_edge.gateway.links.told_orders import ToldOrders
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.handshake import ORDERS, TEST_JOBS, WORKER_LOG
 from airflow_edge.protocol.messages import (
     CentreFrame,
     CentreMessage,
@@ -75,13 +74,11 @@ class WorkerLink:
         hello: Hello,
         session: Session[CentreFrame, SiteFrame],
         *,
-        protocol: int,
         refused: bool = False,
         holder: Holder | None = None,
     ) -> None:
         """Take over a conversation in which a `Hello` has come.
 
-        :param protocol: the version that both sides speak
         :param refused: the worker is to get no jobs, because of its versions
         :param holder: the process that has linked
         """
@@ -102,8 +99,6 @@ class WorkerLink:
         self.slots = Slots(hello.concurrency)
         self.session = session
         self.orders = ToldOrders(session.pending())
-        self.knows_orders = protocol >= ORDERS
-        self.knows_tests = protocol >= TEST_JOBS
         self.ended: asyncio.Future[LinkEnd] = asyncio.get_running_loop().create_future()
         self.outbox = SendQueue()
         self._progress = Progress(session.handled)
@@ -112,7 +107,6 @@ class WorkerLink:
         self._refused = refused
         self._python = hello.python_version
         self._recorder = Recorder(worker.id)
-        self._protocol = protocol
         self._asked_for: LogRequest | None = None
         self._goodbye: int | None = None
         self._questions: dict[str, asyncio.Future[None]] = {}
@@ -194,7 +188,7 @@ class WorkerLink:
         self._stopped = set(unwanted)
 
     def pass_orders(self, waiting: Collection[WorkerOrder]) -> None:
-        """Tell a worker that knows orders what people want of it, each of it once.
+        """Tell the worker what people want of it, each of it once.
 
         :param waiting: everything that it has not answered
         """
@@ -207,8 +201,7 @@ class WorkerLink:
         if worker.served_queues == before:
             return False
         self.queues = frozenset(worker.served_queues)
-        if self.knows_orders:
-            self.send(Serves(queues=worker.served_queues))
+        self.send(Serves(queues=worker.served_queues))
         return True
 
     def void_job(self, key: AssignmentKey, reason: str) -> None:
@@ -217,8 +210,8 @@ class WorkerLink:
         self.send(Void(**key._asdict(), reason=reason))
 
     def ask_for_log(self, request: LogRequest | None, *, now: datetime) -> None:
-        """Ask the worker, once, for its own log, if it knows such requests and this one is not over."""
-        if request is None or request == self._asked_for or self._protocol < WORKER_LOG:
+        """Ask the worker, once, for its own log, if this request is not over."""
+        if request is None or request == self._asked_for:
             return
         self._asked_for = request
         if (left := (request.until - now).total_seconds()) > 0:
@@ -227,7 +220,7 @@ class WorkerLink:
     async def answers(self, patience: float) -> bool:
         """Ask whether the worker's process is at the other end, and say whether it has answered.
 
-        Only one that lives when it is asked can answer. One that is too old to answer counts as gone.
+        Only one that lives when it is asked can answer.
 
         :param patience: seconds
         """

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from airflow_edge.gateway.links.registry import Parked
 from airflow_edge.protocol import messages
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import Refused
-from airflow_edge.protocol.states import JobState, WorkerState
+from airflow_edge.protocol.states import JobState
 from airflow_edge.rules.orders import WorkerOrder
 from airflow_edge.rules.worker import Admission, Holder
 from airflow_edge.store.jobs.jobs import AssignedJob
 from airflow_edge.store.store import Store
 from airflow_edge.store.workers.instances import NO_CLAIM, Claim, Claimed
 from airflow_edge.store.workers.workers import LinkFacts
-
-TOO_OLD: Final = "the worker's version does not understand this; update airflow-edge at the site"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +29,6 @@ class Arrival:
     jobs: Collection[messages.HeldJob]
     """All the jobs that the site answers for."""
     facts: LinkFacts
-    knows_orders: bool = True
     parked: Parked | None
     """A conversation with it that this process remembers."""
     claim: Claim = NO_CLAIM
@@ -104,9 +100,6 @@ def _settle(
         store.jobs.settle(arrival.worker_id, [Refused(**key._asdict(), reason=reason) for key in unanswered], now=now)
     if gone:
         store.jobs.lose(arrival.worker_id, gone, "its worker came back without it", now=now)
-    if not arrival.knows_orders:
-        refuse_orders(store, arrival.worker_id, orders, arrival.facts.state, now=now)
-        orders = ()
     return Reconciled(
         resumed=resumed,
         held=tuple(job for key, job in held.items() if key not in missing),
@@ -116,11 +109,3 @@ def _settle(
         requeued=len(unanswered),
         lost=len(gone),
     )
-
-
-def refuse_orders(
-    store: Store, worker_id: UUID, orders: Iterable[WorkerOrder], state: WorkerState, *, now: datetime
-) -> None:
-    """Answer for a worker that is too old to know orders."""
-    for order in orders:
-        store.orders.obeyed(worker_id, order.id, state, done=False, detail=TOO_OLD, now=now)

@@ -96,7 +96,6 @@ class Links:
                 queues=link.queues,
                 team_name=link.worker.team_name,
                 free_slots=free,
-                knows_tests=link.knows_tests,
                 room=room,
             )
             for link in self

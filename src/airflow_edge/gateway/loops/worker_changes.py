@@ -15,7 +15,6 @@ from airflow_edge.gateway.access.directory import WorkerDirectory
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.gateway.links.link import WorkerLink
-from airflow_edge.gateway.links.reconcile import refuse_orders
 from airflow_edge.gateway.links.registry import Links
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.rules.orders import WorkerOrder
@@ -87,9 +86,4 @@ class WorkerChanges:
         for order in await self._calls.run(self._store.orders.waiting, list(links)):
             waiting[order.worker_id].append(order)
         for worker_id, orders in waiting.items():
-            link = links[worker_id]
-            if link.knows_orders:
-                link.pass_orders(orders)
-            else:
-                now = datetime.now(UTC)
-                await self._calls.run(refuse_orders, self._store, worker_id, orders, link.state, now=now)
+            links[worker_id].pass_orders(orders)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from airflow_edge.protocol.handshake import TEST_JOBS
 from airflow_edge.protocol.states import MAINTENANCE, WorkerState
 from airflow_edge.rules.acts.consequences import Foreseen, JobsThere
 from airflow_edge.rules.worker import Worker
@@ -34,11 +33,6 @@ def why_no_test(worker: Worker) -> str:
         return "it is shutting down and takes no job: start it again at the site (airflow-edge worker), then ask again"
     if worker.version_refused:
         return f"it is refused for its version: {worker.version_refused}"
-    if worker.protocol is not None and worker.protocol < TEST_JOBS:
-        return (
-            f"its agent (airflow-edge {worker.agent_version}) is older than test jobs: update it at the site "
-            "(pip install --upgrade 'airflow-edge[worker]'), then restart the worker"
-        )
     return ""
 
 

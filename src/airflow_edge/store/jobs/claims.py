@@ -103,7 +103,7 @@ def _willing(session: Session, capacities: Sequence[Capacity]) -> list[Capacity]
 
 
 def _testable(capacities: Iterable[Capacity]) -> list[UUID]:
-    return [one.worker_id for one in capacities if one.knows_tests and one.free_slots > 0 and one.room > 0]
+    return [one.worker_id for one in capacities if one.free_slots > 0 and one.room > 0]
 
 
 def _test_jobs(session: Session, worker_ids: Collection[UUID]) -> Sequence[JobRow]:

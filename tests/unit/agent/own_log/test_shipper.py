@@ -14,7 +14,6 @@ from airflow_edge.agent.own_log import shipper as worker_log
 from airflow_edge.agent.own_log.file import RotatingFile
 from airflow_edge.agent.own_log.shipper import WorkerLogShipper
 from airflow_edge.protocol import zstd
-from airflow_edge.protocol.handshake import WORKER_LOG
 from airflow_edge.protocol.messages import MAX_WORKER_LOG_BYTES, WantWorkerLog, WorkerLog
 from airflow_edge.protocol.worker_log import LONGEST_RECORD, Record, unpack
 
@@ -100,14 +99,14 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 async def test_nothing_is_sent_unless_it_is_wanted(site: Site) -> None:
-    site.shipper.welcomed(WORKER_LOG)
+    site.shipper.welcomed()
     site.agent.error("x")
     await site.rest()
     assert site.batches == []
 
 
 async def test_a_request_begins_with_the_past_and_goes_on(site: Site) -> None:
-    site.shipper.welcomed(WORKER_LOG)
+    site.shipper.welcomed()
     site.agent.info("one")
     next_millisecond()
     site.runtime.info("two")
@@ -127,7 +126,7 @@ async def test_a_request_begins_with_the_past_and_goes_on(site: Site) -> None:
 
 
 async def test_the_end_of_the_past_is_marked_even_if_there_is_none(site: Site) -> None:
-    site.shipper.welcomed(WORKER_LOG)
+    site.shipper.welcomed()
     site.shipper.want(want("quiet"))
     await site.rest()
     assert [batch.answers for batch in site.batches] == ["quiet"]
@@ -135,7 +134,7 @@ async def test_the_end_of_the_past_is_marked_even_if_there_is_none(site: Site) -
 
 
 async def test_a_request_ends(site: Site) -> None:
-    site.shipper.welcomed(WORKER_LOG)
+    site.shipper.welcomed()
     site.agent.info("past")
     site.shipper.want(want(seconds=500))
     await site.takes("past")
@@ -152,7 +151,7 @@ async def test_what_is_always_sent_waits_for_the_link_and_the_rest_for_a_request
     site.agent.warning("early")
     await site.rest()
     assert site.batches == []
-    site.shipper.welcomed(WORKER_LOG)
+    site.shipper.welcomed()
     await site.takes("early")
     site.linked = False
     site.agent.info("not this")
@@ -164,19 +163,9 @@ async def test_what_is_always_sent_waits_for_the_link_and_the_rest_for_a_request
     running.cancel()
 
 
-async def test_a_centre_that_is_too_old_hears_nothing(tmp_path: Path) -> None:
-    site = Site(tmp_path, logging.DEBUG)
-    running = asyncio.create_task(site.shipper.run())
-    site.shipper.welcomed(WORKER_LOG - 1)
-    site.agent.error("x")
-    await site.rest()
-    assert site.batches == []
-    running.cancel()
-
-
 async def test_what_is_too_much_is_lost_and_counted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_log, "MOST_WAITING", 50)
-    site.shipper.welcomed(WORKER_LOG)
+    site.shipper.welcomed()
     site.shipper.want(want(lines=10))
     await site.rest()
     site.batches.clear()
@@ -190,7 +179,7 @@ async def test_what_is_too_much_is_lost_and_counted(site: Site, monkeypatch: pyt
 
 
 async def test_batches_stay_below_the_limit_whatever_is_said(site: Site) -> None:
-    site.shipper.welcomed(WORKER_LOG)
+    site.shipper.welcomed()
     for _ in range(12):
         site.agent.info("\N{GRINNING FACE}" * LONGEST_RECORD)
     for number in range(1500):

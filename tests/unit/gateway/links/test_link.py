@@ -18,7 +18,7 @@ from airflow_edge.gateway.links.driver import MOST_WORKER_LOGS, drive
 from airflow_edge.gateway.links.link import LONGEST_SYSTEM_TEXT, WORDLESS, Progress, SendQueue, WorkerLink
 from airflow_edge.gateway.links.records import Records
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.handshake import NEWEST, ORDERS, WORKER_LOG
+from airflow_edge.protocol.handshake import NEWEST, OLDEST
 from airflow_edge.protocol.messages import (
     Accepted,
     Ended,
@@ -126,14 +126,14 @@ class Notebook(Records):
 class World:
     """A link whose records answer when the test lets them."""
 
-    def __init__(self, protocol=NEWEST, **hello):
+    def __init__(self, **hello):
         self.wire = Wire()
         self.site = site_session("s")
         self.records = Notebook()
         worker = enrolled_worker(queues=("a", "b"))
         fields = {
-            "oldest_protocol": 1,
-            "newest_protocol": 1,
+            "oldest_protocol": OLDEST,
+            "newest_protocol": NEWEST,
             "session_id": "s",
             "received": 0,
             "boot_id": "",
@@ -146,7 +146,7 @@ class World:
             "state": WorkerState.IDLE,
             "jobs": (),
         }
-        self.link = WorkerLink(uuid4(), worker, Hello(**{**fields, **hello}), centre_session("s"), protocol=protocol)
+        self.link = WorkerLink(uuid4(), worker, Hello(**{**fields, **hello}), centre_session("s"))
 
     async def run(self):
         return await drive(self.link, await self.wire.accepted(), self.records, silence=60)
@@ -281,15 +281,6 @@ async def test_a_worker_is_asked_for_its_own_log_once_until_the_request_changes(
     ]
 
 
-async def test_a_worker_too_old_for_it_is_not_asked():
-    world = World(protocol=WORKER_LOG - 1)
-    world.link.ask_for_log(REQUEST, now=NOW)
-    world.link.send(Ping())
-    running = asyncio.create_task(world.run())
-    assert (await world.wire.hear()).body == Ping()
-    running.cancel()
-
-
 async def test_a_workers_own_log_is_kept_beside_everything_else(world):
     batch = WorkerLog(run="r", first=0, size=1, data=b"x")
     world.wire.say(world.site.send(Accepted(**JOB)))
@@ -344,17 +335,6 @@ async def test_a_worker_hears_of_its_new_queues_once(world):
     assert (await world.wire.hear()).body == Serves(queues=("a", "c"))
     assert world.wire.outgoing.empty()
     assert (world.link.queues, world.link.worker.team_name) == (frozenset({"a", "c"}), "another")
-
-
-async def test_one_that_is_too_old_is_not_told_of_its_queues_and_serves_them():
-    world = World(protocol=ORDERS - 1)
-    running = asyncio.create_task(world.run())
-    world.link.follow(replace(world.link.worker, queues=("c",)))
-    await asyncio.sleep(0)
-    assert world.wire.outgoing.empty()
-    assert world.link.queues == {"c"}
-    world.link.close(1000, "")
-    await running
 
 
 async def test_what_the_records_refuse_ends_the_link_and_is_said(world, caplog):

@@ -50,7 +50,7 @@ class Link:
     """A worker's, which is to hear of what was changed."""
 
     def __init__(self, worker: Worker) -> None:
-        self.id, self.worker, self.open, self.knows_orders = uuid4(), worker, True, True
+        self.id, self.worker, self.open = uuid4(), worker, True
         self.heard: list[Worker] = []
 
     def follow(self, worker: Worker) -> bool:

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_edge.protocol.handshake import TEST_JOBS
 from airflow_edge.protocol.states import MAINTENANCE, WorkerState
 from airflow_edge.rules.acts.testing import why_no_test
 from tests.unit.rules.acts.test_consequences import worker
 
-READY = worker(name="press-7", state=WorkerState.IDLE, protocol=TEST_JOBS, agent_version="1.2.3")
+READY = worker(name="press-7", state=WorkerState.IDLE)
 REFUSED = {
     **dict.fromkeys(MAINTENANCE, "take it out first (airflow edge remote-edge-worker-exit-maintenance press-7)"),
     WorkerState.OFFLINE: "it is offline: start it at the site (airflow-edge worker)",
@@ -25,13 +24,6 @@ def test_who_gets_none_is_told_what_to_do_first(state: WorkerState) -> None:
         assert REFUSED[state] in why_not
     else:
         assert why_not == ""
-
-
-def test_an_agent_that_is_older_than_test_jobs_is_to_be_updated() -> None:
-    why_not = why_no_test(replace(READY, protocol=TEST_JOBS - 1))
-    assert "its agent (airflow-edge 1.2.3) is older than test jobs: update it" in why_not
-    # Not noted yet: it may be new enough when it links.
-    assert why_no_test(replace(READY, protocol=None)) == ""
 
 
 def test_a_revoked_one_or_one_of_a_refused_version_gets_none() -> None:
