@@ -16,6 +16,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from airflow_edge.gateway.http import Pace, ProblemError, not_ready, read_body, too_long
+from airflow_edge.protocol.polling import MAX_BODY_BYTES
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.urls import SHORT_CALL
 from airflow_edge.room import NoRoomError, SharedRoom
@@ -44,11 +45,12 @@ class Bodies:
 
     def __init__(self, *, longest: int, memory: int) -> None:
         """:param longest: bytes of one body, and of all of one worker's together
-        :param memory: bytes of all bodies together
+        :param memory: bytes of all bodies together, and of what links bring
         """
         self.longest = longest
-        self._long = SharedRoom(max(memory * 3 // 4, longest), longest)
-        self._short = SharedRoom(memory // 4, memory // 32)
+        self._long = SharedRoom(max(memory // 2, longest), longest)
+        self._short = SharedRoom(memory // 8, memory // 32)
+        self._frames = SharedRoom(max(memory // 8, MAX_BODY_BYTES), MAX_BODY_BYTES)
         self._under_way: Counter[Hashable] = Counter()
         self._strangers = 0
 
@@ -62,6 +64,24 @@ class Bodies:
         :raises starlette.requests.ClientDisconnect: it has no end.
         """
         length = body_length(request.headers, self.longest, advice)
+        room, pace = (self._short, SHORT_PACE) if length <= SHORT_CALL else (self._long, _pace(length))
+        async with self._read(request, who, room, length, pace) as body:
+            yield body
+
+    @asynccontextmanager
+    async def read_frames(self, request: Request, *, who: Hashable) -> AsyncIterator[bytes]:
+        """Give the body of a request of a link by long polling; as `read`.
+
+        It never waits for calls of tasks: the worker would be taken for dead.
+        """
+        length = body_length(request.headers, MAX_BODY_BYTES)
+        async with self._read(request, who, self._frames, length, _pace(length)) as body:
+            yield body
+
+    @asynccontextmanager
+    async def _read(
+        self, request: Request, who: Hashable, room: SharedRoom, length: int, pace: Pace
+    ) -> AsyncIterator[bytes]:
         if self._under_way[who] >= MOST_CALLS:
             raise ProblemError(
                 HTTPStatus.TOO_MANY_REQUESTS,
@@ -70,7 +90,6 @@ class Bodies:
             )
         self._under_way[who] += 1
         try:
-            room, pace = (self._short, SHORT_PACE) if length <= SHORT_CALL else (self._long, _pace(length))
             async with room.taken(max(length, LEAST), who=who, patience=PATIENCE):
                 yield await read_body(request, length, pace=pace)
         except NoRoomError as error:
@@ -108,4 +127,4 @@ def body_length(headers: Headers, most: int, advice: str = "") -> int:
 
 
 def _pace(length: int) -> Pace:
-    return Pace(LONG_PACE.progress, LONG_PACE.whole * -(-length // LONG_PIECE))
+    return Pace(LONG_PACE.progress, LONG_PACE.whole * max(1, -(-length // LONG_PIECE)))

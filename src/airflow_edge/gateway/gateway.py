@@ -8,6 +8,7 @@ import logging
 import os
 import resource
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -49,6 +50,7 @@ from airflow_edge.gateway.loops.handover import Handover
 from airflow_edge.gateway.loops.mark import GatewayMark
 from airflow_edge.gateway.task_api import TaskApi
 from airflow_edge.protocol.problems import CloseCode
+from airflow_edge.room import SharedRoom
 from airflow_edge.rules.processes import MARK_INTERVAL
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store import schema
@@ -85,13 +87,21 @@ class Gateway:
         self.links = Links()
         self.directory = WorkerDirectory(self.store.workers, self.calls)
         self.authenticator = Authenticator(self.directory, self.store.nonces, self.calls)
+        self.greetings: Counter[UUID] = Counter()
+        """Connections of each worker on which no `Hello` has come."""
         self.bodies = Bodies(longest=config.call_max_size, memory=config.call_memory)
         self.policy = self._make_policy()
         self.attempts = Attempts(self.store.enroll_attempts, self.calls)
         self.inquiry = Inquiry(self.store.instances, self.calls, self.links)
         self.arrivals = Coalesced(self._reconcile)
         self.queue = QueueSignal(self._notify)
-        self.records = Records(self.store, self.calls, self.queue, config.worker_log_quota)
+        self.records = Records(
+            self.store,
+            self.calls,
+            self.queue,
+            config.worker_log_quota,
+            SharedRoom(config.call_memory // 4, config.call_memory // 16),
+        )
         self._dispatcher = Dispatcher(self.store, self.calls, self.links, self.queue, config)
         self._assignments = assignments.Assignments(
             self.store.jobs, self.calls, self.links, self.queue, config.offer_timeout

@@ -141,7 +141,7 @@ async def _answer_outage(_: Request, error: StoreUnavailableError) -> Response:
 
 async def _answer_nobody(_: Request, error: ClientDisconnect) -> Response:
     # The server drops it.
-    return Response(status_code=HTTPStatus.BAD_REQUEST)
+    return Response(status_code=HTTPStatus.BAD_REQUEST.value)
 
 
 async def _answer_failure(_: Request, error: Exception) -> Response:

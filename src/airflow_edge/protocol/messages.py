@@ -7,8 +7,7 @@ assignment that is not the current one ignores it or answers `Void`.
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -16,9 +15,18 @@ from airflow_edge.protocol.assignment import Assigned
 from airflow_edge.protocol.errors import RemoteProtocolError, decode_remote
 from airflow_edge.protocol.problems import WHOLE
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.protocol.texts import MAX_TEXT as MAX_TEXT
+from airflow_edge.protocol.texts import one_line as one_line
 
 MAX_FRAME_BYTES = 8 * 1024 * 1024
-"""A longer frame is refused: nothing legitimate comes near it."""
+"""A longer frame of the centre is refused: no workload comes near it."""
+MAX_SITE_FRAME_BYTES = 1024 * 1024
+"""The same of a site, of which the centre has many. The longest there can be is a `Hello` with `MOST_JOBS`."""
+
+MOST_SLOTS = 10_000
+"""The highest concurrency of a worker."""
+MOST_JOBS = 12_000
+"""Jobs that a site can answer for: those in its slots, and some whose processes are still ending."""
 
 MAX_LOG_CHUNK_BYTES = 256 * 1024
 """Uncompressed bytes of a task's log in one message."""
@@ -32,10 +40,6 @@ Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 ProcessId: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$" + WHOLE)]
 """A random UUID; empty where it is not known."""
 RequestId: TypeAlias = Annotated[str, msgspec.Meta(max_length=64)]
-MAX_TEXT: Final = 4096
-"""Characters of a text for people."""
-_ESCAPES: Final = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
-"""How a program colours what it says, or names its window: as ECMA-48 has it."""
 Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 JobKind: TypeAlias = Literal["task", "callback", "test"]
@@ -47,13 +51,6 @@ MaintenanceCause: TypeAlias = Literal["admin", "site", "system"]
 OrderKind: TypeAlias = Literal[
     "maintenance", "maintenance comment", "exit maintenance", "shutdown", "restart", "rename", "concurrency"
 ]
-
-
-def one_line(text: str, most: int = MAX_TEXT) -> str:
-    """Give a text for people as one line without control characters, of at most `most` characters."""
-    printable = "".join(character if character.isprintable() else " " for character in _ESCAPES.sub(" ", text))
-    line = " ".join(printable.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -95,11 +92,11 @@ class Hello(Message, frozen=True, kw_only=True):
     airflow_version: Text
     python_version: Text
     platform: Text
-    concurrency: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=MOST_SLOTS)]
     queues: Annotated[tuple[Name, ...], msgspec.Meta(max_length=1000)] | None
     """The queues asked for; None for all that the worker was enrolled for."""
     state: WorkerState
-    jobs: Annotated[tuple[HeldJob, ...], msgspec.Meta(max_length=100_000)]
+    jobs: Annotated[tuple[HeldJob, ...], msgspec.Meta(max_length=MOST_JOBS)]
     instance: ProcessId = ""
     """Names the life of this worker on this machine: a copy of its state folder elsewhere gets another."""
     life: ProcessId = ""
@@ -159,7 +156,7 @@ class Status(Message, frozen=True, kw_only=True):
     """
 
     state: WorkerState
-    alive: Annotated[tuple[JobId, ...], msgspec.Meta(max_length=100_000)]
+    alive: Annotated[tuple[JobId, ...], msgspec.Meta(max_length=MOST_JOBS)]
     system: dict[Name, str | int | float | bool] = {}
     conditions: Annotated[tuple[Text, ...], msgspec.Meta(max_length=20)] = ()
     comment: Text = ""
@@ -301,7 +298,7 @@ class Order(Message, frozen=True, kw_only=True):
     order_id: OrderId
     kind: OrderKind
     text: Text = ""
-    number: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
+    number: Annotated[int, msgspec.Meta(ge=1, le=MOST_SLOTS)] | None = None
 
 
 class Serves(Message, frozen=True, kw_only=True):
@@ -384,15 +381,15 @@ def encode(frame: SiteFrame | CentreFrame) -> bytes:
 
 def decode_site_frame(data: bytes) -> SiteFrame:
     """Read what a site sent; anything that is not a valid frame raises `RemoteProtocolError`."""
-    return _decode(_site_decoder, data)
+    return _decode(_site_decoder, data, MAX_SITE_FRAME_BYTES)
 
 
 def decode_centre_frame(data: bytes) -> CentreFrame:
     """Read what the centre sent; anything that is not a valid frame raises `RemoteProtocolError`."""
-    return _decode(_centre_decoder, data)
+    return _decode(_centre_decoder, data, MAX_FRAME_BYTES)
 
 
-def _decode(decoder: msgspec.msgpack.Decoder[Frame], data: bytes) -> Frame:
-    if len(data) > MAX_FRAME_BYTES:
-        raise RemoteProtocolError(f"a frame of {len(data)} bytes is longer than the {MAX_FRAME_BYTES} allowed")
+def _decode(decoder: msgspec.msgpack.Decoder[Frame], data: bytes, most: int) -> Frame:
+    if len(data) > most:
+        raise RemoteProtocolError(f"a frame of {len(data)} bytes is longer than the {most} allowed")
     return decode_remote(decoder, data, "a frame of this protocol")

@@ -18,7 +18,7 @@ from typing import Annotated
 import msgspec
 
 from airflow_edge.protocol.errors import decode_remote
-from airflow_edge.protocol.messages import MAX_FRAME_BYTES
+from airflow_edge.protocol.messages import MAX_SITE_FRAME_BYTES
 from airflow_edge.protocol.problems import WHOLE
 
 WAIT = 10.0
@@ -28,8 +28,8 @@ than an API server that shuts down can wait for it."""
 BATCH_BYTES = 512 * 1024
 """When a body is long enough to be sent: with one more log chunk it is still below nginx's limit of 1 MiB."""
 
-MAX_BODY_BYTES = MAX_FRAME_BYTES + 64 * 1024
-"""A longer body is refused. One frame of any size fits."""
+MAX_BODY_BYTES = MAX_SITE_FRAME_BYTES + 64 * 1024
+"""A longer body of a request is refused. One frame of any size fits."""
 
 MAX_FRAMES = 10_000
 """Frames in one body."""

@@ -23,7 +23,7 @@ SITE: Final = (
         default=8,
         unit="slots",
         least=1,
-        most=100_000,
+        most=10_000,
         description="How many slots a worker has, where `-c` does not say. A task takes as many as its `pool_slots`.",
     ),
     _site(

@@ -42,6 +42,7 @@ from airflow_edge.protocol.messages import (
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.session import Session, centre_session
 from airflow_edge.protocol.tokens import Claims
+from airflow_edge.room import SharedRoom
 from airflow_edge.rules.reports import Reading, Report
 from airflow_edge.store.logs.logs import LogProgress
 from tests.workers import enrolled_worker
@@ -319,6 +320,7 @@ class _Records(Records):
 
     def __init__(self, centre: Centre) -> None:
         self._centre = centre
+        self.room = SharedRoom(2**24, 2**24)
 
     async def settle(self, worker_id: UUID, reports: Sequence[Report]) -> list[Reading]:
         await self._let(self._centre.acknowledge)

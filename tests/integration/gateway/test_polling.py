@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from airflow_edge.protocol import polling, urls
-from airflow_edge.protocol.messages import MAX_FRAME_BYTES, Accepted, Offer, Ping, SiteFrame, encode
+from airflow_edge.protocol.messages import MAX_SITE_FRAME_BYTES, Accepted, Offer, Ping, SiteFrame, encode
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.tokens import body_digest
 from airflow_edge.store.tables import PassedRequestRow
@@ -190,7 +190,7 @@ async def test_what_is_no_hello_makes_no_link(centre, body, status):
 async def test_a_frame_that_is_too_long_ends_the_link(centre):
     site = await centre.site(centre.queue_name())
     async with site.link(centre.gateway) as link:
-        longest = b"\xc6" + (MAX_FRAME_BYTES + 1).to_bytes(4, "big") + bytes(MAX_FRAME_BYTES + 1)
+        longest = b"\xc6" + (MAX_SITE_FRAME_BYTES + 1).to_bytes(4, "big") + bytes(MAX_SITE_FRAME_BYTES + 1)
         answer = await link.connection.post(polling.encode_frames([longest]))
         assert answer.status_code == 200
         assert (await link.closed())[0] == 4400

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from uuid import uuid4
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -8,8 +10,14 @@ from hypothesis import strategies as st
 from airflow_edge.protocol import messages
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.messages import (
+    MAX_TEXT,
+    MOST_JOBS,
+    MOST_SLOTS,
     CentreFrame,
+    HeldJob,
+    Hello,
     SiteFrame,
+    Status,
     decode_centre_frame,
     decode_site_frame,
     encode,
@@ -79,7 +87,34 @@ def test_a_job_is_named_by_a_uuid_and_a_positive_number(job_id: str, assignment:
 
 def test_a_frame_that_is_too_long_is_refused_unread() -> None:
     with pytest.raises(RemoteProtocolError, match="longer"):
-        decode_site_frame(b"\x00" * (messages.MAX_FRAME_BYTES + 1))
+        decode_site_frame(b"\x00" * (messages.MAX_SITE_FRAME_BYTES + 1))
+
+
+def test_the_longest_hello_and_the_longest_status_fit_into_a_frame_of_a_site() -> None:
+    jobs = tuple(HeldJob(job_id=str(uuid4()), assignment=2**31 - 1, phase="accepted") for _ in range(MOST_JOBS))
+    hello = Hello(
+        oldest_protocol=1,
+        newest_protocol=2,
+        session_id="0" * 32,
+        received=2**63 - 1,
+        boot_id="0" * 36,
+        agent_version="1.2.3",
+        airflow_version="3.3.2",
+        python_version="3.14.0",
+        platform="x" * 200,
+        concurrency=MOST_SLOTS,
+        queues=tuple(f"queue-{number}" for number in range(1000)),
+        state=WorkerState.RUNNING,
+        jobs=jobs,
+    )
+    status = Status(
+        state=WorkerState.RUNNING,
+        alive=tuple(job.job_id for job in jobs),
+        conditions=("é" * MAX_TEXT,) * 20,
+        comment="é" * MAX_TEXT,
+    )
+    for message in (hello, status):
+        assert decode_site_frame(encode(SiteFrame(0, 0, message))).body == message
 
 
 @given(st.text(), st.integers(1, 100))

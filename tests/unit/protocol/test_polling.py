@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from airflow_edge.protocol import polling
 from airflow_edge.protocol.errors import RemoteProtocolError
-from airflow_edge.protocol.messages import MAX_FRAME_BYTES, Accepted, Ping, SiteFrame, decode_site_frame, encode
+from airflow_edge.protocol.messages import MAX_SITE_FRAME_BYTES, Accepted, Ping, SiteFrame, decode_site_frame, encode
 from airflow_edge.protocol.polling import (
     MAX_FRAMES,
     End,
@@ -81,4 +81,4 @@ def test_deep_nesting_is_the_other_sides_fault() -> None:
 
 
 def test_the_largest_frame_fits_into_a_body() -> None:
-    assert len(encode_frames([bytes(MAX_FRAME_BYTES)])) < polling.MAX_BODY_BYTES
+    assert len(encode_frames([bytes(MAX_SITE_FRAME_BYTES)])) < polling.MAX_BODY_BYTES

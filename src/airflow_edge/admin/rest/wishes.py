@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from airflow_edge.admin.rest.documents import NO_NUL, Document
+from airflow_edge.protocol.messages import MOST_SLOTS
 from airflow_edge.protocol.problems import WORKER_NAME
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.durations import LONGEST
@@ -93,7 +94,7 @@ class WithMaintenance(WithComment):
 class WithConcurrency(Selection):
     """Workers, and their number of slots."""
 
-    concurrency: Annotated[int, Field(ge=1, le=100_000)]
+    concurrency: Annotated[int, Field(ge=1, le=MOST_SLOTS)]
 
 
 class WithQueues(Selection):

@@ -119,7 +119,7 @@ def positive(text: str, most: int = 999_999) -> int:
 
 def slots(text: str) -> int:
     """Read a number of slots, or of rows."""
-    return positive(text, most=100_000)
+    return positive(text, most=10_000)
 
 
 def days(text: str) -> int:

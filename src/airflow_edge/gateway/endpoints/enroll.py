@@ -23,7 +23,7 @@ from airflow_edge.admin.audit import record
 from airflow_edge.admin.config import session
 from airflow_edge.gateway.database.calls import StoreUnavailableError
 from airflow_edge.gateway.gateway import Gateway
-from airflow_edge.gateway.http import ProblemError, json_response, read_body
+from airflow_edge.gateway.http import ProblemError, json_response
 from airflow_edge.protocol.enrolment import statement, statement_digest
 from airflow_edge.protocol.problems import Code, EnrollReply, EnrollRequest
 from airflow_edge.protocol.tokens import LIFETIME, MAX_SKEW, PROOF_AUDIENCE, PROOF_OF
@@ -32,8 +32,6 @@ from airflow_edge.rules.worker import Worker
 from airflow_edge.store.workers.enrollment import EnrollmentRefusedError
 
 log = logging.getLogger(__name__)
-
-MAX_BODY_BYTES: Final = 1024 * 1024
 
 _STATUSES: Final = {
     Code.NAME_TAKEN: HTTPStatus.CONFLICT,
@@ -48,8 +46,8 @@ async def enroll(gateway: Gateway, request: Request) -> Response:
     :raises StoreUnavailableError: the database failed.
     """
     gateway.check_ready()
-    body = await read_body(request, MAX_BODY_BYTES)
-    wish = _read(body)
+    async with gateway.bodies.read_strangers(request) as body:
+        wish = _read(body)
     try:
         await gateway.authenticator.newcomer(
             request.headers, bytes.fromhex(wish.public_key), method="POST", path=ENROLL, body=body

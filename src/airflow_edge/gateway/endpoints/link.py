@@ -13,13 +13,13 @@ from starlette.websockets import WebSocket
 from airflow_edge import __version__
 from airflow_edge.gateway.database.calls import StoreUnavailableError
 from airflow_edge.gateway.gateway import Gateway
-from airflow_edge.gateway.links.connection import Connection, ConnectionClosedError, WebSocketConnection
+from airflow_edge.gateway.links.connection import Connection, ConnectionClosedError, WebSocketConnection, bound_frames
 from airflow_edge.gateway.links.driver import drive
 from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.gateway.links.reconcile import Arrival, Kept
 from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
 from airflow_edge.protocol.handshake import NEWEST, OLDEST, CentreHandshake, rejection
-from airflow_edge.protocol.messages import encode
+from airflow_edge.protocol.messages import SiteFrame, encode
 from airflow_edge.protocol.problems import CloseCode, Code
 from airflow_edge.protocol.session import centre_session
 from airflow_edge.protocol.states import JobState, WorkerState
@@ -31,6 +31,8 @@ from airflow_edge.store.workers.workers import LinkFacts
 
 log = logging.getLogger(__name__)
 
+MOST_GREETINGS = 2
+"""Connections of one worker at once on which no `Hello` has come: there is one, and perhaps another that broke."""
 HELLO_PATIENCE = 10.0
 """Seconds between the acceptance of the connection and the worker's `Hello`."""
 
@@ -45,6 +47,7 @@ async def link_by_websocket(gateway: Gateway, websocket: WebSocket) -> None:
     worker = await gateway.authenticator.worker(
         websocket.headers, method="GET", path=LINK, query=websocket.url.query, everywhere=True
     )
+    bound_frames(websocket)
     await websocket.accept()
     await serve(gateway, worker, WebSocketConnection(websocket))
 
@@ -67,7 +70,7 @@ async def serve(gateway: Gateway, worker: Worker, connection: Connection) -> Non
 
 
 async def _serve(gateway: Gateway, worker: Worker, connection: Connection) -> None:
-    first = await connection.receive(HELLO_PATIENCE)
+    first = await _greeting(gateway, worker, connection)
     handshake = CentreHandshake(first, release=__version__, oldest=OLDEST, newest=NEWEST)
     worker = replace(worker, asked_queues=handshake.hello.queues)
     if not worker.served_queues:
@@ -88,6 +91,20 @@ async def _serve(gateway: Gateway, worker: Worker, connection: Connection) -> No
         # While the link stood it counted as seen; the truth is older. A link that it has elsewhere puts it right.
         heard = datetime.now(UTC) - gateway.config.patience.silence
         await gateway.calls.run(gateway.store.workers.seen, {worker.id: WorkerState.UNKNOWN}, {}, now=heard)
+
+
+async def _greeting(gateway: Gateway, worker: Worker, connection: Connection) -> SiteFrame:
+    """Wait for the first frame: of few connections at once, since each may have sent most of a long one."""
+    if gateway.greetings[worker.id] >= MOST_GREETINGS:
+        await connection.close(CloseCode.UNREADY, "the worker has begun other links, and not said Hello; try again")
+        raise ConnectionClosedError(CloseCode.UNREADY)
+    gateway.greetings[worker.id] += 1
+    try:
+        return await connection.receive(HELLO_PATIENCE)
+    finally:
+        gateway.greetings[worker.id] -= 1
+        if not gateway.greetings[worker.id]:
+            del gateway.greetings[worker.id]
 
 
 async def _let_in(gateway: Gateway, worker: Worker, connection: Connection, handshake: CentreHandshake) -> WorkerLink:

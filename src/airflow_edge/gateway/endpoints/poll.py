@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import AsyncExitStack
 from http import HTTPStatus
 from typing import Final
 
@@ -13,10 +14,10 @@ from starlette.responses import Response
 from airflow_edge.gateway.access.authentication import Caller, bearer, expiry, read_claims
 from airflow_edge.gateway.endpoints.link import serve
 from airflow_edge.gateway.gateway import Gateway
-from airflow_edge.gateway.http import ProblemError, read_body
+from airflow_edge.gateway.http import ProblemError
 from airflow_edge.gateway.links.polling import link_elsewhere, over, tag_of
 from airflow_edge.protocol.errors import RemoteProtocolError
-from airflow_edge.protocol.polling import CONTENT_TYPE, MAX_BODY_BYTES, WAIT, decode_frames, encode_frames
+from airflow_edge.protocol.polling import CONTENT_TYPE, WAIT, decode_frames, encode_frames
 from airflow_edge.protocol.problems import CloseCode, Code
 from airflow_edge.protocol.urls import PASSED_ON_HEADER, POLL, poll_path
 
@@ -33,15 +34,17 @@ async def link_by_polling(gateway: Gateway, request: Request) -> Response:
     caller = await gateway.authenticator.caller(
         request.headers, method="POST", path=POLL, query=request.url.query, everywhere=True
     )
-    worker, frames = caller.worker, await _frames(request, caller)
-    if len(frames) != 1:
-        raise _malformed("a link begins with one frame, the Hello")
-    connection = gateway.polls.open(
-        worker.id,
-        lambda connection: serve(gateway, worker, connection),
-        address=request.client.host if request.client else "",
-    )
-    await connection.take(frames)
+    worker = caller.worker
+    async with gateway.bodies.read_frames(request, who=worker.id) as body:
+        frames = await _frames(body, caller)
+        if len(frames) != 1:
+            raise _malformed("a link begins with one frame, the Hello")
+        connection = gateway.polls.open(
+            worker.id,
+            lambda connection: serve(gateway, worker, connection),
+            address=request.client.host if request.client else "",
+        )
+        await connection.take(frames)
     return _response(await connection.listen_while(WAIT, _hung_up(request)))
 
 
@@ -60,12 +63,14 @@ async def poll(gateway: Gateway, request: Request) -> Response:
     if connection is None:
         return await _pass_on(gateway, caller, name, request)
     try:
-        frames = await _frames(request, caller)
-    except ProblemError:
-        await connection.cut_off("what the worker sent could not be read", CloseCode.PROTOCOL_ERROR)
+        async with gateway.bodies.read_frames(request, who=caller.worker.id) as body:
+            if frames := await _frames(body, caller):
+                return _response(await connection.take(frames))
+    except ProblemError as error:
+        passes = error.problem.code in {Code.NOT_READY, Code.TOO_SLOW, Code.TOO_MANY}
+        code = CloseCode.UNREADY if passes else CloseCode.PROTOCOL_ERROR
+        await connection.cut_off("what the worker sent could not be read", code)
         raise
-    if frames:
-        return _response(await connection.take(frames))
     return _response(await connection.listen_while(WAIT, _hung_up(request)))
 
 
@@ -75,7 +80,16 @@ async def _pass_on(gateway: Gateway, caller: Caller, name: str, request: Request
         raise link_elsewhere()
     if tag_of(name) == gateway.polls.tag:
         return _response(over(name))
-    body = encode_frames(frames) if (frames := await _frames(request, caller)) else b""
+    async with AsyncExitStack() as room:
+        read = await room.enter_async_context(gateway.bodies.read_frames(request, who=caller.worker.id))
+        frames = await _frames(read, caller)
+        if not frames:
+            # One that only listens waits for long, and takes up nothing.
+            await room.aclose()
+        return await _ask(gateway, caller, name, encode_frames(frames) if frames else b"", request)
+
+
+async def _ask(gateway: Gateway, caller: Caller, name: str, body: bytes, request: Request) -> Response:
     claims = read_claims(bearer(request.headers))
     asking = asyncio.ensure_future(
         gateway.passing.ask(name, caller.worker.id, body, token_id=claims.jti, expires_at=expiry(claims))
@@ -99,8 +113,7 @@ async def _hung_up(request: Request) -> None:
         pass
 
 
-async def _frames(request: Request, caller: Caller) -> list[bytes]:
-    body = await read_body(request, MAX_BODY_BYTES)
+async def _frames(body: bytes, caller: Caller) -> list[bytes]:
     await caller.check_body(body)
     try:
         return decode_frames(body)

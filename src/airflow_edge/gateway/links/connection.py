@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from airflow_edge.protocol.errors import RemoteProtocolError
-from airflow_edge.protocol.messages import SiteFrame, decode_site_frame
+from airflow_edge.protocol.messages import MAX_SITE_FRAME_BYTES, SiteFrame, decode_site_frame
 from airflow_edge.protocol.problems import CloseCode
 
 MOST_REASON_BYTES = 123
 """A close frame has no room for more (RFC 6455, 5.5)."""
 CLOSE_PATIENCE = 2.0
+_MOST_UNREAD: Final = 2
+"""Frames that are taken in before they are asked for, where the server takes in more than one."""
 
 
 class ConnectionClosedError(Exception):
@@ -90,3 +92,22 @@ class WebSocketConnection:
         # It may be closed already, or be too clogged to take the word; either way it ends here.
         except (RuntimeError, WebSocketDisconnect, TimeoutError, OSError):
             return
+
+
+def bound_frames(websocket: WebSocket) -> None:
+    """Have the server refuse a frame as soon as it says that it is too long, and not when all of it is in memory.
+
+    An application cannot ask for that: the one limit is the server's own (uvicorn: 16 MiB, for all WebSockets), and
+    the server is Airflow's. So its protocol object, whose method receives for us, is told; one that does not know such
+    limits is left alone, and its frames are refused when they are here.
+    """
+    server = getattr(getattr(websocket, "_receive", None), "__self__", None)
+    for protocol in (server, getattr(server, "conn", None)):
+        for name, most in (
+            # websockets, without I/O and with its own
+            ("max_message_size", MAX_SITE_FRAME_BYTES),
+            ("max_size", MAX_SITE_FRAME_BYTES),
+            ("max_queue", _MOST_UNREAD),
+        ):
+            if isinstance(getattr(protocol, name, None), int):
+                setattr(protocol, name, most)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from airflow_edge.gateway.database.calls import StoreUnavailableError, persist
 from airflow_edge.gateway.links.connection import Connection, ConnectionClosedError
@@ -51,6 +52,9 @@ MOST_WORKER_LOGS = 8
 BYTES_PER_SECOND = 32 * 1024
 BURST = 512 * 1024
 """Compressed bytes of its own log that a worker may send at once, and for how many more each second stands."""
+STATUS_BYTES_PER_SECOND = 256 * 1024
+STATUS_BURST = 1024 * 1024
+"""The same of what it says of itself: three times what one with as many jobs as can be says every five seconds."""
 COST = 1024
 """Bytes that a batch counts for beside its data: each costs a transaction."""
 
@@ -70,7 +74,7 @@ async def drive(link: WorkerLink, connection: Connection, records: Records, *, s
     finally:
         driver.unwatch()
         link.close(CloseCode.UNREADY, "the gateway is shutting down")
-        await driver.tasks.cancel()
+        await driver.end()
     end = link.ended.result()
     await connection.close(end.code, end.reason)
     return end
@@ -89,13 +93,44 @@ class _Driver:
         self._next_look: asyncio.TimerHandle | None = None
         self.tasks = tasks = LinkTasks(self._fail)
         self._reports = Lane(
-            "reports", tasks, self._settle, most_waiting=MOST_REPORTS, most_at_once=MOST_REPORTS_AT_ONCE
+            "reports",
+            tasks,
+            self._settle,
+            most_waiting=MOST_REPORTS,
+            most_at_once=MOST_REPORTS_AT_ONCE,
+            taken=lambda numbered: self._room(numbered[1]),
         )
-        self._logs = Lane("logs", tasks, self._keep_log, most_waiting=MOST_LOG_PIECES)
-        self._log_ends = Lane("ends of logs", tasks, self._check_log, most_waiting=MOST_LOG_PIECES)
-        self._worker_logs = Lane("worker's own log", tasks, self._keep_worker_log, most_waiting=MOST_WORKER_LOGS)
+        self._logs = Lane(
+            "logs",
+            tasks,
+            self._keep_log,
+            most_waiting=MOST_LOG_PIECES,
+            taken=lambda numbered: self._room(numbered[1]),
+        )
+        self._log_ends = Lane(
+            "ends of logs", tasks, self._check_log, most_waiting=MOST_LOG_PIECES, taken=lambda _: nullcontext()
+        )
+        self._worker_logs = Lane(
+            "worker's own log", tasks, self._keep_worker_log, most_waiting=MOST_WORKER_LOGS, taken=self._room
+        )
+        self._answers = Lane(
+            "answers to orders",
+            tasks,
+            self._note_answer,
+            most_waiting=MOST_ANSWERS,
+            taken=lambda numbered: self._room(numbered[1]),
+        )
         self._worker_log_allowance = Allowance()
-        self._answers = Lane("answers to orders", tasks, self._note_answer, most_waiting=MOST_ANSWERS)
+        self._status_allowance = Allowance(rate=STATUS_BYTES_PER_SECOND, burst=STATUS_BURST)
+
+    def _room(self, message: Report | LogChunk | LogEnd | WorkerLog | Obeyed) -> AbstractAsyncContextManager[None]:
+        return self._records.room.taken(_weight(message), who=self._worker)
+
+    async def end(self) -> None:
+        """End what is under way, and forget what waits."""
+        await self.tasks.cancel()
+        for lane in (self._reports, self._logs, self._log_ends, self._worker_logs, self._answers):
+            await lane.clear()
 
     def _fail(self, error: BaseException) -> None:
         match error:
@@ -163,6 +198,8 @@ class _Driver:
             case Accepted() | Released() | Ended():
                 await self._reports.put((seq, message))
             case Status():
+                # It is read no faster: each costs this process's time, and the ones before it are worth nothing.
+                await asyncio.sleep(self._status_allowance.owe(_status_weight(message), now=now))
                 if self._link.note_status(message, now=time.time()):
                     self._records.wake()
             case LogChunk() | LogEnd():
@@ -243,18 +280,50 @@ class _Driver:
 
 
 class Allowance:
-    """What a worker may still send of its own log: what is too much is dropped. Times monotonic, in seconds."""
+    """What a worker may still send of its own log, or of itself. Times monotonic, in seconds."""
 
-    def __init__(self) -> None:
-        self._credit = float(BURST)
+    def __init__(self, *, rate: int = BYTES_PER_SECOND, burst: int = BURST) -> None:
+        """:param rate: bytes a second
+        :param burst: bytes at once
+        """
+        self._rate = rate
+        self._burst = burst
+        self._credit = float(burst)
         self._credited_at: float | None = None
 
     def take(self, size: int, *, now: float) -> bool:
         """Count a batch of this many bytes; False, and nothing is counted, if it is too much."""
-        since = now if self._credited_at is None else self._credited_at
-        self._credit = min(self._credit + (now - since) * BYTES_PER_SECOND, BURST)
-        self._credited_at = now
+        self._add(now)
         if size + COST > self._credit:
             return False
         self._credit -= size + COST
         return True
+
+    def owe(self, size: int, *, now: float) -> float:
+        """Count so many bytes; give for how many seconds nothing more is to be taken."""
+        self._add(now)
+        self._credit -= size
+        return max(0.0, -self._credit / self._rate)
+
+    def _add(self, now: float) -> None:
+        since = now if self._credited_at is None else self._credited_at
+        self._credit = min(self._credit + (now - since) * self._rate, self._burst)
+        self._credited_at = now
+
+
+def _weight(message: Report | LogChunk | LogEnd | WorkerLog | Obeyed) -> int:
+    """Give about how many bytes of memory a message takes up."""
+    match message:
+        case LogChunk() | WorkerLog():
+            return COST + len(message.data)
+        case Refused() | Ended():
+            return COST + len(message.reason)
+        case Obeyed():
+            return COST + len(message.detail)
+        case _:
+            return COST
+
+
+def _status_weight(status: Status) -> int:
+    texts = sum(len(name) + (len(value) if isinstance(value, str) else 8) for name, value in status.system.items())
+    return 100 + 40 * len(status.alive) + texts + sum(len(text) for text in status.conditions)

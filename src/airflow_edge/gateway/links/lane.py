@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -47,13 +48,17 @@ class Lane(Generic[T]):
         *,
         most_waiting: int,
         most_at_once: int = 1,
+        taken: Callable[[T], AbstractAsyncContextManager[None]],
     ) -> None:
-        """:param work: is given those that wait, `most_at_once` of them, and then the next"""
+        """:param work: is given those that wait, `most_at_once` of them, and then the next
+        :param taken: takes up room in memory for a message, as soon as there is, until it is worked on
+        """
         self._name = name
         self._tasks = tasks
         self._work = work
         self._most_at_once = most_at_once
-        self._waiting: asyncio.Queue[T] = asyncio.Queue(most_waiting)
+        self._taken = taken
+        self._waiting: asyncio.Queue[tuple[T, AsyncExitStack]] = asyncio.Queue(most_waiting)
         self._working = False
 
     @property
@@ -63,7 +68,13 @@ class Lane(Generic[T]):
 
     async def put(self, message: T) -> None:
         """Add a message, as soon as there is room."""
-        await self._waiting.put(message)
+        room = AsyncExitStack()
+        await room.enter_async_context(self._taken(message))
+        try:
+            await self._waiting.put((message, room))
+        except BaseException:
+            await room.aclose()
+            raise
         if not self._working:
             self._working = True
             self._tasks.start(self._work_off(), self._name)
@@ -71,5 +82,16 @@ class Lane(Generic[T]):
     async def _work_off(self) -> None:
         while not self._waiting.empty():
             few = min(self._waiting.qsize(), self._most_at_once)
-            await self._work([self._waiting.get_nowait() for _ in range(few)])
+            async with AsyncExitStack() as rooms:
+                messages = []
+                for _ in range(few):
+                    message, room = self._waiting.get_nowait()
+                    messages.append(message)
+                    rooms.push_async_exit(room)
+                await self._work(messages)
         self._working = False
+
+    async def clear(self) -> None:
+        """Forget what waits."""
+        while not self._waiting.empty():
+            await self._waiting.get_nowait()[1].aclose()

@@ -12,6 +12,7 @@ import attrs
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.protocol.messages import LogChunk, LogEnd, Obeyed, WorkerLog
+from airflow_edge.room import SharedRoom
 from airflow_edge.rules.reports import Reading, Report
 from airflow_edge.store.logs.logs import LogProgress
 from airflow_edge.store.store import Store
@@ -31,6 +32,8 @@ class Records:
     _queue: QueueSignal
     _worker_log_quota: int
     """Bytes of each worker's own log that are kept."""
+    room: SharedRoom
+    """For what has come and waits to be written down, of all links together."""
     _log_checks: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(MOST_LOG_CHECKS))
     _worker_log_turns: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(WORKER_LOGS_AT_ONCE))
 

@@ -21,3 +21,11 @@ def test_what_is_too_much_takes_nothing_from_the_next() -> None:
     assert not allowance.take(BURST, now=0.0)
     assert allowance.take(BURST - COST, now=0.0)
     assert not allowance.take(0, now=0.0)
+
+
+def test_what_comes_too_fast_is_waited_for_and_what_comes_now_and_then_is_not() -> None:
+    allowance = Allowance(rate=100, burst=1000)
+    assert allowance.owe(1000, now=0.0) == 0.0
+    assert allowance.owe(500, now=0.0) == 5.0
+    assert allowance.owe(100, now=5.0) == 1.0
+    assert not any(allowance.owe(500, now=100.0 + 5 * turn) for turn in range(100))

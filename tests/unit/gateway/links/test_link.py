@@ -38,6 +38,7 @@ from airflow_edge.protocol.messages import (
 )
 from airflow_edge.protocol.session import centre_session, site_session
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.room import SharedRoom
 from airflow_edge.rules.orders import OrderState, WorkerOrder
 from airflow_edge.rules.reports import Reading
 from airflow_edge.rules.worker import CONDITIONS, LogRequest
@@ -88,6 +89,7 @@ class Notebook(Records):
     """Records in memory, which answer when the test lets them."""
 
     def __init__(self):
+        self.room = SharedRoom(2**24, 2**24)
         self.settled: list[list] = []
         self.may_settle = asyncio.Event()
         self.may_keep = asyncio.Event()

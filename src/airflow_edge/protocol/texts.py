@@ -1,0 +1,18 @@
+"""Texts that come from elsewhere, made fit for people: for a log, a terminal, a page."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MAX_TEXT: Final = 4096
+"""Characters of a text for people."""
+_ESCAPES: Final = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
+"""How a program colours what it says, or names its window: as ECMA-48 has it."""
+
+
+def one_line(text: str, most: int = MAX_TEXT) -> str:
+    """Give a text for people as one line without control characters, of at most `most` characters."""
+    printable = "".join(character if character.isprintable() else " " for character in _ESCAPES.sub(" ", text))
+    line = " ".join(printable.split())
+    return line if len(line) <= most else line[: most - 1] + "…"

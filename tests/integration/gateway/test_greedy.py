@@ -1,0 +1,86 @@
+"""Workers and strangers that take as much as they can: what they get is bounded, and the others are served."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack, suppress
+from urllib.parse import urlsplit
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from airflow_edge.gateway.bodies import MOST_STRANGERS, STRANGER_BODY
+from airflow_edge.protocol import urls
+from airflow_edge.protocol.messages import MAX_SITE_FRAME_BYTES
+
+pytestmark = pytest.mark.one_database
+
+JOB = "cae3a4e7-5563-4d2b-8dce-0b08f2d8fe5e:1"
+
+
+async def half(gateway: str, method: str, path: str, headers: dict[str, str], length: int = 5000):
+    """Begin a request whose body does not come."""
+    address = urlsplit(gateway)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    head = {"Host": "centre", "Content-Length": str(length), **headers}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    writer.write(f"{method} {address.path}{path} HTTP/1.1\r\n{lines}\r\n".encode() + b"x" * 100)
+    await writer.drain()
+    return reader, writer
+
+
+async def test_a_frame_that_is_too_long_is_refused_by_its_head_before_any_hello(centre):
+    site = await centre.site(centre.queue_name())
+    async with site.connection(centre.gateway) as connection:
+        with suppress(ConnectionClosed):
+            await connection.send(bytes(16 * MAX_SITE_FRAME_BYTES))
+        with pytest.raises(ConnectionClosed) as closed:
+            await connection.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1009
+
+
+async def test_few_connections_of_a_worker_wait_for_its_hello(centre):
+    site = await centre.site(centre.queue_name())
+    async with AsyncExitStack() as stack:
+        *_, third = [await stack.enter_async_context(site.connection(centre.gateway)) for _ in range(3)]
+        with pytest.raises(ConnectionClosed) as closed:
+            await third.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4503
+    async with site.link(centre.gateway) as link:
+        assert link.welcome.name == site.name
+
+
+@pytest.mark.parametrize("endpoint", ["enrol", "poll", "call"])
+async def test_a_request_that_breaks_off_in_its_body_logs_nothing(centre, caplog, endpoint):
+    site = await centre.site(centre.queue_name())
+    path = {"enrol": urls.ENROLL, "poll": urls.POLL, "call": urls.EXECUTION + "/variables/x"}[endpoint]
+    method = "PUT" if endpoint == "call" else "POST"
+    headers = {"Content-Type": "application/json", urls.JOB_HEADER: JOB, **site.headers(method, path)}
+    with caplog.at_level(logging.WARNING):
+        for _ in range(5):
+            _, writer = await half(centre.gateway, method, path, headers)
+            writer.close()
+            await writer.wait_closed()
+            headers |= site.headers(method, path)
+        # Whatever they do is done: a whole request comes after them.
+        async with site.link(centre.gateway):
+            pass
+    assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_few_requests_of_strangers_are_under_way_and_a_short_one_each(centre):
+    """Once their connections are gone, the next is served."""
+    begun = [await half(centre.gateway, "POST", urls.ENROLL, {}) for _ in range(MOST_STRANGERS + 1)]
+    refused = await asyncio.wait_for(begun[-1][0].read(2000), 20)
+    assert b"503" in refused.partition(b"\r\n")[0]
+    assert b"retry-after" in refused.lower()
+    for _, writer in begun:
+        writer.close()
+    reader, writer = await half(centre.gateway, "POST", urls.ENROLL, {}, length=STRANGER_BODY + 100)
+    writer.write(bytes(STRANGER_BODY))
+    answer = await asyncio.wait_for(reader.read(2000), 20)
+    writer.close()
+    assert b"413" in answer.partition(b"\r\n")[0]
