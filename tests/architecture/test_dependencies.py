@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "airflow_edge"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-SITE = frozenset({"agent", "protocol", "site", "backoff.py", "settings", "cli/site", "cli/example.py"})
+SITE = frozenset({"agent", "protocol", "site", "backoff.py", "texts.py", "settings", "cli/site", "cli/example.py"})
 """What a site runs without an extra; `runtime` needs `[worker]`, and everything else is the centre's."""
 
 INSTALLED_BY = {

@@ -15,8 +15,8 @@ from airflow_edge.protocol.assignment import Assigned
 from airflow_edge.protocol.errors import RemoteProtocolError, decode_remote
 from airflow_edge.protocol.problems import WHOLE
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.protocol.texts import MAX_TEXT as MAX_TEXT
-from airflow_edge.protocol.texts import one_line as one_line
+from airflow_edge.texts import MAX_TEXT as MAX_TEXT
+from airflow_edge.texts import one_line as one_line
 
 MAX_FRAME_BYTES = 8 * 1024 * 1024
 """A longer frame of the centre is refused: no workload comes near it."""

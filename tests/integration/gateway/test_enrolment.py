@@ -173,7 +173,7 @@ async def test_a_revoked_machine_enrols_anew_with_a_new_key(centre):
     [
         (b"", 400),
         (b"null", 400),
-        (b"[" * 100_000, 400),
+        (b"[" * 60_000, 400),
         (b'{"public_key":"' + b"0" * 64 + b'","name":"a","signed_at":1,"more":1}', 400),
         (b'{"public_key":"' + b"g" * 64 + b'","name":"a","signed_at":1}', 400),
         (b'{"public_key":"' + b"0" * 64 + b'","name":"../a","signed_at":1}', 400),

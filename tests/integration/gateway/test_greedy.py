@@ -79,8 +79,12 @@ async def test_few_requests_of_strangers_are_under_way_and_a_short_one_each(cent
     assert b"retry-after" in refused.lower()
     for _, writer in begun:
         writer.close()
-    reader, writer = await half(centre.gateway, "POST", urls.ENROLL, {}, length=STRANGER_BODY + 100)
-    writer.write(bytes(STRANGER_BODY))
-    answer = await asyncio.wait_for(reader.read(2000), 20)
-    writer.close()
-    assert b"413" in answer.partition(b"\r\n")[0]
+    status = b"503"
+    async with asyncio.timeout(30):
+        # As a site does it that wants to be enrolled.
+        while status == b"503":
+            reader, writer = await half(centre.gateway, "POST", urls.ENROLL, {}, length=STRANGER_BODY + 100)
+            writer.write(bytes(STRANGER_BODY))
+            status = (await reader.readline()).split()[1]
+            writer.close()
+    assert status == b"413"
