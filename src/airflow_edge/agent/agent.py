@@ -209,7 +209,7 @@ class Agent:
             async with (
                 closing(self._http),
                 controlled(self._config.control_socket, commands) as control,
-                served(self._config.api_socket, self._api) as api,
+                served(self._config.api_socket, self._api, self._api.refusal) as api,
                 asyncio.TaskGroup() as group,
             ):
                 loops = [

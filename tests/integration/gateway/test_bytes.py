@@ -113,7 +113,7 @@ async def agent_of(centre: Centre, path):
         async with aclosing(HttpClient(centre.gateway, identity)) as http:
             api = ExecutionApi(Forwarder(http), lambda event: None)
             api.admit(job)
-            async with served(path, api):
+            async with served(path, api, api.refusal):
                 yield task
 
 

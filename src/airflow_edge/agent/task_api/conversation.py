@@ -29,15 +29,21 @@ TOO_LONG: Final = msgspec.json.encode(
     }
 )
 
+UNCHECKED: Final = 4096
+"""Bytes of a body that are read of anybody: so the answer to one that is not known any more arrives for certain."""
+
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+Doorkeeper: TypeAlias = Callable[[Request], Response | None]
+"""Is asked with the head of a call whose body is not read yet; gives the answer to one that may not be made."""
 
 
 class Conversation(asyncio.Protocol):
     """One kept-alive connection; one call at a time."""
 
-    def __init__(self, handler: Handler, conversations: set[Conversation], room: Room) -> None:
+    def __init__(self, handler: Handler, doorkeeper: Doorkeeper, conversations: set[Conversation], room: Room) -> None:
         """:param room: for the bodies of all calls together: what finds none is not read"""
         self._handler = handler
+        self._doorkeeper = doorkeeper
         self._room = room
         self._conversations = conversations
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=64 * 1024)
@@ -86,7 +92,7 @@ class Conversation(asyncio.Protocol):
                     case h11.Data(data=data):
                         self._size += len(data)
                         if self._size > LONGEST_CALL:
-                            self._refuse()
+                            self._refuse(_TOO_LONG)
                             return
                         self._body.append(bytes(data))
                     case h11.EndOfMessage():
@@ -102,8 +108,11 @@ class Conversation(asyncio.Protocol):
         headers = dict(head.headers)
         length = LONGEST_CALL if b"transfer-encoding" in headers else int(headers.get(b"content-length", b"0"))
         self._body, self._size, self._ahead = [], 0, 0
+        if length > UNCHECKED and (refusal := self._doorkeeper(_request(head, b""))):
+            self._refuse(refusal)
+            return
         if length > LONGEST_CALL:
-            self._refuse()
+            self._refuse(_TOO_LONG)
             return
         self._has_room = length <= SHORT_CALL
         self._call = asyncio.ensure_future(self._serve(head, length))
@@ -139,12 +148,12 @@ class Conversation(asyncio.Protocol):
             response = Response(HTTPStatus.INTERNAL_SERVER_ERROR)
         self._send(response)
 
-    def _refuse(self) -> None:
-        """Answer a call that is too long for any memory; what is left of it is not read."""
+    def _refuse(self, answer: Response) -> None:
+        """Answer a call that is not taken; what is left of it is not read."""
         self._has_room = False
         if self._call is not None:
             self._call.cancel()
-        self._send(Response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"content-type": "application/json"}, TOO_LONG))
+        self._send(answer)
         self._hang_up()
 
     def _pause(self) -> None:
@@ -175,3 +184,6 @@ def _request(head: h11.Request, body: bytes) -> Request:
     path, _, query = head.target.decode("ascii").partition("?")
     headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
     return Request(head.method.decode("ascii"), path, query, headers, body)
+
+
+_TOO_LONG = Response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"content-type": "application/json"}, TOO_LONG)

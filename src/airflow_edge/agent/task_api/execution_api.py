@@ -43,14 +43,19 @@ class ExecutionApi:
         for digest in [digest for digest, owner in self._open.items() if owner == key]:
             del self._open[digest]
 
+    def refusal(self, request: Request) -> Response | None:
+        """Give the answer to a call with a secret that opens nothing; None if it opens something."""
+        if self._key(request) is not None:
+            return None
+        # A supervisor that nobody answers for any more ends its task when a heartbeat is answered so.
+        return _GONE if _is_heartbeat(request) else _UNKNOWN
+
     async def __call__(self, request: Request) -> Response:
         """Answer a call."""
-        digest = _digest(request.headers.get("authorization", "").removeprefix("Bearer "))
-        key = self._open.get(digest)
-        heartbeat = request.method == "PUT" and _HEARTBEAT.fullmatch(request.path)
+        key = self._key(request)
         if key is None:
-            # A supervisor that nobody answers for any more ends its task when a heartbeat is answered so.
-            return _GONE if heartbeat else _UNKNOWN
+            return self.refusal(request) or _UNKNOWN
+        heartbeat = _is_heartbeat(request)
         if "\n" in unquote(request.path)[:-1]:
             # No route of Airflow's server matches a line break, that to the gateway neither: it would be a stranger's
             # answer, and waited for in vain.
@@ -62,6 +67,9 @@ class ExecutionApi:
         if heartbeat:
             return Response(HTTPStatus.NO_CONTENT)
         return await self._forward(key, request)
+
+    def _key(self, request: Request) -> AssignmentKey | None:
+        return self._open.get(_digest(request.headers.get("authorization", "").removeprefix("Bearer ")))
 
     async def _change_state(self, key: AssignmentKey, request: Request) -> Response:
         passed = False
@@ -75,6 +83,10 @@ class ExecutionApi:
 
     async def _forward(self, key: AssignmentKey, request: Request) -> Response:
         return await self._forwarder.forward(key, request, lambda: self._post(Seen(key)))
+
+
+def _is_heartbeat(request: Request) -> bool:
+    return request.method == "PUT" and _HEARTBEAT.fullmatch(request.path) is not None
 
 
 def _digest(secret: str) -> bytes:

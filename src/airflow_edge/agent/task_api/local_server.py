@@ -17,12 +17,15 @@ from airflow_edge.protocol.urls import LONGEST_CALL
 from airflow_edge.room import Room
 
 if TYPE_CHECKING:
-    from airflow_edge.agent.task_api.conversation import Conversation, Handler
+    from airflow_edge.agent.task_api.conversation import Conversation, Doorkeeper, Handler
 
 
 @contextlib.asynccontextmanager
-async def served(path: Path, handler: Handler) -> AsyncIterator[Doorway]:
-    """Serve this user's processes. A socket left behind by a dead agent is replaced."""
+async def served(path: Path, handler: Handler, doorkeeper: Doorkeeper) -> AsyncIterator[Doorway]:
+    """Serve this user's processes. A socket left behind by a dead agent is replaced.
+
+    :param doorkeeper: is asked before a long body is read
+    """
     conversations: set[Conversation] = set()
     room = Room(LONGEST_CALL)
 
@@ -30,7 +33,7 @@ async def served(path: Path, handler: Handler) -> AsyncIterator[Doorway]:
         # Loaded with the first task: a worker without one has nobody to speak HTTP with.
         from airflow_edge.agent.task_api.conversation import Conversation
 
-        return Conversation(handler, conversations, room)
+        return Conversation(handler, doorkeeper, conversations, room)
 
     def serve(listener: socket.socket) -> Awaitable[asyncio.AbstractServer]:
         return asyncio.get_running_loop().create_unix_server(converse, sock=listener, backlog=512)

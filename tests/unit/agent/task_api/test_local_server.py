@@ -26,13 +26,18 @@ def serve(tmp_path: Path) -> Serve:
     @contextlib.asynccontextmanager
     async def serve(handler: Handler) -> AsyncIterator[httpx.AsyncClient]:
         path = tmp_path / "s.sock"
-        async with served(path, handler):
+        async with served(path, handler, strangers):
             transport = httpx.AsyncHTTPTransport(uds=str(path))
             async with httpx.AsyncClient(transport=transport, base_url="http://edge", timeout=10) as client:
                 yield client
         assert not path.exists()
 
     return serve
+
+
+def strangers(request: Request) -> Response | None:
+    """The secret is checked with the head: who has a wrong one is refused."""
+    return Response(401, {}, b"unknown") if request.headers.get("authorization") == "Bearer wrong" else None
 
 
 async def echo(request: Request) -> Response:
@@ -115,6 +120,25 @@ async def test_a_call_that_is_too_long_for_any_memory_is_told_so(
             assert answer.status_code == 413
             assert "XCom backend" in answer.json()["detail"]["message"]
         assert (await client.post("/xcoms/c", content=b"x" * 100_000)).status_code == 200
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_the_body_of_a_call_with_a_wrong_secret_is_not_read(serve: Serve, is_known: bool) -> None:
+    """Of 64 MiB the client gets rid of what a socket holds, and is answered while it still sends."""
+    sent = 0
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(1024):
+            sent += 64 * 1024
+            yield b"x" * (64 * 1024)
+
+    headers = {"authorization": "Bearer wrong"} | ({"content-length": str(64 * 1024**2)} if is_known else {})
+    async with serve(echo) as client:
+        answer = await client.put("/xcoms/a", content=pieces(), headers=headers)
+        assert (answer.status_code, answer.content) == (401, b"unknown")
+        assert sent < 8 * 1024**2
+        assert (await client.put("/xcoms/a", content=b"x" * 100_000)).status_code == 200
 
 
 async def test_a_handler_ends_when_its_caller_goes(serve: Serve) -> None:
