@@ -18,7 +18,7 @@ from airflow_edge.agent.core.events import JobRecord
 from airflow_edge.agent.driver import Driver
 from airflow_edge.agent.effects import Effects
 from airflow_edge.agent.ending import HURRIED_PATIENCE, PATIENCE, closing, deliver, say_what_is_left
-from airflow_edge.agent.errors import AgentError, ConfigError, first_error, unusable
+from airflow_edge.agent.errors import AgentError, first_error, unusable
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
 from airflow_edge.agent.journal.recovery import let_go, recover
@@ -46,7 +46,6 @@ from airflow_edge.agent.task_api.local_server import served
 from airflow_edge.agent.task_logs.kept import Copies
 from airflow_edge.agent.task_logs.shipper import LogShipper
 from airflow_edge.agent.threads import Loop
-from airflow_edge.protocol import urls
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import LogChunk, Welcome, WorkerLog
 from airflow_edge.protocol.problems import Code
@@ -91,10 +90,7 @@ class Agent:
 
     def __init__(self, config: Config, identity: Identity) -> None:
         """:raises ConfigError: a setting makes no sense."""
-        try:
-            self._gateway = urls.gateway_url(config.api_url or identity.api_url)
-        except ValueError as error:
-            raise ConfigError(f"{error}; set AIRFLOW__EDGE__API_URL") from error
+        self._gateway = identity.gateway(config.api_url)
         self._config = config
         self._identity = identity
         # Read once: what cannot be read later must not look like another boot.

@@ -78,6 +78,22 @@ class WrongUrlError(AddressError):
     """Something answers at the URL, but it is not the gateway of an Airflow API server."""
 
 
+WITHOUT_TLS = (
+    "the way to the centre is http:// without TLS: whoever is on it reads what tasks ask for, and can have this worker "
+    "run what they like"
+)
+
+
+class InsecureUrlError(ConfigError):
+    """The way to the centre leaves this machine without TLS, and nobody has allowed that."""
+
+    def __init__(self, gateway: str) -> None:
+        super().__init__(
+            f"{WITHOUT_TLS} ({gateway}); use https://, or allow it where that is as it should be: airflow-edge enroll "
+            "--insecure"
+        )
+
+
 class UnreachableError(AddressError):
     """Nothing answers at the URL, or not now. The only error that another attempt may cure without anybody's doing.
 

@@ -16,6 +16,7 @@ from airflow_edge import __version__
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.core.core import Core
 from airflow_edge.agent.core.jobs import Job
+from airflow_edge.agent.errors import WITHOUT_TLS
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.link.link import Link
 from airflow_edge.agent.machine import facts
@@ -142,7 +143,8 @@ class Profile:
         }
 
     def _warnings(self) -> tuple[str, ...]:
-        return bounded((*self.dags.found.warnings, *self.runtime.warnings))
+        warnings = (*self.dags.found.warnings, *self.runtime.warnings)
+        return bounded((WITHOUT_TLS, *warnings) if self.identity.insecure else warnings)
 
 
 def describe(job: Job, folders: JobFolders) -> dict[str, Any]:

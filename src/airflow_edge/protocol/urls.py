@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from urllib.parse import urlsplit, urlunsplit
 
 PREFIX = "/edge_worker"
@@ -54,6 +55,20 @@ def gateway_url(api_url: str) -> str:
     if not path.endswith(PREFIX):
         path += PREFIX
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def unprotected(gateway: str) -> bool:
+    """Whether what is said to a gateway leaves this machine without TLS.
+
+    :param gateway: its base URL
+    """
+    parts = urlsplit(gateway)
+    host = parts.hostname or ""
+    try:
+        here = ip_address(host).is_loopback
+    except ValueError:
+        here = host == "localhost" or host.endswith(".localhost")
+    return parts.scheme == "http" and not here
 
 
 def link_url(gateway: str) -> str:

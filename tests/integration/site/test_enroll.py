@@ -144,7 +144,8 @@ def test_an_airflow_without_the_gateway_is_recognised(centre, machine):
     [
         ("airflow.example.org", "has to look like"),
         ("ftp://airflow.example.org", "has to look like"),
-        ("http://airflow.invalid", "host name"),
+        ("https://airflow.invalid", "host name"),
+        ("http://airflow.example.org", "--insecure"),
     ],
 )
 def test_a_wrong_url_is_told_apart(machine, url, words):
@@ -237,6 +238,7 @@ def test_a_proxy_that_is_away_is_named_instead_of_the_centre(machine):
             "edge_" + "x" * 43,
             "--name",
             "x",
+            "--insecure",
             HTTP_PROXY=f"http://me:hunter2@{proxy}",
         )
     assert said.status == 5

@@ -50,7 +50,7 @@ def test_a_worker_ends_at_once_though_a_name_server_does_not_answer(enrolled: Ma
     place = enrolled.folder / "silent"
     place.mkdir()
     (place / "sitecustomize.py").write_text(SILENT)
-    worker = enrolled.start_worker(PYTHONPATH=str(place), AIRFLOW__EDGE__API_URL="http://silent.example:8080")
+    worker = enrolled.start_worker(PYTHONPATH=str(place), AIRFLOW__EDGE__API_URL="https://silent.example:8080")
     wait_for(lambda: enrolled.status()["link"]["state"] == "connecting", "the worker", timeout=60)
     worker.send_signal(signal.SIGTERM)
     # Longer than it waits for anything else, and much shorter than the name server takes.

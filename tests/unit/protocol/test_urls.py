@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_edge.protocol.urls import gateway_url, link_url
+from airflow_edge.protocol.urls import gateway_url, link_url, unprotected
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,23 @@ def test_what_is_no_url_is_refused_with_an_example(api_url: str) -> None:
 )
 def test_the_link_is_a_websocket_as_safe_as_the_url(gateway: str, link: str) -> None:
     assert link_url(gateway) == f"{link}/edge_worker/v1/link"
+
+
+@pytest.mark.parametrize(
+    ("url", "is_so"),
+    [
+        ("http://centre/edge_worker", True),
+        ("http://10.0.0.1:8080/edge_worker", True),
+        ("http://localhost.example.org/edge_worker", True),
+        ("http://127.0.0.1.example.org/edge_worker", True),
+        ("http://[2001:db8::1]/edge_worker", True),
+        ("http://0.0.0.0/edge_worker", True),
+        ("https://centre/edge_worker", False),
+        ("http://127.8.8.8:8080/edge_worker", False),
+        ("http://[::1]:8080/edge_worker", False),
+        ("http://localhost/edge_worker", False),
+        ("http://LOCALHOST/edge_worker", False),
+    ],
+)
+def test_what_leaves_the_machine_without_tls_is_told(url: str, is_so: bool) -> None:
+    assert unprotected(url) is is_so

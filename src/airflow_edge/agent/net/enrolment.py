@@ -17,7 +17,14 @@ import msgspec
 from nacl.signing import SigningKey
 
 from airflow_edge.agent.config import Sources
-from airflow_edge.agent.errors import AgentError, ConfigError, ForeignAnswerError, UnreachableError, WrongUrlError
+from airflow_edge.agent.errors import (
+    AgentError,
+    ConfigError,
+    ForeignAnswerError,
+    InsecureUrlError,
+    UnreachableError,
+    WrongUrlError,
+)
 from airflow_edge.agent.net.failures import refusal
 from airflow_edge.agent.net.foreign import printable
 from airflow_edge.agent.net.http import HttpClient, Response
@@ -26,7 +33,7 @@ from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.protocol import tokens
 from airflow_edge.protocol.enrolment import read_token, statement, statement_digest
 from airflow_edge.protocol.problems import WORKER_NAME, WORKER_NAME_RULE, EnrollReply, EnrollRequest
-from airflow_edge.protocol.urls import ENROLL, PREFIX, gateway_url
+from airflow_edge.protocol.urls import ENROLL, PREFIX, gateway_url, unprotected
 
 PENDING_FILE: Final = "enrolling.json"
 _DIGESTS: Final = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
@@ -90,6 +97,7 @@ async def enroll(
     secret: SharedSecret | None = None,
     queues: tuple[str, ...] | None = None,
     trust: Trust = SYSTEM,
+    insecure: bool = False,
 ) -> Identity:
     """Become a worker, and store the identity.
 
@@ -98,6 +106,7 @@ async def enroll(
 
     :param token: an enrolment token, or
     :param secret: the shared one, with which `queues` are those to serve (None for the centre's default)
+    :param insecure: whether the way there may be without TLS
     :raises UnreachableError: no answer of the centre's came; the same call again is safe.
     :raises AgentError: it was refused, or cannot work.
     """
@@ -107,6 +116,8 @@ async def enroll(
         gateway = gateway_url(api_url)
     except ValueError as error:
         raise WrongUrlError(str(error)) from error
+    if unprotected(gateway) and not insecure:
+        raise InsecureUrlError(gateway)
     try:
         seed = read_token(token) if token is not None else None
     except ValueError as error:
@@ -128,6 +139,7 @@ async def enroll(
             pending_file.unlink()
         raise
     identity = pending.enrolled(worker_id=reply.worker_id, api_url=api_url, queues=reply.queues, trust=trust)
+    identity.insecure = unprotected(gateway)
     identity.save(identity_file)
     pending_file.unlink()
     return identity

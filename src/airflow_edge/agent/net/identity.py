@@ -17,11 +17,20 @@ from typing import Annotated, TypeVar
 import msgspec
 from nacl.signing import SigningKey
 
-from airflow_edge.agent.errors import AgentError, NotEnrolledError, OtherUserError, unusable, user_name
+from airflow_edge.agent.errors import (
+    AgentError,
+    ConfigError,
+    InsecureUrlError,
+    NotEnrolledError,
+    OtherUserError,
+    unusable,
+    user_name,
+)
 from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.protocol import tokens
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.problems import WHOLE
+from airflow_edge.protocol.urls import gateway_url, unprotected
 from airflow_edge.site.files import DamagedError, decode
 
 log = logging.getLogger(__name__)
@@ -121,6 +130,8 @@ class Identity(Signer, kw_only=True):
     name: str
     api_url: str
     queues: tuple[str, ...]
+    insecure: bool = False
+    """Whether whoever has enrolled it has allowed that it talks to the centre without TLS."""
     first_name: str = ""
     """What it was called when it enrolled."""
     ca_file: str = ""
@@ -154,6 +165,20 @@ class Identity(Signer, kw_only=True):
             f"this worker is not enrolled: there is no {file}; run the command that "
             "`airflow edge enroll-token create` prints at the centre"
         )
+
+    def gateway(self, api_url: str | None) -> str:
+        """Give the gateway's base URL.
+
+        :param api_url: where Airflow is, if that is set; None for where it was at enrolment
+        :raises ConfigError: it is no URL, or the way there is without TLS, which nobody has allowed.
+        """
+        try:
+            gateway = gateway_url(api_url or self.api_url)
+        except ValueError as error:
+            raise ConfigError(f"{error}; set AIRFLOW__EDGE__API_URL") from error
+        if unprotected(gateway) and not self.insecure:
+            raise InsecureUrlError(gateway)
+        return gateway
 
     def job_secret(self, key: AssignmentKey) -> str:
         """Give what opens the Execution API at this site for a job: known again though its file is damaged."""

@@ -22,7 +22,7 @@ import msgspec
 
 from airflow_edge import __version__
 from airflow_edge.agent.config import Config, load
-from airflow_edge.agent.errors import AgentError, NotEnrolledError, NotRunningError, RefusedError
+from airflow_edge.agent.errors import WITHOUT_TLS, AgentError, NotEnrolledError, NotRunningError, RefusedError
 from airflow_edge.agent.link.fallback import Suspicion
 from airflow_edge.agent.link.websocket import WebSocketFailedError, open_websocket
 from airflow_edge.agent.machine.facts import installed_airflow
@@ -134,8 +134,9 @@ async def _network(config: Config, identity: Identity | None) -> AsyncIterator[F
         yield wrong(f"the way to {without_secrets(url)} is not clear", str(error))
         return
     yield ok(f"the centre is {gateway}, {f'by the proxy {without_secrets(proxy)}' if proxy else 'without a proxy'}")
-    if gateway.startswith("http:"):
-        yield note("http is not encrypted: whoever is in between reads what tasks ask for; use https")
+    if urls.unprotected(gateway):
+        may = identity is not None and identity.insecure
+        yield note(WITHOUT_TLS) if may else wrong(WITHOUT_TLS, "use https://, or enrol with --insecure")
     yield await _names(proxy or gateway)
     signer = identity or PendingKey.made_up()
     found = await _https(gateway, signer, config)

@@ -63,7 +63,7 @@ def enroll(arguments: argparse.Namespace) -> int:
         _refuse_enrolled(config)
     make_private_folder(config.state_dir)
     with pid_file(config.lock_file):
-        identity = asyncio.run(_enroll(config, config.api_url, token, secret, for_ever=False))
+        identity = asyncio.run(_enroll(config, config.api_url, token, secret, insecure=arguments.insecure))
     import shlex
 
     start = ["airflow-edge", "worker", *(["--state-dir", arguments.state_dir] if arguments.state_dir else [])]
@@ -98,7 +98,13 @@ def may_enroll_itself(config: Config) -> bool:
 
 
 async def _enroll(
-    config: Config, api_url: str, token: str | None, secret: SharedSecret | None, *, for_ever: bool
+    config: Config,
+    api_url: str,
+    token: str | None,
+    secret: SharedSecret | None,
+    *,
+    for_ever: bool = False,
+    insecure: bool = False,
 ) -> Identity:
     """Enrol with a token or the secret.
 
@@ -117,6 +123,7 @@ async def _enroll(
                 secret=secret,
                 queues=config.queues if secret else None,
                 trust=config.trust,
+                insecure=insecure,
             )
         except UnreachableError as error:
             wait = max(waits.next(), getattr(error, "retry_after", 0.0))

@@ -104,6 +104,9 @@ def _enroll(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="the worker's name (default: the host's)")
     parser.add_argument("--force", action="store_true", help="enrol anew where this state folder is enrolled already")
     parser.add_argument(
+        "--insecure", action="store_true", help="take http:// to another machine, where everybody on the way can listen"
+    )
+    parser.add_argument(
         "--shared-secret", action="store_true", help="prove to know [api_auth] jwt_secret instead of giving a token"
     )
     parser.add_argument("-q", "--queues", help="with --shared-secret: the queues to serve, separated by commas")

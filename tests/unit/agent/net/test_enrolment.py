@@ -5,7 +5,7 @@ import socket
 import msgspec
 import pytest
 
-from airflow_edge.agent.errors import ConfigError, WrongUrlError
+from airflow_edge.agent.errors import ConfigError, InsecureUrlError, WrongUrlError
 from airflow_edge.agent.net.enrolment import default_name, enroll
 from airflow_edge.protocol.enrolment import write_token
 from airflow_edge.protocol.problems import EnrollRequest
@@ -49,4 +49,10 @@ async def test_what_is_no_url_is_refused_before_anything_is_made(tmp_path):
 async def test_what_is_no_token_is_refused_before_anything_is_made(tmp_path, token):
     with pytest.raises(ConfigError, match=r"no enrolment token.*enroll-token create"):
         await enroll(tmp_path / "state" / "worker.json", "https://centre", "press", token=token)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_attack_08_http_to_another_machine_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(InsecureUrlError, match=r"http://centre.*--insecure"):
+        await enroll(tmp_path / "state" / "worker.json", "http://centre", "press", token=TOKEN)
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_edge.agent.errors import NotEnrolledError, OtherUserError
+from airflow_edge.agent.errors import InsecureUrlError, NotEnrolledError, OtherUserError
 from airflow_edge.agent.net.identity import Identity, PendingKey, make_private_folder, write_private
 from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.gateway.access import authentication
@@ -148,3 +148,13 @@ def test_a_folder_that_only_root_may_make_is_asked_for_with_the_line_that_makes_
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(OtherUserError, match=f"sudo install -d -o .+ -m 700 {tmp_path}/edge$"):
         make_private_folder(tmp_path / "edge")
+
+
+def test_attack_08_a_way_without_tls_is_gone_only_if_that_was_allowed(identity, file):
+    assert identity.gateway(None) == "https://centre/edge_worker"
+    assert identity.gateway("http://127.0.0.1:8080") == "http://127.0.0.1:8080/edge_worker"
+    with pytest.raises(InsecureUrlError, match="--insecure"):
+        identity.gateway("http://centre")
+    identity.insecure = True
+    identity.save(file)
+    assert Identity.load(file).gateway("http://centre") == "http://centre/edge_worker"

@@ -26,6 +26,7 @@ def arguments(tmp_path):
         state_dir=str(tmp_path / "a folder"),
         shared_secret=False,
         force=False,
+        insecure=False,
     )
 
 
