@@ -145,7 +145,6 @@ def test_an_airflow_without_the_gateway_is_recognised(centre, machine):
         ("airflow.example.org", "has to look like"),
         ("ftp://airflow.example.org", "has to look like"),
         ("https://airflow.invalid", "host name"),
-        ("http://airflow.example.org", "--insecure"),
     ],
 )
 def test_a_wrong_url_is_told_apart(machine, url, words):
@@ -153,6 +152,14 @@ def test_a_wrong_url_is_told_apart(machine, url, words):
 
     assert said.status == 5
     assert words in said.complaint
+    assert not machine.state_dir.exists() or list(machine.state_dir.iterdir()) == []
+
+
+def test_http_to_another_machine_is_for_those_who_say_so(machine):
+    said = machine.type("enroll", "http://airflow.example.org", "edge_" + "x" * 43, "--name", "lost")
+
+    assert said.status == 2
+    assert "--insecure" in said.complaint
     assert not machine.state_dir.exists() or list(machine.state_dir.iterdir()) == []
 
 
