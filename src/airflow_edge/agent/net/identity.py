@@ -246,7 +246,9 @@ class PendingKey(Signer, kw_only=True):
             api_url=api_url,
             queues=queues,
             private_key=self.private_key,
-            **{name: str(file) for name, file in trust._asdict().items() if file is not None},
+            ca_file=str(trust.ca_file or ""),
+            client_cert=str(trust.client_cert or ""),
+            client_key=str(trust.client_key or ""),
         )
 
 
