@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import zlib
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,8 +59,8 @@ class TidiedLogs(TaskLogs):
         super().__init__(Transactions(place.sessions))
         self._place = place
 
-    def append(self, worker_id: UUID, chunk: LogChunk, *, now: datetime) -> LogProgress | None:
-        progress = super().append(worker_id, chunk, now=now)
+    def append(self, worker_id: UUID, chunk: LogChunk, *, now: datetime, most: int = sys.maxsize) -> LogProgress | None:
+        progress = super().append(worker_id, chunk, now=now, most=most)
         self._place.tidy()
         return progress
 

@@ -206,3 +206,25 @@ def test_what_two_jobs_write_to_one_path_is_read_in_their_order(
 
 def log_path(sessions: Sessions, job: ClaimedJob) -> str:
     return row(sessions, job.id).log_path
+
+
+def test_a_log_that_is_too_long_is_cut_with_a_line_that_says_so_and_is_complete(
+    store: Store, sessions: Sessions, worker: UUID, job: ClaimedJob
+) -> None:
+    """Nothing that comes later changes it, and a tidied one is read as it was."""
+    most = 1024
+    assert store.logs.append(worker, chunk(job, 0, b"a" * 1000), now=NOW, most=most) == LogProgress(
+        1000, complete=False
+    )
+    progress = store.logs.append(worker, chunk(job, 1000, b"b" * 1000), now=NOW, most=most)
+    assert progress is not None
+    assert progress.complete
+    kept = read_log(store, PATH)
+    assert kept.startswith(b"a" * 1000 + b"b" * 24 + b"\n{")
+    assert b"[edge] log_max_size" in kept
+    assert kept.endswith(b"}\n")
+    assert len(kept) == progress.offset
+    assert store.logs.append(worker, chunk(job, 2000, b"more"), now=NOW, most=most) == progress
+    assert store.logs.finish(worker, end(job, b"a" * 1000 + b"b" * 1000), now=NOW) == progress
+    assert read_log(store, PATH) == kept
+    assert row(sessions, job.id).log_complete

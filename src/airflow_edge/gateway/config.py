@@ -43,6 +43,8 @@ class GatewayConfig:
     log_store: str | None = None
     log_retention: timedelta | None = None
     """None: for ever."""
+    log_max_size: int = 1024**3
+    """Bytes that are kept of one task's log."""
     call_max_size: int = 16 * 1024 * 1024
     """Bytes of the longest body of a task's call, and of all of one worker's together."""
     call_memory: int = 32 * 1024 * 1024
@@ -81,6 +83,7 @@ def read_config() -> GatewayConfig:
         listener_sql_alchemy_conn=_text("listener_sql_alchemy_conn") or None,
         log_store=_text("log_store") or None,
         log_retention=timedelta(days=days) if (days := _number("log_retention")) > 0 else None,
+        log_max_size=int(_number("log_max_size") * 1024 * 1024),
         call_max_size=int(_number("call_max_size") * 1024 * 1024),
         call_memory=int(_number("call_memory") * 1024 * 1024),
         worker_log_quota=int(_number("worker_log_quota") * 1024 * 1024),

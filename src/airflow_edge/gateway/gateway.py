@@ -100,6 +100,7 @@ class Gateway:
             self.calls,
             self.queue,
             config.worker_log_quota,
+            config.log_max_size,
             SharedRoom(config.call_memory // 4, config.call_memory // 16),
         )
         self._dispatcher = Dispatcher(self.store, self.calls, self.links, self.queue, config)

@@ -122,6 +122,16 @@ CENTRE: Final = (
         "'airflow-edge[s3]'`.",
     ),
     _centre(
+        name="log_max_size",
+        default=1024.0,
+        unit="MiB",
+        least=0.001,
+        most=10**9,
+        description="MiB that are kept of the log of one try of a task, uncompressed. A longer one is cut there, with "
+        "a line that says so, and the worker sends no more of it; the site keeps all of it for a while "
+        "(`local_log_max_age`).",
+    ),
+    _centre(
         name="log_retention",
         default=90.0,
         unit="days",

@@ -54,6 +54,8 @@ class _Log:
     ending: bool = False
     """Whether it is read once more, to say how it ends."""
     refused_ends: int = 0
+    full: bool = False
+    """The centre wants no more of it, though its task goes on."""
     error: str = ""
     """Why it cannot be looked at now."""
 
@@ -112,6 +114,8 @@ class LogShipper:
         if entry := self._logs.get(key):
             entry.stream.closed = True
             entry.heard = self._now()
+            if entry.full:
+                self._drop(entry)
         self._watch.poke()
 
     def linked(self, dictionaries: Collection[int]) -> None:
@@ -136,7 +140,12 @@ class LogShipper:
         now = entry.heard = self._now()
         self.answers += 1
         if ack.complete:
-            self._drop(entry)
+            if entry.stream.closed:
+                self._drop(entry)
+            else:
+                entry.full = True
+                entry.under_way.clear()
+                self._more()
             return
         while entry.under_way and entry.under_way[0].end <= ack.offset:
             sent = entry.under_way.popleft()
@@ -160,7 +169,7 @@ class LogShipper:
             asyncio.get_running_loop().call_later(wait, self._more)
             return None
         for entry in self._logs.values():
-            piece = entry.stream.next(MAX_LOG_CHUNK_BYTES)
+            piece = None if entry.full else entry.stream.next(MAX_LOG_CHUNK_BYTES)
             chunk = self._chunk(entry, piece) if piece else None
             if chunk is None:
                 continue
@@ -191,6 +200,8 @@ class LogShipper:
 
     def _look_after(self, entry: _Log, ends: asyncio.TaskGroup) -> None:
         """Do for a log what is to be done; what the machine does not let us do now is done at one of the next looks."""
+        if entry.full:
+            return
         try:
             self._look(entry)
             if self._linked and self._tend(entry):

@@ -23,6 +23,20 @@ WORKER_LOGS_AT_ONCE = 2
 """How many of the database's threads the workers' own logs may take: the others are for jobs."""
 
 
+PENALTY = 10
+LONGEST_PENALTY = 60.0
+"""How many times as long as a check that was in vain the worker's next one waits, and for how many seconds at most."""
+
+
+@attrs.define
+class _Check:
+    """The checks of one worker's logs."""
+
+    turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    waiting: int = 0
+    not_before: float = 0.0
+
+
 @attrs.define
 class Records:
     """What the links of one gateway process write down. All raise `StoreUnavailableError` where the database fails."""
@@ -32,8 +46,11 @@ class Records:
     _queue: QueueSignal
     _worker_log_quota: int
     """Bytes of each worker's own log that are kept."""
+    _log_max_size: int
+    """Bytes that are kept of a task's log."""
     room: SharedRoom
     """For what has come and waits to be written down, of all links together."""
+    _checks: dict[UUID, _Check] = attrs.field(factory=dict)
     _log_checks: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(MOST_LOG_CHECKS))
     _worker_log_turns: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(WORKER_LOGS_AT_ONCE))
 
@@ -43,12 +60,32 @@ class Records:
 
     async def append_log(self, worker_id: UUID, chunk: LogChunk) -> LogProgress | None:
         """Keep a piece of a task's log; None where the job is not, or no more, known."""
-        return await self._calls.run(self._store.logs.append, worker_id, chunk, now=datetime.now(UTC))
+        return await self._calls.run(
+            self._store.logs.append, worker_id, chunk, now=datetime.now(UTC), most=self._log_max_size
+        )
 
     async def finish_log(self, worker_id: UUID, end: LogEnd) -> LogProgress | None:
-        """Check that a task's log is complete; None where the job is not, or no more, known."""
-        async with self._log_checks:
-            return await self._calls.run(self._store.logs.finish, worker_id, end, now=datetime.now(UTC))
+        """Check that a task's log is complete; None where the job is not, or no more, known.
+
+        One of each worker at a time. After one that was wrong, its next waits several times as long as that has taken:
+        who says what is not so takes little of the time that there is for all.
+        """
+        check = self._checks.setdefault(worker_id, _Check())
+        clock = asyncio.get_running_loop().time
+        check.waiting += 1
+        try:
+            async with check.turn:
+                await asyncio.sleep(check.not_before - clock())
+                async with self._log_checks:
+                    began = clock()
+                    found = await self._calls.run(self._store.logs.finish, worker_id, end, now=datetime.now(UTC))
+                if found is not None and not found.complete:
+                    check.not_before = clock() + min(PENALTY * (clock() - began), LONGEST_PENALTY)
+                return found
+        finally:
+            check.waiting -= 1
+            if not check.waiting and check.not_before <= clock():
+                del self._checks[worker_id]
 
     async def append_worker_log(self, worker_id: UUID, batch: WorkerLog) -> None:
         """Keep a batch of a worker's own log."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from functools import partial
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
+import msgspec
 from sqlalchemy import and_, select, update
 from sqlalchemy.orm import Session
 
@@ -27,6 +29,7 @@ MERGE_AT = 256
 """Rows of a growing log after which some are merged: whoever follows it reads all of them again and again."""
 RECHECK = timedelta(hours=1)
 """How often a log that is not complete is looked after."""
+NOTHING = hashlib.sha256().hexdigest()
 SHORT = 512 * 1024
 """Bytes of a log that is checked at once, while it is locked; a longer one is read without a lock."""
 
@@ -63,10 +66,11 @@ class _Found(NamedTuple):
 class TaskLogs(StorePart):
     """Task logs."""
 
-    def append(self, worker_id: UUID, chunk: LogChunk, *, now: datetime) -> LogProgress | None:
+    def append(self, worker_id: UUID, chunk: LogChunk, *, now: datetime, most: int = sys.maxsize) -> LogProgress | None:
         """Keep what is new of a piece that leaves no gap; any other is ignored. Say how far the log is.
 
-        A worker that was restarted begins anew, and its pieces end elsewhere.
+        A worker that was restarted begins anew, and its pieces end elsewhere. A log that would be longer than `most`
+        bytes ends there, with a line that says so: it is complete, and the worker sends no more of it.
 
         None if this worker never had the job under this assignment, or if the log is forgotten or was deleted.
         """
@@ -78,7 +82,10 @@ class TaskLogs(StorePart):
                 return None
             new = plain[log.size - chunk.offset :] if chunk.offset <= log.size else b""
             if new and not log.complete:
-                if len(new) == chunk.size and chunk.dictionary == logdata.NO_DICTIONARY:
+                too_long = log.size + len(new) > most
+                if too_long:
+                    new = new[: max(0, most - log.size)] + _cut_here(most, now)
+                if not too_long and len(new) == chunk.size and chunk.dictionary == logdata.NO_DICTIONARY:
                     add_frame(session, log.id, Row(log.size, chunk.size, chunk.data))
                 else:
                     add_row(session, log.id, log.size, new)
@@ -90,6 +97,9 @@ class TaskLogs(StorePart):
                     log.tidy_at = now
                 elif log.tidy_at is None:
                     log.tidy_at = now + RECHECK
+                if too_long:
+                    # What the site has cannot be compared with it: nothing is, from the end on.
+                    _complete(session, log, NOTHING, log.size, now)
             return LogProgress(log.size, log.complete)
 
         return self._transactions.write(work)
@@ -121,7 +131,7 @@ class TaskLogs(StorePart):
             else:
                 return state
             if found == end.sha256:
-                _complete(session, log, end, now)
+                _complete(session, log, end.sha256, begin, now)
             else:
                 shorten(session, log, begin)
             return LogProgress(log.size, log.complete)
@@ -222,9 +232,24 @@ def _log(session: Session, worker_id: UUID, job_id: UUID, assignment: int, now: 
     return log
 
 
-def _complete(session: Session, log: LogRow, end: LogEnd, now: datetime) -> None:
-    log.sha256 = end.sha256
-    log.sha256_from = min(end.start, end.size)
+def _cut_here(most: int, now: datetime) -> bytes:
+    """Give the line with which a log ends that is too long, in the form of Airflow's task logs."""
+    line = {
+        "timestamp": now.isoformat(),
+        "level": "warning",
+        "event": f"The log is cut here: it is longer than {most / 1024**2:g} MiB ([edge] log_max_size at the centre)",
+        "logger": "airflow_edge",
+    }
+    return b"\n" + msgspec.json.encode(line) + b"\n"
+
+
+def _complete(session: Session, log: LogRow, sha256: str, begin: int, now: datetime) -> None:
+    """Note that the log, which is locked, is complete.
+
+    :param sha256: of its bytes from `begin` on
+    """
+    log.sha256 = sha256
+    log.sha256_from = begin
     log.complete = True
     log.tidy_at = now
     session.execute(

@@ -151,6 +151,26 @@ async def test_a_log_is_sent_while_it_grows_and_ended_with_its_digest(line: Line
     assert line.done == [KEY]
 
 
+async def test_of_a_log_that_the_centre_wants_no_more_of_nothing_is_sent_and_it_is_done_with_its_job(
+    line: Line, log: Path
+) -> None:
+    line.shipper.follow(KEY, log, fresh=True)
+    write(log, b"one\n")
+    await line.all_chunks()
+    line.acknowledge(99, complete=True)
+    with log.open("ab") as task:
+        task.write(b"two\n")
+    # The other log is looked at after it.
+    other = log.parent / "other" / "log"
+    other.parent.mkdir()
+    write(other, b"other\n")
+    line.shipper.follow(OTHER_KEY, other, fresh=True)
+    assert text(await line.all_chunks()) == b"other\n"
+    assert line.done == []
+    line.shipper.close(KEY)
+    assert line.done == [KEY]
+
+
 async def test_a_job_that_wrote_no_log_has_an_empty_one(line: Line, log: Path) -> None:
     line.shipper.follow(KEY, log, fresh=True)
     line.shipper.close(KEY)
