@@ -54,6 +54,13 @@ class PolicyShown:
     modes: dict[str, Mode]
     rules: int
 
+    @property
+    def known_as(self) -> str:
+        """What a person knows it by; empty where there is none."""
+        if self.file is not None:
+            return f"[edge] policy_file = {self.file}"
+        return f"version {self.version} of the policy" if self.version else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyQuestion:

@@ -91,6 +91,12 @@ class Facts:
     workers: int
     log_store: str | None
     log_store_error: str
+    policy: str = ""
+    """Which policy there is for what tasks ask of the centre; empty for none."""
+    policy_error: str = ""
+    """Why it is not in force."""
+    policy_modes: tuple[tuple[str, str], ...] = ()
+    """By globs of queues; of several that match, the first counts."""
 
 
 def findings(facts: Facts) -> list[Finding]:
@@ -106,6 +112,7 @@ def findings_by_subject(facts: Facts) -> list[tuple[str, Finding]]:
         "settings": _settings(facts),
         "what runs": _running(facts),
         "logs": _logs(facts),
+        "policy": _policy(facts),
         "gateway": _gateway(facts),
         "page": _page(facts),
     }
@@ -226,6 +233,18 @@ def _logs(facts: Facts) -> Iterator[Finding]:
             yield wrong(f"{store}: {facts.log_store_error}", "until it can be used, logs stay in the database")
         else:
             yield Finding(Mark.OK, f"{store} can be written, read and deleted from")
+
+
+def _policy(facts: Facts) -> Iterator[Finding]:
+    if facts.policy_error:
+        yield wrong(
+            f"{facts.policy} is not in force: {facts.policy_error}",
+            "correct it: what was in force before stays so only until an API server starts anew, which denies all that "
+            "needs a grant",
+        )
+    elif facts.policy:
+        modes = ", ".join(f"{glob}: {mode}" for glob, mode in facts.policy_modes)
+        yield Finding(Mark.OK, f"{facts.policy} says what tasks may ask for ({modes or 'it is off on every queue'})")
 
 
 def _gateway(facts: Facts) -> Iterator[Finding]:

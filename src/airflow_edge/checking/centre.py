@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_edge import __version__
 from airflow_edge.admin.config import session
+from airflow_edge.admin.policy import Policies
 from airflow_edge.agent.config import absolute
 from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.net.tls_and_proxy import ssl_context
@@ -65,6 +66,7 @@ def _look(api_url: str | None) -> Facts:
     log_store = conf.get(SECTION, "log_store", fallback=None) or None
     base_url = api_url or conf.get("api", "base_url", fallback="") or ""
     gateway = _ask(base_url) if base_url else None
+    shown = Policies(Store(session)).show() if tables is Schema.CURRENT else None
     # Read after it has answered: it has left its mark by then.
     processes = Store(session).processes.all() if tables is Schema.CURRENT else None
     answering = gateway.gateway if gateway is not None else None
@@ -93,6 +95,9 @@ def _look(api_url: str | None) -> Facts:
         workers=len(Store(session).workers.all()) if tables is Schema.CURRENT else 0,
         log_store=log_store,
         log_store_error=_try_log_store(log_store) if log_store else "",
+        policy=shown.known_as if shown is not None else "",
+        policy_error=shown.error.rstrip(".") if shown is not None else "",
+        policy_modes=tuple(shown.modes.items()) if shown is not None else (),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -201,3 +202,24 @@ def test_by_command_it_is_the_same(api, commands, tmp_path):
     file.write_text("rules: [")
     wrong = airflow_command("edge", "policy", "set", str(file))
     assert (wrong.status, "neither JSON" in wrong.err) == (1, True)
+
+
+def test_airflow_says_which_tasks_are_before_one(api, task):
+    from airflow.models import TaskInstance
+    from sqlalchemy import select
+
+    from airflow_edge.admin.airflow_facts import upstream_of, version_of_task
+    from tests.integration.admin.explained import DAG_ID, NEIGHBOUR, TASK_ID
+
+    of_dag = select(TaskInstance.task_id, TaskInstance.id).where(TaskInstance.dag_id == DAG_ID)
+    with api.sessions() as session:
+        versions = {task_id: version_of_task(session, id_) for task_id, id_ in session.execute(of_dag)}
+        found = versions[TASK_ID]
+        assert found is not None
+        version, task_id = found
+        assert task_id == TASK_ID
+        assert upstream_of(session, version, TASK_ID) == frozenset({NEIGHBOUR})
+        assert upstream_of(session, version, NEIGHBOUR) == frozenset()
+        assert upstream_of(session, version, "no such task") is None
+        assert upstream_of(session, uuid4(), TASK_ID) is None
+        assert version_of_task(session, uuid4()) is None

@@ -148,3 +148,18 @@ def test_no_secret_is_printed():
     found = findings(facts(log_store=secret, log_store_error="refused", base_url="https://u:pa55@host", page=page))
     assert not any("pa55" in finding.text for finding in found)
     assert without_secrets(secret) == "s3://host/logs"
+
+
+def of_policy(**changes):
+    [found] = [one for one in findings(facts(**changes)) if "policy" in one.text]
+    return found
+
+
+def test_a_policy_is_told_of_and_one_that_cannot_be_read_is_wrong():
+    told = of_policy(policy="version 3 of the policy", policy_modes=(("plc", "enforce"), ("*", "report")))
+    assert (told.mark, "plc: enforce, *: report" in told.text) == (Mark.OK, True)
+    off = of_policy(policy="version 3 of the policy")
+    assert (off.mark, "off on every queue" in off.text) == (Mark.OK, True)
+    broken = of_policy(policy="[edge] policy_file = /p.yaml", policy_error="/p.yaml cannot be read")
+    assert (broken.mark, "cannot be read" in broken.text) == (Mark.WRONG, True)
+    assert not is_right([broken])

@@ -62,8 +62,10 @@ class PolicyGate:
         if self.in_force.is_off(who.queue):
             return None
         needs = needs_of(method, path, query)
-        if needs is not None and (not needs or all(need.is_own(who) for need in needs)):
-            return None
+        if needs is not None:
+            needs = [need for need in needs if not need.is_own(who)]
+            if not needs:
+                return None
         policy = await self.in_force.policy()
         mode = policy.mode(who.queue)
         if mode == "off":
@@ -97,13 +99,12 @@ class PolicyGate:
         upstream: Collection[str] | None = ()
         if any(need.may_be_upstream(who) for need in needs):
             upstream = await self._upstream.of(task_instance_id)
+        before = upstream or ()
         denied = None
         for need in needs:
-            if need.is_own(who):
-                continue
-            granted = policy.grants(who, need, lambda: upstream or ())
-            relation, *_ = [*need.relations(who, lambda: upstream or ()), need.name]
-            self.uses.note(who, need.grant, relation, granted=granted)
+            relations = need.relations(who, lambda: before)
+            granted = policy.grants_related(who, need, relations)
+            self.uses.note(who, need.grant, relations[0] if relations else need.name, granted=granted)
             if not granted and denied is None:
                 unknown = upstream is None and need.may_be_upstream(who)
                 denied = Denial(denial(who, need, policy.label, upstream_known=not unknown), need.grant, need.name)

@@ -8,7 +8,8 @@ with the routes that each supported Airflow has.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, partial
@@ -101,7 +102,7 @@ class Route:
     def values(self, method: str, path: str) -> Values | None:
         """Give what the path of a request for this route says; None if it is for another."""
         match = _pattern(self.template).match(path) if method == self.method else None
-        return None if match is None else {name: (value,) for name, value in match.groupdict().items()}
+        return None if match is None else _values_of(match)
 
     def matches(self, method: str, path: str) -> bool:
         """Say whether a request is for this route."""
@@ -183,15 +184,14 @@ ROUTES: Final = (
     Route("GET", "/health/ping", _READ, own),
 )
 
-_BY_FOLDER: Final = {
-    folder: [route for route in ROUTES if folder_of(route.template) == folder]
-    for folder in {folder_of(route.template) for route in ROUTES}
-}
+_BY_FOLDER: Final[defaultdict[tuple[str, str], list[Route]]] = defaultdict(list)
+for _route in ROUTES:
+    _BY_FOLDER[_route.method, folder_of(_route.template)].append(_route)
 
 
 def repeat_of(method: str, path: str) -> Repeat:
     """Say how a repeated call is taken; a route that nobody knows is left to Airflow."""
-    return next((route.repeat for route in _routes_near(path) if route.matches(method, path)), Repeat.HARMLESS)
+    return next((route.repeat for route in _routes_near(method, path) if route.matches(method, path)), Repeat.HARMLESS)
 
 
 def needs_of(method: str, path: str, query: str) -> list[Need] | None:
@@ -202,25 +202,34 @@ def needs_of(method: str, path: str, query: str) -> list[Need] | None:
     :param path: below the API, decoded
     :param query: as it came
     """
-    near = _routes_near(path)
-    found = [(route.needs, values) for route in near if (values := route.values(method, path)) is not None]
+    near = _routes_near(method, path)
+    found = [
+        (route.needs, _values_of(match))
+        for route in near
+        if (match := _pattern(route.template).match(path)) is not None
+    ]
     if not found:
         return None
     if any(needs is filtered for needs, _ in found):
         return []
     asked: dict[str, tuple[str, ...]] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True, errors="surrogateescape"):
-        asked[name] = (*asked.get(name, ()), value)
+    if query:
+        for name, value in parse_qsl(query, keep_blank_values=True, errors="surrogateescape"):
+            asked[name] = (*asked.get(name, ()), value)
     return list(dict.fromkeys(need for needs, said in found for need in needs({**asked, **said})))
 
 
 def is_variables_listing(method: str, path: str) -> bool:
     """Say whether what is answered names variables, of which some are not for everybody to see."""
-    return any(route.needs is filtered and route.matches(method, path) for route in _routes_near(path))
+    return any(route.needs is filtered and route.matches(method, path) for route in _routes_near(method, path))
 
 
-def _routes_near(path: str) -> list[Route]:
-    return _BY_FOLDER.get(folder_of(path), [])
+def _routes_near(method: str, path: str) -> Sequence[Route]:
+    return _BY_FOLDER.get((method, folder_of(path)), ())
+
+
+def _values_of(match: re.Match[str]) -> Values:
+    return {name: (value,) for name, value in match.groupdict().items()}
 
 
 @cache

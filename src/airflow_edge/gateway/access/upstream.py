@@ -41,8 +41,8 @@ class UpstreamTasks:
         self._calls = calls
         self._version_of = version_of
         self._upstream_of = upstream_of
-        self._of_tasks = _Kept[UUID]()
-        self._of_versions = _Kept[tuple[UUID, str]]()
+        self._of_tasks = _LastFound[UUID]()
+        self._of_versions = _LastFound[tuple[UUID, str]]()
 
     async def of(self, task_instance_id: UUID) -> Found:
         """Give all tasks before that of a task instance; None if it cannot be known now."""
@@ -76,7 +76,7 @@ class UpstreamTasks:
             return found
 
 
-class _Kept(Generic[Key]):
+class _LastFound(Generic[Key]):
     """What was found, until there is too much of it; the oldest goes first."""
 
     def __init__(self) -> None:

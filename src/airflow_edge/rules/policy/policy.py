@@ -26,6 +26,10 @@ class Granted:
     names: Pattern[str]
     relations: frozenset[str]
 
+    def covers(self, need: Need, relations: Collection[str]) -> bool:
+        """Say whether it is enough for what is so related to the task that needs it."""
+        return not self.relations.isdisjoint(relations) or self.names.fullmatch(need.name) is not None
+
 
 class Policy:
     """A policy that is asked; it never changes."""
@@ -48,9 +52,12 @@ class Policy:
         granted = self.granted(who).get(need.grant)
         if granted is None:
             return False
-        if granted.names.fullmatch(need.name):
-            return True
-        return bool(granted.relations) and not granted.relations.isdisjoint(need.relations(who, upstream))
+        return granted.covers(need, need.relations(who, upstream) if granted.relations else ())
+
+    def grants_related(self, who: Who, need: Need, relations: Collection[str]) -> bool:
+        """Say the same of what is not about the very task, and of which it is known how it is related to that."""
+        granted = self.granted(who).get(need.grant)
+        return granted is not None and granted.covers(need, relations)
 
     def granted(self, who: Who) -> Mapping[Grant, Granted]:
         """Give all that a task is granted."""
@@ -72,11 +79,15 @@ class _Rule:
     def __init__(self, document: RuleDocument) -> None:
         who = document.who
         globs = (who.teams, who.queues, who.workers, who.dags, who.tasks)
-        self._patterns = [(place, pattern_of(some)) for place, some in enumerate(globs) if some]
+        self._matches = [(place, pattern_of(some).fullmatch) for place, some in enumerate(globs) if some]
         self.may = document.may
 
     def is_about(self, group: Group) -> bool:
-        return all(pattern.fullmatch(group[place] or "") for place, pattern in self._patterns)
+        # All rules are asked about each task once: a generator for each would take as long again.
+        for place, matches in self._matches:  # noqa: SIM110
+            if matches(group[place] or "") is None:
+                return False
+        return True
 
 
 def _together(grant: Grant, globs: Globs) -> Granted:
