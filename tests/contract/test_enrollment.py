@@ -105,6 +105,10 @@ def test_a_name_that_is_taken_is_free_again_when_its_worker_is_revoked(store: St
     second = store.enroll_tokens.enroll(HASH, "name", OTHER_KEY, now=later)
     assert (second.public_key, second.revoked_at, second.link_id, second.enrolled_at) == (OTHER_KEY, None, None, later)
     assert store.workers.changed_since(later) == {second.id: later}
+    former = store.workers.get(first.id)
+    assert former is not None
+    assert former.name == f"name (revoked, {first.id.hex[:8]})"
+    assert former.public_key == KEY
     assert store.enroll_tokens.all()[0].uses_left == 3
     assert not store.workers.revoke("nobody", now=NOW)
 

@@ -18,6 +18,9 @@ from airflow_edge.rules.liveness import Patience, read_option, read_patience
 from airflow_edge.rules.versions import Rules, read_rules
 from airflow_edge.settings import BY_NAME, SECTION, SETTINGS, SettingError
 
+ON_THE_WAY: Final = timedelta(seconds=10)
+"""For a call that a supervisor has let a task make."""
+
 _PARSED: Final[Mapping[str, Callable[[str], object]]] = {
     "disconnect_grace": parse_duration,
     "queue_disconnect_grace": parse_named_durations,
@@ -33,6 +36,11 @@ class GatewayConfig:
     api_enabled: bool
     allow_shared_secret_enrollment: bool
     offer_timeout: float
+    start_timeout: float = 300.0
+    time_to_end: timedelta = timedelta(seconds=30)
+    """How long a task may still call after Airflow knows its state; see `[core] task_success_overtime`."""
+    time_to_stop: timedelta = timedelta(seconds=70)
+    """The same after it was told to stop; see `[core] killed_task_cleanup_time`."""
     patience: Patience
     """How long a worker may be silent."""
     dispatch_poll_interval: float
@@ -76,6 +84,9 @@ def read_config() -> GatewayConfig:
         api_enabled=_boolean("api_enabled"),
         allow_shared_secret_enrollment=_boolean("allow_shared_secret_enrollment"),
         offer_timeout=_number("offer_timeout"),
+        start_timeout=_number("start_timeout"),
+        time_to_end=_afterwards("task_success_overtime", 20),
+        time_to_stop=_afterwards("killed_task_cleanup_time", 60),
         patience=read_patience(_text),
         dispatch_poll_interval=_number("dispatch_poll_interval"),
         job_success_purge=timedelta(minutes=_number("job_success_purge")),
@@ -115,6 +126,11 @@ def wrong_settings() -> list[str]:
     except ValueError as error:
         wrong.append(str(error))
     return wrong
+
+
+def _afterwards(name: str, default: float) -> timedelta:
+    """Give what Airflow's supervisors leave to a task that has nothing to do any more, and time for it to reach us."""
+    return timedelta(seconds=conf.getfloat("core", name, fallback=default)) + ON_THE_WAY
 
 
 def _versions() -> Rules:

@@ -25,6 +25,7 @@ from airflow_edge.gateway.access import policy_in_force, uses
 from airflow_edge.gateway.access.attempts import Attempts
 from airflow_edge.gateway.access.authentication import Authenticator
 from airflow_edge.gateway.access.directory import WorkerDirectory
+from airflow_edge.gateway.access.jobs import CallingJobs
 from airflow_edge.gateway.access.policy import PolicyGate
 from airflow_edge.gateway.access.policy_in_force import DatabasePolicy, FilePolicy, PolicyInForce
 from airflow_edge.gateway.access.upstream import UpstreamTasks
@@ -104,9 +105,10 @@ class Gateway:
             SharedRoom(config.call_memory // 4, config.call_memory // 16),
         )
         self._dispatcher = Dispatcher(self.store, self.calls, self.links, self.queue, config)
-        self._assignments = assignments.Assignments(
-            self.store.jobs, self.calls, self.links, self.queue, config.offer_timeout
+        self.calling_jobs = CallingJobs(
+            self.store.jobs, self.store.job_authority, self.calls, self.links.void, config.time_to_end
         )
+        self._assignments = assignments.Assignments(self.store, self.calls, self.links, self.queue, config)
         self._worker_changes = worker_changes.WorkerChanges(
             self.store, self.calls, self.links, self.directory, self.queue, self._answer_others
         )
@@ -251,6 +253,7 @@ class Gateway:
         start("dispatcher", self._dispatcher.run)
         repeat("watch over tasks", assignments.UNWANTED_INTERVAL, self._assignments.stop_unwanted)
         repeat("watch over offers", assignments.LEASES_INTERVAL, self._assignments.expire_leases)
+        repeat("watch over accepted jobs", assignments.LEASES_INTERVAL, self._assignments.look_after_idle)
         repeat("passing on of changes to workers", worker_changes.LOOK_INTERVAL, self._worker_changes.look)
         repeat("watch over ends of maintenance", maintenance.LOOK_INTERVAL, self._maintenance.look)
         repeat("watch over test jobs", testing.LOOK_INTERVAL, self._untaken_tests.look)

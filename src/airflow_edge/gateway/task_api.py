@@ -22,8 +22,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
-TokenScope = Literal["execution", "callback"]
-"""For what a token is good: every call, or to say that a callback begins (from Airflow 3.4 on)."""
+TokenScope = Literal["execution", "workload", "callback"]
+"""For what a token is good: every call, or to say that a task begins, or (from Airflow 3.4 on) that a callback does."""
 
 
 class TaskApi:
@@ -74,19 +74,25 @@ async def ask(application: ASGIApp, scope: Scope, body: bytes = b"") -> Response
     """Ask an application in this process; give its whole answer, with the headers that tell what it is and which."""
     parts: list[Message] = []
 
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
     async def send(message: Message) -> None:
         parts.append(message)
 
-    await application(scope, receive, send)
+    await application(scope, whole(body), send)
     start = next((part for part in parts if part["type"] == "http.response.start"), None)
     if start is None:
         return Response(status_code=HTTPStatus.INTERNAL_SERVER_ERROR)
     headers = Headers(raw=[(name.lower(), value) for name, value in start["headers"]])
     kept = {name: headers[name] for name in ("content-type", "correlation-id") if name in headers}
     return Response(b"".join(part.get("body", b"") for part in parts), start["status"], kept)
+
+
+def whole(body: bytes) -> Receive:
+    """Make what gives an application a whole body at once."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
 
 
 def request_scope(method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]]) -> Scope:

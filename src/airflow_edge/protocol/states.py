@@ -42,6 +42,8 @@ class JobEvent(StrEnum):
     ACCEPT = "accept"
     REFUSE = "refuse"
     EXPIRE = "expire"
+    STALL = "stall"
+    """It was accepted, and its task has not begun for too long."""
     SUCCEED = "succeed"
     FAIL = "fail"
     LOSE = "lose"
@@ -122,6 +124,7 @@ JOB_TRANSITIONS: Final[Mapping[JobState, Mapping[JobEvent, JobState]]] = {
     JobState.RUNNING: {
         # An acceptance may come twice.
         JobEvent.ACCEPT: JobState.RUNNING,
+        JobEvent.STALL: JobState.QUEUED,
         JobEvent.SUCCEED: JobState.SUCCEEDED,
         JobEvent.FAIL: JobState.FAILED,
         JobEvent.LOSE: JobState.LOST,

@@ -21,6 +21,8 @@ WARNINGS = "warnings"
 PYTHON = "python_version"
 """Among a worker's facts: why it takes no new job, in words, empty if it does; what else is wrong; its Python."""
 
+MOST_SLOTS: Final = 256
+"""Slots that a worker may have where its enrolment token says nothing else."""
 MOST_OTHERS: Final = 50
 """Other instances that are remembered of one worker; each has a copy of its key."""
 TRIES_AGAIN: Final = timedelta(minutes=2)
@@ -93,6 +95,8 @@ class Worker:
     """The last request for its own log, over or not."""
     disconnect_grace: timedelta | None = None
     """How long its jobs are waited for while it is out of reach, where it has a grace of its own."""
+    max_slots: int | None = None
+    """How many slots it may have, however many it says it has; None for `MOST_SLOTS`."""
     gateway_id: str | None = None
     host_name: str | None = None
     """The machine that linked last."""
@@ -106,6 +110,10 @@ class Worker:
     answered: int = 0
     other_instances: tuple[OtherInstance, ...] = ()
     """Those that have tried to link with its key while it was alive."""
+
+    def slots_of(self, concurrency: int) -> int:
+        """Give how many slots are counted with of those that it says it has."""
+        return min(concurrency, self.max_slots or MOST_SLOTS)
 
     @property
     def served_queues(self) -> tuple[str, ...]:

@@ -32,6 +32,15 @@ CENTRE: Final = (
         "queue.",
     ),
     _centre(
+        name="start_timeout",
+        default=300.0,
+        unit="seconds",
+        least=10,
+        most=86_400,
+        description="Seconds that a linked worker has to begin with a task that it has accepted; after that the job "
+        "goes back into the queue. Until a task has begun, its worker may ask for nothing else on its behalf.",
+    ),
+    _centre(
         name="heartbeat_interval",
         default=5.0,
         unit="seconds",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow_edge.store.fleet.fleet import FleetViews
 from airflow_edge.store.jobs.at_workers import JobsAtWorkers
+from airflow_edge.store.jobs.authority import JobAuthority
 from airflow_edge.store.jobs.claims import JobQueue
 from airflow_edge.store.jobs.execution_calls import ExecutionCalls
 from airflow_edge.store.jobs.jobs import Jobs
@@ -42,6 +43,7 @@ class Store:
         self.queue = JobQueue(transactions)
         self.queue_pauses = QueuePauses(transactions)
         self.jobs = Jobs(transactions)
+        self.job_authority = JobAuthority(transactions)
         self.jobs_at_workers = JobsAtWorkers(transactions)
         self.orphaned_jobs = OrphanedJobs(transactions)
         self.worker_tests = WorkerTests(transactions)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -61,6 +62,15 @@ __all__ = [
 ]
 
 
+GIVES_BACK: Final[Mapping[Undone, JobEvent]] = {
+    "refused": JobEvent.REFUSE,
+    "expired": JobEvent.EXPIRE,
+    "taken back": JobEvent.EXPIRE,
+    "not begun": JobEvent.STALL,
+}
+"""What happens to a job that goes back into the queue."""
+
+
 class WorkerRow(Base):
     """An enrolled worker. It stays when it is revoked."""
 
@@ -78,6 +88,8 @@ class WorkerRow(Base):
     enroll_token_id: Mapped[UUID | None] = mapped_column(Uuid)
     disconnect_grace: Mapped[int | None]
     """Seconds for which its jobs are waited for; None where the settings say it."""
+    max_slots: Mapped[int | None]
+    """How many slots it may have; None for as many as anybody."""
     state: Mapped[WorkerState] = mapped_column(choice(WorkerState, 32))
     concurrency: Mapped[int]
     enrolled_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -221,6 +233,10 @@ class JobRow(MappedAsDataclass, Base, kw_only=True, repr=False, eq=False):
     queued_at: Mapped[datetime] = mapped_column(UtcDateTime, init=False)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     """When its worker accepted it."""
+    begun_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    """When Airflow was told that its task runs."""
+    calls_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    """Until when its task may call; None while nothing has ended that."""
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     booked_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     """When its scheduler knew of the end for good; a test job, of which none is told, is booked from the beginning."""
@@ -247,8 +263,8 @@ class JobRow(MappedAsDataclass, Base, kw_only=True, repr=False, eq=False):
             text=text,
             at=now,
         )
-        self.state = next_job_state(self.state, JobEvent.REFUSE if event == "refused" else JobEvent.EXPIRE)
-        self.lease_until = self.offered_at = None
+        self.state = next_job_state(self.state, GIVES_BACK[event])
+        self.lease_until = self.offered_at = self.started_at = None
 
     @property
     def only_for(self) -> UUID | None:
@@ -291,6 +307,8 @@ class EnrollTokenRow(Base):
     name_pattern: Mapped[str | None] = mapped_column(String(250))
     disconnect_grace: Mapped[int | None]
     """Seconds; its workers' own grace."""
+    max_slots: Mapped[int | None]
+    """How many slots each of its workers may have; None for as many as anybody."""
     uses: Mapped[int | None]
     """For how many workers it was made; None for one of which that was not noted yet."""
     uses_left: Mapped[int]

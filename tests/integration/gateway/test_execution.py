@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 
@@ -16,8 +18,8 @@ SUCCESS = {"state": "success", "end_date": "2026-01-01T00:01:00Z"}
 
 
 @asynccontextmanager
-async def held_job(centre, *, accept=True, gateway=None, **fields):
-    """A task that a linked site was offered, and accepted."""
+async def held_job(centre, *, accept=True, begun=True, gateway=None, **fields):
+    """A task that a linked site was offered, has accepted, and begun, as far as the gateway knows."""
     queue = centre.queue_name()
     site = await centre.site(queue)
     task_id = centre.task_instance(queue)
@@ -27,6 +29,8 @@ async def held_job(centre, *, accept=True, gateway=None, **fields):
         if accept:
             await link.say(Accepted(job_id=offer.job_id, assignment=offer.assignment))
             await link.acknowledged()
+            if begun:
+                centre.store.job_authority.begin(UUID(offer.job_id), offer.assignment, now=datetime.now(UTC))
         yield site, link, task_id, f"{offer.job_id}:{offer.assignment}"
 
 

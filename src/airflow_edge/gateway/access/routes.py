@@ -189,6 +189,11 @@ for _route in ROUTES:
     _BY_FOLDER[_route.method, folder_of(_route.template)].append(_route)
 
 
+def begins(method: str, path: str) -> bool:
+    """Say whether a call tells Airflow that a task begins."""
+    return repeat_of(method, path) is Repeat.RECOGNISED
+
+
 def repeat_of(method: str, path: str) -> Repeat:
     """Say how a repeated call is taken; a route that nobody knows is left to Airflow."""
     return next((route.repeat for route in _routes_near(method, path) if route.matches(method, path)), Repeat.HARMLESS)

@@ -176,7 +176,7 @@ async def _enter(
                 agent_version=hello.agent_version,
                 airflow_version=hello.airflow_version,
                 protocol=handshake.protocol,
-                concurrency=hello.concurrency,
+                concurrency=worker.slots_of(hello.concurrency),
                 state=hello.state,
                 version_refused=verdict.refused,
                 version_warning=verdict.warning,
@@ -223,12 +223,19 @@ async def _enter(
         "Worker '%s' is linked (%s): %d slots, queues %s, %d jobs there; %d given back to the queue, %d lost",
         worker.name,
         connection.transport,
-        hello.concurrency,
+        link.slots.concurrency,
         ", ".join(sorted(link.queues)),
         len(reconciled.held),
         reconciled.requeued,
         reconciled.lost,
     )
+    if link.slots.concurrency < hello.concurrency:
+        log.warning(
+            "Worker '%s' has %d slots, of which it is given %d: more than its enrolment allows",
+            worker.name,
+            hello.concurrency,
+            link.slots.concurrency,
+        )
     if verdict.refused:
         log.warning("Worker '%s' is given no new jobs: %s", worker.name, verdict.refused)
     link.resend(again)

@@ -57,13 +57,22 @@ class RepeatableCall:
     async def answer(self, repeat: Repeat) -> Response:
         """Carry it out as calls of its kind are.
 
-        :raises StoreUnavailableError: the database failed; nothing was done.
+        :raises StoreUnavailableError: the database failed; it is to be repeated.
+        :raises ProblemError: the job is no longer its worker's.
         """
         match repeat:
             case Repeat.SET:
                 return await self._set_value()
             case Repeat.STATE:
-                return await self._set_state()
+                said = await self._set_state()
+                if said.status_code < HTTPStatus.BAD_REQUEST:
+                    await self.gateway.calling_jobs.close(self.job)
+                return said
+            case Repeat.RECOGNISED:
+                said = await self._ask()
+                if said.status_code < HTTPStatus.BAD_REQUEST:
+                    await self.gateway.calling_jobs.begin(self.job)
+                return said
             case _:
                 return await self._ask_once()
 

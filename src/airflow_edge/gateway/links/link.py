@@ -96,7 +96,7 @@ class WorkerLink:
         self.noted = (hello.state, "")
         """The state and comment that the store has."""
         self.system: Mapping[str, str | int | float | bool] = {}
-        self.slots = Slots(hello.concurrency)
+        self.slots = Slots(worker.slots_of(hello.concurrency))
         self.session = session
         self.orders = ToldOrders(session.pending())
         self.ended: asyncio.Future[LinkEnd] = asyncio.get_running_loop().create_future()

@@ -52,6 +52,11 @@ class Links:
         link = self._links.get(worker_id)
         return link if link is not None and link.open else None
 
+    def void(self, worker_id: UUID, key: AssignmentKey, reason: str) -> None:
+        """Tell the worker, if it is linked here, that an assignment does not count any more."""
+        if (link := self.get(worker_id)) is not None:
+            link.void_job(key, reason)
+
     def lock(self, worker_id: UUID) -> asyncio.Lock:
         """Give what lets the connections of one worker in one after the other."""
         # Gone when nobody has it any more.

@@ -14,8 +14,9 @@ from airflow_edge.rules.overview import JobView
 MOST_REMEMBERED: Final = 20
 """Handings-out of a job that came to nothing; older ones are forgotten."""
 
-Undone: TypeAlias = Literal["refused", "expired", "taken back"]
-"""Why a job went back into the queue: its worker did not want it, did not answer in time, or was revoked."""
+Undone: TypeAlias = Literal["refused", "expired", "taken back", "not begun"]
+"""Why a job went back into the queue: its worker did not want it, did not answer in time, was revoked, or has
+accepted it and done nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

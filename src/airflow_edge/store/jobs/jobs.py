@@ -42,6 +42,10 @@ class AssignedJob:
     state: JobState
     released: bool
     """Airflow holds the task's state; its slots are free."""
+    begun_at: datetime | None = None
+    """When Airflow was told that its task runs."""
+    calls_until: datetime | None = None
+    """Until when its task may call; None while nothing has ended that."""
 
     @property
     def key(self) -> AssignmentKey:

@@ -36,6 +36,8 @@ class EnrollToken:
     """A glob that the worker's name has to match."""
     disconnect_grace: timedelta | None = None
     """Its workers' own grace."""
+    max_slots: int | None = None
+    """How many slots each of its workers may have; None for `rules.worker.MOST_SLOTS`."""
     uses: int | None
     """For how many workers it was made; None for one of which that was not noted yet."""
     uses_left: int
@@ -122,6 +124,7 @@ class EnrollTokens(StorePart):
             row = _register(session, known, name, public_key, token.queues, token.team_name, token.id, by, now)
             if token.disconnect_grace is not None:
                 row.disconnect_grace = token.disconnect_grace
+            row.max_slots = token.max_slots
             return row
 
         return self._enroll(work)
@@ -155,13 +158,15 @@ def _known(session: Session, name: str, public_key: bytes) -> WorkerRow | None:
 
     :raises EnrollmentRefusedError: the name is another's, or the key was revoked.
     """
+    revoked = select(WorkerRow.name).where(WorkerRow.public_key == public_key, WorkerRow.revoked_at.is_not(None))
+    if (former := session.scalar(revoked.limit(1))) is not None:
+        raise EnrollmentRefusedError(
+            Code.REVOKED,
+            f"the key of worker '{former}' was revoked; delete the worker's state folder and enrol it anew",
+        )
     row = session.scalar(select(WorkerRow).where(WorkerRow.name == name).with_for_update())
     if row is None:
         return None
-    if row.public_key == public_key and row.revoked_at is not None:
-        raise EnrollmentRefusedError(
-            Code.REVOKED, f"the key of worker '{name}' was revoked; delete the worker's state folder and enrol it anew"
-        )
     if row.public_key != public_key and row.revoked_at is None:
         raise EnrollmentRefusedError(
             Code.NAME_TAKEN,
@@ -169,6 +174,11 @@ def _known(session: Session, name: str, public_key: bytes) -> WorkerRow | None:
             f"first: airflow edge revoke-worker {name}",
         )
     return row
+
+
+def _former_name(row: WorkerRow) -> str:
+    """Give the name under which a revoked worker is kept when a new one gets its own: nobody may enrol as it."""
+    return f"{row.name[:150]} (revoked, {row.id.hex[:8]})"
 
 
 def _check(token: EnrollTokenRow, name: str, now: datetime) -> None:
@@ -200,21 +210,27 @@ def _register(
     by: str | None,
     now: datetime,
 ) -> WorkerRow:
+    if row is not None and row.public_key != public_key:
+        if row.team_name != team_name:
+            raise EnrollmentRefusedError(
+                Code.NAME_TAKEN,
+                f"'{name}' is the name of a revoked worker of another team; choose another name with --name, or have "
+                "that one removed first: airflow edge remove-worker",
+            )
+        # A new key is a new worker: whatever the one before has left behind, jobs, logs and orders, stays its own.
+        row.name = _former_name(row)
+        session.flush()
+        row = None
+    is_new = row is None
     if row is None:
-        row = WorkerRow(id=uuid4(), name=name, concurrency=0, system={})
+        row = WorkerRow(id=uuid4(), name=name, public_key=public_key, concurrency=0, system={})
+        row.state, row.enrolled_at = WorkerState.OFFLINE, now
         session.add(row)
-    new_key = row.public_key != public_key
-    if new_key:
-        row.public_key = public_key
-        row.state, row.silent = WorkerState.OFFLINE, False
-        row.enrolled_at = now
-        row.last_seen_at = row.revoked_at = row.link_id = row.boot_id = row.disconnect_grace = None
-        row.instance = row.life = row.host_name = row.address = row.linked_at = row.other_instances = None
     row.queues = list(queues)
     row.added_queues = None
     row.team_name = team_name
     row.enroll_token_id = token_id
     row.changed_at = now
-    if new_key:
+    if is_new:
         note(session, row.id, [Happening(ENROLLED, f"for {', '.join(queues)}")], by=by, now=now)
     return row

@@ -40,7 +40,10 @@ class Jobs:
 async def test_a_worker_is_told_of_a_stray_and_of_no_job_whose_end_its_link_has_yet_to_hear():
     kept, lost, ending = (AssignmentKey(str(uuid4()), 1) for _ in range(3))
     link, calls = Link(kept, lost, ending), StoreCalls()
-    watch = Assignments(cast("Any", Jobs(kept)), calls, cast("Any", [link]), QueueSignal(cast("Any", None)), 10.0)
+    store = SimpleNamespace(jobs=Jobs(kept))
+    watch = Assignments(
+        cast("Any", store), calls, cast("Any", [link]), QueueSignal(cast("Any", None)), cast("Any", None)
+    )
     await watch.void_strays()
     assert link.voided == []
     link.slots.free(ending)

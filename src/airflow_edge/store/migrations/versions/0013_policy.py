@@ -9,7 +9,7 @@ from sqlalchemy.dialects import mysql
 from airflow_edge.store.columns import collation_by_bytes
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
