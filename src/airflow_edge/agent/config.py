@@ -58,6 +58,10 @@ class Config:
     """`ca_file`, `client_cert` and `client_key`."""
     task_stop_grace: float = 5.0
     """Seconds between SIGTERM and SIGKILL."""
+    agent_user: str | None = None
+    """Whose the worker is where root has started it; None for whoever has started it."""
+    task_user: str | None = None
+    """Whose its tasks are then."""
     keep_children: bool = False
     """Whether what a task has started may live on when it has ended."""
     log_bandwidth: float | None = None
@@ -203,6 +207,8 @@ def load(
         concurrency=sources.required("worker_concurrency", _number(int, "worker_concurrency")),
         trust=Trust(*(sources.optional(name, absolute) for name in Trust._fields)),
         task_stop_grace=sources.required("task_stop_grace", _number(float, "task_stop_grace")),
+        agent_user=sources.optional("agent_user", str),
+        task_user=sources.optional("task_user", str),
         keep_children=sources.required("keep_children", _boolean),
         log_bandwidth=sources.optional("log_bandwidth", _bandwidth),
         min_free_disk=sources.required("min_free_disk", _number(int, "min_free_disk")),

@@ -10,9 +10,10 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from airflow_edge.protocol.local import GENERATION_VARIABLE
 from airflow_edge.protocol.worker_log import Formatter
@@ -20,7 +21,7 @@ from airflow_edge.runtime.environment import for_tasks, hide_sensitive, set_titl
 from airflow_edge.runtime.lossy_file import make_output_lossy
 from airflow_edge.site.files import clear, make_way
 from airflow_edge.site.inherited import give_back_files, settle
-from airflow_edge.site.kernel import become_subreaper
+from airflow_edge.site.kernel import CAP_KILL, CAP_SETGID, CAP_SETUID, become, become_subreaper, user_named
 from airflow_edge.site.rotation import Rotation
 
 ALREADY_RUNNING = 4
@@ -44,6 +45,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--log-backups", type=int, default=3, help="how many older ones are kept")
     parser.add_argument("--open-files", type=int, help="how many files a task may have open (default: as here)")
     parser.add_argument("--keep-children", action="store_true", help="let live on what a task has started")
+    parser.add_argument("--agent-user", help="as root: whose this process is to be")
+    parser.add_argument("--task-user", help="as root: whose the tasks are to be")
     arguments = parser.parse_args(argv)
     path: Path = arguments.socket or arguments.state_dir / "runtime.sock"
 
@@ -53,6 +56,10 @@ def main(argv: list[str] | None = None) -> int:
         # Started as a session's leader already, by the agent; by hand otherwise.
         os.setsid()
     set_title("airflow-edge runtime")
+    task_user = None
+    if arguments.agent_user and arguments.task_user:
+        task_user = user_named(arguments.task_user)
+        become(user_named(arguments.agent_user), (CAP_KILL, CAP_SETGID, CAP_SETUID))
     # Held until this process ends.
     lock_file = path.with_suffix(".pid")
     make_way(lock_file)
@@ -79,11 +86,18 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.log_file is not None:
         rotation = Rotation(arguments.log_file, max_size=arguments.log_max_size, backups=arguments.log_backups)
         tidy = partial(rotation.rotate, sys.stderr.fileno())
-    return _serve(path, lock, generation, tidy, cautious=cautious, keep_children=arguments.keep_children)
+    supervision = {"keep_children": arguments.keep_children, "task_user": task_user}
+    return _serve(path, lock, generation, tidy, cautious=cautious, supervision=supervision)
 
 
 def _serve(
-    path: Path, lock: int, generation: str, tidy: Callable[[], None] | None, *, cautious: bool, keep_children: bool
+    path: Path,
+    lock: int,
+    generation: str,
+    tidy: Callable[[], None] | None,
+    *,
+    cautious: bool,
+    supervision: Mapping[str, Any],
 ) -> int:
     began = time.monotonic()
     # Airflow reads the environment when it is imported: not before this.
@@ -129,14 +143,14 @@ def _serve(
         listener.bind(os.fspath(path))
         path.chmod(0o600)
         listener.listen()
-        if not keep_children:
+        if not supervision["keep_children"]:
             # What a task has left whose supervisor was killed comes to this process.
             become_subreaper()
         server = Server(
             listener,
             airflow_version=airflow_version,
-            supervise=partial(supervise, prepare=prepare, keep_children=keep_children),
-            keep_children=keep_children,
+            supervise=partial(supervise, prepare=prepare, **supervision),
+            keep_children=supervision["keep_children"],
             release=lambda: os.close(lock),
             generation=generation,
             trouble=trouble,

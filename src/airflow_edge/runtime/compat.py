@@ -21,6 +21,8 @@ from airflow_edge.runtime.parsing import is_example
 
 TEST_JOB: Final = "airflow_edge.runtime.testing.run"
 """What a test job runs."""
+_be_another: Callable[[], None] | None = None
+"""Where tasks are another user's: has a process be that."""
 HTTP: Final[ModuleType] = sys.modules[Client.__bases__[0].__module__.partition(".")[0]]
 """The library of Airflow's client, httpx or its successor httpx2: it takes no other's transport, nor other errors."""
 
@@ -83,6 +85,30 @@ def end_with_task(end: Callable[[], None]) -> None:
         return service(self, *args, **options)
 
     watched._service_subprocess = end_and_service  # type: ignore[method-assign]
+
+
+def run_tasks_as(be_another: Callable[[], None], begun: Callable[[], None]) -> None:
+    """Have each task's or callback's process call this before anything else, and the supervisor `begun` after that.
+
+    What `be_another` raises ends that process, as Airflow ends one that cannot begin.
+    """
+    global _be_another
+    _be_another = be_another
+    main = supervisor._fork_main
+    watched = supervisor.WatchedSubprocess
+    start = watched.start.__func__  # type: ignore[attr-defined]
+
+    def be_another_and_go_on(*args: Any, **options: Any) -> Any:
+        be_another()
+        return main(*args, **options)
+
+    def start_and_say(cls: Any, *args: Any, **options: Any) -> Any:
+        process = start(cls, *args, **options)
+        begun()
+        return process
+
+    supervisor._fork_main = be_another_and_go_on
+    watched.start = classmethod(start_and_say)  # type: ignore[assignment]
 
 
 def expect_signals(sent: Callable[[], int | None]) -> None:
@@ -174,7 +200,18 @@ def _run_callback_here(workload: workloads.ExecuteCallback, *, client: Client, l
         # It has no logger of its own here.
         workload.callback.data["kwargs"] = {"say": logger.info}
     with log_file:
-        succeeded, error = execute(workload.callback, logger)
-        if not succeeded:
-            logger.error("Callback failed", error=error)
+        if _be_another is not None and (child := os.fork()):
+            # What is another user's is not for this process.
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        succeeded = False
+        try:
+            if _be_another is not None:
+                _be_another()
+            succeeded, error = execute(workload.callback, logger)
+            if not succeeded:
+                logger.error("Callback failed", error=error)
+        finally:
+            if _be_another is not None:
+                log_file.flush()
+                os._exit(0 if succeeded else 1)
     return 0 if succeeded else 1

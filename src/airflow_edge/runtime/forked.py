@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from airflow_edge.site.processes import kill_session
+from airflow_edge.site.processes import kill_session, no_process
 from airflow_edge.site.stop import StopSteps
 
 End: TypeAlias = tuple[int | None, int | None]
@@ -44,3 +44,20 @@ class Supervisor:
             kill_session(self.pid)
         os.waitpid(self.pid, 0)
         return (None, ended.si_status) if killed else (ended.si_status, None)
+
+
+def try_fork() -> str:
+    """Say why no process is to be had; nothing if one is. A supervisor needs one for its task, too."""
+    children = []
+    try:
+        for _ in range(2):
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            children.append(child)
+    except (OSError, MemoryError) as error:
+        return no_process(error)
+    finally:
+        for child in children:
+            os.waitpid(child, 0)
+    return ""

@@ -42,9 +42,10 @@ from airflow_edge.protocol.local import (
     encode_local,
     split_frames,
 )
-from airflow_edge.runtime.forked import Supervisor
+from airflow_edge.runtime.forked import Supervisor, try_fork
 from airflow_edge.runtime.outcome import describe_exit, write_outcome
 from airflow_edge.site.files import is_there
+from airflow_edge.site.kernel import is_ours
 from airflow_edge.site.processes import end_children, is_shortage, no_process
 from airflow_edge.site.stop import StopSteps, stop_of
 
@@ -157,6 +158,9 @@ class Server:
             # It was left to another runtime a moment ago, in the same round.
             return
         connection, _ = self._listener.accept()
+        if not is_ours(connection):
+            connection.close()
+            return
         self._drop_agent()
         connection.setblocking(False)
         self._agent = connection
@@ -207,7 +211,7 @@ class Server:
                     self._retiring = True
                     self._leave_socket()
                 case Probe(fork=fork):
-                    self._send(Alive(obstacle=_try_fork() if fork else None))
+                    self._send(Alive(obstacle=try_fork() if fork else None))
         except Exception:
             # The agent connects anew, hears what there is, and says again what it wants.
             log.exception("%s has failed", type(order).__name__)
@@ -394,20 +398,3 @@ class Server:
             return self._path.stat().st_ino != self._inode
         except FileNotFoundError:
             return True
-
-
-def _try_fork() -> str:
-    """Say why no process is to be had; nothing if one is. A supervisor needs one for its task, too."""
-    children = []
-    try:
-        for _ in range(2):
-            child = os.fork()
-            if child == 0:
-                os._exit(0)
-            children.append(child)
-    except (OSError, MemoryError) as error:
-        return no_process(error)
-    finally:
-        for child in children:
-            os.waitpid(child, 0)
-    return ""

@@ -21,7 +21,7 @@ from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, SUPERVISOR_PID_FILE,
 from airflow_edge.runtime import compat
 from airflow_edge.runtime.environment import WORKER_NAME_VARIABLE, set_title
 from airflow_edge.runtime.outcome import count_oom_kills, describe_exit, write_outcome
-from airflow_edge.site.kernel import become_subreaper
+from airflow_edge.site.kernel import CAP_KILL, User, become, become_subreaper, limit_capabilities
 from airflow_edge.site.processes import end_children, hold_pid_file, is_shortage, no_process
 from airflow_edge.site.stop import ended, left_behind, note, stop_of
 
@@ -70,23 +70,32 @@ def nothing() -> None:
 
 
 def supervise(
-    folder: Path, output: int, prepare: Callable[[], None] = nothing, *, keep_children: bool = False
+    folder: Path,
+    output: int,
+    prepare: Callable[[], None] = nothing,
+    *,
+    keep_children: bool = False,
+    task_user: User | None = None,
 ) -> NoReturn:
     """Run the job of this folder to its end and exit; call it in a fresh fork, with everything inherited closed.
 
     :param output: descriptor of the file for what the supervisor itself says
     :param prepare: loads what was not to be loaded before the fork
     :param keep_children: whether what the task has started may live on when it has ended
+    :param task_user: whose the task is to be; None for this process's own
     """
     status = 1
     try:
         _settle_in(output)
+        pid_file = -1
         with contextlib.suppress(OSError):
             # Without it, it is found by its output, as long as Airflow lets others see that.
-            hold_pid_file(folder / SUPERVISOR_PID_FILE)
+            pid_file = hold_pid_file(folder / SUPERVISOR_PID_FILE)
         if not keep_children:
             become_subreaper()
             compat.end_with_task(lambda: _end_what_is_left(folder))
+        if task_user is not None:
+            _separate(task_user, pid_file)
         job = msgspec.json.decode((folder / JOB_FILE).read_bytes(), type=JobFile)
         set_title(f"airflow-edge supervisor: {job.job_id}")
         outcome = _run(job, folder, prepare)
@@ -124,6 +133,20 @@ def _settle_in(output: int) -> None:
         # Python's own generator is seeded anew with each fork, this one is not.
         numpy.seed()
     gc.enable()
+
+
+def _separate(user: User, pid_file: int) -> None:
+    """Have the task be another user's: this process and all that it has open stay the agent's."""
+
+    def be_another() -> None:
+        with contextlib.suppress(OSError):
+            os.close(pid_file)
+        become(user)
+        os.environ.update(HOME=user.home, USER=user.name, LOGNAME=user.name)
+        with contextlib.suppress(OSError):
+            os.chdir(user.home)
+
+    compat.run_tasks_as(be_another, lambda: limit_capabilities((CAP_KILL,)))
 
 
 def _end_what_is_left(folder: Path) -> None:

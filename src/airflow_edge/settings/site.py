@@ -155,6 +155,21 @@ SITE: Final = (
         "ended its own parent lives on.",
     ),
     _site(
+        name="agent_user",
+        default=None,
+        example="airflow-edge",
+        description="Where the worker is started by root (Linux): the user that it is from then on, whose alone are "
+        "its key, its journal, its sockets and the files of jobs. Goes with `task_user`. Default: worker and tasks are "
+        "whoever has started it, and a task can do all that the worker can.",
+    ),
+    _site(
+        name="task_user",
+        default=None,
+        example="airflow-task",
+        description="Where the worker is started by root (Linux): the user that tasks are, another one than "
+        "`agent_user`. `run_as_user` of a Dag goes on from there, by `sudo`.",
+    ),
+    _site(
         name="log_bandwidth",
         default=None,
         example="64k",

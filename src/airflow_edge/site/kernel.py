@@ -3,11 +3,50 @@
 from __future__ import annotations
 
 import os
+import socket
+import struct
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_PR_SET_KEEPCAPS: Final = 8
+_CAPABILITY_VERSION: Final = 0x20080522
+"""The third, of 64 bits; see capset(2)."""
+CAP_KILL: Final = 5
+CAP_SETGID: Final = 6
+CAP_SETUID: Final = 7
+
+
+class User(NamedTuple):
+    """Somebody whose process one may be."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    home: str
+
+
+def user_named(name: str) -> User:
+    """Give a user of this machine.
+
+    :raises KeyError: there is none of that name.
+    """
+    import pwd
+
+    found = pwd.getpwnam(name)
+    groups = tuple(os.getgrouplist(found.pw_name, found.pw_gid))
+    return User(found.pw_name, found.pw_uid, found.pw_gid, groups, found.pw_dir)
+
+
+def is_ours(connection: socket.socket) -> bool:
+    """Whether this user, or root, is at the other end of a Unix socket, whoever may have got at its path."""
+    if sys.platform != "linux":
+        return True
+    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return uid in {0, os.geteuid()}
 
 
 def become_subreaper() -> bool:
@@ -27,6 +66,45 @@ def _libc() -> Any:
     import ctypes
 
     return ctypes.CDLL(None, use_errno=True)
+
+
+def become(user: User, keep: Iterable[int] = ()) -> None:
+    """Have this process be another user's for good, but for these capabilities.
+
+    The kernel keeps others of that user from looking into it from now on, see PR_SET_DUMPABLE in prctl(2).
+
+    :raises OSError: it may not.
+    """
+    capabilities = tuple(keep)
+    if capabilities and not _prctl(_PR_SET_KEEPCAPS, 1):
+        raise _failure()
+    os.setgroups(user.groups)
+    os.setresgid(user.gid, user.gid, user.gid)
+    os.setresuid(user.uid, user.uid, user.uid)
+    if sys.platform == "linux":
+        limit_capabilities(capabilities)
+
+
+def limit_capabilities(keep: Iterable[int]) -> None:
+    """Give up all capabilities but these.
+
+    :raises OSError: it has not got them.
+    """
+    import ctypes
+
+    mask = sum(1 << number for number in keep)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    # Effective, permitted, inheritable; then the same of the upper half.
+    sets = (ctypes.c_uint32 * 6)(mask, mask, 0, 0, 0, 0)
+    if _libc().capset(header, sets) != 0:
+        raise _failure()
+
+
+def _failure() -> OSError:
+    import ctypes
+
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))
 
 
 def children() -> list[int] | None:

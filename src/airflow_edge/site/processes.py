@@ -81,11 +81,13 @@ def lives(process: psutil.Process) -> bool:
             return _is_hidden(process.pid)
 
 
-def hold_pid_file(path: Path) -> None:
+def hold_pid_file(path: Path) -> int:
     """Have others know this process by a file, until it ends: the lock on it says whether it lives.
 
     Airflow's supervisor keeps others of its own user from looking into it (PR_SET_DUMPABLE), and at what it has open.
     Where there can be no lock, no file is left.
+
+    :return: its descriptor, to be closed in a child that is not to write there
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -95,6 +97,7 @@ def hold_pid_file(path: Path) -> None:
     except OSError:
         path.unlink(missing_ok=True)
         raise
+    return descriptor
 
 
 def holder(path: Path) -> int | None:

@@ -8,13 +8,14 @@ import os
 import signal
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from airflow_edge.protocol.local import LOG_FILE, STOP_FILE, StopFile
+from airflow_edge.site import processes
 from airflow_edge.site.files import DamagedError, read
-from airflow_edge.site.processes import kill, kill_session, terminate_task
+from airflow_edge.site.processes import kill
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +26,24 @@ _RETRY_TERMINATE: Final = 0.05
 _PAUSE: Final = 1.0
 
 
+class Hands(Protocol):
+    """Who signals a supervisor's task: this process, or one that may do more."""
+
+    def terminate_task(self, supervisor: int) -> bool:
+        """Like `processes.terminate_task`."""
+
+    def kill_session(self, supervisor: int) -> None:
+        """Like `processes.kill_session`."""
+
+
 class StopSteps:
     """SIGTERM to the task, SIGKILL to all that is below its supervisor, SIGKILL to the supervisor."""
 
-    def __init__(self, folder: Path) -> None:
-        """:param folder: the job's; its log may not be there yet"""
+    def __init__(self, folder: Path, hands: Hands = processes) -> None:
+        """:param folder: the job's; its log may not be there yet
+        :param hands: who may end what is another user's
+        """
+        self._hands = hands
         self.folder = folder
         self.asked = False
         self._grace = 0.0
@@ -75,7 +89,7 @@ class StopSteps:
             # A supervisor that was forked just now has no task yet.
             self._terminate_at = now + _RETRY_TERMINATE
             self._tell(signal.SIGTERM)
-            if terminate_task(supervisor):
+            if self._hands.terminate_task(supervisor):
                 self._terminate_at = None
                 self._note(terminated(self._reason, self._grace))
 
@@ -86,13 +100,13 @@ class StopSteps:
                 self._killing = True
                 self._tell(signal.SIGKILL)
                 self._note(killed(self._grace))
-            kill_session(supervisor)
+            self._hands.kill_session(supervisor)
             self._kill_at = None
             self._kill_supervisor_at = now + SUPERVISOR_GRACE
 
     def _kill_supervisor(self, supervisor: int, now: float) -> None:
         if self._kill_supervisor_at is not None and now >= self._kill_supervisor_at:
-            kill_session(supervisor)
+            self._hands.kill_session(supervisor)
             self._note(SUPERVISOR_KILLED)
             kill(supervisor)
             self._kill_supervisor_at = now + SUPERVISOR_GRACE

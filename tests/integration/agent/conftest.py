@@ -31,6 +31,7 @@ class Agent:
         self.environment = environment
         self.arguments: tuple[str, ...] = ()
         """Of `run_agent`."""
+        self.command: tuple[str, ...] = (sys.executable, "-m", "tests.integration.agent.run_agent")
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -48,9 +49,7 @@ class Agent:
         paths = [str(REPOSITORY), *filter(None, [variables.get("PYTHONPATH")])]
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "tests.integration.agent.run_agent",
+                *self.command,
                 *self.arguments,
                 cwd=self.config.state_dir.parent,
                 env=variables | {"PYTHONPATH": os.pathsep.join(paths)},

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from airflow_edge.agent.errors import AgentError, AlreadyRunningError, unusable
+from airflow_edge.agent.process import keeper
 from airflow_edge.site.files import make_way
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,8 @@ def wait_for_end(path: Path) -> None:
 
 def begin_again() -> NoReturn:
     """Carry out this process's command line once more, in the same process; `has_begun_again` tells the new one."""
+    if (kept := keeper.here()) is not None:
+        kept.hand_on()
     again = {**os.environ, _BEGUN_AGAIN: str(os.getpid())}
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], again)  # noqa: S606 - our own command line
 

@@ -18,9 +18,11 @@ from pathlib import Path
 import psutil
 
 from airflow_edge.agent.journal.job_folders import JobFolders
+from airflow_edge.agent.process import keeper
 from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.site import processes
 from airflow_edge.site.files import is_there
-from airflow_edge.site.processes import find, holder, kill_session, lives
+from airflow_edge.site.processes import find, holder, lives
 from airflow_edge.site.stop import StopSteps
 
 log = logging.getLogger(__name__)
@@ -66,7 +68,9 @@ class Orphans:
         wanted = [key for key in keys if key in self._known or self._may_live(key)]
         new = [key for key in wanted if key not in self._adopted]
         for key in new:
-            self._adopted[key] = _Orphan(StopSteps(self._folders.folder(key)), self._known.get(key))
+            self._adopted[key] = _Orphan(
+                StopSteps(self._folders.folder(key), keeper.here() or processes), self._known.get(key)
+            )
         gone = self._gone()
         for key in gone.intersection(new):
             del self._adopted[key]
@@ -166,7 +170,7 @@ def _end_session(process: psutil.Process | None) -> None:
     """End what a supervisor that was killed has left behind: for all we know its job is over."""
     # As long as there is one of its session left, its pid is not given to another process.
     if process is not None and find(process.pid) in {None, process}:
-        kill_session(process.pid)
+        (keeper.here() or processes).kill_session(process.pid)
 
 
 def _file(path: Path) -> tuple[int, int]:

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 from airflow_edge.agent.config import Config
+from airflow_edge.agent.process import keeper
+from airflow_edge.protocol.local import GENERATION_VARIABLE
 from airflow_edge.protocol.messages import one_line
 from airflow_edge.site.files import make_way
 from airflow_edge.site.processes import no_process
@@ -34,7 +36,7 @@ class RuntimeProcess:
     def __init__(self, config: Config, socket: Path) -> None:
         self._config = config
         self._socket = socket
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | keeper.Kept | None = None
         self._began = 0.0
         self._log_begins = 0
         """Where in the log this start's part begins."""
@@ -86,24 +88,18 @@ class RuntimeProcess:
         try:
             self._log_begins = os.fstat(output).st_size
             self._began = time.monotonic()
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "airflow_edge.runtime"),
-                    f"--state-dir={config.state_dir}",
-                    f"--socket={self._socket}",
-                    f"--log-file={config.runtime_log}",
-                    f"--log-max-size={config.worker_log_max_size}",
-                    f"--log-backups={config.worker_log_backups}",
-                    *([] if config.open_files is None else [f"--open-files={config.open_files}"]),
-                    *(["--keep-children"] if config.keep_children else []),
-                ],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                # Signals for the agent, from a terminal for example, are not for the tasks.
-                start_new_session=True,
-            )
+            if (kept := keeper.here()) is not None:
+                self._process = kept.start(environment[GENERATION_VARIABLE], output)
+            else:
+                self._process = subprocess.Popen(
+                    runtime_command(config),
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    # Signals for the agent, from a terminal for example, are not for the tasks.
+                    start_new_session=True,
+                )
         except (OSError, MemoryError) as error:
             self._note_end(no_process(error), "")
             return False
@@ -164,6 +160,22 @@ class RuntimeProcess:
             whole = text.partition("\n")[2] if cut else text
             return whole if whole.strip() else text
         return ""
+
+
+def runtime_command(config: Config) -> list[str]:
+    """Give the command line of a runtime for this worker."""
+    users = (f"--agent-user={config.agent_user}", f"--task-user={config.task_user}")
+    return [
+        *(sys.executable, "-m", "airflow_edge.runtime"),
+        f"--state-dir={config.state_dir}",
+        f"--socket={config.runtime_socket}",
+        f"--log-file={config.runtime_log}",
+        f"--log-max-size={config.worker_log_max_size}",
+        f"--log-backups={config.worker_log_backups}",
+        *([] if config.open_files is None else [f"--open-files={config.open_files}"]),
+        *(["--keep-children"] if config.keep_children else []),
+        *(users if config.agent_user and config.task_user else []),
+    ]
 
 
 def _how(status: int) -> str:

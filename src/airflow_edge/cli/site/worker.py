@@ -23,6 +23,7 @@ from airflow_edge.agent.process.daemon import detach, has_begun_again, pid_file,
 from airflow_edge.checking.findings import Mark
 from airflow_edge.cli.site.enroll import ensure_enrolled, may_enroll_itself
 from airflow_edge.cli.site.local import at_start
+from airflow_edge.cli.site.users import separate
 from airflow_edge.protocol.messages import MAX_TEXT
 from airflow_edge.site.inherited import settle, take_more_files
 
@@ -53,6 +54,7 @@ def work(arguments: argparse.Namespace) -> int:
         queues=arguments.queues,
     )
     config = replace(config, open_files=take_more_files())
+    separate(config)
     _see_enrolled(config)
     if not arguments.daemon:
         _open_logs(config, arguments)

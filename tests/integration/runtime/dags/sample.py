@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -55,6 +58,34 @@ def _spread(file, output=None):
     new = file.with_suffix(".new")
     new.write_text(f"{plain.pid} {session.pid} {daemon}")
     new.rename(file)
+
+
+def attempt(kind, what):
+    """Try an attack; give "done", or the name of the error that it met."""
+    try:
+        match kind:
+            case "read":
+                Path(what).read_bytes()
+            case "write":
+                Path(what).open("ab").close()
+            case "list":
+                list(Path(what).iterdir())
+            case "connect":
+                with socket.socket(socket.AF_UNIX) as connection:
+                    connection.connect(what)
+            case "signal":
+                os.kill(what, 0)
+            case "trace":
+                libc = ctypes.CDLL(None, use_errno=True)
+                if libc.ptrace(16, what, 0, 0) != 0:
+                    raise OSError(ctypes.get_errno(), "ptrace")
+            case "be":
+                os.setuid(what)
+            case "tell":
+                return {"uid": list(os.getresuid()), "gid": list(os.getresgid()), "groups": os.getgroups()}[what]
+    except OSError as error:
+        return type(error).__name__
+    return "done"
 
 
 with DAG("sample", schedule=None):
@@ -120,6 +151,12 @@ with DAG("sample", schedule=None):
             time.sleep(0.01)
 
     @task
+    def attack(into):
+        """Tries all that it was told to, and gives what came of each."""
+        plan = json.loads((_folder(into) / "attack.json").read_text())
+        return {f"{kind} {what}": attempt(kind, what) for kind, targets in plan.items() for what in targets}
+
+    @task
     def look_around():
         from airflow.sdk.api.client import get_hostname
 
@@ -132,6 +169,7 @@ with DAG("sample", schedule=None):
     eat("{{ run_id }}")
     kill_itself()
     leave_behind("{{ run_id }}")
+    attack("{{ run_id }}")
     leave_quietly("{{ run_id }}")
     leave_behind_and_go_on("{{ run_id }}")
     look_around()

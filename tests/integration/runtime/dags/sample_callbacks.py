@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -9,3 +10,7 @@ def notify(file, text):
 
 def fail():
     raise ValueError("this callback fails")
+
+
+def whoami(into):
+    Path(into).write_text(str(os.getuid()))

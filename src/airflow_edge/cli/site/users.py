@@ -1,0 +1,68 @@
+"""Agent and tasks as two users, where root starts the worker."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from airflow_edge.agent.config import Config
+from airflow_edge.agent.errors import ConfigError
+from airflow_edge.agent.process import keeper
+from airflow_edge.agent.process.sockets import MAX_SOCKET_PATH
+from airflow_edge.agent.supervisors.runtime_process import runtime_command
+from airflow_edge.site.kernel import User, become, user_named
+
+
+def separate(config: Config) -> None:
+    """Become the agent's user, if one is set; what stays root then starts the runtime. Before any thread is begun.
+
+    :raises ConfigError: that cannot be; the text says why.
+    """
+    if config.agent_user is None and config.task_user is None:
+        return
+    if config.agent_user is None or config.task_user is None:
+        raise ConfigError("[edge] agent_user and task_user go together; set both, or neither")
+    if keeper.here() is not None:
+        return
+    if sys.platform != "linux":
+        raise ConfigError("[edge] agent_user needs Linux: here worker and tasks are one user; leave it out")
+    if os.getuid() != 0:
+        raise ConfigError("[edge] agent_user is set, and only root can be another user: start the worker as root")
+    agent, task = _user(config.agent_user, "agent_user"), _user(config.task_user, "task_user")
+    if agent.uid == task.uid:
+        raise ConfigError("[edge] task_user has to be another user than agent_user")
+    # The longest name that lies there.
+    if len(os.fsencode(config.state_dir / "runtime.sock")) > MAX_SOCKET_PATH:
+        raise ConfigError(f"{config.state_dir} is too long a path for two users; set [edge] state_dir to a shorter one")
+    _hand_over(config.state_dir, agent)
+    keeper.begin(runtime_command(config), agent.uid)
+    become(agent)
+    if not os.access(config.state_dir, os.R_OK | os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"'{agent.name}' may not use the state folder {config.state_dir}; see that it may pass through the folders "
+            f"above it, and `chown -R {agent.name} {config.state_dir}`"
+        )
+
+
+def _user(name: str, setting: str) -> User:
+    try:
+        user = user_named(name)
+    except KeyError:
+        raise ConfigError(
+            f"[edge] {setting} is '{name}', and there is no such user; `useradd --system {name}`"
+        ) from None
+    if user.uid == 0:
+        raise ConfigError(f"[edge] {setting} is root; choose a user that may do less")
+    return user
+
+
+def _hand_over(folder: Path, agent: User) -> None:
+    """Give the agent what root has made by enrolling. A folder that is somebody's already is left alone."""
+    if not folder.is_dir() or folder.stat().st_uid != 0:
+        return
+    for path, folders, files in os.walk(folder, topdown=False):
+        for name in (*folders, *files):
+            os.chown(Path(path, name), agent.uid, agent.gid, follow_symlinks=False)
+    os.chown(folder, agent.uid, agent.gid)
+    folder.chmod(0o700)

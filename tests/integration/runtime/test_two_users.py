@@ -1,0 +1,152 @@
+"""Agent and tasks as two real users: what a hostile task can do to the agent, to others' jobs, and after its end."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from airflow_edge.protocol.local import JobExited, JobStarted, StopJob
+from harness.processes import kill_processes, processes_in
+from harness.waiting import wait_for
+from tests.integration.runtime.agent import SECRET, AgentSide, RuntimeProcess, is_alive
+from tests.integration.runtime.conftest import site_environment
+from tests.integration.runtime.execution_api import ExecutionApi
+from tests.integration.runtime.users import open_folder, showing, two_users
+
+
+@pytest.fixture(scope="module")
+def users():
+    with two_users() as both:
+        yield both
+
+
+@pytest.fixture(scope="module")
+def runtime(python, users):
+    """A runtime that root has started for these two."""
+    agent, task = users
+    with open_folder() as folder:
+        for name in ("home", "state"):
+            (folder / name).mkdir(mode=0o700)
+            os.chown(folder / name, agent.pw_uid, agent.pw_gid)
+        (folder / "state" / "worker.json").write_text("the private key")
+        own(folder / "state" / "worker.json", agent)
+        command = [
+            *showing(python, folder / "spare"),
+            *(python, "-m", "airflow_edge.runtime", "--state-dir", folder / "state"),
+            *("--agent-user", agent.pw_name, "--task-user", task.pw_name),
+        ]
+        runtime = RuntimeProcess(folder, command, site_environment(folder))
+        try:
+            yield runtime
+        finally:
+            runtime.process.kill()
+            kill_processes(processes_in(folder))
+
+
+@pytest.fixture
+def api(runtime, users):
+    server = ExecutionApi(runtime.state_dir / "agent.sock")
+    own(server.path, users[0])
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def agent(runtime, users, api):
+    side = AgentSide(runtime)
+    os.chown(side.folder, users[1].pw_uid, users[1].pw_gid)
+    api.run_id = side.run_id
+    yield side
+    side.close()
+
+
+def own(path, user):
+    os.chown(path, user.pw_uid, user.pw_gid)
+    path.chmod(0o600)
+
+
+def prepare(agent, users, api, task_id):
+    job = agent.task(task_id, api.path)
+    for path in (job.folder.parent, job.folder, *job.folder.iterdir()):
+        os.chown(path, users[0].pw_uid, users[0].pw_gid)
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    return job
+
+
+def test_a_task_is_another_user_and_its_files_are_the_agents(agent, users, api):
+    job = prepare(agent, users, api, "attack")
+    (agent.folder / "attack.json").write_text(json.dumps({"tell": ["uid", "gid", "groups"]}))
+    assert agent.run(job).exit_code == 0
+
+    (found,) = api.of("POST", "/return_value")
+    _, task = users
+    assert found.body["tell uid"] == [task.pw_uid] * 3
+    assert found.body["tell gid"] == [task.pw_gid] * 3
+    assert found.body["tell groups"] == [task.pw_gid]
+    for file in job.folder.iterdir():
+        assert (file.name, file.stat().st_uid) == (file.name, users[0].pw_uid)
+        assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_hostile_task_gets_at_neither_key_nor_jobs_nor_sockets_nor_processes(agent, users, api, runtime):
+    other = prepare(agent, users, api, "loop")
+    agent.connection.send(other.start)
+    supervisor = agent.connection.expect(JobStarted, job=other).pid
+    agent.read("loop.pids")
+    # The runtime, the agent's part of the pair, and somebody else's processes.
+    pids = [agent.hello.pid, supervisor, os.getpid()]
+    plan = {
+        "read": [
+            str(runtime.state_dir / "worker.json"),
+            str(other.folder / "job.json"),
+            str(other.folder / "task.log"),
+            *(f"/proc/{pid}/environ" for pid in pids),
+            *(f"/proc/{pid}/mem" for pid in pids),
+        ],
+        "write": [str(other.folder / "task.log"), str(runtime.state_dir / "journal.sqlite")],
+        "list": [str(runtime.state_dir), str(other.folder), *(f"/proc/{pid}/fd" for pid in pids)],
+        "connect": [str(api.path), str(runtime.socket)],
+        "signal": pids,
+        "trace": pids,
+        "be": [0, users[0].pw_uid],
+    }
+    (agent.folder / "attack.json").write_text(json.dumps(plan))
+    job = prepare(agent, users, api, "attack")
+    assert agent.run(job).exit_code == 0
+
+    (found,) = api.of("POST", "/return_value")
+    assert len(found.body) == sum(map(len, plan.values()))
+    assert {what: came for what, came in found.body.items() if came != "PermissionError"} == {}
+    assert {call.authorization for call in api.calls} == {f"Bearer {SECRET}"}
+    assert is_alive(supervisor)
+
+
+def test_another_users_task_is_stopped_with_all_that_it_has_started(agent, users, api):
+    job = prepare(agent, users, api, "loop")
+    agent.connection.send(job.start)
+    pids = agent.read("loop.pids")
+    assert {Path(f"/proc/{pid}").exists() for pid in pids} == {True}
+    agent.connection.send(StopJob(job_id=job.job_id, assignment=1, grace=0.2))
+
+    agent.connection.expect(JobExited, job=job)
+    wait_for(lambda: not any(is_alive(pid) for pid in pids), "the task to end", timeout=20)
+
+
+def test_another_users_task_leaves_nothing_behind(agent, users, api):
+    job = prepare(agent, users, api, "leave_behind")
+    assert agent.run(job).exit_code == 0
+
+    pids = agent.read("left.pids")
+    assert len(pids) == 3
+    assert [pid for pid in pids if is_alive(pid)] == []
+
+
+def test_a_callback_is_another_user_too(agent, users, api):
+    job = agent.callback("sample_callbacks.whoami", {"into": str(agent.folder / "who")}, api.path)
+    for path in (job.folder, *job.folder.iterdir()):
+        os.chown(path, users[0].pw_uid, users[0].pw_gid)
+    assert agent.run(job).exit_code == 0
+    assert int((agent.folder / "who").read_text()) == users[1].pw_uid
