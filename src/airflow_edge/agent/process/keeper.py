@@ -26,19 +26,19 @@ _LONGEST: Final = 65_536
 _here: Keeper | None = None
 
 
-class _Request(msgspec.Struct, frozen=True):
+class _Wish(msgspec.Struct, frozen=True):
     do: str
     pid: int = 0
     text: str = ""
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _Reply(msgspec.Struct, frozen=True):
     value: int | None = None
     errno: int = 0
     """Why it could not be done; 0 if it was."""
 
 
-class Kept:
+class KeptRuntime:
     """A runtime that the keeper has started, to the agent like a child of its own."""
 
     def __init__(self, keeper: Keeper, pid: int) -> None:
@@ -64,13 +64,13 @@ class Keeper:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
 
-    def start(self, generation: str, output: int) -> Kept:
+    def start(self, generation: str, output: int) -> KeptRuntime:
         """Start a runtime.
 
         :param output: descriptor of the file for what it says
         :raises OSError: no process is to be had, or the keeper is gone.
         """
-        return Kept(self, self.ask("start", text=generation, output=output) or 0)
+        return KeptRuntime(self, self.ask("start", text=generation, output=output) or 0)
 
     def terminate_task(self, supervisor: int) -> bool:
         """Like `processes.terminate_task`."""
@@ -85,11 +85,11 @@ class Keeper:
 
         :raises OSError: it could not be done, or the keeper is gone.
         """
-        request = msgspec.json.encode(_Request(do, pid, text))
+        request = msgspec.json.encode(_Wish(do, pid, text))
         socket.send_fds(self._connection, [request], [] if output is None else [output])
         if not (data := self._connection.recv(_LONGEST)):
             raise BrokenPipeError("the part of this worker that is root is gone; start the worker anew")
-        answer = msgspec.json.decode(data, type=_Answer)
+        answer = msgspec.json.decode(data, type=_Reply)
         if answer.errno:
             raise OSError(answer.errno, os.strerror(answer.errno))
         return answer.value
@@ -140,10 +140,10 @@ def _keep(connection: socket.socket, command: Sequence[str], agent: int) -> NoRe
         if not data:
             os._exit(0)
         try:
-            request = msgspec.json.decode(data, type=_Request)
-            answer = _Answer(_obey(request, descriptors, started, command, environment, agent))
+            request = msgspec.json.decode(data, type=_Wish)
+            answer = _Reply(_obey(request, descriptors, started, command, environment, agent))
         except (OSError, ValueError, MemoryError) as error:
-            answer = _Answer(errno=getattr(error, "errno", None) or 22)
+            answer = _Reply(errno=getattr(error, "errno", None) or 22)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -152,7 +152,7 @@ def _keep(connection: socket.socket, command: Sequence[str], agent: int) -> NoRe
 
 
 def _obey(
-    request: _Request,
+    request: _Wish,
     descriptors: Sequence[int],
     started: dict[int, subprocess.Popen[bytes]],
     command: Sequence[str],

@@ -36,7 +36,7 @@ class RuntimeProcess:
     def __init__(self, config: Config, socket: Path) -> None:
         self._config = config
         self._socket = socket
-        self._process: subprocess.Popen[bytes] | keeper.Kept | None = None
+        self._process: subprocess.Popen[bytes] | keeper.KeptRuntime | None = None
         self._began = 0.0
         self._log_begins = 0
         """Where in the log this start's part begins."""
