@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Final
 
@@ -16,3 +17,22 @@ def one_line(text: str, most: int = MAX_TEXT) -> str:
     printable = "".join(character if character.isprintable() else " " for character in _ESCAPES.sub(" ", text))
     line = " ".join(printable.split())
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def escaped(text: str) -> str:
+    """Give a text as one line, with escapes in place of all that is not printable."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
+class LineFormatter(logging.Formatter):
+    """Writes what a record says as one line, whoever's words are in it: none of them makes a record of its own.
+
+    Only a traceback has lines beyond that.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - as `logging` calls it
+        """Give the record's first line."""
+        record.message = escaped(record.message)
+        return super().formatMessage(record)

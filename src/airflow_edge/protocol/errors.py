@@ -15,6 +15,8 @@ from typing import TypeVar
 
 import msgspec
 
+from airflow_edge.texts import one_line
+
 T = TypeVar("T")
 
 
@@ -43,7 +45,8 @@ def decode_remote(decoder: msgspec.msgpack.Decoder[T], data: bytes, what: str) -
     try:
         return decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RemoteProtocolError(f"not {what}: {error}") from error
+        # It may quote what was sent.
+        raise RemoteProtocolError(one_line(f"not {what}: {error}")) from error
 
 
 class RejectedError(ProtocolError):

@@ -18,7 +18,9 @@ after the one agreed on: a message that the other side does not know ends the li
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
 
 from airflow_edge.protocol import logdata
 from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
@@ -32,6 +34,7 @@ from airflow_edge.protocol.messages import (
 )
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.session import Session
+from airflow_edge.texts import one_line
 
 OLDEST = 5
 NEWEST = 5
@@ -69,6 +72,10 @@ def take_answer(session: Session[SiteFrame, CentreFrame], hello: Hello, frame: C
     return Linked(welcome, [], session.restart(name))
 
 
+MOST_OF_A_VERSION: Final = 100
+"""Characters of a version that are shown."""
+
+
 class CentreHandshake:
     """The centre's half, over one connection."""
 
@@ -83,7 +90,7 @@ class CentreHandshake:
         hello = frame.body
         if not isinstance(hello, Hello) or frame.seq != 0:
             raise RemoteProtocolError("the first message has to be a Hello")
-        self.hello = hello
+        self.hello = hello = _cleaned(hello)
         self.protocol = min(newest, hello.newest_protocol)
         """The version that is spoken: the newest that both sides know."""
         self._release = release
@@ -137,3 +144,17 @@ class CentreHandshake:
 def rejection(error: RejectedError) -> CentreFrame:
     """Give the answer to a site that is not served; the link is closed after it, with `CloseCode.PROTOCOL_ERROR`."""
     return CentreFrame(0, 0, Rejected(code=error.code, message=str(error)))
+
+
+def _cleaned(hello: Hello) -> Hello:
+    """Give what a site says of itself fit for people: it is in logs, on terminals and on pages."""
+    return replace(
+        hello,
+        boot_id=one_line(hello.boot_id),
+        agent_version=one_line(hello.agent_version, MOST_OF_A_VERSION),
+        airflow_version=one_line(hello.airflow_version, MOST_OF_A_VERSION),
+        python_version=one_line(hello.python_version, MOST_OF_A_VERSION),
+        platform=one_line(hello.platform),
+        queues=None if hello.queues is None else tuple(one_line(queue) for queue in hello.queues),
+        host=one_line(hello.host),
+    )

@@ -6,7 +6,6 @@ to the record before. On the wire records go in batches (`messages.WorkerLog`).
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from collections.abc import Iterable
@@ -16,6 +15,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from airflow_edge.protocol.errors import decode_remote
+from airflow_edge.texts import LineFormatter
 
 LEVELS: Final = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 """The levels by name; their numbers are those of `logging`."""
@@ -41,7 +41,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     """Without a line end at its end; may be several lines."""
 
 
-class Formatter(logging.Formatter):
+class Formatter(LineFormatter):
     """Writes records in the form that `read` understands."""
 
     def __init__(self) -> None:

@@ -26,6 +26,7 @@ from airflow_edge.cli.site.local import at_start
 from airflow_edge.cli.site.users import separate
 from airflow_edge.protocol.messages import MAX_TEXT
 from airflow_edge.site.inherited import settle, take_more_files
+from airflow_edge.texts import LineFormatter
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +192,7 @@ def _open_logs(config: Config, arguments: argparse.Namespace) -> None:
     # `airflow edge worker` brings those of Airflow, by which each line would stand there twice.
     logging.getLogger().handlers.clear()
     if handler := _second_log(config, arguments):
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+        handler.setFormatter(LineFormatter("%(asctime)s %(levelname)-7s %(message)s"))
         logging.getLogger().addHandler(handler)
     own_log = RotatingFile(config.agent_log, max_size=config.worker_log_max_size, backups=config.worker_log_backups)
     logging.getLogger().addHandler(own_log)

@@ -118,7 +118,7 @@ class RepeatableCall:
             elif said.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
                 await run(calls.forget, digest)
         except StoreUnavailableError:
-            log.warning("The answer to %s %s could not be noted", self.scope["method"], self.scope["path"])
+            log.warning("The answer to %s %r could not be noted", self.scope["method"], self.scope["path"])
         return said
 
     async def _ask(self) -> Response:
