@@ -6,7 +6,7 @@ import signal
 from datetime import UTC, datetime
 
 from airflow_edge.protocol.local import LOG_FILE, STOP_FILE, StopFile
-from airflow_edge.site import stop
+from airflow_edge.site import processes, stop
 
 AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -28,8 +28,8 @@ def test_a_step_without_a_reason_says_that() -> None:
 
 
 def test_the_supervisor_can_know_of_what_its_task_ends(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(stop, "terminate_task", lambda supervisor: True)
-    monkeypatch.setattr(stop, "kill_session", lambda supervisor: None)
+    monkeypatch.setattr(processes, "terminate_task", lambda supervisor: True)
+    monkeypatch.setattr(processes, "kill_session", lambda supervisor: None)
     steps = stop.StopSteps(tmp_path)
     steps.enforce(1, 0)
     assert stop.stop_of(tmp_path) is None
@@ -49,8 +49,8 @@ def test_a_pipe_that_a_task_has_made_of_its_files_holds_nobody_up(tmp_path) -> N
 
 def test_what_cannot_be_told_keeps_nothing_from_being_ended(tmp_path, monkeypatch) -> None:
     killed: list[int] = []
-    monkeypatch.setattr(stop, "terminate_task", lambda supervisor: True)
-    monkeypatch.setattr(stop, "kill_session", killed.append)
+    monkeypatch.setattr(processes, "terminate_task", lambda supervisor: True)
+    monkeypatch.setattr(processes, "kill_session", killed.append)
     steps = stop.StopSteps(tmp_path / "gone")
     steps.ask(0, "it was cleared", 0)
     steps.enforce(7, 0)

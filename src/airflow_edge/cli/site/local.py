@@ -52,7 +52,18 @@ def at_start(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
 def look_around(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Look at the state folder, Dags, limits, and at what of the centre's is here and should not be."""
     yield from at_start(config, environ)
+    yield users(config)
     yield from _dags(config)
+
+
+def users(config: Config) -> Finding:
+    """Say whose processes worker and tasks are, and what that means."""
+    if config.agent_user and config.task_user:
+        return ok(f"the worker is '{config.agent_user}', its tasks are '{config.task_user}', if root starts it")
+    return ok(
+        "worker and tasks are one user: a task can read the worker's key and other tasks' files, and speak for them; "
+        "where root starts the worker, [edge] agent_user and task_user keep them apart (Linux)"
+    )
 
 
 def secrets_of_the_centre(environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -82,6 +93,11 @@ def _state_folder(config: Config) -> Finding:
     except OSError as error:
         return wrong(f"nothing can be written to {folder} ({error.strerror})", "give it to this user")
     facts = folder.stat()
+    if os.geteuid() == 0 and config.agent_user:
+        # Whosever it is, the worker gets it when it starts, or says what keeps it from that.
+        return ok(
+            f"the state folder {folder} can be written, by '{config.agent_user}' once the worker has been started"
+        )
     if facts.st_uid != os.geteuid():
         return wrong(f"{folder} belongs to another user", "run this, and the worker, as that one")
     if others := sorted(path.name for path in folder.iterdir() if path.lstat().st_uid != os.geteuid()):
