@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from airflow_edge.gateway import bodies
 from airflow_edge.gateway.bodies import MOST_STRANGERS, STRANGER_BODY
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.messages import MAX_SITE_FRAME_BYTES
+from tests.integration.gateway.world import config
 
 pytestmark = pytest.mark.one_database
 
@@ -88,3 +90,30 @@ async def test_few_requests_of_strangers_are_under_way_and_a_short_one_each(cent
             status = (await reader.readline()).split()[1]
             writer.close()
     assert status == b"413"
+
+
+async def test_who_takes_up_all_memory_for_calls_keeps_no_other_call_waiting(centre, monkeypatch):
+    """Of eight that begin the longest calls and never end them one gets in; an honest worker is served meanwhile."""
+    monkeypatch.setattr(bodies, "PATIENCE", 1.0)
+    longest = config().call_max_size
+    path = urls.EXECUTION + "/variables/x"
+    queue = centre.queue_name()
+    greedy = [await centre.site(queue) for _ in range(8)]
+    honest = await centre.site(queue)
+    begun = [await half(centre.gateway, "PUT", path, one.headers("PUT", path), longest) for one in greedy]
+    async with honest.link(centre.gateway) as link:
+        assert link.welcome.name == honest.name
+        # It holds no such job, and hears so.
+        assert (await honest.call(centre.gateway, "GET", "/variables/x", JOB)).status_code == 409
+        answers = asyncio.as_completed([reader.read(2000) for reader, _ in begun], timeout=20)
+        refused = [await answer for _, answer in zip(range(7), answers, strict=False)]
+    assert all(b"503" in answer.partition(b"\r\n")[0] and b"retry-after" in answer.lower() for answer in refused)
+    too_long = await half(centre.gateway, "PUT", path, greedy[0].headers("PUT", path), longest + 1)
+    assert b"413" in await asyncio.wait_for(too_long[0].readline(), 20)
+    for _, writer in (*begun, too_long):
+        writer.close()
+    status = 503
+    async with asyncio.timeout(30):
+        while status == 503:
+            status = (await honest.call(centre.gateway, "PUT", "/variables/x", JOB, content=bytes(longest))).status_code
+    assert status == 409

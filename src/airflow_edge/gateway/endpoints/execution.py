@@ -89,7 +89,7 @@ class _PassedCall:
         except Exception:
             if not started:
                 raise
-            log.exception("A call of the Execution API failed: %s %s", scope["method"], scope["path"])
+            log.exception("A call of the Execution API failed: %s %r", scope["method"], scope["path"])
 
 
 def _path(scope: Scope) -> str:
