@@ -50,6 +50,8 @@ class TokenWish:
     name_pattern: str | None = None
     life: timedelta
     uses: int = 1
+    max_slots: int | None = None
+    """How many slots each of its workers may have; None for `rules.worker.DEFAULT_MAX_SLOTS`."""
     disconnect_grace: timedelta | None = None
     api_url: str | None = None
     """The API server's URL as the site sees it; None for `[api] base_url`."""
@@ -80,6 +82,7 @@ class Tokens:
             "team": wish.team_name,
             "name_pattern": wish.name_pattern,
             "uses": wish.uses,
+            "max_slots": wish.max_slots,
             "seconds": wish.life.total_seconds(),
         }
         with recorded(CREATE, by=by, wish=noted):
@@ -91,6 +94,7 @@ class Tokens:
                 team_name=_known_team(wish.team_name),
                 name_pattern=wish.name_pattern,
                 disconnect_grace=wish.disconnect_grace,
+                max_slots=wish.max_slots,
                 uses=wish.uses,
                 uses_left=wish.uses,
                 created_at=now,

@@ -21,7 +21,7 @@ WARNINGS = "warnings"
 PYTHON = "python_version"
 """Among a worker's facts: why it takes no new job, in words, empty if it does; what else is wrong; its Python."""
 
-MOST_SLOTS: Final = 256
+DEFAULT_MAX_SLOTS: Final = 256
 """Slots that a worker may have where its enrolment token says nothing else."""
 MOST_OTHERS: Final = 50
 """Other instances that are remembered of one worker; each has a copy of its key."""
@@ -96,7 +96,7 @@ class Worker:
     disconnect_grace: timedelta | None = None
     """How long its jobs are waited for while it is out of reach, where it has a grace of its own."""
     max_slots: int | None = None
-    """How many slots it may have, however many it says it has; None for `MOST_SLOTS`."""
+    """How many slots it may have, however many it says it has; None for `DEFAULT_MAX_SLOTS`."""
     gateway_id: str | None = None
     host_name: str | None = None
     """The machine that linked last."""
@@ -113,7 +113,7 @@ class Worker:
 
     def slots_of(self, concurrency: int) -> int:
         """Give how many slots are counted with of those that it says it has."""
-        return min(concurrency, self.max_slots or MOST_SLOTS)
+        return min(concurrency, self.max_slots or DEFAULT_MAX_SLOTS)
 
     @property
     def served_queues(self) -> tuple[str, ...]:

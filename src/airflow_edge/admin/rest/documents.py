@@ -177,7 +177,7 @@ class WorkerLogDocument(Document):
 
 
 class TokenDocument(Document):
-    """An enrolment token without its secret; `disconnect_grace`, in seconds, is that of its workers.
+    """An enrolment token without its secret; `disconnect_grace`, in seconds, and `max_slots` are its workers' own.
 
     `uses` says for how many workers it was made; null for one of which that was not noted yet.
     """
@@ -188,6 +188,7 @@ class TokenDocument(Document):
     team: str | None
     name_pattern: str | None
     disconnect_grace: float | None
+    max_slots: int | None
     uses: int | None
     uses_left: int
     expires_at: datetime

@@ -50,6 +50,7 @@ def create_enroll_token(wanted: WithToken, user: GetUserDep, admin: Services) ->
         name_pattern=wanted.name_pattern,
         life=timedelta(seconds=wanted.seconds),
         uses=wanted.uses,
+        max_slots=wanted.max_slots,
         disconnect_grace=None if wanted.disconnect_grace is None else timedelta(seconds=wanted.disconnect_grace),
         api_url=wanted.api_url,
     )

@@ -143,6 +143,7 @@ class WithToken(Document):
     name_pattern: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)] | None = None
     seconds: Annotated[int, Field(ge=1, le=3650 * 86_400)] = 3600
     uses: Annotated[int, Field(ge=1, le=999_999)] = 1
+    max_slots: Annotated[int, Field(ge=1, le=MOST_SLOTS)] | None = None
     disconnect_grace: Annotated[float, Field(ge=0, le=LONGEST.total_seconds())] | None = None
     api_url: Annotated[str, Field(max_length=2000, pattern=NO_NUL)] | None = None
 

@@ -26,6 +26,7 @@ def create_enroll_token(args: argparse.Namespace) -> None:
         name_pattern=args.name_pattern,
         life=args.ttl,
         uses=args.uses,
+        max_slots=args.max_slots,
         disconnect_grace=args.disconnect_grace,
         api_url=args.api_url,
     )
@@ -75,6 +76,7 @@ def _token_fields(token: EnrollToken) -> dict[str, object]:
         "team": token.team_name or "",
         "name_pattern": token.name_pattern or "",
         "disconnect_grace": format_duration(token.disconnect_grace) if token.disconnect_grace is not None else "",
+        "max_slots": token.max_slots,
         "uses": token.uses,
         "uses_left": token.uses_left,
         "expires_at": token.expires_at,

@@ -31,7 +31,6 @@ MAX_PER_QUEUE: Final = 500
 class ClaimedJob(AssignedJob):
     """A job written down as handed out, ready to be offered."""
 
-    queue: str
     workload: str
 
 

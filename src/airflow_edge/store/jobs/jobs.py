@@ -42,6 +42,11 @@ class AssignedJob:
     state: JobState
     released: bool
     """Airflow holds the task's state; its slots are free."""
+    queue: str = ""
+    team_name: str | None = None
+    dag_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
     begun_at: datetime | None = None
     """When Airflow was told that its task runs."""
     calls_until: datetime | None = None

@@ -37,7 +37,7 @@ class EnrollToken:
     disconnect_grace: timedelta | None = None
     """Its workers' own grace."""
     max_slots: int | None = None
-    """How many slots each of its workers may have; None for `rules.worker.MOST_SLOTS`."""
+    """How many slots each of its workers may have; None for `rules.worker.DEFAULT_MAX_SLOTS`."""
     uses: int | None
     """For how many workers it was made; None for one of which that was not noted yet."""
     uses_left: int

@@ -25,7 +25,7 @@ from airflow_edge.rules.orders import (
     WorkerOrder,
     effect,
 )
-from airflow_edge.rules.worker import MOST_SLOTS
+from airflow_edge.rules.worker import DEFAULT_MAX_SLOTS
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import WorkerOrderRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, lock, reading, writing
@@ -129,7 +129,7 @@ class WorkerOrders(StorePart):
         if done_here and order.kind == "concurrency" and order.number:
             row.concurrency = order.number
             # Who may ask this of it may allow it, too.
-            row.max_slots = max(order.number, row.max_slots or MOST_SLOTS)
+            row.max_slots = max(order.number, row.max_slots or DEFAULT_MAX_SLOTS)
         if order.kind in ASKED_STATES:
             row.asked_state = None
             row.state = state
