@@ -21,6 +21,7 @@ import msgspec
 from airflow_edge.agent.errors import AgentError, NotRunningError, unusable
 from airflow_edge.agent.process.sockets import Doorway, doorway
 from airflow_edge.site.files import DamagedError, decode
+from airflow_edge.site.kernel import is_ours
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,9 @@ async def controlled(path: Path, commands: Mapping[str, Command]) -> AsyncIterat
     connections: set[asyncio.StreamWriter] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not is_ours(writer.get_extra_info("socket")):
+            writer.close()
+            return
         connections.add(writer)
         try:
             with contextlib.suppress(ConnectionError, ValueError):

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from airflow_edge.site.kernel import User, become, children, is_ours
+
+NOBODY = User("nobody", 65534, 65534, (), "/")
+
+
+def test_this_users_own_processes_are_let_in():
+    ours, its = socket.socketpair()
+    with ours, its:
+        assert is_ours(ours)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="only root can be another user, on Linux")
+def test_another_user_is_not_let_in_though_the_socket_is_open_to_all():
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        Path(folder).chmod(0o755)
+        path = Path(folder, "sock")
+        listener.bind(str(path))
+        path.chmod(0o777)
+        listener.listen()
+        reader, writer = os.pipe()
+        if (child := os.fork()) == 0:
+            become(NOBODY)
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(path))
+                os.close(writer)
+                os.read(reader, 1)
+            os._exit(0)
+        connection, _ = listener.accept()
+        with connection:
+            assert not is_ours(connection)
+        os.close(reader)
+        os.close(writer)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+def test_children_are_those_that_were_not_waited_for():
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        os.close(writer)
+        os.read(reader, 1)
+        os._exit(0)
+    assert children() is None or child in children()
+    os.close(reader)
+    os.close(writer)
+    os.waitpid(child, 0)
+    assert child not in (children() or [])
