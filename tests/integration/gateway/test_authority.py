@@ -117,7 +117,7 @@ async def test_a_worker_that_accepts_and_does_not_begin_does_not_keep_the_job(ce
 async def test_slots_beyond_what_the_enrolment_allows_do_not_count(centre):
     site = centre.trusted_site(centre.queue_name())
     with GatewayServer(links_only(centre.sessions)) as server:
-        async with site.link(server.url, concurrency=100_000):
+        async with site.link(server.url, concurrency=10_000):
             worker = centre.store.workers.get(UUID(site.worker_id))
             assert worker is not None
             assert worker.concurrency == 256
