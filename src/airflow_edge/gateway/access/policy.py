@@ -20,6 +20,8 @@ from airflow_edge.gateway.access.upstream import UpstreamTasks
 from airflow_edge.gateway.access.uses import UseCounter
 from airflow_edge.rules.policy.grants import Grant, Need, Who
 from airflow_edge.rules.policy.policy import Policy, denial, denial_of_unknown
+from airflow_edge.rules.worker import Worker
+from airflow_edge.store.jobs.jobs import AssignedJob
 
 REASON: Final = "edge_policy"
 """What a denial is known by, for programs."""
@@ -41,6 +43,18 @@ class Denial:
         """Make the answer, as Airflow's own refusals look: the Task SDK shows its text to the task."""
         body = {"detail": {"reason": REASON, "message": self.sentence}}
         return JSONResponse(body, HTTPStatus.FORBIDDEN)
+
+
+def who_calls(job: AssignedJob, worker: Worker) -> Who:
+    """Give the task whose calls a worker passes on."""
+    return Who(
+        team_name=job.team_name,
+        queue=job.queue,
+        worker=worker.name,
+        dag_id=job.dag_id,
+        run_id=job.run_id,
+        task_id=job.task_id,
+    )
 
 
 class PolicyGate:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from airflow_edge.gateway.access.jobs import check_call, scope_of
-from airflow_edge.gateway.access.routes import Repeat, repeat_of
+from airflow_edge.gateway.access.policy import Denial, who_calls
+from airflow_edge.gateway.access.routes import Repeat, is_variables_listing, repeat_of
 from airflow_edge.gateway.endpoints.repeats import RepeatableCall
 from airflow_edge.gateway.gateway import Gateway
-from airflow_edge.gateway.task_api import TaskApi, request_scope, whole
+from airflow_edge.gateway.task_api import TaskApi, ask, request_scope, whole
 from airflow_edge.protocol.urls import EXECUTION
+from airflow_edge.rules.policy.grants import Who
 from airflow_edge.store.jobs.jobs import AssignedJob
 
 log = logging.getLogger(__name__)
@@ -50,20 +54,39 @@ class ExecutionEndpoint:
             # However long that took: what counts is who may call now.
             job = await gateway.calling_jobs.confirm(caller.worker.id, headers)
             check_call(job, scope["method"], path)
-            await self._pass_on(job, path, body, scope, send)
+            who = who_calls(job, caller.worker)
+            denied = await gateway.policy.check(who, job.workload_id, scope["method"], path, query)
+            if denied is not None:
+                await denied.answer()(scope, whole(b""), send)
+                return
+            await self._pass_on(job, who, path, body, scope, send)
 
-    async def _pass_on(self, job: AssignedJob, path: str, body: bytes, scope: Scope, send: Send) -> None:
+    async def _pass_on(self, job: AssignedJob, who: Who, path: str, body: bytes, scope: Scope, send: Send) -> None:
         task_api, method = self._gateway.task_api, scope["method"]
         passed = [(name, value) for name, value in scope["headers"] if name in PASSED_IN]
         passed.append((b"authorization", b"Bearer " + task_api.token(job.workload_id, scope_of(job, path)).encode()))
         inner = request_scope(method, path, scope["query_string"], passed)
         call = _PassedCall(task_api)
         repeat = repeat_of(method, path)
+        if is_variables_listing(method, path):
+            answer = await self._filtered(who, method, path, await ask(call, inner, body))
+            await answer(scope, whole(b""), send)
+            return
         if repeat is Repeat.HARMLESS:
             await call(inner, whole(body), send)
             return
         answer = await RepeatableCall(self._gateway, job, call, inner, body).answer(repeat)
         await answer(scope, whole(b""), send)
+
+    async def _filtered(self, who: Who, method: str, path: str, said: Response) -> Response:
+        """Leave out of an answer what the task may not see."""
+        if said.status_code >= HTTPStatus.BAD_REQUEST:
+            return said
+        found = await self._gateway.policy.filter_listing(who, method, path, bytes(said.body))
+        if isinstance(found, Denial):
+            return found.answer()
+        kept = {name: said.headers[name] for name in ("content-type", "correlation-id") if name in said.headers}
+        return Response(found, said.status_code, kept)
 
 
 @dataclass(frozen=True, slots=True)
