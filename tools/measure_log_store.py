@@ -25,7 +25,7 @@ import psutil
 from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_edge.protocol import logdata
+from airflow_edge.protocol.logs import logdata
 from airflow_edge.protocol.messages import MAX_LOG_CHUNK_BYTES, Accepted, Ended, LogAck, LogEnd, Offer
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.store import Store

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_edge.protocol import zstd
+from airflow_edge.protocol.logs import zstd
 from airflow_edge.protocol.messages import LogChunk, LogEnd
 from airflow_edge.store.jobs.claims import ClaimedJob
 from airflow_edge.store.logs.logs import LogProgress, TaskLogs

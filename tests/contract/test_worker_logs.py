@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_edge.protocol import zstd
+from airflow_edge.protocol.logs import zstd
+from airflow_edge.protocol.logs.worker_log import Record, pack
 from airflow_edge.protocol.messages import MAX_WORKER_LOG_BYTES, WorkerLog
-from airflow_edge.protocol.worker_log import Record, pack
 from airflow_edge.rules.worker import LogRequest
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import WorkerLogRow

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
 from airflow_edge.protocol.handshake import NEWEST, OLDEST, CentreHandshake
+from airflow_edge.protocol.logs.worker_log import Formatter, read
 from airflow_edge.protocol.messages import Hello, SiteFrame, decode_site_frame
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.protocol.worker_log import Formatter, read
 from airflow_edge.texts import MAX_TEXT, LineFormatter, escaped, one_line
 
 NASTY = "\x1b[31m\x1b]0;title\x07\n2026-11-30T01:00:00.000Z CRITICAL forged\r\u202e\u2028\x00\x85\x9b"

@@ -23,7 +23,7 @@ from airflow_edge.rules.fleet.choosing import WorkerFilter
 from airflow_edge.rules.fleet.queues import QueueView, queues
 from airflow_edge.rules.fleet.standing import Glance
 from airflow_edge.rules.liveness import Patience
-from airflow_edge.rules.log_notices import LogPart
+from airflow_edge.rules.logs.log_notices import LogPart
 from airflow_edge.rules.orders import AlreadySoError, OrderState, Wish, WorkerOrder
 from airflow_edge.rules.overview import JobView
 from airflow_edge.rules.processes import at_the_centre

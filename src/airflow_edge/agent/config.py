@@ -14,7 +14,7 @@ from airflow_edge.agent.errors import ConfigError
 from airflow_edge.agent.process.sockets import socket_path
 from airflow_edge.agent.task_logs.kept import Limits
 from airflow_edge.agent.trust import SYSTEM, Trust
-from airflow_edge.protocol.worker_log import LEVELS
+from airflow_edge.protocol.logs.worker_log import LEVELS
 from airflow_edge.settings import BY_NAME, SECTION, SettingError
 from airflow_edge.settings.setting import FALSE, TRUE
 

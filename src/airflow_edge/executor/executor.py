@@ -22,9 +22,9 @@ from airflow_edge.executor.edge3 import UNINSTALL_EDGE3, edge3_is_installed
 from airflow_edge.executor.ledger import Entry, Ledger
 from airflow_edge.executor.standing import Standing
 from airflow_edge.executor.workloads import SUPPORTED, UnfitWorkloadError, is_of, key_of, key_of_owned, to_job
-from airflow_edge.rules.lines import lines
 from airflow_edge.rules.liveness import read_patience
-from airflow_edge.rules.log_notices import missing, origin
+from airflow_edge.rules.logs.lines import lines
+from airflow_edge.rules.logs.log_notices import missing, origin
 from airflow_edge.rules.reports import UNFINISHED, Verdict, callback_verdict, task_verdict
 from airflow_edge.settings import BY_NAME, SECTION
 from airflow_edge.store.airflow_tables import TaskInstanceState, states_of

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from airflow_edge.rules.lines import first_bytes
-from airflow_edge.rules.log_notices import LogPart, missing, nothing_yet, origin
+from airflow_edge.rules.logs.lines import first_bytes
+from airflow_edge.rules.logs.log_notices import LogPart, missing, nothing_yet, origin
 from airflow_edge.rules.worker import Worker
 
 if TYPE_CHECKING:

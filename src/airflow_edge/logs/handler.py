@@ -15,7 +15,7 @@ from airflow.utils.state import TaskInstanceState
 
 from airflow_edge.logs.finding import EdgeLog, explanation_of, find_log, open_store, read_part, waits_at_the_edge
 from airflow_edge.logs.task_log import EdgeTaskLog, Stream, each
-from airflow_edge.rules.lines import first_bytes, line_start, lines, position
+from airflow_edge.rules.logs.lines import first_bytes, line_start, lines, position
 from airflow_edge.store.store import Store
 
 KEY: Final = "airflow_edge"

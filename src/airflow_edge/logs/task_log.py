@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from airflow_edge.logs.finding import find_log, open_store, read_part
 from airflow_edge.rules.file_names import fitting
-from airflow_edge.rules.lines import lines
+from airflow_edge.rules.logs.lines import lines
 
 Sources: TypeAlias = list[str]
 Stream: TypeAlias = Generator[str, None, None]

@@ -22,8 +22,8 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from airflow_edge.protocol import logdata
 from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
+from airflow_edge.protocol.logs import logdata
 from airflow_edge.protocol.messages import (
     CentreFrame,
     Hello,

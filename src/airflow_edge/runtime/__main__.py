@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_edge.protocol.local import GENERATION_VARIABLE
-from airflow_edge.protocol.worker_log import Formatter
+from airflow_edge.protocol.logs.worker_log import Formatter
 from airflow_edge.runtime.environment import for_tasks, hide_sensitive, set_title
 from airflow_edge.runtime.lossy_file import make_output_lossy
 from airflow_edge.site.files import clear, make_way

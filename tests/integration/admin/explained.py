@@ -25,7 +25,7 @@ from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import delete, update
 
 from airflow_edge.admin.explaining import explain_task
-from airflow_edge.protocol import zstd
+from airflow_edge.protocol.logs import zstd
 from airflow_edge.protocol.messages import Accepted, Ended, LogChunk
 from airflow_edge.rules.explanation.facts import Explanation
 from airflow_edge.rules.liveness import Silence

@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from airflow_edge.protocol import zstd
+from airflow_edge.protocol.logs import zstd
+from airflow_edge.protocol.logs.worker_log import Record, pack
 from airflow_edge.protocol.messages import WorkerLog
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.protocol.worker_log import Record, pack
 from airflow_edge.rules.worker import CONDITIONS, PYTHON
 from airflow_edge.store.workers.attempts import EnrollAttempt
 from tests.integration.airflow_here import airflow_command

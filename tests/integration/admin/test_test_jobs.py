@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from airflow_edge.protocol import logdata
+from airflow_edge.protocol.logs import logdata
 from airflow_edge.protocol.messages import Accepted, Ended, LogEnd
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.acts.testing import WITHIN

@@ -21,10 +21,11 @@ from airflow_edge.gateway.links.driver import drive
 from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.gateway.links.records import Records
 from airflow_edge.gateway.marking import serve_marked
-from airflow_edge.protocol import logdata, urls
+from airflow_edge.protocol import urls
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RejectedError
 from airflow_edge.protocol.handshake import NEWEST, OLDEST, CentreHandshake, rejection
+from airflow_edge.protocol.logs import logdata
 from airflow_edge.protocol.messages import (
     CentreFrame,
     CentreMessage,

@@ -11,10 +11,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from airflow_edge.agent.task_logs.kept import about
-from airflow_edge.protocol import zstd
 from airflow_edge.protocol.local import LOG_FILE
+from airflow_edge.protocol.logs import zstd
+from airflow_edge.protocol.logs.worker_log import Record, unpack
 from airflow_edge.protocol.messages import Accepted, Goodbye, WantWorkerLog, WorkerLog
-from airflow_edge.protocol.worker_log import Record, unpack
 from tests.integration.agent.centre import Centre
 from tests.integration.agent.conftest import Agent
 from tests.integration.agent.runtime import Runtime

@@ -36,7 +36,7 @@ from sqlalchemy.orm import Session, undefer
 
 from airflow_edge.executor import EdgeExecutor
 from airflow_edge.executor.ledger import Ledger
-from airflow_edge.protocol import zstd
+from airflow_edge.protocol.logs import zstd
 from airflow_edge.protocol.messages import Accepted, Ended, LogChunk
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.matching import Capacity

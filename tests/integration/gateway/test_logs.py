@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from airflow_edge.logs.task_log import EdgeTaskLog
-from airflow_edge.protocol import zstd
+from airflow_edge.protocol.logs import zstd
 from airflow_edge.protocol.messages import Accepted, LogAck, LogChunk, LogEnd, Offer
 from tests.integration.gateway.world import wait_until
 from tests.stored_logs import read_log

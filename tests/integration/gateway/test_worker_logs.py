@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import func, select
 
 from airflow_edge.gateway.links.driver import BURST, BYTES_PER_SECOND
-from airflow_edge.protocol import zstd
+from airflow_edge.protocol.logs import zstd
+from airflow_edge.protocol.logs.worker_log import Record, pack
 from airflow_edge.protocol.messages import Accepted, Offer, WantWorkerLog, WorkerLog
-from airflow_edge.protocol.worker_log import Record, pack
 from airflow_edge.rules.worker import LogRequest
 from airflow_edge.store.tables import WorkerLogRow
 from tests.integration.gateway.world import config, wait_until

@@ -129,6 +129,7 @@ def test_paths_are_absolute(home, monkeypatch, tmp_path):
 
 def test_every_default_of_a_site_makes_sense(home):
     assert {setting.name for setting in SETTINGS if setting.side != "centre"} == {
+        "agent_user",
         "api_url",
         "automatic_maintenance_exit",
         "automatic_maintenance_on",
@@ -136,6 +137,7 @@ def test_every_default_of_a_site_makes_sense(home):
         "client_cert",
         "client_key",
         "extended_system_info_function",
+        "keep_children",
         "log_bandwidth",
         "min_free_disk",
         "local_log_max_age",
@@ -143,6 +145,7 @@ def test_every_default_of_a_site_makes_sense(home):
         "local_log_min_free",
         "state_dir",
         "task_stop_grace",
+        "task_user",
         "worker_concurrency",
         "worker_log_backups",
         "worker_log_level",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def typed_in(example: str) -> list[list[str]]:
     """What a person types, without what is done with the output."""
     lines = example.replace("\\\n", " ").splitlines()
     typed = [shlex.split(line.removeprefix(PROMPT)) for line in lines if line.startswith(PROMPT)]
-    return [words[: words.index("|")] if "|" in words else words for words in typed]
+    return [list(takewhile(lambda word: word not in {"|", ">"}, words)) for words in typed]
 
 
 def test_all_commands_are_looked_at() -> None:

@@ -20,7 +20,7 @@ LONGEST = 1_000_000
 
 @pytest.fixture
 def mine() -> Bodies:
-    return Bodies(longest=LONGEST, memory=2 * LONGEST)
+    return Bodies(longest=LONGEST, memory=3 * LONGEST)
 
 
 def request(length: int, parts: Iterable[bytes] | None = None) -> Request:

@@ -28,11 +28,11 @@ from airflow_edge.admin.rest.documents import (
 )
 from airflow_edge.admin.rest.parameters import Id, Limit, MapIndex, Name, Offset, OfTeam, Search, Word, order_pattern
 from airflow_edge.admin.rest.problems import PROBLEMS
+from airflow_edge.protocol.logs.worker_log import Record, level_name
 from airflow_edge.protocol.states import JOB_OPEN, JobState
-from airflow_edge.protocol.worker_log import Record, level_name
+from airflow_edge.rules.logs.worker_log import WorkerLogReader
 from airflow_edge.rules.metrics import RESOLUTION, chart
 from airflow_edge.rules.overview import JobFilter
-from airflow_edge.rules.worker_log import WorkerLogReader
 from airflow_edge.store.fleet.fleet import JOB_ORDERS
 
 MOST_POINTS: Final = 20_000

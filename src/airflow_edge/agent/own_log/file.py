@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 from airflow_edge.agent.errors import unusable
-from airflow_edge.protocol.worker_log import Formatter
+from airflow_edge.protocol.logs.worker_log import Formatter
 from airflow_edge.site.files import make_way
 from airflow_edge.site.rotation import Rotation
 

@@ -7,7 +7,7 @@ from collections import deque
 from pathlib import Path
 from typing import BinaryIO
 
-from airflow_edge.protocol.worker_log import LONGEST_RECORD, Record, Source, continued, read
+from airflow_edge.protocol.logs.worker_log import LONGEST_RECORD, Record, Source, continued, read
 
 READ_BYTES = 256 * 1024
 """What is read at once of what was added."""

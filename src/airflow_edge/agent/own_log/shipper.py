@@ -17,8 +17,8 @@ from operator import attrgetter
 from pathlib import Path
 
 from airflow_edge.agent.own_log.reader import Follower, tail
+from airflow_edge.protocol.logs.worker_log import Record, Source, pack
 from airflow_edge.protocol.messages import WantWorkerLog, WorkerLog
-from airflow_edge.protocol.worker_log import Record, Source, pack
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class WorkerLogShipper:
         if self._answer is not None and first + len(batch) >= self._answer[0]:
             answers, self._answer = self._answer[1], None
         # Loaded when there is something to send, which there may never be.
-        from airflow_edge.protocol import zstd
+        from airflow_edge.protocol.logs import zstd
 
         plain = pack(batch)
         return WorkerLog(run=self._run, first=first, size=len(plain), data=zstd.compress(plain), answers=answers)

@@ -26,7 +26,7 @@ _LONGEST: Final = 65_536
 _here: Keeper | None = None
 
 
-class _Wish(msgspec.Struct, frozen=True):
+class _Errand(msgspec.Struct, frozen=True):
     do: str
     pid: int = 0
     text: str = ""
@@ -85,7 +85,7 @@ class Keeper:
 
         :raises OSError: it could not be done, or the keeper is gone.
         """
-        request = msgspec.json.encode(_Wish(do, pid, text))
+        request = msgspec.json.encode(_Errand(do, pid, text))
         socket.send_fds(self._connection, [request], [] if output is None else [output])
         if not (data := self._connection.recv(_LONGEST)):
             raise BrokenPipeError("the part of this worker that is root is gone; start the worker anew")
@@ -140,7 +140,7 @@ def _keep(connection: socket.socket, command: Sequence[str], agent: int) -> NoRe
         if not data:
             os._exit(0)
         try:
-            request = msgspec.json.decode(data, type=_Wish)
+            request = msgspec.json.decode(data, type=_Errand)
             answer = _Reply(_obey(request, descriptors, started, command, environment, agent))
         except (OSError, ValueError, MemoryError) as error:
             answer = _Reply(errno=getattr(error, "errno", None) or 22)
@@ -152,7 +152,7 @@ def _keep(connection: socket.socket, command: Sequence[str], agent: int) -> NoRe
 
 
 def _obey(
-    request: _Wish,
+    request: _Errand,
     descriptors: Sequence[int],
     started: dict[int, subprocess.Popen[bytes]],
     command: Sequence[str],

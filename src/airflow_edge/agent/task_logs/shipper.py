@@ -16,8 +16,8 @@ from airflow_edge.agent.task_logs.file import LogFile
 from airflow_edge.agent.task_logs.inotify import Watch
 from airflow_edge.agent.task_logs.pace import Bucket, Window
 from airflow_edge.agent.task_logs.stream import Piece, Stream, next_segment
-from airflow_edge.protocol import logdata
 from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.logs import logdata
 from airflow_edge.protocol.messages import MAX_LOG_CHUNK_BYTES, LogAck, LogChunk, LogEnd
 
 log = logging.getLogger(__name__)

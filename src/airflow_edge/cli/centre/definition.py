@@ -22,7 +22,6 @@ from airflow_edge.cli.centre.describing import (
     worker_name,
 )
 from airflow_edge.cli.centre.policy_commands import POLICY_COMMANDS
-from airflow_edge.rules.worker import DEFAULT_MAX_SLOTS
 
 
 class _Everything(Arg):
@@ -66,7 +65,7 @@ _TOKEN_COMMANDS = (
         arg("-n", "--name-pattern", help="A glob that the worker's name has to match, like 'press-*'"),
         arg("--ttl", help="How long it can be used: 30m, 1h, 7d … Default: 1h", type=duration, default="1h"),
         arg("--uses", help="How many workers may enrol with it. Default: 1", type=positive, default=1),
-        arg("--max-slots", help=f"How many slots each may have. Default: {DEFAULT_MAX_SLOTS}", type=positive),
+        arg("--max-slots", help="How many slots each of them may have. Default: 256", type=positive),
         arg(
             "--disconnect-grace",
             help="How long the worker's jobs are waited for while it is out of reach: 90s, 30m, 12h, 2d … "

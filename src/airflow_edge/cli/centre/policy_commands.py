@@ -60,7 +60,10 @@ Version 4 of the policy is in force: 12 rules.
             "Say whether a task may have something, and which rule grants it. The exit status is 0 if it gets it, "
             "because a rule grants it or nothing is denied on its queue."
         ),
-        example="$ airflow edge policy test connections plc_7 --dag-id press --task-id read --queue plc",
+        example="""
+$ airflow edge policy test connections plc_7 \\
+    --dag-id press --task-id read --queue plc
+""",
     ),
     command(
         "suggest",

@@ -13,10 +13,10 @@ from uuid import uuid4
 
 from airflow_edge.admin.config import session
 from airflow_edge.cli.centre.common import audited
+from airflow_edge.protocol.logs.worker_log import LEVELS, Record, level_name
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.protocol.worker_log import LEVELS, Record, level_name
+from airflow_edge.rules.logs.worker_log import Lost, WorkerLogReader
 from airflow_edge.rules.worker import LogRequest, Worker
-from airflow_edge.rules.worker_log import Lost, WorkerLogReader
 from airflow_edge.store.store import Store
 
 LOOK_INTERVAL: Final = 0.3

@@ -19,7 +19,7 @@ import attrs
 
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
 from airflow_edge.rules.file_names import fitting
-from airflow_edge.rules.lines import lines
+from airflow_edge.rules.logs.lines import lines
 from airflow_edge.store.store import Store
 
 log = logging.getLogger(__name__)

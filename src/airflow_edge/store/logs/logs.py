@@ -15,10 +15,10 @@ import msgspec
 from sqlalchemy import and_, select, update
 from sqlalchemy.orm import Session
 
-from airflow_edge.protocol import logdata
+from airflow_edge.protocol.logs import logdata
 from airflow_edge.protocol.messages import LogChunk, LogEnd
 from airflow_edge.protocol.states import JobState
-from airflow_edge.rules.log_notices import LogPart
+from airflow_edge.rules.logs.log_notices import LogPart
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.logs.objects import LogStoreError, ObjectStore
 from airflow_edge.store.logs.rows import Row, add_frame, add_row, read_rows, shorten, unpack

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from airflow_edge.protocol import zstd
+from airflow_edge.protocol.logs import zstd
 from airflow_edge.store.logs.seekable_zstd import cut, pieces
 from airflow_edge.store.tables import LogChunkRow, LogRow
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from airflow_edge.protocol import zstd
+from airflow_edge.protocol.logs import zstd
 
 PIECE: Final = 256 * 1024
 """Plain bytes that are unpacked at once."""

@@ -12,12 +12,12 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from airflow_edge.protocol import zstd
 from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.logs import zstd
+from airflow_edge.protocol.logs.worker_log import unpack
 from airflow_edge.protocol.messages import WorkerLog
-from airflow_edge.protocol.worker_log import unpack
+from airflow_edge.rules.logs.worker_log import WorkerLogBatch
 from airflow_edge.rules.worker import LogRequest
-from airflow_edge.rules.worker_log import WorkerLogBatch
 from airflow_edge.store.columns import to_value
 from airflow_edge.store.tables import WorkerLogRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, change, reading, writing

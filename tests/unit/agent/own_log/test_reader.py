@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from airflow_edge.agent.own_log.file import RotatingFile
 from airflow_edge.agent.own_log.reader import TAIL_BYTES, Follower, records, tail
-from airflow_edge.protocol.worker_log import LONGEST_RECORD
+from airflow_edge.protocol.logs.worker_log import LONGEST_RECORD
 
 
 def logger(path: Path, max_size: int = 10_000_000, backups: int = 3) -> logging.Logger:

@@ -13,9 +13,9 @@ import pytest
 from airflow_edge.agent.own_log import shipper as worker_log
 from airflow_edge.agent.own_log.file import RotatingFile
 from airflow_edge.agent.own_log.shipper import WorkerLogShipper
-from airflow_edge.protocol import zstd
+from airflow_edge.protocol.logs import zstd
+from airflow_edge.protocol.logs.worker_log import LONGEST_RECORD, Record, unpack
 from airflow_edge.protocol.messages import MAX_WORKER_LOG_BYTES, WantWorkerLog, WorkerLog
-from airflow_edge.protocol.worker_log import LONGEST_RECORD, Record, unpack
 
 
 def want(name: str = "r", seconds: float = 600, level: int = 20, lines: int = 100) -> WantWorkerLog:

@@ -19,8 +19,8 @@ from airflow_edge.agent.task_logs.file import LogFile
 from airflow_edge.agent.task_logs.pace import LEAST, MOST_PIECES
 from airflow_edge.agent.task_logs.shipper import GIVEN_UP_AFTER, MOST_ENDS, STALLED_AFTER, LogShipper
 from airflow_edge.agent.task_logs.stream import Segment
-from airflow_edge.protocol import zstd
 from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.logs import zstd
 from airflow_edge.protocol.messages import MAX_LOG_CHUNK_BYTES, LogAck, LogChunk, LogEnd
 from harness.processes import without_descriptors
 

@@ -3,13 +3,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from airflow_edge.cli.centre.definition import _TOKEN_COMMANDS
+from airflow_edge.rules.worker import DEFAULT_MAX_SLOTS
+
 
 def test_the_definition_is_cheap_to_read() -> None:
     ours = [
         "",
         ".cli",
         ".cli.example",
-        *(f".cli.centre{name}" for name in ("", ".definition", ".describing")),
+        *(f".cli.centre{name}" for name in ("", ".definition", ".describing", ".policy_commands")),
     ]
     script = (
         "import sys; import airflow.cli.cli_config; before = set(sys.modules);"
@@ -18,3 +21,9 @@ def test_the_definition_is_cheap_to_read() -> None:
         "print(sorted(set(sys.modules) - before - ours))"
     )
     assert subprocess.check_output([sys.executable, "-c", script], text=True).splitlines()[-1] == "[]"
+
+
+def test_the_cap_of_slots_is_what_the_help_says() -> None:
+    (create,) = [one for one in _TOKEN_COMMANDS if one.name == "create"]
+    (slots,) = [argument for argument in create.args if "--max-slots" in argument.flags]
+    assert slots.kwargs["help"].endswith(f"Default: {DEFAULT_MAX_SLOTS}")

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.rules.lines import first_bytes, line_start, lines, position
+from airflow_edge.rules.logs.lines import first_bytes, line_start, lines, position
 
 
 @given(st.text().map(str.encode), st.lists(st.integers(0, 100)))

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from airflow_edge.protocol.worker_log import Record
+from airflow_edge.protocol.logs.worker_log import Record
 
 MOST_REMEMBERED = 20_000
 """Records that are recognised when they come again."""

@@ -16,7 +16,7 @@ from airflow_edge.protocol.messages import JobId, LogChunk
 
 if TYPE_CHECKING:
     # Loaded with the first chunk: a worker without tasks never needs it.
-    from airflow_edge.protocol import zstd
+    from airflow_edge.protocol.logs import zstd
 
 
 NO_DICTIONARY: Final = 0
@@ -44,7 +44,7 @@ def best(known: Collection[int]) -> int:
 
 def pack(job_id: JobId, assignment: int, offset: int, plain: bytes, dictionary: int) -> LogChunk:
     """Make a chunk of these bytes."""
-    from airflow_edge.protocol import zstd
+    from airflow_edge.protocol.logs import zstd
 
     level = LEVEL_FOR_SMALL if len(plain) <= SMALL else LEVEL
     return LogChunk(
@@ -63,7 +63,7 @@ def unpack(chunk: LogChunk) -> bytes:
 
     It never unpacks more than the chunk's size.
     """
-    from airflow_edge.protocol import zstd
+    from airflow_edge.protocol.logs import zstd
 
     if chunk.dictionary not in {NO_DICTIONARY, *DICTIONARIES}:
         return b""
@@ -80,6 +80,6 @@ def unpack(chunk: LogChunk) -> bytes:
 
 @functools.cache
 def _dictionary(number: int) -> zstd.ZstdDict | None:
-    from airflow_edge.protocol import zstd
+    from airflow_edge.protocol.logs import zstd
 
     return zstd.ZstdDict(_LINES[number], is_raw=True) if number != NO_DICTIONARY else None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_edge.protocol.states import JobState, WorkerState
-from airflow_edge.rules.log_notices import LogPart, missing, nothing_yet, origin
+from airflow_edge.rules.logs.log_notices import LogPart, missing, nothing_yet, origin
 from tests.workers import enrolled_worker
 
 SEEN = datetime(2026, 3, 4, 14, 2, 59, tzinfo=UTC)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from airflow_edge.protocol.worker_log import Record
-from airflow_edge.rules.worker_log import Lost, WorkerLogBatch, WorkerLogReader
+from airflow_edge.protocol.logs.worker_log import Record
+from airflow_edge.rules.logs.worker_log import Lost, WorkerLogBatch, WorkerLogReader
 
 
 def record(number: int, level: int = 20) -> Record:

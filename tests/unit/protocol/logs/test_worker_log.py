@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_edge.protocol.errors import RemoteProtocolError
-from airflow_edge.protocol.worker_log import (
+from airflow_edge.protocol.logs.worker_log import (
     LEVELS,
     LONGEST_RECORD,
     Formatter,

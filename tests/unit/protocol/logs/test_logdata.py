@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.protocol import logdata, zstd
+from airflow_edge.protocol.logs import logdata, zstd
 from airflow_edge.protocol.messages import LogChunk
 
 JOB = "00000000-0000-4000-8000-000000000001"

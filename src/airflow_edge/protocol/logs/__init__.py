@@ -1,0 +1,1 @@
+"""What logs look like on the way."""
