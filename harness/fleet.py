@@ -20,17 +20,13 @@ from typing import NamedTuple
 
 from airflow_edge.agent.link.link import Link
 from airflow_edge.agent.link.owner import Owner
+from airflow_edge.agent.net.centre_key import Pin
 from airflow_edge.agent.net.identity import Identity
 from airflow_edge.protocol import handshake
-from airflow_edge.protocol.messages import (
-    Hello,
-    Offer,
-    Order,
-    Status,
-    Stop,
-    Void,
-    Welcome,
-)
+from airflow_edge.protocol.frames import CentreFrame
+from airflow_edge.protocol.messages import Hello, Offer, Order, Signed, Status, Stop, Void, Welcome
+from airflow_edge.protocol.problems import KeyLink
+from airflow_edge.protocol.signatures import LinkContext, content
 from airflow_edge.protocol.states import WorkerState
 
 
@@ -42,18 +38,33 @@ class WorkerKey(NamedTuple):
     private_key: str
 
 
+class AnyCentre(Pin):
+    """Takes whoever answers for the centre: these workers do nothing."""
+
+    def follow(self, links: Sequence[KeyLink]) -> None:
+        pass
+
+    def opened(self, frame: CentreFrame, conversation: LinkContext) -> CentreFrame:
+        return CentreFrame(frame.seq, frame.ack, content(frame.body)) if isinstance(frame.body, Signed) else frame
+
+
 class IdleWorker:
     """The least that a link needs of its owner: it has no jobs, and takes none."""
 
     def __init__(self, gateway: str, key: WorkerKey) -> None:
         """:param gateway: the gateway's base URL"""
         identity = Identity(
-            worker_id=key.worker_id, name=key.name, api_url=gateway, queues=(), private_key=key.private_key
+            worker_id=key.worker_id,
+            name=key.name,
+            api_url=gateway,
+            queues=(),
+            private_key=key.private_key,
+            centre_key="00" * 32,
         )
         self.name = key.name
         self.hellos = 0
         self.welcomes = 0
-        self.link = Link(gateway, identity)
+        self.link = Link(gateway, identity, AnyCentre(identity.centre_key, lambda key: None))
 
     def hello(self, session_id: str, received: int) -> Hello:
         self.hellos += 1

@@ -28,7 +28,7 @@ from nacl.signing import SigningKey
 
 from airflow_edge.agent.net.identity import Identity
 from airflow_edge.agent.process.sockets import socket_path
-from tests.integration.agent.centre import Centre
+from tests.integration.agent.centre import CENTRE_KEY, WORKER_ID, Centre
 from tests.integration.agent.runtime import Runtime
 
 PATIENCE = 30.0
@@ -79,7 +79,12 @@ async def site(folder: Path) -> AsyncIterator[tuple[Centre, Runtime, dict[str, s
     await centre.start()
     state = folder / "state"
     identity = Identity(
-        worker_id="w-1", name="measured", api_url=centre.url, queues=("default",), private_key=bytes(key).hex()
+        worker_id=WORKER_ID,
+        name="measured",
+        api_url=centre.url,
+        queues=("default",),
+        private_key=bytes(key).hex(),
+        centre_key=CENTRE_KEY,
     )
     identity.save(state / "worker.json")
     runtime = Runtime(socket_path(state, "runtime.sock"))

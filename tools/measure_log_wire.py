@@ -22,7 +22,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from airflow_edge.protocol.messages import LogChunk, LogEnd, SiteFrame, encode
+from airflow_edge.protocol.frames import SiteFrame, encode
+from airflow_edge.protocol.messages import LogChunk, LogEnd
 from tools.measure_agent import site
 
 WEBSOCKET = 8

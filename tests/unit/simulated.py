@@ -26,11 +26,11 @@ from airflow_edge.gateway.links.link import Progress
 from airflow_edge.gateway.links.slots import Slots
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.frames import CentreFrame, SiteFrame, decode_centre_frame, decode_site_frame, encode
 from airflow_edge.protocol.handshake import NEWEST, OLDEST, take_answer
 from airflow_edge.protocol.local import JobStarted, Outcome, StartJob, StopJob
 from airflow_edge.protocol.messages import (
     Accepted,
-    CentreFrame,
     Ended,
     Hello,
     Obeyed,
@@ -38,12 +38,8 @@ from airflow_edge.protocol.messages import (
     Ping,
     Refused,
     Released,
-    SiteFrame,
     SiteMessage,
     Void,
-    decode_centre_frame,
-    decode_site_frame,
-    encode,
 )
 from airflow_edge.protocol.session import Session, site_session
 from airflow_edge.protocol.states import JOB_HELD, JobEvent, JobState, WorkerState, next_job_state

@@ -19,17 +19,10 @@ from airflow_edge.gateway.links.reconcile import Arrival, Kept, reconcile
 from airflow_edge.gateway.links.registry import Parked
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RemoteProtocolError
+from airflow_edge.protocol.frames import decode_site_frame, encode
 from airflow_edge.protocol.handshake import NEWEST, OLDEST, CentreHandshake
 from airflow_edge.protocol.local import Outcome
-from airflow_edge.protocol.messages import (
-    Ended,
-    Offer,
-    Ping,
-    Refused,
-    Void,
-    decode_site_frame,
-    encode,
-)
+from airflow_edge.protocol.messages import Ended, Offer, Ping, Refused, Void
 from airflow_edge.protocol.session import centre_session
 from airflow_edge.protocol.states import JOB_ENDED, JobEvent, JobState, WorkerState, next_job_state
 from airflow_edge.rules.reports import Reading

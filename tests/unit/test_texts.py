@@ -13,9 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
+from airflow_edge.protocol.frames import SiteFrame, decode_site_frame
 from airflow_edge.protocol.handshake import NEWEST, OLDEST, CentreHandshake
 from airflow_edge.protocol.logs.worker_log import Formatter, read
-from airflow_edge.protocol.messages import Hello, SiteFrame, decode_site_frame
+from airflow_edge.protocol.messages import Hello
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.texts import MAX_TEXT, LineFormatter, escaped, one_line
 

@@ -16,6 +16,7 @@ from airflow.models.team import Team
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from airflow_edge.admin.audit import recorded
+from airflow_edge.admin.centre_keys import CentreKeyError, keyring
 from airflow_edge.admin.config import multi_team
 from airflow_edge.protocol.enrolment import SEED_BYTES, read_token, write_token
 from airflow_edge.store.store import Store
@@ -70,7 +71,7 @@ class Tokens:
     """Makes and revokes tokens; each attempt is in the audit log."""
 
     def __init__(self, store: Store) -> None:
-        self._tokens = store.enroll_tokens
+        self._store, self._tokens = store, store.enroll_tokens
 
     def create(self, wish: TokenWish, *, by: str) -> NewToken:
         """Make a token.
@@ -87,7 +88,7 @@ class Tokens:
         }
         with recorded(CREATE, by=by, wish=noted):
             now = datetime.now(UTC)
-            secret = write_token(secrets.token_bytes(SEED_BYTES))
+            secret = write_token(secrets.token_bytes(SEED_BYTES), _centre_key(self._store))
             token = EnrollToken(
                 id=uuid4(),
                 queues=tuple(wish.queues) or (conf.get_mandatory_value("operators", "default_queue").strip(),),
@@ -121,9 +122,16 @@ class Tokens:
                 raise UnknownTokenError(token_id)
 
 
+def _centre_key(store: Store) -> str:
+    try:
+        return keyring(store).fingerprint
+    except CentreKeyError as error:
+        raise TokenWishError(f"No token can be made: {error}.") from error
+
+
 def verify_key(secret: str) -> str:
     """Give what is kept of a token: the public half of its key pair, hex."""
-    return Ed25519PrivateKey.from_private_bytes(read_token(secret)).public_key().public_bytes_raw().hex()
+    return Ed25519PrivateKey.from_private_bytes(read_token(secret).seed).public_key().public_bytes_raw().hex()
 
 
 def token_state(token: EnrollToken, now: datetime) -> TokenState:

@@ -126,7 +126,9 @@ class Agent:
             secret=identity.job_secret,
         )
         trust = config.trust if any(config.trust) else identity.trust
-        self._link = Link(self._gateway, identity, trust=trust, linked_before=config.linked_file.exists())
+        pin = identity.pin(config.identity_file)
+        linked_before = config.linked_file.exists()
+        self._link = Link(self._gateway, identity, pin, trust=trust, linked_before=linked_before)
         self._metrics = Meter(config.jobs_dir)
         self._system = ExtendedInfo(
             config.extended_system_info_function,

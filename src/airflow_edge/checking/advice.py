@@ -97,6 +97,10 @@ class Facts:
     """Why it is not in force."""
     policy_modes: tuple[tuple[str, str], ...] = ()
     """By globs of queues; of several that match, the first counts."""
+    fernet: bool = True
+    """Whether Airflow has a key to encrypt secrets with."""
+    centre_key_error: str = ""
+    """Why the centre's key cannot be read; empty if it can."""
 
 
 def findings(facts: Facts) -> list[Finding]:
@@ -140,6 +144,14 @@ def _database(facts: Facts) -> Iterator[Finding]:
             yield wrong("the tables are of another version of airflow-edge", f"install it, or {MIGRATE}")
         case None:
             yield Finding(Mark.WRONG, facts.database_error)
+    if facts.centre_key_error:
+        yield Finding(Mark.WRONG, facts.centre_key_error)
+    if not facts.fernet:
+        yield Finding(
+            Mark.NOTE,
+            "the centre's key, with which it signs what workers do, is in the database unencrypted: Airflow has no "
+            "[core] fernet_key. Set one, then: airflow edge centre-key rotate",
+        )
     if facts.database == "mysql":
         yield Finding(Mark.NOTE, MYSQL)
     if facts.notified is True:

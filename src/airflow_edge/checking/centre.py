@@ -22,6 +22,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_edge import __version__
+from airflow_edge.admin.centre_keys import CentreKeyError, is_encrypted, keyring
 from airflow_edge.admin.config import session
 from airflow_edge.admin.policy import Policies
 from airflow_edge.agent.config import absolute
@@ -98,6 +99,8 @@ def _look(api_url: str | None) -> Facts:
         policy=shown.known_as if shown is not None else "",
         policy_error=shown.error.rstrip(".") if shown is not None else "",
         policy_modes=tuple(shown.modes.items()) if shown is not None else (),
+        fernet=is_encrypted(),
+        centre_key_error=_centre_key_error() if tables is Schema.CURRENT else "",
     )
 
 
@@ -124,6 +127,14 @@ def _tables() -> tuple[Schema | None, str]:
             return look(airflow.connection()), ""
     except SQLAlchemyError as error:
         return None, in_words(error)
+
+
+def _centre_key_error() -> str:
+    try:
+        keyring(Store(session))
+    except CentreKeyError as error:
+        return str(error)
+    return ""
 
 
 def _schedulers() -> tuple[str, ...] | None:

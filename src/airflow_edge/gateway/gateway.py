@@ -24,6 +24,7 @@ from airflow_edge.backoff import Backoff
 from airflow_edge.gateway.access import policy_in_force, uses
 from airflow_edge.gateway.access.attempts import Attempts
 from airflow_edge.gateway.access.authentication import Authenticator
+from airflow_edge.gateway.access.centre_key import KeyringCache
 from airflow_edge.gateway.access.directory import WorkerDirectory
 from airflow_edge.gateway.access.jobs import CallingJobs
 from airflow_edge.gateway.access.policy import PolicyGate
@@ -92,6 +93,7 @@ class Gateway:
         """Connections of each worker on which no `Hello` has come."""
         self.bodies = Bodies(longest=config.call_max_size, memory=config.call_memory)
         self.policy = self._make_policy()
+        self.centre_keys = KeyringCache(self.store, self.calls)
         self.attempts = Attempts(self.store.enroll_attempts, self.calls)
         self.inquiry = Inquiry(self.store.instances, self.calls, self.links)
         self.arrivals = Coalesced(self._reconcile)

@@ -11,34 +11,40 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 SEED_BYTES: Final = 32
 _PREFIX: Final = "edge_"
-_TOKEN: Final = re.compile(_PREFIX + r"([A-Za-z0-9_-]{43})\Z")
+_TOKEN: Final = re.compile(_PREFIX + r"([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{22})\Z")
 
 
-def write_token(seed: bytes) -> str:
-    """Give the token that people hand on.
+class Token(NamedTuple):
+    """What a token says."""
 
-    :param seed: `SEED_BYTES` random bytes
-    """
-    return _PREFIX + base64.urlsafe_b64encode(seed).rstrip(b"=").decode("ascii")
+    seed: bytes
+    """`SEED_BYTES` random bytes."""
+    centre_key: str
+    """The fingerprint of the centre's key: by this a site knows its centre."""
 
 
-def read_token(token: str) -> bytes:
-    """Give a token's seed.
+def write_token(seed: bytes, centre_key: str) -> str:
+    """Give the token that people hand on; the parts are those of a `Token`."""
+    return f"{_PREFIX}{base64.urlsafe_b64encode(seed).rstrip(b'=').decode('ascii')}.{centre_key}"
+
+
+def read_token(token: str) -> Token:
+    """Read a token.
 
     :raises ValueError: it is none, with what to do.
     """
     if (found := _TOKEN.match(token)) is None:
         raise ValueError(
-            f"this is no enrolment token: one begins with {_PREFIX} and has 43 letters, digits, - and _ after it; copy "
-            "it whole, or make one at the centre: airflow edge enroll-token create"
+            f"this is no enrolment token: one begins with {_PREFIX} and has 43 characters, a point and 22 more after "
+            "it; copy it whole, or make one at the centre: airflow edge enroll-token create"
         )
-    return base64.urlsafe_b64decode(found[1] + "=")
+    return Token(base64.urlsafe_b64decode(found[1] + "="), found[2])
 
 
 def statement(public_key: str, name: str, queues: Sequence[str] | None, at: int) -> bytes:

@@ -23,16 +23,10 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
+from airflow_edge.protocol.frames import CentreFrame, SiteFrame
 from airflow_edge.protocol.logs import logdata
-from airflow_edge.protocol.messages import (
-    CentreFrame,
-    Hello,
-    Rejected,
-    SiteFrame,
-    SiteMessage,
-    Welcome,
-)
-from airflow_edge.protocol.problems import Code
+from airflow_edge.protocol.messages import Hello, Rejected, SiteMessage, Welcome
+from airflow_edge.protocol.problems import Code, KeyLink
 from airflow_edge.protocol.session import Session
 from airflow_edge.texts import one_line
 
@@ -115,6 +109,7 @@ class CentreHandshake:
         queues: tuple[str, ...],
         heartbeat_interval: float,
         link: str = "",
+        centre_keys: tuple[KeyLink, ...] = (),
         version_refused: str = "",
         version_warning: str = "",
     ) -> tuple[CentreFrame, list[CentreFrame]]:
@@ -137,6 +132,7 @@ class CentreHandshake:
             version_refused=version_refused,
             version_warning=version_warning,
             link=link,
+            centre_keys=centre_keys,
         )
         return session.send(welcome), again
 

@@ -1,27 +1,20 @@
 """What centre and site say to each other.
 
-Every message is a frozen struct; a frame carries one of them with its sequence number and an acknowledgement. On the
-wire a frame is MessagePack. Job id and assignment number name a handing-out of a job; whoever gets a message about an
-assignment that is not the current one ignores it or answers `Void`.
+Every message is a frozen struct. Job id and assignment number name a handing-out of a job; whoever gets a message about
+an assignment that is not the current one ignores it or answers `Void`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias, TypeVar
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
 from airflow_edge.protocol.assignment import Assigned
-from airflow_edge.protocol.errors import RemoteProtocolError, decode_remote
-from airflow_edge.protocol.problems import WHOLE
+from airflow_edge.protocol.problems import WHOLE, KeyLink
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.texts import MAX_TEXT as MAX_TEXT
 from airflow_edge.texts import one_line as one_line
-
-MAX_FRAME_BYTES = 8 * 1024 * 1024
-"""A longer frame of the centre is refused: no workload comes near it."""
-MAX_SITE_FRAME_BYTES = 1024 * 1024
-"""The same of a site, of which the centre has many. The longest there can be is a `Hello` with `MOST_JOBS`."""
 
 MOST_SLOTS = 10_000
 """The highest concurrency of a worker."""
@@ -105,6 +98,10 @@ class Hello(Message, frozen=True, kw_only=True):
     """The link that this worker had last, as far as its state folder knows, as `Welcome` called it."""
     host: Annotated[str, msgspec.Meta(max_length=256)] = ""
     """The machine's name, for people."""
+    nonce: RequestId = ""
+    """New for each link: what the centre signs on it counts there only."""
+    centre_key: RequestId = ""
+    """The fingerprint of the centre's key that this worker has pinned."""
 
 
 class Accepted(JobMessage, frozen=True, kw_only=True):
@@ -253,6 +250,8 @@ class Welcome(Message, frozen=True, kw_only=True):
     """Why the worker's versions get no jobs, and what to install; empty if they do."""
     version_warning: Text = ""
     """What is odd about the worker's versions; empty for nothing."""
+    centre_keys: tuple[KeyLink, ...] = ()
+    """The centre's keys after the one that the worker has pinned, oldest first."""
     link: RequestId = ""
     """The name of this link, for the next `Hello`. No other process of this key knows it."""
 
@@ -301,6 +300,15 @@ class Order(Message, frozen=True, kw_only=True):
     number: Annotated[int, msgspec.Meta(ge=1, le=MOST_SLOTS)] | None = None
 
 
+class Signed(Message, frozen=True, kw_only=True):
+    """An `Offer`, `Stop`, `Void` or `Order`: no site takes one that the centre's key has not signed; `signatures`."""
+
+    data: bytes
+    """The message in MessagePack."""
+    signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+    """Ed25519."""
+
+
 class Serves(Message, frozen=True, kw_only=True):
     """The queues that the worker serves from now on."""
 
@@ -340,56 +348,8 @@ class Ping(Message, frozen=True, kw_only=True):
 SiteMessage: TypeAlias = (
     Hello | Accepted | Refused | Released | Ended | Status | LogChunk | LogEnd | WorkerLog | Obeyed | Goodbye | Ping
 )
-CentreMessage: TypeAlias = Welcome | Rejected | Offer | Stop | Void | Order | Serves | LogAck | WantWorkerLog | Ping
+CentreMessage: TypeAlias = (
+    Welcome | Rejected | Signed | Offer | Stop | Void | Order | Serves | LogAck | WantWorkerLog | Ping
+)
 UNNUMBERED = (Hello, Welcome, Rejected, Status, Serves, LogChunk, LogAck, WorkerLog, WantWorkerLog, Ping)
 """Messages that are never sent again: they are answered otherwise, or a newer one replaces them."""
-
-
-class SiteFrame(msgspec.Struct, frozen=True, array_like=True):
-    """A message of the site.
-
-    `seq` is 0 for an unnumbered one, `ack` the last number of the centre's that was dealt with.
-    """
-
-    seq: Count
-    ack: Count
-    body: SiteMessage
-
-
-class CentreFrame(msgspec.Struct, frozen=True, array_like=True):
-    """A message of the centre.
-
-    `seq` is 0 for an unnumbered one, `ack` the last number of the site's that was dealt with.
-    """
-
-    seq: Count
-    ack: Count
-    body: CentreMessage
-
-
-Frame = TypeVar("Frame", SiteFrame, CentreFrame)
-
-_encoder = msgspec.msgpack.Encoder()
-_site_decoder = msgspec.msgpack.Decoder(SiteFrame)
-_centre_decoder = msgspec.msgpack.Decoder(CentreFrame)
-
-
-def encode(frame: SiteFrame | CentreFrame) -> bytes:
-    """Give the frame's bytes for the wire."""
-    return _encoder.encode(frame)
-
-
-def decode_site_frame(data: bytes) -> SiteFrame:
-    """Read what a site sent; anything that is not a valid frame raises `RemoteProtocolError`."""
-    return _decode(_site_decoder, data, MAX_SITE_FRAME_BYTES)
-
-
-def decode_centre_frame(data: bytes) -> CentreFrame:
-    """Read what the centre sent; anything that is not a valid frame raises `RemoteProtocolError`."""
-    return _decode(_centre_decoder, data, MAX_FRAME_BYTES)
-
-
-def _decode(decoder: msgspec.msgpack.Decoder[Frame], data: bytes, most: int) -> Frame:
-    if len(data) > most:
-        raise RemoteProtocolError(f"a frame of {len(data)} bytes is longer than the {most} allowed")
-    return decode_remote(decoder, data, "a frame of this protocol")

@@ -18,7 +18,7 @@ from typing import Annotated
 import msgspec
 
 from airflow_edge.protocol.errors import decode_remote
-from airflow_edge.protocol.messages import MAX_SITE_FRAME_BYTES
+from airflow_edge.protocol.frames import MAX_SITE_FRAME_BYTES
 from airflow_edge.protocol.problems import WHOLE
 
 WAIT = 10.0
@@ -50,7 +50,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
     link: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$" + WHOLE)]
     """Where the next requests go."""
     frames: Annotated[tuple[msgspec.Raw, ...], msgspec.Meta(max_length=MAX_FRAMES)] = ()
-    """Frames, as `messages.encode` made them."""
+    """Frames, as `frames.encode` made them."""
     end: End | None = None
     """Nothing comes after these frames."""
 

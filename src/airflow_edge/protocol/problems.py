@@ -83,6 +83,15 @@ def read_problem(body: bytes) -> Problem | None:
         return None
 
 
+class KeyLink(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the centre's keys (Ed25519), and who introduces it."""
+
+    key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$" + WHOLE)]
+    """Its public half, hex."""
+    signature: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{128})?$" + WHOLE)]
+    """Of the key before, over `signatures.introduction`, hex; empty for the first one."""
+
+
 class EnrollRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a site sends to become a worker, with a token signed by the new key in the Authorization header.
 
@@ -115,3 +124,7 @@ class EnrollReply(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     queues: tuple[str, ...]
     team_name: str | None = None
+    centre_keys: tuple[KeyLink, ...] = ()
+    """The centre's keys from the one that the enrolment token names on, oldest first."""
+    centre_proof: str = ""
+    """With the shared secret: HMAC-SHA256 of `signatures.enrolment_proof` for the last of them, hex."""

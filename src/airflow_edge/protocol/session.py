@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from airflow_edge.protocol.errors import LocalProtocolError, RemoteProtocolError
-from airflow_edge.protocol.messages import UNNUMBERED, CentreFrame, CentreMessage, SiteFrame, SiteMessage
+from airflow_edge.protocol.frames import CentreFrame, SiteFrame
+from airflow_edge.protocol.messages import UNNUMBERED, CentreMessage, SiteMessage
 
 Sent = TypeVar("Sent", SiteFrame, CentreFrame)
 Got = TypeVar("Got", SiteFrame, CentreFrame)

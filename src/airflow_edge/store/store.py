@@ -19,6 +19,7 @@ from airflow_edge.store.policy.versions import PolicyVersions
 from airflow_edge.store.processes import Processes
 from airflow_edge.store.transactions import SessionFactory, Transactions
 from airflow_edge.store.workers.attempts import EnrollAttempts
+from airflow_edge.store.workers.centre_keys import CentreKeys
 from airflow_edge.store.workers.enrollment import EnrollTokens
 from airflow_edge.store.workers.events import WorkerEvents
 from airflow_edge.store.workers.instances import Instances
@@ -53,6 +54,7 @@ class Store:
         self.events = WorkerEvents(transactions)
         self.enroll_tokens = EnrollTokens(transactions)
         self.enroll_attempts = EnrollAttempts(transactions)
+        self.centre_keys = CentreKeys(transactions)
         self.orders = WorkerOrders(transactions)
         self.nonces = Nonces(transactions)
         self.passed_requests = PassedRequests(transactions)

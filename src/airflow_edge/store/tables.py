@@ -318,6 +318,21 @@ class EnrollTokenRow(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class CentreKeyRow(Base):
+    """One of the centre's keys, with which it signs what makes a site act; the newest one does."""
+
+    __tablename__ = "airflow_edge_centre_key"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary(32))
+    private_key: Mapped[str | None] = mapped_column(String(500))
+    """Encrypted with Airflow's fernet; None once another key has come after it."""
+    signature: Mapped[bytes | None] = mapped_column(LargeBinary(64))
+    """Of the key before, over `protocol.signatures.introduction`; None for the first one."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_by: Mapped[str] = mapped_column(ForeignText(250))
+
+
 class ProcessRow(Base):
     """A scheduler that has our executor, or a gateway, as long as it runs and for some days after."""
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.websockets import WebSocket
 
 from airflow_edge.gateway.access import authentication
@@ -24,21 +25,19 @@ from airflow_edge.gateway.marking import serve_marked
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.errors import RejectedError
+from airflow_edge.protocol.frames import CentreFrame, SiteFrame, encode
 from airflow_edge.protocol.handshake import NEWEST, OLDEST, CentreHandshake, rejection
 from airflow_edge.protocol.logs import logdata
 from airflow_edge.protocol.messages import (
-    CentreFrame,
     CentreMessage,
     Hello,
     LogChunk,
     LogEnd,
     Obeyed,
     Offer,
-    SiteFrame,
     SiteMessage,
     Status,
     WorkerLog,
-    encode,
 )
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.session import Session, centre_session
@@ -54,6 +53,10 @@ Answer = tuple[int, bytes]
 CentreSession = Session[CentreFrame, SiteFrame]
 
 WORKER = enrolled_worker(name="site-1")
+WORKER_ID = str(WORKER.id)
+_KEY = Ed25519PrivateKey.generate()
+CENTRE_KEY = _KEY.public_key().public_bytes_raw().hex()
+"""What its sites have pinned."""
 
 
 @dataclass
@@ -252,7 +255,7 @@ class Centre:
             queues=("default",),
             heartbeat_interval=self.heartbeat_interval,
         )
-        link = WorkerLink(uuid4(), WORKER, handshake.hello, session)
+        link = WorkerLink(uuid4(), WORKER, handshake.hello, session, sign=_KEY.sign)
         await connection.send(encode(welcome))
         link.resend(again)
         self._link = link

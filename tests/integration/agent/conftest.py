@@ -15,7 +15,7 @@ from nacl.signing import SigningKey
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.net.identity import Identity
 from airflow_edge.agent.process.control import ask
-from tests.integration.agent.centre import Centre
+from tests.integration.agent.centre import CENTRE_KEY, WORKER_ID, Centre
 from tests.integration.agent.runtime import Runtime
 
 REPOSITORY = Path(__file__).parents[3]
@@ -97,7 +97,14 @@ async def centre(key: str) -> AsyncIterator[Centre]:
 
 @pytest.fixture
 def identity(key: str, config: Config, centre: Centre) -> Identity:
-    identity = Identity(worker_id="w-1", name="site-1", api_url=centre.url, queues=("default",), private_key=key)
+    identity = Identity(
+        worker_id=WORKER_ID,
+        name="site-1",
+        api_url=centre.url,
+        queues=("default",),
+        private_key=key,
+        centre_key=CENTRE_KEY,
+    )
     identity.save(config.identity_file)
     return identity
 

@@ -16,7 +16,7 @@ from airflow_edge.agent.net.identity import Identity
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.messages import Accepted, Released
 from harness.middlebox import GARBAGE, LOCATIONS, Interference, Message, Middlebox, Moment, answer, page, said_by_chance
-from tests.integration.agent.centre import Centre
+from tests.integration.agent.centre import CENTRE_KEY, WORKER_ID, Centre
 from tests.integration.agent.conftest import Agent
 from tests.integration.agent.runtime import Runtime, state_body
 from tests.integration.agent.test_faults import STATE, running
@@ -43,7 +43,14 @@ def box(centre: Centre) -> Iterator[Middlebox]:
 
 @pytest.fixture
 def identity(key: str, config: Config, box: Middlebox) -> Identity:
-    identity = Identity(worker_id="w-1", name="site-1", api_url=box.url, queues=("default",), private_key=key)
+    identity = Identity(
+        worker_id=WORKER_ID,
+        name="site-1",
+        api_url=box.url,
+        queues=("default",),
+        private_key=key,
+        centre_key=CENTRE_KEY,
+    )
     identity.save(config.identity_file)
     return identity
 

@@ -59,7 +59,7 @@ def test_a_token_is_made_shown_once_and_opens_what_it_says(airflow: Airflow, sto
     words = ["-q", "gpu, größe", "--ttl", "7d", "--uses", "2", "-n", "factory-7"]
     words += ["--disconnect-grace", "12h", "-o", "json"]
     made = json.loads(airflow.cli("edge", "enroll-token", "create", *words))
-    assert re.fullmatch(r"edge_[A-Za-z0-9_-]{43}", made["token"])
+    assert re.fullmatch(r"edge_[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{22}", made["token"])
     assert made["command"] == f"airflow-edge enroll {airflow.url} {made['token']} --name factory-7"
     (token,) = [token for token in store.enroll_tokens.all() if str(token.id) == made["id"]]
     assert (token.queues, token.team_name, token.uses_left) == (("gpu", "größe"), None, 2)

@@ -46,6 +46,7 @@ class FleetWorker:
             api_url=gateway or centre.gateway,
             queues=(self.queue,),
             private_key=self.site.key.private_bytes_raw().hex(),
+            centre_key=centre.centre_key(),
         )
         self.identity.save(self.config.identity_file)
         self.runtime = Runtime(self.config.runtime_socket)

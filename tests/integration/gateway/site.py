@@ -17,11 +17,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
-from airflow_edge.protocol import messages, polling, tokens, urls
+from airflow_edge.protocol import polling, tokens, urls
 from airflow_edge.protocol.enrolment import read_token, statement
+from airflow_edge.protocol.frames import CentreFrame, SiteFrame, decode_centre_frame, encode
 from airflow_edge.protocol.handshake import NEWEST, OLDEST
-from airflow_edge.protocol.messages import CentreFrame, CentreMessage, Hello, SiteFrame, SiteMessage, Welcome
+from airflow_edge.protocol.messages import CentreMessage, Hello, Signed, SiteMessage, Welcome
 from airflow_edge.protocol.session import Session, site_session
+from airflow_edge.protocol.signatures import content
 from airflow_edge.protocol.states import WorkerState
 from harness.client import NO_CAS
 
@@ -73,7 +75,7 @@ class Site:
 
     def signed_by(self, token: str) -> dict[str, Any]:
         """What an enrolment says with this enrolment token."""
-        key, now = Ed25519PrivateKey.from_private_bytes(read_token(token)), int(time.time())
+        key, now = Ed25519PrivateKey.from_private_bytes(read_token(token).seed), int(time.time())
         signature = key.sign(statement(self.public_key, self.name, None, now))
         token_key = key.public_key().public_bytes_raw().hex()
         return {"token_key": token_key, "token_signature": signature.hex(), "signed_at": now}
@@ -172,7 +174,7 @@ class Site:
             link.welcome = await link.get(Welcome)
             resumed, received, name = link.welcome.resumed, link.welcome.received, link.welcome.session_id
             for frame in session.resume(received) if resumed else session.restart(name):
-                await connection.send(messages.encode(frame))
+                await connection.send(encode(frame))
             yield link
 
 
@@ -277,7 +279,7 @@ class SiteLink:
         self._waiting: list[bytes] = []
 
     def send_now(self, message: SiteMessage) -> None:
-        self._waiting.append(messages.encode(self.session.send(message)))
+        self._waiting.append(encode(self.session.send(message)))
 
     async def flush(self) -> None:
         for data in self._waiting:
@@ -295,7 +297,9 @@ class SiteLink:
             async with asyncio.timeout(patience):
                 data = await self.connection.recv()
             assert isinstance(data, bytes)
-            frame = messages.decode_centre_frame(data)
+            frame = decode_centre_frame(data)
+            if isinstance(frame.body, Signed):
+                frame = CentreFrame(frame.seq, frame.ack, content(frame.body))
             if self.session.receive(frame):
                 if frame.seq:
                     self.session.handle(frame.seq)
@@ -333,7 +337,7 @@ class SiteLink:
             with suppress(ConnectionClosed):
                 async for data in self.connection:
                     assert isinstance(data, bytes)
-                    self.session.receive(messages.decode_centre_frame(data))
+                    self.session.receive(decode_centre_frame(data))
         code = self.connection.close_code
         assert code is not None
         return code, self.connection.close_reason or ""

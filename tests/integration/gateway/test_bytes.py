@@ -99,6 +99,7 @@ async def agent_of(centre: Centre, path):
             api_url=centre.gateway,
             queues=(queue,),
             private_key=site.key.private_bytes_raw().hex(),
+            centre_key=centre.centre_key(),
         )
         job = JobFile(
             job_id=offer.job_id,

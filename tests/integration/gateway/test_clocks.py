@@ -14,7 +14,8 @@ import time_machine
 from websockets.exceptions import ConnectionClosed
 
 from airflow_edge.gateway.loops import assignments, presence
-from airflow_edge.protocol.messages import Accepted, Offer, Ping, Void, encode
+from airflow_edge.protocol.frames import encode
+from airflow_edge.protocol.messages import Accepted, Offer, Ping, Void
 from airflow_edge.store.jobs.jobs import Jobs
 from tests.integration.gateway.site import Site, SiteLink
 from tests.integration.gateway.world import Centre, wait_until

@@ -14,6 +14,7 @@ import pytest
 from airflow.models.log import Log
 from sqlalchemy import select
 
+from airflow_edge.admin.centre_keys import keyring
 from airflow_edge.admin.config import session
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.enrolment import statement_digest, write_token
@@ -22,7 +23,7 @@ from tests.integration.gateway.conftest import JWT_SECRET
 from tests.integration.gateway.site import Site
 
 # Each test process collects the same tests under the same names, whichever second it starts in.
-NOBODYS = write_token(bytes(32))
+NOBODYS = write_token(bytes(32), "x" * 22)
 IN_AN_HOUR, A_WHILE_AGO = "in an hour", "a while ago"
 
 
@@ -44,7 +45,11 @@ async def test_a_token_makes_a_worker_for_its_queues(centre):
     site = Site()
     answer = await site.enroll(centre.gateway, centre.enroll_token("a", "b"))
     assert answer.status_code == 200
-    assert answer.json() == {"worker_id": site.worker_id, "name": site.name, "queues": ["a", "b"], "team_name": None}
+    said = {"worker_id": site.worker_id, "name": site.name, "queues": ["a", "b"], "team_name": None}
+    assert {name: answer.json()[name] for name in said} == said
+    # Another test may have rotated it just now.
+    assert answer.json()["centre_keys"][-1]["key"] in {link.key for link in keyring(centre.store).links}
+    assert answer.json()["centre_proof"] == ""
     worker = centre.store.workers.get(site.id)
     assert (worker.name, worker.public_key.hex()) == (site.name, site.public_key)
 

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from airflow_edge.gateway import bodies
 from airflow_edge.gateway.bodies import MOST_STRANGERS, STRANGER_BODY
 from airflow_edge.protocol import urls
-from airflow_edge.protocol.messages import MAX_SITE_FRAME_BYTES
+from airflow_edge.protocol.frames import MAX_SITE_FRAME_BYTES
 from tests.integration.gateway.world import config
 
 pytestmark = pytest.mark.one_database

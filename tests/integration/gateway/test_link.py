@@ -11,6 +11,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from airflow_edge.protocol.frames import decode_centre_frame
 from airflow_edge.protocol.messages import (
     Accepted,
     Ended,
@@ -24,7 +25,6 @@ from airflow_edge.protocol.messages import (
     Status,
     Stop,
     Void,
-    decode_centre_frame,
 )
 from airflow_edge.protocol.session import site_session
 from airflow_edge.protocol.states import WorkerState

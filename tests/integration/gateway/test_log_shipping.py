@@ -57,6 +57,7 @@ class Shop:
             api_url=self.network.url,
             queues=(self.queue,),
             private_key=self.site.key.private_bytes_raw().hex(),
+            centre_key=self.centre.centre_key(),
         ).save(config.identity_file)
 
     async def start_job(self) -> tuple[str, str]:

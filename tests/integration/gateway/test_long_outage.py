@@ -182,7 +182,12 @@ async def test_tasks_outlive_half_a_day_and_report_on_return(far_centre: Centre,
     with FaultProxy([centre.gateway]) as proxy:
         key = site.key.private_bytes_raw().hex()
         identity = Identity(
-            worker_id=site.worker_id, name=site.name, api_url=proxy.url, queues=(queue,), private_key=key
+            worker_id=site.worker_id,
+            name=site.name,
+            api_url=proxy.url,
+            queues=(queue,),
+            private_key=key,
+            centre_key=centre.centre_key(),
         )
         identity.clock = SigningClock(steady=clock.steady)
         with running_worker(config, identity) as worker:

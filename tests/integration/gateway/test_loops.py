@@ -28,7 +28,8 @@ from airflow_edge.gateway.loops import (
     testing,
     worker_changes,
 )
-from airflow_edge.protocol.messages import Accepted, Ended, LogAck, Obeyed, Offer, Order, Ping, Serves, Status, encode
+from airflow_edge.protocol.frames import encode
+from airflow_edge.protocol.messages import Accepted, Ended, LogAck, Obeyed, Offer, Order, Ping, Serves, Status
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.protocol.urls import HEALTH
 from airflow_edge.rules.orders import Wish

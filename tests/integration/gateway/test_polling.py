@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import select
 
 from airflow_edge.protocol import polling, urls
-from airflow_edge.protocol.messages import MAX_SITE_FRAME_BYTES, Accepted, Offer, Ping, SiteFrame, encode
+from airflow_edge.protocol.frames import MAX_SITE_FRAME_BYTES, SiteFrame, encode
+from airflow_edge.protocol.messages import Accepted, Offer, Ping
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.tokens import body_digest
 from airflow_edge.store.tables import PassedRequestRow

@@ -21,6 +21,7 @@ from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.orm import Session, sessionmaker, undefer
 from starlette.routing import Mount
 
+from airflow_edge.admin.centre_keys import keyring
 from airflow_edge.admin.tokens import verify_key
 from airflow_edge.gateway.app import create_app
 from airflow_edge.gateway.config import GatewayConfig
@@ -198,8 +199,12 @@ class Centre:
         """A queue that nobody else serves."""
         return f"queue-{uuid4().hex[:12]}"
 
+    def centre_key(self) -> str:
+        """The key with which its gateways sign, hex."""
+        return keyring(self.store).links[-1].key
+
     def enroll_token(self, *queues: str, uses: int = 1, pattern: str | None = None) -> str:
-        secret = write_token(secrets.token_bytes(32))
+        secret = write_token(secrets.token_bytes(32), keyring(self.store).fingerprint)
         now = datetime.now(UTC)
         token = EnrollToken(
             id=uuid4(),

@@ -28,6 +28,7 @@ import trustme
 from sqlalchemy import create_engine
 from sqlalchemy.orm import sessionmaker
 
+from airflow_edge.admin.centre_keys import keyring
 from airflow_edge.admin.tokens import verify_key
 from airflow_edge.protocol.enrolment import write_token
 from airflow_edge.protocol.urls import HEALTH, PREFIX
@@ -95,7 +96,7 @@ class Centre:
 
     def token(self, *queues: str, uses: int = 1, expired: bool = False, pattern: str | None = None) -> str:
         """Make an enrolment token, as `airflow edge enroll-token create` does."""
-        secret = write_token(secrets.token_bytes(32))
+        secret = write_token(secrets.token_bytes(32), keyring(self.store).fingerprint)
         now = datetime.now(UTC)
         token = EnrollToken(
             id=uuid4(),

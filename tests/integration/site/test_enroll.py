@@ -12,9 +12,12 @@ import pytest
 
 from airflow_edge.agent.net.enrolment import default_name
 from airflow_edge.protocol import urls
+from airflow_edge.protocol.enrolment import write_token
 from harness.middlebox import Interference, Middlebox, Moment, answer, page
 from tests.integration.site.centre import JWT_SECRET
 from tests.integration.site.machine import Machine
+
+NOBODYS = write_token(bytes(32), "x" * 22)
 
 
 def test_it_makes_a_key_that_only_this_user_can_read_and_says_how_to_go_on(centre, machine):
@@ -40,7 +43,7 @@ def test_what_is_said_to_type_next_works_for_another_state_folder_too(centre, ma
 
 def test_a_url_without_the_path_of_the_base_url_says_what_it_is(centre, machine):
     """The gateway hears of it, at no address of its own: a wrong URL, and no refusal."""
-    said = machine.type("enroll", f"{centre.http}/edge_worker/beside", "edge_" + "x" * 43, "--name", "lost")
+    said = machine.type("enroll", f"{centre.http}/edge_worker/beside", NOBODYS, "--name", "lost")
     assert said.status == 5
     assert "is not the gateway's address" in said.complaint
 
@@ -85,7 +88,7 @@ def test_a_token_that_does_not_hold_is_refused(centre, machine, tmp_path, why):
         case "expired":
             token = centre.token(expired=True)
         case "unknown":
-            token = "edge_" + "x" * 43
+            token = NOBODYS
         case _:
             token = centre.token(pattern="factory-*")
     said = machine.type("enroll", centre.http, token, "--name", "late-comer")
@@ -123,7 +126,7 @@ def test_an_api_that_is_not_enabled_says_what_to_set(centre, machine):
 
 
 def test_a_web_page_is_no_airflow(machine, web_page):
-    said = machine.type("enroll", web_page, "edge_" + "x" * 43, "--name", "lost")
+    said = machine.type("enroll", web_page, NOBODYS, "--name", "lost")
 
     assert said.status == 5
     assert web_page in said.complaint
@@ -132,7 +135,7 @@ def test_a_web_page_is_no_airflow(machine, web_page):
 
 
 def test_an_airflow_without_the_gateway_is_recognised(centre, machine):
-    said = machine.type("enroll", centre.airflow_only, "edge_" + "x" * 43, "--name", "lost")
+    said = machine.type("enroll", centre.airflow_only, NOBODYS, "--name", "lost")
 
     assert said.status == 5
     assert "Airflow 3.3.2" in said.complaint
@@ -148,7 +151,7 @@ def test_an_airflow_without_the_gateway_is_recognised(centre, machine):
     ],
 )
 def test_a_wrong_url_is_told_apart(machine, url, words):
-    said = machine.type("enroll", url, "edge_" + "x" * 43, "--name", "lost")
+    said = machine.type("enroll", url, NOBODYS, "--name", "lost")
 
     assert said.status == 5
     assert words in said.complaint
@@ -166,9 +169,7 @@ def test_http_to_another_machine_is_for_those_who_say_so(machine):
 def test_a_closed_port_is_told_apart(machine):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        said = machine.type(
-            "enroll", f"http://127.0.0.1:{closed.getsockname()[1]}", "edge_" + "x" * 43, "--name", "lost"
-        )
+        said = machine.type("enroll", f"http://127.0.0.1:{closed.getsockname()[1]}", NOBODYS, "--name", "lost")
 
     assert said.status == 5
     assert "connection refused" in said.complaint
@@ -230,7 +231,7 @@ def test_a_redirect_is_named_with_the_url_to_use(centre, machine):
     with Middlebox(centre.http) as box:
         said_there = answer(301, Location="https://airflow.example.org/edge_worker/v1/enroll")
         box.interfere(lambda request: Interference(Moment.BEFORE, said_there))
-        said = machine.type("enroll", box.url, "edge_" + "x" * 43, "--name", "lost")
+        said = machine.type("enroll", box.url, NOBODYS, "--name", "lost")
     assert said.status == 5
     assert "enrol again with https://airflow.example.org," in said.complaint
 
@@ -242,7 +243,7 @@ def test_a_proxy_that_is_away_is_named_instead_of_the_centre(machine):
         said = machine.type(
             "enroll",
             "http://airflow.example",
-            "edge_" + "x" * 43,
+            NOBODYS,
             "--name",
             "x",
             "--insecure",

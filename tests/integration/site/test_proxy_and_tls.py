@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 import trustme
 
+from airflow_edge.protocol.enrolment import write_token
 from harness.processes import Process
 from harness.waiting import wait_for
 
 USER, PASSWORD = "worker", "p@ss w0rd"
 LOGIN = f"{USER}:p%40ss%20w0rd"
+
+NOBODYS = write_token(bytes(32), "x" * 22)
 
 
 class Proxy:
@@ -102,7 +105,7 @@ def test_a_certificate_for_another_host_is_refused(centre, machine):
 
 
 def test_http_and_https_are_not_mixed_up(centre, machine):
-    said = machine.type("enroll", centre.http.replace("http:", "https:"), "edge_" + "x" * 43, "--name", "tls-3")
+    said = machine.type("enroll", centre.http.replace("http:", "https:"), NOBODYS, "--name", "tls-3")
     assert said.status == 5
     assert "does not speak TLS" in said.complaint
 
@@ -156,8 +159,6 @@ def test_no_proxy_goes_directly(centre, machine, proxy):
 
 
 def test_a_proxy_that_is_away_is_told(centre, machine):
-    said = machine.type(
-        "enroll", centre.https, "edge_" + "x" * 43, "--name", "cut-off", HTTPS_PROXY="http://127.0.0.1:1"
-    )
+    said = machine.type("enroll", centre.https, NOBODYS, "--name", "cut-off", HTTPS_PROXY="http://127.0.0.1:1")
     assert said.status == 5
     assert list(machine.state_dir.iterdir()) == []

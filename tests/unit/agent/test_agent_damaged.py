@@ -32,7 +32,12 @@ KEYS = [AssignmentKey(f"00000000-0000-4000-8000-00000000000{number}", 1) for num
 KEY = KEYS[0]
 OTHERS = set(KEYS[1:])
 IDENTITY = Identity(
-    worker_id="w-1", name="site-1", api_url="http://127.0.0.1:9", queues=("default",), private_key="07" * 32
+    worker_id="w-1",
+    name="site-1",
+    api_url="http://127.0.0.1:9",
+    queues=("default",),
+    private_key="07" * 32,
+    centre_key="08" * 32,
 )
 DESIRED = DesiredState(maintenance="new disk", cause="admin")
 

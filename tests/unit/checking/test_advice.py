@@ -69,6 +69,15 @@ def test_a_centre_that_is_right_gets_nothing_but_ok():
     assert is_right(found)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"fernet": False}, "no [core] fernet_key"), ({"centre_key_error": "the centre's key cannot be read"}, "be read")],
+)
+def test_a_centre_key_that_lies_open_or_cannot_be_read_is_said(changes, words):
+    (found,) = [finding for finding in findings(facts(**changes)) if finding.mark is not Mark.OK]
+    assert words in found.text
+
+
 def test_how_far_a_mysql_was_tried_is_a_note():
     found = findings(facts(database="mysql", notified=None))
     (note,) = [finding for finding in found if finding.mark is not Mark.OK]

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from airflow_edge.protocol import messages
 from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
+from airflow_edge.protocol.frames import CentreFrame, SiteFrame, decode_centre_frame, decode_site_frame, encode
 from airflow_edge.protocol.handshake import (
     NEWEST,
     OLDEST,
@@ -21,20 +22,7 @@ from airflow_edge.protocol.handshake import (
     rejection,
     take_answer,
 )
-from airflow_edge.protocol.messages import (
-    Accepted,
-    CentreFrame,
-    Hello,
-    Obeyed,
-    Offer,
-    Ping,
-    Rejected,
-    SiteFrame,
-    Welcome,
-    decode_centre_frame,
-    decode_site_frame,
-    encode,
-)
+from airflow_edge.protocol.messages import Accepted, Hello, Obeyed, Offer, Ping, Rejected, Welcome
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.session import Session, centre_session, site_session
 from airflow_edge.protocol.states import WorkerState

@@ -9,20 +9,15 @@ from hypothesis import strategies as st
 
 from airflow_edge.protocol import messages
 from airflow_edge.protocol.errors import RemoteProtocolError
-from airflow_edge.protocol.messages import (
-    MAX_TEXT,
-    MOST_JOBS,
-    MOST_SLOTS,
+from airflow_edge.protocol.frames import (
+    MAX_SITE_FRAME_BYTES,
     CentreFrame,
-    HeldJob,
-    Hello,
     SiteFrame,
-    Status,
     decode_centre_frame,
     decode_site_frame,
     encode,
-    one_line,
 )
+from airflow_edge.protocol.messages import MAX_TEXT, MOST_JOBS, MOST_SLOTS, HeldJob, Hello, Status, one_line
 from airflow_edge.protocol.states import WorkerState
 
 JOB = "12345678-1234-1234-1234-123456789abc"
@@ -87,7 +82,7 @@ def test_a_job_is_named_by_a_uuid_and_a_positive_number(job_id: str, assignment:
 
 def test_a_frame_that_is_too_long_is_refused_unread() -> None:
     with pytest.raises(RemoteProtocolError, match="longer"):
-        decode_site_frame(b"\x00" * (messages.MAX_SITE_FRAME_BYTES + 1))
+        decode_site_frame(b"\x00" * (MAX_SITE_FRAME_BYTES + 1))
 
 
 def test_the_longest_hello_and_the_longest_status_fit_into_a_frame_of_a_site() -> None:

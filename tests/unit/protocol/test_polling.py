@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from airflow_edge.protocol import polling
 from airflow_edge.protocol.errors import RemoteProtocolError
-from airflow_edge.protocol.messages import MAX_SITE_FRAME_BYTES, Accepted, Ping, SiteFrame, decode_site_frame, encode
+from airflow_edge.protocol.frames import MAX_SITE_FRAME_BYTES, SiteFrame, decode_site_frame, encode
+from airflow_edge.protocol.messages import Accepted, Ping
 from airflow_edge.protocol.polling import (
     MAX_FRAMES,
     End,

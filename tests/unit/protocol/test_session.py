@@ -3,13 +3,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_edge.protocol.errors import LocalProtocolError, RemoteProtocolError
-from airflow_edge.protocol.messages import (
-    Accepted,
-    CentreFrame,
-    Offer,
-    Ping,
-    Status,
-)
+from airflow_edge.protocol.frames import CentreFrame
+from airflow_edge.protocol.messages import Accepted, Offer, Ping, Status
 from airflow_edge.protocol.session import centre_session, site_session
 from airflow_edge.protocol.states import WorkerState
 

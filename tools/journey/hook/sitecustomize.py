@@ -100,9 +100,9 @@ def _in_text(text: Any) -> Iterator[Found]:
 
 def _answer_in(data: bytes) -> str | None:
     """Give the class of the message in an encoded frame of the site's, so that bytes on their way back are known."""
-    messages = sys.modules.get("airflow_edge.protocol.messages")
+    frames = sys.modules.get("airflow_edge.protocol.frames")
     try:
-        body = messages.decode_site_frame(data).body if messages else None
+        body = frames.decode_site_frame(data).body if frames else None
     except Exception:  # noqa: BLE001 - these bytes are something else
         return None
     return None if body is None else f"{type(body).__module__}:{type(body).__qualname__}"

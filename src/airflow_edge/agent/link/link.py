@@ -11,6 +11,8 @@ from collections.abc import Coroutine, Iterable
 from functools import partial
 from typing import Literal
 
+from msgspec.structs import replace
+
 from airflow_edge.agent.errors import (
     AddressError,
     AgentError,
@@ -22,13 +24,14 @@ from airflow_edge.agent.errors import (
 from airflow_edge.agent.link.opener import Opener
 from airflow_edge.agent.link.owner import LinkState, Owner
 from airflow_edge.agent.link.transport import LinkClosedError, Transport
+from airflow_edge.agent.net.centre_key import Pin
 from airflow_edge.agent.net.identity import Signer
 from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.backoff import Backoff
 from airflow_edge.protocol.errors import ProtocolError, RejectedError, RemoteProtocolError
+from airflow_edge.protocol.frames import CentreFrame, SiteFrame, decode_centre_frame, encode
 from airflow_edge.protocol.handshake import take_answer
 from airflow_edge.protocol.messages import (
-    CentreFrame,
     Ended,
     Goodbye,
     LogAck,
@@ -37,18 +40,16 @@ from airflow_edge.protocol.messages import (
     Ping,
     Rejected,
     Serves,
-    SiteFrame,
     SiteMessage,
     Stop,
     Void,
     WantWorkerLog,
     Welcome,
-    decode_centre_frame,
-    encode,
 )
 from airflow_edge.protocol.polling import BATCH_BYTES
 from airflow_edge.protocol.problems import CloseCode, Code
 from airflow_edge.protocol.session import site_session
+from airflow_edge.protocol.signatures import LinkContext
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +72,12 @@ _PASSING = frozenset({Code.REPLAYED, Code.NOT_READY, Code.OTHER_INSTANCE, Code.C
 class Link:
     """Keeps the worker linked."""
 
-    def __init__(self, gateway: str, signer: Signer, *, trust: Trust = SYSTEM, linked_before: bool = False) -> None:
+    def __init__(
+        self, gateway: str, signer: Signer, pin: Pin, *, trust: Trust = SYSTEM, linked_before: bool = False
+    ) -> None:
         """:param gateway: the gateway's base URL; :param linked_before: this worker was linked in an earlier life"""
+        self._pin = pin
+        self._worker_id = signer.subject
         self.state = LinkState()
         self.linked = asyncio.Event()
         self._gateway = gateway
@@ -207,7 +212,8 @@ class Link:
     async def _greet(self, transport: Transport, owner: Owner) -> None:
         """Say who we are, and hear whether the conversation goes on."""
         session = self._session
-        hello = owner.hello(session.session_id, session.handled)
+        nonce = secrets.token_urlsafe(16)
+        hello = replace(owner.hello(session.session_id, session.handled), nonce=nonce, centre_key=self._pin.fingerprint)
         try:
             async with asyncio.timeout(GREETING_TIMEOUT):
                 await transport.send([encode(session.send(hello))])
@@ -216,6 +222,8 @@ class Link:
             raise UnreachableError(f"{self._gateway} did not answer the worker's greeting in time") from None
         except RejectedError as error:
             raise RefusedError(str(error), error.code) from None
+        self._pin.follow(welcome.centre_keys)
+        self._conversation = LinkContext(self._worker_id, nonce, session.session_id)
         _pass_on(acknowledged, owner)
         if not welcome.resumed:
             self._begun_anew()
@@ -263,7 +271,7 @@ class Link:
 
     async def _receive_all(self, transport: Transport, owner: Owner) -> None:
         while True:
-            frame = await _receive(transport)
+            frame = self._pin.opened(await _receive(transport), self._conversation)
             acknowledged = self._session.acknowledge(frame.ack)
             is_new = self._session.receive(frame)
             _pass_on((done.body for done in acknowledged), owner)

@@ -28,7 +28,7 @@ from airflow_edge.agent.net.foreign import IN_BETWEEN, foreign_answer
 from airflow_edge.agent.net.identity import Signer
 from airflow_edge.agent.trust import Trust
 from airflow_edge.protocol import urls
-from airflow_edge.protocol.messages import MAX_FRAME_BYTES
+from airflow_edge.protocol.frames import MAX_FRAME_BYTES
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.tokens import answer_mark
 

@@ -22,17 +22,21 @@ from airflow_edge.agent.errors import (
     ConfigError,
     ForeignAnswerError,
     InsecureUrlError,
+    RefusedError,
     UnreachableError,
     WrongUrlError,
 )
+from airflow_edge.agent.net.centre_key import follow
 from airflow_edge.agent.net.failures import refusal
 from airflow_edge.agent.net.foreign import printable
 from airflow_edge.agent.net.http import HttpClient, Response
 from airflow_edge.agent.net.identity import Identity, PendingKey
 from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.protocol import tokens
-from airflow_edge.protocol.enrolment import read_token, statement, statement_digest
+from airflow_edge.protocol.enrolment import Token, read_token, statement, statement_digest
+from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.problems import WORKER_NAME, WORKER_NAME_RULE, EnrollReply, EnrollRequest
+from airflow_edge.protocol.signatures import enrolment_proof, fingerprint
 from airflow_edge.protocol.urls import ENROLL, PREFIX, gateway_url, unprotected
 
 PENDING_FILE: Final = "enrolling.json"
@@ -66,6 +70,10 @@ class SharedSecret:
                 "token instead (at the centre: airflow edge enroll-token create)"
             )
         return cls(found[0], algorithm)
+
+    def vouches(self, said: bytes, proof: str) -> bool:
+        """Whether this proof (HMAC-SHA256, hex) shows that who has said this knows the secret."""
+        return hmac.compare_digest(hmac.new(self._secret, said, hashlib.sha256).hexdigest(), proof)
 
     def proof(self, public_key: str, name: str, queues: tuple[str, ...] | None) -> str:
         """Make a JWT (RFC 7519) that is good once, for a minute, for this key, this name and these queues."""
@@ -119,18 +127,19 @@ async def enroll(
     if unprotected(gateway) and not insecure:
         raise InsecureUrlError(gateway)
     try:
-        seed = read_token(token) if token is not None else None
+        read = read_token(token) if token is not None else None
     except ValueError as error:
         raise ConfigError(str(error)) from error
     pending_file = identity_file.with_name(PENDING_FILE)
     pending = PendingKey.load_or_generate(pending_file, name)
-    request = _wish(pending.public_key, name, queues, seed, secret)
+    request = _wish(pending.public_key, name, queues, read.seed if read else None, secret)
     try:
         async with aclosing(HttpClient(gateway, pending, trust=trust)) as client:
             response = await client.request(
                 "POST", ENROLL, headers={"Content-Type": "application/json"}, body=msgspec.json.encode(request)
             )
         reply = _read(response, gateway)
+        centre_key = _centre_key(reply, read, secret, pending.public_key)
     except ForeignAnswerError as error:
         # The centre may have heard of it all the same: the key is kept.
         raise await _told_apart(error, gateway, trust, pending) from error
@@ -138,7 +147,9 @@ async def enroll(
         if not (isinstance(error, UnreachableError) and error.perhaps_delivered):
             pending_file.unlink()
         raise
-    identity = pending.enrolled(worker_id=reply.worker_id, api_url=api_url, queues=reply.queues, trust=trust)
+    identity = pending.enrolled(
+        worker_id=reply.worker_id, api_url=api_url, queues=reply.queues, centre_key=centre_key, trust=trust
+    )
     identity.insecure = unprotected(gateway)
     identity.save(identity_file)
     pending_file.unlink()
@@ -157,6 +168,28 @@ def _wish(
     signature = key.sign(statement(public_key, name, queues, now)).signature
     return msgspec.structs.replace(
         wish, token_key=bytes(key.verify_key).hex(), token_signature=signature.hex(), signed_at=now
+    )
+
+
+def _centre_key(reply: EnrollReply, token: Token | None, secret: SharedSecret | None, public_key: str) -> str:
+    """Give the centre's key, which the token names, or which the secret vouches for.
+
+    :raises RefusedError: somebody else has answered in the centre's name.
+    """
+    keys = reply.centre_keys
+    if secret is not None and keys and secret.vouches(enrolment_proof(public_key, keys[-1].key), reply.centre_proof):
+        return keys[-1].key
+    for index, link in enumerate(keys):
+        if token is not None and fingerprint(bytes.fromhex(link.key)) == token.centre_key:
+            try:
+                return follow(link.key, keys[index + 1 :])
+            except RemoteProtocolError as error:
+                raise RefusedError(str(error), "") from error
+    named = "the enrolment token names" if token else "the shared secret vouches for"
+    raise RefusedError(
+        f"whoever has answered does not have the centre's key that {named}: somebody on the way speaks in the centre's "
+        "name, or the token is of another Airflow; ask for a new one, and revoke the worker at the centre",
+        "",
     )
 
 

@@ -26,6 +26,7 @@ from airflow_edge.agent.errors import (
     unusable,
     user_name,
 )
+from airflow_edge.agent.net.centre_key import Pin
 from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.protocol import tokens
 from airflow_edge.protocol.assignment import AssignmentKey
@@ -130,6 +131,8 @@ class Identity(Signer, kw_only=True):
     name: str
     api_url: str
     queues: tuple[str, ...]
+    centre_key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$" + WHOLE)]
+    """The centre's key that is pinned (Ed25519), hex; see `centre_key`."""
     insecure: bool = False
     """Whether whoever has enrolled it has allowed that it talks to the centre without TLS."""
     first_name: str = ""
@@ -180,6 +183,21 @@ class Identity(Signer, kw_only=True):
             raise InsecureUrlError(gateway)
         return gateway
 
+    def pin(self, file: Path) -> Pin:
+        """Give the centre's key; a newer one is kept in this file."""
+
+        def keep(key: str) -> None:
+            self.centre_key = key
+            self._kept(file, "the centre's new key")
+
+        return Pin(self.centre_key, keep)
+
+    def _kept(self, file: Path, what: str) -> None:
+        try:
+            self.save(file)
+        except (OSError, AgentError) as error:
+            log.warning("%s cannot be written to %s: %s", what, file, error)
+
     def job_secret(self, key: AssignmentKey) -> str:
         """Give what opens the Execution API at this site for a job: known again though its file is damaged."""
         seed = bytes.fromhex(self.private_key)
@@ -195,10 +213,7 @@ class Identity(Signer, kw_only=True):
             return
         self.name = name
         log.info("this worker is called '%s' from now on", name)
-        try:
-            self.save(file)
-        except (OSError, AgentError) as error:
-            log.warning("the new name cannot be written to %s: %s", file, error)
+        self._kept(file, "the new name")
 
 
 class PendingKey(Signer, kw_only=True):
@@ -237,6 +252,7 @@ class PendingKey(Signer, kw_only=True):
         worker_id: str,
         api_url: str,
         queues: tuple[str, ...],
+        centre_key: str,
         trust: Trust = SYSTEM,
     ) -> Identity:
         """Give the identity that the centre has granted."""
@@ -245,6 +261,7 @@ class PendingKey(Signer, kw_only=True):
             name=self.name,
             api_url=api_url,
             queues=queues,
+            centre_key=centre_key,
             private_key=self.private_key,
             ca_file=str(trust.ca_file or ""),
             client_cert=str(trust.client_cert or ""),

@@ -12,8 +12,6 @@ from airflow_edge.cli.centre.describing import (
     arg,
     command,
     comment,
-    duration,
-    grace,
     grace_or_default,
     moment,
     positive,
@@ -21,6 +19,7 @@ from airflow_edge.cli.centre.describing import (
     slots,
     worker_name,
 )
+from airflow_edge.cli.centre.key_commands import KEY_COMMANDS, TOKEN_COMMANDS
 from airflow_edge.cli.centre.policy_commands import POLICY_COMMANDS
 
 
@@ -54,51 +53,6 @@ def _at_the_site(name: str, text: str, words: str) -> ActionCommand:
         example=f"$ airflow edge {name} {words}",
     )
 
-
-_TOKEN_COMMANDS = (
-    command(
-        "create",
-        "Create a token with which a worker can enrol, and print the command for the site",
-        "tokens.create_enroll_token",
-        arg("-q", "--queues", help="Comma-separated queues to serve. Default: [operators] default_queue"),
-        arg("-t", "--team", help="The team whose tasks the worker runs ([core] multi_team)"),
-        arg("-n", "--name-pattern", help="A glob that the worker's name has to match, like 'press-*'"),
-        arg("--ttl", help="How long it can be used: 30m, 1h, 7d … Default: 1h", type=duration, default="1h"),
-        arg("--uses", help="How many workers may enrol with it. Default: 1", type=positive, default=1),
-        arg("--max-slots", help="How many slots each of them may have. Default: 256", type=positive),
-        arg(
-            "--disconnect-grace",
-            help="How long the worker's jobs are waited for while it is out of reach: 90s, 30m, 12h, 2d … "
-            "Default: what [edge] queue_disconnect_grace or disconnect_grace says",
-            type=grace,
-        ),
-        arg("--api-url", help="The API server's URL as the site sees it. Default: [api] base_url"),
-        arg(
-            "-o", "--output", help="Output format: table (default) or json", choices=("table", "json"), default="table"
-        ),
-        example="""
-$ airflow edge enroll-token create --queues plc,camera \\
-    --name-pattern 'press-*' --uses 4 --ttl 2h
-""",
-    ),
-    command(
-        "list",
-        "List the enrolment tokens (their secrets are not kept)",
-        "tokens.list_enroll_tokens",
-        ARG_OUTPUT,
-        example="$ airflow edge enroll-token list --output yaml",
-    ),
-    command(
-        "revoke",
-        "Revoke an enrolment token; workers enrolled with it stay",
-        "tokens.revoke_enroll_token",
-        arg("token_id", metavar="ID", help="The token's id, as `list` shows it"),
-        example="""
-$ airflow edge enroll-token revoke 1f0c6f0e-5d8b-4c55-9a55-0d6f3f0c8a4e
-Enrolment token 1f0c6f0e-5d8b-4c55-9a55-0d6f3f0c8a4e is revoked.
-""",
-    ),
-)
 
 _LISTED = (
     arg(
@@ -316,8 +270,11 @@ No worker serves queue 'plc' (nearest: 'plc2').
 )
 
 _COMMANDS = (
-    GroupCommand(name="enroll-token", help="Manage the tokens with which workers enrol", subcommands=_TOKEN_COMMANDS),
+    GroupCommand(name="enroll-token", help="Manage the tokens with which workers enrol", subcommands=TOKEN_COMMANDS),
     GroupCommand(name="policy", help="Say what tasks may ask of the centre", subcommands=POLICY_COMMANDS),
+    GroupCommand(
+        name="centre-key", help="The key with which the centre signs what workers do", subcommands=KEY_COMMANDS
+    ),
     command(
         "list-workers",
         "List the enrolled workers",

@@ -1,19 +1,24 @@
-"""What the commands of `airflow edge enroll-token` do."""
+"""What the commands of `airflow edge enroll-token` and `airflow edge centre-key` do."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from uuid import UUID
 
 from airflow.utils.platform import getuser
 
+from airflow_edge.admin.audit import recorded
+from airflow_edge.admin.centre_keys import CentreKeyError, keyring, rotate
 from airflow_edge.admin.config import session
 from airflow_edge.admin.tokens import GLOB, Tokens, TokenWish, TokenWishError, UnknownTokenError, token_state
 from airflow_edge.cli.centre.common import audited, counted, print_as, queue_names
+from airflow_edge.protocol.signatures import fingerprint
 from airflow_edge.rules.durations import format_duration
 from airflow_edge.store.store import Store
+from airflow_edge.store.workers.centre_keys import CentreKey
 from airflow_edge.store.workers.enrollment import EnrollToken
 
 
@@ -87,3 +92,48 @@ def _token_fields(token: EnrollToken) -> dict[str, object]:
 
 def _as_text(value: datetime) -> str:
     return value.isoformat(timespec="seconds")
+
+
+@audited
+def show_centre_key(args: argparse.Namespace) -> None:
+    """Show the centre's keys; the first one is made when it is needed."""
+    store = Store(session)
+    _keyring(store)
+    print_as(_key_fields(store.centre_keys.all()), args.output)
+
+
+@audited
+def rotate_centre_key(args: argparse.Namespace) -> None:
+    """Have the centre sign with a new key from now on."""
+    store, by = Store(session), getuser()
+    _keyring(store)
+    try:
+        with recorded("rotate centre key", by=by, wish={}):
+            keys = rotate(store, by=by)
+    except CentreKeyError as error:
+        raise SystemExit(f"No new key: {error}.") from None
+    print(
+        f"The centre signs with the key {fingerprint(keys[-1].public_key)} from now on. Workers come to know it when "
+        "they link the next time; enrolment tokens that were made before still hold."
+    )
+
+
+def _keyring(store: Store) -> None:
+    try:
+        keyring(store)
+    except CentreKeyError as error:
+        raise SystemExit(f"{error}.") from None
+
+
+def _key_fields(keys: Iterable[CentreKey]) -> list[dict[str, object]]:
+    newest_first = sorted(keys, key=lambda key: -key.number)
+    return [
+        {
+            "number": key.number,
+            "fingerprint": fingerprint(key.public_key),
+            "signs": key is newest_first[0],
+            "created_at": key.created_at,
+            "created_by": key.created_by,
+        }
+        for key in newest_first
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import logging
 import time
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from airflow_edge.gateway.gateway import Gateway
 from airflow_edge.gateway.http import ProblemError, json_response
 from airflow_edge.protocol.enrolment import statement, statement_digest
 from airflow_edge.protocol.problems import Code, EnrollReply, EnrollRequest
+from airflow_edge.protocol.signatures import enrolment_proof
 from airflow_edge.protocol.tokens import LIFETIME, MAX_SKEW, PROOF_AUDIENCE, PROOF_OF
 from airflow_edge.protocol.urls import ENROLL
 from airflow_edge.rules.worker import Worker
@@ -48,6 +50,7 @@ async def enroll(gateway: Gateway, request: Request) -> Response:
     gateway.check_ready()
     async with gateway.bodies.read_strangers(request) as body:
         wish = _read(body)
+    keys = await gateway.centre_keys.get()
     try:
         await gateway.authenticator.newcomer(
             request.headers, bytes.fromhex(wish.public_key), method="POST", path=ENROLL, body=body
@@ -61,7 +64,14 @@ async def enroll(gateway: Gateway, request: Request) -> Response:
     served = f"for the queues {', '.join(worker.queues)}"
     await gateway.attempts.note(worker.name, worker.enroll_token_id, "enrolled", served)
     return json_response(
-        EnrollReply(worker_id=str(worker.id), name=worker.name, queues=worker.queues, team_name=worker.team_name)
+        EnrollReply(
+            worker_id=str(worker.id),
+            name=worker.name,
+            queues=worker.queues,
+            team_name=worker.team_name,
+            centre_keys=keys.links,
+            centre_proof=_proof(wish, keys.links[-1].key),
+        )
     )
 
 
@@ -135,6 +145,14 @@ async def _with_secret(gateway: Gateway, wish: EnrollRequest, key: bytes) -> Wor
     return await gateway.calls.run(
         gateway.store.enroll_tokens.enroll_trusted, wish.name, key, queues, now=datetime.now(UTC)
     )
+
+
+def _proof(wish: EnrollRequest, centre_key: str) -> str:
+    """Show a site that proved to know the shared secret that the centre knows it, too."""
+    if wish.shared_secret_token is None:
+        return ""
+    secret = conf.get_mandatory_value("api_auth", "jwt_secret").encode()
+    return hmac.new(secret, enrolment_proof(wish.public_key, centre_key), hashlib.sha256).hexdigest()
 
 
 def _read(body: bytes) -> EnrollRequest:

@@ -18,8 +18,8 @@ from airflow_edge.gateway.links.driver import drive
 from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.gateway.links.reconcile import Arrival, Kept
 from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
+from airflow_edge.protocol.frames import SiteFrame, encode
 from airflow_edge.protocol.handshake import NEWEST, OLDEST, CentreHandshake, rejection
-from airflow_edge.protocol.messages import SiteFrame, encode
 from airflow_edge.protocol.problems import CloseCode, Code
 from airflow_edge.protocol.session import centre_session
 from airflow_edge.protocol.states import JobState, WorkerState
@@ -164,6 +164,7 @@ async def _enter(
     verdict = judge(hello.agent_version, hello.airflow_version, gateway.config.versions)
     remembered = gateway.links.take_over(worker.id, now=clock())
     parked = remembered if remembered is not None and handshake.continues(remembered.session) else None
+    keys = await gateway.centre_keys.get(hello.centre_key)
     reconciled = await gateway.arrivals.ask(
         Arrival(
             worker_id=worker.id,
@@ -201,6 +202,7 @@ async def _enter(
         queues=worker.served_queues,
         heartbeat_interval=gateway.config.patience.heartbeat_interval,
         link=str(link_id),
+        centre_keys=keys.since(hello.centre_key),
         version_refused=verdict.refused,
         version_warning=verdict.warning,
     )
@@ -211,6 +213,7 @@ async def _enter(
         session,
         refused=bool(verdict.refused),
         holder=comer,
+        sign=keys.sign,
     )
     for job in reconciled.held:
         if job.state is JobState.LEASED:

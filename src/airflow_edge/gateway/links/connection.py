@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from airflow_edge.protocol.errors import RemoteProtocolError
-from airflow_edge.protocol.messages import MAX_SITE_FRAME_BYTES, SiteFrame, decode_site_frame
+from airflow_edge.protocol.frames import MAX_SITE_FRAME_BYTES, SiteFrame, decode_site_frame
 from airflow_edge.protocol.problems import CloseCode
 
 MOST_REASON_BYTES = 123

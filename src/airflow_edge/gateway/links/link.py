@@ -13,24 +13,23 @@ from uuid import UUID, uuid4
 from airflow_edge.gateway.links.slots import Slots
 from airflow_edge.gateway.links.told_orders import ToldOrders
 from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.frames import CentreFrame, SiteFrame
 from airflow_edge.protocol.messages import (
-    CentreFrame,
     CentreMessage,
     Hello,
     MaintenanceCause,
     Offer,
     Ping,
     Serves,
-    SiteFrame,
     Status,
     Stop,
     Void,
     WantWorkerLog,
-    encode,
     one_line,
 )
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.session import Session
+from airflow_edge.protocol.signatures import LinkContext, Sign, seal
 from airflow_edge.protocol.states import OFFLINE_AS
 from airflow_edge.rules.metrics import Chunk, Recorder, minute_of
 from airflow_edge.rules.orders import WorkerOrder
@@ -76,11 +75,13 @@ class WorkerLink:
         *,
         refused: bool = False,
         holder: Holder | None = None,
+        sign: Sign,
     ) -> None:
         """Take over a conversation in which a `Hello` has come.
 
         :param refused: the worker is to get no jobs, because of its versions
         :param holder: the process that has linked
+        :param sign: signs with the centre's key
         """
         self.id = link_id
         self.holder = holder or Holder(link_id=link_id)
@@ -98,6 +99,8 @@ class WorkerLink:
         self.system: Mapping[str, str | int | float | bool] = {}
         self.slots = Slots(worker.slots_of(hello.concurrency))
         self.session = session
+        self._sign = sign
+        self._conversation = LinkContext(str(worker.id), hello.nonce, session.session_id)
         self.orders = ToldOrders(session.pending())
         self.ended: asyncio.Future[LinkEnd] = asyncio.get_running_loop().create_future()
         self.outbox = SendQueue()
@@ -252,7 +255,10 @@ class WorkerLink:
             self._put(self.session.send(message))
 
     def _put(self, frame: CentreFrame) -> None:
-        if not self.outbox.put(encode(frame)) or self.session.outstanding > MOST_UNACKNOWLEDGED:
+        if (
+            not self.outbox.put(seal(frame, self._conversation, self._sign))
+            or self.session.outstanding > MOST_UNACKNOWLEDGED
+        ):
             self.close(CloseCode.PROTOCOL_ERROR, "the worker does not read what it is sent")
             return
         self._acknowledged = max(self._acknowledged, frame.ack)

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from airflow_edge.gateway.http import ProblemError
 from airflow_edge.gateway.links.connection import ConnectionClosedError
-from airflow_edge.protocol.messages import SiteFrame, decode_site_frame
+from airflow_edge.protocol.frames import SiteFrame, decode_site_frame
 from airflow_edge.protocol.polling import BATCH_BYTES, MAX_FRAMES, End, encode_reply
 from airflow_edge.protocol.problems import CloseCode, Code
 

@@ -11,7 +11,8 @@ from weakref import WeakValueDictionary
 
 from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.messages import CentreFrame, Offer, SiteFrame
+from airflow_edge.protocol.frames import CentreFrame, SiteFrame
+from airflow_edge.protocol.messages import Offer
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.session import Session
 from airflow_edge.rules.matching import Capacity

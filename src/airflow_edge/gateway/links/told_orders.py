@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from airflow_edge.protocol.messages import CentreFrame, Obeyed, Order, OrderKind
+from airflow_edge.protocol.frames import CentreFrame
+from airflow_edge.protocol.messages import Obeyed, Order, OrderKind
 from airflow_edge.rules.orders import WorkerOrder
 
 _PAUSING: Final[frozenset[OrderKind]] = frozenset({"maintenance", "shutdown"})

@@ -13,7 +13,8 @@ from airflow_edge.gateway.config import GatewayConfig
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
 from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.gateway.links.registry import Links
-from airflow_edge.protocol.messages import MAX_FRAME_BYTES, Ended, Refused
+from airflow_edge.protocol.frames import MAX_FRAME_BYTES
+from airflow_edge.protocol.messages import Ended, Refused
 from airflow_edge.rules.matching import Capacity
 from airflow_edge.rules.reports import Report
 from airflow_edge.store.jobs.claims import ClaimedJob

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from airflow_edge.agent.errors import describe
 from airflow_edge.agent.machine.conditions import bounded, look
-from airflow_edge.protocol.messages import SiteFrame, Status, decode_site_frame, encode, one_line
+from airflow_edge.protocol.frames import SiteFrame, decode_site_frame, encode
+from airflow_edge.protocol.messages import Status, one_line
 from airflow_edge.protocol.states import WorkerState
 
 EXABYTE = 2**60

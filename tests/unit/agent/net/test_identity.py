@@ -20,7 +20,7 @@ def file(tmp_path):
 @pytest.fixture
 def identity(file):
     pending = PendingKey.load_or_generate(file.with_name("enrolling.json"), "press-7")
-    return pending.enrolled(worker_id="1234", api_url="https://centre", queues=("press", "größe"))
+    return pending.enrolled(worker_id="1234", api_url="https://centre", queues=("press", "größe"), centre_key="08" * 32)
 
 
 def test_it_is_the_same_when_read_again(identity, file):
@@ -135,9 +135,11 @@ def test_the_certificates_of_the_enrolment_are_kept_for_the_worker(tmp_path):
     trust = Trust(tmp_path / "ca.pem", tmp_path / "own.pem", None)
     pending = PendingKey.load_or_generate(tmp_path / "pending", "press")
     file = tmp_path / "worker.json"
-    pending.enrolled(worker_id="w", api_url="https://centre", queues=("q",), trust=trust).save(file)
+    pending.enrolled(worker_id="w", api_url="https://centre", queues=("q",), centre_key="08" * 32, trust=trust).save(
+        file
+    )
     assert Identity.load(file).trust == trust
-    pending.enrolled(worker_id="w", api_url="https://centre", queues=("q",)).save(file)
+    pending.enrolled(worker_id="w", api_url="https://centre", queues=("q",), centre_key="08" * 32).save(file)
     assert Identity.load(file).trust == SYSTEM
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from airflow_edge.cli.centre.definition import _TOKEN_COMMANDS
+from airflow_edge.cli.centre.key_commands import TOKEN_COMMANDS
 from airflow_edge.rules.worker import DEFAULT_MAX_SLOTS
 
 
@@ -12,7 +12,7 @@ def test_the_definition_is_cheap_to_read() -> None:
         "",
         ".cli",
         ".cli.example",
-        *(f".cli.centre{name}" for name in ("", ".definition", ".describing", ".policy_commands")),
+        *(f".cli.centre{name}" for name in ("", ".definition", ".describing", ".key_commands", ".policy_commands")),
     ]
     script = (
         "import sys; import airflow.cli.cli_config; before = set(sys.modules);"
@@ -24,6 +24,6 @@ def test_the_definition_is_cheap_to_read() -> None:
 
 
 def test_the_cap_of_slots_is_what_the_help_says() -> None:
-    (create,) = [one for one in _TOKEN_COMMANDS if one.name == "create"]
+    (create,) = [one for one in TOKEN_COMMANDS if one.name == "create"]
     (slots,) = [argument for argument in create.args if "--max-slots" in argument.flags]
     assert slots.kwargs["help"].endswith(f"Default: {DEFAULT_MAX_SLOTS}")

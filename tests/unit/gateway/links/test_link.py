@@ -18,6 +18,7 @@ from airflow_edge.gateway.links.driver import MOST_WORKER_LOGS, drive
 from airflow_edge.gateway.links.link import LONGEST_SYSTEM_TEXT, WORDLESS, Progress, SendQueue, WorkerLink
 from airflow_edge.gateway.links.records import Records
 from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.frames import CentreFrame, decode_centre_frame, encode
 from airflow_edge.protocol.handshake import NEWEST, OLDEST
 from airflow_edge.protocol.messages import (
     Accepted,
@@ -29,14 +30,14 @@ from airflow_edge.protocol.messages import (
     Ping,
     Refused,
     Serves,
+    Signed,
     Status,
     Stop,
     WantWorkerLog,
     WorkerLog,
-    decode_centre_frame,
-    encode,
 )
 from airflow_edge.protocol.session import centre_session, site_session
+from airflow_edge.protocol.signatures import content
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.room import SharedRoom
 from airflow_edge.rules.orders import OrderState, WorkerOrder
@@ -82,7 +83,10 @@ class Wire:
 
     async def hear(self):
         event = await asyncio.wait_for(self.outgoing.get(), 5)
-        return decode_centre_frame(event["bytes"]) if event["type"] == "websocket.send" else event
+        if event["type"] != "websocket.send":
+            return event
+        frame = decode_centre_frame(event["bytes"])
+        return CentreFrame(frame.seq, frame.ack, content(frame.body)) if isinstance(frame.body, Signed) else frame
 
 
 class Notebook(Records):
@@ -148,7 +152,9 @@ class World:
             "state": WorkerState.IDLE,
             "jobs": (),
         }
-        self.link = WorkerLink(uuid4(), worker, Hello(**{**fields, **hello}), centre_session("s"))
+        self.link = WorkerLink(
+            uuid4(), worker, Hello(**{**fields, **hello}), centre_session("s"), sign=lambda said: bytes(64)
+        )
 
     async def run(self):
         return await drive(self.link, await self.wire.accepted(), self.records, silence=60)
