@@ -25,6 +25,8 @@ PRIVATE = {
     "airflow.sdk.execution_time.supervisor:WatchedSubprocess._service_subprocess": "a task's end is noticed at once",
     "airflow.sdk.execution_time.supervisor:WatchedSubprocess._check_subprocess_exit": "a stop is no lack of memory",
     "airflow.sdk.execution_time.supervisor:WatchedSubprocess._open_sockets": "a task's end is noticed at once",
+    "airflow.sdk.execution_time.supervisor:WatchedSubprocess._exit_code": "what a task leaves behind ends with it",
+    "airflow.sdk.execution_time.supervisor:_fork_main": "a task is another user before it does anything",
     "airflow.sdk.execution_time.supervisor:_configure_logging": "callbacks on Airflow 3.2",
     "airflow.utils.log.file_task_handler:FileTaskHandler._read": "logs are given line by line",
     "airflow.utils.log.file_task_handler:FileTaskHandler._read_from_logs_server": "the triggerer's lines beside ours",

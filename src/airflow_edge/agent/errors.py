@@ -4,6 +4,7 @@
 
     AgentError                    1   anything else
     ├── ConfigError               2   a flag or a setting that makes no sense
+    │   └── InsecureUrlError              the way to the centre is without TLS, and nobody has allowed that
     ├── NotEnrolledError          3   no key in the state folder, or one that must not be used
     │   └── OtherUserError                the state folder, or a part of it, is another user's
     ├── AlreadyRunningError       4   a worker runs in this state folder

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import replace
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
@@ -14,7 +14,7 @@ from airflow_edge.rules.policy.document import PolicyError, read_document
 from airflow_edge.rules.policy.grants import Who
 from airflow_edge.rules.policy.policy import Policy
 
-JOB = uuid4()
+JOB = UUID(int=7)
 WHO = Who(team_name=None, queue="plc", worker="press-7", dag_id="press", run_id="r1", task_id="write")
 OWN = [
     ("PUT", f"/task-instances/{JOB}/heartbeat"),
