@@ -38,6 +38,8 @@ BOTH = ("EdgeExecutor", "LocalExecutor")
 ALL = os.environ.get("EXAMPLE_DAGS") == "all"
 """`EXAMPLE_DAGS=all` runs the long ones, too, and all on every Airflow (`make example-dags`)."""
 
+VERSIONS = ("3.3", *(environments.OTHER_AIRFLOWS if ALL else environments.OTHER_AIRFLOWS[-1:]))
+
 LEFT_OUT = {
     "example_analytics": "needs a library that is not there",
     "example_asset_with_watchers": "deletes files in /tmp that it has not made",
@@ -236,7 +238,7 @@ def taken(version: str, files: Mapping[str, str]) -> set[str]:
     return {dag_id for dag_id in candidates if dag_id in ELSEWHERE or files[dag_id] not in known}
 
 
-@pytest.fixture(scope="module", params=("3.3", *environments.OTHER_AIRFLOWS))
+@pytest.fixture(scope="module", params=VERSIONS)
 def examples(request, postgres_server, tmp_path_factory):
     folder = tmp_path_factory.mktemp(f"examples-{request.param}")
     if request.param == "3.3":

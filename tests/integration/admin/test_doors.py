@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
+from airflow_edge.admin.tokens import verify_key
 from airflow_edge.protocol.logs import zstd
 from airflow_edge.protocol.logs.worker_log import Record, pack
 from airflow_edge.protocol.messages import WorkerLog
@@ -35,8 +35,7 @@ def test_a_token_from_its_making_to_its_end(api):
     assert set(made["commands"]) == {"pip", "systemd"}
     assert all(made["command"] in text for text in made["commands"].values())
     assert (made["state"], made["uses"], made["uses_left"], made["created_by"]) == ("valid", 2, 2, "op")
-    digest = hashlib.sha256(made["token"].encode()).hexdigest()
-    worker = api.store.enroll_tokens.enroll(digest, "press-7", b"k" * 32, now=datetime.now(UTC))
+    worker = api.store.enroll_tokens.enroll(verify_key(made["token"]), "press-7", b"k" * 32, now=datetime.now(UTC))
     assert (worker.queues, worker.disconnect_grace) == (("plc",), timedelta(hours=12))
     [listed] = api.get("/enroll-tokens", "op")
     assert listed == {name: made[name] for name in listed} | {"uses_left": 1}

@@ -53,6 +53,8 @@ READ: dict[str, tuple[tuple[str, ...], str]] = {
 }
 """Those that show something, with the operation that gives it, too."""
 OTHERS = {
+    "centre-key show": "is for whoever runs Airflow: a user of the page may be one team's",
+    "centre-key rotate": "is for whoever runs Airflow, too: it is about every worker",
     "check": "says what an administrator has to set where Airflow runs",
     "worker-logs": "is `POST /workers/log` and `GET /workers/{name}/log` in one, until Ctrl-C",
 }

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.orm import Session
 
+from airflow_edge.admin.tokens import verify_key
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.store import Store
@@ -32,7 +32,11 @@ def airflow(tmp_path_factory) -> Iterator[Airflow]:
     database = MigratedDatabases(SqliteFiles(folder), folder, venv=environments.centre()).create("commands")
     airflow = Airflow(folder / "airflow", database, venv=environments.centre(), dags=folder)
     with airflow_configured(
-        {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.url, "AIRFLOW__API__BASE_URL": airflow.url}
+        {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.url,
+            "AIRFLOW__API__BASE_URL": airflow.url,
+            "AIRFLOW__CORE__FERNET_KEY": airflow.fernet_key,
+        }
     ):
         yield airflow
 
@@ -64,8 +68,7 @@ def test_a_token_is_made_shown_once_and_opens_what_it_says(airflow: Airflow, sto
     (token,) = [token for token in store.enroll_tokens.all() if str(token.id) == made["id"]]
     assert (token.queues, token.team_name, token.uses_left) == (("gpu", "größe"), None, 2)
     assert abs(token.expires_at - datetime.now(UTC) - timedelta(days=7)) < timedelta(minutes=2)
-    digest = hashlib.sha256(made["token"].encode()).hexdigest()
-    worker = store.enroll_tokens.enroll(digest, "factory-7", b"k" * 32, now=datetime.now(UTC))
+    worker = store.enroll_tokens.enroll(verify_key(made["token"]), "factory-7", b"k" * 32, now=datetime.now(UTC))
     assert worker.disconnect_grace == timedelta(hours=12)
     assert made["token"] not in str(airflow.database.rows("SELECT * FROM airflow_edge_enroll_token"))
     assert made["token"] not in str(airflow.database.rows("SELECT * FROM log"))

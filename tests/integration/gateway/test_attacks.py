@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import msgspec
@@ -207,6 +207,7 @@ async def test_one_that_is_removed_at_once_after_it_was_revoked_is_cut_off_too(c
 async def test_a_revoked_key_opens_no_call_within_two_seconds_even_without_a_link(centre, victim):
     site, _, offer, _ = victim
     path, job = "/variables/none", f"{offer.job_id}:1"
+    centre.store.job_authority.begin(UUID(offer.job_id), 1, now=datetime.now(UTC))
     assert (await site.call(centre.gateway, "GET", path, job)).status_code == 404
     centre.store.workers.revoke(site.name, now=datetime.now(UTC))
     began = time.monotonic()

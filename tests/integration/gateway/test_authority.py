@@ -12,6 +12,7 @@ import pytest
 from airflow_edge.gateway.loops import assignments
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.messages import Accepted, Offer, Void
+from airflow_edge.protocol.tokens import body_digest
 from tests.integration.gateway.test_execution import RUN, SUCCESS, held_job
 from tests.integration.gateway.world import GatewayServer, links_only, wait_until
 
@@ -67,8 +68,8 @@ async def test_after_its_last_state_a_task_may_call_until_it_has_come_to_its_end
 
 
 async def test_the_calls_of_a_task_that_airflow_does_not_want_any_more_come_to_an_end(centre):
-    async with held_job(centre) as (_, _, _, job):
-        # The task instance is queued, still: nobody wants one that runs.
+    async with held_job(centre) as (_, _, task_id, job):
+        centre.set_task_state(task_id, "failed")
         row = await wait_until(lambda: centre.job(job.partition(":")[0]), lambda row: row.calls_until is not None)
         assert not row.released
 
@@ -77,7 +78,7 @@ async def test_a_request_that_was_begun_before_its_worker_was_revoked_is_refused
     async with held_job(centre) as (site, _, _, job):
         path, body = urls.EXECUTION + "/variables/late", b'{"value": "late"}'
         sent = {
-            **site.headers("PUT", path),
+            **site.headers("PUT", path, job=job, body=body_digest(body)),
             urls.JOB_HEADER: job,
             "Host": "centre",
             "Content-Type": "application/json",

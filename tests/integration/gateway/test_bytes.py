@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -93,6 +94,7 @@ async def agent_of(centre: Centre, path):
         offer = await link.get(Offer)
         await link.say(Accepted(job_id=offer.job_id, assignment=offer.assignment))
         await link.acknowledged()
+        centre.store.job_authority.begin(UUID(offer.job_id), offer.assignment, now=datetime.now(UTC))
         identity = Identity(
             worker_id=site.worker_id,
             name=site.name,

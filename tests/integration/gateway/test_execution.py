@@ -117,22 +117,6 @@ async def test_a_job_handed_to_another_does_not_run_and_is_voided(centre):
         assert centre.task_state(task_id) == "queued"
 
 
-async def test_a_body_beyond_all_measure_is_refused(centre, monkeypatch):
-    monkeypatch.setattr("airflow_edge.gateway.endpoints.execution.MAX_BODY_BYTES", 1000)
-
-    async def endless():
-        for _ in range(100):
-            yield b'"' + b"x" * 100
-
-    async with held_job(centre) as (site, _, task_id, job):
-        path = f"/xcoms/{centre.dag_of(task_id)}/run/task/big"
-        headers = {"content-type": "application/json"}
-        known = await site.call(centre.gateway, "POST", path, job, content=b'"' + b"x" * 2000 + b'"', headers=headers)
-        assert (known.status_code, known.json()["code"]) == (413, "malformed")
-        unknown = await site.call(centre.gateway, "POST", path, job, content=endless(), headers=headers)
-        assert 400 <= unknown.status_code < 500
-
-
 @pytest.mark.parametrize("name", ["", "x", "x:1", "00000000-0000-0000-0000-000000000000", ":", "::", "1:1:1"])
 async def test_a_call_has_to_name_its_job(centre, name):
     async with held_job(centre) as (site, _, task_id, _):

@@ -16,6 +16,8 @@ from tests.integration.gateway.test_logs import line
 from tests.integration.gateway.test_reading import reader, task, written  # noqa: F401 - fixtures
 from tests.s3 import s3, s3_server  # noqa: F401 - fixtures
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture
 def bucket(s3, tmp_path, monkeypatch):  # noqa: F811

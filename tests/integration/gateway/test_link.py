@@ -22,6 +22,7 @@ from airflow_edge.protocol.messages import (
     Refused,
     Rejected,
     Released,
+    Signed,
     Status,
     Stop,
     Void,
@@ -160,7 +161,7 @@ async def test_an_offer_lost_with_its_connection_comes_again_as_the_same(centre)
     async with site.link(centre.gateway, session) as link:
         job = centre.queue(queue)
         # It got as far as here, and nobody has read it.
-        while not isinstance(decode_centre_frame(bytes(await link.connection.recv())).body, Offer):
+        while not isinstance(decode_centre_frame(bytes(await link.connection.recv())).body, Signed):
             pass
         link.connection.transport.abort()
     async with site.link(centre.gateway, session) as link:

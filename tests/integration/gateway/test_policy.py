@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+import pytest
+
 from tests.integration.gateway.test_execution import held_job
+
+pytestmark = pytest.mark.one_database
 
 POLICY = """
 modes: {{'{queue}': enforce}}

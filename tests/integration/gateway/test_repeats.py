@@ -18,6 +18,8 @@ from tests.integration.gateway.test_execution import RUN, SUCCESS, held_job
 from tests.integration.gateway.test_strangers import Caller, once_each
 from tests.integration.gateway.world import wait_until
 
+pytestmark = pytest.mark.one_database
+
 DEFERRED: dict[str, Any] = {
     "state": "deferred",
     "classpath": "x.Trigger",
@@ -277,8 +279,6 @@ async def test_the_other_calls_leave_the_same_behind_however_often_they_come(tas
 async def test_a_value_is_set_though_the_call_before_is_still_setting_it(task):
     from airflow.models.dagrun import DagRun
 
-    if task.centre.engine.dialect.name == "sqlite":
-        pytest.skip("SQLite has one writer at a time")
     dag_id = task.centre.dag_of(task.ti_id)
     with task.centre.engine.connect() as first:
         run_id = first.scalar(select(DagRun.id).where(DagRun.dag_id == dag_id))

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import httpx
+import pytest
 
 from airflow_edge.protocol.messages import Accepted, Ended, Offer
 from airflow_edge.rules.acts.testing import WITHIN
