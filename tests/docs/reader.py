@@ -14,7 +14,7 @@ from tests.docs.typed import Typed, typed
 
 QUESTION = re.compile(r"^airflow(-edge| edge) (check|explain-job|list-\w+|status|logs)\b")
 """What may be asked again until the answer is the one that the page shows: it changes nothing."""
-TOKEN = re.compile(r"\bedge_[\w-]{20,}")
+TOKEN = re.compile(r"\bedge_[\w-]{20,}\.[\w-]+")
 READY = {"airflow standalone": "The edge gateway is ready", "airflow-edge worker": "linked to"}
 """What a service says when the reader may go on."""
 

@@ -41,7 +41,7 @@ POLICY_COMMANDS: Final = (
         ),
         arg("--dry-run", action="store_true", help="Only say whether it could be set"),
         example="""
-$ airflow edge policy set policy.yaml --note 'the press may read its PLC'
+$ airflow edge policy set policy.yaml --note 'what the press reads'
 Version 4 of the policy is in force: 12 rules.
 """,
     ),
