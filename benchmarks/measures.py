@@ -30,6 +30,11 @@ class Series:
         """What 95 % of them do not exceed: one of the samples (nearest rank)."""
         return sorted(self.samples)[math.ceil(0.95 * len(self.samples)) - 1]
 
+    @property
+    def p99(self) -> float:
+        """What 99 % of them do not exceed: one of the samples (nearest rank)."""
+        return sorted(self.samples)[math.ceil(0.99 * len(self.samples)) - 1]
+
     def as_json(self) -> dict[str, object]:
         rounded = [round(sample, 4) for sample in self.samples]
         return {

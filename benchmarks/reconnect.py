@@ -127,7 +127,7 @@ def most_within(moments: Sequence[float], span: float) -> int:
 
 
 def _start_fleet(folder: Path, airflow: Airflow, size: int, stack: ExitStack) -> Fleet:
-    keys = _enroll(airflow.database, size)
+    keys = enroll(airflow.database, size)
     save(keys, folder / "workers.json")
     events = folder / "events.jsonl"
     process = Process(
@@ -148,7 +148,8 @@ def _start_fleet(folder: Path, airflow: Airflow, size: int, stack: ExitStack) ->
     return Fleet(process, events, size)
 
 
-def _enroll(database: Database, size: int) -> list[WorkerKey]:
+def enroll(database: Database, size: int) -> list[WorkerKey]:
+    """Enrol so many workers for the queue `default`, without the gateway's doing."""
     engine = database.engine()
     store = Store(sessionmaker(engine, autoflush=False, expire_on_commit=False))
     keys = []

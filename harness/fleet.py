@@ -53,7 +53,7 @@ class IdleWorker:
 
     def __init__(self, gateway: str, key: WorkerKey) -> None:
         """:param gateway: the gateway's base URL"""
-        identity = Identity(
+        self.identity = Identity(
             worker_id=key.worker_id,
             name=key.name,
             api_url=gateway,
@@ -64,7 +64,7 @@ class IdleWorker:
         self.name = key.name
         self.hellos = 0
         self.welcomes = 0
-        self.link = Link(gateway, identity, AnyCentre(identity.centre_key, lambda key: None))
+        self.link = Link(gateway, self.identity, AnyCentre(self.identity.centre_key, lambda key: None))
 
     def hello(self, session_id: str, received: int) -> Hello:
         self.hellos += 1
