@@ -67,28 +67,32 @@ class Fleet:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def select(self, patterns: Sequence[str], match: WorkerFilter | None = None) -> Selected:
+    def select(
+        self, patterns: Sequence[str], match: WorkerFilter | None = None, *, teams: Collection[str] | None = None
+    ) -> Selected:
         """Give the workers with these names; `*`, `?` and `[…]` stand for what they stand for in file names.
 
         Of several, one that is gone does not keep the others from what is wanted of them.
 
         :param match: those that fit this, too
+        :param teams: of one of these, or of none; None for any. To whom the others belong, and that there are such, is
+            nothing that somebody learns who asks for all.
         :raises UnknownWorkerError: the only name or pattern meets none, or nothing fits.
         """
         if match is None:
-            named = self._with_names(patterns)
+            named = self._with_names(patterns, teams)
             if named.gone and len(patterns) == 1:
                 raise _unknown(patterns[0])
             return named
         page = self._store.fleet.find_workers(match, limit=MOST_WORKERS, known_teams=known_teams())
-        named = self._with_names(patterns) if patterns else Selected([], [])
+        named = self._with_names(patterns, teams) if patterns else Selected([], [])
         found = {worker.id: worker for worker in [*named.workers, *(view.worker for view in page.items)]}
         if not (found or named.gone):
             raise UnknownWorkerError("There is no worker that fits; see: airflow edge list-workers")
         return Selected(list(found.values()), named.gone)
 
-    def _with_names(self, patterns: Sequence[str]) -> Selected:
-        workers = self._store.workers.all()
+    def _with_names(self, patterns: Sequence[str], teams: Collection[str] | None) -> Selected:
+        workers = [worker for worker in self._store.workers.all() if is_of(worker.team_name, teams)]
         named = {worker.name: worker for worker in workers}
         chosen: dict[UUID, Worker] = {}
         gone = []

@@ -19,6 +19,7 @@ from airflow_edge.admin.audit import recorded
 from airflow_edge.admin.centre_keys import CentreKeyError, keyring
 from airflow_edge.admin.config import multi_team
 from airflow_edge.protocol.enrolment import SEED_BYTES, read_token, write_token
+from airflow_edge.protocol.problems import QUEUE_NAME_RULE, is_queue_name
 from airflow_edge.store.store import Store
 from airflow_edge.store.workers.enrollment import EnrollToken
 
@@ -76,7 +77,7 @@ class Tokens:
     def create(self, wish: TokenWish, *, by: str) -> NewToken:
         """Make a token.
 
-        :raises TokenWishError: there is no such team, or no URL for the site.
+        :raises TokenWishError: there is no such team, no URL for the site, or one of the queues cannot be.
         """
         noted: dict[str, object] = {
             "queues": list(wish.queues),
@@ -91,7 +92,7 @@ class Tokens:
             secret = write_token(secrets.token_bytes(SEED_BYTES), _centre_key(self._store))
             token = EnrollToken(
                 id=uuid4(),
-                queues=tuple(wish.queues) or (conf.get_mandatory_value("operators", "default_queue").strip(),),
+                queues=_possible(wish.queues or [conf.get_mandatory_value("operators", "default_queue").strip()]),
                 team_name=_known_team(wish.team_name),
                 name_pattern=wish.name_pattern,
                 disconnect_grace=wish.disconnect_grace,
@@ -141,6 +142,12 @@ def token_state(token: EnrollToken, now: datetime) -> TokenState:
     if token.expires_at <= now:
         return "expired"
     return "valid" if token.uses_left > 0 else "used up"
+
+
+def _possible(queues: Sequence[str]) -> tuple[str, ...]:
+    if (bad := next((name for name in queues if not is_queue_name(name)), None)) is not None:
+        raise TokenWishError(f"There can be no queue {bad[:60]!a}: {QUEUE_NAME_RULE}.")
+    return tuple(queues)
 
 
 def _known_team(name: str | None) -> str | None:

@@ -15,6 +15,7 @@ from airflow_edge.agent.process.sockets import socket_path
 from airflow_edge.agent.task_logs.kept import Limits
 from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.protocol.logs.worker_log import LEVELS
+from airflow_edge.protocol.problems import QUEUE_NAME_RULE, is_queue_name
 from airflow_edge.settings import BY_NAME, SECTION, SettingError
 from airflow_edge.settings.setting import FALSE, TRUE
 
@@ -271,6 +272,8 @@ def _queues(text: str) -> tuple[str, ...]:
     queues = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if not queues:
         raise ConfigError("--queues names no queue; give a comma-separated list, or leave it out to serve all")
+    if bad := next((name for name in queues if not is_queue_name(name)), None):
+        raise ConfigError(f"--queues: there can be no queue {bad[:60]!a}; {QUEUE_NAME_RULE}")
     return queues
 
 

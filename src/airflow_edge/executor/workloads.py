@@ -11,6 +11,7 @@ from airflow.executors.workloads import types
 from airflow.models.callback import CallbackKey
 from airflow.models.taskinstancekey import TaskInstanceKey
 
+from airflow_edge.protocol.problems import is_queue_name
 from airflow_edge.store.jobs.outbox import OwnedJob
 from airflow_edge.store.tables import MAX_QUEUE_LENGTH, JobRow
 
@@ -95,10 +96,10 @@ def to_job(workload: Workload, *, owner: int | None, team_name: str | None, defa
         )
     ti = workload.ti
     queue = ti.queue or default_queue
-    if len(queue) > MAX_QUEUE_LENGTH:
+    if not is_queue_name(queue):
         raise UnfitWorkloadError(
-            f"the name of the task's queue has {len(queue)} characters, at most {MAX_QUEUE_LENGTH} are possible; "
-            f"give the task a shorter `queue` (it begins with '{queue[:40]}')"
+            f"the name of the task's queue has {len(queue)} characters, at most {MAX_QUEUE_LENGTH} are possible, "
+            f"none of them a control character; give the task another `queue` (it begins with {queue[:40]!a})"
         )
     return new_job(
         kind="task",

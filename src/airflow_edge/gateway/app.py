@@ -54,7 +54,11 @@ def create_app(
     except ValueError as error:
         # Airflow's own API server starts all the same.
         log.error("No edge worker is served: %s", error)
-        return _refusing_app(Code.NOT_READY, f"{error}; set it at the centre and restart the API server.")
+        # The setting's value, which may be a secret, is in that sentence.
+        return _refusing_app(
+            Code.NOT_READY,
+            "A setting of [edge] makes no sense: `airflow edge check` there and the API server's log say which.",
+        )
     if not config.api_enabled:
         return _refusing_app(
             Code.API_NOT_ENABLED,

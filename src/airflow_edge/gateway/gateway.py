@@ -64,6 +64,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 10.0
 """Seconds between two attempts to get ready."""
+POLICY_UNREADABLE: Final = "The centre's policy cannot be read; the API server's log says why, and what is in force."
 ENOUGH_FILES: Final = 16_384
 """A limit above which nothing is said: more than twice the links that one process is made for."""
 
@@ -165,8 +166,9 @@ class Gateway:
         )
 
     def trouble(self) -> str | None:
-        """Say what has failed lately; None if nothing has."""
-        found = self.background.trouble(), self.passing.trouble(), self.policy.in_force.trouble()
+        """Say, to anybody, what has failed lately; None if nothing has."""
+        policy = POLICY_UNREADABLE if self.policy.in_force.trouble() else None
+        found = self.background.trouble(), self.passing.trouble(), policy
         return " ".join(filter(None, found)) or None
 
     def check_ready(self, *, tasks: bool = False) -> None:
@@ -212,8 +214,9 @@ class Gateway:
             task_api = self._load_task_api()
             await stack.enter_async_context(task_api.running())
         # Whatever it is, Airflow's own API server has to start all the same.
-        except Exception as error:
-            self._not_ready = f"The gateway could not start ({error}); the API server's log says more."
+        except Exception:
+            # Anybody can read this: what it failed at, with whatever stands in that, is in the log only.
+            self._not_ready = "The gateway could not start; the API server's log says more."
             log.exception("The edge gateway could not start Airflow's Execution API; no worker can link here")
             return None
         return task_api

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from airflow_edge.protocol.assignment import Assigned
-from airflow_edge.protocol.problems import WHOLE, KeyLink
+from airflow_edge.protocol.problems import WHOLE, KeyLink, QueueName
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.texts import MAX_TEXT as MAX_TEXT
 from airflow_edge.texts import one_line as one_line
@@ -86,7 +86,7 @@ class Hello(Message, frozen=True, kw_only=True):
     python_version: Text
     platform: Text
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=MOST_SLOTS)]
-    queues: Annotated[tuple[Name, ...], msgspec.Meta(max_length=1000)] | None
+    queues: Annotated[tuple[QueueName, ...], msgspec.Meta(max_length=1000)] | None
     """The queues asked for; None for all that the worker was enrolled for."""
     state: WorkerState
     jobs: Annotated[tuple[HeldJob, ...], msgspec.Meta(max_length=MOST_JOBS)]

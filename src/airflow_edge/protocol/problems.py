@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum, StrEnum
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
@@ -12,6 +13,20 @@ WORKER_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,199}$"
 WORKER_NAME_RULE: Final = "a worker's name begins with a letter or digit and has up to 200 letters, digits and . _ @ -"
 WHOLE: Final = r"(?!\n)"
 """After a pattern's `$`, which lets a newline pass in Python."""
+QUEUE_NAME: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,256}$" + WHOLE
+QUEUE_NAME_RULE: Final = "a queue's name has between 1 and 256 characters, none of them a control character"
+QueueName: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=QUEUE_NAME)]
+_NO_TEXT: Final = re.compile(r"[\x00\ud800-\udfff]")
+
+
+def is_queue_name(text: str) -> bool:
+    """Say whether a queue may be called so: the same at each door, for one bad name would be in statements for all."""
+    return re.fullmatch(QUEUE_NAME, text) is not None
+
+
+def is_text(text: str) -> bool:
+    """Say whether it is a text to every database and on the wire: without NUL, and no half of a surrogate pair."""
+    return _NO_TEXT.search(text) is None
 
 
 _RENAMED: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
@@ -110,10 +125,7 @@ class EnrollRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     signed_at: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
     """Seconds since the epoch, by the site's clock."""
     shared_secret_token: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
-    queues: (
-        Annotated[tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=256)], ...], msgspec.Meta(max_length=1000)]
-        | None
-    ) = None
+    queues: Annotated[tuple[QueueName, ...], msgspec.Meta(max_length=1000)] | None = None
     """Only with a shared secret: the queues to serve. A token brings its own."""
 
 

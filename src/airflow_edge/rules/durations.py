@@ -6,6 +6,8 @@ import re
 from datetime import datetime, timedelta
 from typing import Final
 
+from airflow_edge.protocol.problems import QUEUE_NAME_RULE, is_queue_name
+
 LONGEST: Final = timedelta(days=365)
 
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -30,7 +32,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def parse_named_durations(text: str) -> dict[str, timedelta]:
-    """Read durations by name, like `plc=86400, lab=12h`; an empty text has none.
+    """Read durations by a queue's name, like `plc=86400, lab=12h`; an empty text has none.
 
     :raises ValueError: a part is not a name and a duration, or a name comes twice.
     """
@@ -39,6 +41,8 @@ def parse_named_durations(text: str) -> dict[str, timedelta]:
         name, equals, duration = (piece.strip() for piece in part.rpartition("="))
         if not equals or not name:
             raise ValueError(f"'{part}' is not a name and a duration; write it like plc=86400, lab=12h")
+        if not is_queue_name(name):
+            raise ValueError(f"there can be no queue {name[:60]!a}: {QUEUE_NAME_RULE}")
         if name in durations:
             raise ValueError(f"'{name}' is there twice")
         durations[name] = parse_duration(duration)

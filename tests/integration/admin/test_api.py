@@ -206,19 +206,68 @@ def test_a_user_of_one_team_changes_nothing_of_another(api, monkeypatch, path):
     red = api.worker("of-red", state, queues=("default", "plc"), team="red")
     api.worker("of-blue", state, queues=("default", "plc"), team="blue")
     before = api.store.workers.get(red.id)
-    outcomes = {one["worker"]: one for one in api.post(path, {**CHANGES[path], "workers": ["*"]}, role="blue")}
-    assert outcomes["of-red"] == {
-        "worker": "of-red",
-        "result": "refused",
-        "detail": "it belongs to team 'red', you do not",
-        "order_id": None,
-        "job_id": None,
-    }
-    assert outcomes["of-blue"]["detail"] != outcomes["of-red"]["detail"]
+    outcomes = api.post(path, {**CHANGES[path], "workers": ["*"]}, role="blue")
+    assert [one["worker"] for one in outcomes] == ["of-blue"]
     assert (api.store.workers.get(red.id), api.store.orders.newest(red.id, limit=1)) == (before, [])
     [(_, owner, extra)] = api.audit()
     assert owner == "blue"
-    assert json.loads(extra)["workers"]["of-red"].startswith("refused")
+    assert set(json.loads(extra)["workers"]) == {"of-blue"}
+
+
+@pytest.mark.parametrize("path", [path for path in CHANGES if "workers" in CHANGES[path]])
+@pytest.mark.parametrize("dry_run", ["false", "true"])
+def test_attack_18_what_is_wanted_of_all_workers_tells_nothing_of_another_teams(api, monkeypatch, path, dry_run):
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+    api.worker("secret-press", queues=("default", "plc"), team="red")
+    api.worker("of-blue", queues=("default", "plc"), team="blue")
+
+    def said(*meant, match=None):
+        body = {**CHANGES[path], "workers": list(meant), "match": match}
+        return api.call("POST", path, role="blue", json=body, params={"dry_run": dry_run})
+
+    for meant in (["*"], ["*", "secret-*"], ["of-*", "?*"]):
+        text = said(*meant).text
+        assert ("of-blue" in text, "red" in text, "secret-press" in text) == (True, False, False), meant
+    assert "secret-press" not in said(match={}).text
+    # What it names it knows already: it learns no more of it than of what there is not.
+    there, none = said("of-blue", "secret-press").json(), said("of-blue", "secret-nobody").json()
+    assert [one["detail"] for one in there if one["worker"] != "of-blue"] == [
+        one["detail"] for one in none if one["worker"] != "of-blue"
+    ]
+    there, none = said("secret-press"), said("secret-nobody")
+    assert there.status_code == none.status_code == 404
+    assert there.json()["detail"].replace("press", "nobody") == none.json()["detail"]
+
+
+@pytest.mark.parametrize("dry_run", ["false", "true"])
+def test_attack_18_a_rename_does_not_say_who_has_the_name(api, monkeypatch, dry_run):
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+    api.worker("secret-press", team="red")
+    api.worker("second", team="blue")
+    api.worker("of-blue", team="blue")
+
+    def rename(name, role):
+        asked = {"worker": "of-blue", "name": name}
+        [outcome] = api.call("POST", "/workers/rename", role=role, json=asked, params={"dry_run": dry_run}).json()
+        return outcome["result"], outcome["detail"]
+
+    assert rename("secret-press", "blue") == ("refused", "this name is not to be had; choose another one")
+    for name, role in (("second", "blue"), ("secret-press", "admin")):
+        result, detail = rename(name, role)
+        assert (result, f"another worker is called '{name}'" in detail) == ("refused", True)
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/redoc"])
+def test_attack_21_what_the_api_says_of_itself_is_for_who_may_read_by_it(api, path):
+    answer = api.call("GET", path, role=None)
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    shown = api.call("GET", path, role="viewer")
+    assert shown.status_code == 200
+    if path == "/openapi.json":
+        assert set(shown.json()["paths"]) == set(document()["paths"])
+        assert shown.json()["servers"] == [{"url": "/edge_worker/api"}]
+    else:
+        assert "/edge_worker/api/openapi.json" in shown.text
 
 
 @pytest.mark.parametrize("path", READS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.core_api.security import GetUserDep
@@ -12,7 +12,7 @@ from fastapi import Depends, Query
 
 from airflow_edge.admin.audit import OrderOutcome, recorded
 from airflow_edge.admin.config import multi_team
-from airflow_edge.admin.fleet import UnknownWorkerError, refused
+from airflow_edge.admin.fleet import UnknownWorkerError, is_of, refused
 from airflow_edge.admin.rest.access import AdminServices, Event, Services, Teams, may
 from airflow_edge.admin.rest.documents import OutcomeDocument
 from airflow_edge.admin.rest.wishes import Selection
@@ -22,6 +22,9 @@ from airflow_edge.rules.worker import Worker
 
 Act = Callable[[Worker], OrderOutcome]
 Foresight = Callable[[Worker, JobsThere], Foreseen]
+
+NOT_TO_BE_HAD: Final = "this name is not to be had; choose another one"
+"""Whoever has it is none of the user's business."""
 
 DryRun = Annotated[
     bool, Query(description="Only say what would come of it, and of the tasks there; nothing is changed")
@@ -72,15 +75,21 @@ class Change:
 
         :param taken: another worker has the name that is wanted
         """
+        hidden = wish.kind == "rename" and self._is_hidden(wish.text)
 
         def act(worker: Worker) -> OrderOutcome:
-            return self.admin.fleet.give_order(worker, wish, by=self.by)
+            return refused(worker, NOT_TO_BE_HAD) if hidden else self.admin.fleet.give_order(worker, wish, by=self.by)
 
         def foresee(worker: Worker, there: JobsThere) -> Foreseen:
-            return foresee_order(worker, wish, there, taken=taken)
+            return Foreseen("refused", NOT_TO_BE_HAD) if hidden else foresee_order(worker, wish, there, taken=taken)
 
         until = wish.until and wish.until.isoformat(timespec="seconds")
         return self.each(meant, act, foresee, text=wish.text, number=wish.number, until=until)
+
+    def _is_hidden(self, name: str) -> bool:
+        """Say whether it is the name of a worker that the user may not see."""
+        worker = self.admin.store.workers.named(name)
+        return worker is not None and not is_of(worker.team_name, self.teams)
 
     def _foretold(self, meant: Selection, foresee: Foresight) -> list[OutcomeDocument]:
         own, outcomes = self._parted(meant)
@@ -95,7 +104,7 @@ class Change:
         is to say of these.
         """
         match = None if meant.match is None else meant.match.filter(self.teams)
-        selected = self.admin.fleet.select(meant.workers, match)
+        selected = self.admin.fleet.select(meant.workers, match, teams=self.teams)
         workers = selected.workers
         others = self._others(workers)
         return [worker for worker in workers if worker.team_name not in others], [

@@ -17,6 +17,7 @@ from airflow_edge.admin.pauses import PAUSE, RESUME
 from airflow_edge.admin.rest.access import Services, may_change, see_team
 from airflow_edge.admin.rest.acting import Changes, DryRun
 from airflow_edge.admin.rest.documents import OutcomeDocument, QueueOutcomeDocument
+from airflow_edge.admin.rest.parameters import Name
 from airflow_edge.admin.rest.problems import PROBLEMS
 from airflow_edge.admin.rest.wishes import (
     Selection,
@@ -95,7 +96,7 @@ def rename_worker(wanted: WithName, change: Changes) -> list[OutcomeDocument]:
 
 
 @changing.post("/workers/{name}/test", operation_id="run_test_job", name="test job")
-def run_test_job(name: str, change: Changes) -> list[OutcomeDocument]:
+def run_test_job(name: Name, change: Changes) -> list[OutcomeDocument]:
     """Have a worker run a job that only proves that tasks could run there; nothing in Airflow's tables is written.
 
     It waits for a free slot for five minutes. What becomes of it is had from `GET /jobs/{job_id}`; as long as one is

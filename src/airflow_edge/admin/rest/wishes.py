@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, field_validator, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, field_validator, model_validator
 
 from airflow_edge.admin.rest.documents import NO_NUL, Document
 from airflow_edge.protocol.messages import MOST_SLOTS
-from airflow_edge.protocol.problems import WORKER_NAME
+from airflow_edge.protocol.problems import QUEUE_NAME_RULE, WORKER_NAME, is_queue_name
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.durations import LONGEST
 from airflow_edge.rules.fleet.choosing import WorkerFilter
 from airflow_edge.rules.fleet.standing import Load, Reach, Stance
 from airflow_edge.store.tables import MAX_QUEUE_LENGTH
 
-Patterns = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=5000)]
-Queue = Annotated[str, Field(min_length=1, max_length=MAX_QUEUE_LENGTH)]
-Comment = Annotated[str, Field(min_length=1, max_length=4096)]
+
+def _queue_name(text: str) -> str:
+    if not is_queue_name(text):
+        raise ValueError(QUEUE_NAME_RULE)
+    return text
+
+
+NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
+"""For whoever reads the document: `QUEUE_NAME_RULE` says it in words."""
+Patterns = Annotated[list[Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]], Field(max_length=5000)]
+Queue = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_QUEUE_LENGTH, json_schema_extra={"pattern": NO_CONTROLS}),
+    AfterValidator(_queue_name),
+]
+Comment = Annotated[str, Field(min_length=1, max_length=4096, pattern=NO_NUL)]
 
 
 class Match(Document):
@@ -108,7 +121,7 @@ class WithPause(Document):
 
     queues: Annotated[list[Queue], Field(min_length=1, max_length=1000)]
     team: Annotated[str, Field(min_length=1, max_length=50, pattern=NO_NUL)] | None = None
-    note: Annotated[str, Field(max_length=4096)] = ""
+    note: Annotated[str, Field(max_length=4096, pattern=NO_NUL)] = ""
 
 
 class WithResumption(Document):
@@ -151,5 +164,5 @@ class WithToken(Document):
 class WithName(Document):
     """A worker, and its new name."""
 
-    worker: Annotated[str, Field(min_length=1, max_length=200)]
+    worker: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
     name: Annotated[str, Field(pattern=WORKER_NAME)]

@@ -23,13 +23,13 @@ from tabulate import tabulate  # type: ignore[import-untyped]
 
 from airflow_edge.admin.config import read_patience, session
 from airflow_edge.cli.pipes import while_somebody_reads
+from airflow_edge.protocol.problems import QUEUE_NAME_RULE, is_queue_name, is_text
 from airflow_edge.rules.durations import format_age
 from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.processes import at_the_centre
 from airflow_edge.settings import SettingError
 from airflow_edge.store.schema import in_words, trouble_of
 from airflow_edge.store.store import Store
-from airflow_edge.store.tables import MAX_QUEUE_LENGTH
 
 log = logging.getLogger(__name__)
 
@@ -60,12 +60,24 @@ def audited(command: Command) -> Command:
     @functools.wraps(command)
     def looked_after(args: argparse.Namespace) -> None:
         with while_somebody_reads(), in_a_line():
+            _refuse_no_text(args)
             with session() as airflow:
                 if found := trouble_of(airflow):
                     raise Unusable(found)
             wrapped(args)
 
     return looked_after
+
+
+def _refuse_no_text(args: argparse.Namespace) -> None:
+    """Refuse what a terminal can pass on and no database takes: bytes that are not UTF-8, above all.
+
+    :raises SystemExit: it is such.
+    """
+    for name, value in vars(args).items():
+        texts = value if isinstance(value, list) else [value]
+        if bad := next((one for one in texts if isinstance(one, str) and not is_text(one)), None):
+            raise SystemExit(f"{name.replace('_', ' ')}: {bad[:60]!a} is no text; write it in UTF-8, without NUL.")
 
 
 class Unusable(SystemExit):
@@ -95,13 +107,13 @@ def in_a_line() -> Iterator[None]:
 def queue_names(text: str) -> list[str]:
     """Read a comma-separated list of queues.
 
-    :raises SystemExit: there is none, or one is too long.
+    :raises SystemExit: there is none, or one cannot be.
     """
     queues = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if not queues:
         raise SystemExit("Name at least one queue: --queues default,gpu")
-    if too_long := next((queue for queue in queues if len(queue) > MAX_QUEUE_LENGTH), None):
-        raise SystemExit(f"A queue's name has at most {MAX_QUEUE_LENGTH} characters, not {len(too_long)}.")
+    if bad := next((queue for queue in queues if not is_queue_name(queue)), None):
+        raise SystemExit(f"There can be no queue {bad[:60]!a} ({len(bad)} characters): {QUEUE_NAME_RULE}.")
     return queues
 
 

@@ -26,7 +26,7 @@ from airflow_edge.store.workers.enrollment import EnrollToken
 def create_enroll_token(args: argparse.Namespace) -> None:
     """Create an enrolment token, show it this once, and print the command for the site."""
     wish = TokenWish(
-        queues=queue_names(args.queues) if args.queues else (),
+        queues=() if args.queues is None else queue_names(args.queues),
         team_name=args.team,
         name_pattern=args.name_pattern,
         life=args.ttl,

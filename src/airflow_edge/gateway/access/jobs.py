@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from starlette.datastructures import Headers
 
-from airflow_edge.gateway.access.routes import Repeat, begins, repeat_of
+from airflow_edge.gateway.access.routes import NOT_FOR_TASKS, Repeat, begins, folder_of, repeat_of
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.http import ProblemError
 from airflow_edge.gateway.task_api import TokenScope
@@ -101,6 +101,8 @@ def check_call(job: AssignedJob, method: str, path: str) -> None:
     :param path: below the Execution API, decoded
     :raises ProblemError: which says why.
     """
+    if folder_of(path) in NOT_FOR_TASKS:
+        raise ProblemError(HTTPStatus.FORBIDDEN, Code.NOT_YOURS, f"No job may call {path}: it is not for tasks.")
     _check_authority(job, method, path)
     _check_path(job, method, path)
 

@@ -180,6 +180,7 @@ ROUTES: Final = (
     # No executor of ours tests connections; the gateway refuses it.
     Route("PATCH", "/connection-tests/{connection_test_id}", Repeat.REMEMBERED, own),
     Route("GET", "/connection-tests/{connection_test_id}/connection", _READ, own),
+    # For who runs Airflow; the gateway refuses them.
     Route("GET", "/health", _READ, own),
     Route("GET", "/health/ping", _READ, own),
 )
@@ -187,6 +188,10 @@ ROUTES: Final = (
 _BY_FOLDER: Final[defaultdict[tuple[str, str], list[Route]]] = defaultdict(list)
 for _route in ROUTES:
     _BY_FOLDER[_route.method, folder_of(_route.template)].append(_route)
+
+
+NOT_FOR_TASKS: Final = frozenset({"docs", "redoc", "openapi.json", "changelog", "health"})
+"""First parts of paths below which is nothing that a task needs: what the API says of itself, to anybody."""
 
 
 def begins(method: str, path: str) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from airflow_edge.gateway.database.calls import StoreRefusedError
+from airflow_edge.gateway.database.apart import each_apart
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -44,26 +44,22 @@ class Coalesced(Generic[Q, A]):
             self._asking = None
 
     async def _ask(self, some: list[tuple[Q, asyncio.Future[A]]]) -> None:
-        waiting = [answer for _, answer in some]
         try:
-            answers = await self._answer([question for question, _ in some])
-        except StoreRefusedError as error:
-            if len(some) == 1:
-                _fail(waiting, error)
             # What one asks must not be the others' loss.
-            else:
-                for one in some:
-                    await self._ask([one])
+            for (_, answer), error in await each_apart(self._answer_all, some):
+                _fail([answer], error)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait have to hear of it
-            _fail(waiting, error)
+            _fail([answer for _, answer in some], error)
         except BaseException:
-            for answer in waiting:
+            for _, answer in some:
                 answer.cancel()
             raise
-        else:
-            for answer, given in zip(waiting, answers, strict=True):
-                if not answer.done():
-                    answer.set_result(given)
+
+    async def _answer_all(self, some: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:
+        answers = await self._answer([question for question, _ in some])
+        for (_, answer), given in zip(some, answers, strict=True):
+            if not answer.done():
+                answer.set_result(given)
 
 
 def _fail(waiting: Sequence[asyncio.Future[A]], error: Exception) -> None:

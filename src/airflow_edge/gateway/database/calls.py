@@ -35,6 +35,11 @@ class StoreRefusedError(StoreUnavailableError):
     """The database is there, and did not do what it was asked."""
 
 
+def is_outage(error: BaseException) -> bool:
+    """Say whether the database could not be asked, whatever it was: anything else is the fault of what was asked."""
+    return isinstance(error, StoreUnavailableError) and not isinstance(error, StoreRefusedError)
+
+
 class StoreCalls:
     """The gateway's threads for the database; they start with the first call."""
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from airflow_edge.gateway.access.jobs import check_call, scope_of
+from airflow_edge.gateway.access.malformed import refusal
 from airflow_edge.gateway.access.policy import Denial, who_calls
 from airflow_edge.gateway.access.routes import Repeat, is_variables_listing, repeat_of
 from airflow_edge.gateway.endpoints.repeats import RepeatableCall
@@ -58,6 +59,9 @@ class ExecutionEndpoint:
             denied = await gateway.policy.check(who, job.workload_id, scope["method"], path, query)
             if denied is not None:
                 await denied.answer()(scope, whole(b""), send)
+                return
+            if (refused := await refusal(scope["method"], path, body)) is not None:
+                await refused(scope, whole(b""), send)
                 return
             await self._pass_on(job, who, path, body, scope, send)
 

@@ -96,7 +96,9 @@ class WorkerLink:
         self.cause: MaintenanceCause | None = None
         self.noted = (hello.state, "")
         """The state and comment that the store has."""
-        self.system: Mapping[str, str | int | float | bool] = {}
+        self.left_out = ""
+        """What it is not handed out, and why, as the dispatcher has found; empty for nothing."""
+        self._said: Mapping[str, str | int | float | bool] = {}
         self.slots = Slots(worker.slots_of(hello.concurrency))
         self.session = session
         self._sign = sign
@@ -119,6 +121,14 @@ class WorkerLink:
     def open(self) -> bool:
         """Whether it can still be used."""
         return not self.ended.done()
+
+    @property
+    def system(self) -> Mapping[str, str | int | float | bool]:
+        """What is known of the worker for people: what it has said of itself, and what is wrong with it here."""
+        if not self.left_out:
+            return self._said
+        conditions = (str(self._said.get(CONDITIONS, "")), self.left_out)
+        return {**self._said, CONDITIONS: one_line("; ".join(filter(None, conditions)), LONGEST_SYSTEM_TEXT)}
 
     @property
     def said_goodbye(self) -> bool:
@@ -276,11 +286,11 @@ class WorkerLink:
         self.alive = status.alive
         # Whatever a worker says of itself is shown to people, beside what others say.
         self.conditions = tuple(one_line(text, LONGEST_SYSTEM_TEXT) or WORDLESS for text in status.conditions)
-        self.comment, self.cause = status.comment, status.cause
+        self.comment, self.cause = status.comment.replace("\0", " "), status.cause
         if status.metrics is not None:
             self._recorder.add(status.metrics, len(status.alive), minute_of(now))
         own = {CONDITIONS: "; ".join(self.conditions), PYTHON: self._python}
-        self.system = _storable(dict(list(status.system.items())[:MOST_SYSTEM_FACTS]) | own)
+        self._said = _storable(dict(list(status.system.items())[:MOST_SYSTEM_FACTS]) | own)
         return self._ready and not was_ready
 
     def note_goodbye(self, seq: int) -> None:

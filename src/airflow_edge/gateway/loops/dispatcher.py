@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from uuid import UUID
 
 import attrs
 
 from airflow_edge.gateway.config import GatewayConfig
-from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
+from airflow_edge.gateway.database.apart import each_apart
+from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError, is_outage
 from airflow_edge.gateway.database.notify import QueueSignal
+from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.gateway.links.registry import Links
+from airflow_edge.gateway.loops.left_out import EVERYTHING, TRIED_AGAIN, LeftOut, describe
 from airflow_edge.protocol.frames import MAX_FRAME_BYTES
 from airflow_edge.protocol.messages import Ended, Refused
 from airflow_edge.rules.matching import Capacity
 from airflow_edge.rules.reports import Report
 from airflow_edge.store.jobs.claims import ClaimedJob
 from airflow_edge.store.store import Store
+from airflow_edge.texts import one_line
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +42,9 @@ PAUSE = 1.0
 """Seconds between two attempts while the database does not answer."""
 LONGEST_REST = 0.1
 """Seconds between two looks at the queue, at most, when there is always a reason for the next."""
+MOST_PROBED = 20
+"""Queues of one worker that are tried one by one, and attempts of that kind in one look: others wait meanwhile."""
+LONGEST_REASON = 200
 
 
 @attrs.frozen
@@ -45,6 +56,7 @@ class Dispatcher:
     _links: Links
     _queue: QueueSignal
     _config: GatewayConfig
+    _left_out: LeftOut = attrs.field(factory=LeftOut, init=False)
 
     async def run(self) -> None:
         """Hand jobs out until cancelled."""
@@ -62,25 +74,86 @@ class Dispatcher:
                 await asyncio.sleep(PAUSE)
 
     async def _hand_out(self) -> None:
-        clock = asyncio.get_running_loop().time
-        capacities = self._links.capacities(clock())
+        now = asyncio.get_running_loop().time()
+        capacities = self._links.capacities(now)
         if not capacities:
             return
         links = {link.worker.id: link for link in capacities}
-        for job in await self._claim(list(capacities.values())):
-            link = links[job.worker_id]
+        able = [own for one in capacities.values() if (own := self._left_out.without(one)) is not None]
+        failed = await each_apart(partial(self._hand_out_to, links), able)
+        for capacity, error in failed:
+            await self._find_out(links, capacity, error)
+        # Alone, and after the others: one that fails again has cost these nothing.
+        for capacity, queue in self._left_out.due(capacities.values(), now)[:MOST_PROBED]:
+            await self._try(links, capacity, queue)
+        self._left_out.forget(now)
+        for link in capacities:
+            link.left_out = self._left_out.words(link.worker.id)
+
+    async def _hand_out_to(self, links: Mapping[UUID, WorkerLink], capacities: Sequence[Capacity]) -> list[ClaimedJob]:
+        jobs = await self._claim(capacities)
+        for job in jobs:
+            await self._offer(job, links[job.worker_id])
+        return jobs
+
+    async def _find_out(self, links: Mapping[UUID, WorkerLink], capacity: Capacity, error: Exception) -> None:
+        """Leave out those of a worker's queues for which asking fails, or all of it if it is not one of them."""
+        queues = sorted(capacity.queues)
+        if len(queues) == 1:
+            self._leave_out(links[capacity.worker_id], queues[0], error)
+            return
+        tried = queues if len(queues) <= MOST_PROBED else ()
+        fit = [await self._try(links, replace(capacity, queues=frozenset({queue})), queue) for queue in tried]
+        link = links[capacity.worker_id]
+        # With no slot left not all of them were tried; the next look tells.
+        if all(fit) and link.free_slots(asyncio.get_running_loop().time()) > 0:
+            self._leave_out(link, EVERYTHING, error)
+
+    async def _try(self, links: Mapping[UUID, WorkerLink], capacity: Capacity, queue: str) -> bool:
+        """Hand out to one worker what there is of one queue; say whether that did not fail."""
+        link, now = links[capacity.worker_id], asyncio.get_running_loop().time()
+        # It may have got jobs since.
+        left = replace(capacity, free_slots=link.free_slots(now), room=link.room())
+        if left.free_slots <= 0 or left.room <= 0:
+            return True
+        try:
+            jobs = await self._hand_out_to(links, [left])
+        except Exception as error:
+            if is_outage(error):
+                raise
+            self._leave_out(link, queue, error)
+            return False
+        if jobs:
+            self._left_out.heal(capacity.worker_id, queue)
+        else:
+            self._left_out.put_off(capacity.worker_id, queue, now)
+        return True
+
+    def _leave_out(self, link: WorkerLink, queue: str, error: Exception) -> None:
+        why = one_line(f"{type(error).__name__}: {error}", LONGEST_REASON)
+        if self._left_out.add(link.worker.id, queue, why, asyncio.get_running_loop().time()):
+            said = describe({queue: why})
+            log.error("Worker '%s': %s; it is tried again, alone, in %g s", link.worker.name, said, TRIED_AGAIN)
+
+    async def _offer(self, job: ClaimedJob, link: WorkerLink) -> None:
+        """Offer a job that was claimed. One that cannot be is not to keep those after it from being offered."""
+        now = asyncio.get_running_loop().time()
+        try:
             if len(job.workload.encode()) > MAX_WORKLOAD_BYTES:
                 await self._settle(job, Ended(**job.key._asdict(), reason=TOO_LONG))
                 log.error("Job %s fails: %s", job.id, TOO_LONG)
-            elif link.free_slots(clock()) < job.slots:
+            elif link.free_slots(now) < job.slots:
                 # It has refused a job, or is gone, since it was looked at.
                 await self._settle(job, Refused(**job.key._asdict(), reason="the worker was not ready any more"))
                 log.info("Job %s is back in the queue: worker '%s' is not ready any more", job.id, link.worker.name)
                 self._queue.wake()
             else:
-                link.offer(job, lease=self._config.offer_timeout, now=clock())
+                link.offer(job, lease=self._config.offer_timeout, now=now)
+        except Exception:
+            # Its lease runs out, and it is looked at again.
+            log.exception("Job %s could not be offered to worker '%s'", job.id, link.worker.name)
 
-    async def _claim(self, capacities: list[Capacity]) -> list[ClaimedJob]:
+    async def _claim(self, capacities: Sequence[Capacity]) -> list[ClaimedJob]:
         now = datetime.now(UTC)
         lease_until = now + timedelta(seconds=self._config.offer_timeout)
         return await self._calls.run(self._store.queue.claim, capacities, lease_until=lease_until, now=now)

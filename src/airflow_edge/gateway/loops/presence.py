@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import attrs
 
 from airflow_edge.gateway.config import GatewayConfig
+from airflow_edge.gateway.database.apart import each_apart
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.gateway.links.registry import Links
@@ -19,8 +21,10 @@ from airflow_edge.gateway.loops.stillness import Stillness
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.liveness import Silence
+from airflow_edge.rules.metrics import Chunk
 from airflow_edge.rules.overview import READY
 from airflow_edge.store.store import Store
+from airflow_edge.texts import one_line
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +46,8 @@ class Presence:
     _stillness: Stillness[UUID, datetime] = attrs.field(init=False)
     _found: dict[UUID, Silence] | None = attrs.field(default=None, init=False)
     """How silent everybody was when this process began to look, by its clock."""
+    _unnoted: dict[UUID, str] = attrs.field(factory=dict, init=False)
+    """Why what workers said could not be noted, as the log has it."""
 
     @_stillness.default
     def _begin_to_look(self) -> Stillness[UUID, datetime]:
@@ -69,14 +75,23 @@ class Presence:
         await self._note(links, {link.worker.id: link.system for link in links})
 
     async def _note(self, links: Collection[WorkerLink], systems: Mapping[UUID, Mapping[str, object]]) -> None:
-        if not links:
-            return
+        for link, error in await each_apart(partial(self._note_some, systems), list(links)):
+            # That it is there is noted all the same: its jobs depend on it.
+            await self._note_some({}, [link], words=False)
+            if self._unnoted.get(link.worker.id) != str(error):
+                self._unnoted[link.worker.id] = str(error)
+                log.error("What worker '%s' says of itself cannot be noted: %s", link.worker.name, one_line(str(error)))
+
+    async def _note_some(
+        self, systems: Mapping[UUID, Mapping[str, object]], links: Sequence[WorkerLink], *, words: bool = True
+    ) -> None:
         noted = {link.worker.id: _now(link) for link in links}
         states = {worker_id: state for worker_id, (state, _) in noted.items()}
-        comments = {worker_id: comment for worker_id, (_, comment) in noted.items()}
+        comments = {worker_id: comment for worker_id, (_, comment) in noted.items()} if words else None
         causes = {link.worker.id: link.cause for link in links if link.cause is not None}
         now = datetime.now(UTC)
-        unwanted = await self._calls.run(self._store.workers.seen, states, systems, comments, causes, now=now)
+        said = {worker_id: systems[worker_id] for worker_id in noted if worker_id in systems}
+        unwanted = await self._calls.run(self._store.workers.seen, states, said, comments, causes, now=now)
         for link in links:
             link.noted = noted[link.worker.id]
             if link.worker.id in unwanted:
@@ -87,7 +102,11 @@ class Presence:
         now = time.time()
         chunks = [chunk for link in self._open() if (chunk := link.measured(now)) is not None]
         if chunks and self._config.metrics_retention:
-            await self._calls.run(self._store.metrics.write, chunks)
+            for chunk, error in await each_apart(self._keep, chunks):
+                log.error("Measurements of worker %s cannot be kept: %s", chunk.worker_id, one_line(str(error)))
+
+    async def _keep(self, chunks: Sequence[Chunk]) -> None:
+        await self._calls.run(self._store.metrics.write, chunks)
 
     async def _keep_jobs_alive(self) -> None:
         alive = [UUID(job_id) for link in self._open() for job_id in link.slots.job_ids().intersection(link.alive)]

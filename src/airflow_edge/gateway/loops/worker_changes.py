@@ -4,6 +4,7 @@ somebody wants to read a worker's own log.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from uuid import UUID
 import attrs
 
 from airflow_edge.gateway.access.directory import WorkerDirectory
+from airflow_edge.gateway.database.apart import each_apart
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.gateway.links.link import WorkerLink
@@ -21,6 +23,9 @@ from airflow_edge.rules.orders import WorkerOrder
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.columns import batches
 from airflow_edge.store.store import Store
+from airflow_edge.texts import one_line
+
+log = logging.getLogger(__name__)
 
 LOOK_INTERVAL = 0.5
 OVERLAP = timedelta(minutes=10)
@@ -64,8 +69,14 @@ class WorkerChanges:
 
     async def _read(self, worker_ids: Sequence[UUID]) -> dict[UUID, Worker]:
         workers: dict[UUID, Worker] = {}
+
+        async def read(some: Sequence[UUID]) -> None:
+            workers.update({one.id: one for one in await self._calls.run(self._store.workers.with_ids, some)})
+
         for some in batches(worker_ids):
-            workers |= {worker.id: worker for worker in await self._calls.run(self._store.workers.with_ids, some)}
+            for worker_id, error in await each_apart(read, list(some)):
+                # It is read when it is changed again: whoever mends it changes it.
+                log.error("What was changed about worker %s cannot be read: %s", worker_id, one_line(str(error)))
         return workers
 
     def _follow(self, link: WorkerLink, worker: Worker, now: datetime) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from airflow_edge.protocol.problems import Code
+from airflow_edge.protocol.problems import QUEUE_NAME_RULE, Code, is_queue_name
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.fleet.events import ENROLLED, Happening
 from airflow_edge.rules.worker import Worker
@@ -135,6 +135,8 @@ class EnrollTokens(StorePart):
         def work(session: Session) -> WorkerRow:
             if not queues:
                 raise EnrollmentRefusedError(Code.NO_QUEUES, "say which queues the worker is to serve, with -q")
+            if not all(map(is_queue_name, queues)):
+                raise EnrollmentRefusedError(Code.NO_QUEUES, QUEUE_NAME_RULE)
             known = _known(session, name, public_key)
             return _register(session, known, name, public_key, queues, None, None, None, now)
 

@@ -13,6 +13,7 @@ from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session, load_only, undefer
 
 from airflow_edge.protocol.messages import MaintenanceCause
+from airflow_edge.protocol.problems import is_queue_name
 from airflow_edge.protocol.states import (
     JOB_HELD,
     OFFLINE_AS,
@@ -311,7 +312,8 @@ class Workers(StorePart):
 
 
 def _changed(queues: Iterable[str], add: Iterable[str], remove: Collection[str]) -> list[str]:
-    return [queue for queue in dict.fromkeys([*queues, *add]) if queue not in remove]
+    # One that no door would let in today goes with the next change.
+    return [queue for queue in dict.fromkeys([*queues, *add]) if queue not in remove and is_queue_name(queue)]
 
 
 def to_worker(row: WorkerRow) -> Worker:

@@ -52,15 +52,15 @@ async def test_no_call_is_too_large(monkeypatch):
     assert oracle.asked == [[1, 2], [3, 4], [5]]
 
 
-async def test_what_one_asks_is_not_the_others_loss():
+@pytest.mark.parametrize("error", [StoreRefusedError("no such thing"), ValueError("NUL")])
+async def test_what_one_asks_is_not_the_others_loss(error):
     oracle = Oracle()
-    oracle.errors[2] = StoreRefusedError("no such thing")
+    oracle.errors[2] = error
     assert await oracle.ask(1, 2, 3) == [2, oracle.errors[2], 6]
 
 
-@pytest.mark.parametrize("error", [StoreUnavailableError("away"), ValueError("a mistake")])
-async def test_an_outage_is_everybodys(error):
-    oracle = Oracle()
+async def test_an_outage_is_everybodys():
+    oracle, error = Oracle(), StoreUnavailableError("away")
     oracle.errors[2] = error
     assert await oracle.ask(1, 2) == [error, error]
     assert oracle.asked == [[1, 2]]
