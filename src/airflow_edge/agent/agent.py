@@ -38,6 +38,7 @@ from airflow_edge.agent.own_log.shipper import WorkerLogShipper
 from airflow_edge.agent.process.control import Command, controlled
 from airflow_edge.agent.process.daemon import begin_again, check_program, handled, pid_file
 from airflow_edge.agent.profile import Profile
+from airflow_edge.agent.site_policy.file import SitePolicyFile
 from airflow_edge.agent.supervisors.supervisors import Supervisors
 from airflow_edge.agent.taking_over import take_over
 from airflow_edge.agent.task_api.execution_api import ExecutionApi
@@ -117,6 +118,7 @@ class Agent:
             jobs_dir=config.jobs_dir,
             stop_grace=config.task_stop_grace,
         )
+        self._site_policy = SitePolicyFile(config.site_policy, lambda: self._watch.hurry())
         self._driver = Driver(
             self._core,
             self._journal,
@@ -124,6 +126,7 @@ class Agent:
             worker_name=identity.name,
             api_socket=str(config.api_socket),
             secret=identity.job_secret,
+            site_policy=self._site_policy,
         )
         trust = config.trust if any(config.trust) else identity.trust
         pin = identity.pin(config.identity_file)
@@ -134,11 +137,7 @@ class Agent:
             config.extended_system_info_function,
             lambda status, text: self._driver.post(events.StatusFound(status, text)),
         )
-        if config.automatic.enter_at is not None and not config.extended_system_info_function:
-            log.warning(
-                "[edge] automatic_maintenance_on has no effect without extended_system_info_function, which gives the "
-                "status"
-            )
+        self._system.warn_of_useless(config.automatic.enter_at)
         self._http = HttpClient(self._gateway, identity, trust=trust)
         self._forwarder = Forwarder(self._http)
         self._shipper = LogShipper(
@@ -163,6 +162,7 @@ class Agent:
                 self._link.state.condition,
                 *self._supervisors.conditions,
                 self._dags.found.obstacle,
+                self._site_policy.condition,
             ),
             found=lambda conditions: self._driver.post(events.ConditionsFound(conditions)),
         )
@@ -183,6 +183,7 @@ class Agent:
             dags=self._dags,
             boot_id=boot_id or "unknown",
             instance=self._instance,
+            site_policy=self._site_policy,
         )
         self._api = ExecutionApi(self._forwarder, self._driver.post)
         self._take_over(records)
@@ -222,6 +223,7 @@ class Agent:
                             ("listening to `airflow-edge status`", control.guard),
                             ("looking after tasks without a runtime", self._supervisors.orphans.run),
                             ("looking for Dags", self._dags.run),
+                            ("looking at the site policy", self._site_policy.run),
                             ("looking at the machine's condition", self._watch.run),
                             ("shipping the worker's own log", self._own_log.run),
                             ("looking after kept logs", self._copies.run),

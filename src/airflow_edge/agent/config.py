@@ -63,6 +63,8 @@ class Config:
     """Whose the worker is where root has started it; None for whoever has started it."""
     task_user: str | None = None
     """Whose its tasks are then."""
+    site_policy: Path | None = None
+    """The file in which the machine's owner says what is allowed here; None for no such file."""
     keep_children: bool = False
     """Whether what a task has started may live on when it has ended."""
     log_bandwidth: float | None = None
@@ -210,6 +212,7 @@ def load(
         task_stop_grace=sources.required("task_stop_grace", _number(float, "task_stop_grace")),
         agent_user=sources.optional("agent_user", str),
         task_user=sources.optional("task_user", str),
+        site_policy=sources.optional("site_policy", absolute),
         keep_children=sources.required("keep_children", _boolean),
         log_bandwidth=sources.optional("log_bandwidth", _bandwidth),
         min_free_disk=sources.required("min_free_disk", _number(int, "min_free_disk")),

@@ -35,6 +35,7 @@ from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.history import History
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
+from airflow_edge.agent.site_policy.file import SitePolicyFile
 from airflow_edge.agent.threads import Threads
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile, StartJob, StopJob
@@ -63,10 +64,12 @@ class Driver:
         worker_name: str,
         api_socket: str,
         secret: Callable[[AssignmentKey], str] = lambda _: secrets.token_urlsafe(32),
+        site_policy: SitePolicyFile | None = None,
     ) -> None:
         """:param worker_name: what tasks report as their host
         :param api_socket: where supervisors find the agent
         :param secret: gives what opens the Execution API for a job
+        :param site_policy: says which jobs are not taken here; None for none
         :raises AgentError: there is no thread to be had in which to write.
         """
         self.core = core
@@ -76,6 +79,7 @@ class Driver:
         self._worker_name = worker_name
         self._api_socket = api_socket
         self._secret = secret
+        self._site_policy = site_policy or SitePolicyFile(None)
         # Of its own: what else takes its time must not hold up what has to be written.
         self._thread = Threads(1, "journal")
         self._journal_failure = "the journal could not be written at the start" if journal.owed else ""
@@ -178,6 +182,7 @@ class Driver:
             return dict.fromkeys(keys, error)
 
     def _find(self, keys: Sequence[AssignmentKey]) -> dict[AssignmentKey, JobRecord | Exception]:
+        self._site_policy.look()
         known: dict[AssignmentKey, JobRecord | Exception] = {}
         for key in keys:
             try:
@@ -200,15 +205,12 @@ class Driver:
             case ExitAsked():
                 log.info("maintenance is to end, by somebody at the site")
         if isinstance(event, Offer) and event.key not in self.core.jobs:
-            match known.get(event.key):
-                case Exception() as error:
-                    # Perhaps it was started here before.
-                    reason = f"the site cannot read its journal: {error}"[:LONGEST_FAULT]
-                    commands = [Refused(**event.key._asdict(), reason=reason)]
-                    self.history.note(event, commands)
-                    return commands
-                case JobRecord() as record:
-                    event = OfferedAgain(record)
+            found = known.get(event.key)
+            if isinstance(found, JobRecord):
+                event = OfferedAgain(found)
+            elif refused := self._refused(event, found):
+                self.history.note(event, [refused])
+                return [refused]
         failure = ""
         try:
             commands = self.core.handle(event, now)
@@ -219,6 +221,17 @@ class Driver:
             log.exception("%s could not be dealt with; what came before:\n%s", type(event).__name__, before)
         self.history.note(event, commands, failure)
         return commands
+
+    def _refused(self, offer: Offer, unreadable: Exception | None) -> Refused | None:
+        """Refuse an offer that the core is not to hear of; None for one that it decides on."""
+        if unreadable is not None:
+            # Perhaps it was started here before.
+            reason = f"the site cannot read its journal: {unreadable}"[:LONGEST_FAULT]
+            return Refused(**offer.key._asdict(), reason=reason)
+        if denial := self._site_policy.judge(offer):
+            log.warning("job %s is not taken: %s", offer.key, denial.reason)
+            return Refused(**offer.key._asdict(), reason=denial.reason, denied=denial.for_good)
+        return None
 
     # Doing
 

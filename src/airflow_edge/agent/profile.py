@@ -26,6 +26,7 @@ from airflow_edge.agent.machine.metrics import Meter
 from airflow_edge.agent.machine.system_info import ExtendedInfo
 from airflow_edge.agent.net.identity import Identity
 from airflow_edge.agent.net.instance import Instance
+from airflow_edge.agent.site_policy.file import SitePolicyFile
 from airflow_edge.agent.supervisors.runtime import RuntimeLink
 from airflow_edge.agent.task_logs.kept import about
 from airflow_edge.protocol import handshake
@@ -50,6 +51,7 @@ class Profile:
     dags: DagsWatch
     boot_id: str
     instance: Instance
+    site_policy: SitePolicyFile
 
     def __post_init__(self) -> None:
         self._life = str(uuid4())
@@ -114,6 +116,7 @@ class Profile:
             comment=worker.desired.maintenance or "",
             cause=worker.desired.cause,
             metrics=self.metrics.take(self.link.round_trip, self.link.times_linked),
+            closed=self.site_policy.closed(self._queues),
         )
 
     def describe(self, gateway: str) -> dict[str, Any]:
@@ -128,6 +131,10 @@ class Profile:
             "concurrency": self.core.concurrency,
             "free_slots": self.core.free,
             "conditions": self.core.conditions,
+            "site_policy": self.site_policy.summary,
+            "closed_queues": {
+                queue: one.reason for one in self.site_policy.closed(self._queues) for queue in one.queues
+            },
             "warnings": self._warnings(),
             "clock_ahead": self.identity.clock.machine_ahead,
             "maintenance_comment": desired.maintenance,
@@ -143,7 +150,7 @@ class Profile:
         }
 
     def _warnings(self) -> tuple[str, ...]:
-        warnings = (*self.dags.found.warnings, *self.runtime.warnings)
+        warnings = (self.site_policy.warning, *self.dags.found.warnings, *self.runtime.warnings)
         return bounded((WITHOUT_TLS, *warnings) if self.identity.insecure else warnings)
 
 

@@ -112,6 +112,8 @@ class Refused(JobMessage, frozen=True, kw_only=True):
     """The job was not and will not be started here; it may go elsewhere at once."""
 
     reason: Text
+    denied: bool = False
+    """The site's owner does not allow it, now or later: offered here again, it would be refused again."""
 
 
 class Released(JobMessage, frozen=True, kw_only=True):
@@ -146,6 +148,15 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How often the link was made again since the message before."""
 
 
+class Closed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Queues of which the site takes no job now, and why, in words for a person."""
+
+    queues: Annotated[tuple[Name, ...], msgspec.Meta(max_length=1000)]
+    reason: Text
+    for_good: bool = False
+    """Not only for a time."""
+
+
 class Status(Message, frozen=True, kw_only=True):
     """The worker's heartbeat: what it does, and the jobs whose supervisors are alive. Not numbered, never repeated.
 
@@ -161,6 +172,8 @@ class Status(Message, frozen=True, kw_only=True):
     cause: MaintenanceCause | None = None
     """Of the maintenance that it is in."""
     metrics: Metrics | None = None
+    closed: Annotated[tuple[Closed, ...], msgspec.Meta(max_length=10)] = ()
+    """Those of its queues that its owner has closed."""
 
 
 _SHORT = {"offset": "o", "size": "n", "crc32": "c", "data": "d", "dictionary": "z"}

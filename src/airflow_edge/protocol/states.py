@@ -41,6 +41,8 @@ class JobEvent(StrEnum):
     CLAIM = "claim"
     ACCEPT = "accept"
     REFUSE = "refuse"
+    DENY = "deny"
+    """The owners of all machines that it could go to have refused it for good."""
     EXPIRE = "expire"
     STALL = "stall"
     """It was accepted, and its task has not begun for too long."""
@@ -109,11 +111,13 @@ JOB_ENDED: Final = frozenset(JobState) - JOB_OPEN
 JOB_TRANSITIONS: Final[Mapping[JobState, Mapping[JobEvent, JobState]]] = {
     JobState.QUEUED: {
         JobEvent.CLAIM: JobState.LEASED,
+        JobEvent.DENY: JobState.FAILED,
         JobEvent.CANCEL: JobState.CANCELLED,
     },
     JobState.LEASED: {
         JobEvent.ACCEPT: JobState.RUNNING,
         JobEvent.REFUSE: JobState.QUEUED,
+        JobEvent.DENY: JobState.FAILED,
         JobEvent.EXPIRE: JobState.QUEUED,
         # The outcome may overtake the acceptance: each message may be late.
         JobEvent.SUCCEED: JobState.SUCCEEDED,

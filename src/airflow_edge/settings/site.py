@@ -155,6 +155,15 @@ SITE: Final = (
         "ended its own parent lives on.",
     ),
     _site(
+        name="site_policy",
+        default=None,
+        example="/etc/airflow-edge/policy.toml",
+        description="A TOML file in which the owner of the machine says which jobs are taken here, whatever the centre "
+        "offers. It is root's or the worker's, and nobody else may write to it. Read again when it changes; one that "
+        "cannot be read any more leaves its last good version in force, and until there was a good one no job is "
+        "taken. Default: none, the centre decides.",
+    ),
+    _site(
         name="agent_user",
         default=None,
         example="airflow-edge",

@@ -38,6 +38,7 @@ from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.history import KEPT
 from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
+from airflow_edge.agent.site_policy.file import SitePolicyFile
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile, JobStarted, StartJob, StopJob
 from airflow_edge.protocol.messages import Accepted, Ended, Obeyed, Offer, Order, Refused, Stop
@@ -49,14 +50,21 @@ JOB = "00000000-0000-4000-8000-00000000000{}"
 class Site:
     running: asyncio.Task[None]
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, site_policy: SitePolicyFile | None = None) -> None:
         self.did: list[object] = []
         self.jobs: list[JobFile] = []
         self.followed: list[Path] = []
         self.announced: list[str] = []
         self.journal = Journal(folder / "journal.sqlite")
         self.folders = JobFolders(folder / "jobs")
-        self.driver = Driver(Core(8), self.journal, self.folders, worker_name="press-7", api_socket="/run/agent.sock")
+        self.driver = Driver(
+            Core(8),
+            self.journal,
+            self.folders,
+            worker_name="press-7",
+            api_socket="/run/agent.sock",
+            site_policy=site_policy,
+        )
         self.effects = Effects(
             send=self.did.append,
             start=self.did.append,
@@ -510,3 +518,26 @@ async def test_what_cannot_be_written_down_is_not_told_to_be(site: Site, monkeyp
     with pytest.raises(AgentError, match=r"an agent that takes over would not know of it: .*disk is full"):
         await site.driver.written(MaintenanceAsked("new disk"))
     assert site.driver.core.worker.in_maintenance
+
+
+async def test_what_the_machines_owner_does_not_allow_is_refused_before_anything_is_written(tmp_path):
+    path = tmp_path / "policy.toml"
+    path.write_text("dags = []")
+    path.chmod(0o644)
+    site = Site(tmp_path, SitePolicyFile(path, settled=0))
+    site.running = asyncio.create_task(site.driver.run(site.effects))
+    await site.let(RuntimeReady(frozenset(), {}))
+    [refused] = await site.let(offer(1))
+    assert isinstance(refused, Refused)
+    assert (refused.key, refused.denied) == (key(1), True)
+    assert "Dag (it names none) is none of its dags" in refused.reason
+    assert site.journal.find(key(1)) is None
+    # It is looked at before each offer, and what was accepted stays so.
+    path.write_text("callbacks = false")
+    assert Accepted(**key(2)._asdict()) in await site.let(offer(2))
+    path.write_text("queues = []")
+    [again, refused] = await site.let(offer(2), offer(3))
+    assert again == Accepted(**key(2)._asdict())
+    assert isinstance(refused, Refused)
+    assert not refused.denied
+    site.running.cancel()

@@ -51,6 +51,14 @@ class ExtendedInfo:
         self._found = found
         self._told: tuple[int, str] | None = None
 
+    def warn_of_useless(self, enter_at: int | None) -> None:
+        """Say so where a status is to put the worker into maintenance, and there is nothing that gives one."""
+        if enter_at is not None and not self._path:
+            log.warning(
+                "[edge] automatic_maintenance_on has no effect without extended_system_info_function, which gives the "
+                "status"
+            )
+
     async def run(self) -> None:
         """Call it until cancelled, if there is one."""
         while self._path is not None:

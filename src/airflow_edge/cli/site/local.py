@@ -16,6 +16,7 @@ from airflow_edge import __version__
 from airflow_edge.agent.config import MEBIBYTE, Config
 from airflow_edge.agent.machine import conditions, dags
 from airflow_edge.agent.machine.imports import Imports
+from airflow_edge.agent.site_policy.file import SitePolicyFile
 from airflow_edge.checking.findings import Finding, note, ok, wrong
 from airflow_edge.site import secrets
 
@@ -53,6 +54,7 @@ def look_around(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]
     """Look at the state folder, Dags, limits, and at what of the centre's is here and should not be."""
     yield from at_start(config, environ)
     yield users(config)
+    yield from site_policy(config)
     yield from _dags(config)
 
 
@@ -64,6 +66,15 @@ def users(config: Config) -> Finding:
         "worker and tasks are one user: a task can read the worker's key and other tasks' files, and speak for them; "
         "where root starts the worker, [edge] agent_user and task_user keep them apart (Linux)"
     )
+
+
+def site_policy(config: Config) -> Iterator[Finding]:
+    """Say what the machine's owner allows here, if there is a file that says so."""
+    policy = SitePolicyFile(config.site_policy)
+    if policy.condition:
+        yield wrong("no task is taken here", policy.condition)
+    elif policy.summary:
+        yield ok(f"the site policy {policy.summary}")
 
 
 def secrets_of_the_centre(environ: Mapping[str, str]) -> Iterator[Finding]:
