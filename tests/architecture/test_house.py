@@ -43,6 +43,8 @@ def test_no_folder_has_more_modules_than_one_keeps_in_the_head() -> None:
         if module.name != "__init__.py":
             sizes[str(module.parent.relative_to(SOURCE))] += 1
     assert sizes
+    # What has landed there stays: a database goes through all of it, and nobody reads it.
+    sizes.pop("store/migrations/versions")
     assert not {folder: n for folder, n in sizes.items() if n > MOST_MODULES}
 
 

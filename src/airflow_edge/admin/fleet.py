@@ -197,7 +197,11 @@ class Fleet:
             job = None
         glances = [one for one in self._store.fleet.glances() if one.revoked_at is None]
         starts = self._store.fleet.oldest_start([one.id for one in glances if not one.free_slots])
-        workers = [worker_facts(one, patience, job, starts.get(one.id)) for one in glances]
+        refusals = {} if job is None else self._store.refusals.of_job(job.id)
+        workers = [
+            replace(worker_facts(one, patience, job, starts.get(one.id)), refusal=refusals.get(one.id, ""))
+            for one in glances
+        ]
         ahead = NOBODY_AHEAD if job is None else self._store.fleet.ahead_of(job)
         words = None
         if task is not None and log_path is not None and task.state not in _WITHOUT_LOG:
@@ -267,6 +271,7 @@ def worker_facts(
         full_since=full_since,
         version_refused=worker.version_refused,
         conditions=worker.conditions,
+        closed=closure.reason if (closure := worker.closed.get(queue)) else "",
         maintenance=describe_maintenance(worker.maintenance_comment, worker.maintenance_by, worker.maintenance_until),
     )
 

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from airflow_edge.rules.logs.lines import first_bytes
-from airflow_edge.rules.logs.log_notices import LogPart, missing, nothing_yet, origin
+from airflow_edge.rules.logs.log_notices import LogPart, missing, nothing_yet, origin, refused_by
 from airflow_edge.rules.worker import Worker
 
 if TYPE_CHECKING:
@@ -25,13 +25,17 @@ _WAITS: Final = frozenset({None, "scheduled", "queued"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeLog:
-    """The log of a task at the edge, as far as it is known; there may be no part of it yet, but then there is a worker.
+    """The log of a task at the edge, as far as it is known.
+
+    There may be no part of it yet, but then there is a worker, or one has refused the task.
 
     A part whose bytes were deleted is still one.
     """
 
     parts: tuple[LogPart, ...]
     worker: Worker | None
+    refusals: tuple[str, ...] = ()
+    """Who has refused the task for good, and why."""
 
     @property
     def origins(self) -> list[str]:
@@ -41,9 +45,8 @@ class EdgeLog:
     @property
     def notices(self) -> list[str]:
         """Say what is missing, and why."""
-        if self.worker is not None:
-            return [nothing_yet(self.worker)]
-        return [text for part in self.parts if (text := missing(part)) is not None]
+        said = [nothing_yet(self.worker)] if self.worker is not None else [missing(part) for part in self.parts]
+        return [*map(refused_by, self.refusals), *(text for text in said if text is not None)]
 
     @property
     def is_purged(self) -> bool:
@@ -78,11 +81,12 @@ def find_log(store: Store, relative_path: str, ti: Any) -> EdgeLog | None:
     """
     try:
         parts = store.logs.parts(relative_path)
+        refusals = tuple(store.refusals.of_log(relative_path))
     except (OperationalError, ProgrammingError):
         log.exception("The logs of tasks at the edge cannot be read; `airflow edge check` may say why")
         return None
-    if parts:
-        return EdgeLog(parts=tuple(parts), worker=None)
+    if parts or refusals:
+        return EdgeLog(parts=tuple(parts), worker=None, refusals=refusals)
     hostname = getattr(ti, "hostname", None)
     # A worker may be called like the machine on which another executor runs tasks.
     if not hostname or not _is_edge_executor(getattr(ti, "executor", None)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -53,13 +53,16 @@ def order(jobs: Iterable[Job]) -> list[Job]:
     return sorted(jobs, key=lambda job: (-job.priority_weight, job.queued_at, job.id))
 
 
-def match(jobs: Iterable[Job], capacities: Iterable[Capacity]) -> list[tuple[Job, UUID]]:
+def match(
+    jobs: Iterable[Job], capacities: Iterable[Capacity], refusals: Mapping[UUID, Collection[UUID]] | None = None
+) -> list[tuple[Job, UUID]]:
     """Give each job, in the order in which they are due, to the worker with the most free slots that may have it.
 
     A worker may have a job of a queue it serves, of its own team, with no more slots than it has free, as long as there
     is room for it on its link; a test job is for one worker, whatever it serves. A job that fits nowhere stays behind
     and does not hold up the ones after it.
 
+    :param refusals: by job, the workers that have refused it for good
     :return: pairs of a job and a worker's id
     """
     free: dict[UUID, int] = {}
@@ -73,7 +76,11 @@ def match(jobs: Iterable[Job], capacities: Iterable[Capacity]) -> list[tuple[Job
             serving[capacity.team_name, queue].append(capacity.worker_id)
     matches = []
     for job in order(jobs):
-        able = serving[job.team_name, job.queue] if job.only_for is None else free.keys() & {job.only_for}
+        able: Collection[UUID] = (
+            serving[job.team_name, job.queue] if job.only_for is None else free.keys() & {job.only_for}
+        )
+        if refusals and (refusing := refusals.get(job.id)):
+            able = [worker_id for worker_id in able if worker_id not in refusing]
         worker_id = max(able, key=free.__getitem__, default=None)
         if worker_id is not None and free[worker_id] >= job.slots:
             room[worker_id] -= job.size

@@ -41,6 +41,11 @@ def event_of(report: Report) -> JobEvent:
             return JobEvent.SUCCEED if report.exit_code == 0 else JobEvent.FAIL
 
 
+def denied(worker: str, reason: str) -> str:
+    """Say for people that a worker has refused a job for good; `reason` is the site's, and has been cleaned."""
+    return f"worker '{worker}' refused it {reason}"
+
+
 def read(report: Report, *, state: JobState, assignment: int, same_worker: bool) -> Reading:
     """Say how to take a report about a job that is in `state` under `assignment`.
 

@@ -10,6 +10,7 @@ from airflow_edge.store.jobs.execution_calls import ExecutionCalls
 from airflow_edge.store.jobs.jobs import Jobs
 from airflow_edge.store.jobs.orphaned import OrphanedJobs
 from airflow_edge.store.jobs.pauses import QueuePauses
+from airflow_edge.store.jobs.refusals import JobRefusals
 from airflow_edge.store.jobs.testing import WorkerTests
 from airflow_edge.store.logs.handover import LogHandovers
 from airflow_edge.store.logs.logs import TaskLogs
@@ -44,6 +45,7 @@ class Store:
         self.queue = JobQueue(transactions)
         self.queue_pauses = QueuePauses(transactions)
         self.jobs = Jobs(transactions)
+        self.refusals = JobRefusals(transactions)
         self.job_authority = JobAuthority(transactions)
         self.jobs_at_workers = JobsAtWorkers(transactions)
         self.orphaned_jobs = OrphanedJobs(transactions)

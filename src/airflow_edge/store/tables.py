@@ -34,7 +34,7 @@ from airflow_edge.store.base import (
 from airflow_edge.store.columns import Blob, ExactText, ForeignText, LongText, UtcDateTime, choice
 from airflow_edge.store.log_tables import LogChunkRow, LogRow, WorkerLogRow
 from airflow_edge.store.policy_tables import PolicyRow, PolicyUseRow
-from airflow_edge.store.wish_tables import EnrollAttemptRow, QueuePauseRow
+from airflow_edge.store.wish_tables import EnrollAttemptRow, QueuePauseRow, RefusalRow
 
 __all__ = [
     "AIRFLOW_ID_LENGTH",
@@ -54,6 +54,7 @@ __all__ = [
     "PolicyUseRow",
     "ProcessRow",
     "QueuePauseRow",
+    "RefusalRow",
     "WorkerEventRow",
     "WorkerLogRow",
     "WorkerMetricRow",
@@ -138,6 +139,8 @@ class WorkerRow(Base):
     conditions: Mapped[str] = mapped_column(ForeignText(), default="")
     """Of what it says in `system`: why it takes no new job, and what else is wrong; read of all workers at once."""
     warnings: Mapped[str] = mapped_column(ForeignText(), default="")
+    closed: Mapped[str | None] = mapped_column(ForeignText())
+    """Its queues that its owner has closed, as `rules.fleet.closing` writes them."""
 
     def forget_maintenance(self) -> None:
         """Note that it is in none any more."""

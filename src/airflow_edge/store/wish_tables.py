@@ -38,3 +38,14 @@ class EnrollAttemptRow(Base):
     """The token that it had shown, if that is one."""
     result: Mapped[str] = mapped_column(String(16))
     text: Mapped[str] = mapped_column(ForeignText())
+
+
+class RefusalRow(Base):
+    """A job that the owner of a worker's machine does not allow there, as long as there is the job."""
+
+    __tablename__ = "airflow_edge_refusal"
+
+    job_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    worker_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    text: Mapped[str] = mapped_column(ForeignText())
+    at: Mapped[datetime] = mapped_column(UtcDateTime)

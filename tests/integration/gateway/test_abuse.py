@@ -39,7 +39,7 @@ VOLATILE = {
     "airflow_edge_worker": {
         "state", "concurrency", "last_seen_at", "changed_at", "boot_id", "link_id", "gateway_id", "transport",
         "agent_version", "airflow_version", "protocol", "system", "instance", "life", "host_name", "address",
-        "linked_at", "question", "answered", "answers_there", "silent", "conditions", "warnings",
+        "linked_at", "question", "answered", "answers_there", "silent", "conditions", "warnings", "closed",
     },
     # That one of them linked, or fell silent.
     "airflow_edge_worker_event": None,

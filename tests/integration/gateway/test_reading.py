@@ -16,7 +16,7 @@ from sqlalchemy import event, text, update
 
 from airflow_edge.logs.handler import EdgeTaskHandler
 from airflow_edge.logs.task_log import EdgeTaskLog
-from airflow_edge.protocol.messages import Accepted, Ended, HeldJob, LogAck, Offer
+from airflow_edge.protocol.messages import Accepted, Ended, HeldJob, LogAck, Offer, Refused
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.store.logs.logs import TaskLogs
 from airflow_edge.store.tables import WorkerRow
@@ -331,3 +331,22 @@ async def test_the_first_line_of_a_long_log_does_not_wait_for_the_last(task, cen
         until_first = len(statements)
         assert sum(1 for _ in page) == lines * pieces - 1
     assert len(statements) > until_first
+
+
+@pytest.mark.parametrize("reader", ENDED, indirect=True)
+async def test_a_task_that_a_machines_owner_does_not_allow_says_so_in_its_log(centre):
+    queue = centre.queue_name()
+    site = await centre.site(queue)
+    task_id = centre.task_instance(queue)
+    async with site.link(centre.gateway) as link:
+        centre.queue(queue, workload_id=task_id, log_path=PATH.format(dag=centre.dag_of(task_id)))
+        offer = await link.get(Offer)
+        reason = "by its owner's site policy (/p.toml on that machine): Dag 'oven' is none of its dags\n\x1b[31m"
+        await link.say(Refused(job_id=offer.job_id, assignment=offer.assignment, reason=reason, denied=True))
+        await centre.wait_for_state(offer.job_id, "failed")
+    centre.set_task_state(task_id, "failed")
+    sentence = (
+        f"This task was not run there: worker '{site.name}' refused it by its owner's site policy (/p.toml on that "
+        "machine): Dag 'oven' is none of its dags"
+    )
+    assert sentence in await Page(centre, centre.dag_of(task_id)).all()

@@ -126,3 +126,9 @@ def test_no_rule_is_ever_broken(
                 and each.free_slots - used[each.worker_id] >= left.slots
             ]
             assert not fits, "a job was left behind although it fitted"
+
+
+def test_a_job_goes_to_nobody_who_has_refused_it_for_good() -> None:
+    jobs, workers = [job(1), job(2)], [worker(1, 9), worker(2, 1)]
+    refusals = {UUID(int=1): {UUID(int=1)}, UUID(int=2): {UUID(int=1), UUID(int=2)}}
+    assert [(matched.id.int, who.int) for matched, who in match(jobs, workers, refusals)] == [(1, 2)]

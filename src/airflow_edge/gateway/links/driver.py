@@ -193,7 +193,11 @@ class _Driver:
         match message:
             case Refused():
                 # Before anybody hands the job out anew.
-                self._link.slots.refuse(message.key, now=now)
+                if message.denied:
+                    # What is left undone for good says nothing about the next one.
+                    self._link.slots.free(message.key)
+                else:
+                    self._link.slots.refuse(message.key, now=now)
                 await self._reports.put((seq, message))
             case Accepted() | Released() | Ended():
                 await self._reports.put((seq, message))
@@ -326,4 +330,5 @@ def _weight(message: Report | LogChunk | LogEnd | WorkerLog | Obeyed) -> int:
 
 def _status_weight(status: Status) -> int:
     texts = sum(len(name) + (len(value) if isinstance(value, str) else 8) for name, value in status.system.items())
-    return 100 + 40 * len(status.alive) + texts + sum(len(text) for text in status.conditions)
+    closed = sum(len(one.reason) + sum(map(len, one.queues)) for one in status.closed)
+    return 100 + 40 * len(status.alive) + texts + closed + sum(len(text) for text in status.conditions)

@@ -31,6 +31,7 @@ from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.session import Session
 from airflow_edge.protocol.signatures import LinkContext, Sign, seal
 from airflow_edge.protocol.states import OFFLINE_AS
+from airflow_edge.rules.fleet.closing import CLOSED, Closure, closures, write_closures
 from airflow_edge.rules.metrics import Chunk, Recorder, minute_of
 from airflow_edge.rules.orders import WorkerOrder
 from airflow_edge.rules.overview import READY
@@ -92,6 +93,8 @@ class WorkerLink:
         self.state = hello.state
         self.alive: Collection[str] = ()
         self.conditions: Collection[str] = ()
+        self.closed: Mapping[str, Closure] = {}
+        """Those of its queues that its owner has closed."""
         self.comment = ""
         self.cause: MaintenanceCause | None = None
         self.noted = (hello.state, "")
@@ -280,7 +283,7 @@ class WorkerLink:
 
         :param now: seconds since 1970
         """
-        was_ready = self._ready
+        was_ready, was_closed = self._ready, self.closed.keys()
         if self._goodbye is None:
             self.state = status.state
         self.alive = status.alive
@@ -289,9 +292,11 @@ class WorkerLink:
         self.comment, self.cause = status.comment.replace("\0", " "), status.cause
         if status.metrics is not None:
             self._recorder.add(status.metrics, len(status.alive), minute_of(now))
+        self.closed = closures(status.closed)
         own = {CONDITIONS: "; ".join(self.conditions), PYTHON: self._python}
-        self._said = _storable(dict(list(status.system.items())[:MOST_SYSTEM_FACTS]) | own)
-        return self._ready and not was_ready
+        said = dict(list(status.system.items())[:MOST_SYSTEM_FACTS])
+        self._said = {**_storable(said | own), CLOSED: write_closures(self.closed)}
+        return self._ready and not (was_ready and was_closed <= self.closed.keys())
 
     def note_goodbye(self, seq: int) -> None:
         """Note that the worker shuts down; the link ends when that is acknowledged."""

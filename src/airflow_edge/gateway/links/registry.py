@@ -99,7 +99,7 @@ class Links:
         return {
             link: Capacity(
                 worker_id=link.worker.id,
-                queues=link.queues,
+                queues=link.queues.difference(link.closed),
                 team_name=link.worker.team_name,
                 free_slots=free,
                 room=room,

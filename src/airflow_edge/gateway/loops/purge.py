@@ -55,6 +55,7 @@ class Purge:
         now = datetime.now(UTC)
         while await self._calls.run(self._store.orphaned_jobs.finish, now=now, limit=AT_ONCE) >= AT_ONCE:
             pass
+        await self._calls.run(self._store.refusals.fail_hopeless, now=now, limit=AT_ONCE)
         await self._while_full(
             lambda: self._store.jobs.purge(
                 succeeded_before=now - self._config.job_success_purge,

@@ -307,6 +307,8 @@ def _running(task: TaskFacts, job: JobView, workers: Sequence[WorkerFacts], now:
 
 def why_not_given(worker: WorkerFacts, job: JobView) -> str:
     """Say in a few words why this worker cannot take any job now, or not this one ever; empty if it can."""
+    if worker.refusal:
+        return f"not allowed to take it {worker.refusal}"
     if worker.state is WorkerState.UNKNOWN:
         return "unreachable"
     if worker.state is WorkerState.STARTING and worker.conditions:
@@ -323,6 +325,8 @@ def why_not_given(worker: WorkerFacts, job: JobView) -> str:
         return f"refused for its version ({worker.version_refused})"
     if worker.conditions:
         return f"unable ({worker.conditions})"
+    if worker.closed:
+        return f"closed for its queue {worker.closed}"
     if worker.slots < job.slots:
         return f"too small ({_count(worker.slots, 'slot')})"
     return ""

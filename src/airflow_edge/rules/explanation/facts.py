@@ -118,6 +118,10 @@ class WorkerFacts:
     """Why its version gets no jobs."""
     conditions: str = ""
     """What the worker itself says keeps it from taking jobs, like a full disk."""
+    closed: str = ""
+    """Why its owner has closed the job's queue there."""
+    refusal: str = ""
+    """Why its owner does not allow this job there."""
     maintenance: str = ""
     """Whose maintenance it is in, why, and until when, as far as that is known."""
 

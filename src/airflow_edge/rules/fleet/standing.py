@@ -6,7 +6,7 @@ Its state says all of them in one word, which is too little for whoever looks at
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,6 +15,7 @@ from uuid import UUID
 
 from airflow_edge.protocol.messages import MaintenanceCause
 from airflow_edge.protocol.states import MAINTENANCE, WorkerState
+from airflow_edge.rules.fleet.closing import Closure
 from airflow_edge.rules.worker import OtherInstance
 
 OFFLINE: Final = frozenset({WorkerState.OFFLINE, WorkerState.OFFLINE_MAINTENANCE})
@@ -102,6 +103,8 @@ class Glance:
     maintenance_comment: str = ""
     maintenance_by: str | None = None
     maintenance_until: datetime | None = None
+    closed: Mapping[str, Closure] = field(default_factory=dict)
+    """Its queues that its owner has closed."""
     lost_after: datetime | None = None
     """When the first of its running jobs count as lost unless it is back by then; None if it is not waited for."""
     link: Reach = field(init=False)

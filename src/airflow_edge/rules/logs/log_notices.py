@@ -76,6 +76,11 @@ def nothing_yet(worker: Worker) -> str:
     return f"Nothing of this log has arrived from worker '{worker.name}' yet"
 
 
+def refused_by(refusal: str) -> str:
+    """Say that a worker's owner did not allow the task there."""
+    return f"This task was not run there: {refusal}"
+
+
 def origin(part: LogPart) -> str:
     """Say where a log is from and how much there is of it."""
     if part.purged_at is not None:

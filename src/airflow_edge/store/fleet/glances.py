@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -15,6 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobState
 from airflow_edge.rules.acts.pausing import QueuePause
+from airflow_edge.rules.fleet.closing import Closure, read_closures
 from airflow_edge.rules.fleet.queues import QueueDemand, QueueKey, rate_window
 from airflow_edge.rules.fleet.standing import Glance
 from airflow_edge.rules.metrics import MINUTES_PER_CHUNK, SERIES, Chunk, unpack
@@ -49,6 +50,7 @@ _ALIKE: Final = (
     WorkerRow.agent_version,
     WorkerRow.airflow_version,
     WorkerRow.disconnect_grace,
+    WorkerRow.closed,
 )
 
 
@@ -97,7 +99,7 @@ def glances(session: Session, *, teams: Collection[str] | None = None, name: str
 def _glance(row: Sequence[Any]) -> Glance:
     key, name, team_name, state, silent, revoked_at, enrolled_at, last_seen_at, has_link, concurrency = row[:10]
     conditions, warnings, refused, warning, cause, comment, by, until, agent_version, airflow_version = row[10:20]
-    grace, host_name, address, taken_slots, jobs, waiting_order_at, queues, asked, added, others = row[20:]
+    grace, closed, host_name, address, taken_slots, jobs, waiting_order_at, queues, asked, added, others = row[20:]
     return Glance(
         key=key,
         name=name,
@@ -118,6 +120,7 @@ def _glance(row: Sequence[Any]) -> Glance:
         maintenance_comment=comment,
         maintenance_by=by,
         maintenance_until=until,
+        closed=_closed(closed) if closed else {},
         others=_others(others) if others else (),
         host_name=host_name,
         address=address,
@@ -135,6 +138,11 @@ def _served(queues: str, asked: str | None, added: str | None) -> tuple[str, ...
     """Say of the texts in a row what a worker's `served_queues` say."""
     wanted, more = asked and json.loads(asked), (added and json.loads(added)) or ()
     return tuple(name for name in json.loads(queues) if wanted is None or name in wanted or name in more)
+
+
+@lru_cache(maxsize=1_000)
+def _closed(text: str) -> Mapping[str, Closure]:
+    return read_closures(text)
 
 
 @lru_cache(maxsize=1_000)

@@ -17,6 +17,7 @@ from airflow_edge.rules.matching import Capacity, match
 from airflow_edge.store.columns import batches, to_value
 from airflow_edge.store.jobs.jobs import AssignedJob
 from airflow_edge.store.jobs.pauses import is_paused, waits_in_paused_queue
+from airflow_edge.store.jobs.refusals import open_to_some, refusals_of_waiting
 from airflow_edge.store.jobs.testing import TESTS_WAIT
 from airflow_edge.store.tables import JobRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, change, notify, reading, writing
@@ -65,11 +66,12 @@ class JobQueue(StorePart):
     ) -> list[ClaimedJob]:
         claimed: list[ClaimedJob] = []
         capacities = _willing(session, capacities)
+        refusals = refusals_of_waiting(session, [capacity.worker_id for capacity in capacities])
         while True:
-            candidates, complete = _candidates(session, capacities)
+            candidates, complete = _candidates(session, capacities, refusals)
             if tests:
                 candidates += _test_jobs(session, _testable(capacities))
-            matches = match(candidates, capacities)
+            matches = match(candidates, capacities, refusals)
             if not matches:
                 return claimed
             _lease(session, {job.id: worker_id for job, worker_id in matches}, lease_until, now)
@@ -111,20 +113,24 @@ def _test_jobs(session: Session, worker_ids: Collection[UUID]) -> Sequence[JobRo
     return session.scalars(these.with_for_update(skip_locked=True)).all()
 
 
-def _candidates(session: Session, capacities: Sequence[Capacity]) -> tuple[list[JobRow], bool]:
+def _candidates(
+    session: Session, capacities: Sequence[Capacity], refusals: Mapping[UUID, Collection[UUID]]
+) -> tuple[list[JobRow], bool]:
     """Read and lock, queue by queue in the order in which they are due, the jobs that these workers could have.
 
     Say, too, whether these are all: whether no queue has more jobs than were looked at.
+
+    :param refusals: by job, the workers that have refused it for good
     """
-    free: defaultdict[tuple[str | None, str], list[int]] = defaultdict(list)
+    free: defaultdict[tuple[str | None, str], dict[UUID, int]] = defaultdict(dict)
     for capacity in capacities:
         if capacity.free_slots > 0 and capacity.room > 0:
             for queue in capacity.queues:
-                free[capacity.team_name, queue].append(capacity.free_slots)
+                free[capacity.team_name, queue][capacity.worker_id] = capacity.free_slots
     jobs: list[JobRow] = []
     complete = True
     for (team_name, queue), slots in sorted(free.items(), key=lambda item: (item[0][0] or "", item[0][1])):
-        limit = min(sum(slots), MAX_PER_QUEUE)
+        limit = min(sum(slots.values()), MAX_PER_QUEUE)
         found = session.scalars(
             select(JobRow)
             .options(undefer(JobRow.workload))
@@ -132,7 +138,8 @@ def _candidates(session: Session, capacities: Sequence[Capacity]) -> tuple[list[
                 JobRow.state == JobState.QUEUED,
                 JobRow.queue == queue,
                 JobRow.team_name == team_name if team_name is not None else JobRow.team_name.is_(None),
-                JobRow.slots <= max(slots),
+                JobRow.slots <= max(slots.values()),
+                *open_to_some(slots, refusals),
                 ~is_paused(team_name, queue),
             )
             .order_by(JobRow.priority_weight.desc(), JobRow.queued_at, JobRow.id)

@@ -19,8 +19,9 @@ from airflow_edge.rules.liveness import Grace, Patience, Silence
 from airflow_edge.rules.reports import Reading, Report, event_of, read
 from airflow_edge.store.airflow_tables import TASK_INSTANCE, WANTED, is_latest_try, refresh_heartbeats
 from airflow_edge.store.columns import batches, to_value
+from airflow_edge.store.jobs.refusals import note_denied
 from airflow_edge.store.jobs.unreachable import AwaitedJobs, awaited_jobs, jobs_given_up, out_of_reach
-from airflow_edge.store.tables import CallRow, JobRow, WorkerRow
+from airflow_edge.store.tables import CallRow, JobRow, RefusalRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, change, lock, reading, writing
 
 UNCLAIMED_KEPT: Final = timedelta(days=1)
@@ -68,7 +69,7 @@ class Jobs(StorePart):
         these = select(JobRow).options(undefer(JobRow.past)).where(JobRow.id.in_(ids))
         locked = these.order_by(JobRow.id).with_for_update()
         jobs = {job.id: job for job in session.scalars(locked)}
-        return [_apply(jobs.get(UUID(report.job_id)), worker_id, report, now) for report in reports]
+        return [_apply(session, jobs.get(UUID(report.job_id)), worker_id, report, now) for report in reports]
 
     def confirm(self, worker_id: UUID, job_id: UUID, assignment: int, *, now: datetime) -> AssignedJob | None:
         """Give the job if this worker holds it under this assignment, else None.
@@ -248,6 +249,7 @@ class Jobs(StorePart):
         for condition in due:
             ids.update(lock(session, select(JobRow.id).where(condition).limit(limit - len(ids))))
         session.execute(delete(CallRow).where(CallRow.job_id.in_(ids)))
+        session.execute(delete(RefusalRow).where(RefusalRow.job_id.in_(ids)))
         session.execute(delete(JobRow).where(JobRow.id.in_(ids)))
         return len(ids)
 
@@ -262,7 +264,7 @@ class Jobs(StorePart):
         return self._transactions.write(work) if self._transactions.finds(query) else 0
 
 
-def _apply(job: JobRow | None, worker_id: UUID, report: Report, now: datetime) -> Reading:
+def _apply(session: Session, job: JobRow | None, worker_id: UUID, report: Report, now: datetime) -> Reading:
     if job is None:
         return Reading.VOID
     # One that another instance of the worker has left is that one's to report.
@@ -271,7 +273,11 @@ def _apply(job: JobRow | None, worker_id: UUID, report: Report, now: datetime) -
     if reading is Reading.APPLY:
         event = event_of(report)
         if isinstance(report, Refused):
-            job.give_back("refused", one_line(report.reason), now=now)
+            # Of a test job, which is for this worker only, nobody's owner has anything to say.
+            if report.denied and job.kind != "test":
+                note_denied(session, job, worker_id, one_line(report.reason), now=now)
+            else:
+                job.give_back("refused", one_line(report.reason), now=now)
             return reading
         if event is JobEvent.ACCEPT and job.started_at is None:
             job.started_at = now

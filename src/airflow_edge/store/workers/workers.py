@@ -26,6 +26,7 @@ from airflow_edge.protocol.states import (
     next_job_state,
 )
 from airflow_edge.rules.acts.consequences import why_not_removed
+from airflow_edge.rules.fleet.closing import CLOSED
 from airflow_edge.rules.fleet.events import OUT_OF_REACH, QUEUES, REVOKED, Happening, begun, happened
 from airflow_edge.rules.fleet.standing import OFFLINE
 from airflow_edge.rules.liveness import Silence
@@ -173,6 +174,7 @@ class Workers(StorePart):
                 row.maintenance_cause = (causes or {}).get(row.id)
             if row.id in systems:
                 row.system = said = _storable(systems[row.id])
+                row.closed = str(said.get(CLOSED) or "") or None
                 row.conditions, row.warnings = (str(said.get(name, "")) for name in (CONDITIONS, WARNINGS))
             note(session, row.id, happened(before, condition_of(row)), now=now)
         return sorted(unwanted)

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import given as given_values
 from hypothesis import strategies as st
+from msgspec.structs import replace as replace_fields
 from starlette.websockets import WebSocket
 
 from airflow_edge.gateway.database.calls import StoreUnavailableError
@@ -17,11 +18,13 @@ from airflow_edge.gateway.links.connection import WebSocketConnection
 from airflow_edge.gateway.links.driver import MOST_WORKER_LOGS, drive
 from airflow_edge.gateway.links.link import LONGEST_SYSTEM_TEXT, WORDLESS, Progress, SendQueue, WorkerLink
 from airflow_edge.gateway.links.records import Records
+from airflow_edge.gateway.links.registry import Links
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.frames import CentreFrame, decode_centre_frame, encode
 from airflow_edge.protocol.handshake import NEWEST, OLDEST
 from airflow_edge.protocol.messages import (
     Accepted,
+    Closed,
     Ended,
     Hello,
     Obeyed,
@@ -40,6 +43,7 @@ from airflow_edge.protocol.session import centre_session, site_session
 from airflow_edge.protocol.signatures import content
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.room import SharedRoom
+from airflow_edge.rules.fleet.closing import CLOSED, Closure, read_closures
 from airflow_edge.rules.orders import OrderState, WorkerOrder
 from airflow_edge.rules.reports import Reading
 from airflow_edge.rules.worker import CONDITIONS, LogRequest
@@ -212,6 +216,28 @@ async def test_a_refusal_is_told_to_the_other_gateways_and_an_end_to_our_dispatc
     world.wire.say(world.site.send(Ended(**JOB)))
     assert (await world.wire.hear()).ack == 2
     assert (world.records.requeued, world.records.woken) == (1, 1)
+
+
+@pytest.mark.parametrize(("denied", "free"), [(False, 0), (True, 4)])
+async def test_one_that_refuses_a_job_for_good_is_offered_the_next_at_once(world, denied, free):
+    world.records.may_settle.set()
+    world.wire.say(world.site.send(Refused(**JOB, reason="", denied=denied)))
+    await world.wire.hear()
+    assert world.link.free_slots(asyncio.get_running_loop().time()) == free
+
+
+async def test_queues_that_their_owner_has_closed_get_no_jobs_until_they_are_open(world):
+    links = Links()
+    links.add(world.link)
+    shut = Closed(queues=("a",), reason="shut\n", for_good=True)
+    idle = Status(state=WorkerState.IDLE, alive=())
+    assert not world.link.note_status(replace_fields(idle, closed=(shut,)), now=0)
+    assert [one.queues for one in links.capacities(0).values()] == [{"b"}]
+    assert read_closures(str(world.link.system[CLOSED])) == {"a": Closure("shut", for_good=True)}
+    # That it is open again is a reason to look at the queue.
+    assert world.link.note_status(idle, now=0)
+    assert [one.queues for one in links.capacities(0).values()] == [{"a", "b"}]
+    assert not world.link.note_status(idle, now=0)
 
 
 async def test_a_job_is_stopped_once_while_it_is_unwanted(world):

@@ -367,3 +367,14 @@ def test_there_is_always_one_sentence_and_it_never_says_unknown(facts, its_job, 
     assert sentence.endswith(".")
     assert "unknown" not in sentence
     assert "None" not in sentence
+
+
+def test_what_the_owner_of_a_machine_does_not_allow_is_said_in_his_words():
+    by_policy = "by its owner's site policy (/p.toml on that machine)"
+    shut = worker("press-7", closed=f"{by_policy}: it has jobs taken again from Mon 06:00 CET on")
+    barred = worker("press-8", state=WorkerState.UNKNOWN, refusal=f"{by_policy}: Dag 'dag' is none of its dags")
+    found = explain(task(), job(), [shut, barred], now=NOW)
+    assert found.cause is Cause.NO_WORKER_READY
+    assert f"'press-7' is closed for its queue {by_policy}: it has jobs taken again from Mon 06:00" in found.sentence
+    assert f"'press-8' is not allowed to take it {by_policy}: Dag 'dag' is none of its dags" in found.sentence
+    assert explain(task(), job(), [shut, worker("free")], now=NOW).cause is Cause.DUE
