@@ -18,6 +18,7 @@ RUNNERS: Mapping[str, str] = {
     "text usage": "how a command is called, in a generated page",
     "python": "a Dag, run to its end at the site, or a module, loaded",
     "ini": "options that Airflow or we have",
+    "toml": "a site policy that the worker's own reader takes",
     "json": "what the `sh` block before it prints",
     "nginx": "the configuration of the nginx that the tests of proxies go through",
     "systemd": "a unit that systemd-analyze reads, and whose command is one",

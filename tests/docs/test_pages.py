@@ -8,6 +8,7 @@ import shlex
 
 import pytest
 
+from airflow_edge.agent.site_policy.document import parse
 from harness.pages import Block, all_blocks, inline_code, pages, read_blocks
 from tests.docs.claims import problems
 from tests.docs.command_lines import complaint
@@ -115,6 +116,11 @@ def test_every_setting_that_is_named_is_known(page, known) -> None:
 
 def blocks_of_language(language: str) -> list[Block]:
     return [block for block in all_blocks() if block.language == language]
+
+
+@pytest.mark.parametrize("block", blocks_of_language("toml"), ids=lambda block: block.where)
+def test_each_site_policy_is_one(block: Block) -> None:
+    assert parse(block.text.encode()).summary() != "anything"
 
 
 @pytest.mark.parametrize("block", blocks_of_language("ini"), ids=lambda block: block.where)
