@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal, Protocol
 from uuid import UUID
 
 from airflow.models.log import Log
@@ -15,10 +15,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from airflow_edge.admin.config import session
+from airflow_edge.rules.explanation.denied import NotedDenial
 
 Result = Literal["done", "waiting", "refused", "would"]
 
 PREFIX: Final = "edge_worker."
+DENIED: Final = "denied"
+"""What a call of a task that the policy denies is called."""
 LOOK: Final = "worker log"
 """What looking at a worker's own log is called."""
 WORKERS_PER_ENTRY: Final = 50
@@ -27,6 +30,10 @@ LONGEST_DETAIL: Final = 200
 LONGEST_TEXT: Final = 1000
 MOST_NAMED: Final = 20
 """Of a list that somebody has written, like patterns for workers."""
+MOST_DENIALS: Final = 200
+"""Entries of one try of a task that are read; a gateway process writes a tenth of that, and more only now and then."""
+
+_REFUSED: Final = "refused: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +88,7 @@ def record(
     """
     said = {name: _bounded(value) for name, value in wish.items() if value or value == 0}
     if failure or not outcomes:
-        said["outcome"] = f"refused: {_bounded(failure)}" if failure else "done"
+        said["outcome"] = f"{_REFUSED}{_bounded(failure)}" if failure else "done"
     for first in range(0, max(1, len(outcomes)), WORKERS_PER_ENTRY):
         some = outcomes[first : first + WORKERS_PER_ENTRY]
         came_of_it = {one.worker: f"{one.result}: {one.detail[:LONGEST_DETAIL]}".rstrip(": ") for one in some}
@@ -105,6 +112,72 @@ def look_noted(opening: UUID, worker: str, *, by: str, level: int, since: dateti
         said.get("opening") == opening.hex and said.get("level", 0) <= level and worker in said.get("workers", ())
         for said in entries
     )
+
+
+class TaskTry(Protocol):
+    """A try of a task; of a callback, one without a task."""
+
+    @property
+    def dag_id(self) -> str: ...
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def task_id(self) -> str: ...
+    @property
+    def map_index(self) -> int: ...
+    @property
+    def try_number(self) -> int: ...
+
+
+def note_denial(of: TaskTry, sentence: str, *, by: str, wish: Mapping[str, object]) -> None:
+    """Add that a call of a task was denied to Airflow's audit log, unless it is there.
+
+    :param wish: what it would have taken, and of what; no value
+    """
+    said = {name: _bounded(value) for name, value in wish.items()}
+    with session() as airflow:
+        # The policy may be another one by now: it is the same denial.
+        what = {name: said[name] for name in ("grant", "name", "more") if name in said}
+        if any(what.items() <= entry.items() for _, entry in _denials(airflow, of)):
+            return
+        extra = json.dumps({**said, "outcome": f"{_REFUSED}{_bounded(sentence)}"}, ensure_ascii=False)
+        entry = Log(event=f"{PREFIX}{DENIED}", owner=by, owner_display_name=by, extra=extra)
+        entry.dag_id, entry.run_id, entry.task_id = of.dag_id, of.run_id, of.task_id or None
+        entry.map_index, entry.try_number = of.map_index, of.try_number
+        airflow.add(entry)
+        airflow.commit()
+
+
+def denials(of: TaskTry) -> list[NotedDenial]:
+    """Give what a try of a task was denied, as the audit log has it, oldest first."""
+    with session() as airflow:
+        return [
+            NotedDenial(
+                at=at,
+                sentence=str(said.get("outcome", "")).removeprefix(_REFUSED),
+                kind=str(said.get("grant", "")),
+                name=str(said.get("name", "")),
+                more=int(said.get("more", 0)),
+            )
+            for at, said in _denials(airflow, of)
+        ]
+
+
+def _denials(airflow: Session, of: TaskTry) -> list[tuple[datetime, dict[str, Any]]]:
+    query = (
+        select(Log.dttm, Log.extra)
+        .where(
+            Log.dag_id == of.dag_id,
+            Log.task_id == (of.task_id or None),
+            Log.run_id == of.run_id,
+            Log.map_index == of.map_index,
+            Log.try_number == of.try_number,
+            Log.event == f"{PREFIX}{DENIED}",
+        )
+        .order_by(Log.id)
+        .limit(MOST_DENIALS)
+    )
+    return [(at, json.loads(extra)) for at, extra in airflow.execute(query) if at and extra]
 
 
 def _bounded(value: object) -> object:

@@ -106,6 +106,8 @@ class Suggestion:
     """What it was made of."""
     unknown: list[str]
     """Calls that no rule can grant, because this version does not know them."""
+    left_out: int
+    """Uses that it does not grant, because they are denied now."""
 
 
 class Policies:
@@ -174,9 +176,16 @@ class Policies:
             granted=bool(rules), mode=mode, rules=rules, sentence=_sentence(who, need, rules, mode, label)
         )
 
-    def suggest(self, days: int) -> Suggestion:
-        """Give the least policy that grants what was asked for on the last days, today among them."""
+    def suggest(self, days: int, *, with_denied: bool = False) -> Suggestion:
+        """Give the least policy that grants what was asked for on the last days, today among them.
+
+        :param with_denied: also what was never given on queues where the policy is enforced now: whoever was denied
+            something may have asked for it in bad faith
+        """
         seen = self.uses(days)
+        modes = self.show().modes
+        mode = Policy(PolicyDocument(modes=modes), "").mode
+        given = [use for use in seen if with_denied or use.allowed or mode(use.queue) != "enforce"]
         grants = {str(grant) for grant in Grant}
         rules = suggest(
             Use(
@@ -187,14 +196,15 @@ class Policies:
                 grant=Grant(use.kind),
                 name=use.name,
             )
-            for use in seen
+            for use in given
             if use.kind in grants
         ).rules
-        plain = to_plain(PolicyDocument(modes=self.show().modes or {"*": "report"}, rules=rules))
+        plain = to_plain(PolicyDocument(modes=modes or {"*": "report"}, rules=rules))
         return Suggestion(
             text=str(yaml.dump(plain, sort_keys=False, allow_unicode=True)),
             uses=len(seen),
             unknown=sorted({use.name for use in seen if use.kind not in grants}),
+            left_out=sum(use.kind in grants for use in seen) - sum(use.kind in grants for use in given),
         )
 
     def uses(

@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from airflow_edge.backoff import Backoff
-from airflow_edge.gateway.access import policy_in_force, uses
+from airflow_edge.gateway.access import denials, policy_in_force, uses
 from airflow_edge.gateway.access.attempts import Attempts
 from airflow_edge.gateway.access.authentication import Authenticator
 from airflow_edge.gateway.access.centre_key import KeyringCache
@@ -94,6 +94,7 @@ class Gateway:
         """Connections of each worker on which no `Hello` has come."""
         self.bodies = Bodies(longest=config.call_max_size, memory=config.call_memory)
         self.policy = self._make_policy()
+        self.denials = denials.DenialNotes(self.calls)
         self.centre_keys = KeyringCache(self.store, self.calls)
         self.attempts = Attempts(self.store.enroll_attempts, self.calls)
         self.inquiry = Inquiry(self.store.instances, self.calls, self.links)
@@ -270,6 +271,7 @@ class Gateway:
         repeat("purge", purge.INTERVAL, *to_purge, self._purge.purge_policy_uses)
         repeat("watch over the policy", policy_in_force.LOOK_INTERVAL, self.policy.in_force.look)
         repeat("noting of what tasks ask for", uses.INTERVAL, self.policy.uses.flush)
+        repeat("noting of what is denied", denials.INTERVAL, self.denials.flush)
         repeat("retention of measurements", purge.METRICS_INTERVAL, self._purge.purge_metrics)
         start("passing on of requests", self.passing.run)
         start("care of logs", self._log_keeper.tidy)
@@ -296,6 +298,7 @@ class Gateway:
         # It was logged.
         with suppress(StoreUnavailableError):
             await self.policy.uses.flush()
+            await self.denials.flush()
 
     async def _notify(self, payload: str) -> None:
         await self.calls.run(self.store.queue.notify, payload)

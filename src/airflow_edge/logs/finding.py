@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from airflow_edge.rules.explanation.denied import in_log
 from airflow_edge.rules.logs.lines import first_bytes
 from airflow_edge.rules.logs.log_notices import LogPart, missing, nothing_yet, origin, refused_by
 from airflow_edge.rules.worker import Worker
@@ -36,6 +37,8 @@ class EdgeLog:
     worker: Worker | None
     refusals: tuple[str, ...] = ()
     """Who has refused the task for good, and why."""
+    denied: tuple[str, ...] = ()
+    """What the policy has denied the task."""
 
     @property
     def origins(self) -> list[str]:
@@ -44,9 +47,9 @@ class EdgeLog:
 
     @property
     def notices(self) -> list[str]:
-        """Say what is missing, and why."""
+        """Say who has refused the task, what the policy denied, what is missing, and why."""
         said = [nothing_yet(self.worker)] if self.worker is not None else [missing(part) for part in self.parts]
-        return [*map(refused_by, self.refusals), *(text for text in said if text is not None)]
+        return [*map(refused_by, self.refusals), *self.denied, *(text for text in said if text is not None)]
 
     @property
     def is_purged(self) -> bool:
@@ -74,10 +77,12 @@ def read_part(store: Store, part: LogPart, offset: int = 0) -> Iterator[bytes]:
         yield b"\n" + msgspec.json.encode({"level": "error", "event": text}) + b"\n"
 
 
-def find_log(store: Store, relative_path: str, ti: Any) -> EdgeLog | None:
+def find_log(store: Store, relative_path: str, ti: Any, try_number: int | None = None) -> EdgeLog | None:
     """Find the log with this path; None if it is not of an edge worker, or if our tables are not those of this version.
 
     Then the logs of other executors' tasks are read all the same.
+
+    :param try_number: which try's log it is; None for that which `ti` is at
     """
     try:
         parts = store.logs.parts(relative_path)
@@ -86,13 +91,13 @@ def find_log(store: Store, relative_path: str, ti: Any) -> EdgeLog | None:
         log.exception("The logs of tasks at the edge cannot be read; `airflow edge check` may say why")
         return None
     if parts or refusals:
-        return EdgeLog(parts=tuple(parts), worker=None, refusals=refusals)
+        return EdgeLog(parts=tuple(parts), worker=None, refusals=refusals, denied=_denied(ti, try_number))
     hostname = getattr(ti, "hostname", None)
     # A worker may be called like the machine on which another executor runs tasks.
     if not hostname or not _is_edge_executor(getattr(ti, "executor", None)):
         return None
     worker = store.workers.named(hostname)
-    return None if worker is None else EdgeLog(parts=(), worker=worker)
+    return None if worker is None else EdgeLog(parts=(), worker=worker, denied=_denied(ti, try_number))
 
 
 def waits_at_the_edge(ti: Any, try_number: int) -> bool:
@@ -111,6 +116,21 @@ def explanation_of(store: Store, ti: Any) -> str:
     except Exception as error:
         log.exception("Why %s waits could not be found out", ti)
         return f"Why it waits could not be found out ({type(error).__name__}); the API server's log says more."
+
+
+def _denied(ti: Any, try_number: int | None) -> tuple[str, ...]:
+    """Say what the policy has denied a try of a task: the task itself may have said nothing of it."""
+    from airflow.models.taskinstancekey import TaskInstanceKey
+
+    from airflow_edge.admin.audit import denials
+
+    try:
+        of = TaskInstanceKey(ti.dag_id, ti.task_id, ti.run_id, try_number or ti.try_number, ti.map_index)
+        return tuple(in_log(denials(of)))
+    # It is read for a log, which is shown all the same.
+    except Exception:
+        log.exception("What the policy denied %s could not be found out", ti)
+        return ()
 
 
 def _is_edge_executor(executor: str | None) -> bool:

@@ -41,7 +41,7 @@ class EdgeTaskHandler(FileTaskHandler):
     def _read(self, ti: Any, try_number: int, metadata: Any = None) -> tuple[Any, Any]:
         path = self._render_filename(ti, try_number)
         store = open_store()
-        log = find_log(store, path, ti)
+        log = find_log(store, path, ti, try_number)
         place = dict(metadata or {})
         if (log is None or not log.parts) and waits_at_the_edge(ti, try_number):
             return chain(_group("Why it is not running", [explanation_of(store, ti)])), {**place, "end_of_log": True}

@@ -13,6 +13,7 @@ from airflow.models import DagModel, DagRun, Pool, TaskInstance
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.log import Log
 from airflow.models.serialized_dag import SerializedDagModel
+from airflow.models.taskinstancekey import TaskInstanceKey
 from airflow.models.taskreschedule import TaskReschedule
 from airflow.models.team import Team
 from airflow.sdk import DAG, BaseOperator
@@ -24,6 +25,7 @@ from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import delete, update
 
+from airflow_edge.admin.audit import note_denial
 from airflow_edge.admin.explaining import explain_task
 from airflow_edge.protocol.logs import zstd
 from airflow_edge.protocol.messages import Accepted, Ended, LogChunk
@@ -168,6 +170,12 @@ class Explained:
     def end(self, worker: Worker, job_id: UUID, reason: str) -> None:
         ended = Ended(job_id=str(job_id), assignment=1, exit_code=1, reason=reason)
         self.api.store.jobs.settle(worker.id, [ended], now=datetime.now(UTC))
+
+    def denied(self, name: str, *, more: int = 0, try_number: int = 1) -> None:
+        """Note that the policy has denied it a variable."""
+        of = TaskInstanceKey(DAG_ID, TASK_ID, RUN_ID, try_number, -1)
+        wish: dict[str, object] = {"more": more} if more else {"grant": "variables", "name": name}
+        note_denial(of, f"It may not read variable '{name}'", by="worker press-7", wish=wish)
 
     def forget_jobs(self) -> None:
         """Have the jobs be purged."""

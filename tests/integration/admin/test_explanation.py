@@ -11,6 +11,7 @@ from airflow_edge.protocol.messages import Ended
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.explanation.facts import Cause
 from airflow_edge.rules.orders import Wish
+from airflow_edge.store.policy.uses import NotedUse, Times
 
 SITUATIONS: list[Any] = []
 DUE = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -402,3 +403,22 @@ def test_a_jobs_end_stands_beside_that_of_its_task(task, api):
     task.task("failed")
     (item,) = [item for item in api.get("/jobs")["items"] if item["id"] == str(job)]
     assert (item["state"], item["task_state"]) == ("succeeded", "failed")
+
+
+def test_what_the_policy_denied_is_said_with_how_often(task):
+    worker = task.api.worker("press-7")
+    task.hand_over()
+    task.accept(worker)
+    task.task("running", hostname="press-7", try_number=1)
+    assert task.why().denied == ()
+    task.denied("db_password")
+    task.denied("db_password")
+    today = datetime.now(UTC).date()
+    names = {"team_name": "", "queue": "default", "dag_id": "explained", "task_id": "task", "kind": "variables"}
+    uses = {NotedUse(**names, name="db_password"): Times(0, 12), NotedUse(**names, name="free"): Times(3, 0)}
+    task.api.store.policy_uses.note(today, uses)
+    (line,) = task.why().denied
+    assert line.startswith("Denied since ")
+    assert line.endswith(
+        f", 12 times in all runs since that day, last on {today}: It may not read variable 'db_password'."
+    )

@@ -73,3 +73,19 @@ def test_a_page_is_shown_though_the_reason_cannot_be_found_out(page, task, monke
     task.task("queued", try_number=1)
     monkeypatch.setattr("airflow_edge.admin.explaining.explain_task", fail)
     assert "Why it waits could not be found out (ValueError)" in "".join(page())
+
+
+def test_the_page_says_what_the_policy_denied_though_the_task_says_nothing_of_it(page, task):
+    worker = task.api.worker("press-7")
+    task.hand_over()
+    job = task.accept(worker)
+    task.task("running", hostname="press-7", try_number=1)
+    task.log(worker, job, {"event": "pressing", "level": "info"})
+    for more in (0, 0, 40):
+        task.denied("db_password", more=more)
+    shown = page()
+    assert [text for text in shown if "db_password" in text] == ["It may not read variable 'db_password'."]
+    assert "The centre's policy denied at least 40 more calls of this task." in shown
+    assert "pressing" in shown
+    task.denied("another", try_number=2)
+    assert "another" not in "".join(page())

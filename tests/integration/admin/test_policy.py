@@ -125,23 +125,31 @@ def test_a_policy_is_suggested_from_what_was_used_and_can_be_set(api):
         use("connections", "plc_7"): Times(1, 2),
         use("xcoms", "@upstream", task_id="write"): Times(1, 0),
         use("route", "GET /new"): Times(0, 1),
+        # Whoever was denied it may have asked for it in bad faith.
+        use("variables", "db_password"): Times(0, 9),
+        # Where it is only reported on, it was given.
+        use("variables", "unit", queue="lab"): Times(0, 3),
     }
     api.store.policy_uses.note(TODAY, uses)
     api.store.policy_uses.note(TODAY - timedelta(days=9), {use("connections", "old"): Times(1, 0)})
     api.post("/policy", {"text": POLICY})
     found = api.get("/policy/suggest", role="op")
-    assert (found["uses"], found["unknown"]) == (3, ["GET /new"])
+    assert (found["uses"], found["unknown"], found["left_out"]) == (5, ["GET /new"], 1)
     assert to_plain(read_policy(found["text"])) == {
         "modes": {"plc": "enforce", "lab": "report"},
         "rules": [
+            {"who": {"queues": ["lab"], "dags": ["press"], "tasks": ["read"]}, "may": {"variables": ["unit"]}},
             {"who": {"queues": ["plc"], "dags": ["press"], "tasks": ["read"]}, "may": {"connections": ["plc_7"]}},
             {"who": {"queues": ["plc"], "dags": ["press"], "tasks": ["write"]}, "may": {"xcoms": ["@upstream"]}},
         ],
     }
+    with_denied = api.get("/policy/suggest", role="op", with_denied="true")
+    assert ("db_password" in with_denied["text"], with_denied["left_out"]) == (True, 0)
     assert "old" in api.get("/policy/suggest", role="op", days=30)["text"]
     assert api.post("/policy", {"text": found["text"]})["version"] == 2
-    assert sorted(seen(api, denied="true")) == [("GET /new", 0, 1), ("plc_7", 1, 2)]
-    assert len(list(seen(api, limit=1, offset=2))) == 1
+    denied = [("GET /new", 0, 1), ("db_password", 0, 9), ("plc_7", 1, 2), ("unit", 0, 3)]
+    assert sorted(seen(api, denied="true")) == denied
+    assert len(list(seen(api, limit=1, offset=4))) == 1
     assert seen(api, dag_id="pump") == []
 
 
@@ -192,7 +200,9 @@ def test_by_command_it_is_the_same(api, commands, tmp_path):
     api.store.policy_uses.note(TODAY, {use("connections", "plc_7"): Times(0, 2)})
     [used] = json.loads(airflow_command("edge", "policy", "show", "--uses", "--denied", "-o", "json").out)
     assert (used["name"], used["denied"]) == ("plc_7", 2)
-    assert "plc_7" in airflow_command("edge", "policy", "suggest").out
+    without = airflow_command("edge", "policy", "suggest")
+    assert ("plc_7" in without.out, "Left out: 1 use" in without.err) == (False, True)
+    assert "plc_7" in airflow_command("edge", "policy", "suggest", "--with-denied").out
     may = airflow_command("edge", "policy", "test", "connections", "plc_7", "--dag-id", "press", "--queue", "plc")
     assert (may.status, "rule 1 grants it" in may.out) == (0, True)
     may_not = airflow_command("edge", "policy", "test", "connections", "db", "--dag-id", "press", "--queue", "plc")

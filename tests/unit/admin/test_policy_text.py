@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
+from threading import Thread
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.admin.policy_text import LONGEST, read_policy
+from airflow_edge.admin.policy_text import LONGEST, read_file, read_policy
 from airflow_edge.rules.policy.document import PolicyDocument, PolicyError, to_plain
 
 PLAIN = {
@@ -60,11 +62,45 @@ def test_an_empty_policy_is_one(text) -> None:
         ("#" * (LONGEST + 1), "longer"),
         ("a\0: b", "neither"),
         ('{"rules": [{"may": {"connections": ["\\ud800"]}}]}', "half a character"),
+        ('{"modes": {"plc": "off", "plc": "enforce"}}', "the key 'plc' twice"),
+        ('{"rules": [], "rules": []}', "the key 'rules' twice"),
+        ("modes:\n  plc: off\n  'plc': enforce\n", "the key 'plc' twice, the second time in line 3"),
+        ("rules:\n- may: {connections: [a], connections: [b]}\n", "the key 'connections' twice"),
+        ("? [a]\n: b\n? [a]\n: c\n", "neither"),
+        ("[modes]\nplc = 'off'\n'plc' = 'enforce'\n", """twice: .*: "'plc' = 'enforce'\""""),
+        ("[modes]\nplc = 'off'\n[modes]\nlab = 'off'\n", r"twice: .*'modes'.*: '\[modes\]'"),
+        ("[[rules]]\nmay = { assets = ['a'], assets = ['b'] }\n", "twice: .*'assets'"),
     ],
 )
 def test_what_is_none_is_refused_in_words(text, says) -> None:
     with pytest.raises(PolicyError, match=says):
         read_policy(text)
+
+
+@pytest.mark.parametrize("text", [json.dumps(PLAIN), YAML, TOML], ids=["JSON", "YAML", "TOML"])
+def test_what_some_editors_begin_a_file_with_is_no_part_of_it(text, tmp_path) -> None:
+    path = tmp_path / "policy"
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert to_plain(read_policy(read_file(path))) == PLAIN
+
+
+def test_a_pipe_keeps_nobody_waiting_unless_it_is_asked_for(tmp_path) -> None:
+    path = tmp_path / "policy"
+    os.mkfifo(path)
+    with pytest.raises(PolicyError, match="no regular file"):
+        read_file(path)
+    with pytest.raises(PolicyError, match=r"Is a directory|no regular file"):
+        read_file(tmp_path)
+    Thread(target=path.write_text, args=(YAML,), daemon=True).start()
+    assert read_file(path, regular=False) == YAML
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xef\xbb\xbf"])
+def test_a_file_that_is_empty_is_one_that_is_being_written(content, tmp_path) -> None:
+    path = tmp_path / "policy"
+    path.write_bytes(content)
+    with pytest.raises(PolicyError, match=r"is empty; write \{\}"):
+        read_file(path)
 
 
 @given(st.text(st.sampled_from("[]{}:,-*&!#'\"\\\n\t =ab0\0\ud800")))

@@ -64,10 +64,14 @@ class JobDocument(Document):
 
 
 class ExplanationDocument(Document):
-    """Why a task is not running: a stable cause, and a sentence for a person."""
+    """Why a task is not running: a stable cause, and a sentence for a person.
+
+    `denied` has a line for each thing that the policy has denied its newest try.
+    """
 
     cause: str
     sentence: str
+    denied: list[str] = []
 
 
 class StepDocument(Document):

@@ -152,7 +152,8 @@ def explain_job(args: argparse.Namespace) -> None:
             return
         ids = job.dag_id, job.run_id, job.task_id, job.map_index
     found = explain_task(store, *ids)
-    print(harmless(found.sentence))
+    for line in (found.sentence, *found.denied):
+        print(harmless(line))
 
 
 def _about_test(store: Store, job: JobView) -> str:

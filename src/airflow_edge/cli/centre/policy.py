@@ -13,7 +13,7 @@ from airflow.utils.platform import getuser
 from airflow_edge.admin.config import session
 from airflow_edge.admin.policy import Policies, PolicyQuestion, PolicyWishError, UnknownPolicyError, check
 from airflow_edge.admin.policy_text import read_file
-from airflow_edge.cli.centre.common import audited, counted, one_of, print_as, say
+from airflow_edge.cli.centre.common import audited, counted, harmless, one_of, print_as, say
 from airflow_edge.rules.policy.document import PolicyError
 from airflow_edge.rules.policy.grants import Grant
 from airflow_edge.store.store import Store
@@ -42,25 +42,26 @@ def show_policy(args: argparse.Namespace) -> None:
         say("There is no policy: tasks may whatever Airflow lets them. See: airflow edge policy set --help")
     else:
         note = f": {' '.join(shown.note.split())}" if shown.note else ""
-        say(f"Version {shown.version}, set by {shown.by} on {shown.at:%Y-%m-%d %H:%M:%S} UTC{note}")
+        say(harmless(f"Version {shown.version}, set by {shown.by} on {shown.at:%Y-%m-%d %H:%M:%S} UTC{note}"))
     if shown.error:
-        say(f"It is not in force: {shown.error}")
+        say(harmless(f"It is not in force: {shown.error}"))
     # As it was given, for a file: nothing of it is left out.
-    print(shown.text, end="" if not shown.text or shown.text.endswith("\n") else "\n")
+    text = "\n".join(map(harmless, shown.text.split("\n"))) if sys.stdout.isatty() else shown.text
+    print(text, end="" if not text or text.endswith("\n") else "\n")
 
 
 @audited
 def set_policy(args: argparse.Namespace) -> None:
     """Put a policy in force, or say whether it could be."""
     try:
-        text = sys.stdin.read() if args.file == "-" else read_file(Path(args.file))
+        text = sys.stdin.read() if args.file == "-" else read_file(Path(args.file), regular=False)
         if args.dry_run:
             print(f"It could be set: {counted(len(check(text).rules), 'rule')}.")
             return
         policies = Policies(Store(session))
         version = policies.set(text, args.note or "", after=args.after, by=getuser())
     except (PolicyWishError, PolicyError) as error:
-        raise SystemExit(str(error)) from None
+        raise SystemExit(harmless(str(error))) from None
     print(f"Version {version} of the policy is in force: {counted(policies.show(version).rules, 'rule')}.")
 
 
@@ -81,10 +82,10 @@ def ask_about_policy(args: argparse.Namespace) -> None:
         answer = Policies(Store(session)).test(question)
     except PolicyWishError as error:
         raise SystemExit(str(error)) from None
-    print(answer.sentence)
+    print(harmless(answer.sentence))
     for rule in answer.rules:
         if rule.note:
-            print(f"  rule {rule.number}: {' '.join(rule.note.split())}")
+            print(harmless(f"  rule {rule.number}: {' '.join(rule.note.split())}"))
     if not answer.granted and answer.mode == "enforce":
         raise SystemExit(1)
 
@@ -92,9 +93,11 @@ def ask_about_policy(args: argparse.Namespace) -> None:
 @audited
 def suggest_policy(args: argparse.Namespace) -> None:
     """Print the least policy that grants what tasks have asked for."""
-    found = Policies(Store(session)).suggest(args.days)
+    found = Policies(Store(session)).suggest(args.days, with_denied=args.with_denied)
     if not found.uses:
         say("Nothing was counted: set a policy with the mode `report` first, and let tasks run.")
     for call in found.unknown:
-        say(f"No rule can grant {call}: this version of airflow-edge does not know it.")
+        say(harmless(f"No rule can grant {call}: this version of airflow-edge does not know it."))
+    if found.left_out:
+        say(f"Left out: {counted(found.left_out, 'use')} that the policy denies now; with them: --with-denied")
     print(found.text, end="")

@@ -70,9 +70,10 @@ $ airflow edge policy test connections plc_7 \\
         "Print the least policy that grants what tasks have asked for",
         "policy.suggest_policy",
         _DAYS,
+        arg("--with-denied", action="store_true", help="Grant also what is denied on queues whose mode is `enforce`"),
         description=(
-            "Print the least policy, as YAML, that grants all that tasks have asked for on queues whose mode is "
-            "`report` or `enforce`, denied or not: read it before it is set."
+            "Print the least policy, as YAML, that grants what tasks have asked for on queues whose mode is `report`, "
+            "granted or not, and what they were given on queues whose mode is `enforce`: read it before it is set."
         ),
         example="$ airflow edge policy suggest --days 14 > policy.yaml",
     ),

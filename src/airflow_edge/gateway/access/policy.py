@@ -38,6 +38,8 @@ class Denial:
     kind: str
     """The grant that is missing; `route` for a call that nobody knows."""
     name: str
+    policy: str
+    """What the policy is known by."""
 
     def answer(self) -> Response:
         """Make the answer, as Airflow's own refusals look: the Task SDK shows its text to the task."""
@@ -121,13 +123,14 @@ class PolicyGate:
             self.uses.note(who, need.grant, relations[0] if relations else need.name, granted=granted)
             if not granted and denied is None:
                 unknown = upstream is None and need.may_be_upstream(who)
-                denied = Denial(denial(who, need, policy.label, upstream_known=not unknown), need.grant, need.name)
+                sentence = denial(who, need, policy.label, upstream_known=not unknown)
+                denied = Denial(sentence, need.grant, need.name, policy.label)
         return denied
 
     def _deny_unknown(self, who: Who, method: str, path: str, policy: Policy) -> Denial:
         name = f"{method} /{folder_of(path)}"
         self.uses.note(who, ROUTE, name, granted=False)
-        return Denial(denial_of_unknown(who, method, path, policy.label), ROUTE, name)
+        return Denial(denial_of_unknown(who, method, path, policy.label), ROUTE, name, policy.label)
 
 
 class _Keys(msgspec.Struct, forbid_unknown_fields=True):

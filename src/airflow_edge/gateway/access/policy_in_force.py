@@ -111,12 +111,18 @@ class DatabasePolicy:
 
 
 class FilePolicy:
-    """What a file says; it may be written anew at any time."""
+    """What a file says; it may be written anew at any time.
+
+    One that counts already is followed by what two looks have found the same: between them nobody has written to it.
+    """
 
     def __init__(self, path: Path, calls: StoreCalls) -> None:
         self._path = path
         self._calls = calls
         self._known: str | None = None
+        self._seen: str | None = None
+        """What the last look has found."""
+        self._counts = False
 
     async def look(self) -> Policy | None:
         """See `PolicySource`."""
@@ -125,7 +131,8 @@ class FilePolicy:
     def _read(self) -> Policy | None:
         text = read_file(self._path)
         digest = hashlib.sha256(text.encode()).hexdigest()
-        if digest == self._known:
+        is_new, self._seen = digest != self._seen, digest
+        if digest == self._known or (is_new and self._counts):
             return None
         try:
             policy = Policy(read_policy(text), f"file {digest[:8]}")
@@ -133,5 +140,5 @@ class FilePolicy:
             # What it is next is another one, even if that is what it was before.
             self._known = None
             raise PolicyError(f"{self._path}: {error}") from None
-        self._known = digest
+        self._known, self._counts = digest, True
         return policy

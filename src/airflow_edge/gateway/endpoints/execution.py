@@ -58,6 +58,7 @@ class ExecutionEndpoint:
             who = who_calls(job, caller.worker)
             denied = await gateway.policy.check(who, job.workload_id, scope["method"], path, query)
             if denied is not None:
+                gateway.denials.note(job, caller.worker.name, denied)
                 await denied.answer()(scope, whole(b""), send)
                 return
             if (refused := await refusal(scope["method"], path, body)) is not None:
@@ -73,7 +74,7 @@ class ExecutionEndpoint:
         call = _PassedCall(task_api)
         repeat = repeat_of(method, path)
         if is_variables_listing(method, path):
-            answer = await self._filtered(who, method, path, await ask(call, inner, body))
+            answer = await self._filtered(job, who, path, await ask(call, inner, body))
             await answer(scope, whole(b""), send)
             return
         if repeat is Repeat.HARMLESS:
@@ -82,12 +83,13 @@ class ExecutionEndpoint:
         answer = await RepeatableCall(self._gateway, job, call, inner, body).answer(repeat)
         await answer(scope, whole(b""), send)
 
-    async def _filtered(self, who: Who, method: str, path: str, said: Response) -> Response:
+    async def _filtered(self, job: AssignedJob, who: Who, path: str, said: Response) -> Response:
         """Leave out of an answer what the task may not see."""
         if said.status_code >= HTTPStatus.BAD_REQUEST:
             return said
-        found = await self._gateway.policy.filter_listing(who, method, path, bytes(said.body))
+        found = await self._gateway.policy.filter_listing(who, "GET", path, bytes(said.body))
         if isinstance(found, Denial):
+            self._gateway.denials.note(job, who.worker, found)
             return found.answer()
         kept = {name: said.headers[name] for name in ("content-type", "correlation-id") if name in said.headers}
         return Response(found, said.status_code, kept)

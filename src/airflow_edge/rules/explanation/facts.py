@@ -132,3 +132,5 @@ class Explanation:
 
     cause: Cause
     sentence: str
+    denied: tuple[str, ...] = ()
+    """What the policy has denied its newest try, a line for each."""

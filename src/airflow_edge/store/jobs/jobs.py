@@ -48,6 +48,8 @@ class AssignedJob:
     dag_id: str = ""
     run_id: str = ""
     task_id: str = ""
+    map_index: int = -1
+    try_number: int = 1
     begun_at: datetime | None = None
     """When Airflow was told that its task runs."""
     calls_until: datetime | None = None

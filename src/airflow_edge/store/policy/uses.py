@@ -81,6 +81,7 @@ class PolicyUses(StorePart):
         limit: int | None = None,
         offset: int = 0,
         dag_id: str | None = None,
+        task_id: str | None = None,
         denied: bool = False,
         teams: Collection[str] | None = None,
     ) -> list[UseSeen]:
@@ -95,6 +96,8 @@ class PolicyUses(StorePart):
         query = select(*columns).where(PolicyUseRow.day >= since)
         if dag_id is not None:
             query = query.where(PolicyUseRow.dag_id == dag_id)
+        if task_id is not None:
+            query = query.where(PolicyUseRow.task_id == task_id)
         if teams is not None:
             query = query.where(PolicyUseRow.team_name.in_(["", *teams]))
         query = query.group_by(*named).order_by(*named)

@@ -92,10 +92,25 @@ async def test_a_file_is_read_again_when_it_says_something_else(tmp_path, calls)
     assert policy.label.startswith("file ")
     await in_file.look()
     assert await in_file.policy() is policy
-    for wrong in (b"rules: [", b"\xff", b"#" * (LONGEST + 1)):
+    for wrong in (b"rules: [", b"\xff", b"#" * (LONGEST + 1), b""):
         path.write_bytes(wrong)
+        await in_file.look()
         await in_file.look()
         assert (await in_file.policy(), "stays" in (in_file.trouble() or "")) == (policy, True)
     path.write_text(ENFORCED)
     await in_file.look()
+    await in_file.look()
     assert in_file.trouble() is None
+
+
+async def test_what_is_being_written_to_a_file_is_not_in_force(tmp_path, calls) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(ENFORCED)
+    in_file = PolicyInForce(FilePolicy(path, calls))
+    policy = await in_file.policy()
+    for part in (ENFORCED.replace("enforce", "off"), ENFORCED.replace("enforce", "report")):
+        path.write_text(part)
+        await in_file.look()
+        assert await in_file.policy() is policy
+    await in_file.look()
+    assert (await in_file.policy()).mode("plc") == "report"

@@ -73,11 +73,15 @@ class PolicyAnswerDocument(Document):
 
 
 class SuggestionDocument(Document):
-    """The least policy, as YAML, that grants all that was asked for; `unknown` are calls that no rule can grant."""
+    """The least policy, as YAML, for what was asked for; `unknown` are calls that no rule can grant.
+
+    `left_out` uses are not in it: they are denied on queues whose mode is `enforce`, and were never given.
+    """
 
     text: str
     uses: int
     unknown: list[str]
+    left_out: int = 0
 
 
 class PolicyUseDocument(Document):

@@ -105,9 +105,15 @@ def ask_about_policy(
 
 
 @policy.get("/suggest", operation_id="suggest_policy")
-def suggest_policy(admin: Services, days: Days = 7) -> SuggestionDocument:
-    """Give the least policy that grants what tasks have asked for on queues whose mode is `report` or `enforce`."""
-    return SuggestionDocument.model_validate(admin.policies.suggest(days))
+def suggest_policy(
+    admin: Services,
+    days: Days = 7,
+    with_denied: Annotated[
+        bool, Query(description="Grant also what is denied on queues whose mode is `enforce`")
+    ] = False,
+) -> SuggestionDocument:
+    """Give the least policy for what tasks have asked for on queues whose mode is `report`, or were given elsewhere."""
+    return SuggestionDocument.model_validate(admin.policies.suggest(days, with_denied=with_denied))
 
 
 @policy.get("/uses", operation_id="list_policy_uses")
