@@ -21,6 +21,7 @@ NAMES = {
     "queues": "queues",
     "jobs": "jobs",
     "jobs/{job}": "job",
+    "policy": "policy-none",
     "add": "add",
 }
 """The views, and what their pictures are called."""

@@ -22,6 +22,7 @@ test.each([
   ["/queues", "Queues"],
   ["/jobs", "Jobs"],
   ["/jobs/1", "Jobs"],
+  ["/policy", "Policy"],
   ["/add", "Add a worker"],
 ])("at '%s' the place in the navigation is %s", async (path, name) => {
   await serve(() => undefined);

@@ -8,6 +8,7 @@ import { AddWorker } from "./features/add/AddWorker.tsx";
 import { Fleet } from "./features/fleet/Fleet.tsx";
 import { Job } from "./features/jobs/Job.tsx";
 import { Jobs } from "./features/jobs/Jobs.tsx";
+import { Policy } from "./features/policy/Policy.tsx";
 import { Queues } from "./features/queues/Queues.tsx";
 import { Worker } from "./features/worker/Worker.tsx";
 import { at } from "./place.ts";
@@ -20,6 +21,7 @@ const VIEWS: readonly { name: string; to: string; also?: string; changes?: true 
   { name: "Fleet", to: at(), also: at("workers") },
   { name: "Queues", to: at("queues") },
   { name: "Jobs", to: at("jobs") },
+  { name: "Policy", to: at("policy"), changes: true },
   { name: "Add a worker", to: at("add"), changes: true },
 ];
 
@@ -89,6 +91,7 @@ function Shown() {
         <Route path="queues" element={<Queues />} />
         <Route path="jobs" element={<Jobs />} />
         <Route path="jobs/:id" element={<Job />} />
+        <Route path="policy" element={<Policy />} />
         <Route path="add" element={<AddWorker />} />
         <Route
           path="*"

@@ -13,7 +13,7 @@ from airflow.utils import yaml
 from airflow_edge.admin.audit import recorded
 from airflow_edge.admin.config import policy_file
 from airflow_edge.admin.policy_text import read_file, read_policy
-from airflow_edge.rules.policy.document import Mode, PolicyDocument, PolicyError, to_plain
+from airflow_edge.rules.policy.document import Mode, PolicyDocument, PolicyError, RuleDocument, to_plain
 from airflow_edge.rules.policy.grants import OF_DAGS, OWN_RUN, RELATIONS, UPSTREAM, Grant, Need, Who
 from airflow_edge.rules.policy.policy import Policy, denial
 from airflow_edge.rules.policy.suggesting import Use, suggest
@@ -53,6 +53,7 @@ class PolicyShown:
     """Why it is not in force; empty if it is."""
     modes: dict[str, Mode]
     rules: int
+    granting: tuple[RuleDocument, ...]
 
     @property
     def known_as(self) -> str:
@@ -275,6 +276,7 @@ def _shown(
         error=error,
         modes=dict(document.modes),
         rules=len(document.rules),
+        granting=document.rules,
     )
 
 

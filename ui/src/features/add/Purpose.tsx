@@ -2,6 +2,7 @@
 import { Box, Button, Collapsible, Field, Flex, Input, NativeSelect, SimpleGrid, Text } from "@chakra-ui/react";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import type { ReactNode } from "react";
+import { BOUNDS } from "../../api/bounds.ts";
 import { api, type Problem } from "../../api/client.ts";
 import { usePermissions } from "../../api/permissions.ts";
 import { keyOf } from "../../api/query.ts";
@@ -67,8 +68,7 @@ export function Purpose({ wish, change, made }: Props) {
           <Labelled label="How many workers" help="How often the token can be used.">
             <Input
               type="number"
-              min={1}
-              max={999_999}
+              {...BOUNDS.uses}
               required
               value={wish.uses || ""}
               onChange={(event) => set({ uses: Number(event.target.value) })}
@@ -85,11 +85,19 @@ export function Purpose({ wish, change, made }: Props) {
         <Collapsible.Root>
           <Collapsible.Trigger asChild>
             <Button size="xs" variant="ghost" ms={-2}>
-              Disconnect grace, address <span aria-hidden="true">▾</span>
+              Slots, disconnect grace, address <span aria-hidden="true">▾</span>
             </Button>
           </Collapsible.Trigger>
           <Collapsible.Content>
             <SimpleGrid columns={{ base: 1, sm: 2 }} gap={4} pt={2}>
+              <Labelled label="Slots at most" help="How many tasks each of its workers may run at a time. None: 256.">
+                <Input
+                  type="number"
+                  {...BOUNDS.slots}
+                  value={wish.max_slots ?? ""}
+                  onChange={(event) => set({ max_slots: event.target.value ? Number(event.target.value) : undefined })}
+                />
+              </Labelled>
               <Labelled label="Disconnect grace" help="How long its tasks are safe while it is out of reach.">
                 <Choice
                   value={wish.disconnect_grace}

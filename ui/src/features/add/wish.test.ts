@@ -20,6 +20,7 @@ describe("what is sent", () => {
       name_pattern: null,
       seconds: 3600,
       uses: 1,
+      max_slots: null,
       disconnect_grace: null,
       api_url: "https://a.example",
     });
@@ -31,6 +32,7 @@ describe("what is sent", () => {
       team: "north",
       name_pattern: " press-* ",
       uses: 3,
+      max_slots: 8,
       disconnect_grace: "300",
     });
     expect(bodyOf(wish)).toMatchObject({
@@ -38,6 +40,7 @@ describe("what is sent", () => {
       team: "north",
       name_pattern: "press-*",
       uses: 3,
+      max_slots: 8,
       disconnect_grace: 300,
       api_url: null,
     });

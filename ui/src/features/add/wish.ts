@@ -6,6 +6,8 @@ export type Wish = {
   team: string;
   name_pattern: string;
   uses: number;
+  /** Of each worker; nothing for what holds without it. */
+  max_slots: number | undefined;
   seconds: number;
   /** Seconds, empty for what the settings say. */
   disconnect_grace: string;
@@ -38,6 +40,7 @@ export function firstWish(asked: Partial<Wish>): Wish {
     team: "",
     name_pattern: "",
     uses: 1,
+    max_slots: undefined,
     seconds: HOUR,
     disconnect_grace: "",
     api_url: "",
@@ -70,6 +73,7 @@ export function bodyOf(wish: Wish) {
     name_pattern: wish.name_pattern.trim() || null,
     seconds: wish.seconds,
     uses: wish.uses,
+    max_slots: wish.max_slots ?? null,
     disconnect_grace: wish.disconnect_grace === "" ? null : Number(wish.disconnect_grace),
     api_url: wish.api_url.trim() || null,
   };

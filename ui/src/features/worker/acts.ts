@@ -1,4 +1,5 @@
 /** What can be done with workers: its words, what has to be said with it, and the route that does it. */
+import { BOUNDS } from "../../api/bounds.ts";
 import type { Writable } from "../../api/client.ts";
 import type { FieldOf, Values } from "../../ui/fields.tsx";
 import type { WorkerDocument } from "../fleet/documents.ts";
@@ -203,8 +204,7 @@ function fieldOf(name: FieldName, act: Act, worker: WorkerDocument | undefined):
         kind: "number",
         label: "Slots",
         required: true,
-        min: 1,
-        max: 100_000,
+        ...BOUNDS.slots,
         ...(worker && { initial: worker.concurrency }),
         wrong: (typed) =>
           /^[1-9]\d{0,5}$/.test(typed) && Number(typed) <= 100_000 ? undefined : "A whole number from 1 to 100,000.",

@@ -30,8 +30,26 @@ class PolicyVersionDocument(Document):
     at: datetime
 
 
+class WhoseDocument(Document):
+    """Whose calls a rule is about, by globs: all that is given has to match."""
+
+    teams: list[str]
+    queues: list[str]
+    workers: list[str]
+    dags: list[str]
+    tasks: list[str]
+
+
+class PolicyRuleDocument(Document):
+    """One rule: who may have what, by grant and globs of names."""
+
+    note: str
+    who: WhoseDocument
+    may: dict[str, list[str]]
+
+
 class ShownPolicyDocument(Document):
-    """A policy, as it was given, and what it says of queues.
+    """A policy, as it was given, and what it says: by queue, and rule by rule.
 
     `version` is 0 where there never was one, and where `file` says where it stands instead of in the database; `error`
     says why it is not in force.
@@ -46,14 +64,20 @@ class ShownPolicyDocument(Document):
     error: str
     modes: dict[str, ModeName]
     rules: int
+    granting: list[PolicyRuleDocument]
 
 
 class SetPolicyDocument(Document):
-    """What came of the wish to set the policy; `would` is what a dry run says, and then there is no `version` yet."""
+    """What came of the wish to set the policy, and what that says.
+
+    `would` is what a dry run says, and then there is no `version` yet.
+    """
 
     result: Literal["done", "would"]
     version: int | None
+    modes: dict[str, ModeName]
     rules: int
+    granting: list[PolicyRuleDocument]
 
 
 class GrantingRuleDocument(Document):

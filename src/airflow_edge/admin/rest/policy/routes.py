@@ -14,6 +14,7 @@ from airflow_edge.admin.rest.documents import NO_NUL
 from airflow_edge.admin.rest.parameters import LONGEST_PAGE, Id, Limit, Offset, Word
 from airflow_edge.admin.rest.policy.documents import (
     PolicyAnswerDocument,
+    PolicyRuleDocument,
     PolicyUseDocument,
     PolicyVersionDocument,
     SetPolicyDocument,
@@ -50,12 +51,19 @@ def set_policy(
 ) -> SetPolicyDocument:
     """Put a policy in force, at every API server within seconds."""
     try:
-        if dry_run:
-            return SetPolicyDocument(result="would", version=None, rules=len(check(wanted.text).rules))
-        version = admin.policies.set(wanted.text, wanted.note, after=wanted.after, by=user.get_name())
+        version = None
+        if not dry_run:
+            version = admin.policies.set(wanted.text, wanted.note, after=wanted.after, by=user.get_name())
+        document = check(wanted.text)
     except PolicyWishError as error:
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
-    return SetPolicyDocument(result="done", version=version, rules=admin.policies.show(version).rules)
+    return SetPolicyDocument(
+        result="would" if version is None else "done",
+        version=version,
+        modes=dict(document.modes),
+        rules=len(document.rules),
+        granting=[PolicyRuleDocument.model_validate(rule) for rule in document.rules],
+    )
 
 
 @policy.get("/versions", operation_id="list_policy_versions")
