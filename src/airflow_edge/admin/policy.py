@@ -22,6 +22,8 @@ from airflow_edge.store.policy.versions import PolicyChangedError, PolicyVersion
 from airflow_edge.store.store import Store
 
 SET: Final = "set policy"
+LONGEST_WORDS: Final = 1000
+"""Characters of what is said against a policy."""
 ANOTHER: Final = "\0"
 """Stands for another task or run than that which is asked about: no id has it."""
 
@@ -282,7 +284,9 @@ def _shown(
 
 def _as_sentence(error: PolicyError) -> str:
     text = str(error)
-    return f"{text[0].upper()}{text[1:]}."
+    # It may quote what was sent.
+    said = text if len(text) <= LONGEST_WORDS else f"{text[:LONGEST_WORDS]}…"
+    return f"{said[0].upper()}{said[1:]}."
 
 
 def _asked(question: PolicyQuestion) -> tuple[Who, Need]:

@@ -35,6 +35,20 @@ may = { connections = ["plc_*"] }
 """
 
 
+GREEDY = [
+    ("a: ", "[", ""),
+    ("", "{a: ", ""),
+    ("", "- ", ""),
+    ("", "? ", ""),
+    ("", "[{", ""),
+    ("", "a.", "a=1"),
+    ("[", "'a' . ", "a]"),
+    ("", "a.", "\n"),
+    ("[", "9", "]"),
+]
+"""Texts, as (beginning, unit, end), that took a reader minutes or the whole process when they were long."""
+
+
 @pytest.mark.parametrize("text", [json.dumps(PLAIN), YAML, TOML], ids=["JSON", "YAML", "TOML"])
 def test_a_policy_is_read_whatever_it_is_written_in(text) -> None:
     document = read_policy(text)
@@ -70,6 +84,10 @@ def test_an_empty_policy_is_one(text) -> None:
         ("[modes]\nplc = 'off'\n'plc' = 'enforce'\n", """twice: .*: "'plc' = 'enforce'\""""),
         ("[modes]\nplc = 'off'\n[modes]\nlab = 'off'\n", r"twice: .*'modes'.*: '\[modes\]'"),
         ("[[rules]]\nmay = { assets = ['a'], assets = ['b'] }\n", "twice: .*'assets'"),
+        *[
+            (f"{head}{unit * (50_000 // len(unit))}{tail}", "deeply|neither|array|object|unknown")
+            for head, unit, tail in GREEDY
+        ],
     ],
 )
 def test_what_is_none_is_refused_in_words(text, says) -> None:
