@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
 import shlex
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from airflow_edge.agent.site_policy.document import parse
+from airflow_edge.agent.site_secrets.rules import load_rules
 from harness.pages import Block, all_blocks, inline_code, pages, read_blocks
 from tests.docs.claims import problems
 from tests.docs.command_lines import complaint
@@ -119,8 +123,14 @@ def blocks_of_language(language: str) -> list[Block]:
 
 
 @pytest.mark.parametrize("block", blocks_of_language("toml"), ids=lambda block: block.where)
-def test_each_site_policy_is_one(block: Block) -> None:
-    assert parse(block.text.encode()).summary() != "anything"
+def test_each_file_of_a_sites_owner_is_one(block: Block, tmp_path: Path) -> None:
+    if "source" not in tomllib.loads(block.text):
+        assert parse(block.text.encode()).summary() != "anything"
+        return
+    file = tmp_path / "secrets.toml"
+    file.write_text(block.text)
+    file.chmod(0o600)
+    assert load_rules(file, os.geteuid()).allow
 
 
 @pytest.mark.parametrize("block", blocks_of_language("ini"), ids=lambda block: block.where)

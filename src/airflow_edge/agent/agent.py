@@ -39,6 +39,7 @@ from airflow_edge.agent.process.control import Command, controlled
 from airflow_edge.agent.process.daemon import begin_again, check_program, handled, pid_file
 from airflow_edge.agent.profile import Profile
 from airflow_edge.agent.site_policy.file import SitePolicyFile
+from airflow_edge.agent.site_secrets.secrets import SiteSecrets
 from airflow_edge.agent.supervisors.supervisors import Supervisors
 from airflow_edge.agent.taking_over import take_over
 from airflow_edge.agent.task_api.execution_api import ExecutionApi
@@ -140,6 +141,7 @@ class Agent:
         self._system.warn_of_useless(config.automatic.enter_at)
         self._http = HttpClient(self._gateway, identity, trust=trust)
         self._forwarder = Forwarder(self._http)
+        self._secrets = SiteSecrets(config.site_secrets)
         self._shipper = LogShipper(
             send=self._link.send,
             more=self._link.more_log,
@@ -163,6 +165,7 @@ class Agent:
                 *self._supervisors.conditions,
                 self._dags.found.obstacle,
                 self._site_policy.condition,
+                self._secrets.condition,
             ),
             found=lambda conditions: self._driver.post(events.ConditionsFound(conditions)),
         )
@@ -185,7 +188,7 @@ class Agent:
             instance=self._instance,
             site_policy=self._site_policy,
         )
-        self._api = ExecutionApi(self._forwarder, self._driver.post)
+        self._api = ExecutionApi(self._forwarder, self._driver.post, self._secrets)
         self._take_over(records)
 
     async def run(self) -> bool:
@@ -229,6 +232,7 @@ class Agent:
                             ("looking after kept logs", self._copies.run),
                             ("looking at the machine", self._metrics.run),
                             ("looking at the machine", self._system.run),
+                            ("looking after the site's secrets", self._secrets.run),
                         )
                     ),
                 ]
@@ -354,13 +358,10 @@ class Agent:
 
     def _take_over(self, records: list[JobRecord]) -> None:
         """Go on with what the last agent left."""
-        take_over(records, self._folders, self._shipper, self._api, self._identity.job_secret)
+        secret, leaving = self._identity.job_secret, self._core.worker.leaving
+        take_over(records, self._folders, self._shipper, self._api, secret, leaving=leaving)
         for message in self._core.jobs.reports():
             self._link.send(message)
-        if records:
-            log.info("going on with %d jobs of the last agent", len(records))
-        if self._core.worker.leaving:
-            log.info("somebody has told this worker to stop: it takes no new jobs, and ends with its last one")
 
     def _interrupted(self) -> None:
         if self._core.worker.leaving:

@@ -83,6 +83,8 @@ class Config:
     automatic: Automatic = field(default_factory=Automatic)
     """When the worker goes into maintenance by itself."""
     umask: int = 0o077
+    site_secrets: Path | None = None
+    """The file that says where the site's own secrets are, and which Dags may have them."""
     dags_folder: Path | None = None
     """Airflow's `[core] dags_folder`; None where nothing of Dags is known."""
     import_folders: tuple[Path, ...] = ()
@@ -232,6 +234,7 @@ def load(
             leave_below=sources.required("automatic_maintenance_exit", _one_of(LEAVE_BELOW)),
         ),
         umask=sources.required("worker_umask", _umask),
+        site_secrets=sources.optional("site_secrets", absolute),
         dags_folder=_dags_folder(sources),
         import_folders=(_plugins_folder(sources), sources.airflow_home / "config"),
         dag_bundles=(sources.find("dag_processor", "dag_bundle_config_list") or ("",))[0],

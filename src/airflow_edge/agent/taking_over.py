@@ -10,6 +10,7 @@ from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.task_api.execution_api import ExecutionApi
 from airflow_edge.agent.task_logs.shipper import LogShipper
 from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.local import JobFile
 
 log = logging.getLogger(__name__)
 
@@ -20,11 +21,18 @@ def take_over(
     shipper: LogShipper,
     api: ExecutionApi,
     secret: Callable[[AssignmentKey], str],
+    *,
+    leaving: bool,
 ) -> None:
     """Ship their logs, let in their supervisors, and put away the folders of those that are finished.
 
     :param secret: gives what opens the Execution API for a job whose file cannot be read
+    :param leaving: whether the worker was told to stop before
     """
+    if records:
+        log.info("going on with %d jobs of the last agent", len(records))
+    if leaving:
+        log.info("somebody has told this worker to stop: it takes no new jobs, and ends with its last one")
     wanted = {record.key for record in records}
     for key in folders.present():
         if key not in wanted:
@@ -33,7 +41,10 @@ def take_over(
         try:
             if not record.log_done:
                 shipper.follow(record.key, folders.log_file(record.key), fresh=False)
-            api.admit_with(_secret(folders, record.key) or secret(record.key), record.key)
+            if (job := _job_file(folders, record.key)) is not None:
+                api.admit(job)
+            else:
+                api.admit_with(secret(record.key), record.key)
             if record.ended is not None:
                 api.close(record.key)
                 shipper.close(record.key)
@@ -42,10 +53,9 @@ def take_over(
             log.exception("job %s is not taken over as it should be", record.key)
 
 
-def _secret(folders: JobFolders, key: AssignmentKey) -> str | None:
+def _job_file(folders: JobFolders, key: AssignmentKey) -> JobFile | None:
     try:
-        job = folders.read(key)
+        return folders.read(key)
     except OSError as error:
         log.warning("the file of job %s cannot be read: %s", key, error)
         return None
-    return job.secret if job else None

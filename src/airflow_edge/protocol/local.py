@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -159,6 +159,38 @@ class Alive(LocalMessage, frozen=True, kw_only=True):
 
     obstacle: str | None = None
     """Why no process is to be had, empty if one is; None if that was not to be tried."""
+
+
+SecretKind: TypeAlias = Literal["connection", "variable"]
+
+
+class SecretAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the agent asks its reader of secrets (`python -m airflow_edge.runtime.site_secrets`), as a line of JSON."""
+
+    kind: SecretKind
+    name: str
+    text: str = ""
+    """A connection as `AIRFLOW_CONN_…` has it; empty where a secrets backend is to be asked."""
+    backend: str = ""
+    """The dotted path of its class."""
+    backend_kwargs: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        """Say what it is about: the rest may be secret."""
+        return f"SecretAsked({self.kind!r}, {self.name!r})"
+
+
+class SecretAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the reader answers, a line of JSON as well."""
+
+    body: str | None = None
+    """What the Execution API answers with, in JSON; None where the backend has nothing of that name."""
+    failure: str = ""
+    """Why it is not known, as names of errors: their texts may hold what nobody is to read."""
+
+    def __repr__(self) -> str:
+        """Say nothing of what it is."""
+        return f"SecretAnswer(failure={self.failure!r})"
 
 
 ToRuntime: TypeAlias = StartJob | StopJob | Retire | Probe

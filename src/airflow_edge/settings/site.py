@@ -179,6 +179,15 @@ SITE: Final = (
         "`agent_user`. `run_as_user` of a Dag goes on from there, by `sudo`.",
     ),
     _site(
+        name="site_secrets",
+        default=None,
+        example="/etc/airflow-edge/secrets.toml",
+        description="A file (TOML) that says where connections and variables are kept at the site, and which Dags may "
+        "have them: a folder of files, systemd's credentials, or a secrets backend of Airflow's. What is there never "
+        "leaves the site, and the centre is not asked for it. A change counts at once. Default: the centre is asked "
+        "for everything.",
+    ),
+    _site(
         name="log_bandwidth",
         default=None,
         example="64k",

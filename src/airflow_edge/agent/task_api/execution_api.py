@@ -12,7 +12,9 @@ import msgspec
 
 from airflow_edge.agent.core.events import Event, Seen, StateCallBegan, StateCallEnded
 from airflow_edge.agent.net.http import Response
+from airflow_edge.agent.site_secrets.secrets import SiteSecrets
 from airflow_edge.agent.task_api.forwarder import Forwarder, Request
+from airflow_edge.agent.task_api.site_secrets import SiteAnswers
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile
 
@@ -23,15 +25,22 @@ _STATE = re.compile(r"/task-instances/[^/]+/state")
 class ExecutionApi:
     """Answers the supervisors: heartbeats by itself, everything else by way of the centre."""
 
-    def __init__(self, forwarder: Forwarder, post: Callable[[Event], None]) -> None:
-        """:param post: tells the core"""
+    def __init__(
+        self, forwarder: Forwarder, post: Callable[[Event], None], site_secrets: SiteSecrets | None = None
+    ) -> None:
+        """:param post: tells the core
+        :param site_secrets: what the site keeps itself
+        """
         self._forwarder = forwarder
         self._post = post
+        self._site_secrets = SiteAnswers(site_secrets) if site_secrets is not None else None
         # Found by its digest, a secret cannot be guessed piece by piece from the time that a comparison takes.
         self._open: dict[bytes, AssignmentKey] = {}
 
     def admit(self, job: JobFile) -> None:
         """From now on the job's secret opens the API for it."""
+        if self._site_secrets is not None:
+            self._site_secrets.admit(job)
         self.admit_with(job.secret, job.key)
 
     def admit_with(self, secret: str, key: AssignmentKey) -> None:
@@ -40,6 +49,8 @@ class ExecutionApi:
 
     def close(self, key: AssignmentKey) -> None:
         """The job has ended as far as this worker is concerned."""
+        if self._site_secrets is not None:
+            self._site_secrets.close(key)
         for digest in [digest for digest, owner in self._open.items() if owner == key]:
             del self._open[digest]
 
@@ -66,6 +77,9 @@ class ExecutionApi:
         self._post(Seen(key))
         if heartbeat:
             return Response(HTTPStatus.NO_CONTENT)
+        if self._site_secrets is not None and (answer := await self._site_secrets.answer(key, request)) is not None:
+            # The job may have come to its end meanwhile.
+            return self.refusal(request) or answer
         return await self._forward(key, request)
 
     def _key(self, request: Request) -> AssignmentKey | None:

@@ -1,0 +1,77 @@
+"""The calls for connections and variables that this site keeps itself: the centre hears nothing of them."""
+
+from __future__ import annotations
+
+import logging
+import re
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+
+from airflow_edge.agent.net.http import Response
+from airflow_edge.agent.site_secrets.secrets import Given, SiteSecrets
+from airflow_edge.agent.task_api.forwarder import Request
+from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.local import JobFile, SecretKind
+
+log = logging.getLogger(__name__)
+
+REASON: Final = "site_secrets"
+"""What a refusal is known by, for programs."""
+_ROUTES: Final[tuple[tuple[re.Pattern[str], SecretKind], ...]] = (
+    (re.compile(r"/connections/(.+)", re.DOTALL), "connection"),
+    (re.compile(r"/variables/(.+)", re.DOTALL), "variable"),
+)
+"""The same in all versions of the Execution API."""
+_JSON: Final = {"content-type": "application/json"}
+
+
+class _TaskOfDag(msgspec.Struct):
+    dag_id: str = ""
+
+
+class _WorkloadOfDag(msgspec.Struct):
+    ti: _TaskOfDag | None = None
+
+
+class SiteAnswers:
+    """Answers them, for the jobs that are admitted."""
+
+    def __init__(self, secrets: SiteSecrets) -> None:
+        self._secrets = secrets
+        self._dags: dict[AssignmentKey, str] = {}
+
+    def admit(self, job: JobFile) -> None:
+        """Note which Dag the centre says the job is of. A callback's is not known."""
+        try:
+            workload = msgspec.json.decode(job.workload, type=_WorkloadOfDag)
+        except msgspec.MsgspecError:
+            return
+        self._dags[job.key] = workload.ti.dag_id if workload.ti else ""
+
+    def close(self, key: AssignmentKey) -> None:
+        """Forget an ended job."""
+        self._dags.pop(key, None)
+
+    async def answer(self, key: AssignmentKey, request: Request) -> Response | None:
+        """Answer a job's call; None for one that the centre is to answer."""
+        # As the centre reads it.
+        path = unquote(request.path)
+        found = [(match[1], kind) for route, kind in _ROUTES if (match := route.fullmatch(path))]
+        if not found:
+            return None
+        name, kind = found[0]
+        dag_id = self._dags.get(key, "")
+        write = request.method != "GET"
+        decision = await self._secrets.ask(kind, name, dag_id, write=write)
+        if decision is None:
+            return None
+        if isinstance(decision, Given):
+            log.info("job %s was given the %s '%s' from this site", key, kind, name)
+            return Response(HTTPStatus.OK, _JSON, decision.body)
+        log.warning("job %s was not given the %s '%s': %s", key, kind, name, decision.sentence)
+        body = msgspec.json.encode({"detail": {"reason": REASON, "message": decision.sentence}})
+        status = HTTPStatus.SERVICE_UNAVAILABLE if decision.passing else HTTPStatus.FORBIDDEN
+        return Response(status, _JSON, body)

@@ -1,0 +1,146 @@
+"""Which calls are answered at the site, and how; the centre is a forwarder that notes what it is asked."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from airflow_edge.agent.net.http import Response
+from airflow_edge.agent.site_secrets.secrets import Decision, Given, SiteSecrets, Withheld
+from airflow_edge.agent.task_api.execution_api import ExecutionApi
+from airflow_edge.agent.task_api.forwarder import Forwarder, Request
+from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.local import JobFile, SecretKind
+
+JOB = JobFile(
+    job_id="00000000-0000-4000-8000-000000000001",
+    assignment=1,
+    kind="task",
+    worker_name="press-7",
+    workload=json.dumps({"type": "ExecuteTask", "ti": {"dag_id": "press_check", "task_id": "temperature"}}),
+    api_socket="/run/agent.sock",
+    secret="secret",
+    log_path="/var/log/task.log",
+)
+
+
+class Centre(Forwarder):
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def forward(self, key: AssignmentKey, request: Request, waiting: Callable[[], None]) -> Response:
+        self.asked.append(request.path)
+        return Response(404)
+
+
+class Kept(SiteSecrets):
+    """Keeps `plc_db` for `press_check`."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("/secrets.toml"))
+        self.asked: list[tuple[str, str, str, bool]] = []
+        self.passing = False
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def ask(self, kind: SecretKind, name: str, dag_id: str, *, write: bool = False) -> Decision:
+        self.asked.append((kind, name, dag_id, write))
+        self.meanwhile()
+        if name != "plc_db":
+            return None
+        if dag_id != "press_check" or write or self.passing:
+            return Withheld("the site has it, and why not", self.passing)
+        return Given(b'{"hunter2": 1}')
+
+
+class Site:
+    def __init__(self, job: JobFile = JOB) -> None:
+        self.centre = Centre()
+        self.kept = Kept()
+        self.api = ExecutionApi(self.centre, lambda _: None, self.kept)
+        self.api.admit(job)
+
+    async def call(self, path: str, method: str = "GET") -> Response:
+        return await self.api(Request(method, path, "", {"authorization": "Bearer secret"}, b""))
+
+
+@pytest.mark.parametrize("path", ["/connections/plc_db", "/variables/plc_db", "/%63onnections/plc%5Fdb"])
+async def test_what_the_site_has_is_answered_here(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    site = Site()
+    with caplog.at_level(logging.DEBUG):
+        response = await site.call(path)
+    assert (response.status, response.body) == (200, b'{"hunter2": 1}')
+    assert response.headers["content-type"] == "application/json"
+    assert site.centre.asked == []
+    assert "plc_db" in caplog.text
+    assert "hunter2" not in caplog.text + repr(site.kept)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/connections/centre_db",
+        "/variables/other",
+        "/connections",
+        "/connections/",
+        "/xcoms/a/b/c/plc_db",
+        "/x/variables/y",
+    ],
+)
+async def test_everything_else_is_the_centres(path: str) -> None:
+    site = Site()
+    assert (await site.call(path)).status == 404
+    assert site.centre.asked == [path]
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST", "PATCH", "HEAD"])
+async def test_no_task_changes_what_the_site_has(method: str) -> None:
+    site = Site()
+    assert (await site.call("/variables/plc_db", method)).status == 403
+    assert site.kept.asked == [("variable", "plc_db", "press_check", True)]
+    assert site.centre.asked == []
+
+
+async def test_a_refusal_has_the_form_of_airflows_own() -> None:
+    site = Site(msgspec.structs.replace(JOB, workload='{"ti": {"dag_id": "mill"}}'))
+    response = await site.call("/connections/plc_db")
+    assert response.status == 403
+    assert json.loads(response.body) == {
+        "detail": {"reason": "site_secrets", "message": "the site has it, and why not"}
+    }
+    assert site.centre.asked == []
+
+
+async def test_what_may_pass_is_worth_another_attempt() -> None:
+    site = Site()
+    site.kept.passing = True
+    assert (await site.call("/connections/plc_db")).status == 503
+
+
+@pytest.mark.parametrize("workload", ["{}", '{"type": "ExecuteCallback", "callback": {}}', "rubbish", '{"ti": 1}'])
+async def test_the_dag_of_a_callback_or_of_a_damaged_job_is_not_known(workload: str) -> None:
+    site = Site(msgspec.structs.replace(JOB, workload=workload))
+    assert (await site.call("/connections/plc_db")).status == 403
+    assert site.kept.asked == [("connection", "plc_db", "", False)]
+
+
+async def test_a_job_that_has_ended_meanwhile_gets_nothing() -> None:
+    site = Site()
+    site.kept.meanwhile = lambda: site.api.close(JOB.key)
+    response = await site.call("/connections/plc_db")
+    assert response.status == 401
+    assert b"hunter2" not in response.body
+
+
+async def test_without_a_secret_nobody_is_asked() -> None:
+    site = Site()
+    request = Request("GET", "/connections/plc_db", "", {}, b"")
+    assert (await site.api(request)).status == 401
+    assert (await site.api(replace(request, headers={"authorization": "Bearer other"}))).status == 401
+    assert site.kept.asked == []
+    assert site.centre.asked == []
