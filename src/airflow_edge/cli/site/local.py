@@ -18,6 +18,7 @@ from airflow_edge.agent.machine import conditions, dags
 from airflow_edge.agent.machine.imports import Imports
 from airflow_edge.agent.site_policy.file import SitePolicyFile
 from airflow_edge.checking.findings import Finding, note, ok, wrong
+from airflow_edge.cli.site.own_secrets import own_secrets
 from airflow_edge.site import secrets
 
 FILES_OF_A_WORKER: Final = 100
@@ -55,6 +56,8 @@ def look_around(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]
     yield from at_start(config, environ)
     yield users(config)
     yield from site_policy(config)
+    # As a list: as whom this looks is over before anybody hears of it.
+    yield from list(own_secrets(config, environ))
     yield from _dags(config)
 
 

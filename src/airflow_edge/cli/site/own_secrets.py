@@ -1,0 +1,74 @@
+"""What `airflow-edge check` says of the secrets that this site keeps itself. No value is in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+
+from airflow_edge.agent.config import Config
+from airflow_edge.agent.errors import ConfigError
+from airflow_edge.agent.site_secrets.files import FOLDERS, SourceAwayError
+from airflow_edge.agent.site_secrets.rules import SecretsRules, load_rules
+from airflow_edge.agent.site_secrets.secrets import files_of
+from airflow_edge.checking.findings import Finding, note, ok, wrong
+from airflow_edge.site.kernel import user_named
+
+MOST_NAMED = 5
+_HEADING = "tasks do not get what this site keeps for them ([edge] site_secrets)"
+
+
+def own_secrets(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Look at the rules, and at each file as the worker would; a secrets backend is not asked."""
+    if config.site_secrets is None:
+        return
+    try:
+        with _as_worker(config):
+            rules = load_rules(config.site_secrets, os.geteuid())
+            yield from _found(config, rules, environ)
+    except (ConfigError, SourceAwayError, KeyError) as error:
+        yield wrong(_HEADING, str(error))
+        return
+    if not (config.agent_user and config.task_user):
+        yield note(
+            "worker and tasks are one user: a task can read what this site keeps past its rules; [edge] agent_user and "
+            "task_user keep them apart"
+        )
+
+
+def _found(config: Config, rules: SecretsRules, environ: Mapping[str, str]) -> Iterator[Finding]:
+    if rules.source.backend:
+        patterns = dict.fromkeys(name for rule in rules.allow for name in (*rule.connections, *rule.variables))
+        about = f"what {config.site_secrets} names ({', '.join(patterns) or 'nothing'})"
+        yield ok(f"{about} is looked for in {rules.source.label}, and not at the centre where that has it")
+        return
+    files = files_of(rules.source, os.geteuid(), environ)
+    counts, without = [], []
+    for kind in FOLDERS:
+        names = files.names(kind)
+        counts.append(f"{len(names)} {kind}{'' if len(names) == 1 else 's'}")
+        without += [f"{kind} '{name}'" for name in names if rules.dags(kind, name) is None]
+    if faults := list(files.faults()):
+        more = f"; and {len(faults) - MOST_NAMED} more" if len(faults) > MOST_NAMED else ""
+        yield wrong(f"{len(faults)} of this site's secrets cannot be used", "; ".join(faults[:MOST_NAMED]) + more)
+    yield ok(f"this site keeps {' and '.join(counts)} in {rules.source.label}; {config.site_secrets} says who has them")
+    if without:
+        yield note(f"no Dag may have {', '.join(without[:MOST_NAMED])}: no rule in {config.site_secrets} is about it")
+
+
+@contextlib.contextmanager
+def _as_worker(config: Config) -> Iterator[None]:
+    """Be the worker's user meanwhile, where root asks for one that is another's."""
+    if os.geteuid() != 0 or not config.agent_user:
+        yield
+        return
+    user, groups, group = user_named(config.agent_user), os.getgroups(), os.getegid()
+    os.setgroups(user.groups)
+    os.setegid(user.gid)
+    os.seteuid(user.uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from airflow_edge.agent.config import Config
+from airflow_edge.cli.site.own_secrets import own_secrets
+
+ALLOW = '[[allow]]\nconnections = ["plc_*"]\ndags = ["press_*"]\n'
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    folder = tmp_path / "secrets"
+    for path in (folder, folder / "connections", folder / "variables"):
+        path.mkdir(mode=0o700)
+    for name in ("connections/plc_db", "connections/plc_7", "variables/site_name"):
+        (folder / name).write_text("hunter2")
+        (folder / name).chmod(0o600)
+    say(folder, f'[source]\nfolder = "{folder}"\n{ALLOW}')
+    return Config(state_dir=tmp_path, site_secrets=folder / "rules.toml")
+
+
+def say(folder: Path, rules: str) -> None:
+    (folder / "rules.toml").write_text(rules)
+    (folder / "rules.toml").chmod(0o600)
+
+
+def found(config: Config, **environ: str) -> list[str]:
+    said = [f"{finding.mark} {finding.text} {finding.advice}" for finding in own_secrets(config, environ)]
+    assert "hunter2" not in str(said)
+    return said
+
+
+def test_it_says_how_many_there_are_and_what_no_dag_may_have(config: Config) -> None:
+    counts, without, users = found(config)
+    assert "keeps 2 connections and 1 variable in" in counts
+    assert "no Dag may have variable 'site_name'" in without
+    assert "worker and tasks are one user" in users
+
+
+def test_a_file_that_others_may_read_is_wrong(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "secrets" / "connections" / "plc_7").chmod(0o644)
+    fault, *_ = found(config)
+    assert "1 of this site's secrets cannot be used" in fault
+    assert "plc_7 is open to others (mode 0644); chmod 600 it" in fault
+
+
+def test_a_site_that_keeps_none_has_nothing_to_be_said_of_them(config: Config) -> None:
+    assert found(replace(config, site_secrets=None)) == []
+
+
+def test_rules_and_sources_that_cannot_be_used_are_wrong(config: Config, tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    (folder / "rules.toml").chmod(0o666)
+    assert "others may write to it" in "".join(found(config))
+    say(folder, "[source]\ncredentials = true")
+    assert "LoadCredential" in "".join(found(config))
+    say(folder, f'[source]\nfolder = "{folder}/gone"')
+    assert "gone cannot be read" in "".join(found(config))
+
+
+def test_a_backend_is_named_and_not_asked(config: Config, tmp_path: Path) -> None:
+    say(tmp_path / "secrets", f'[source]\nbackend = "no.such.Backend"\nbackend_kwargs = {{token = "hunter2"}}\n{ALLOW}')
+    (backend, _) = found(config)
+    assert "(plc_*) is looked for in no.such.Backend" in backend
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root asks for another user")
+def test_root_looks_as_the_worker_would(config: Config, tmp_path: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    # Others may pass through it, unlike those of pytest.
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        folder = Path(shutil.copytree(tmp_path / "secrets", Path(name) / "secrets"))
+        say(folder, f'[source]\nfolder = "{folder}"\n{ALLOW}')
+        (folder / "rules.toml").rename(Path(name) / "rules.toml")
+        (Path(name) / "rules.toml").chmod(0o644)
+        config = replace(config, site_secrets=Path(name) / "rules.toml", agent_user="nobody", task_user="daemon")
+        assert "secrets cannot be read" in "".join(found(config))
+        assert os.geteuid() == 0
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        assert "keeps 2 connections" in found(config)[0]
+        assert "one user" not in "".join(found(config))
+        assert os.geteuid() == 0
