@@ -81,6 +81,11 @@ class SiteSecrets:
         self._stuck: asyncio.Future[object] | None = None
 
     @property
+    def any(self) -> bool:
+        """Whether the site is to keep any."""
+        return self._file is not None
+
+    @property
     def condition(self) -> str:
         """Why tasks do not get what the site keeps for them, for a person; empty if they do."""
         if self._broken:

@@ -33,7 +33,7 @@ class ExecutionApi:
         """
         self._forwarder = forwarder
         self._post = post
-        self._site_secrets = SiteAnswers(site_secrets) if site_secrets is not None else None
+        self._site_secrets = SiteAnswers(site_secrets) if site_secrets is not None and site_secrets.any else None
         # Found by its digest, a secret cannot be guessed piece by piece from the time that a comparison takes.
         self._open: dict[bytes, AssignmentKey] = {}
 
