@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-LOOK_INTERVAL: Final = 5.0
+LOOK_INTERVAL: Final = 2.0
 """Seconds between two looks whether the rules can be read, and whether what has failed works again."""
 PATIENCE: Final = 5.0
 """Seconds after which a folder that does not answer is on a disk that is gone."""
@@ -78,6 +78,8 @@ class SiteSecrets:
         self._away = ""
         self._failed: tuple[SecretKind, str] | None = None
         """What was asked for when the source was found to be away."""
+        self._thread = asyncio.Lock()
+        """Files are read one after the other: others need threads, too."""
         self._stuck: asyncio.Future[object] | None = None
 
     @property
@@ -197,14 +199,15 @@ class SiteSecrets:
 
     async def _in_time(self, call: Callable[[], T], where: object) -> T:
         """Call it in a thread; one that does not come back keeps no second one."""
-        if self._stuck is not None and not self._stuck.done():
-            raise SourceAwayError(f"the disk of {where} does not answer")
-        future = asyncio.get_running_loop().run_in_executor(None, call)
-        done, _ = await asyncio.wait({future}, timeout=PATIENCE)
-        if not done:
-            self._stuck = asyncio.ensure_future(_end_of(future))
-            raise SourceAwayError(f"the disk of {where} does not answer")
-        return future.result()
+        async with self._thread:
+            if self._stuck is not None and not self._stuck.done():
+                raise SourceAwayError(f"the disk of {where} does not answer")
+            future = asyncio.get_running_loop().run_in_executor(None, call)
+            done, _ = await asyncio.wait({future}, timeout=PATIENCE)
+            if not done:
+                self._stuck = asyncio.ensure_future(_end_of(future))
+                raise SourceAwayError(f"the disk of {where} does not answer")
+            return future.result()
 
 
 def files_of(source: Source, uid: int, environ: Mapping[str, str]) -> SecretFiles:

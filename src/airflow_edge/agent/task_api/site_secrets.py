@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 REASON: Final = "site_secrets"
 """What a refusal is known by, for programs."""
+MOST_SAID: Final = 200
+"""Lines of the worker's log about one job."""
 _ROUTES: Final[tuple[tuple[re.Pattern[str], SecretKind], ...]] = (
     (re.compile(r"/connections/(.+)", re.DOTALL), "connection"),
     (re.compile(r"/variables/(.+)", re.DOTALL), "variable"),
@@ -42,6 +44,7 @@ class SiteAnswers:
     def __init__(self, secrets: SiteSecrets) -> None:
         self._secrets = secrets
         self._dags: dict[AssignmentKey, str] = {}
+        self._said: dict[AssignmentKey, set[str]] = {}
 
     def admit(self, job: JobFile) -> None:
         """Note which Dag the centre says the job is of. A callback's is not known."""
@@ -54,6 +57,7 @@ class SiteAnswers:
     def close(self, key: AssignmentKey) -> None:
         """Forget an ended job."""
         self._dags.pop(key, None)
+        self._said.pop(key, None)
 
     async def answer(self, key: AssignmentKey, request: Request) -> Response | None:
         """Answer a job's call; None for one that the centre is to answer."""
@@ -69,9 +73,17 @@ class SiteAnswers:
         if decision is None:
             return None
         if isinstance(decision, Given):
-            log.info("job %s was given the %s '%s' from this site", key, kind, name)
+            self._say(logging.INFO, key, f"was given the {kind} '{name}' from this site")
             return Response(HTTPStatus.OK, _JSON, decision.body)
-        log.warning("job %s was not given the %s '%s': %s", key, kind, name, decision.sentence)
+        self._say(logging.WARNING, key, f"was not given the {kind} '{name}': {decision.sentence}")
         body = msgspec.json.encode({"detail": {"reason": REASON, "message": decision.sentence}})
         status = HTTPStatus.SERVICE_UNAVAILABLE if decision.passing else HTTPStatus.FORBIDDEN
         return Response(status, _JSON, body)
+
+    def _say(self, level: int, key: AssignmentKey, what: str) -> None:
+        """Have it in the worker's log, once for each job: a task may ask without end."""
+        said = self._said.setdefault(key, set())
+        if what in said or len(said) >= MOST_SAID:
+            return
+        said.add(what)
+        log.log(level, "job %s %s", key, what)
