@@ -188,7 +188,7 @@ class Agent:
             instance=self._instance,
             site_policy=self._site_policy,
         )
-        self._api = ExecutionApi(self._forwarder, self._driver.post, self._secrets)
+        self._api = ExecutionApi(self._forwarder, self._driver.post, self._secrets, self._folders.folder)
         self._take_over(records)
 
     async def run(self) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from http import HTTPStatus
+from pathlib import Path
 from urllib.parse import unquote
 
 import msgspec
@@ -26,14 +28,21 @@ class ExecutionApi:
     """Answers the supervisors: heartbeats by itself, everything else by way of the centre."""
 
     def __init__(
-        self, forwarder: Forwarder, post: Callable[[Event], None], site_secrets: SiteSecrets | None = None
+        self,
+        forwarder: Forwarder,
+        post: Callable[[Event], None],
+        site_secrets: SiteSecrets | None = None,
+        folder: Callable[[AssignmentKey], Path] = lambda _: Path(os.devnull),
     ) -> None:
         """:param post: tells the core
         :param site_secrets: what the site keeps itself
+        :param folder: gives a job's folder, in whose log a refusal is to be read
         """
         self._forwarder = forwarder
         self._post = post
-        self._site_secrets = SiteAnswers(site_secrets) if site_secrets is not None and site_secrets.any else None
+        self._site_secrets: SiteAnswers | None = None
+        if site_secrets is not None and site_secrets.any:
+            self._site_secrets = SiteAnswers(site_secrets, folder)
         # Found by its digest, a secret cannot be guessed piece by piece from the time that a comparison takes.
         self._open: dict[bytes, AssignmentKey] = {}
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
@@ -15,6 +17,7 @@ from airflow_edge.agent.site_secrets.secrets import Given, SiteSecrets
 from airflow_edge.agent.task_api.forwarder import Request
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile, SecretKind
+from airflow_edge.site.stop import note
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +44,10 @@ class _WorkloadOfDag(msgspec.Struct):
 class SiteAnswers:
     """Answers them, for the jobs that are admitted."""
 
-    def __init__(self, secrets: SiteSecrets) -> None:
+    def __init__(self, secrets: SiteSecrets, folder: Callable[[AssignmentKey], Path]) -> None:
+        """:param folder: gives a job's folder, in whose log a refusal is to be read"""
         self._secrets = secrets
+        self._folder = folder
         self._dags: dict[AssignmentKey, str] = {}
         self._said: dict[AssignmentKey, set[str]] = {}
 
@@ -75,15 +80,18 @@ class SiteAnswers:
         if isinstance(decision, Given):
             self._say(logging.INFO, key, f"was given the {kind} '{name}' from this site")
             return Response(HTTPStatus.OK, _JSON, decision.body)
-        self._say(logging.WARNING, key, f"was not given the {kind} '{name}': {decision.sentence}")
+        if self._say(logging.WARNING, key, f"was not given the {kind} '{name}': {decision.sentence}"):
+            # Airflow tells a task only that it may not.
+            note(self._folder(key), decision.sentence)
         body = msgspec.json.encode({"detail": {"reason": REASON, "message": decision.sentence}})
         status = HTTPStatus.SERVICE_UNAVAILABLE if decision.passing else HTTPStatus.FORBIDDEN
         return Response(status, _JSON, body)
 
-    def _say(self, level: int, key: AssignmentKey, what: str) -> None:
-        """Have it in the worker's log, once for each job: a task may ask without end."""
+    def _say(self, level: int, key: AssignmentKey, what: str) -> bool:
+        """Have it in the worker's log, once for each job: a task may ask without end. Say whether it is new."""
         said = self._said.setdefault(key, set())
         if what in said or len(said) >= MOST_SAID:
-            return
+            return False
         said.add(what)
         log.log(level, "job %s %s", key, what)
+        return True

@@ -17,7 +17,7 @@ from airflow_edge.agent.task_api.execution_api import ExecutionApi
 from airflow_edge.agent.task_api.forwarder import Forwarder, Request
 from airflow_edge.agent.task_api.site_secrets import MOST_SAID
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.local import JobFile, SecretKind
+from airflow_edge.protocol.local import LOG_FILE, JobFile, SecretKind
 
 JOB = JobFile(
     job_id="00000000-0000-4000-8000-000000000001",
@@ -63,10 +63,10 @@ class Kept(SiteSecrets):
 
 
 class Site:
-    def __init__(self, job: JobFile = JOB) -> None:
+    def __init__(self, job: JobFile = JOB, folder: Path = Path("/nowhere")) -> None:
         self.centre = Centre()
         self.kept = Kept()
-        self.api = ExecutionApi(self.centre, lambda _: None, self.kept)
+        self.api = ExecutionApi(self.centre, lambda _: None, self.kept, lambda _: folder)
         self.api.admit(job)
 
     async def call(self, path: str, method: str = "GET") -> Response:
@@ -110,9 +110,13 @@ async def test_no_task_changes_what_the_site_has(method: str) -> None:
     assert site.centre.asked == []
 
 
-async def test_a_refusal_has_the_form_of_airflows_own() -> None:
-    site = Site(msgspec.structs.replace(JOB, workload='{"ti": {"dag_id": "mill"}}'))
+async def test_a_refusal_has_the_form_of_airflows_own_and_stands_in_the_tasks_log(tmp_path: Path) -> None:
+    (tmp_path / LOG_FILE).touch()
+    site = Site(msgspec.structs.replace(JOB, workload='{"ti": {"dag_id": "mill"}}'), tmp_path)
+    await site.call("/connections/plc_db")
     response = await site.call("/connections/plc_db")
+    (line,) = (tmp_path / LOG_FILE).read_text().split("\n")[:-1]
+    assert json.loads(line)["event"] == "the site has it, and why not"
     assert response.status == 403
     assert json.loads(response.body) == {
         "detail": {"reason": "site_secrets", "message": "the site has it, and why not"}
