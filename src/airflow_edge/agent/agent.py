@@ -126,7 +126,6 @@ class Agent:
             self._folders,
             worker_name=identity.name,
             api_socket=str(config.api_socket),
-            secret=identity.job_secret,
             site_policy=self._site_policy,
         )
         trust = config.trust if any(config.trust) else identity.trust
@@ -171,7 +170,12 @@ class Agent:
         )
         self._dags = DagsWatch(config, self._watch.hurry)
         self._supervisors = Supervisors(
-            config, self._folders, self._core.jobs, self._driver.post, changed=self._watch.hurry
+            config,
+            self._folders,
+            self._core.jobs,
+            self._driver.post,
+            changed=self._watch.hurry,
+            secret=identity.job_secret,
         )
         self._runtime = self._supervisors.runtime
         self._profile = Profile(
@@ -298,9 +302,9 @@ class Agent:
     def _effects(self) -> Effects:
         return Effects(
             send=self._link.send,
-            start=self._runtime.send,
+            start=self._supervisors.start,
             stop=self._supervisors.stop,
-            admit=self._api.admit,
+            admit=lambda job: self._api.admit(self._identity.job_secret(job.key), job.key, job),
             follow=partial(self._shipper.follow, fresh=True),
             close=self._close_job,
             announce=lambda: self._link.send(self._profile.status()),

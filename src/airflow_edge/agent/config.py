@@ -14,6 +14,7 @@ from airflow_edge.agent.errors import ConfigError
 from airflow_edge.agent.process.sockets import socket_path
 from airflow_edge.agent.task_logs.kept import Limits
 from airflow_edge.agent.trust import SYSTEM, Trust
+from airflow_edge.protocol.local import AGENT_LOCK_FILE
 from airflow_edge.protocol.logs.worker_log import LEVELS
 from airflow_edge.protocol.problems import QUEUE_NAME_RULE, is_queue_name
 from airflow_edge.settings import BY_NAME, SECTION, SettingError
@@ -96,7 +97,7 @@ class Config:
 
     identity_file = _Place("worker.json")
     instance_file = _Place("instance.json")
-    lock_file = _Place("agent.pid")
+    lock_file = _Place(AGENT_LOCK_FILE)
     """Locked while a worker runs in this folder; holds its pid."""
     journal_file = _Place("journal.sqlite")
     linked_file = _Place("linked")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -63,12 +62,10 @@ class Driver:
         *,
         worker_name: str,
         api_socket: str,
-        secret: Callable[[AssignmentKey], str] = lambda _: secrets.token_urlsafe(32),
         site_policy: SitePolicyFile | None = None,
     ) -> None:
         """:param worker_name: what tasks report as their host
         :param api_socket: where supervisors find the agent
-        :param secret: gives what opens the Execution API for a job
         :param site_policy: says which jobs are not taken here; None for none
         :raises AgentError: there is no thread to be had in which to write.
         """
@@ -78,7 +75,6 @@ class Driver:
         self._folders = folders
         self._worker_name = worker_name
         self._api_socket = api_socket
-        self._secret = secret
         self._site_policy = site_policy or SitePolicyFile(None)
         # Of its own: what else takes its time must not hold up what has to be written.
         self._thread = Threads(1, "journal")
@@ -395,6 +391,5 @@ class Driver:
             worker_name=self._worker_name,
             workload=offer.workload.decode(),
             api_socket=self._api_socket,
-            secret=self._secret(offer.key),
             log_path=str(self._folders.log_file(offer.key)),
         )

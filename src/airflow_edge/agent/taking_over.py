@@ -26,7 +26,7 @@ def take_over(
 ) -> None:
     """Ship their logs, let in their supervisors, and put away the folders of those that are finished.
 
-    :param secret: gives what opens the Execution API for a job whose file cannot be read
+    :param secret: gives what opens the Execution API for a job, where no older agent has written it to the job's file
     :param leaving: whether the worker was told to stop before
     """
     if records:
@@ -41,10 +41,8 @@ def take_over(
         try:
             if not record.log_done:
                 shipper.follow(record.key, folders.log_file(record.key), fresh=False)
-            if (job := _job_file(folders, record.key)) is not None:
-                api.admit(job)
-            else:
-                api.admit_with(secret(record.key), record.key)
+            job = _job_file(folders, record.key)
+            api.admit((job.secret if job else "") or secret(record.key), record.key, job)
             if record.ended is not None:
                 api.close(record.key)
                 shipper.close(record.key)

@@ -27,6 +27,8 @@ STOP_FILE = "stop.json"
 SUPERVISOR_LOG_FILE = "supervisor.log"
 SUPERVISOR_PID_FILE = "supervisor.pid"
 """Locked by the supervisor while it lives."""
+AGENT_LOCK_FILE = "agent.pid"
+"""In the state folder. Locked by the agent while it lives, with its pid."""
 
 GENERATION_VARIABLE = "AIRFLOW_EDGE_GENERATION"
 """The environment variable that tells a runtime its generation: a command line could be read by everybody."""
@@ -38,7 +40,8 @@ _LENGTH = struct.Struct(">I")
 class JobFile(msgspec.Struct, Assigned, frozen=True, kw_only=True):
     """`job.json` (mode 0600).
 
-    All that the supervisor needs. `secret` opens the agent's Execution API for this job only.
+    All that the supervisor needs, but for the secret that opens the agent's Execution API for this job: that one goes
+    over a pipe.
     """
 
     job_id: str
@@ -49,8 +52,9 @@ class JobFile(msgspec.Struct, Assigned, frozen=True, kw_only=True):
     """Airflow's JSON of the workload, without a token."""
     api_socket: str
     """The Unix socket on which the agent serves the Execution API."""
-    secret: str
     log_path: str
+    secret: str = ""
+    """Where an older agent has written it."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +93,8 @@ class StartJob(LocalJobMessage, frozen=True, kw_only=True):
     """Fork a supervisor for the job whose folder this is."""
 
     folder: str
+    piped: bool = False
+    """Whether a pipe comes with this message, with the secret that opens the agent's Execution API for the job."""
 
 
 class StopJob(LocalJobMessage, frozen=True, kw_only=True):

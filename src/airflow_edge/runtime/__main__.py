@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from airflow_edge.protocol.local import GENERATION_VARIABLE
+from airflow_edge.protocol.local import AGENT_LOCK_FILE, GENERATION_VARIABLE
 from airflow_edge.protocol.logs.worker_log import Formatter
 from airflow_edge.runtime.environment import for_tasks, hide_sensitive, set_title
 from airflow_edge.runtime.lossy_file import make_output_lossy
@@ -87,7 +87,8 @@ def main(argv: list[str] | None = None) -> int:
         rotation = Rotation(arguments.log_file, max_size=arguments.log_max_size, backups=arguments.log_backups)
         tidy = partial(rotation.rotate, sys.stderr.fileno())
     supervision = {"keep_children": arguments.keep_children, "task_user": task_user}
-    return _serve(path, lock, generation, tidy, cautious=cautious, supervision=supervision)
+    agent_lock = arguments.state_dir / AGENT_LOCK_FILE
+    return _serve(path, lock, generation, tidy, agent_lock=agent_lock, cautious=cautious, supervision=supervision)
 
 
 def _serve(
@@ -96,6 +97,7 @@ def _serve(
     generation: str,
     tidy: Callable[[], None] | None,
     *,
+    agent_lock: Path,
     cautious: bool,
     supervision: Mapping[str, Any],
 ) -> int:
@@ -151,6 +153,7 @@ def _serve(
             airflow_version=airflow_version,
             supervise=partial(supervise, prepare=prepare, **supervision),
             keep_children=supervision["keep_children"],
+            agent_lock=agent_lock,
             release=lambda: os.close(lock),
             generation=generation,
             trouble=trouble,

@@ -38,15 +38,13 @@ from airflow_edge.protocol.local import (
     StopJob,
     ToAgent,
     ToRuntime,
-    decode_for_runtime,
     encode_local,
-    split_frames,
 )
 from airflow_edge.runtime.forked import Supervisor, try_fork
 from airflow_edge.runtime.outcome import describe_exit, write_outcome
 from airflow_edge.site.files import is_there
-from airflow_edge.site.kernel import is_ours
-from airflow_edge.site.processes import end_children, is_shortage, no_process
+from airflow_edge.site.pipes import Inbox, close, closing
+from airflow_edge.site.processes import end_children, is_shortage, is_the_one, no_process
 from airflow_edge.site.stop import StopSteps, stop_of
 
 log = logging.getLogger(__name__)
@@ -69,20 +67,22 @@ class Server:
         listener: socket.socket,
         *,
         airflow_version: str,
-        supervise: Callable[[Path, int], NoReturn],
+        supervise: Callable[[Path, int, int | None], NoReturn],
         release: Callable[[], None],
         generation: str = "",
         trouble: str = "",
         warnings: Iterable[str] = (),
         tidy: Callable[[], None] | None = None,
         keep_children: bool = True,
+        agent_lock: Path | None = None,
     ) -> None:
-        """:param supervise: what a forked process does, given the job's folder and a descriptor for its own output
+        """:param supervise: what a forked process does: the job's folder, a descriptor for output, one with its secret
         :param release: called once in each process, when it does not keep another runtime from serving at this socket
         :param trouble: why no task can run with this configuration; empty if none is known
         :param warnings: what may harm tasks
         :param tidy: is called every few seconds
         :param keep_children: whether children that are no supervisors are left alone; they are what tasks have left
+        :param agent_lock: a file that a living agent holds: while it does, nobody else is listened to
         """
         self._listener = listener
         self._path = Path(listener.getsockname())
@@ -95,14 +95,15 @@ class Server:
         self._release = release
         self._tidy = tidy
         self._keep_children = keep_children
+        self._agent_lock = agent_lock
         self._supervisor_killed = False
         """Whether there may be what nobody but this process can end."""
         self._selector = selectors.DefaultSelector()
         self._signals, self._wakeup = socket.socketpair()
         self._agent: socket.socket | None = None
-        self._incoming = bytearray()
+        self._incoming = Inbox()
         self._outgoing = bytearray()
-        self._orders: deque[ToRuntime] = deque()
+        self._orders: deque[tuple[ToRuntime, int | None]] = deque()
         """What the agent has said and was not dealt with yet."""
         self._jobs: dict[AssignmentKey, Supervisor] = {}
         self._retiring = False
@@ -124,7 +125,7 @@ class Server:
                 for key, _ in self._selector.select(0 if self._orders else self._timeout(look_around)):
                     key.data()
                 while self._orders:
-                    self._obey(self._orders.popleft())
+                    self._obey(*self._orders.popleft())
                 for job in self._jobs.values():
                     if job.ended is None:
                         job.stop.enforce(job.pid, time.monotonic())
@@ -158,7 +159,7 @@ class Server:
             # It was left to another runtime a moment ago, in the same round.
             return
         connection, _ = self._listener.accept()
-        if not is_ours(connection):
+        if not is_the_one(connection, self._agent_lock):
             connection.close()
             return
         self._drop_agent()
@@ -183,26 +184,21 @@ class Server:
             return
         try:
             self._flush(agent)
-            data = agent.recv(65536)
+            self._orders.extend(self._incoming.receive(agent))
         except BlockingIOError:
             return
         except OSError:
-            data = b""
-        if not data:
             self._drop_agent()
-            return
-        self._incoming += data
-        try:
-            self._orders.extend([decode_for_runtime(frame) for frame in split_frames(self._incoming)])
         except (RemoteProtocolError, msgspec.MsgspecError, ValueError) as error:
             log.error("the agent's connection is dropped, because it sent what is no message: %s", error)
             self._drop_agent()
 
-    def _obey(self, order: ToRuntime) -> None:
+    def _obey(self, order: ToRuntime, secret: int | None) -> None:
         try:
             match order:
                 case StartJob():
-                    self._start(order)
+                    with closing(secret):
+                        self._start(order, secret)
                 case StopJob():
                     if job := self._jobs.get(order.key):
                         job.stop.ask(order.grace, order.reason, time.monotonic())
@@ -262,11 +258,11 @@ class Server:
 
     # Jobs
 
-    def _start(self, order: StartJob) -> None:
+    def _start(self, order: StartJob, secret: int | None) -> None:
         job = self._jobs.get(order.key)
         if job is None:
             try:
-                job = self._jobs[order.key] = self._fork(order)
+                job = self._jobs[order.key] = self._fork(order, secret)
             except FileExistsError:
                 self._refuse(order, "it was started here before, and is started once only")
                 return
@@ -280,7 +276,7 @@ class Server:
         log.warning("job %s: %s", order.key, reason)
         self._send(JobNotStarted(**order.key._asdict(), reason=reason, passing=passing))
 
-    def _fork(self, order: StartJob) -> Supervisor:
+    def _fork(self, order: StartJob, secret: int | None) -> Supervisor:
         if self._retiring:
             raise OSError(errno.ESHUTDOWN, "this runtime retires")
         folder = Path(order.folder)
@@ -295,7 +291,7 @@ class Server:
                     self._leave_to_parent()
                     # A supervisor may outlive its runtime, and must not keep the next one from starting.
                     self._release()
-                    self._supervise(folder, output)
+                    self._supervise(folder, output, secret)
                 finally:
                     os._exit(1)
         finally:
@@ -310,6 +306,10 @@ class Server:
         for end in (self._listener, self._signals, self._wakeup, self._agent):
             if end is not None:
                 end.close()
+        # Other jobs' secrets.
+        self._incoming.clear()
+        for _, secret in self._orders:
+            close(secret)
 
     def _signalled(self) -> None:
         numbers = self._signals.recv(4096)

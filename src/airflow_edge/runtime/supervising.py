@@ -22,6 +22,7 @@ from airflow_edge.runtime import compat
 from airflow_edge.runtime.environment import WORKER_NAME_VARIABLE, set_title
 from airflow_edge.runtime.outcome import count_oom_kills, describe_exit, write_outcome
 from airflow_edge.site.kernel import CAP_KILL, User, become, become_subreaper, limit_capabilities
+from airflow_edge.site.pipes import emptied
 from airflow_edge.site.processes import end_children, hold_pid_file, is_shortage, no_process
 from airflow_edge.site.stop import ended, left_behind, note, stop_of
 
@@ -72,6 +73,7 @@ def nothing() -> None:
 def supervise(
     folder: Path,
     output: int,
+    secret: int | None,
     prepare: Callable[[], None] = nothing,
     *,
     keep_children: bool = False,
@@ -80,12 +82,14 @@ def supervise(
     """Run the job of this folder to its end and exit; call it in a fresh fork, with everything inherited closed.
 
     :param output: descriptor of the file for what the supervisor itself says
+    :param secret: descriptor of a pipe with what opens the agent's Execution API; None where the job's file has it
     :param prepare: loads what was not to be loaded before the fork
     :param keep_children: whether what the task has started may live on when it has ended
     :param task_user: whose the task is to be; None for this process's own
     """
     status = 1
     try:
+        opens = "" if secret is None else emptied(secret)
         _settle_in(output)
         pid_file = -1
         with contextlib.suppress(OSError):
@@ -98,7 +102,7 @@ def supervise(
             _separate(task_user, pid_file)
         job = msgspec.json.decode((folder / JOB_FILE).read_bytes(), type=JobFile)
         set_title(f"airflow-edge supervisor: {job.job_id}")
-        outcome = _run(job, folder, prepare)
+        outcome = _run(job, folder, opens or job.secret, prepare)
         if not keep_children:
             _end_what_is_left(folder)
         status = outcome.exit_code
@@ -159,14 +163,14 @@ def _end_what_is_left(folder: Path) -> None:
         sys.stderr.write(f"what the task has left behind cannot be ended now: {error}\n")
 
 
-def _run(job: JobFile, folder: Path, prepare: Callable[[], None]) -> Outcome:
+def _run(job: JobFile, folder: Path, secret: str, prepare: Callable[[], None]) -> Outcome:
     os.environ[WORKER_NAME_VARIABLE] = job.worker_name
     oom_kills = count_oom_kills()
     compat.expect_signals(lambda: stop.signal if (stop := stop_of(folder)) else None)
     transport = AgentTransport(job.api_socket)
     try:
         prepare()
-        with api_client(transport, job.secret) as client:
+        with api_client(transport, secret) as client:
             status = compat.run_workload(job.kind, job.workload, client=client, log_path=str(folder / LOG_FILE))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is how the job ended
         traceback.print_exc()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import struct
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_PR_SET_DUMPABLE: Final = 4
 _PR_SET_KEEPCAPS: Final = 8
 _CAPABILITY_VERSION: Final = 0x20080522
 """The third, of 64 bits; see capset(2)."""
@@ -41,12 +43,41 @@ def user_named(name: str) -> User:
     return User(found.pw_name, found.pw_uid, found.pw_gid, groups, found.pw_dir)
 
 
+class Peer(NamedTuple):
+    """Who has made the other end of a Unix socket."""
+
+    pid: int
+    """0 where it is of another PID namespace."""
+    uid: int
+
+
+def peer(connection: socket.socket) -> Peer | None:
+    """Say who is at the other end of a Unix socket; None where the system cannot tell."""
+    if sys.platform != "linux":
+        return None
+    pid, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return Peer(pid, uid)
+
+
 def is_ours(connection: socket.socket) -> bool:
     """Whether this user, or root, is at the other end of a Unix socket, whoever may have got at its path."""
+    found = peer(connection)
+    return found is None or found.uid in {0, os.geteuid()}
+
+
+def keep_others_out() -> bool:
+    """Have nobody of this user look into this process, its memory or its environment, see PR_SET_DUMPABLE in prctl(2).
+
+    Root still can. It holds until this process executes another program. False where there is no such thing.
+    """
     if sys.platform != "linux":
-        return True
-    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return uid in {0, os.geteuid()}
+        return False
+    # What PyNaCl has loaded already: ctypes would be a fifth of a megabyte more, for each agent.
+    backend: Any = importlib.import_module("_cffi_backend")
+    number = backend.new_primitive_type("int")
+    word = backend.new_primitive_type("unsigned long")
+    kind = backend.new_function_type((number, word, word, word, word), number)
+    return bool(backend.load_library(None).load_function(kind, "prctl")(_PR_SET_DUMPABLE, 0, 0, 0, 0) == 0)
 
 
 def become_subreaper() -> bool:

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import signal
+import socket
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from airflow_edge.site.kernel import children
+from airflow_edge.site.kernel import children, peer
 
 _ROUNDS = 5
 """A process may fork while it is being killed; its child is found in the next round."""
@@ -122,6 +123,38 @@ def holder(path: Path) -> int | None:
             # It has the lock since a moment ago.
             raise OSError(errno.EAGAIN, f"{path} does not say yet whose it is") from None
         return int(text)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def is_the_one(connection: socket.socket, lock: Path | None) -> bool:
+    """Whether the other end of a Unix socket is who holds this file with flock(2); where nobody does, any of this user.
+
+    A process of another PID namespace cannot be told from it, and counts as it.
+    """
+    found = peer(connection)
+    if found is None:
+        return True
+    if found.uid not in {0, os.geteuid()}:
+        return False
+    wanted = None if lock is None else _flock_holder(lock)
+    return wanted is None or found.pid in {0, wanted}
+
+
+def _flock_holder(path: Path) -> int | None:
+    """Give the pid in a file that somebody holds; None if nobody does, or it does not say."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(descriptor, 32, 0).strip()
+        return int(text) if text.isdigit() else None
+    except OSError:
+        return None
     finally:
         os.close(descriptor)
     return None

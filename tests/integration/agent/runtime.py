@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import msgspec
+from msgspec.structs import replace
 
+from airflow_edge.agent.supervisors.sending import Outbox
 from airflow_edge.protocol.local import (
     JOB_FILE,
     LOG_FILE,
@@ -31,11 +34,10 @@ from airflow_edge.protocol.local import (
     StopJob,
     ToAgent,
     ToRuntime,
-    decode_for_runtime,
     encode_local,
-    split_frames,
 )
 from airflow_edge.runtime.outcome import write_outcome
+from airflow_edge.site.pipes import Inbox, close, emptied
 
 M = TypeVar("M")
 Key = tuple[str, int]
@@ -44,7 +46,7 @@ Key = tuple[str, int]
 class Runtime:
     """Listens on the runtime's socket; starts every job that it is given."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, path: Path) -> None:
         self.orders: list[ToRuntime] = []
         self.jobs: dict[Key, JobFile] = {}
         self.folders: dict[Key, Path] = {}
@@ -58,24 +60,30 @@ class Runtime:
         self.no_process = ""
         """Why the machine has no process for a job now."""
         self.ready.set()
-        self._socket = socket
+        self._socket = path
         self._changed = asyncio.Condition()
-        self._writer: asyncio.StreamWriter | None = None
-        self._server: asyncio.AbstractServer | None = None
+        self._agent: socket.socket | None = None
+        self._outbox: Outbox | None = None
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._running: set[asyncio.Task[None]] = set()
 
     @property
     def connected(self) -> bool:
-        return self._writer is not None
+        return self._outbox is not None
 
     async def start(self) -> None:
         self._socket.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._serve, self._socket)
+        self._listener.bind(str(self._socket))
+        self._listener.listen()
+        self._listener.setblocking(False)
+        self._go(self._accept())
 
     async def stop(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        if self._writer is not None:
-            self._writer.close()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self._listener.close()
+        self._drop()
 
     async def until(self, probe: Callable[[], M | None], *, patience: float = 60.0) -> M:
         async with asyncio.timeout(patience), self._changed:
@@ -116,16 +124,35 @@ class Runtime:
 
     def hang_up(self) -> None:
         """Break the connection; the agent makes another one."""
-        assert self._writer is not None
-        self._writer.close()
+        assert self._agent is not None
+        self._drop()
 
     def say(self, message: ToAgent) -> None:
-        assert self._writer is not None
-        self._writer.write(encode_local(message))
+        assert self._outbox is not None
+        self._outbox.send(encode_local(message))
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _go(self, what: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(what)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def _drop(self) -> None:
+        if self._agent is not None and self._outbox is not None:
+            self._outbox.close()
+            with contextlib.suppress(OSError):
+                # For whoever waits to read there, too.
+                self._agent.shutdown(socket.SHUT_RDWR)
+
+    async def _accept(self) -> None:
+        while True:
+            connection, _ = await asyncio.get_running_loop().sock_accept(self._listener)
+            connection.setblocking(False)
+            self._go(self._serve(connection))
+
+    async def _serve(self, connection: socket.socket) -> None:
         await self.ready.wait()
-        self._writer = writer
+        self._agent, self._outbox = connection, Outbox(connection)
+        outbox = self._outbox
         jobs = tuple(LocalJob(job_id=job_id, assignment=number, pid=1) for job_id, number in self.jobs)
         self.say(
             RuntimeHello(
@@ -137,37 +164,52 @@ class Runtime:
             )
         )
         await self._notify()
-        buffer = bytearray()
-        with contextlib.suppress(ConnectionError):
-            while data := await reader.read(65536):
-                buffer += data
-                for frame in split_frames(buffer):
-                    await self._obey(decode_for_runtime(frame))
-        writer.close()
+        inbox = Inbox()
+        try:
+            with contextlib.suppress(OSError):
+                while True:
+                    await _readable(connection)
+                    for order, secret in inbox.receive(connection):
+                        await self._obey(order, secret)
+        finally:
+            outbox.close()
+            connection.close()
 
-    async def _obey(self, order: ToRuntime) -> None:
+    async def _obey(self, order: ToRuntime, secret: int | None) -> None:
         self.orders.append(order)
         match order:
             case Probe(fork=fork) if self.answers:
                 self.say(Alive(obstacle=self.no_process if fork else None))
             case StartJob() if self.no_process:
+                close(secret)
                 self.say(JobNotStarted(**order.key._asdict(), reason=self.no_process, passing=True))
             case StartJob():
                 folder = Path(order.folder)
                 key = (order.job_id, order.assignment)
                 self.folders[key] = folder
                 (folder / SUPERVISOR_LOG_FILE).touch()
-                self.jobs[key] = msgspec.json.decode((folder / JOB_FILE).read_bytes(), type=JobFile)
+                job = msgspec.json.decode((folder / JOB_FILE).read_bytes(), type=JobFile)
+                assert (job.secret, secret is None) == ("", False), "a job's secret comes by a pipe only"
+                self.jobs[key] = replace(job, secret=emptied(secret) if secret is not None else "")
                 self.say(JobStarted(job_id=order.job_id, assignment=order.assignment, pid=1))
             case Retire():
                 self.retired = True
-                assert self._writer is not None
-                self._writer.close()
+                self._drop()
         await self._notify()
 
     async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
+
+
+async def _readable(connection: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(connection, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(connection)
 
 
 def state_body(state: str) -> bytes:

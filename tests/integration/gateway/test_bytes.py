@@ -110,12 +110,11 @@ async def agent_of(centre: Centre, path):
             worker_name=site.name,
             workload="{}",
             api_socket=str(path),
-            secret=SECRET,
             log_path="log",
         )
         async with aclosing(HttpClient(centre.gateway, identity)) as http:
             api = ExecutionApi(Forwarder(http), lambda event: None)
-            api.admit(job)
+            api.admit(SECRET, job.key)
             async with served(path, api, api.refusal):
                 yield task
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import msgspec
 import psutil
+from msgspec.structs import replace
 
 from airflow_edge.protocol.local import (
     JOB_FILE,
@@ -34,6 +35,7 @@ from airflow_edge.protocol.local import (
     encode_local,
     split_frames,
 )
+from airflow_edge.site.pipes import close, filled
 from harness.processes import Process, kill_processes, processes_in
 from harness.waiting import wait_for
 
@@ -57,7 +59,6 @@ class Job:
             worker_name=WORKER,
             workload=json.dumps(workload),
             api_socket=str(api_socket),
-            secret=SECRET,
             log_path=workload.get("log_path", ""),
         )
         (self.folder / JOB_FILE).write_bytes(msgspec.json.encode(file))
@@ -85,8 +86,13 @@ class Connection:
         self._buffer = bytearray()
         self.seen: list[ToAgent] = []
 
-    def send(self, message: ToRuntime) -> None:
-        self._socket.sendall(encode_local(message))
+    def send(self, message: ToRuntime, secret: str = SECRET) -> None:
+        if isinstance(message, StartJob):
+            pipe = filled(secret)
+            socket.send_fds(self._socket, [encode_local(replace(message, piped=True))], [pipe])
+            close(pipe)
+        else:
+            self._socket.sendall(encode_local(message))
 
     def send_bytes(self, data: bytes) -> None:
         self._socket.sendall(data)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from harness.waiting import wait_for
 from tests.integration.runtime.agent import SECRET, AgentSide, RuntimeProcess, is_alive
 from tests.integration.runtime.conftest import site_environment
 from tests.integration.runtime.execution_api import ExecutionApi
-from tests.integration.runtime.users import open_folder, showing, two_users
+from tests.integration.runtime.users import open_folder, showing, third_user, two_users
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +26,29 @@ def users():
 
 
 @pytest.fixture(scope="module")
+def third(python, users):
+    if python != Path(sys.executable):
+        pytest.skip("each start by sudo is one of a whole Airflow, and the oldest does it alike")
+    with third_user(python, users[1]) as user:
+        yield user
+
+
+@pytest.fixture(scope="module")
 def runtime(python, users):
     """A runtime that root has started for these two."""
+    with two_users_runtime(python, users) as runtime:
+        yield runtime
+
+
+@pytest.fixture(scope="module")
+def runtime_of_three(python, users, third):
+    """One whose tasks may ask for a third user."""
+    with two_users_runtime(python, users, RUN_AS=third.pw_name) as runtime:
+        yield runtime
+
+
+@contextmanager
+def two_users_runtime(python, users, **environment):
     agent, task = users
     with open_folder() as folder:
         for name in ("home", "state"):
@@ -38,7 +61,7 @@ def runtime(python, users):
             *(python, "-m", "airflow_edge.runtime", "--state-dir", folder / "state"),
             *("--agent-user", agent.pw_name, "--task-user", task.pw_name),
         ]
-        runtime = RuntimeProcess(folder, command, site_environment(folder))
+        runtime = RuntimeProcess(folder, command, site_environment(folder) | environment)
         try:
             yield runtime
         finally:
@@ -68,8 +91,21 @@ def own(path, user):
     path.chmod(0o600)
 
 
-def prepare(agent, users, api, task_id):
-    job = agent.task(task_id, api.path)
+@pytest.fixture
+def three(runtime_of_three, users):
+    """An agent whose tasks are a third user's."""
+    api = ExecutionApi(runtime_of_three.state_dir / "agent.sock")
+    own(api.path, users[0])
+    side = AgentSide(runtime_of_three)
+    side.folder.chmod(0o777)
+    api.run_id = side.run_id
+    yield side, lambda task_id: prepare(side, users, api, task_id, dag="as_another"), api
+    side.close()
+    api.close()
+
+
+def prepare(agent, users, api, task_id, dag="sample"):
+    job = agent.task(task_id, api.path, dag=dag)
     for path in (job.folder.parent, job.folder, *job.folder.iterdir()):
         os.chown(path, users[0].pw_uid, users[0].pw_gid)
         path.chmod(0o700 if path.is_dir() else 0o600)
@@ -91,14 +127,28 @@ def test_a_task_is_another_user_and_its_files_are_the_agents(agent, users, api):
         assert file.stat().st_mode & 0o077 == 0
 
 
-def test_a_hostile_task_gets_at_neither_key_nor_jobs_nor_sockets_nor_processes(agent, users, api, runtime):
+def test_attack_10_a_hostile_task_gets_at_neither_key_nor_jobs_nor_sockets_nor_processes(agent, users, api, runtime):
     other = prepare(agent, users, api, "loop")
     agent.connection.send(other.start)
     supervisor = agent.connection.expect(JobStarted, job=other).pid
     agent.read("loop.pids")
+    plan = hostile(agent, other, supervisor, users, api, runtime)
+    (agent.folder / "attack.json").write_text(json.dumps(plan))
+    job = prepare(agent, users, api, "attack")
+    assert agent.run(job).exit_code == 0
+
+    (found,) = api.of("POST", "/return_value")
+    assert len(found.body) == sum(map(len, plan.values()))
+    assert {what: came for what, came in found.body.items() if came != "PermissionError"} == {}
+    assert {call.authorization for call in api.calls} == {f"Bearer {SECRET}"}
+    assert is_alive(supervisor)
+
+
+def hostile(agent, other, supervisor, users, api, runtime):
+    """What a task might try against the worker and the job beside it."""
     # The runtime, the agent's part of the pair, and somebody else's processes.
     pids = [agent.hello.pid, supervisor, os.getpid()]
-    plan = {
+    return {
         "read": [
             str(runtime.state_dir / "worker.json"),
             str(other.folder / "job.json"),
@@ -113,15 +163,21 @@ def test_a_hostile_task_gets_at_neither_key_nor_jobs_nor_sockets_nor_processes(a
         "trace": pids,
         "be": [0, users[0].pw_uid],
     }
+
+
+def test_attack_10_nothing_of_a_task_holds_another_jobs_secret(agent, users, api, runtime):
+    other = prepare(agent, users, api, "loop")
+    agent.connection.send(other.start, secret="what opens the other job")
+    agent.connection.expect(JobStarted, job=other)
+    agent.read("loop.pids")
+    # Nor on the disk; its own, which is all over its memory, shows that the search finds something.
+    assert not [path for path in other.folder.rglob("*") if b"what opens" in path.read_bytes()]
+    plan = {"find": ["what [o]pens the other job", f"{SECRET[:-1]}[{SECRET[-1]}]"]}
     (agent.folder / "attack.json").write_text(json.dumps(plan))
-    job = prepare(agent, users, api, "attack")
-    assert agent.run(job).exit_code == 0
+    assert agent.run(prepare(agent, users, api, "attack")).exit_code == 0
 
     (found,) = api.of("POST", "/return_value")
-    assert len(found.body) == sum(map(len, plan.values()))
-    assert {what: came for what, came in found.body.items() if came != "PermissionError"} == {}
-    assert {call.authorization for call in api.calls} == {f"Bearer {SECRET}"}
-    assert is_alive(supervisor)
+    assert list(found.body.values()) == ["nothing", "done"]
 
 
 def test_another_users_task_is_stopped_with_all_that_it_has_started(agent, users, api):
@@ -135,7 +191,7 @@ def test_another_users_task_is_stopped_with_all_that_it_has_started(agent, users
     wait_for(lambda: not any(is_alive(pid) for pid in pids), "the task to end", timeout=20)
 
 
-def test_another_users_task_leaves_nothing_behind(agent, users, api):
+def test_attack_10_another_users_task_leaves_nothing_behind(agent, users, api):
     job = prepare(agent, users, api, "leave_behind")
     assert agent.run(job).exit_code == 0
 
@@ -150,3 +206,38 @@ def test_a_callback_is_another_user_too(agent, users, api):
         os.chown(path, users[0].pw_uid, users[0].pw_gid)
     assert agent.run(job).exit_code == 0
     assert int((agent.folder / "who").read_text()) == users[1].pw_uid
+
+
+def test_attack_10_run_as_user_is_a_third_user_who_gets_at_no_more_and_leaves_nothing(
+    three, users, third, runtime_of_three
+):
+    agent, prepare_another, api = three
+    other = prepare(agent, users, api, "loop")
+    agent.connection.send(other.start)
+    supervisor = agent.connection.expect(JobStarted, job=other).pid
+    task, _ = agent.read("loop.pids")
+    plan = hostile(agent, other, supervisor, users, api, runtime_of_three) | {"tell": ["uid"]}
+    plan["signal"].append(task)
+    (agent.folder / "attack.json").write_text(json.dumps(plan))
+    job = prepare_another("attack")
+    assert agent.run(job).exit_code == 0, job.log
+
+    (found,) = api.of("POST", "/return_value")
+    assert found.body.pop("tell uid") == [third.pw_uid] * 3
+    assert {what: came for what, came in found.body.items() if came != "PermissionError"} == {}
+    assert "I am another" in {line["event"] for line in job.log}
+    pids = agent.read("left.pids")
+    assert len(pids) == 3
+    assert [pid for pid in pids if is_alive(pid)] == []
+
+
+def test_attack_10_a_third_users_task_hears_that_it_is_to_end_and_all_that_it_has_started_ends(three):
+    agent, prepare_another, _ = three
+    job = prepare_another("patient")
+    agent.connection.send(job.start)
+    (pid,) = agent.read("patient.pid")
+    pids = [pid, *agent.read("left.pids")]
+    agent.connection.send(StopJob(job_id=job.job_id, assignment=1, grace=60))
+    agent.connection.expect(JobExited, job=job)
+    assert (agent.folder / "on_kill").exists()
+    wait_for(lambda: not any(is_alive(pid) for pid in pids), "the task to end", timeout=20)

@@ -45,6 +45,23 @@ def two_users() -> Iterator[tuple[pwd.struct_passwd, pwd.struct_passwd]]:
 
 
 @contextmanager
+def third_user(python: Path, task: pwd.struct_passwd) -> Iterator[pwd.struct_passwd]:
+    """Make one that the task's user may be by sudo, to run Python, as the documentation says it."""
+    if not shutil.which("sudo") or not Path("/etc/sudoers.d").is_dir():
+        pytest.skip("there is no sudo: install it")
+    name = f"edge-third-{uuid.uuid4().hex[:6]}"
+    rule = Path("/etc/sudoers.d", name)
+    try:
+        subprocess.run(["useradd", "--system", "--home-dir", "/nonexistent", name], check=True)
+        rule.touch(mode=0o440)
+        rule.write_text(f"{task.pw_name} ALL=({name}) NOPASSWD:SETENV: {python}\n")
+        yield pwd.getpwnam(name)
+    finally:
+        rule.unlink(missing_ok=True)
+        subprocess.run(["userdel", name], check=False, capture_output=True)
+
+
+@contextmanager
 def open_folder() -> Iterator[Path]:
     """Make a folder through which others may pass, unlike those of pytest."""
     folder = Path(tempfile.mkdtemp(prefix="edge-"))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from airflow_edge.site.processes import find, hold_pid_file, holder, lives
+from airflow_edge.site.processes import find, hold_pid_file, holder, is_the_one, lives
 from harness.processes import without_descriptors
 from harness.waiting import wait_for
 
@@ -126,3 +128,46 @@ def test_a_zombie_is_gone() -> None:
         assert known is not None
         process.kill()
         wait_for(lambda: not lives(known), "its end to be seen", timeout=10)
+
+
+AGENT = """
+import fcntl, os, socket, sys
+lock = open(sys.argv[1], "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print(os.getpid(), file=lock, flush=True)
+connection = socket.socket(socket.AF_UNIX)
+connection.connect(sys.argv[2])
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which process it is")
+def test_attack_10_while_an_agent_lives_no_other_process_of_its_user_is_listened_to(tmp_path: Path) -> None:
+    lock = tmp_path / "agent.pid"
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as task:
+        listener.bind(str(tmp_path / "runtime.sock"))
+        listener.listen()
+        task.connect(str(tmp_path / "runtime.sock"))
+        tasks, _ = listener.accept()
+        with tasks:
+            # No agent has ever been here; then one that is dead.
+            assert is_the_one(tasks, None)
+            assert is_the_one(tasks, lock)
+            with subprocess.Popen(
+                [sys.executable, "-c", AGENT, lock, tmp_path / "runtime.sock"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            ) as agent:
+                assert agent.stdout is not None
+                assert agent.stdout.readline() == b"there\n"
+                agents, _ = listener.accept()
+                with agents:
+                    assert is_the_one(agents, lock)
+                    assert not is_the_one(tasks, lock)
+                agent.communicate()
+            assert is_the_one(tasks, lock)
+            # What a full disk has left of it says nothing.
+            with lock.open("w") as empty:
+                fcntl.flock(empty, fcntl.LOCK_EX)
+                assert is_the_one(tasks, lock)

@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from airflow_edge.protocol.local import GENERATION_VARIABLE
-from airflow_edge.site import processes
+from airflow_edge.site import processes, secrets
 
 _DESCRIPTOR: Final = "_AIRFLOW_EDGE_KEEPER"
 """The environment variable with the descriptor of its socket, for a process that begins again."""
@@ -135,6 +135,8 @@ def _keep(connection: socket.socket, command: Sequence[str], agent: int) -> NoRe
         signal.signal(number, signal.SIG_IGN)
     started: dict[int, subprocess.Popen[bytes]] = {}
     environment = dict(os.environ)
+    # What a process is started with stays to be read in it and in its forks, each task among them.
+    secrets.hide(environment)
     while True:
         data, descriptors, _, _ = socket.recv_fds(connection, _LONGEST, 1)
         if not data:

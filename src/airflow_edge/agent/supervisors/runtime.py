@@ -7,16 +7,20 @@ import contextlib
 import hashlib
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.process.sockets import make_folder_again
 from airflow_edge.agent.supervisors.runtime_process import RuntimeProcess
+from airflow_edge.agent.supervisors.sending import Outbox
 from airflow_edge.backoff import Backoff
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.local import (
@@ -24,12 +28,14 @@ from airflow_edge.protocol.local import (
     Probe,
     Retire,
     RuntimeHello,
+    StartJob,
     ToAgent,
     ToRuntime,
     decode_for_agent,
     encode_local,
     split_frames,
 )
+from airflow_edge.site.pipes import filled
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +49,9 @@ LONGEST_SILENCE = 8.0
 """Seconds that it may take to answer."""
 STEADY_AFTER = 30.0
 """Seconds after which a runtime that has ended again and again is believed in."""
+
+
+_Connection: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter, Outbox]
 
 
 class RuntimeLink:
@@ -78,7 +87,7 @@ class RuntimeLink:
         self._silent_since: float | None = None
         """When it was last asked for a sign of life, or connected to, and has not given one since."""
         self._unreachable = ""
-        self._writer: asyncio.StreamWriter | None = None
+        self._outbox: Outbox | None = None
         self._connected = asyncio.Event()
         self._broken = asyncio.Event()
         self._broken.set()
@@ -99,20 +108,28 @@ class RuntimeLink:
                 f"the runtime (pid {pid or 'unknown'}) does not answer: it is stopped, or waits for a disk "
                 f"that is gone. If that does not pass, end it with {end_it}: its tasks go on, and another is started"
             )
-        if self._writer is not None and not self._process.ended_often:
+        if self._outbox is not None and not self._process.ended_often:
             return ""
         return self._unreachable or self._process.condition
 
-    def send(self, message: ToRuntime) -> None:
-        """Send an order; without a connection it is lost, and to be given again after the next `RuntimeHello`."""
-        if self._writer is not None:
-            self._writer.write(encode_local(message))
+    def send(self, message: ToRuntime, secret: str = "") -> None:
+        """Send an order; without a connection it is lost, and to be given again after the next `RuntimeHello`.
+
+        :param secret: of a job that is to be started: goes in a pipe, which the runtime hands on unread
+        :raises OSError: no pipe is to be had.
+        """
+        if self._outbox is None:
+            return
+        if isinstance(message, StartJob) and secret:
+            self._outbox.send(encode_local(replace(message, piped=True)), filled(secret))
+        else:
+            self._outbox.send(encode_local(message))
 
     async def retire(self, patience: float) -> None:
         """Have the runtime end when its last job has; wait `patience` seconds for that."""
         self._retiring = True
         self.send(Retire())
-        if self._writer is None:
+        if self._outbox is None:
             # It is not warm yet, and has no job.
             self._process.terminate()
         with contextlib.suppress(TimeoutError):
@@ -135,11 +152,11 @@ class RuntimeLink:
             # Also after it was told to retire: without a pause this would never let go of the event loop.
             await asyncio.sleep(backoff.next())
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+    async def _connect(self) -> _Connection | None:
         """Give a connection to the runtime that is there, or to a new one; None if that one ended."""
         while True:
             try:
-                connection = await asyncio.open_unix_connection(os.fspath(self._socket))
+                connection = await _connected(self._socket)
             except (FileNotFoundError, ConnectionError):
                 self._unreachable = ""
             except OSError as error:
@@ -161,23 +178,23 @@ class RuntimeLink:
                 return None
             await asyncio.sleep(CONNECT_INTERVAL)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, outbox: Outbox) -> bool:
         """Listen until the connection breaks; say whether the runtime was warm."""
         buffer = bytearray()
         broke = False
         self._silent_since = time.monotonic()
         steady = asyncio.get_running_loop().call_later(STEADY_AFTER, self._steady)
         try:
-            while data := await self._listen(reader, writer):
+            while data := await self._listen(reader, outbox):
                 buffer += data
                 for frame in split_frames(buffer):
                     message = decode_for_agent(frame)
                     if isinstance(message, RuntimeHello):
                         # One that was started by hand does not know its own.
                         if message.generation not in {"", generation()}:
-                            self._replace(message, writer)
+                            self._replace(message, outbox)
                             continue
-                        self._welcome(message, writer)
+                        self._welcome(message, outbox)
                     self._heard(message)
             broke = True
         except ConnectionError:
@@ -185,10 +202,11 @@ class RuntimeLink:
         except (RemoteProtocolError, msgspec.MsgspecError):
             log.exception("the runtime sent what is no message; connecting anew")
         finally:
+            outbox.close()
             writer.close()
             steady.cancel()
             self._silent_since = None
-            warm, self._writer = self._writer is not None, None
+            warm, self._outbox = self._outbox is not None, None
             self._broken.set()
             # Else it is this agent that ends, or its machine that fails it.
             if warm and broke and not self._retiring:
@@ -198,7 +216,7 @@ class RuntimeLink:
             self._process.running(retiring=self._retiring)
         return warm
 
-    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    async def _listen(self, reader: asyncio.StreamReader, outbox: Outbox) -> bytes:
         """Wait for what the runtime says, and ask it to say something when it has not for a while."""
         while True:
             with contextlib.suppress(TimeoutError):
@@ -206,12 +224,12 @@ class RuntimeLink:
                     data = await reader.read(64 * 1024)
                 self._silent_since = None
                 return data
-            if self._writer is not None and self._knows_probes and self._silent_since is None:
-                writer.write(encode_local(Probe(fork=self._try_fork())))
+            if self._outbox is not None and self._knows_probes and self._silent_since is None:
+                outbox.send(encode_local(Probe(fork=self._try_fork())))
                 self._silent_since = time.monotonic()
 
     def _steady(self) -> None:
-        if self._writer is not None:
+        if self._outbox is not None:
             self._process.works()
 
     def _pid(self) -> int:
@@ -221,7 +239,7 @@ class RuntimeLink:
         except (OSError, ValueError):
             return 0
 
-    def _replace(self, hello: RuntimeHello, writer: asyncio.StreamWriter) -> None:
+    def _replace(self, hello: RuntimeHello, outbox: Outbox) -> None:
         log.info(
             "the installation or the configuration has changed: the runtime (pid %d) ends with its %d jobs, and a new "
             "one is started",
@@ -230,10 +248,10 @@ class RuntimeLink:
         )
         self._outdated(hello)
         self._process.forget()
-        writer.write(encode_local(Retire()))
+        outbox.send(encode_local(Retire()))
 
-    def _welcome(self, hello: RuntimeHello, writer: asyncio.StreamWriter) -> None:
-        self._writer = writer
+    def _welcome(self, hello: RuntimeHello, outbox: Outbox) -> None:
+        self._outbox = outbox
         self._broken.clear()
         self._connected.set()
         self.pid = hello.pid
@@ -246,6 +264,22 @@ class RuntimeLink:
         )
         if self._retiring:
             self.send(Retire())
+
+
+async def _connected(path: Path) -> _Connection:
+    """Connect to a Unix socket.
+
+    :raises OSError: nobody listens there, or it cannot be done now.
+    """
+    with contextlib.ExitStack() as opening:
+        connection = opening.enter_context(socket.socket(socket.AF_UNIX))
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, os.fspath(path))
+        outbox = Outbox(connection)
+        opening.callback(outbox.close)
+        reader, writer = await asyncio.open_unix_connection(sock=connection)
+        opening.pop_all()
+        return reader, writer, outbox
 
 
 def generation(environ: Mapping[str, str] = os.environ, folders: Iterable[str] = tuple(sys.path)) -> str:

@@ -15,6 +15,7 @@ from airflow_edge.agent.config import Config
 from airflow_edge.agent.process import keeper
 from airflow_edge.protocol.local import GENERATION_VARIABLE
 from airflow_edge.protocol.messages import one_line
+from airflow_edge.site import secrets
 from airflow_edge.site.files import make_way
 from airflow_edge.site.processes import no_process
 
@@ -91,6 +92,8 @@ class RuntimeProcess:
             if (kept := keeper.here()) is not None:
                 self._process = kept.start(environment[GENERATION_VARIABLE], output)
             else:
+                # What a process is started with stays to be read in it and in its forks, each task among them.
+                secrets.hide(environment)
                 self._process = subprocess.Popen(
                     runtime_command(config),
                     env=environment,

@@ -21,6 +21,7 @@ from airflow_edge.protocol.local import (
     JobStarted,
     Outcome,
     RuntimeHello,
+    StartJob,
     StopJob,
     ToAgent,
 )
@@ -42,8 +43,12 @@ class Supervisors:
         post: Callable[[Event], None],
         *,
         changed: Callable[[], None],
+        secret: Callable[[AssignmentKey], str],
     ) -> None:
-        """:param post: tells the core; :param changed: is told that `conditions` may have changed"""
+        """:param post: tells the core
+        :param changed: is told that `conditions` may have changed
+        :param secret: gives what opens the Execution API for a job
+        """
         self.runtime = RuntimeLink(
             config,
             heard=self._heard,
@@ -60,11 +65,19 @@ class Supervisors:
         self._jobs = jobs
         self._post = post
         self._changed = changed
+        self._secret = secret
 
     @property
     def conditions(self) -> tuple[str, ...]:
         """Why no job can be started now, for a person."""
         return tuple(condition for condition in (self.runtime.condition, self._no_process, self._trouble) if condition)
+
+    def start(self, order: StartJob) -> None:
+        """Have a job started. Without a runtime the order is lost, and to be given again when one is ready.
+
+        :raises OSError: no pipe is to be had for its secret.
+        """
+        self.runtime.send(order, self._secret(order.key))
 
     def stop(self, order: StopJob) -> None:
         """Have a job stopped: by the runtime, or, where that is gone, from here."""

@@ -16,6 +16,7 @@ from airflow_edge.agent.net.http import Response
 from airflow_edge.agent.task_api.forwarder import Request
 from airflow_edge.protocol.urls import LONGEST_CALL, SHORT_CALL
 from airflow_edge.room import Room
+from airflow_edge.site.kernel import is_ours
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,10 @@ class Conversation(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker: it is a stream's
+        if not is_ours(transport.get_extra_info("socket")):
+            # A supervisor is this user's, whoever its task is.
+            transport.abort()
+            return
         self._transport = transport
         self._conversations.add(self)
 

@@ -46,14 +46,13 @@ class ExecutionApi:
         # Found by its digest, a secret cannot be guessed piece by piece from the time that a comparison takes.
         self._open: dict[bytes, AssignmentKey] = {}
 
-    def admit(self, job: JobFile) -> None:
-        """From now on the job's secret opens the API for it."""
-        if self._site_secrets is not None:
-            self._site_secrets.admit(job)
-        self.admit_with(job.secret, job.key)
+    def admit(self, secret: str, key: AssignmentKey, job: JobFile | None = None) -> None:
+        """From now on this secret opens the API for the job.
 
-    def admit_with(self, secret: str, key: AssignmentKey) -> None:
-        """The same for a job whose file cannot be read."""
+        :param job: what is known of it, for what the site keeps itself; None where its file cannot be read
+        """
+        if self._site_secrets is not None and job is not None:
+            self._site_secrets.admit(job)
         self._open[_digest(secret)] = key
 
     def close(self, key: AssignmentKey) -> None:

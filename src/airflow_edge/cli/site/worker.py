@@ -26,6 +26,7 @@ from airflow_edge.cli.site.local import at_start
 from airflow_edge.cli.site.users import separate
 from airflow_edge.protocol.messages import MAX_TEXT
 from airflow_edge.site.inherited import settle, take_more_files
+from airflow_edge.site.kernel import keep_others_out
 from airflow_edge.texts import LineFormatter
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,9 @@ def work(arguments: argparse.Namespace) -> int:
     )
     config = replace(config, open_files=take_more_files())
     separate(config)
+    # Before the key is read. A task that is the same user could read it in this process's memory otherwise, and in its
+    # environment what a site was given of the centre's secrets.
+    keep_others_out()
     _see_enrolled(config)
     if not arguments.daemon:
         _open_logs(config, arguments)

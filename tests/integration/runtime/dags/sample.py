@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -79,6 +80,8 @@ def attempt(kind, what):
                 libc = ctypes.CDLL(None, use_errno=True)
                 if libc.ptrace(16, what, 0, 0) != 0:
                     raise OSError(ctypes.get_errno(), "ptrace")
+            case "find":
+                return "done" if _in_memory(what) else "nothing"
             case "be":
                 os.setuid(what)
             case "tell":
@@ -86,6 +89,36 @@ def attempt(kind, what):
     except OSError as error:
         return type(error).__name__
     return "done"
+
+
+def _in_memory(pattern):
+    """Whether this process has it anywhere; the pattern must not match itself."""
+    wanted = re.compile(pattern.encode())
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, mode, *_ = line.split()
+        first, last = (int(end, 16) for end in span.split("-"))
+        if mode.startswith("rw") and wanted.search(ctypes.string_at(first, last - first)):
+            return True
+    return False
+
+
+def try_attacks(run_id):
+    """Try all that the test has written down, and give what came of each."""
+    plan = json.loads((_folder(run_id) / "attack.json").read_text())
+    return {f"{kind} {what}": attempt(kind, what) for kind, targets in plan.items() for what in targets}
+
+
+def leave_children(run_id):
+    """Leave a plain child, one in a session of its own, and a daemon."""
+    _spread(_folder(run_id) / "left.pids")
+
+
+def loop_with_a_child(run_id):
+    """Be plain Python that knows nothing of signals, with a child in a session of its own."""
+    child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    (_folder(run_id) / "loop.pids").write_text(f"{os.getpid()} {child.pid}")
+    while True:
+        time.sleep(0.01)
 
 
 with DAG("sample", schedule=None):
@@ -102,11 +135,7 @@ with DAG("sample", schedule=None):
 
     @task
     def loop(into):
-        """Plain Python that knows nothing of signals, with a child in a session of its own."""
-        child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
-        (_folder(into) / "loop.pids").write_text(f"{os.getpid()} {child.pid}")
-        while True:
-            time.sleep(0.01)
+        loop_with_a_child(into)
 
     @task
     def talk(into):
@@ -137,8 +166,7 @@ with DAG("sample", schedule=None):
 
     @task
     def leave_behind(into):
-        """Ends well, and leaves a plain child, one in a session of its own, and a daemon."""
-        _spread(_folder(into) / "left.pids")
+        leave_children(into)
 
     @task
     def leave_quietly(into):
@@ -152,9 +180,7 @@ with DAG("sample", schedule=None):
 
     @task
     def attack(into):
-        """Tries all that it was told to, and gives what came of each."""
-        plan = json.loads((_folder(into) / "attack.json").read_text())
-        return {f"{kind} {what}": attempt(kind, what) for kind, targets in plan.items() for what in targets}
+        return try_attacks(into)
 
     @task
     def look_around():

@@ -61,9 +61,9 @@ async def test_an_outcome_is_waited_for_but_not_for_ever(
 ) -> None:
     events: list[Event] = []
     folders = Folders(tmp_path / "jobs", OSError(number, "no"), times)
-    Supervisors(Config(state_dir=tmp_path), folders, HeldJobs(), events.append, changed=lambda: None)._heard(
-        JobExited(**KEY._asdict())
-    )
+    Supervisors(
+        Config(state_dir=tmp_path), folders, HeldJobs(), events.append, changed=lambda: None, secret=str
+    )._heard(JobExited(**KEY._asdict()))
     exited = await posted(events, Exited)
     assert isinstance(exited, Exited)
     assert exited.outcome == outcome
@@ -74,7 +74,7 @@ async def test_a_job_of_which_nothing_can_be_read_now_goes_on_when_a_runtime_doe
     jobs = HeldJobs()
     jobs[KEY] = Job(record=JobRecord(key=KEY, kind="task", slots=1), stage=Stage.RUNNING)
     folders = Folders(tmp_path / "jobs", OSError(errno.ESTALE, "Stale file handle"), 2)
-    Supervisors(Config(state_dir=tmp_path), folders, jobs, events.append, changed=lambda: None)._heard(
+    Supervisors(Config(state_dir=tmp_path), folders, jobs, events.append, changed=lambda: None, secret=str)._heard(
         RuntimeHello(pid=1, airflow_version="3", jobs=())
     )
     ready = await posted(events, RuntimeReady)

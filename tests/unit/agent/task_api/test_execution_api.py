@@ -12,19 +12,8 @@ from airflow_edge.agent.net.http import HttpClient, Response
 from airflow_edge.agent.task_api.execution_api import ExecutionApi
 from airflow_edge.agent.task_api.forwarder import Forwarder, Request
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.local import JobFile
 
 KEY = AssignmentKey("00000000-0000-4000-8000-000000000001", 1)
-JOB = JobFile(
-    job_id=KEY.job_id,
-    assignment=KEY.assignment,
-    kind="task",
-    worker_name="press-7",
-    workload="{}",
-    api_socket="/run/agent.sock",
-    secret="secret",
-    log_path="/var/log/task.log",
-)
 STATE = "/task-instances/1/state"
 
 
@@ -47,7 +36,7 @@ class Site:
         self.events: list[Event] = []
         self.http = Http(status)
         self.api = ExecutionApi(Forwarder(self.http), self.events.append)
-        self.api.admit(JOB)
+        self.api.admit("secret", KEY)
 
     async def call(self, method: str, path: str, secret: str = "secret") -> int:
         request = Request(method, path, "", {"authorization": f"Bearer {secret}"}, b'{"state": "success"}')
