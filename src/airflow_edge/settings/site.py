@@ -176,7 +176,7 @@ SITE: Final = (
         default=None,
         example="airflow-task",
         description="Where the worker is started by root (Linux): the user that tasks are, another one than "
-        "`agent_user`. `run_as_user` of a Dag goes on from there, by `sudo`.",
+        "`agent_user`. `run_as_user` of a Dag goes on from there, by `sudo`, which has to allow it.",
     ),
     _site(
         name="site_secrets",

@@ -65,6 +65,12 @@ def hide(environ: MutableMapping[str, str], options: Collection[Option] = CENTRE
         del environ[variable]
 
 
+def option(environ: Mapping[str, str], section: str, name: str) -> str:
+    """Give an option of Airflow that is no secret, as an environment variable or its file has it; empty if none has."""
+    in_file = _options_of(configuration_file(environ))
+    return environ.get(_variable(section, name), in_file.get((section, name), "")).strip()
+
+
 def _is_secret(value: str) -> bool:
     return bool(value.strip()) and not value.strip().startswith("sqlite:")
 

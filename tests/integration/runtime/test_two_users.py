@@ -10,13 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from airflow_edge.agent.config import Config
+from airflow_edge.checking.findings import Mark
+from airflow_edge.cli.site.local import third_user
 from airflow_edge.protocol.local import JobExited, JobStarted, StopJob
 from harness.processes import kill_processes, processes_in
 from harness.waiting import wait_for
 from tests.integration.runtime.agent import SECRET, AgentSide, RuntimeProcess, is_alive
 from tests.integration.runtime.conftest import site_environment
 from tests.integration.runtime.execution_api import ExecutionApi
-from tests.integration.runtime.users import open_folder, showing, third_user, two_users
+from tests.integration.runtime.users import open_folder, showing, two_users
+from tests.integration.runtime.users import third_user as a_third_user
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +33,7 @@ def users():
 def third(python, users):
     if python != Path(sys.executable):
         pytest.skip("each start by sudo is one of a whole Airflow, and the oldest does it alike")
-    with third_user(python, users[1]) as user:
+    with a_third_user(python, users[1]) as user:
         yield user
 
 
@@ -229,6 +233,17 @@ def test_attack_10_run_as_user_is_a_third_user_who_gets_at_no_more_and_leaves_no
     pids = agent.read("left.pids")
     assert len(pids) == 3
     assert [pid for pid in pids if is_alive(pid)] == []
+
+
+def test_check_says_whether_sudo_lets_tasks_be_another_user(python, users, third, tmp_path):
+    _, task = users
+    config = Config(state_dir=tmp_path, agent_user=users[0].pw_name, task_user=task.pw_name)
+    (allowed,) = third_user(config, third.pw_name)
+    assert (allowed.mark, third.pw_name in allowed.text) == (Mark.OK, True)
+    (refused,) = third_user(config, "nobody")
+    assert refused.mark is Mark.WRONG
+    assert f"{task.pw_name} ALL=(nobody) NOPASSWD:SETENV: {python}" in refused.advice
+    assert list(third_user(config, task.pw_name)) == []
 
 
 def test_attack_10_a_third_users_task_hears_that_it_is_to_end_and_all_that_it_has_started_ends(three):

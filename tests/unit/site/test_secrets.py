@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.site.secrets import CENTRES, held, hide
+from airflow_edge.site.secrets import CENTRES, held, hide, option
 
 SPELLINGS = ["", "_CMD", "_SECRET"]
 names = st.tuples(st.sampled_from(sorted(CENTRES)), st.sampled_from(SPELLINGS), st.sampled_from(["", "RED___"]))
@@ -88,3 +88,11 @@ subprocess.run([sys.executable, "-c", show], check=True)
     said = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
     expected = """['', '', '', '{"own": 1}']"""
     assert [line for line in said.stdout.splitlines() if line.startswith("[")] == [expected, expected]
+
+
+def test_an_option_is_read_as_airflow_reads_it(tmp_path: Path) -> None:
+    text = "[core]\ndefault_impersonation = report\n"
+    assert option(at_home(tmp_path), "core", "default_impersonation") == ""
+    assert option(at_home(tmp_path, text), "core", "default_impersonation") == "report"
+    environ = at_home(tmp_path, text, AIRFLOW__CORE__DEFAULT_IMPERSONATION="other")
+    assert option(environ, "core", "default_impersonation") == "other"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import getpass
 import os
 import platform
 import resource
+import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -58,6 +62,7 @@ def look_around(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]
     yield from site_policy(config)
     # As a list: as whom this looks is over before anybody hears of it.
     yield from list(own_secrets(config, environ))
+    yield from third_user(config, secrets.option(environ, "core", "default_impersonation"))
     yield from _dags(config)
 
 
@@ -78,6 +83,42 @@ def site_policy(config: Config) -> Iterator[Finding]:
         yield wrong("no task is taken here", policy.condition)
     elif policy.summary:
         yield ok(f"the site policy {policy.summary}")
+
+
+def third_user(config: Config, name: str) -> Iterator[Finding]:
+    """Say whether tasks can be the user of this name, as `[core] default_impersonation` has it; empty for none."""
+    if not name or name == (who := config.task_user or _own_name()):
+        return
+    about = f"tasks are to be '{name}' ([core] default_impersonation)"
+    if shutil.which("sudo") is None:
+        yield wrong(f"{about}, and there is no sudo here", "install it, or leave that out")
+        return
+    # Root may ask for others.
+    of = ["-U", who] if os.geteuid() == 0 else []
+    asked = subprocess.run(
+        ["sudo", "-n", "-l", *of, "-u", name, sys.executable],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    if asked.returncode != 0:
+        rule = f"{who} ALL=({name}) NOPASSWD:SETENV: {sys.executable}"
+        yield wrong(f"{about}, and sudo does not allow '{who}' that", f"put into a file of /etc/sudoers.d: {rule}")
+    elif not config.task_user and os.geteuid() != 0:
+        yield wrong(
+            f"{about}, and a worker that is one user cannot end what is another user's",
+            "have root start it, with [edge] agent_user and task_user (Linux)",
+        )
+    else:
+        yield ok(f"{about}, which sudo allows '{who}'")
+
+
+def _own_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user may have none.
+        return f"#{os.geteuid()}"
 
 
 def secrets_of_the_centre(environ: Mapping[str, str]) -> Iterator[Finding]:

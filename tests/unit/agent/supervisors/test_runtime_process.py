@@ -27,8 +27,8 @@ def runtime(config: Config, monkeypatch: pytest.MonkeyPatch, script: str) -> Run
     return RuntimeProcess(config, config.runtime_socket)
 
 
-def end(process: RuntimeProcess) -> None:
-    assert process.start({})
+def end(process: RuntimeProcess, environment: dict[str, str] | None = None) -> None:
+    assert process.start(environment or {})
     deadline = time.monotonic() + 30
     while process.running(retiring=False):
         assert time.monotonic() < deadline
@@ -110,3 +110,18 @@ def test_that_no_process_is_to_be_had_is_told_with_what_to_do(config: Config, mo
     monkeypatch.setattr("subprocess.Popen", refuse)
     assert not process.start({})
     assert "TasksMax=" in process.condition
+
+
+def test_attack_10_a_runtime_is_started_without_the_centres_secrets(
+    config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What a process was started with stays in /proc for its forks, whatever they make of it later."""
+    seen = tmp_path / "environ"
+    process = runtime(
+        config, monkeypatch, f"import os, pathlib; pathlib.Path({str(seen)!r}).write_text(str(dict(os.environ)))"
+    )
+    names = ("AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
+    ours = dict.fromkeys(names, "the secret of the centre")
+    end(process, ours | {"OTHER": "all that else there is"})
+    assert "all that else there is" in seen.read_text()
+    assert "the secret of the centre" not in seen.read_text()
