@@ -120,18 +120,13 @@ class Agent:
             stop_grace=config.task_stop_grace,
         )
         self._site_policy = SitePolicyFile(config.site_policy, lambda: self._watch.hurry())
+        name, socket, policy = identity.name, str(config.api_socket), self._site_policy
         self._driver = Driver(
-            self._core,
-            self._journal,
-            self._folders,
-            worker_name=identity.name,
-            api_socket=str(config.api_socket),
-            site_policy=self._site_policy,
+            self._core, self._journal, self._folders, worker_name=name, api_socket=socket, site_policy=policy
         )
         trust = config.trust if any(config.trust) else identity.trust
         pin = identity.pin(config.identity_file)
-        linked_before = config.linked_file.exists()
-        self._link = Link(self._gateway, identity, pin, trust=trust, linked_before=linked_before)
+        self._link = Link(self._gateway, identity, pin, trust=trust, linked_before=config.linked_file.exists())
         self._metrics = Meter(config.jobs_dir)
         self._system = ExtendedInfo(
             config.extended_system_info_function,

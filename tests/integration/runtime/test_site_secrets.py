@@ -24,7 +24,7 @@ from airflow_edge.agent.task_api.local_server import served
 from airflow_edge.agent.threads import Loop
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JOB_FILE, JobFile
-from tests.integration.runtime.agent import AgentSide, Job
+from tests.integration.runtime.agent import SECRET, AgentSide, Job
 from tests.integration.runtime.execution_api import Call, ExecutionApi
 
 RULES = """
@@ -71,7 +71,8 @@ def agents_api(path: Path, centre: ExecutionApi, rules: Path, jobs: Sequence[Job
         folders = {AssignmentKey(job.job_id, 1): job.folder for job in jobs}
         api = AgentsApi(Centre(centre), lambda _: None, secrets, folders.__getitem__)
         for job in jobs:
-            api.admit(msgspec.json.decode((job.folder / JOB_FILE).read_bytes(), type=JobFile))
+            read = msgspec.json.decode((job.folder / JOB_FILE).read_bytes(), type=JobFile)
+            api.admit(SECRET, read.key, read)
         loop = asyncio.get_running_loop()
         looking = asyncio.create_task(secrets.run())
         async with served(path, api, api.refusal):

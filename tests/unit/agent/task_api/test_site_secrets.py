@@ -67,7 +67,7 @@ class Site:
         self.centre = Centre()
         self.kept = Kept()
         self.api = ExecutionApi(self.centre, lambda _: None, self.kept, lambda _: folder)
-        self.api.admit(job)
+        self.api.admit(job.secret, job.key, job)
 
     async def call(self, path: str, method: str = "GET") -> Response:
         return await self.api(Request(method, path, "", {"authorization": "Bearer secret"}, b""))
