@@ -89,6 +89,7 @@ def test_tokens_are_listed_and_revoked(store: Store) -> None:
     assert not store.enroll_tokens.revoke(uuid4(), now=NOW)
 
 
+@pytest.mark.attack(5)
 def test_a_name_that_is_taken_is_free_again_when_its_worker_is_revoked(store: Store) -> None:
     store.enroll_tokens.create(token(uses_left=5), HASH)
     first = store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW)
@@ -135,6 +136,7 @@ def test_who_knows_the_shared_secret_names_its_queues(store: Store) -> None:
     assert refused.value.code == "name_taken"
 
 
+@pytest.mark.held("a token used by many at once")
 def test_many_at_once_use_a_token_no_more_often_than_it_may_be(store: Store) -> None:
     store.enroll_tokens.create(token(uses_left=3), HASH)
 
@@ -150,6 +152,7 @@ def test_many_at_once_use_a_token_no_more_often_than_it_may_be(store: Store) -> 
     assert len(store.workers.all()) == 3
 
 
+@pytest.mark.held("one name wanted by many keys at once")
 def test_many_at_once_that_want_one_name_get_it_once(store: Store) -> None:
     def enroll(number: int) -> str:
         try:

@@ -78,11 +78,21 @@ def test_a_damaged_piece_is_not_kept(store: Store, worker: UUID, job: ClaimedJob
     assert read_log(store, PATH) == b"right"
 
 
+@pytest.mark.held("a chunk of a log that unpacks to far more, or wants a huge window")
 def test_a_piece_that_would_unpack_to_more_than_it_says_is_not_unpacked(
     store: Store, worker: UUID, job: ClaimedJob
 ) -> None:
     bomb = chunk(job, 0, b"\0" * 50_000_000, size=10)
     assert store.logs.append(worker, bomb, now=NOW) == LogProgress(0, complete=False)
+
+
+@pytest.mark.held("an offset at the end of all numbers")
+@pytest.mark.parametrize("offset", [2**31, 2**53, 2**63 - 1])
+def test_a_piece_for_far_beyond_the_end_is_not_kept(store: Store, worker: UUID, job: ClaimedJob, offset: int) -> None:
+    assert store.logs.append(worker, chunk(job, 0, b"begun"), now=NOW) == LogProgress(5, complete=False)
+    assert store.logs.append(worker, chunk(job, offset, b"far"), now=NOW) == LogProgress(5, complete=False)
+    assert store.logs.append(worker, chunk(job, 5, b" ended"), now=NOW) == LogProgress(11, complete=False)
+    assert read_log(store, PATH) == b"begun ended"
 
 
 def test_an_end_that_comes_too_early_sends_the_site_back(store: Store, worker: UUID, job: ClaimedJob) -> None:
@@ -208,6 +218,7 @@ def log_path(sessions: Sessions, job: ClaimedJob) -> str:
     return row(sessions, job.id).log_path
 
 
+@pytest.mark.attack(14)
 def test_a_log_that_is_too_long_is_cut_with_a_line_that_says_so_and_is_complete(
     store: Store, sessions: Sessions, worker: UUID, job: ClaimedJob
 ) -> None:

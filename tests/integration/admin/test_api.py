@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,7 @@ def noted(api):
     return [(event.removeprefix("edge_worker."), owner, json.loads(extra)) for event, owner, extra in api.audit()]
 
 
+@pytest.mark.held("who may what over the REST API")
 def test_nobody_without_a_token_gets_anything(api):
     api.worker("w")
     for method, path in endpoints(api):
@@ -103,6 +105,7 @@ def test_nobody_without_a_token_gets_anything(api):
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), path
 
 
+@pytest.mark.held("who may what over the REST API")
 @pytest.mark.parametrize("role", ["viewer", "user"])
 def test_who_may_only_read_reads_and_changes_nothing_and_each_attempt_is_noted(api, role):
     worker = api.worker("w")
@@ -270,6 +273,7 @@ def test_attack_21_what_the_api_says_of_itself_is_for_who_may_read_by_it(api, pa
         assert "/edge_worker/api/openapi.json" in shown.text
 
 
+@pytest.mark.held("what belongs to another team")
 @pytest.mark.parametrize("path", READS)
 def test_a_user_of_one_team_sees_nothing_of_another(api, monkeypatch, path):
     monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
@@ -372,6 +376,7 @@ def test_jobs_and_queues(api):
     assert queues == {"default": (1, 1, 8), "gpu": (1, 0, 0)}
 
 
+@pytest.mark.held("order_by, NUL, surrogates, huge numbers, unknown fields")
 def test_what_makes_no_sense_is_a_problem_that_says_where(api):
     for method, path, options in (
         ("POST", "/workers/maintenance", {"json": {"workers": [], "comment": "x"}}),
@@ -406,6 +411,7 @@ def test_what_makes_no_sense_is_a_problem_that_says_where(api):
     assert "GET /edge_worker/api/nothing" in api.call("GET", "/nothing").json()["detail"]
 
 
+@pytest.mark.held("order_by, NUL, surrogates, huge numbers, unknown fields")
 @pytest.mark.parametrize(
     ("path", "query"),
     [
@@ -471,3 +477,77 @@ def test_a_task_that_airflow_does_not_know_is_explained_too(api):
 
 def now():
     return datetime.now(UTC)
+
+
+@pytest.mark.held("order_by, NUL, surrogates, huge numbers, unknown fields")
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/workers/maintenance", b'{"workers": ["w"], "comment": "x", "more": 1}'),
+        ("/workers/maintenance", b'{"workers": ["w"], "comment": "x", "by": "somebody else"}'),
+        ("/workers/concurrency", b'{"workers": ["w"], "concurrency": 1' + b"0" * 400 + b"}"),
+        ("/workers/concurrency", b'{"workers": ["w"], "concurrency": 1e999}'),
+        ("/workers/disconnect-grace", b'{"workers": ["w"], "seconds": NaN}'),
+    ],
+    ids=["more", "by", "huge", "infinite", "no number"],
+)
+def test_what_a_body_may_not_say_is_a_problem_and_changes_nothing(api, path, body):
+    worker = api.worker("w")
+    before = api.store.workers.get(worker.id)
+    answer = api.call("POST", path, content=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "malformed"), answer.text
+    assert (api.store.workers.get(worker.id), api.store.orders.newest(worker.id, limit=1)) == (before, [])
+
+
+@pytest.mark.held("order_by, NUL, surrogates, huge numbers, unknown fields")
+def test_what_is_no_text_names_no_worker(api):
+    for name in (r"\ud800", r"\u0000"):
+        answer = api.call("POST", "/workers/shutdown", content=f'{{"workers": ["{name}"]}}'.encode())
+        assert 400 <= answer.status_code < 500, answer.text
+
+
+@pytest.mark.held("a task's token at the REST API")
+def test_a_tasks_token_opens_nothing(api):
+    from airflow.api_fastapi.auth.tokens import JWTGenerator, get_signing_args
+
+    generator = JWTGenerator(
+        valid_for=60, audience="urn:airflow.apache.org:task", **get_signing_args(make_secret_key_if_needed=False)
+    )
+    for scope in ("execution", "workload"):
+        token = generator.generate(extras={"sub": str(uuid4()), "scope": scope})
+        for method, path in endpoints(api):
+            filled = path.format(name="w", order_id=uuid4(), token_id=uuid4(), queue="q", job_id=uuid4(), version=1)
+            headers = {"Authorization": f"Bearer {token}"}
+            answer = api.client.request(method, f"/edge_worker/api{filled}", headers=headers, json=CHANGES.get(path))
+            assert answer.status_code in {401, 403}, path
+
+
+@pytest.mark.held("a change sent with a browser's cookie by another site")
+def test_another_sites_page_changes_nothing_with_a_browsers_cookie(api):
+    """What a browser sends elsewhere without asking first is no JSON; and it is not told that it may."""
+    api.worker("w")
+    cookie = api.headers("admin")["Authorization"].removeprefix("Bearer ")
+    url, body = "/edge_worker/api/workers/shutdown", b'{"workers": ["w"]}'
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", None):
+        headers = {"Cookie": f"_token={cookie}", "Origin": "https://evil.example"}
+        headers |= {"Content-Type": kind} if kind else {}
+        answer = api.client.request("POST", url, headers=headers, content=body)
+        assert answer.status_code == 422, (kind, answer.text)
+    asking = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    asked = api.client.request("OPTIONS", url, headers=asking)
+    assert asked.status_code == 405
+    assert not [name for name in asked.headers if name.startswith("access-control-")]
+    own = {"Cookie": f"_token={cookie}", "Content-Type": "application/json"}
+    assert api.client.request("POST", url, headers=own, content=body).status_code == 200
+
+
+@pytest.mark.held("thousands of patterns at once")
+def test_five_thousand_patterns_are_answered_and_more_are_refused(api):
+    for number in range(3):
+        api.worker(f"{'a' * 150}{number}")
+    patterns = [f"*a*a*a*a*b{number}" for number in range(5001)]
+    assert api.call("POST", "/workers/shutdown", json={"workers": patterns}).status_code == 422
+    began = time.monotonic()
+    answer = api.call("POST", "/workers/shutdown", json={"workers": patterns[1:]})
+    assert answer.status_code < 500
+    assert time.monotonic() - began < 60

@@ -110,6 +110,7 @@ async def test_it_cannot_serve_a_queue_that_it_was_not_given(centre, victim, thi
         assert (await victim[1].get(Offer)).job_id == str(job.id)
 
 
+@pytest.mark.held("another task by its id or a detour")
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -137,14 +138,54 @@ async def test_it_cannot_reach_another_tasks_execution_api(centre, victim, thief
     assert centre.task_state(task_id) == "queued"
 
 
-@pytest.mark.parametrize(
-    "trick", ["/../task-instances/{}/run", "//task-instances/{}/run", "/task-instances/x/../{}/run"]
-)
-async def test_no_detour_leads_to_another_task(centre, victim, thief, trick):
-    site, _, own_job, _ = thief
-    path = trick.format(victim[3])
-    answer = await site.raw_call(centre.gateway, "PATCH", path, own_job, body=b'{"state":"failed"}')
-    assert answer.status_code in {401, 403, 404, 422}
+@pytest.mark.held("another task by its id or a detour")
+async def test_no_detour_leads_to_another_task(centre, victim, thief):
+    site, _, own_job, own_task = thief
+    centre.store.job_authority.begin(UUID(own_job.partition(":")[0]), 1, now=datetime.now(UTC))
+    body = msgspec.json.encode(RUN)
+    for trick in (
+        "/../task-instances/{}/run",
+        "//task-instances/{}/run",
+        "/task-instances//{}/run",
+        "/task-instances/x/../{}/run",
+        "/%2e%2e/task-instances/{}/run",
+        "/variables/%2e%2e/task-instances/{}/run",
+        "/task-instances%2f{}/run",
+        "/%74ask-instances/{}/run",
+        "/task-instances/{};a=b/run",
+        "/task-instances;a=b/{}/run",
+        "/task-instances/{{{}}}/run",
+        "/task-instances/{}%00/run",
+        "/task-instances/%00{}/run",
+        "/task-instances/{}%5crun",
+        "/task-instances/{}/run/",
+        "/Task-Instances/{}/run",
+    ):
+        answer = await site.raw_call(centre.gateway, "PATCH", trick.format(victim[3]), own_job, body=body)
+        assert answer.status_code in {401, 403, 404, 405, 422}, (trick, answer.text)
+        assert centre.task_state(victim[3]) == "queued", trick
+    own = await site.raw_call(centre.gateway, "PATCH", f"/task-instances/{own_task}/run", own_job, body=body)
+    assert own.status_code == 200, own.text
+
+
+@pytest.mark.held("another method by a header, two jobs in one call")
+async def test_no_header_makes_another_method_or_another_job(centre, victim, thief):
+    site, _, own_job, own_task = thief
+    assert (await site.call(centre.gateway, "PATCH", f"/task-instances/{own_task}/run", own_job, json=RUN)).is_success
+    key = f"/variables/kept-{own_task}"
+    await site.call(centre.gateway, "PUT", key, own_job, json={"value": "kept"})
+    for name in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"):
+        await site.call(centre.gateway, "GET", key, own_job, headers={name: "DELETE"})
+        assert (await site.call(centre.gateway, "GET", key, own_job)).json()["value"] == "kept"
+    other_job, body = f"{victim[2].job_id}:1", msgspec.json.encode(RUN)
+    path = f"{urls.EXECUTION}/task-instances/{victim[3]}/run"
+    async with httpx.AsyncClient(trust_env=False, verify=NO_CAS, timeout=60) as client:
+        for signed in (own_job, other_job):
+            for named in ((own_job, other_job), (other_job, own_job), (f"{own_job}, {other_job}",)):
+                token = site.headers("PATCH", path, job=signed, body=tokens.body_digest(body))
+                jobs = [(urls.JOB_HEADER, job) for job in named]
+                answer = await client.patch(centre.gateway + path, content=body, headers=[*token.items(), *jobs])
+                assert answer.status_code in {400, 401, 403, 409}, (signed, named, answer.text)
     assert centre.task_state(victim[3]) == "queued"
 
 
@@ -222,6 +263,7 @@ async def test_another_key_does_not_open_a_workers_door(centre, thief, victim):
     assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
 
 
+@pytest.mark.attack(7)
 @pytest.mark.parametrize("change", ["body", "no body", "query", "job"])
 async def test_attack_07_what_somebody_on_the_way_changes_is_refused(centre, other_gateway, thief, change):
     """Not even at another API server, which has not seen the token, does anything come of it."""

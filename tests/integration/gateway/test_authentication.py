@@ -26,6 +26,7 @@ async def site(centre):
     return await centre.site(centre.queue_name())
 
 
+@pytest.mark.held("a clock that is off, a token for years")
 @pytest.mark.parametrize("seconds", [-3600, 3600, 90])
 async def test_a_wrong_clock_is_named_with_its_seconds(centre, site, seconds):
     answer = await call(centre, site.headers("GET", urls.EXECUTION + CALL, now=time.time() + seconds))
@@ -43,6 +44,7 @@ async def test_a_clock_that_is_a_little_off_is_borne(centre, site, seconds):
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
 
 
+@pytest.mark.held("replay at one API server")
 async def test_a_token_is_good_for_one_call(centre, site):
     headers = site.headers("GET", urls.EXECUTION + CALL)
     assert (await call(centre, headers)).status_code == 400
@@ -50,6 +52,7 @@ async def test_a_token_is_good_for_one_call(centre, site):
     assert (again.status_code, again.json()["code"]) == (401, "replayed")
 
 
+@pytest.mark.attack(7)
 async def test_a_token_for_a_link_is_good_once_on_all_api_servers(centre, site, other_gateway):
     headers = site.headers("GET", urls.LINK)
     async with connect(urls.link_url(centre.gateway), additional_headers=headers, proxy=None):
@@ -61,6 +64,7 @@ async def test_a_token_for_a_link_is_good_once_on_all_api_servers(centre, site, 
             assert b'"replayed"' in caught.value.response.body
 
 
+@pytest.mark.held("another spelling of a signature")
 async def test_another_spelling_of_a_signature_is_no_other_token(centre, site, other_gateway):
     token = site.token("GET", urls.LINK)
     async with connect(
@@ -79,6 +83,7 @@ async def test_another_spelling_of_a_signature_is_no_other_token(centre, site, o
     assert any(code in caught.value.response.body for code in (b'"replayed"', b'"bad_token"'))
 
 
+@pytest.mark.held("another method or path")
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
@@ -108,3 +113,19 @@ async def test_a_changed_claim_breaks_the_signature(centre, site):
     forged = ".".join([*other.split(".")[:2], one.split(".")[2]])
     answer = await call(centre, {"Authorization": f"Bearer {forged}"}, path="/variables/other")
     assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
+
+
+@pytest.mark.held("a path spelled with escapes")
+async def test_a_token_that_was_used_is_used_for_each_spelling_of_its_path(centre, site):
+    headers = site.headers("GET", urls.EXECUTION + CALL)
+    assert (await call(centre, headers)).status_code == 400
+    again = await call(centre, headers, path="/variables/%6e%6Fne")
+    assert (again.status_code, again.json()["code"]) == (401, "replayed")
+
+
+@pytest.mark.held("a token in the query")
+@pytest.mark.parametrize("name", ["token", "access_token", "authorization", "_token"])
+async def test_a_token_in_the_query_is_none(centre, site, name):
+    nothing = (await call(centre, {})).json()["detail"]
+    answer = await call(centre, {}, path=f"{CALL}?{name}={site.token('GET', urls.EXECUTION + CALL)}")
+    assert (answer.status_code, answer.json()["detail"]) == (401, nothing)

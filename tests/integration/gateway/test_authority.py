@@ -28,6 +28,7 @@ async def refused(site, centre, method, path, job, **options) -> str:
     return answer.json()["detail"]
 
 
+@pytest.mark.attack(2)
 @pytest.mark.parametrize("accept", [True, False])
 async def test_a_job_whose_task_has_not_begun_may_only_say_that_it_does(centre, accept):
     async with held_job(centre, accept=accept, begun=False) as (site, _, task_id, job):
@@ -48,6 +49,7 @@ async def test_a_job_whose_task_has_not_begun_may_only_say_that_it_does(centre, 
         assert (await site.call(centre.gateway, "GET", "/variables/db_password", job)).status_code == 404
 
 
+@pytest.mark.attack(2)
 async def test_after_its_last_state_a_task_may_call_until_it_has_come_to_its_end_and_then_only_repeat_it(centre):
     async with held_job(centre, begun=False) as (site, _, task_id, job):
         state = f"/task-instances/{task_id}/state"
@@ -67,6 +69,7 @@ async def test_after_its_last_state_a_task_may_call_until_it_has_come_to_its_end
         assert again.is_success, again.text
 
 
+@pytest.mark.attack(2)
 async def test_the_calls_of_a_task_that_airflow_does_not_want_any_more_come_to_an_end(centre):
     async with held_job(centre) as (_, _, task_id, job):
         centre.set_task_state(task_id, "failed")
@@ -74,6 +77,7 @@ async def test_the_calls_of_a_task_that_airflow_does_not_want_any_more_come_to_a
         assert not row.released
 
 
+@pytest.mark.attack(3)
 async def test_a_request_that_was_begun_before_its_worker_was_revoked_is_refused(centre):
     async with held_job(centre) as (site, _, _, job):
         path, body = urls.EXECUTION + "/variables/late", b'{"value": "late"}'
@@ -100,6 +104,7 @@ async def test_a_request_that_was_begun_before_its_worker_was_revoked_is_refused
         assert b"not_yours" in answer
 
 
+@pytest.mark.attack(9)
 async def test_a_worker_that_accepts_and_does_not_begin_does_not_keep_the_job(centre, monkeypatch):
     monkeypatch.setattr(assignments, "LEASES_INTERVAL", 0.05)
     queue = centre.queue_name()
@@ -115,6 +120,7 @@ async def test_a_worker_that_accepts_and_does_not_begin_does_not_keep_the_job(ce
             assert (void.job_id, void.assignment) == (offer.job_id, 1)
 
 
+@pytest.mark.attack(9)
 async def test_slots_beyond_what_the_enrolment_allows_do_not_count(centre):
     site = centre.trusted_site(centre.queue_name())
     with GatewayServer(links_only(centre.sessions)) as server:

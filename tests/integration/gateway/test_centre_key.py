@@ -20,6 +20,7 @@ async def next_signed(connection):
     return frame
 
 
+@pytest.mark.attack(8)
 async def test_attack_08_an_offer_is_signed_for_its_link_and_a_new_key_is_introduced_by_the_one_before(
     centre, monkeypatch
 ):

@@ -32,6 +32,7 @@ async def half(gateway: str, method: str, path: str, headers: dict[str, str], le
     return reader, writer
 
 
+@pytest.mark.held("a WebSocket message that inflates, or is too long")
 async def test_a_frame_that_is_too_long_is_refused_by_its_head_before_any_hello(centre):
     site = await centre.site(centre.queue_name())
     async with site.connection(centre.gateway) as connection:
@@ -43,6 +44,7 @@ async def test_a_frame_that_is_too_long_is_refused_by_its_head_before_any_hello(
         assert closed.value.rcvd.code == 1009
 
 
+@pytest.mark.held("many long messages before any Hello")
 async def test_few_connections_of_a_worker_wait_for_its_hello(centre):
     site = await centre.site(centre.queue_name())
     async with AsyncExitStack() as stack:
@@ -55,6 +57,7 @@ async def test_few_connections_of_a_worker_wait_for_its_hello(centre):
         assert link.welcome.name == site.name
 
 
+@pytest.mark.attack(16)
 @pytest.mark.parametrize("endpoint", ["enrol", "poll", "call"])
 async def test_a_request_that_breaks_off_in_its_body_logs_nothing(centre, caplog, endpoint):
     site = await centre.site(centre.queue_name())
@@ -73,6 +76,7 @@ async def test_a_request_that_breaks_off_in_its_body_logs_nothing(centre, caplog
     assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+@pytest.mark.attack(15)
 async def test_few_requests_of_strangers_are_under_way_and_a_short_one_each(centre):
     """Once their connections are gone, the next is served."""
     begun = [await half(centre.gateway, "POST", urls.ENROLL, {}) for _ in range(MOST_STRANGERS + 1)]
@@ -92,6 +96,7 @@ async def test_few_requests_of_strangers_are_under_way_and_a_short_one_each(cent
     assert status == b"413"
 
 
+@pytest.mark.attack(4)
 async def test_who_takes_up_all_memory_for_calls_keeps_no_other_call_waiting(centre, monkeypatch):
     """Of eight that begin the longest calls and never end them one gets in; an honest worker is served meanwhile."""
     monkeypatch.setattr(bodies, "PATIENCE", 1.0)

@@ -57,6 +57,20 @@ async def test_a_poll_without_news_is_answered_in_time(centre):
         assert polling.WAIT - 1 < time.monotonic() - began < polling.WAIT + 5
 
 
+@pytest.mark.held("hundreds of polls by one key")
+async def test_of_many_polls_of_one_link_one_waits(centre):
+    site = await centre.site(centre.queue_name())
+    async with site.link(centre.gateway) as link:
+        link.connection.abort()
+        asked = [asyncio.create_task(link.connection.post(b"")) for _ in range(100)]
+        async with asyncio.timeout(polling.WAIT - 1):
+            while len([one for one in asked if not one.done()]) > 1:
+                await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+                asked = [one for one in asked if not one.done()]
+        for one in asked:
+            one.cancel()
+
+
 async def test_a_worker_that_hangs_up_is_gone_at_once(centre):
     queue = centre.queue_name()
     site, other = await centre.site(queue), await centre.site(queue)

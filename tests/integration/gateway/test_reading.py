@@ -235,6 +235,7 @@ async def test_a_task_of_which_nothing_has_arrived_says_why(task):
     assert any("unreachable since 2026-03-04 14:02 UTC" in text for text in await task.page.all())
 
 
+@pytest.mark.held("a host name in /run that the centre would call")
 @pytest.mark.parametrize("reader", LIVE, indirect=True)
 async def test_the_worker_is_not_called_for_its_log(task, monkeypatch):
     from airflow.utils.log.file_task_handler import FileTaskHandler

@@ -403,6 +403,7 @@ def test_many_jobs_at_once(agent, api, count):
     assert len(api.of("PATCH", "/state")) == count
 
 
+@pytest.mark.attack(10)
 def test_what_a_task_leaves_behind_ends_with_it_wherever_it_has_gone(agent, api):
     job = agent.task("leave_behind", api.path)
     assert agent.run(job).exit_code == 0

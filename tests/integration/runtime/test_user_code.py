@@ -89,6 +89,7 @@ def test_a_crash_ends_the_task(agent, api):
     assert agent.run(agent.task("crash", api.path, dag="accepted")).exit_code == 128 + signal.SIGSEGV
 
 
+@pytest.mark.attack(11)
 def test_the_interpreter_of_another_user_accepts_the_same_dags(agent, api):
     job = agent.task("as_user", api.path, dag="accepted")
     assert agent.run(job).exit_code == 0

@@ -54,6 +54,7 @@ async def test_a_body_that_is_longer_than_it_says_is_refused(mine: Bodies) -> No
     assert await status(mine, request(1, [b"12", b""])) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
+@pytest.mark.attack(4)
 async def test_who_takes_up_all_there_is_is_answered_with_503_and_short_calls_go_on(
     mine: Bodies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,6 +82,7 @@ async def test_one_worker_has_so_many_requests_under_way_and_no_more(
     assert MOST_CALLS > 3
 
 
+@pytest.mark.attack(3, 15)
 @pytest.mark.parametrize("pace", [Pace(0.01, 60), Pace(60, 0.01)], ids=["nothing more", "not all"])
 async def test_a_body_that_comes_too_slowly_is_refused_and_makes_room(
     mine: Bodies, monkeypatch: pytest.MonkeyPatch, pace: Pace
@@ -91,6 +93,7 @@ async def test_a_body_that_comes_too_slowly_is_refused_and_makes_room(
         assert await status(mine, request(LONGEST)) == HTTPStatus.OK
 
 
+@pytest.mark.attack(15)
 async def test_strangers_send_little_and_are_few(mine: Bodies) -> None:
     async def stranger(asked: Request) -> int:
         try:

@@ -33,6 +33,14 @@ def test_any_bytes_are_a_frame_or_the_other_sides_fault(data: bytes) -> None:
             continue
 
 
+@pytest.mark.held("MessagePack that nests without end")
+@pytest.mark.parametrize("before", [b"", b"\x93\x00\x00"], ids=["all of it", "the message"])
+@pytest.mark.parametrize("level", [b"\x91", b"\x81\xa1a"], ids=["lists", "maps"])
+def test_what_nests_a_million_deep_is_the_other_sides_fault(before: bytes, level: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        decode_site_frame(before + level * (1_000_000 // len(level)))
+
+
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary()
 
 
@@ -112,6 +120,7 @@ def test_the_longest_hello_and_the_longest_status_fit_into_a_frame_of_a_site() -
         assert decode_site_frame(encode(SiteFrame(0, 0, message))).body == message
 
 
+@pytest.mark.attack(12)
 @given(st.text(), st.integers(1, 100))
 def test_whatever_a_text_for_people_holds_it_is_one_line_of_what_can_be_printed(text: str, most: int) -> None:
     line = one_line(text, most)

@@ -76,6 +76,7 @@ def test_any_message_pack_is_no_more_than_frames_to_be_read(values: list[object]
             decode_site_frame(frame)
 
 
+@pytest.mark.held("MessagePack that nests without end")
 def test_deep_nesting_is_the_other_sides_fault() -> None:
     with pytest.raises(RemoteProtocolError):
         decode_frames(b"\x91" * 200_000)

@@ -70,6 +70,7 @@ def test_all_patterns_are_found():
     assert any(pattern.startswith(WORKER_NAME) for pattern in PATTERNS)
 
 
+@pytest.mark.attack(13)
 @pytest.mark.parametrize("pattern", PATTERNS)
 @given(st.data())
 def test_what_a_pattern_lets_pass_has_no_newline_at_its_end(pattern: str, data: st.DataObject):

@@ -77,6 +77,7 @@ def test_without_a_name_it_is_the_hosts(monkeypatch):
     assert hostname() == socket.getfqdn()
 
 
+@pytest.mark.attack(11)
 def test_no_dag_is_checked_against_the_settings_of_a_site():
     assert (
         for_tasks({}).items()

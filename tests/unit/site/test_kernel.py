@@ -26,6 +26,8 @@ def test_this_users_own_processes_are_let_in():
         assert is_ours(ours)
 
 
+@pytest.mark.held("another user of the machine: no socket, file or folder")
+@pytest.mark.attack(10)
 @pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="only root can be another user, on Linux")
 def test_another_user_is_not_let_in_though_the_socket_is_open_to_all():
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:

@@ -21,6 +21,7 @@ def at_home(home: Path, text: str = "", **variables: str) -> dict[str, str]:
     return {"AIRFLOW_HOME": str(home), **variables}
 
 
+@pytest.mark.attack(10)
 @given(st.lists(names))
 def test_no_spelling_of_a_secret_reaches_a_task(given_names: list[tuple[tuple[str, str], str, str]]) -> None:
     variables = [f"AIRFLOW__{team}{section}__{name}{how}".upper() for (section, name), how, team in given_names]
@@ -64,6 +65,7 @@ def test_what_is_the_sites_own_stays(tmp_path: Path) -> None:
     assert own.items() <= environ.items()
 
 
+@pytest.mark.attack(10)
 def test_what_speaks_for_the_workers_own_process_is_not_for_tasks(tmp_path: Path) -> None:
     environ = at_home(tmp_path, NOTIFY_SOCKET="/run/systemd/notify", WATCHDOG_USEC="1", LISTEN_FDS="1")
     hide(environ)

@@ -47,12 +47,14 @@ def test_what_the_centre_has_signed_is_done(act) -> None:
     assert pin()[0].opened(sealed(KEYS[0], act), HERE) == CentreFrame(1, 0, act)
 
 
+@pytest.mark.attack(8)
 @pytest.mark.parametrize("act", ACTS)
 def test_attack_08_what_nobody_has_signed_is_not_done(act) -> None:
     with pytest.raises(RemoteProtocolError, match=r"came without the centre's signature.*centre-key show"):
         pin()[0].opened(CentreFrame(1, 0, act), HERE)
 
 
+@pytest.mark.attack(8)
 @pytest.mark.parametrize(
     "frame",
     [

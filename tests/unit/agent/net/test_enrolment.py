@@ -56,6 +56,7 @@ async def test_what_is_no_token_is_refused_before_anything_is_made(tmp_path, tok
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.attack(8)
 async def test_attack_08_http_to_another_machine_is_refused_before_anything_is_made(tmp_path):
     with pytest.raises(InsecureUrlError, match=r"http://centre.*--insecure"):
         await enroll(tmp_path / "state" / "worker.json", "http://centre", "press", token=TOKEN)
@@ -85,6 +86,7 @@ def test_the_centres_newest_key_is_pinned_which_the_one_of_the_token_leads_to():
     assert _centre_key(reply(OLD, NAMED, NEW), READ, None, "00") == bytes(NEW.verify_key).hex()
 
 
+@pytest.mark.attack(8)
 def test_attack_08_an_answer_without_the_centres_key_enrols_nobody():
     secret = SharedSecret("s" * 64)
     forged = (*chain(OLD, NAMED), *chain(THIEF))

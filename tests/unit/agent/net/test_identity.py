@@ -78,6 +78,7 @@ def test_what_is_written_of_it_does_not_show_the_key(identity, file):
         assert signer.private_key not in f"{signer} {signer!r}"
 
 
+@pytest.mark.held("a key that others may read")
 def test_a_key_that_others_may_read_is_not_used(identity, file):
     identity.save(file)
     file.chmod(0o640)
@@ -118,6 +119,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(file, monkeypatch):
     assert file.read_bytes() == b"old"
 
 
+@pytest.mark.held("another user of the machine: no socket, file or folder")
 def test_a_state_folder_is_closed_to_others(tmp_path):
     open_folder = tmp_path / "open"
     open_folder.mkdir(mode=0o755)
@@ -152,6 +154,7 @@ def test_a_folder_that_only_root_may_make_is_asked_for_with_the_line_that_makes_
         make_private_folder(tmp_path / "edge")
 
 
+@pytest.mark.attack(8)
 def test_attack_08_a_way_without_tls_is_gone_only_if_that_was_allowed(identity, file):
     assert identity.gateway(None) == "https://centre/edge_worker"
     assert identity.gateway("http://127.0.0.1:8080") == "http://127.0.0.1:8080/edge_worker"

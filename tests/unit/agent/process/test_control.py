@@ -78,6 +78,7 @@ async def test_an_endless_line_is_cut_off(server, tmp_path):
     writer.close()
 
 
+@pytest.mark.held("another user of the machine: no socket, file or folder")
 async def test_only_this_user_may_connect(server, tmp_path):
     assert stat.S_IMODE((tmp_path / "control.sock").stat().st_mode) == 0o600
 

@@ -40,6 +40,7 @@ def test_each_state_folder_has_its_own_place_and_always_the_same(short_tmp, tmp_
     assert socket_path(first, "agent.sock") != socket_path(first, "control.sock")
 
 
+@pytest.mark.held("a folder for sockets that is another's, a link, or open to all")
 def test_a_place_that_others_can_enter_is_not_used(short_tmp, tmp_path):
     folder = socket_path(long(tmp_path), "agent.sock").parent
     folder.chmod(0o755)
@@ -47,6 +48,7 @@ def test_a_place_that_others_can_enter_is_not_used(short_tmp, tmp_path):
         socket_path(long(tmp_path), "agent.sock")
 
 
+@pytest.mark.held("a folder for sockets that is another's, a link, or open to all")
 def test_a_link_in_its_place_is_not_followed(short_tmp, tmp_path):
     folder = socket_path(long(tmp_path), "agent.sock").parent
     folder.rmdir()

@@ -74,6 +74,7 @@ async def test_a_chunked_body_is_put_together(serve: Serve) -> None:
         assert (await client.post("/", content=pieces())).content == b"one, two"
 
 
+@pytest.mark.attack(19)
 async def test_all_bodies_together_take_up_no_more_memory_than_the_longest_may(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +123,7 @@ async def test_a_call_that_is_too_long_for_any_memory_is_told_so(
         assert (await client.post("/xcoms/c", content=b"x" * 100_000)).status_code == 200
 
 
+@pytest.mark.attack(19)
 @pytest.mark.parametrize("is_known", [True, False])
 async def test_the_body_of_a_call_with_a_wrong_secret_is_not_read(serve: Serve, is_known: bool) -> None:
     """Of 64 MiB the client gets rid of what a socket holds, and is answered while it still sends."""
@@ -190,6 +192,7 @@ async def test_calls_that_are_sent_at_once_are_answered_in_order(serve: Serve, t
         writer.close()
 
 
+@pytest.mark.held("another user of the machine: no socket, file or folder")
 async def test_the_socket_is_for_this_user_only(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "s.sock").touch()
     async with serve(echo):

@@ -266,6 +266,7 @@ async def test_a_worker_that_says_why_it_takes_no_job_is_offered_none_until_it_d
         assert world.records.woken == woken
 
 
+@pytest.mark.attack(12)
 async def test_what_a_worker_says_of_itself_is_a_line_that_no_terminal_obeys(world):
     said = ("\x1b]0;owned\x07the disk\r\nis full\x1b[2J", "\x07\0")
     system: dict[str, str | int | float | bool] = {"a\nb": "\x1b[31mred\0", "long": "x" * 10_000, "load": 0.5}

@@ -32,6 +32,7 @@ class Store:
         return LogProgress(0, complete=worker_id != LIAR)
 
 
+@pytest.mark.attack(14)
 async def test_wrong_ends_of_logs_keep_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "PENALTY", 1_000_000)
     store = Store()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -12,10 +13,16 @@ from airflow_edge.protocol.logs import logdata, zstd
 from airflow_edge.protocol.messages import LogChunk
 
 JOB = "00000000-0000-4000-8000-000000000001"
+WIDE = bytes.fromhex("28b52ffd0088290000") + b"plain"
+"""A frame of five bytes, not compressed, for which whoever unpacks it sets 128 MiB aside."""
 
 
 def pack(plain: bytes, dictionary: int = logdata.NO_DICTIONARY) -> LogChunk:
     return logdata.pack(JOB, 1, 5, plain, dictionary)
+
+
+def test_what_wants_128_mib_to_be_unpacked_is_right_but_for_that() -> None:
+    assert zstd.decompress(WIDE) == b"plain"
 
 
 @given(st.binary(max_size=2_000), st.sampled_from([logdata.NO_DICTIONARY, *logdata.DICTIONARIES]))
@@ -25,17 +32,19 @@ def test_what_was_packed_is_unpacked(plain: bytes, dictionary: int) -> None:
     assert logdata.unpack(chunk) == plain
 
 
+@pytest.mark.held("a chunk of a log that unpacks to far more, or wants a huge window")
 @pytest.mark.parametrize(
     "damage",
     [
         {"crc32": 1},
         {"data": b"no zstd"},
         {"data": zstd.compress(bytes(64 * 1024 * 1024))},
+        {"data": WIDE, "size": 5, "crc32": zlib.crc32(b"plain"), "dictionary": logdata.NO_DICTIONARY},
         {"size": 3},
         {"dictionary": 0},
         {"dictionary": 4711},
     ],
-    ids=["checksum", "compression", "bomb", "size", "other dictionary", "unknown dictionary"],
+    ids=["checksum", "compression", "bomb", "window", "size", "other dictionary", "unknown dictionary"],
 )
 def test_a_damaged_chunk_is_empty(damage: dict[str, object]) -> None:
     chunk = pack(b'{"timestamp":"2026-01-01T00:00:00Z","level":"info"}\n', 1)
