@@ -166,12 +166,15 @@ async def test_the_key_has_to_be_ones_own(centre):
 
 @pytest.mark.held("an enrolment signed as a worker")
 async def test_an_enrolment_is_signed_by_nobody_who_is_a_worker_already(centre):
-    worker, token = await centre.site(), centre.enroll_token()
-    said = {"public_key": worker.public_key, "name": f"{worker.name}-2", **worker.signed_by(token)}
-    content = json.dumps(said).encode()
-    answer = await post(centre.gateway, content, worker.headers("POST", urls.ENROLL, body=body_digest(content)))
-    assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
-    assert (await Site().enroll(centre.gateway, token)).status_code == 200
+    worker, other, token = await centre.site(), Site(), centre.enroll_token()
+    again = Site(f"{worker.name}-2")
+    again.key = worker.key
+    for site in (again, other):
+        content = json.dumps({"public_key": site.public_key, "name": site.name, **site.signed_by(token)}).encode()
+        signed = site.headers("POST", urls.ENROLL, sub=worker.worker_id, body=body_digest(content))
+        answer = await post(centre.gateway, content, signed)
+        assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
+    assert (await other.enroll(centre.gateway, token)).status_code == 200
 
 
 async def test_a_revoked_machine_enrols_anew_with_a_new_key(centre):
