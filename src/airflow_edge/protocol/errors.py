@@ -11,13 +11,16 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import re
+from typing import Final, TypeVar
 
 import msgspec
 
 from airflow_edge.texts import one_line
 
 T = TypeVar("T")
+
+_PATTERN: Final = re.compile(r"matching regex .*?(?= - at |$)", re.DOTALL)
 
 
 class ProtocolError(Exception):
@@ -45,8 +48,9 @@ def decode_remote(decoder: msgspec.msgpack.Decoder[T], data: bytes, what: str) -
     try:
         return decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        # It may quote what was sent.
-        raise RemoteProtocolError(one_line(f"not {what}: {error}")) from error
+        # It may quote what was sent; a pattern says nothing to people, and would leave no room for where it is.
+        said = _PATTERN.sub("of another form", str(error))
+        raise RemoteProtocolError(one_line(f"not {what}: {said}")) from error
 
 
 class RejectedError(ProtocolError):

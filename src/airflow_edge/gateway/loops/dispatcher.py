@@ -90,44 +90,38 @@ class Dispatcher:
         for link in capacities:
             link.left_out = self._left_out.words(link.worker.id)
 
-    async def _hand_out_to(self, links: Mapping[UUID, WorkerLink], capacities: Sequence[Capacity]) -> list[ClaimedJob]:
-        jobs = await self._claim(capacities)
+    async def _hand_out_to(
+        self, links: Mapping[UUID, WorkerLink], capacities: Sequence[Capacity], *, asks: bool = False
+    ) -> list[ClaimedJob]:
+        jobs = await self._claim(capacities, asks=asks)
         for job in jobs:
             await self._offer(job, links[job.worker_id])
         return jobs
 
     async def _find_out(self, links: Mapping[UUID, WorkerLink], capacity: Capacity, error: Exception) -> None:
-        """Leave out those of a worker's queues for which asking fails, or all of it if it is not one of them."""
+        """Leave out those of a worker's queues for which asking fails; all of it if they are too many to be tried."""
         queues = sorted(capacity.queues)
-        if len(queues) == 1:
-            self._leave_out(links[capacity.worker_id], queues[0], error)
+        if not 0 < len(queues) <= MOST_PROBED:
+            self._leave_out(links[capacity.worker_id], EVERYTHING, error)
             return
-        tried = queues if len(queues) <= MOST_PROBED else ()
-        fit = [await self._try(links, replace(capacity, queues=frozenset({queue})), queue) for queue in tried]
-        link = links[capacity.worker_id]
-        # With no slot left not all of them were tried; the next look tells.
-        if all(fit) and link.free_slots(asyncio.get_running_loop().time()) > 0:
-            self._leave_out(link, EVERYTHING, error)
+        for queue in queues:
+            await self._try(links, replace(capacity, queues=frozenset({queue})), queue)
 
-    async def _try(self, links: Mapping[UUID, WorkerLink], capacity: Capacity, queue: str) -> bool:
-        """Hand out to one worker what there is of one queue; say whether that did not fail."""
+    async def _try(self, links: Mapping[UUID, WorkerLink], capacity: Capacity, queue: str) -> None:
+        """Hand out to one worker what there is of one queue, and see whether that fails."""
         link, now = links[capacity.worker_id], asyncio.get_running_loop().time()
         # It may have got jobs since.
         left = replace(capacity, free_slots=link.free_slots(now), room=link.room())
         if left.free_slots <= 0 or left.room <= 0:
-            return True
+            return
         try:
-            jobs = await self._hand_out_to(links, [left])
+            await self._hand_out_to(links, [left], asks=True)
         except Exception as error:
             if is_outage(error):
                 raise
             self._leave_out(link, queue, error)
-            return False
-        if jobs:
-            self._left_out.heal(capacity.worker_id, queue)
         else:
-            self._left_out.put_off(capacity.worker_id, queue, now)
-        return True
+            self._left_out.heal(capacity.worker_id, queue)
 
     def _leave_out(self, link: WorkerLink, queue: str, error: Exception) -> None:
         why = one_line(f"{type(error).__name__}: {error}", LONGEST_REASON)
@@ -153,10 +147,11 @@ class Dispatcher:
             # Its lease runs out, and it is looked at again.
             log.exception("Job %s could not be offered to worker '%s'", job.id, link.worker.name)
 
-    async def _claim(self, capacities: Sequence[Capacity]) -> list[ClaimedJob]:
+    async def _claim(self, capacities: Sequence[Capacity], *, asks: bool) -> list[ClaimedJob]:
         now = datetime.now(UTC)
         lease_until = now + timedelta(seconds=self._config.offer_timeout)
-        return await self._calls.run(self._store.queue.claim, capacities, lease_until=lease_until, now=now)
+        claim = self._store.queue.claim
+        return await self._calls.run(claim, capacities, lease_until=lease_until, now=now, asks=asks)
 
     async def _settle(self, job: ClaimedJob, report: Report) -> None:
         """Undo a claim; were that to fail, its lease would run out."""

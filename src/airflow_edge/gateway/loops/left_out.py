@@ -14,7 +14,6 @@ from airflow_edge.rules.matching import Capacity
 
 TRIED_AGAIN: Final = 60.0
 """Seconds after which one that failed is tried again, alone."""
-SOON: Final = 1.0
 REMEMBERED: Final = 600.0
 """Seconds for which it is known of a worker that is not linked any more."""
 EVERYTHING: Final = ""
@@ -62,11 +61,6 @@ class LeftOut:
         before = failed.get(queue)
         failed[queue] = Failure(why, now + TRIED_AGAIN)
         return before is None or before.why != why
-
-    def put_off(self, worker_id: UUID, queue: str, now: float) -> None:
-        """Note that nothing came of an attempt, which shows nothing: perhaps there was no job."""
-        if failure := self._failures.get(worker_id, {}).get(queue):
-            self._failures[worker_id][queue] = replace(failure, until=now + SOON)
 
     def heal(self, worker_id: UUID, queue: str) -> None:
         """Leave it out no more."""

@@ -38,10 +38,17 @@ class ClaimedJob(AssignedJob):
 class JobQueue(StorePart):
     """The queue, as jobs are taken out of it."""
 
-    def claim(self, capacities: Sequence[Capacity], *, lease_until: datetime, now: datetime) -> list[ClaimedJob]:
-        """Hand queued jobs to these workers in one transaction: state leased, next assignment number, worker, lease."""
+    def claim(
+        self, capacities: Sequence[Capacity], *, lease_until: datetime, now: datetime, asks: bool = False
+    ) -> list[ClaimedJob]:
+        """Hand queued jobs to these workers in one transaction: state leased, next assignment number, worker, lease.
+
+        :param asks: ask for each queue, even if no job waits anywhere: to see whether that can be done
+        """
         if not any(capacity.free_slots > 0 for capacity in capacities):
             return []
+        if asks:
+            return self._claim(capacities, lease_until, now, tests=True)
         jobs, tests = self._waiting(_testable(capacities))
         return self._claim(capacities, lease_until, now, tests=tests) if jobs or tests else []
 

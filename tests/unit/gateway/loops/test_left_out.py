@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from airflow_edge.gateway.loops.left_out import EVERYTHING, REMEMBERED, SOON, TRIED_AGAIN, LeftOut
+from airflow_edge.gateway.loops.left_out import EVERYTHING, REMEMBERED, TRIED_AGAIN, LeftOut
 from airflow_edge.rules.matching import Capacity
 
 
@@ -21,9 +21,6 @@ def test_a_queue_is_left_out_until_it_is_tried_again_alone() -> None:
     assert left_out.due([one, other], 100.0 + TRIED_AGAIN - 1) == []
     [(again, queue)] = left_out.due([one, other], 100.0 + TRIED_AGAIN)
     assert (again.worker_id, again.queues, queue) == (one.worker_id, {"bad"}, "bad")
-    left_out.put_off(one.worker_id, "bad", 200.0)
-    assert left_out.due([one], 200.0) == []
-    assert len(left_out.due([one], 200.0 + SOON)) == 1
     left_out.heal(one.worker_id, "bad")
     assert (left_out.without(one), left_out.words(one.worker_id)) == (one, "")
 
