@@ -35,7 +35,7 @@ PAGE_SOURCES := hatch_build.py docs/reference/rest-api-openapi.json $(shell find
 # libraries that are the same in each lock (`tests/architecture/test_distribution.py`); one kind of database will do.
 KNOWS_AIRFLOW := $(addprefix tests/unit/,cli executor gateway page runtime test_plugin.py) \
 	$(addprefix tests/integration/,admin executor runtime) \
-	$(addprefix tests/integration/gateway/test_,execution.py reading.py repeats.py)
+	$(addprefix tests/integration/gateway/test_,execution.py policy_of_routes.py reading.py repeats.py)
 ONE_OF_EACH := not sqlite and not mysql and not psycopg] and not oldest
 
 # $(call find-python,3.13): such an interpreter of this machine, on PATH or where pyenv keeps them; nothing if it has none.
@@ -129,6 +129,7 @@ test: setup env-worker $(AIRFLOWS:%=env-airflow-%) env-edge3 ## all tests (make 
 	$(if $(ARGS),,$(MAKE) --no-print-directory test-page)
 	$(BIN)/python -m $(PYTEST) --numprocesses $(PROCESSES) --durations=25 $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory test-airflow-3.4)
+	$(if $(ARGS),,$(MAKE) --no-print-directory test-airflow-3.2 ARGS=tests/integration/gateway/test_policy_of_routes.py)
 
 test-page: setup ## the tests of ui/ (make test-page ARGS=src/features/fleet)
 	$(BIN)/python -m tools.ui vitest run $(ARGS)
