@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 import stat
+import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -197,3 +201,25 @@ async def test_the_socket_is_for_this_user_only(serve: Serve, tmp_path: Path) ->
     (tmp_path / "s.sock").touch()
     async with serve(echo):
         assert stat.S_IMODE((tmp_path / "s.sock").stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="only root can be another user, on Linux")
+@pytest.mark.parametrize(("user", "said"), [(65534, b""), (0, b"HTTP/1.1 200")])
+async def test_attack_10_another_user_is_not_answered_though_he_has_got_at_the_socket(user: int, said: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)  # noqa: PTH101 - a moment
+        path = Path(folder, "agent.sock")
+        async with served(path, echo, strangers):
+            os.chmod(path, 0o777)  # noqa: PTH101 - a moment
+            child = os.fork()
+            if child == 0:
+                heard = None
+                with contextlib.suppress(ConnectionError), socket.socket(socket.AF_UNIX) as connection:
+                    os.setuid(user)
+                    connection.connect(str(path))
+                    heard = b""
+                    connection.sendall(b"GET /secret HTTP/1.1\r\nhost: e\r\n\r\n")
+                    heard = connection.recv(12)
+                os._exit(0 if heard == said else 1)
+            _, status = await asyncio.to_thread(os.waitpid, child, 0)
+    assert status == 0
