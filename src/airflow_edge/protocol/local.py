@@ -30,6 +30,9 @@ SUPERVISOR_PID_FILE = "supervisor.pid"
 AGENT_LOCK_FILE = "agent.pid"
 """In the state folder. Locked by the agent while it lives, with its pid."""
 
+LOCAL_PROTOCOL = 2
+"""Counted up when a runtime of before does not understand what an agent says: such a one is replaced by another. With 2
+a job's secret comes over a pipe."""
 GENERATION_VARIABLE = "AIRFLOW_EDGE_GENERATION"
 """The environment variable that tells a runtime its generation: a command line could be read by everybody."""
 

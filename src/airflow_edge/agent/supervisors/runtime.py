@@ -25,6 +25,7 @@ from airflow_edge.backoff import Backoff
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.local import (
     GENERATION_VARIABLE,
+    LOCAL_PROTOCOL,
     Probe,
     Retire,
     RuntimeHello,
@@ -294,6 +295,7 @@ def generation(environ: Mapping[str, str] = os.environ, folders: Iterable[str] =
 
 
 def _facts(environ: Mapping[str, str], folders: Iterable[str]) -> Iterator[str]:
+    yield f"{LOCAL_PROTOCOL}"
     yield sys.prefix
     for folder in folders:
         # A folder that is not there has none.
