@@ -64,7 +64,6 @@ class Runtime:
         self._changed = asyncio.Condition()
         self._agent: socket.socket | None = None
         self._outbox: Outbox | None = None
-        self._listener = socket.socket(socket.AF_UNIX)
         self._running: set[asyncio.Task[None]] = set()
 
     @property
@@ -73,17 +72,16 @@ class Runtime:
 
     async def start(self) -> None:
         self._socket.unlink(missing_ok=True)
-        self._listener.bind(str(self._socket))
-        self._listener.listen()
-        self._listener.setblocking(False)
-        self._go(self._accept())
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(self._socket))
+        listener.listen()
+        listener.setblocking(False)
+        self._go(self._accept(listener))
 
     async def stop(self) -> None:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        self._listener.close()
-        self._drop()
 
     async def until(self, probe: Callable[[], M | None], *, patience: float = 60.0) -> M:
         async with asyncio.timeout(patience), self._changed:
@@ -143,11 +141,12 @@ class Runtime:
                 # For whoever waits to read there, too.
                 self._agent.shutdown(socket.SHUT_RDWR)
 
-    async def _accept(self) -> None:
-        while True:
-            connection, _ = await asyncio.get_running_loop().sock_accept(self._listener)
-            connection.setblocking(False)
-            self._go(self._serve(connection))
+    async def _accept(self, listener: socket.socket) -> None:
+        with listener:
+            while True:
+                connection, _ = await asyncio.get_running_loop().sock_accept(listener)
+                connection.setblocking(False)
+                self._go(self._serve(connection))
 
     async def _serve(self, connection: socket.socket) -> None:
         await self.ready.wait()
