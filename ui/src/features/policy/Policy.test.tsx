@@ -79,7 +79,9 @@ test("it shows what is in force, who has set it, and what was denied; foreign wo
   view();
   expect(await screen.findByRole("heading", { name: "Version 1" })).toBeDefined();
   expect(screen.getByRole("list", { name: "Modes" }).textContent).toMatch(/^Queue plc report/);
-  const row = within(screen.getByRole("table", { name: "Rules" })).getAllByRole("row").at(-1);
+  const row = within(screen.getByRole("table", { name: "Rules" }))
+    .getAllByRole("row")
+    .at(-1);
   expect(row?.textContent).toBe("1Dag press_*connections plc_*its own PLC");
   const denied = await screen.findByText("<b>salaries</b>");
   expect(denied.tagName).toBe("BDI");
@@ -148,14 +150,14 @@ test("whoever was overtaken is told so, and loses nothing of what was typed", as
 test("a suggestion and a former version come into the editor", async () => {
   await answering({
     ...QUIET,
-    "GET /policy/suggest": { text: "rules: [least]", uses: 3, unknown: [] },
+    "GET /policy/suggest": { text: "rules: [least]", uses: 3, unknown: [], left_out: 0 },
     "GET /policy/versions/1": { ...FIRST, text: "rules: [former]" },
   });
   view();
   await user.click(await screen.findByRole("button", { name: "Edit version 1" }));
   await waitFor(() => expect(text().value).toBe("rules: [former]"));
   await user.click(screen.getByRole("button", { name: "Fill in a suggestion" }));
-  expect(await screen.findByText(/^It grants what 3 uses/)).toBeDefined();
+  expect(await screen.findByText(/^It was made of 3 uses/)).toBeDefined();
   expect(text().value).toBe("rules: [least]");
   await user.click(screen.getByRole("button", { name: "Discard" }));
   expect(screen.queryByLabelText(/The policy, as YAML/)).toBeNull();

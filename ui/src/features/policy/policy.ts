@@ -77,15 +77,15 @@ export function reordered(before: Said, after: Said): boolean {
 }
 
 /** Say what a suggestion was made of. */
-export function madeOf(
-  { uses, unknown }: Pick<Schemas["SuggestionDocument"], "uses" | "unknown">,
-  days: number,
-): string {
+export function madeOf({ uses, unknown, left_out }: Omit<Schemas["SuggestionDocument"], "text">, days: number): string {
   if (!uses) {
     return `Nothing was asked for in the last ${days} days on queues whose mode is report or enforce: begin with the mode report, and come back.`;
   }
   const missing = unknown.length
     ? ` ${count(unknown.length, "call is", "calls are")} not in it, since no rule can grant what this version does not know: ${unknown.join(", ")}.`
     : "";
-  return `It grants what ${count(uses, "use", "uses")} in the last ${days} days needed, and nothing else.${missing}`;
+  const denied = left_out
+    ? ` ${count(left_out, "use that is", "uses that are")} denied now ${left_out === 1 ? "is" : "are"} not in it.`
+    : "";
+  return `It was made of ${count(uses, "use", "uses")} in the last ${days} days, and grants nothing else.${denied}${missing}`;
 }
