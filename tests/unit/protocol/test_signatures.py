@@ -2,13 +2,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_edge.protocol.frames import CentreFrame, decode_centre_frame
 from airflow_edge.protocol.messages import Offer, Order, Ping, Signed, Stop, Void
-from airflow_edge.protocol.signatures import FINGERPRINT_LENGTH, LinkContext, content, fingerprint, introduction, seal
+from airflow_edge.protocol.signatures import (
+    FINGERPRINT_LENGTH,
+    ORDERS,
+    LinkContext,
+    content,
+    fingerprint,
+    introduction,
+    seal,
+)
 
 JOB: dict[str, Any] = {"job_id": "00000000-0000-4000-8000-000000000001", "assignment": 1}
 ACTS = [
@@ -44,6 +53,15 @@ def test_what_only_tells_something_is_not() -> None:
 def test_what_is_signed_holds_in_one_place_only(one, other, number, another, said, else_) -> None:
     same = (one, number, said) == (other, another, else_)
     assert (LinkContext(*one).statement(number, said) == LinkContext(*other).statement(another, else_)) == same
+
+
+@given(st.binary(max_size=60) | st.from_type(dict[str, int]).map(msgspec.msgpack.encode))
+def test_whatever_was_signed_is_a_message_or_none(data) -> None:
+    """A centre of another version may sign what this one does not know, too: that is one kind of error."""
+    try:
+        assert isinstance(content(Signed(data=data, signature=b"x" * 64)), ORDERS)
+    except msgspec.MsgspecError:
+        pass
 
 
 @given(st.binary(), st.binary())

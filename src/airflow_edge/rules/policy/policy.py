@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from re import Pattern
 from typing import Final
 
-from airflow_edge.rules.policy.document import Globs, Mode, PolicyDocument, RuleDocument, literal, pattern_of
+from airflow_edge.rules.policy.document import Globs, Matcher, Mode, PolicyDocument, RuleDocument, literal
 from airflow_edge.rules.policy.grants import OF_DAGS, RELATIONS, UPSTREAM, Grant, Need, Who
 
 MOST_KNOWN: Final = 10_000
@@ -23,12 +22,12 @@ Group = tuple[str | None, str, str, str, str]
 class Granted:
     """What all rules for a task grant together, of one kind."""
 
-    names: Pattern[str]
+    names: Matcher
     relations: frozenset[str]
 
     def covers(self, need: Need, relations: Collection[str]) -> bool:
         """Say whether it is enough for what is so related to the task that needs it."""
-        return not self.relations.isdisjoint(relations) or self.names.fullmatch(need.name) is not None
+        return not self.relations.isdisjoint(relations) or self.names.matches(need.name)
 
 
 class Policy:
@@ -37,7 +36,7 @@ class Policy:
     def __init__(self, document: PolicyDocument, label: str) -> None:
         """:param label: what it is known by, which every denial names: `version 3`"""
         self.label = label
-        self._modes = [(pattern_of((glob,)), mode) for glob, mode in document.modes.items()]
+        self._modes = [(Matcher((glob,)), mode) for glob, mode in document.modes.items()]
         self._rules = [_Rule(rule) for rule in document.rules]
         self._granted = lru_cache(MOST_KNOWN)(self._find)
         self.mode = lru_cache(MOST_KNOWN)(self._find_mode)
@@ -72,27 +71,27 @@ class Policy:
         return {grant: _together(grant, tuple(dict.fromkeys(globs))) for grant, globs in names.items()}
 
     def _find_mode(self, queue: str) -> Mode:
-        return next((mode for glob, mode in self._modes if glob.fullmatch(queue)), "off")
+        return next((mode for glob, mode in self._modes if glob.matches(queue)), "off")
 
 
 class _Rule:
     def __init__(self, document: RuleDocument) -> None:
         who = document.who
         globs = (who.teams, who.queues, who.workers, who.dags, who.tasks)
-        self._matches = [(place, pattern_of(some).fullmatch) for place, some in enumerate(globs) if some]
+        self._matches = [(place, Matcher(some).matches) for place, some in enumerate(globs) if some]
         self.may = document.may
 
     def is_about(self, group: Group) -> bool:
         # All rules are asked about each task once: a generator for each would take as long again.
         for place, matches in self._matches:  # noqa: SIM110
-            if matches(group[place] or "") is None:
+            if not matches(group[place] or ""):
                 return False
         return True
 
 
 def _together(grant: Grant, globs: Globs) -> Granted:
     relations = frozenset(globs) & frozenset(RELATIONS) if grant in OF_DAGS else frozenset[str]()
-    return Granted(pattern_of(tuple(glob for glob in globs if glob not in relations)), relations)
+    return Granted(Matcher(tuple(glob for glob in globs if glob not in relations)), relations)
 
 
 _DOING: Final = {

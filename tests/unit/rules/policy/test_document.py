@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import fnmatch
+import time
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.rules.policy.document import PolicyError, literal, pattern_of, read_document, to_plain
+from airflow_edge.rules.policy.document import Matcher, PolicyDocument, PolicyError, literal, read_document, to_plain
 
 TEXT = st.text(st.sampled_from("ab*?[]!-.\n"), min_size=1, max_size=8)
 
@@ -28,17 +32,50 @@ TEXT = st.text(st.sampled_from("ab*?[]!-.\n"), min_size=1, max_size=8)
     ],
 )
 def test_a_glob_matches_a_whole_name(glob, name, matches) -> None:
-    assert bool(pattern_of((glob,)).fullmatch(name)) is matches
+    assert Matcher((glob,)).matches(name) is matches
 
 
 def test_no_glob_matches_nothing() -> None:
-    assert pattern_of(()).fullmatch("") is None
+    assert not Matcher(()).matches("")
 
 
 @given(TEXT, TEXT)
 def test_a_literal_name_matches_itself_and_nothing_else(name, other) -> None:
-    assert (pattern_of((literal(name),)).fullmatch(other) is not None) is (name == other)
-    assert pattern_of((literal(name),)).fullmatch(name)
+    assert Matcher((literal(name),)).matches(other) is (name == other)
+    assert Matcher((literal(name),)).matches(name)
+
+
+@given(st.lists(TEXT, max_size=4), TEXT)
+def test_globs_match_what_fnmatch_says(globs, name) -> None:
+    assert Matcher(tuple(globs)).matches(name) is any(fnmatch.fnmatchcase(name, glob) for glob in globs)
+
+
+def test_5000_globs_are_asked_about_the_longest_name_in_no_time() -> None:
+    """As regular expressions these take ten seconds."""
+    matcher = Matcher(tuple("*" + "a" * 190 + f"b*{number}" for number in range(5_000)))
+    began = time.process_time()
+    assert not matcher.matches("a" * 1_500)
+    assert time.process_time() - began < 1
+
+
+KEYS = st.sampled_from(["modes", "rules", "who", "may", "note", "dags", "teams", "connections", "xcoms", "plc"])
+LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT | st.sampled_from(["off", "@run", 10**400, "\ud800"])
+)
+JSON = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | TEXT, inner, max_size=3), max_leaves=12
+)
+RULES = st.fixed_dictionaries(
+    {"may": st.dictionaries(KEYS, st.lists(TEXT, max_size=3), max_size=2)}, optional={"who": JSON}
+)
+
+
+@given(JSON | st.fixed_dictionaries({"rules": st.lists(RULES | JSON, max_size=3)}, optional={"modes": JSON}))
+def test_whatever_a_file_holds_is_a_policy_or_refused(value) -> None:
+    with suppress(PolicyError):
+        document = read_document(value)
+        assert isinstance(document, PolicyDocument)
+        assert read_document(to_plain(document)) == document
 
 
 def test_what_was_written_is_read_again() -> None:
@@ -63,6 +100,9 @@ def test_what_was_written_is_read_again() -> None:
         ({"rules": [{"may": {"connections": ["@run"]}}]}, "rule 1: '@run'"),
         ({"rules": [{"who": {"dag": ["a"]}, "may": {"trigger": ["a"]}}]}, "dag"),
         ({"rules": [{"may": {"connections": [""]}}]}, "length"),
+        ("\ud800", "half a character"),
+        ({"\ud800": 1}, "half a character"),
+        ({"rules": [{"may": {"connections": ["\ud800"]}}]}, "half a character"),
     ],
 )
 def test_what_is_no_policy_is_refused_with_the_place(value, says) -> None:

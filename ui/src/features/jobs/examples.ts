@@ -36,7 +36,7 @@ export const WAITING: JobWithJourney = {
   started_at: null,
   task_state: "queued",
   journey: [{ at: JOB.queued_at, event: "queued", text: "", worker: null, assignment: null }],
-  explanation: { cause: "no-worker-for-queue", sentence: "No worker serves queue 'lathe'." },
+  explanation: { cause: "no-worker-for-queue", sentence: "No worker serves queue 'lathe'.", denied: [] },
 };
 
 export const FAILED: JobWithJourney = {

@@ -1,4 +1,4 @@
-import { Alert, Button } from "@chakra-ui/react";
+import { Alert, Button, Text } from "@chakra-ui/react";
 import { Link } from "react-router-dom";
 import { usePermissions } from "../../api/permissions.ts";
 import { headingOf, mendingOf, statusOf } from "./cause.ts";
@@ -8,10 +8,12 @@ type Props = {
   sentence: string;
   /** Where its job waits, if there is one. */
   queue?: string | undefined;
+  /** What the policy has denied its newest try. */
+  denied?: readonly string[];
 };
 
 /** The sentence that answers "why is it not running?", and what can be done from here. */
-export function Explained({ cause, sentence, queue }: Props) {
+export function Explained({ cause, sentence, queue, denied = [] }: Props) {
   const { change } = usePermissions();
   const mend = queue === undefined ? undefined : mendingOf(cause, queue);
   return (
@@ -21,6 +23,9 @@ export function Explained({ cause, sentence, queue }: Props) {
         <Alert.Title>{headingOf(cause)}</Alert.Title>
         <Alert.Description overflowWrap="anywhere" aria-live="polite">
           {sentence}
+          {denied.map((line) => (
+            <Text key={line}>{line}</Text>
+          ))}
         </Alert.Description>
       </Alert.Content>
       {change && mend && (

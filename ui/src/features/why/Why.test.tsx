@@ -40,6 +40,19 @@ test("another mapped task's job is not its own", async () => {
   expect(await screen.findByText(/has not handed it to the edge executor/)).toBeDefined();
 });
 
+test("what the policy has denied the task stands below why it waits", async () => {
+  await answering({
+    "GET /explanation": {
+      cause: "failed",
+      sentence: "It has failed.",
+      denied: ["may not read connection '<b>db</b>'"],
+    },
+    "GET /jobs": { items: [], total: 0 },
+  });
+  view();
+  expect(await screen.findByText("may not read connection '<b>db</b>'")).toBeDefined();
+});
+
 test("a task that never went by the edge executor: words", async () => {
   await answering({
     "GET /explanation": { cause: "other-executor", sentence: "It is queued for LocalExecutor." },
