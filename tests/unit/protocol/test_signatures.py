@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -55,13 +56,19 @@ def test_what_is_signed_holds_in_one_place_only(one, other, number, another, sai
     assert (LinkContext(*one).statement(number, said) == LinkContext(*other).statement(another, else_)) == same
 
 
-@given(st.binary(max_size=60) | st.from_type(dict[str, int]).map(msgspec.msgpack.encode))
+FIELDS = st.dictionaries(
+    st.sampled_from(["type", *Offer.__struct_fields__, *Order.__struct_fields__]),
+    st.sampled_from(["Offer", "Stop", "Void", "Order", JOB["job_id"], "task"])
+    | st.integers(0, 9)
+    | st.binary(max_size=9),
+)
+
+
+@given(st.binary(max_size=60) | FIELDS.map(msgspec.msgpack.encode))
 def test_whatever_was_signed_is_a_message_or_none(data) -> None:
     """A centre of another version may sign what this one does not know, too: that is one kind of error."""
-    try:
+    with suppress(msgspec.MsgspecError):
         assert isinstance(content(Signed(data=data, signature=b"x" * 64)), ORDERS)
-    except msgspec.MsgspecError:
-        pass
 
 
 @given(st.binary(), st.binary())
