@@ -20,7 +20,8 @@ from tests.workers import enrolled_worker
 class Link:
     def __init__(self, *queues: str) -> None:
         self.worker = enrolled_worker(queues=queues)
-        self.queues, self.free, self.offered, self.left_out = frozenset(queues), 4, [], ""
+        self.queues, self.free, self.left_out = frozenset(queues), 4, ""
+        self.offered: list[AssignmentKey] = []
         self.breaks = False
 
     def free_slots(self, _: float) -> int:

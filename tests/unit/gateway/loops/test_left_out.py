@@ -20,7 +20,7 @@ def test_a_queue_is_left_out_until_it_is_tried_again_alone() -> None:
     assert shared.queues == {"good"}
     assert left_out.due([one, other], 100.0 + TRIED_AGAIN - 1) == []
     [(again, queue)] = left_out.due([one, other], 100.0 + TRIED_AGAIN)
-    assert (again.worker_id, again.queues, queue) == (one.worker_id, {"bad"}, "bad")
+    assert (again.worker_id, again.queues, queue) == (one.worker_id, frozenset({"bad"}), "bad")
     left_out.heal(one.worker_id, "bad")
     assert (left_out.without(one), left_out.words(one.worker_id)) == (one, "")
 
