@@ -21,7 +21,7 @@ class Link:
     def __init__(self, *queues: str) -> None:
         self.worker = enrolled_worker(queues=queues)
         self.queues, self.free, self.left_out = frozenset(queues), 4, ""
-        self.offered: list[AssignmentKey] = []
+        self.offered: list[str] = []
         self.breaks = False
 
     def free_slots(self, _: float) -> int:
