@@ -16,7 +16,7 @@ export function History({ take }: { take: (text: string) => void }) {
   if (!data?.length) return null;
   const bring = (number: number) => version.mutate(number, { onSuccess: ({ text }) => take(text) });
   return (
-    <Box as="section" aria-label="Versions">
+    <Box as="section">
       <Heading as="h2" size="md" mb={2}>
         Versions
       </Heading>
