@@ -140,6 +140,7 @@ def test_every_default_of_a_site_makes_sense(home):
         "keep_children",
         "log_bandwidth",
         "min_free_disk",
+        "site_policy",
         "site_secrets",
         "local_log_max_age",
         "local_log_max_size",

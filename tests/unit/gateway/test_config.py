@@ -49,7 +49,7 @@ def test_what_makes_no_sense_is_named(monkeypatch: pytest.MonkeyPatch, name: str
 )
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "1e300"])
 def test_a_number_that_makes_no_sense_is_said_by_check_and_by_the_gateway(
-    monkeypatch: pytest.MonkeyPatch, setting: Setting, text: str
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, setting: Setting, text: str
 ) -> None:
     from airflow_edge.gateway.app import create_app
     from airflow_edge.gateway.config import wrong_settings
@@ -58,7 +58,9 @@ def test_a_number_that_makes_no_sense_is_said_by_check_and_by_the_gateway(
     monkeypatch.setenv(f"AIRFLOW__EDGE__{setting.name.upper()}", text)
     (wrong,) = wrong_settings()
     assert f"[edge] {setting.name}: '{text}' is not" in wrong
-    # Airflow's API server starts all the same, and says it to whoever asks.
+    # Airflow's API server starts all the same, and says to whoever asks who knows more: what is set is not for all.
     answer = TestClient(create_app()).get("/v1/health")
     assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
-    assert wrong in answer.json()["detail"]
+    assert "airflow edge check" in answer.json()["detail"]
+    assert wrong not in answer.json()["detail"]
+    assert wrong in caplog.text
