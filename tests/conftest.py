@@ -38,6 +38,19 @@ def pytest_configure(config: pytest.Config) -> None:
         the_same_wherever()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Each kind of database costs minutes: `one_database` tests what lies before it, and takes one."""
+    spared = {item for item in items if item.get_closest_marker("one_database") and _on_sqlite(item)}
+    if spared:
+        items[:] = [item for item in items if item not in spared]
+        config.hook.pytest_deselected(items=[*spared])
+
+
+def _on_sqlite(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and "sqlite" in (callspec.params.get("database"), callspec.params.get("engine"))
+
+
 def pytest_collection_finish() -> None:
     """Spare the search for garbage what stays: all modules and tests. It took a sixth of the processor's time."""
     gc.collect()

@@ -13,6 +13,8 @@ from airflow_edge.store.base import Base
 from airflow_edge.store.tables import WorkerRow
 from tests.integration.airflow_here import airflow_command
 
+pytestmark = pytest.mark.one_database
+
 NO_TEXTS = {"NUL": "a\0b", "half of a pair": "a\ud800b"}
 NO_QUEUES = NO_TEXTS | {
     "empty": "",

@@ -365,7 +365,7 @@ def test_the_api_says_the_same(task, api):
     task.reschedule(began + timedelta(minutes=1))
     said = api.get("/explanation", dag_id="explained", run_id="run", task_id="task")
     explanation = task.why()
-    assert said == {"cause": explanation.cause.value, "sentence": explanation.sentence}
+    assert said == {"cause": explanation.cause.value, "sentence": explanation.sentence, "denied": []}
 
 
 def test_a_task_of_another_team_is_as_if_it_were_not_there(task, api, monkeypatch):

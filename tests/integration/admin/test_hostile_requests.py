@@ -9,6 +9,8 @@ import pytest
 
 from tests.integration.admin.test_api import CHANGES, endpoints
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.mark.held("order_by, NUL, surrogates, huge numbers, unknown fields")
 @pytest.mark.parametrize(

@@ -21,19 +21,6 @@ BASE_PATH = "/deep/airflow"
 JWT_SECRET = "the-secret-of-the-gateway-tests-" * 2
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Each kind of database costs minutes: `one_database` tests what lies before it, and takes one."""
-    spared = {item for item in items if item.get_closest_marker("one_database") and _on_sqlite(item)}
-    if spared:
-        items[:] = [item for item in items if item not in spared]
-        config.hook.pytest_deselected(items=[*spared])
-
-
-def _on_sqlite(item: pytest.Item) -> bool:
-    callspec = getattr(item, "callspec", None)
-    return callspec is not None and "sqlite" in (callspec.params.get("database"), callspec.params.get("engine"))
-
-
 @pytest.fixture(scope="package")
 def gateway_home(tmp_path_factory):
     return tmp_path_factory.mktemp("gateway")

@@ -22,6 +22,7 @@ from airflow_edge.gateway.loops import (
     assignments,
     background,
     handover,
+    left_out,
     log_keeper,
     presence,
     purge,
@@ -87,6 +88,7 @@ def hurry(monkeypatch):
         (purge, "METRICS_INTERVAL"),
         (log_keeper, "TIDY_INTERVAL"),
         (handover, "LOOK_INTERVAL"),
+        (left_out, "TRIED_AGAIN"),
     ):
         monkeypatch.setattr(module, name, 0.05)
 
@@ -185,7 +187,8 @@ async def test_every_loop_goes_on_whatever_its_hands_raise_and_says_so(world, ca
         )
     health = await world.health()
     assert health["status"] == "healthy"
-    for loop in ("dispatcher", "watch over tasks", "watch over presence", "care of logs", "handing over of logs"):
+    # What the dispatcher is refused is a worker's condition.
+    for loop in ("watch over tasks", "watch over presence", "care of logs", "handing over of logs"):
         assert f"the {loop} (RuntimeError)" in health["detail"]
         assert f"The {loop} of the edge gateway failed" in caplog.text
     assert str(BUG) in caplog.text

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -81,7 +81,7 @@ async def test_each_route_meets_the_policy_where_it_must_and_nowhere_else(centre
             site, _, task_id, job = jobs[mode]
             target = re.sub(r"\{(\w+)(:path)?\}", lambda name: _value(name[1], str(task_id)), path)
             options = {"headers": {"Airflow-API-Version": version}, "params": ABOUT}
-            body = {"json": {}} if method in {"POST", "PUT", "PATCH"} else {}
+            body: dict[str, Any] = {"json": {}} if method in {"POST", "PUT", "PATCH"} else {}
             return await site.call(centre.gateway, method, target, job, **options, **body)
 
         site, _, _, job = jobs["enforce"]

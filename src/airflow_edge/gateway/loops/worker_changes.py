@@ -47,6 +47,8 @@ class WorkerChanges:
     """When the workers of the last look were changed, and by which link they were linked here when that was passed on.
 
     A thousand that come back at once are a thousand changes; each is read once and not at every look of the overlap."""
+    _unread: dict[UUID, str] = attrs.field(factory=dict, init=False)
+    """Why workers that have changed could not be read: they are read again with each look."""
     _looked_at: datetime = attrs.field(factory=lambda: datetime.now(UTC), init=False)
 
     async def look(self) -> None:
@@ -56,8 +58,10 @@ class WorkerChanges:
         linked = {link.worker.id: link.id for link in known}
         changed = await self._calls.run(self._store.workers.changed_since, self._looked_at - OVERLAP)
         seen = {worker_id: (changed_at, linked.get(worker_id)) for worker_id, changed_at in changed.items()}
-        workers = await self._read([worker_id for worker_id, one in seen.items() if self._seen.get(worker_id) != one])
-        for worker_id in workers:
+        new = {worker_id for worker_id, one in seen.items() if self._seen.get(worker_id) != one}
+        workers, unread = await self._read(sorted(new.union(self._unread)))
+        # Those that could not be read, too: a key that was revoked is not to be known any longer.
+        for worker_id in new:
             self._directory.forget(worker_id)
         await self._answer_others(workers.values())
         # A link that began after the question is not judged by the answer.
@@ -65,19 +69,22 @@ class WorkerChanges:
         followed = {worker.id: link for link, worker in affected if self._follow(link, worker, asked_at)}
         await self._pass_orders(followed)
         # Not before: what was not passed on is passed on the next time.
-        self._looked_at, self._seen = asked_at, seen
+        self._looked_at, self._seen, self._unread = asked_at, seen, unread
 
-    async def _read(self, worker_ids: Sequence[UUID]) -> dict[UUID, Worker]:
+    async def _read(self, worker_ids: Sequence[UUID]) -> tuple[dict[UUID, Worker], dict[UUID, str]]:
+        """Give the workers, and why others could not be read."""
         workers: dict[UUID, Worker] = {}
+        unread: dict[UUID, str] = {}
 
         async def read(some: Sequence[UUID]) -> None:
             workers.update({one.id: one for one in await self._calls.run(self._store.workers.with_ids, some)})
 
         for some in batches(worker_ids):
             for worker_id, error in await each_apart(read, list(some)):
-                # It is read when it is changed again: whoever mends it changes it.
-                log.error("What was changed about worker %s cannot be read: %s", worker_id, one_line(str(error)))
-        return workers
+                unread[worker_id] = str(error)
+                if self._unread.get(worker_id) != str(error):
+                    log.error("What was changed about worker %s cannot be read: %s", worker_id, one_line(str(error)))
+        return workers, unread
 
     def _follow(self, link: WorkerLink, worker: Worker, now: datetime) -> bool:
         if worker.revoked_at is not None or worker.public_key != link.worker.public_key:

@@ -26,12 +26,15 @@ class Workers:
         self.there = {worker.id: worker for worker in workers}
         self.changed_at = dict.fromkeys(self.there, changed_at)
         self.read = 0
+        self.unreadable: UUID | None = None
 
     def changed_since(self, since: datetime) -> dict[UUID, datetime]:
         return {worker_id: at for worker_id, at in self.changed_at.items() if at >= since}
 
     def with_ids(self, worker_ids: Iterable[UUID]) -> list[Worker]:
         found = [self.there[worker_id] for worker_id in worker_ids]
+        if self.unreadable in {worker.id for worker in found}:
+            raise ValueError("nothing that could be a worker")
         self.read += len(found)
         return found
 
@@ -117,4 +120,22 @@ async def test_what_could_not_be_passed_on_is_passed_on_at_the_next_look_also_to
     await watch.changes.look()
     await watch.changes.look()
     assert len(link.heard) == 2
+    watch.calls.close()
+
+
+async def test_what_cannot_be_read_of_one_keeps_nobody_waiting_and_is_read_as_soon_as_it_can_be(caplog):
+    changed = [enrolled_worker() for _ in range(5)]
+    links = [Link(worker) for worker in changed]
+    there = [enrolled_worker(id=link.worker.id, link_id=link.id) for link in links]
+    workers = Workers(there, datetime.now(UTC))
+    workers.unreadable = there[3].id
+    watch = Watch(workers, *links)
+    for _ in range(3):
+        await watch.changes.look()
+    assert [len(link.heard) for link in links] == [1, 1, 1, 0, 1]
+    assert sorted(watch.directory.forgotten) == sorted(worker.id for worker in there)
+    assert caplog.text.count("cannot be read: nothing that could be a worker") == 1
+    workers.unreadable = None
+    await watch.changes.look()
+    assert [len(link.heard) for link in links] == [1, 1, 1, 1, 1]
     watch.calls.close()
