@@ -36,7 +36,7 @@ POLICY = Path(__file__).parent / "policy"
 BOTH = ("EdgeExecutor", "LocalExecutor")
 
 ALL = os.environ.get("EXAMPLE_DAGS") == "all"
-"""`EXAMPLE_DAGS=all` runs the long ones, too, and all on every Airflow (`make example-dags`)."""
+"""`EXAMPLE_DAGS=all` runs all of them, on every Airflow (`make example-dags`)."""
 
 VERSIONS = ("3.3", *(environments.OTHER_AIRFLOWS if ALL else ()))
 
@@ -57,21 +57,15 @@ LEFT_OUT = {
 }
 """All others are taken, also those that a newer Airflow has."""
 
-LONG = {
-    "example_complex": "echoes 37 times what others echo, too",
-    "example_deadline_alert": "sleeps for a minute",
-    "example_passing_params_via_test_command": "fails, unless the machine is so slow that it takes four minutes",
-    "example_task_group_decorator": "prints 17 times what others print, too",
-}
-"""What is only taken with `EXAMPLE_DAGS=all`."""
+LONG = ("example_complex", "example_deadline_alert", "example_task_group_decorator")
+"""What takes a minute, or has many tasks."""
 
-ELSEWHERE = {
+ALWAYS = {
     *("asset_alias_example_alias_consumer", "asset_alias_example_alias_producer", "example_bash_operator"),
     *("example_setup_teardown_taskflow", "example_simplest_dag", "example_task_mapping_second_order"),
     *("example_time_delta_sensor_async", "example_xcom"),
 }
-"""What runs on the other Airflows, too: each kind of thing once, without what takes a minute (`INTEGRATION`). So do all
-from files that 3.3 does not have."""
+"""What runs with every change: each kind of thing once, without what takes a minute."""
 
 INTEGRATION = "integration_test"
 """The Dag of edge3."""
@@ -226,18 +220,6 @@ def open_examples(folder: Path, database: Database, venv: Path, worker_venv: Pat
             yield Examples(airflow, client)
 
 
-def taken(version: str, files: Mapping[str, str]) -> set[str]:
-    """Which of an Airflow's Dags run here; `files` has the name of each one's file."""
-    if ALL:
-        return files.keys() - LEFT_OUT.keys()
-    candidates = files.keys() - LEFT_OUT.keys() - LONG.keys()
-    if version == "3.3":
-        return candidates
-    known = {file.name for file in environments.centre().glob("lib/python*/site-packages/airflow/**/example_*.py")}
-    candidates -= {INTEGRATION}
-    return {dag_id for dag_id in candidates if dag_id in ELSEWHERE or files[dag_id] not in known}
-
-
 @pytest.fixture(scope="module", params=VERSIONS)
 def examples(request, postgres_server, tmp_path_factory):
     folder = tmp_path_factory.mktemp(f"examples-{request.param}")
@@ -248,10 +230,10 @@ def examples(request, postgres_server, tmp_path_factory):
     databases = MigratedDatabases(postgres_server, folder, venv=venv)
     database = databases.create(f"examples_{request.param.replace('.', '_')}")
     with open_examples(folder, database, venv, worker_venv) as examples:
-        rows = examples.airflow.database.rows("SELECT dag_id, relative_fileloc AS file FROM dag WHERE NOT is_stale")
-        dag_ids = taken(request.param, {row["dag_id"]: Path(row["file"]).name for row in rows})
-        assert dag_ids >= {"example_simplest_dag", "example_bash_operator"}
-        assert INTEGRATION in dag_ids or request.param != "3.3"
+        rows = examples.airflow.database.rows("SELECT dag_id FROM dag WHERE NOT is_stale")
+        found = {str(row["dag_id"]) for row in rows} - LEFT_OUT.keys()
+        assert found >= {INTEGRATION, "example_simplest_dag", "example_bash_operator"}
+        dag_ids = found if ALL else found & ALWAYS
         for dag_id in dag_ids:
             examples.client.unpause(dag_id)
         # First what takes longest.
