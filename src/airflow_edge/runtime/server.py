@@ -43,7 +43,7 @@ from airflow_edge.protocol.local import (
 from airflow_edge.runtime.forked import Supervisor, try_fork
 from airflow_edge.runtime.outcome import describe_exit, write_outcome
 from airflow_edge.site.files import is_there
-from airflow_edge.site.pipes import Inbox, close, closing
+from airflow_edge.site.pipes import Inbox, closing
 from airflow_edge.site.processes import end_children, is_shortage, is_the_one, no_process
 from airflow_edge.site.stop import StopSteps, stop_of
 
@@ -279,6 +279,8 @@ class Server:
     def _fork(self, order: StartJob, secret: int | None) -> Supervisor:
         if self._retiring:
             raise OSError(errno.ESHUTDOWN, "this runtime retires")
+        if order.piped and secret is None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         folder = Path(order.folder)
         # Whoever makes this file starts the job: nobody can start it again, not even after a crash in between.
         log_file = folder / SUPERVISOR_LOG_FILE
@@ -307,9 +309,7 @@ class Server:
             if end is not None:
                 end.close()
         # Other jobs' secrets.
-        self._incoming.clear()
-        for _, secret in self._orders:
-            close(secret)
+        self._incoming.clear(secret for _, secret in self._orders)
 
     def _signalled(self) -> None:
         numbers = self._signals.recv(4096)

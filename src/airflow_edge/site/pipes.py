@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from airflow_edge.protocol.errors import RemoteProtocolError
@@ -48,10 +48,11 @@ class Inbox:
 
     def __init__(self) -> None:
         self._bytes = bytearray()
-        self._pipes: list[int] = []
+        self._pipes: list[int | None] = []
+        """In the order in which they came; None for one that this process had no descriptor for."""
 
     def receive(self, connection: socket.socket) -> list[tuple[ToRuntime, int | None]]:
-        """Give what has come, in order. The pipes are the caller's to close.
+        """Give what has come, in order. The pipes are the caller's to close; of a job's that was lost there is none.
 
         :raises OSError: nothing can be read; so `ConnectionError`, at the end of the connection.
         :raises RemoteProtocolError: what was sent is no order, or a pipe of it is missing; so `msgspec.MsgspecError`.
@@ -61,8 +62,8 @@ class Inbox:
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
         if flags & socket.MSG_CTRUNC:
-            # The next job would get this one's secret.
-            raise RemoteProtocolError("no descriptor is to be had for a job's secret")
+            # Its place is kept: the next job is not to get this one's secret.
+            self._pipes.append(None)
         if not data:
             raise ConnectionResetError("the agent has hung up")
         self._bytes += data
@@ -71,9 +72,10 @@ class Inbox:
             raise RemoteProtocolError("a job without the secret that it should have")
         return [(order, self._pipes.pop(0) if _is_piped(order) else None) for order in orders]
 
-    def clear(self) -> None:
-        """Forget what came of a connection that is gone."""
+    def clear(self, others: Iterable[int | None] = ()) -> None:
+        """Forget what came of a connection that is gone, and close these pipes, too."""
         self._bytes.clear()
+        self._pipes += others
         while self._pipes:
             close(self._pipes.pop())
 

@@ -54,7 +54,8 @@ def test_without_one_there_is_nothing_to_see(api):
 
 
 def test_it_is_set_shown_and_noted_with_who_and_why(api):
-    assert api.post("/policy", {"text": POLICY, "note": "why"}) == {"result": "done", "version": 1, "rules": 2}
+    done = api.post("/policy", {"text": POLICY, "note": "why"})
+    assert (done["result"], done["version"], done["rules"], len(done["granting"])) == ("done", 1, 2, 2)
     assert api.post("/policy", {"text": "{}", "after": 1}, role="admin")["version"] == 2
     shown = api.get("/policy/versions/1", role="op")
     assert (shown["text"], shown["note"], shown["by"], shown["rules"]) == (POLICY, "why", "op", 2)
@@ -88,7 +89,9 @@ def test_what_cannot_be_set_is_refused_in_words(api, body, says):
 
 def test_a_dry_run_only_says_whether_it_could_be_set(api):
     would = api.call("POST", "/policy", role="op", json={"text": POLICY}, params={"dry_run": "true"})
-    assert would.json() == {"result": "would", "version": None, "rules": 2}
+    said = would.json()
+    assert (said["result"], said["version"], said["rules"]) == ("would", None, 2)
+    assert said["granting"][0]["may"] == {"connections": ["plc_*"], "xcoms": ["@upstream"]}
     wrong = api.call("POST", "/policy", role="op", json={"text": "rules: 3"}, params={"dry_run": "true"})
     assert wrong.status_code == 422
     assert (api.store.policies.newest(), api.audit()) == (0, [])

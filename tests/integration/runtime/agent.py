@@ -224,9 +224,9 @@ class AgentSide:
         """Prepare a test job."""
         return Job(self.runtime.state_dir / "jobs", {}, kind="test", api_socket=api_socket)
 
-    def run(self, job: Job) -> JobExited:
+    def run(self, job: Job, secret: str = SECRET) -> JobExited:
         """Start a job and wait for its end."""
-        self.connection.send(job.start)
+        self.connection.send(job.start, secret)
         return self.connection.expect(JobExited, job=job)
 
     def read(self, name: str) -> list[int]:

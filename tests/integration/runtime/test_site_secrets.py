@@ -24,7 +24,7 @@ from airflow_edge.agent.task_api.local_server import served
 from airflow_edge.agent.threads import Loop
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JOB_FILE, JobFile
-from tests.integration.runtime.agent import SECRET, AgentSide, Job
+from tests.integration.runtime.agent import AgentSide, Job
 from tests.integration.runtime.execution_api import Call, ExecutionApi
 
 RULES = """
@@ -60,6 +60,11 @@ class Centre(Forwarder):
         )
 
 
+def secret_of(job: Job) -> str:
+    """What opens the agent's API for a job."""
+    return f"the secret of {job.job_id}"
+
+
 @contextmanager
 def agents_api(path: Path, centre: ExecutionApi, rules: Path, jobs: Sequence[Job]) -> Iterator[None]:
     """What the agent serves to these jobs."""
@@ -72,7 +77,7 @@ def agents_api(path: Path, centre: ExecutionApi, rules: Path, jobs: Sequence[Job
         api = AgentsApi(Centre(centre), lambda _: None, secrets, folders.__getitem__)
         for job in jobs:
             read = msgspec.json.decode((job.folder / JOB_FILE).read_bytes(), type=JobFile)
-            api.admit(SECRET, read.key, read)
+            api.admit(secret_of(job), read.key, read)
         loop = asyncio.get_running_loop()
         looking = asyncio.create_task(secrets.run())
         async with served(path, api, api.refusal):
@@ -148,7 +153,7 @@ def test_a_task_gets_from_its_site_what_its_dag_may_have(
     with agents_api(door, api, rules, jobs):
         for job, source in zip(jobs, (FOLDER, BACKEND), strict=True):
             rules.write_text(source.format(folder=place))
-            assert agent.run(job).exit_code == 0
+            assert agent.run(job, secret_of(job)).exit_code == 0
             results.append(json.loads((agent.folder / "found.json").read_text()))
             assert f"job {job.job_id}.1 was given the connection 'plc_db' from this site" in caplog.text
     for found in results:
