@@ -33,7 +33,7 @@ PAGE_SOURCES := hatch_build.py docs/reference/rest-api-openapi.json $(shell find
 
 # What knows Airflow. A worker's agent, the protocol and the rules know nothing of it (`make lint`), and the store stands on
 # libraries that are the same in each lock (`tests/architecture/test_distribution.py`); one kind of database will do.
-KNOWS_AIRFLOW := $(addprefix tests/unit/,cli executor gateway page runtime test_plugin.py) \
+KNOWS_AIRFLOW := $(addprefix tests/unit/,cli executor page runtime test_plugin.py) \
 	$(addprefix tests/integration/,admin executor runtime) \
 	$(addprefix tests/integration/gateway/test_,execution.py policy_of_routes.py reading.py repeats.py)
 ONE_OF_EACH := not sqlite and not mysql and not psycopg] and not oldest

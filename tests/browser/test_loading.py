@@ -35,6 +35,7 @@ def test_airflows_own_navigation_leads_to_it(centre, open_window):
     assert shown.page.url.removeprefix(centre.url) == "/plugin/edge"
 
 
+@pytest.mark.parametrize("centre", ["Airflow 3.3"], indirect=True)
 def test_it_stands_below_a_path(below_a_path, open_window):
     shown = open_window(below_a_path)
     for view in VIEWS:
