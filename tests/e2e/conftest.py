@@ -26,9 +26,12 @@ def postgres(postgres_server, tmp_path_factory):
     return MigratedDatabases(postgres_server, tmp_path_factory.mktemp("postgres"), venv=centre())
 
 
-@pytest.fixture(scope="package", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="package", params=["postgresql"])
 def world(request, tmp_path_factory):
-    """A centre with one worker, kept for all tests that only need one of each: name a database to have just that."""
+    """A centre with one worker, kept for all tests that only need one of each.
+
+    With SQLite where a test names it: README, tutorial and the pages are tried with it, too.
+    """
     migrated = request.getfixturevalue({"sqlite": "sqlite", "postgresql": "postgres"}[request.param])
     with open_world(tmp_path_factory.mktemp(f"world-{request.param}"), migrated) as world:
         yield world
