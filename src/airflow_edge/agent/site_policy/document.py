@@ -9,17 +9,13 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from airflow_edge.agent.site_policy.hours import Hours, HoursError, read_hours
-from airflow_edge.agent.site_policy.policy import SitePolicy
+from airflow_edge.agent.site_policy.policy import SitePolicy, SitePolicyError
 from airflow_edge.protocol.messages import one_line
 
 MOST_ENTRIES: Final = 1_000
 """Of one list."""
 _BOM: Final = b"\xef\xbb\xbf"
 """Some editors begin a file with it."""
-
-
-class SitePolicyError(ValueError):
-    """It is no site policy; says in a line where and what to write."""
 
 
 def parse(content: bytes) -> SitePolicy:

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from airflow_edge.agent.errors import describe
-from airflow_edge.agent.site_policy.document import SitePolicyError, parse
-from airflow_edge.agent.site_policy.policy import SiteDenial, SitePolicy, asked_by
+from airflow_edge.agent.site_policy.policy import SiteDenial, SitePolicy, SitePolicyError, asked_by
 from airflow_edge.protocol.messages import Closed, Offer, one_line
 
 log = logging.getLogger(__name__)
@@ -97,6 +96,9 @@ class SitePolicyFile:
         """Read the file if it is another one than before; it blocks for as long as its disk does."""
         if self.path is None:
             return
+        # An agent without a site policy is small: TOML and time zones would be a megabyte.
+        from airflow_edge.agent.site_policy.document import parse
+
         with self._lock:
             try:
                 content = self._read(self.path)

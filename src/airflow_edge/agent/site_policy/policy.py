@@ -6,18 +6,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Any, TypeAlias
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from airflow_edge.agent.site_policy.hours import Hours, next_opening
 from airflow_edge.protocol.messages import Closed, JobKind, Offer, one_line
 
+if TYPE_CHECKING:
+    # Half a megabyte that an agent whose owner says nothing of hours does not take.
+    from zoneinfo import ZoneInfo
+
 Globs: TypeAlias = tuple[str, ...] | None
 """Patterns as for file names, one of which has to fit; None where anything may be."""
 LONGEST_NAME = 100
 """Characters of somebody else's name that are told."""
+
+
+class SitePolicyError(ValueError):
+    """It is no site policy; says in a line where and what to write."""
 
 
 @dataclass(frozen=True, slots=True)

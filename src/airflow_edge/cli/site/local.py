@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import getpass
 import os
 import platform
 import resource
@@ -22,7 +21,6 @@ from airflow_edge.agent.machine import conditions, dags
 from airflow_edge.agent.machine.imports import Imports
 from airflow_edge.agent.site_policy.file import SitePolicyFile
 from airflow_edge.checking.findings import Finding, note, ok, wrong
-from airflow_edge.cli.site.own_secrets import own_secrets
 from airflow_edge.site import secrets
 
 FILES_OF_A_WORKER: Final = 100
@@ -57,6 +55,9 @@ def at_start(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def look_around(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Look at the state folder, Dags, limits, and at what of the centre's is here and should not be."""
+    # A worker that starts does not ask for it, and is the smaller without it.
+    from airflow_edge.cli.site.own_secrets import own_secrets
+
     yield from at_start(config, environ)
     yield users(config)
     yield from site_policy(config)
@@ -114,6 +115,8 @@ def third_user(config: Config, name: str) -> Iterator[Finding]:
 
 
 def _own_name() -> str:
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.agent.site_policy.document import SitePolicyError, parse
+from airflow_edge.agent.site_policy.document import parse
+from airflow_edge.agent.site_policy.policy import SitePolicyError
 
 WHOLE = b"""\xef\xbb\xbf# of press 7
 queues = ["plc", "plc-*"]

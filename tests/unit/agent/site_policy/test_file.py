@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from airflow_edge.agent.site_policy import file
-from airflow_edge.agent.site_policy.document import SitePolicyError, parse
+from airflow_edge.agent.site_policy import document, file
+from airflow_edge.agent.site_policy.document import parse
 from airflow_edge.agent.site_policy.file import SitePolicyFile
+from airflow_edge.agent.site_policy.policy import SitePolicyError
 from tests.unit.agent.site_policy.test_policy import offer
 
 PRESS = offer("task", {"ti": {"dag_id": "press"}})
@@ -59,7 +60,7 @@ def test_it_is_read_again_when_it_changes_and_only_then(path, monkeypatch):
     write(path, b'dags = ["oven"]')
     policy.look()
     assert policy.judge(OVEN) is None
-    monkeypatch.setattr(file, "parse", lambda _: pytest.fail("it is read though it has not changed"))
+    monkeypatch.setattr(document, "parse", lambda _: pytest.fail("it is read though it has not changed"))
     policy.look()
 
 
