@@ -4,6 +4,9 @@ One API server process on PostgreSQL. Jobs are queued at an even pace; each hone
 task run, read a variable and succeed, all by Airflow's Execution API. Now and then `benchmarks.attackers` is at it
 besides, whose key is revoked every few seconds. Measured is how long after its COMMIT a job is offered, in turns
 without the hostile worker and with it, and whatever honest workers were answered but what they should be.
+
+The hostile worker's machine is this one, too: in all turns a process that nobody waits for takes what processor time
+there is left, so that they differ by what the centre does only.
 """
 
 from __future__ import annotations
@@ -109,6 +112,12 @@ class HonestWorker(IdleWorker):
             task.add_done_callback(self._tasks.discard)
         super().receive(message, done)
 
+    async def end(self) -> None:
+        """Leave what it is at."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def _work(self, job_id: str, assignment: int) -> None:
         job, task = f"{job_id}:{assignment}", f"/task-instances/{self._watch.task_of(job_id)}"
         now = datetime.now(UTC).isoformat()
@@ -162,7 +171,8 @@ class Watch:
 class Yard:
     """The centre, and what is done to its database."""
 
-    def __init__(self, airflow: Airflow, folder: Path) -> None:
+    def __init__(self, airflow: Airflow, folder: Path, only: str) -> None:
+        self._only = only
         self.gateway = airflow.url + urls.PREFIX
         self._airflow = airflow
         self._folder = folder
@@ -217,7 +227,14 @@ class Yard:
         """One is at it until the block ends; what it was answered is given then."""
         process = Process(
             "hostile",
-            [environments.centre() / "bin" / "python", "-m", "benchmarks.attackers", self.gateway, self._hostile_token],
+            [
+                environments.centre() / "bin" / "python",
+                "-m",
+                "benchmarks.attackers",
+                self.gateway,
+                self._hostile_token,
+                self._only,
+            ],
             env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
             cwd=Path(__file__).parent.parent,
             log=self._folder / "hostile.log",
@@ -235,12 +252,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hostile", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="with the hostile worker (%(default)s)")
     parser.add_argument("--turns", type=int, default=5, help="of without and with it (%(default)s)")
+    parser.add_argument("--only", default="", help="what the hostile worker does, as in 'lies' (default: everything)")
     parser.add_argument("--record", action="store_true", help="write the result to benchmarks/results")
     options = parser.parse_args()
     # So that everything is stopped and removed then, too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     logging.getLogger("airflow_edge").setLevel(logging.ERROR)
-    figures = measure(options.minutes * 60, options.turns)
+    figures = measure(options.minutes * 60, options.turns, options.only)
     print(json.dumps(figures, indent=2))
     if options.record:
         command = f"python -m benchmarks.hostile {shlex.join(sys.argv[1:])}".strip()
@@ -249,7 +267,7 @@ def main() -> int:
     return 0 if figures["held"] else 1
 
 
-def measure(seconds: float, turns: int) -> dict[str, Any]:
+def measure(seconds: float, turns: int, only: str) -> dict[str, Any]:
     """Watch honest workers, as long without the hostile one as with it, in so many turns."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmarks-")))
@@ -259,7 +277,8 @@ def measure(seconds: float, turns: int) -> dict[str, Any]:
         )
         print("starting", flush=True)
         server = airflow.start_api_server()
-        yard = Yard(airflow, folder)
+        stack.enter_context(_busy_machine(folder))
+        yard = Yard(airflow, folder, only)
         for _ in range(_HOARD):
             yard.queue("hostile", uuid4())
         watch = Watch()
@@ -300,8 +319,18 @@ async def _watch(
         lost = await asyncio.to_thread(_wait_for_ends, yard)
         for one in running:
             one.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*running, *(worker.end() for worker in workers), return_exceptions=True)
     return _figures(watch, lost, seen, memory)
+
+
+@contextmanager
+def _busy_machine(folder: Path) -> Iterator[None]:
+    program = "import os\nos.nice(19)\nwhile True: pass"
+    process = Process("busy", [sys.executable, "-c", program], env={}, cwd=folder, log=folder / "busy.log")
+    try:
+        yield
+    finally:
+        process.stop()
 
 
 _NAMES: Final = {"without": False, "with": True}

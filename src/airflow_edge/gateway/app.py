@@ -22,9 +22,10 @@ from airflow_edge.gateway.endpoints.execution import ExecutionEndpoint
 from airflow_edge.gateway.endpoints.link import link_by_websocket
 from airflow_edge.gateway.endpoints.poll import link_by_polling, poll
 from airflow_edge.gateway.gateway import Gateway
-from airflow_edge.gateway.http import EXCEPTION_HANDLERS, ProblemError, Refusal, json_response, routes
+from airflow_edge.gateway.http import ProblemError, Refusal, exception_handlers, json_response, routes
 from airflow_edge.gateway.marking import MarkedApp
 from airflow_edge.gateway.openapi import Health
+from airflow_edge.gateway.refusals import Refusals
 from airflow_edge.gateway.task_api import TaskApi
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.urls import ENROLL, EXECUTION, HEALTH, LINK, POLL, poll_path
@@ -92,7 +93,7 @@ def app_of(gateway: Gateway) -> FastAPI:
         async with gateway.running():
             yield
 
-    app = _bare_app(lifespan=lifespan)
+    app = _bare_app(gateway.refusals, lifespan=lifespan)
     upgrade = Refusal(
         HTTPStatus.UPGRADE_REQUIRED,
         Code.MALFORMED,
@@ -124,18 +125,18 @@ def app_of(gateway: Gateway) -> FastAPI:
 
 
 def _refusing_app(code: Code, detail: str) -> FastAPI:
-    app = _bare_app()
+    app = _bare_app(Refusals())
     app.router.routes += _everywhere(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, code, detail))
     return app
 
 
-def _bare_app(**options: Any) -> FastAPI:
+def _bare_app(refusals: Refusals, **options: Any) -> FastAPI:
     return MarkedApp(
         title="airflow-edge gateway",
         version=__version__,
         openapi_url=None,
         redirect_slashes=False,
-        exception_handlers=EXCEPTION_HANDLERS,
+        exception_handlers=exception_handlers(refusals),
         **options,
     )
 

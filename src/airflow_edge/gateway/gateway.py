@@ -50,6 +50,7 @@ from airflow_edge.gateway.loops.background import Background
 from airflow_edge.gateway.loops.dispatcher import Dispatcher
 from airflow_edge.gateway.loops.handover import Handover
 from airflow_edge.gateway.loops.mark import GatewayMark
+from airflow_edge.gateway.refusals import Refusals
 from airflow_edge.gateway.task_api import TaskApi
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.room import SharedRoom
@@ -65,6 +66,11 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 10.0
 """Seconds between two attempts to get ready."""
 POLICY_UNREADABLE: Final = "The centre's policy cannot be read; the API server's log says why, and what is in force."
+MOST_CALLS: Final = 10
+"""Calls at Airflow's Execution API at once. More would not be answered sooner: they have one processor, and Airflow's
+connections to its database, of which it has 15."""
+MOST_OF_ONE: Final = 5
+"""Of them of one worker: so that others' need not wait for its."""
 ENOUGH_FILES: Final = 16_384
 """A limit above which nothing is said: more than twice the links that one process is made for."""
 
@@ -92,6 +98,9 @@ class Gateway:
         self.authenticator = Authenticator(self.directory, self.store.nonces, self.calls)
         self.greetings: Counter[UUID] = Counter()
         """Connections of each worker on which no `Hello` has come."""
+        self.refusals = Refusals()
+        self.turns = SharedRoom(MOST_CALLS, MOST_OF_ONE)
+        """Of calls at Airflow's Execution API."""
         self.bodies = Bodies(longest=config.call_max_size, memory=config.call_memory)
         self.policy = self._make_policy()
         self.denials = denials.DenialNotes(self.calls)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
+from uuid import UUID
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -14,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from airflow_edge.gateway.database.calls import StoreUnavailableError
+from airflow_edge.gateway.refusals import Refusals
 from airflow_edge.protocol.problems import Code, Problem, title_of
 
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -28,6 +30,8 @@ class ProblemError(Exception):
 
     def __init__(self, status: HTTPStatus, code: Code, detail: str, *, centre_time: float | None = None) -> None:
         super().__init__(detail)
+        self.worker_id: UUID | None = None
+        """Whose request it was, where that is known."""
         self.problem = Problem(
             status=status.value, code=code.value, detail=detail, title=title_of(status), centre_time=centre_time
         )
@@ -131,10 +135,6 @@ def routes(path: str, endpoint: Callable[[Request], Awaitable[Response]], method
     return Route(path, endpoint, methods=[method]), Route(path, other)
 
 
-async def _answer_problem(_: Request, error: ProblemError) -> Response:
-    return problem_response(error.problem)
-
-
 async def _answer_outage(_: Request, error: StoreUnavailableError) -> Response:
     return problem_response(not_ready("The centre's database does not answer; try again.").problem)
 
@@ -148,10 +148,24 @@ async def _answer_failure(_: Request, error: Exception) -> Response:
     return failure()
 
 
-EXCEPTION_HANDLERS: Final[dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]]] = {
-    ProblemError: _answer_problem,
-    StoreUnavailableError: _answer_outage,
-    ClientDisconnect: _answer_nobody,
-    Exception: _answer_failure,
-}
-"""How errors are answered; those of a WebSocket before it is accepted likewise."""
+ExceptionHandlers: TypeAlias = dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]]
+
+
+def exception_handlers(refusals: Refusals) -> ExceptionHandlers:
+    """Give how errors are answered; those of a WebSocket before it is accepted likewise.
+
+    :param refusals: says how soon
+    """
+
+    async def answer_problem(_: Request, error: ProblemError) -> Response:
+        if error.problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            refusals.note(error.worker_id)
+            await refusals.wait(error.worker_id)
+        return problem_response(error.problem)
+
+    return {
+        ProblemError: answer_problem,
+        StoreUnavailableError: _answer_outage,
+        ClientDisconnect: _answer_nobody,
+        Exception: _answer_failure,
+    }

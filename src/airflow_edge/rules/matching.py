@@ -46,6 +46,13 @@ class Capacity:
     free_slots: int
     room: int = sys.maxsize
     """Bytes of workloads that it can be sent, until it has taken some in: a job that goes over that is its last one."""
+    offers: int = sys.maxsize
+    """Jobs that it can be sent until then."""
+
+    @property
+    def can_be_sent(self) -> bool:
+        """Whether it can be sent any job at all."""
+        return self.free_slots > 0 and self.room > 0 and self.offers > 0
 
 
 def order(jobs: Iterable[Job]) -> list[Job]:
@@ -67,11 +74,13 @@ def match(
     """
     free: dict[UUID, int] = {}
     room: dict[UUID, int] = {}
+    offers: dict[UUID, int] = {}
     serving: defaultdict[tuple[str | None, str], list[UUID]] = defaultdict(list)
     for capacity in capacities:
-        if capacity.free_slots <= 0 or capacity.room <= 0:
+        if not capacity.can_be_sent:
             continue
         free[capacity.worker_id], room[capacity.worker_id] = capacity.free_slots, capacity.room
+        offers[capacity.worker_id] = capacity.offers
         for queue in capacity.queues:
             serving[capacity.team_name, queue].append(capacity.worker_id)
     matches = []
@@ -84,6 +93,7 @@ def match(
         worker_id = max(able, key=free.__getitem__, default=None)
         if worker_id is not None and free[worker_id] >= job.slots:
             room[worker_id] -= job.size
-            free[worker_id] = free[worker_id] - job.slots if room[worker_id] > 0 else 0
+            offers[worker_id] -= 1
+            free[worker_id] = free[worker_id] - job.slots if room[worker_id] > 0 and offers[worker_id] > 0 else 0
             matches.append((job, worker_id))
     return matches

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 from sqlalchemy import create_engine
 
+from airflow_edge.gateway.refusals import Refusals
 from harness.database import PostgresServer, SqliteFiles
 from tests.integration.airflow_here import airflow_here, make_tables
 
@@ -80,6 +82,14 @@ def trusting_gateway(centre):
     """An API server where the shared secret is enough to enrol."""
     with centre.gateway_for_links(allow_shared_secret_enrollment=True) as gateway:
         yield gateway.url
+
+
+@pytest.fixture(scope="session", autouse=True)
+def refused_at_once():
+    """Tests are refused more often than anybody has a reason to be, and all strangers wait together."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("airflow_edge.gateway.gateway.Refusals", partial(Refusals, burst=1_000_000))
+        yield
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
+from airflow_edge.gateway.gateway import MOST_OF_ONE
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.messages import Accepted, Offer, Refused, Void
 from tests.integration.gateway.conftest import BASE_PATH
+from tests.integration.gateway.world import wait_until
 
 RUN = {"state": "running", "hostname": "site", "unixname": "me", "pid": 1, "start_date": "2026-01-01T00:00:00Z"}
 SUCCESS = {"state": "success", "end_date": "2026-01-01T00:01:00Z"}
@@ -46,6 +50,26 @@ async def test_a_task_runs_through_its_calls(centre):
         done = await site.call(centre.gateway, "PATCH", f"/task-instances/{task_id}/state", job, json=SUCCESS)
         assert done.status_code == 204, done.text
         assert centre.task_state(task_id) == "success"
+
+
+async def test_a_worker_whose_calls_take_long_keeps_no_other_waiting(centre):
+    """Its calls take turns: they would have all connections that Airflow has to its database, and for half a minute."""
+    if centre.engine.dialect.name == "sqlite":
+        pytest.skip("whoever writes there keeps all others waiting")
+    async with held_job(centre) as (greedy, _, _, job), held_job(centre) as (honest, _, _, own):
+        await greedy.call(centre.gateway, "PUT", "/variables/locked", job, json={"value": "x"})
+        waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        with centre.engine.connect() as connection, centre.engine.connect() as watch:
+            connection.execute(text("SELECT 1 FROM variable WHERE key = 'locked' FOR UPDATE"))
+            put = greedy.call, centre.gateway, "PUT", "/variables/locked", job
+            calls = [asyncio.create_task(put[0](*put[1:], json={"value": str(number)})) for number in range(30)]
+            await wait_until(lambda: watch.scalar(waiting) or 0, lambda found: found >= MOST_OF_ONE)
+            got = await honest.call(centre.gateway, "GET", "/variables/none", own)
+            assert got.status_code == 404, got.text
+            assert watch.scalar(waiting) == MOST_OF_ONE
+            assert not [call for call in calls if call.done()]
+            connection.rollback()
+        assert {(await call).status_code for call in calls} == {201}
 
 
 async def test_the_first_call_accepts_a_leased_job(centre):

@@ -8,12 +8,13 @@ import pytest
 
 from airflow_edge.gateway.app import app_of
 from airflow_edge.gateway.gateway import Gateway
+from airflow_edge.gateway.refusals import Refusals
 
 
 @pytest.mark.parametrize("base_url", ["", "https://centre.example.org/airflow"])
 async def test_what_is_at_no_address_is_told_where_airflow_is(base_url):
     """As of a URL without the path that Airflow's base URL has: enrolling said only that there was nothing."""
-    app = app_of(cast("Gateway", SimpleNamespace(config=SimpleNamespace(base_url=base_url))))
+    app = app_of(cast("Gateway", SimpleNamespace(config=SimpleNamespace(base_url=base_url), refusals=Refusals())))
     sent: list[Any] = []
 
     async def receive():

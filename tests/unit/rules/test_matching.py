@@ -77,6 +77,14 @@ def test_the_highest_weight_goes_first_then_the_longest_wait() -> None:
     assert pairs(jobs, [worker(1, 2)]) == [(3, 1), (2, 1)]
 
 
+def test_a_worker_is_sent_no_more_jobs_at_a_time_than_that() -> None:
+    jobs = [job(number, age=9 - number) for number in range(4)]
+    few = replace(worker(1, 9), offers=2)
+    assert pairs(jobs, [few]) == [(0, 1), (1, 1)]
+    assert pairs(jobs, [few, worker(2, 1)]) == [(0, 1), (1, 1), (2, 2)]
+    assert pairs(jobs, [replace(few, offers=0)]) == []
+
+
 def test_a_worker_that_has_no_room_for_more_leaves_jobs_to_others_and_to_later() -> None:
     jobs = [job(n, size=100) for n in range(9)]
     small, large = replace(worker(1, 9), room=101), replace(worker(2, 8), room=300)

@@ -12,19 +12,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from airflow_edge.gateway.access.authentication import Caller
 from airflow_edge.gateway.access.jobs import check_call, scope_of
 from airflow_edge.gateway.access.malformed import refusal
 from airflow_edge.gateway.access.policy import Denial, who_calls
 from airflow_edge.gateway.access.routes import Repeat, is_variables_listing, repeat_of
 from airflow_edge.gateway.endpoints.repeats import RepeatableCall
 from airflow_edge.gateway.gateway import Gateway
+from airflow_edge.gateway.http import ProblemError, not_ready
 from airflow_edge.gateway.task_api import TaskApi, ask, request_scope, whole
 from airflow_edge.protocol.urls import EXECUTION
+from airflow_edge.room import NoRoomError
 from airflow_edge.rules.policy.grants import Who
 from airflow_edge.store.jobs.jobs import AssignedJob
 
 log = logging.getLogger(__name__)
 
+PATIENCE: Final = 30.0
+"""Seconds to wait for a turn."""
 PASSED_IN: Final = frozenset(
     {b"airflow-api-version", b"correlation-id", b"traceparent", b"tracestate", b"content-type", b"content-length"}
 )
@@ -50,21 +55,37 @@ class ExecutionEndpoint:
         path = _path(scope)
         query = scope["query_string"].decode("latin-1")
         caller = await gateway.authenticator.caller(headers, method=scope["method"], path=EXECUTION + path, query=query)
-        async with gateway.bodies.read(Request(scope, receive), who=caller.worker.id) as body:
-            await caller.check_body(body)
-            # However long that took: what counts is who may call now.
-            job = await gateway.calling_jobs.confirm(caller.worker.id, headers)
-            check_call(job, scope["method"], path)
-            who = who_calls(job, caller.worker)
-            denied = await gateway.policy.check(who, job.workload_id, scope["method"], path, query)
-            if denied is not None:
-                gateway.denials.note(job, caller.worker.name, denied)
-                await denied.answer()(scope, whole(b""), send)
-                return
-            if (refused := await refusal(scope["method"], path, body)) is not None:
-                await refused(scope, whole(b""), send)
-                return
-            await self._pass_on(job, who, path, body, scope, send)
+        worker_id = caller.worker.id
+        try:
+            async with (
+                gateway.bodies.read(Request(scope, receive), who=worker_id) as body,
+                gateway.turns.taken(1, who=worker_id, patience=PATIENCE),
+            ):
+                await caller.check_body(body)
+                await self._serve(caller, path, query, headers, body, scope, send)
+        except NoRoomError as error:
+            raise not_ready("Other calls are under way for too long; try again.") from error
+        except ProblemError as problem:
+            problem.worker_id = worker_id
+            raise
+
+    async def _serve(
+        self, caller: Caller, path: str, query: str, headers: Headers, body: bytes, scope: Scope, send: Send
+    ) -> None:
+        gateway, worker = self._gateway, caller.worker
+        # However long its body took: what counts is who may call now.
+        job = await gateway.calling_jobs.confirm(worker.id, headers)
+        check_call(job, scope["method"], path)
+        who = who_calls(job, worker)
+        denied = await gateway.policy.check(who, job.workload_id, scope["method"], path, query)
+        if denied is not None:
+            gateway.denials.note(job, worker.name, denied)
+            await denied.answer()(scope, whole(b""), send)
+            return
+        if (refused := await refusal(scope["method"], path, body)) is not None:
+            await refused(scope, whole(b""), send)
+            return
+        await self._pass_on(job, who, path, body, scope, send)
 
     async def _pass_on(self, job: AssignedJob, who: Who, path: str, body: bytes, scope: Scope, send: Send) -> None:
         task_api, method = self._gateway.task_api, scope["method"]

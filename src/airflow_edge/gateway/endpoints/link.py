@@ -57,9 +57,11 @@ async def serve(gateway: Gateway, worker: Worker, connection: Connection) -> Non
     try:
         await _serve(gateway, worker, connection)
     except RejectedError as error:
+        gateway.refusals.note(worker.id)
         await connection.send(encode(rejection(error)))
         await connection.close(CloseCode.PROTOCOL_ERROR, str(error))
     except RemoteProtocolError as error:
+        gateway.refusals.note(worker.id)
         await connection.close(CloseCode.PROTOCOL_ERROR, str(error))
     except TimeoutError:
         await connection.close(CloseCode.SILENT, "no Hello came")
@@ -85,6 +87,8 @@ async def _serve(gateway: Gateway, worker: Worker, connection: Connection) -> No
     finally:
         gateway.links.remove(link, now=asyncio.get_running_loop().time())
     log.info("The link of worker '%s' has ended (%d): %s", worker.name, end.code, end.reason)
+    if end.code == CloseCode.PROTOCOL_ERROR:
+        gateway.refusals.note(worker.id)
     if link.said_goodbye:
         await gateway.calls.run(gateway.store.workers.unlink, worker.id, link.id, link.state, now=datetime.now(UTC))
     elif end.code == CloseCode.SILENT:
@@ -100,6 +104,7 @@ async def _greeting(gateway: Gateway, worker: Worker, connection: Connection) ->
         raise ConnectionClosedError(CloseCode.UNREADY)
     gateway.greetings[worker.id] += 1
     try:
+        await gateway.refusals.wait(worker.id)
         return await connection.receive(HELLO_PATIENCE)
     finally:
         gateway.greetings[worker.id] -= 1

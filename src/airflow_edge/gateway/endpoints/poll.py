@@ -67,6 +67,7 @@ async def poll(gateway: Gateway, request: Request) -> Response:
             if frames := await _frames(body, caller):
                 return _response(await connection.take(frames))
     except ProblemError as error:
+        error.worker_id = caller.worker.id
         passes = error.problem.code in {Code.NOT_READY, Code.TOO_SLOW, Code.TOO_MANY}
         code = CloseCode.UNREADY if passes else CloseCode.PROTOCOL_ERROR
         await connection.cut_off("what the worker sent could not be read", code)

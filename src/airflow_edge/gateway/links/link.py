@@ -46,8 +46,9 @@ MOST_BYTES = 32 * 1024 * 1024
 MOST_OFFERED_BYTES = 16 * 1024 * 1024
 """Of workloads on their way to a worker. Further jobs wait in the database, however many slots are free: with one more
 of the longest there is still room for everything else, also where all of it is sent again over a new connection."""
-MOST_OFFERS = 1_000
-"""The same of offers."""
+MOST_OFFERS = 32
+"""The same of offers: few enough that others are not kept waiting while so many are claimed and sent, and more than one
+worker begins in the time that it takes to say that it has them."""
 MOST_UNACKNOWLEDGED = 10_000
 """Messages that a site may leave unacknowledged before its link is given up."""
 MOST_SYSTEM_FACTS = 50
@@ -147,18 +148,21 @@ class WorkerLink:
 
     def free_slots(self, now: float) -> int:
         """Give how many slots the worker can be offered jobs for."""
-        return min(self.slots.available(now), MOST_OFFERS) if self.open and self._ready else 0
+        return self.slots.available(now) if self.open and self._ready else 0
 
-    def room(self) -> int:
-        """Give how many bytes of workloads can be sent; none while the worker has not taken in what is on its way."""
+    def room(self) -> tuple[int, int]:
+        """Give how many bytes of workloads can be sent, and how many offers.
+
+        None while the worker has not taken in what is on its way.
+        """
         offers = [frame.body for frame in self.session.pending() if isinstance(frame.body, Offer)]
         room = MOST_OFFERED_BYTES - sum(len(offer.workload) for offer in offers)
         self._lacks_room = room <= 0 or len(offers) >= MOST_OFFERS
-        return 0 if self._lacks_room else room
+        return (0, 0) if self._lacks_room else (room, MOST_OFFERS - len(offers))
 
     def has_room_again(self) -> bool:
         """Say, once, that there is room after there was none."""
-        return self._lacks_room and self.room() > 0
+        return self._lacks_room and self.room() > (0, 0)
 
     @property
     def _ready(self) -> bool:
@@ -193,6 +197,8 @@ class WorkerLink:
                 workload=job.workload.encode(),
             )
         )
+        # Whoever acknowledges the last that there was room for is a reason to look for more.
+        self.room()
 
     def stop_jobs(self, unwanted: Mapping[AssignmentKey, str]) -> None:
         """Tell the worker, once for each, to end jobs.

@@ -102,8 +102,9 @@ class Links:
                 queues=link.queues.difference(link.closed),
                 team_name=link.worker.team_name,
                 free_slots=free,
-                room=room,
+                room=room[0],
+                offers=room[1],
             )
             for link in self
-            if (free := link.free_slots(now)) > 0 and (room := link.room()) > 0
+            if (free := link.free_slots(now)) > 0 and (room := link.room()) > (0, 0)
         }

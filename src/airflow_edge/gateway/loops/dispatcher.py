@@ -111,8 +111,9 @@ class Dispatcher:
         """Hand out to one worker what there is of one queue, and see whether that fails."""
         link, now = links[capacity.worker_id], asyncio.get_running_loop().time()
         # It may have got jobs since.
-        left = replace(capacity, free_slots=link.free_slots(now), room=link.room())
-        if left.free_slots <= 0 or left.room <= 0:
+        room, offers = link.room()
+        left = replace(capacity, free_slots=link.free_slots(now), room=room, offers=offers)
+        if not left.can_be_sent:
             return
         try:
             await self._hand_out_to(links, [left], asks=True)

@@ -84,6 +84,7 @@ class JobQueue(StorePart):
             _lease(session, {job.id: worker_id for job, worker_id in matches}, lease_until, now)
             taken: Counter[UUID] = Counter()
             sent: Counter[UUID] = Counter()
+            offered = Counter(worker_id for _, worker_id in matches)
             for job, worker_id in matches:
                 # The rows are as they were read.
                 leased = {"assignment": job.assignment + 1, "worker_id": worker_id, "state": JobState.LEASED}
@@ -97,6 +98,7 @@ class JobQueue(StorePart):
                     capacity,
                     free_slots=capacity.free_slots - taken[capacity.worker_id],
                     room=capacity.room - sent[capacity.worker_id],
+                    offers=capacity.offers - offered[capacity.worker_id],
                 )
                 for capacity in capacities
             ]
@@ -111,7 +113,7 @@ def _willing(session: Session, capacities: Sequence[Capacity]) -> list[Capacity]
 
 
 def _testable(capacities: Iterable[Capacity]) -> list[UUID]:
-    return [one.worker_id for one in capacities if one.free_slots > 0 and one.room > 0]
+    return [one.worker_id for one in capacities if one.can_be_sent]
 
 
 def _test_jobs(session: Session, worker_ids: Collection[UUID]) -> Sequence[JobRow]:
@@ -130,14 +132,15 @@ def _candidates(
     :param refusals: by job, the workers that have refused it for good
     """
     free: defaultdict[tuple[str | None, str], dict[UUID, int]] = defaultdict(dict)
+    offers = {capacity.worker_id: capacity.offers for capacity in capacities}
     for capacity in capacities:
-        if capacity.free_slots > 0 and capacity.room > 0:
+        if capacity.can_be_sent:
             for queue in capacity.queues:
                 free[capacity.team_name, queue][capacity.worker_id] = capacity.free_slots
     jobs: list[JobRow] = []
     complete = True
     for (team_name, queue), slots in sorted(free.items(), key=lambda item: (item[0][0] or "", item[0][1])):
-        limit = min(sum(slots.values()), MAX_PER_QUEUE)
+        limit = min(sum(min(count, offers[worker_id]) for worker_id, count in slots.items()), MAX_PER_QUEUE)
         found = session.scalars(
             select(JobRow)
             .options(undefer(JobRow.workload))

@@ -3,7 +3,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -47,6 +48,7 @@ from airflow_edge.rules.fleet.closing import CLOSED, Closure, read_closures
 from airflow_edge.rules.orders import OrderState, WorkerOrder
 from airflow_edge.rules.reports import Reading
 from airflow_edge.rules.worker import CONDITIONS, LogRequest
+from airflow_edge.store.jobs.claims import ClaimedJob
 from tests.workers import enrolled_worker
 
 JOB: dict[str, Any] = {"job_id": str(uuid4()), "assignment": 1}
@@ -286,19 +288,36 @@ REQUEST = LogRequest(id="r", until=NOW + timedelta(seconds=30), level=20, lines=
 async def test_a_worker_has_room_until_so_much_is_on_its_way_and_again_when_it_has_taken_it_in(world, monkeypatch):
     monkeypatch.setattr(link_module, "MOST_OFFERED_BYTES", 1_000)
     link = world.link
-    whole = link.room()
+    whole, offers = link.room()
     link.send(Offer(**JOB, kind="task", queue="q", slots=1, lease=1.0, workload=bytes(whole)))
-    assert (link.room(), link.has_room_again()) == (0, False)
+    assert (link.room(), link.has_room_again()) == ((0, 0), False)
     world.records.woken = 0
     # Sent is not read: only what is acknowledged has been taken in.
     offer = await world.wire.hear()
     assert world.site.receive(offer)
-    assert link.room() == 0
+    assert link.room() == (0, 0)
     world.site.handle(offer.seq)
     world.wire.say(world.site.send(Ping()))
     await until(lambda: world.records.woken)
-    assert link.room() == whole
+    assert link.room() == (whole, offers)
     assert not link.has_room_again()
+
+
+async def test_a_worker_is_sent_few_offers_at_a_time_and_more_as_soon_as_it_has_taken_these_in(world, monkeypatch):
+    monkeypatch.setattr(link_module, "MOST_OFFERS", 2)
+    link = world.link
+    for number in range(2):
+        assert link.room()[1] == 2 - number
+        key = AssignmentKey(str(uuid4()), 1)
+        job = SimpleNamespace(key=key, slots=1, kind="task", queue="q", workload="{}")
+        link.offer(cast("ClaimedJob", job), lease=1.0, now=0.0)
+    world.records.woken = 0
+    seqs = [offer.seq for offer in (await world.wire.hear(), await world.wire.hear()) if world.site.receive(offer)]
+    world.site.handle(seqs[0])
+    world.wire.say(world.site.send(Ping()))
+    # Nobody has looked meanwhile: it is a reason to look.
+    await until(lambda: world.records.woken)
+    assert link.room()[1] == 1
 
 
 async def test_a_worker_is_asked_for_its_own_log_once_until_the_request_changes(world):

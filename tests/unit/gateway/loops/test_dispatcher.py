@@ -27,8 +27,8 @@ class Link:
     def free_slots(self, _: float) -> int:
         return self.free
 
-    def room(self) -> int:
-        return 1_000_000
+    def room(self) -> tuple[int, int]:
+        return 1_000_000, 32
 
     def offer(self, job: Any, **_: float) -> None:
         if self.breaks:
