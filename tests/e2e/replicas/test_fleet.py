@@ -10,7 +10,7 @@ from harness.waiting import wait_for
 
 pytestmark = pytest.mark.e2e
 
-TASKS = 300
+TASKS = 120
 WORKERS = 2
 
 
@@ -25,7 +25,7 @@ def another_worker(world, tmp_path):
 
 
 @pytest.mark.usefixtures("another_worker")
-def test_three_hundred_tasks_run_exactly_once_each(world):
+def test_a_hundred_and_twenty_tasks_run_exactly_once_each(world):
     world.client.wait_for_dags(["fleet"])
     run = world.client.wait_for_run(world.trigger("fleet", count=TASKS), timeout=400, check=world.check)
     assert run.state == "success"
