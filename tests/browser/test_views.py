@@ -34,6 +34,7 @@ def test_the_fleet_has_the_worker_and_its_task(centre, running, open_window):
     expect(shown.page).to_have_url(re.compile(rf"/dags/press_check/runs/{re.escape(running.run_id)}/tasks/temperature"))
 
 
+@pytest.mark.parametrize("centre", ["Airflow 3.3"], indirect=True)
 def test_a_queue_has_its_worker_and_its_jobs(centre, running, open_window):
     shown = open_window(centre)
     shown.open("queues")
@@ -44,6 +45,7 @@ def test_a_queue_has_its_worker_and_its_jobs(centre, running, open_window):
     expect(jobs.get_by_role("row").filter(has_text="temperature")).to_have_count(1)
 
 
+@pytest.mark.parametrize("centre", ["Airflow 3.3"], indirect=True)
 def test_a_job_has_its_journey(centre, running, open_window):
     shown = open_window(centre)
     shown.open("jobs?state=running")
@@ -79,6 +81,7 @@ def test_a_dag_says_what_of_it_waits_and_why(centre, open_window):
     centre.client.mark(run, "heat", "success")
 
 
+@pytest.mark.parametrize("centre", ["Airflow 3.3"], indirect=True)
 def test_a_worker_has_a_page_of_its_own(centre, running, open_window):
     shown = open_window(centre)
     shown.open("workers/press-7")
