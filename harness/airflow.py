@@ -18,6 +18,7 @@ from harness.client import NO_CAS, Client
 from harness.database import Database, Databases
 from harness.ports import free_port
 from harness.processes import Process, kill_processes, processes_in, run, stop_together
+from harness.templates import migrated
 
 Config = Mapping[str, Mapping[str, object]]
 
@@ -241,7 +242,7 @@ class Airflow:
 
 
 class MigratedDatabases:
-    """Databases with all of a venv's tables in them: migrated once, then copied."""
+    """Databases with all of a venv's tables in them: migrated once in a run of the tests, then copied."""
 
     def __init__(self, databases: Databases, folder: Path, *, venv: Path, config: Config | None = None) -> None:
         self.kind = databases.kind
@@ -254,15 +255,13 @@ class MigratedDatabases:
     def create(self, name: str) -> Database:
         """A new database called `name`, ready for a deployment."""
         if self._template is None:
-            self._template = self._databases.create(f"template_{secrets.token_hex(4)}")
-            Airflow(
-                self._folder / "template",
-                self._template,
-                venv=self.venv,
-                dags=self._folder,
-                config=self._config,
-            ).migrate()
+            name_of_template = f"template_{secrets.token_hex(4)}"
+            self._template = migrated(self._databases, name_of_template, (self.venv, self._config), self._migrate)
         return self._databases.create(name, like=self._template)
+
+    def _migrate(self, database: Database) -> None:
+        folder = self._folder / "template"
+        Airflow(folder, database, venv=self.venv, dags=self._folder, config=self._config).migrate()
 
 
 def _is_healthy(url: str) -> bool:

@@ -72,6 +72,15 @@ class SqliteFiles:
         # One writer at a time, and on a busy machine each takes longer than the five seconds waited by default.
         return Database(f"sqlite:///{path}?timeout=60")
 
+    def dump(self, database: Database, path: Path) -> None:
+        """Write all of a database, which nobody may be writing to, into a file."""
+        shutil.copyfile(database.url.partition("?")[0].removeprefix("sqlite:///"), path)
+
+    def load(self, name: str, path: Path) -> Database:
+        """A new database with what was dumped."""
+        shutil.copyfile(path, self.folder / f"{name}.sqlite")
+        return self.create(name)
+
 
 class PostgresServer:
     """An embedded PostgreSQL on a free loopback port, without passwords, in a temporary folder.
@@ -147,12 +156,27 @@ class PostgresServer:
         self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return Database(self._url(name))
 
+    def dump(self, database: Database, path: Path) -> None:
+        """Write all of a database into a file."""
+        path.write_text(self._run("pg_dump", database), encoding="utf-8")
+
+    def load(self, name: str, path: Path) -> Database:
+        """A new database with what was dumped."""
+        database = self.create(name)
+        self._run("psql", database, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={path}")
+        return database
+
     def drop(self, database: Database) -> None:
         """Remove a database, whoever is connected to it."""
         self._execute(f'DROP DATABASE "{database.url.rpartition("/")[2]}" WITH (FORCE)')
 
     def _url(self, name: str) -> str:
         return f"postgresql+psycopg2://postgres@127.0.0.1:{self.port}/{name}"
+
+    def _run(self, program: str, database: Database, *options: str) -> str:
+        address = ("--host=127.0.0.1", f"--port={self.port}", "--username=postgres")
+        name = database.url.rpartition("/")[2]
+        return run([self._bin / program, *address, *options, name], env=_environment(), cwd=self.folder)
 
     def _execute(self, sql: str) -> None:
         engine = create_engine(self._url("postgres"), poolclass=NullPool, isolation_level="AUTOCOMMIT")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from harness.processes import let_children_hear_signals
 from harness.scheduling import SecondsRecorder, SlowestFirst
+from harness.templates import templates_in_common
 from tests.fuzz.examples import KeptExamples, begin_with, the_same_wherever
 
 # How long an example takes says something about the machine, and nothing about the code.
@@ -32,6 +34,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Before the other processes of the run are started: they inherit it.
+    with ExitStack() as stack:
+        stack.enter_context(templates_in_common())
+        config.add_cleanup(stack.pop_all().close)
     if config.getoption("record_seconds") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(SecondsRecorder())
     if not config.pluginmanager.hasplugin("tests.fuzz.plugin"):
