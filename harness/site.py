@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,9 @@ from typing import Any
 
 import psutil
 
+from airflow_edge.agent.config import Config
+from airflow_edge.agent.errors import AgentError
+from airflow_edge.agent.process.control import ask
 from harness.processes import Process, ProcessFailedError, kill_processes, processes_in, run
 
 LINK_TIMEOUT = 60.0
@@ -85,8 +87,15 @@ class Site:
         return self.worker
 
     def status(self) -> dict[str, Any]:
-        """What `airflow-edge status` tells."""
-        answer: dict[str, Any] = json.loads(self.cli("status"))
+        """What `airflow-edge status` tells, without a process of its own: it is asked again and again.
+
+        Raises `ProcessFailedError` if no worker answers.
+        """
+        config = Config(state_dir=Path(self.env["AIRFLOW__EDGE__STATE_DIR"]))
+        try:
+            answer: dict[str, Any] = ask(config.control_socket, "status")
+        except AgentError as error:
+            raise ProcessFailedError(str(error)) from error
         return answer
 
     def is_linked(self) -> bool:
