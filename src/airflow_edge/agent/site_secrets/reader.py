@@ -28,7 +28,7 @@ IDLE: Final = 60.0
 LONGEST_ANSWER: Final = 8 * 1024 * 1024
 """Bytes: a secret is at most one mebibyte, and JSON may take six for one."""
 CLOSE_PATIENCE: Final = 1.0
-COMMAND: Final = (sys.executable, "-m", "airflow_edge.runtime.site_secrets")
+COMMAND: Final = (sys.executable, "-P", "-m", "airflow_edge.runtime.site_secrets")
 
 
 class SecretsReader:

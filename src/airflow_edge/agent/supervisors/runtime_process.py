@@ -169,7 +169,8 @@ def runtime_command(config: Config) -> list[str]:
     """Give the command line of a runtime for this worker."""
     users = (f"--agent-user={config.agent_user}", f"--task-user={config.task_user}")
     return [
-        *(sys.executable, "-m", "airflow_edge.runtime"),
+        # With two users it begins as root, and the folder that root was in may be one that tasks write to.
+        *(sys.executable, "-P", "-m", "airflow_edge.runtime"),
         f"--state-dir={config.state_dir}",
         f"--socket={config.runtime_socket}",
         f"--log-file={config.runtime_log}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from airflow_edge.agent.config import Config
-from airflow_edge.agent.supervisors.runtime_process import LONGEST_WORDS, MANY, RuntimeProcess
+from airflow_edge.agent.site_secrets.reader import COMMAND
+from airflow_edge.agent.supervisors.runtime_process import LONGEST_WORDS, MANY, RuntimeProcess, runtime_command
 
 
 @pytest.fixture
@@ -125,3 +127,15 @@ def test_attack_10_a_runtime_is_started_without_the_centres_secrets(
     end(process, ours | {"OTHER": "all that else there is"})
     assert "all that else there is" in seen.read_text()
     assert "the secret of the centre" not in seen.read_text()
+
+
+@pytest.mark.attack(27)
+def test_a_runtime_loads_nothing_from_the_folder_that_it_is_started_in(tmp_path: Path) -> None:
+    """With two users it begins as root: a task that writes there would be root otherwise."""
+    taken = tmp_path / "taken"
+    for name in ("argparse", "msgspec", "airflow_edge"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(taken)!r}, 'w')\n")
+    for command in (runtime_command(Config(state_dir=tmp_path)), COMMAND):
+        ended = subprocess.run([*command, "--help"], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True)
+        assert not taken.exists()
+        assert ended.returncode == 0, ended.stderr
