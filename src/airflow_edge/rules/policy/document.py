@@ -15,6 +15,10 @@ Mode: TypeAlias = Literal["off", "report", "enforce"]
 """`off`: nobody looks. `report`: it is noted what would be denied. `enforce`: it is denied."""
 Glob: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 Globs: TypeAlias = Annotated[tuple[Glob, ...], msgspec.Meta(max_length=1000)]
+WhoGlobs: TypeAlias = Annotated[
+    tuple[Annotated[str, msgspec.Meta(max_length=1000)], ...], msgspec.Meta(max_length=1000)
+]
+"""An empty one is about those that have none: a callback is no task."""
 MOST_RULES: Final = 5000
 _HALF_A_CHARACTER: Final = "the policy has half a character in it (a lone surrogate), which no text can have"
 _SPECIAL: Final = re.compile(r"[*?\[]")
@@ -27,11 +31,11 @@ class PolicyError(ValueError):
 class WhoDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Whose calls a rule is about: all that is given has to match. Nothing given is everybody."""
 
-    teams: Globs = ()
-    queues: Globs = ()
-    workers: Globs = ()
-    dags: Globs = ()
-    tasks: Globs = ()
+    teams: WhoGlobs = ()
+    queues: WhoGlobs = ()
+    workers: WhoGlobs = ()
+    dags: WhoGlobs = ()
+    tasks: WhoGlobs = ()
 
 
 class RuleDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -124,5 +128,5 @@ def _fits(name: str, first: str, rest: list[str], last: str) -> bool:
 
 
 def literal(name: str) -> str:
-    """Give the glob that matches this name only."""
-    return re.sub(r"[*?\[]", r"[\g<0>]", name)
+    """Give the glob that matches this name only, and is none of the words that begin with `@`."""
+    return re.sub(r"[*?\[]|^@", r"[\g<0>]", name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -89,3 +89,12 @@ class Need:
         if self.task_id is not None and self.task_id in upstream():
             return [UPSTREAM, OWN_RUN, OWN_DAG]
         return [OWN_RUN, OWN_DAG]
+
+    def noted(self, relations: Sequence[str]) -> str:
+        """Give what is noted of it: the narrowest relation, or its name, which no task makes be taken for a relation.
+
+        :param relations: as `relations` gives them
+        """
+        if relations:
+            return relations[0]
+        return repr(self.name) if self.grant in OF_DAGS and self.name in RELATIONS else self.name

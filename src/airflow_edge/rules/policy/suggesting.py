@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from airflow_edge.rules.policy.document import Globs, PolicyDocument, RuleDocument, WhoDocument, literal
-from airflow_edge.rules.policy.grants import RELATIONS, Grant
+from airflow_edge.rules.policy.grants import OF_DAGS, RELATIONS, Grant
 
 NOTED_LENGTH: Final = 250
 """Characters of a name that are noted, about as many as Airflow's own ids have."""
@@ -36,9 +36,9 @@ def noted_name(name: str) -> str:
     return clean if len(clean) <= NOTED_LENGTH else clean[: NOTED_LENGTH - 1] + _CUT
 
 
-def _glob(name: str) -> str:
+def _glob(grant: Grant, name: str) -> str:
     """Give what grants a name that was noted; of one that was cut, whatever begins so."""
-    if name in RELATIONS:
+    if grant in OF_DAGS and name in RELATIONS:
         return name
     if len(name) == NOTED_LENGTH and name.endswith(_CUT):
         return literal(name.removesuffix(_CUT)) + "*"
@@ -48,8 +48,9 @@ def _glob(name: str) -> str:
 def suggest(uses: Iterable[Use]) -> PolicyDocument:
     """Give the policy that grants all of this and nothing more; tasks of one Dag that need the same share a rule."""
     needed: defaultdict[tuple[str | None, str, str, str], set[tuple[Grant, str]]] = defaultdict(set)
-    for use in uses:
-        needed[use.team_name, use.queue, use.dag_id, use.task_id].add((use.grant, _glob(use.name)))
+    # Nothing has an empty name; asked for was one all the same.
+    for use in (use for use in uses if use.name):
+        needed[use.team_name, use.queue, use.dag_id, use.task_id].add((use.grant, _glob(use.grant, use.name)))
     alike: defaultdict[tuple[str | None, str, str, frozenset[tuple[Grant, str]]], list[str]] = defaultdict(list)
     for (team, queue, dag_id, task_id), grants in needed.items():
         alike[team, queue, dag_id, frozenset(grants)].append(task_id)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +30,29 @@ def test_all_that_was_used_is_granted_and_nothing_else(uses, another) -> None:
     policy = Policy(read_document(to_plain(document)), "version 1")
     assert all(granted(policy, use) for use in uses)
     assert granted(policy, another) is (another in uses)
+
+
+@pytest.mark.attack(25)
+@pytest.mark.parametrize("name", ["@run", "@dag", "@upstream", "@x", "", "*", "@", "[@]run"])
+@pytest.mark.parametrize("grant", [Grant.VARIABLES, Grant.XCOMS])
+def test_a_task_that_asks_for_a_pattern_or_a_word_of_policies_makes_it_grant_no_more(name, grant) -> None:
+    """Nor makes it one that cannot be set: `policy suggest` is written by what tasks have asked for."""
+    noted = Need(grant=grant, name=name, run_id="r", task_id="t").noted(())
+    document = suggest([Use(team_name=None, queue="q", dag_id="d", task_id="t", grant=grant, name=noted)])
+    policy = Policy(read_document(to_plain(document)), "version 1")
+    who = Who(team_name=None, queue="q", worker="w", dag_id="d", run_id="r", task_id="t")
+    own = Need(grant=grant, name="d", run_id="another", task_id="t")
+    assert not policy.grants(who, own, lambda: ())
+    assert not policy.grants(who, Need(grant=grant, name="other", run_id="r", task_id="t"), lambda: ())
+
+
+def test_what_a_callback_asked_for_is_granted_to_callbacks_and_to_no_task() -> None:
+    document = suggest([Use(team_name=None, queue="q", dag_id="d", task_id="", grant=Grant.CONNECTIONS, name="db")])
+    policy = Policy(read_document(to_plain(document)), "version 1")
+    callback = Who(team_name=None, queue="q", worker="w", dag_id="d", run_id="", task_id="")
+    need = Need(grant=Grant.CONNECTIONS, name="db")
+    assert policy.grants(callback, need, lambda: ())
+    assert not policy.grants(replace(callback, task_id="t"), need, lambda: ())
 
 
 def test_tasks_that_need_the_same_share_a_rule() -> None:
