@@ -39,7 +39,9 @@ ATTACKS = {
     21: "documents of the REST API and of the Execution API are open",
     22: "a state that makes no sense costs the API server an error, or half a minute",
     23: "an exception's text is shown to anybody",
+    24: "a call looks to the policy like less than Airflow makes of it; a listing's count tells of what it leaves out",
     25: "what a task asks for grants more than that in the policy that is suggested, or makes it none",
+    26: "a task's own state names what is not its own: any function for the triggerer, any asset",
     27: "what root runs is loaded from the folder that root was in",
 }
 """By their numbers; 17 and 20 were never given."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.integration.gateway.test_execution import held_job
+from tests.integration.gateway.test_execution import RUN, SUCCESS, held_job
 
 pytestmark = pytest.mark.one_database
 
@@ -55,3 +55,34 @@ async def test_what_no_rule_grants_is_denied_before_airflow_is_asked(centre):
         assert (await call("GET", "/a/route/of/tomorrow")).status_code == 403
         beat = await call("PUT", f"/task-instances/{task_id}/heartbeat", json={"hostname": "site", "pid": 1})
         assert beat.status_code != 403
+
+
+@pytest.mark.attack(24, 26)
+async def test_a_call_is_about_what_airflow_makes_of_it_and_a_state_names_nothing_that_is_not_granted(centre):
+    """A task clears its own run as if that were itself; hands a function to the triggerer; starts others' Dags."""
+    async with held_job(centre) as (site, _, task_id, job):
+
+        async def call(method, path, **options):
+            return await site.call(centre.gateway, method, path, job, **options)
+
+        state, row = f"/task-instances/{task_id}/state", centre.job(job.partition(":")[0])
+        queue, run = row.queue, f"/dag-runs/{row.dag_id}/{row.run_id}"
+        centre.store.policies.add(POLICY.format(queue=queue), "", by="ann", now=datetime.now(UTC))
+        await first_denied(call)
+        assert (await call("PATCH", f"/task-instances/{task_id}/run", json=RUN)).status_code == 200
+        deferral = {"state": "deferred", "classpath": "os.system", "next_method": "execute"}
+        outlet = {"name": "others", "uri": "s3://others", "type": "Asset"}
+        own = {"dag_id": row.dag_id, "run_ids": row.run_id, "task_ids": row.task_id}
+        said = {"dag_id": row.dag_id, "run_id": row.run_id, "task_id": row.task_id}
+        for denied in (
+            await call("POST", f"{run}/clear", params=said),
+            await call("GET", "/task-instances/count", params=said),
+            await call("GET", "/task-instances/states", params={**own, "task_group_id": "g"}),
+            await call("PATCH", state, json={**deferral, "trigger_kwargs": {"command": "id"}}),
+            await call("PATCH", state, json={**SUCCESS, "task_outlets": [outlet]}),
+        ):
+            assert (denied.status_code, denied.json()["detail"]["reason"]) == (403, "edge_policy"), denied.text
+        assert centre.task_state(task_id) == "running"
+        counted = await call("GET", "/task-instances/count", params=own)
+        assert counted.status_code == 200
+        assert (await call("PATCH", state, json=SUCCESS)).status_code == 204

@@ -5,17 +5,20 @@ A decision asks no database: the policy is looked for in the background, and wha
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeAlias
+from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 import msgspec
 from starlette.responses import JSONResponse, Response
 
+from airflow_edge.gateway.access.malformed import LONG
 from airflow_edge.gateway.access.policy_in_force import PolicyInForce
-from airflow_edge.gateway.access.routes import folder_of, is_variables_listing, needs_of
+from airflow_edge.gateway.access.routes import folder_of, needs_of
 from airflow_edge.gateway.access.upstream import UpstreamTasks
 from airflow_edge.gateway.access.uses import UseCounter
 from airflow_edge.rules.policy.grants import Grant, Need, Who
@@ -27,6 +30,13 @@ REASON: Final = "edge_policy"
 """What a denial is known by, for programs."""
 ROUTE: Final = "route"
 """The kind of what nobody knows."""
+MOST_KEYS: Final = 10_000
+"""Names of variables of which Airflow tells at a time."""
+_PAGE: Final = {"offset": "0", "limit": "1000"}
+"""What a page of them is where the call does not say it."""
+
+AskAirflow: TypeAlias = Callable[[str], Awaitable[Response]]
+"""Asks Airflow, with this query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,9 @@ class PolicyGate:
         self.uses = uses
         self._upstream = upstream
 
-    async def check(self, who: Who, task_instance_id: UUID, method: str, path: str, query: str) -> Denial | None:
+    async def check(
+        self, who: Who, task_instance_id: UUID, method: str, path: str, query: str, body: bytes = b"{}"
+    ) -> Denial | None:
         """Decide on a call; None if it may be made. What is about the task itself always may.
 
         :param task_instance_id: of the task that calls
@@ -77,7 +89,10 @@ class PolicyGate:
         """
         if self.in_force.is_off(who.queue):
             return None
-        needs = needs_of(method, path, query)
+        if len(body) <= LONG:
+            needs = needs_of(method, path, query, body)
+        else:
+            needs = await asyncio.to_thread(needs_of, method, path, query, body)
         if needs is not None:
             needs = [need for need in needs if not need.is_own(who)]
             if not needs:
@@ -92,24 +107,41 @@ class PolicyGate:
             denied = await self._deny(who, task_instance_id, needs, policy)
         return denied if mode == "enforce" else None
 
-    async def filter_listing(self, who: Who, method: str, path: str, body: bytes) -> bytes | Denial:
-        """Leave out of the answer to a call what the task may not see; give other answers as they are.
+    async def listing(self, who: Who, method: str, path: str, query: str, ask: AskAirflow) -> Response | Denial:
+        """Give Airflow's answer to a call that lists variables, as if there were none but those that the task may see.
 
-        :param body: of an answer that says that all went well
+        How many there are in all and where a page begins would tell of the others, letter by letter of their names:
+        Airflow is asked for all of them, and the pages are made here.
+
+        :param query: as it came
+        :param ask: asks Airflow the same with another query
         :raises StoreUnavailableError: the policy is not known yet.
         """
-        if not is_variables_listing(method, path):
-            return body
+        said = await ask(query)
+        if said.status_code >= HTTPStatus.BAD_REQUEST:
+            return said
         policy = await self.in_force.policy()
         if policy.mode(who.queue) != "enforce":
-            return body
+            return said
+        values = dict(parse_qsl(query, keep_blank_values=True))
+        prefix = {name: value for name, value in values.items() if name == "prefix"}
+        visible: list[str] = []
+        place, total = 0, 1
         try:
-            listing = msgspec.json.decode(body, type=_Keys)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+            offset, limit = (int(float(values.get(name, default))) for name, default in _PAGE.items())
+            _read_keys(said)
+            while place < total:
+                more = await ask(urlencode({**prefix, "limit": MOST_KEYS, "offset": place}))
+                if more.status_code >= HTTPStatus.BAD_REQUEST:
+                    return more
+                found = _read_keys(more)
+                visible += (key for key in found.keys if policy.grants(who, _reading(key), _nobody))
+                place, total = place + len(found.keys), found.total_entries if found.keys else 0
+        except (msgspec.MsgspecError, ValueError):
             return self._deny_unknown(who, method, path, policy)
-        may = [key for key in listing.keys if policy.grants(who, Need(grant=Grant.VARIABLES, name=key), _nobody)]
-        # How many there are in all tells where the next page begins.
-        return msgspec.json.encode(_Keys(keys=may, total_entries=listing.total_entries))
+        page = _Keys(keys=visible[offset : offset + limit], total_entries=len(visible))
+        kept = {name: said.headers[name] for name in ("content-type", "correlation-id") if name in said.headers}
+        return Response(msgspec.json.encode(page), said.status_code, kept)
 
     async def _deny(self, who: Who, task_instance_id: UUID, needs: Collection[Need], policy: Policy) -> Denial | None:
         upstream: Collection[str] | None = ()
@@ -120,7 +152,7 @@ class PolicyGate:
         for need in needs:
             relations = need.relations(who, lambda: before)
             granted = policy.grants_related(who, need, relations)
-            self.uses.note(who, need.grant, relations[0] if relations else need.name, granted=granted)
+            self.uses.note(who, need.grant, need.noted(relations), granted=granted)
             if not granted and denied is None:
                 unknown = upstream is None and need.may_be_upstream(who)
                 sentence = denial(who, need, policy.label, upstream_known=not unknown)
@@ -136,6 +168,19 @@ class PolicyGate:
 class _Keys(msgspec.Struct, forbid_unknown_fields=True):
     keys: list[str]
     total_entries: int
+
+
+def _read_keys(said: Response) -> _Keys:
+    """Read a page of Airflow's.
+
+    :raises msgspec.MsgspecError: it is none.
+    :raises UnicodeDecodeError: the same.
+    """
+    return msgspec.json.decode(bytes(said.body), type=_Keys)
+
+
+def _reading(key: str) -> Need:
+    return Need(grant=Grant.VARIABLES, name=key)
 
 
 def _nobody() -> Collection[str]:

@@ -12,10 +12,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache, partial
+from functools import cache
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl
 
+import msgspec
 from starlette.routing import compile_path
 
 from airflow_edge.rules.policy.grants import Grant, Need
@@ -40,6 +41,9 @@ Values: TypeAlias = Mapping[str, tuple[str, ...]]
 """By name, all values that a request gives: those of its path and of its query."""
 Needs: TypeAlias = Callable[[Values], Iterable[Need]]
 
+_RUNS: Final = frozenset({"run_id", "run_ids"})
+_TASKS: Final = frozenset({"task_id", "task_ids"})
+
 
 def own(_: Values) -> Iterable[Need]:
     """Nothing: it is about the task itself."""
@@ -56,21 +60,31 @@ def _named(grant: Grant, *names: str) -> Needs:
     return lambda values: (Need(grant=grant, name=name) for key in names for name in values.get(key, ()))
 
 
-def _of_dag(grant: Grant, values: Values) -> Iterator[Need]:
+def _of_dag(grant: Grant, *narrowed_by: str) -> Needs:
     """Give the needs of a call that is about a Dag, a run of it, or a task in that.
 
     What names several, or asks for those of other runs as well, is about all of them.
+
+    :param narrowed_by: names by which Airflow takes this call to be about one run or one task. Any other it passes
+        over, and whoever calls may write it into the query all the same: it makes the call about nothing less.
     """
-    run_id, task_id = _one(values, "run_id"), _one(values, "task_id")
-    if _says_yes(values.get("include_prior_dates", ())):
-        run_id = None
-    for dag_id in values.get("dag_id", ()):
-        yield Need(grant=grant, name=dag_id, run_id=run_id, task_id=task_id)
+    runs = [name for name in narrowed_by if name in _RUNS]
+    tasks = [name for name in narrowed_by if name in _TASKS]
+
+    def needs(values: Values) -> Iterator[Need]:
+        all_runs = _says_yes(values.get("include_prior_dates", ()))
+        run_id = None if all_runs else _one(values, runs)
+        # It brings the tasks of a group beside those that are named.
+        task_id = None if "task_group_id" in values else _one(values, tasks)
+        for dag_id in values.get("dag_id", ()):
+            yield Need(grant=grant, name=dag_id, run_id=run_id, task_id=task_id)
+
+    return needs
 
 
-def _one(values: Values, name: str) -> str | None:
-    """Give the one value of that name, or of its plural."""
-    found = {*values.get(name, ()), *values.get(f"{name}s", ())}
+def _one(values: Values, names: Iterable[str]) -> str | None:
+    """Give the one value that there is under these names; None if there are several, or none."""
+    found = {value for name in names for value in values.get(name, ())}
     return found.pop() if len(found) == 1 else None
 
 
@@ -81,11 +95,15 @@ def _says_yes(values: Iterable[str]) -> bool:
 CONNECTION: Final = _named(Grant.CONNECTIONS, "connection_id")
 VARIABLE: Final = _named(Grant.VARIABLES, "variable_key")
 SET_VARIABLE: Final = _named(Grant.SET_VARIABLES, "variable_key")
-XCOM: Final = partial(_of_dag, Grant.XCOMS)
-SET_XCOM: Final = partial(_of_dag, Grant.SET_XCOMS)
-STATES: Final = partial(_of_dag, Grant.STATES)
-TRIGGER: Final = partial(_of_dag, Grant.TRIGGER)
-CLEAR: Final = partial(_of_dag, Grant.CLEAR)
+XCOM: Final = _of_dag(Grant.XCOMS, "run_id", "task_id")
+SET_XCOM: Final = _of_dag(Grant.SET_XCOMS, "run_id", "task_id")
+TRIGGER: Final = _of_dag(Grant.TRIGGER, "run_id")
+CLEAR: Final = _of_dag(Grant.CLEAR, "run_id")
+DAG_STATES: Final = _of_dag(Grant.STATES)
+RUN_STATES: Final = _of_dag(Grant.STATES, "run_id")
+RUNS_STATES: Final = _of_dag(Grant.STATES, "run_ids")
+TASK_STATES: Final = _of_dag(Grant.STATES, "task_id")
+TASKS_STATES: Final = _of_dag(Grant.STATES, "run_ids", "task_ids")
 ASSET: Final = _named(Grant.ASSETS, "name", "uri", "alias_name")
 SET_ASSET: Final = _named(Grant.SET_ASSETS, "name", "uri")
 
@@ -130,20 +148,20 @@ ROUTES: Final = (
     Route("PATCH", f"{_TASK}/dag-run-note", Repeat.SET, own),
     Route("GET", f"{_TASK}/previous-successful-dagrun", _READ, own),
     Route("GET", f"{_TASK}/validate-inlets-and-outlets", _READ, own),
-    Route("GET", "/task-instances/count", _READ, STATES),
-    Route("GET", "/task-instances/states", _READ, STATES),
-    Route("GET", "/task-instances/breadcrumbs", _READ, STATES),
-    Route("GET", "/task-instances/previous/{dag_id}/{task_id}", _READ, STATES),
+    Route("GET", "/task-instances/count", _READ, TASKS_STATES),
+    Route("GET", "/task-instances/states", _READ, TASKS_STATES),
+    Route("GET", "/task-instances/breadcrumbs", _READ, RUN_STATES),
+    Route("GET", "/task-instances/previous/{dag_id}/{task_id}", _READ, TASK_STATES),
     Route("GET", "/task-reschedules/{task_instance_id}/start_date", _READ, own),
     Route("PATCH", "/callbacks/{callback_id}/run", Repeat.REMEMBERED, own),
-    Route("GET", "/dags/{dag_id}", _READ, STATES),
+    Route("GET", "/dags/{dag_id}", _READ, DAG_STATES),
     Route("POST", _RUN, Repeat.REMEMBERED, TRIGGER),
     Route("POST", f"{_RUN}/clear", Repeat.REMEMBERED, CLEAR),
-    Route("GET", _RUN, _READ, STATES),
-    Route("GET", f"{_RUN}/state", _READ, STATES),
-    Route("GET", "/dag-runs/count", _READ, STATES),
-    Route("GET", "/dag-runs/previous", _READ, STATES),
-    Route("GET", "/dag-runs/{dag_id}/previous", _READ, STATES),
+    Route("GET", _RUN, _READ, RUN_STATES),
+    Route("GET", f"{_RUN}/state", _READ, RUN_STATES),
+    Route("GET", "/dag-runs/count", _READ, RUNS_STATES),
+    Route("GET", "/dag-runs/previous", _READ, DAG_STATES),
+    Route("GET", "/dag-runs/{dag_id}/previous", _READ, DAG_STATES),
     Route("POST", "/hitlDetails/{task_instance_id}", Repeat.REMEMBERED, own),
     Route("PATCH", "/hitlDetails/{task_instance_id}", Repeat.REMEMBERED, own),
     Route("GET", "/hitlDetails/{task_instance_id}", _READ, own),
@@ -204,13 +222,14 @@ def repeat_of(method: str, path: str) -> Repeat:
     return next((route.repeat for route in _routes_near(method, path) if route.matches(method, path)), Repeat.HARMLESS)
 
 
-def needs_of(method: str, path: str, query: str) -> list[Need] | None:
+def needs_of(method: str, path: str, query: str, body: bytes = b"{}") -> list[Need] | None:
     """Give all that a call needs to be granted; None if it is for a route that nobody knows.
 
     Which route it is for depends on the version of the API that it names: it needs what any of them needs.
 
     :param path: below the API, decoded
     :param query: as it came
+    :param body: looked at only where it says what a call is about
     """
     near = _routes_near(method, path)
     found = [
@@ -226,7 +245,45 @@ def needs_of(method: str, path: str, query: str) -> list[Need] | None:
     if query:
         for name, value in parse_qsl(query, keep_blank_values=True, errors="surrogateescape"):
             asked[name] = (*asked.get(name, ()), value)
-    return list(dict.fromkeys(need for needs, said in found for need in needs({**asked, **said})))
+    needed = [need for needs, said in found for need in needs({**asked, **said})]
+    if repeat_of(method, path) is Repeat.STATE:
+        needed += _in_state(body)
+    return list(dict.fromkeys(needed))
+
+
+class _Asset(msgspec.Struct):
+    name: str | None = None
+    uri: str | None = None
+    type: str = ""
+
+
+class _AssetEvent(msgspec.Struct):
+    dest_asset_key: _Asset | None = None
+
+
+class _StateUpdate(msgspec.Struct):
+    classpath: str | None = None
+    task_outlets: tuple[_Asset, ...] = ()
+    outlet_events: tuple[_AssetEvent, ...] = ()
+
+
+def _in_state(body: bytes) -> Iterator[Need]:
+    """Give what a new state needs that says something of others, whatever state that is.
+
+    Airflow takes a task's word for what assets it has changed, and starts the Dags that wait for them. It imports what
+    is named as a trigger, whether that is one or not, and calls it with what the body says: at the centre.
+    """
+    try:
+        said = msgspec.json.decode(body, type=_StateUpdate)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        # Airflow makes nothing of it either; were it to, nothing has been granted.
+        said = _StateUpdate(classpath="")
+    if said.classpath is not None:
+        yield Need(grant=Grant.DEFER, name=said.classpath)
+    changed = (*said.task_outlets, *(event.dest_asset_key for event in said.outlet_events))
+    for asset in (asset for asset in changed if asset is not None):
+        name = asset.uri if asset.type == "AssetUriRef" or not asset.name else asset.name
+        yield Need(grant=Grant.SET_ASSETS, name=name or "")
 
 
 def is_variables_listing(method: str, path: str) -> bool:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airflow_edge.gateway.access.authentication import Caller
 from airflow_edge.gateway.access.jobs import check_call, scope_of
@@ -77,7 +76,7 @@ class ExecutionEndpoint:
         job = await gateway.calling_jobs.confirm(worker.id, headers)
         check_call(job, scope["method"], path)
         who = who_calls(job, worker)
-        denied = await gateway.policy.check(who, job.workload_id, scope["method"], path, query)
+        denied = await gateway.policy.check(who, job.workload_id, scope["method"], path, query, body)
         if denied is not None:
             gateway.denials.note(job, worker.name, denied)
             await denied.answer()(scope, whole(b""), send)
@@ -95,7 +94,7 @@ class ExecutionEndpoint:
         call = _PassedCall(task_api)
         repeat = repeat_of(method, path)
         if is_variables_listing(method, path):
-            answer = await self._filtered(job, who, path, await ask(call, inner, body))
+            answer = await self._listing(job, who, path, call, inner)
             await answer(scope, whole(b""), send)
             return
         if repeat is Repeat.HARMLESS:
@@ -104,16 +103,18 @@ class ExecutionEndpoint:
         answer = await RepeatableCall(self._gateway, job, call, inner, body).answer(repeat)
         await answer(scope, whole(b""), send)
 
-    async def _filtered(self, job: AssignedJob, who: Who, path: str, said: Response) -> Response:
-        """Leave out of an answer what the task may not see."""
-        if said.status_code >= HTTPStatus.BAD_REQUEST:
-            return said
-        found = await self._gateway.policy.filter_listing(who, "GET", path, bytes(said.body))
+    async def _listing(self, job: AssignedJob, who: Who, path: str, call: ASGIApp, inner: Scope) -> Response:
+        """List variables, without those that the task may not see."""
+
+        async def ask_again(query: str) -> Response:
+            return await ask(call, {**inner, "query_string": query.encode("latin-1"), "state": {}})
+
+        query = inner["query_string"].decode("latin-1")
+        found = await self._gateway.policy.listing(who, inner["method"], path, query, ask_again)
         if isinstance(found, Denial):
             self._gateway.denials.note(job, who.worker, found)
             return found.answer()
-        kept = {name: said.headers[name] for name in ("content-type", "correlation-id") if name in said.headers}
-        return Response(found, said.status_code, kept)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

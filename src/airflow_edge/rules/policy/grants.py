@@ -30,7 +30,9 @@ class Grant(StrEnum):
     ASSETS = "assets"
     """Read assets, their events and their state, by name or URI."""
     SET_ASSETS = "set_assets"
-    """Write and delete the state of assets."""
+    """Write and delete the state of assets, and say that they have changed."""
+    DEFER = "defer"
+    """Leave the task to triggers, by the paths of their classes: the centre's triggerer calls whatever is named."""
 
 
 OF_DAGS: Final = frozenset({Grant.XCOMS, Grant.SET_XCOMS, Grant.TRIGGER, Grant.CLEAR, Grant.STATES})

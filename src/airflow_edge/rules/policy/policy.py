@@ -104,7 +104,8 @@ _DOING: Final = {
     Grant.CLEAR: "clear runs of Dag {}",
     Grant.STATES: "read the states of Dag {}",
     Grant.ASSETS: "read asset {}",
-    Grant.SET_ASSETS: "write the state of asset {}",
+    Grant.SET_ASSETS: "change asset {}",
+    Grant.DEFER: "be deferred to trigger {}",
 }
 
 

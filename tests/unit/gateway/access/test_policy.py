@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import replace
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 import pytest
+from starlette.responses import Response
 
 from airflow_edge.gateway.access.policy import REASON, Denial, PolicyGate
 from airflow_edge.gateway.access.policy_in_force import PolicyInForce
@@ -175,24 +177,65 @@ async def test_a_policy_that_is_not_known_yet_is_looked_for() -> None:
     assert await world.check("GET", "/connections/db") is not None
 
 
-KEYS = {"keys": ["db", "other"], "total_entries": 7}
+class Variables:
+    """What Airflow answers to the call that lists them."""
+
+    def __init__(self, *keys: str, body: bytes | None = None) -> None:
+        self.keys, self.body = sorted(keys), body
+        self.most = 10_000
+
+    async def ask(self, query: str) -> Response:
+        asked = dict(parse_qsl(query))
+        found = [key for key in self.keys if key.startswith(asked.get("prefix", ""))]
+        begin = int(asked.get("offset", "0"))
+        page = found[begin : begin + min(int(asked.get("limit", "1000")), self.most)]
+        body = json.dumps({"keys": page, "total_entries": len(found)}).encode() if self.body is None else self.body
+        return Response(body, 200, {"content-type": "application/json", "correlation-id": "c-1"})
 
 
-async def listing(world: World, body: bytes, target: str = "/variables/keys") -> bytes | Denial:
-    return await world.gate.filter_listing(WHO, "GET", target, body)
+async def listing(world: World, variables: Variables, query: str = "") -> Response | Denial:
+    assert await world.check("GET", f"/variables/keys?{query}") is None
+    return await world.gate.listing(WHO, "GET", "/variables/keys", query, variables.ask)
+
+
+async def listed(world: World, variables: Variables, query: str = "") -> tuple[list[str], int]:
+    answer = await listing(world, variables, query)
+    assert isinstance(answer, Response)
+    assert (answer.status_code, answer.headers["correlation-id"]) == (200, "c-1")
+    found = json.loads(bytes(answer.body))
+    return found["keys"], found["total_entries"]
+
+
+DB: dict[str, object] = {"may": {"variables": ["d*"]}}
 
 
 async def test_a_listing_is_without_what_the_task_may_not_see() -> None:
-    body = json.dumps(KEYS).encode()
-    rule: dict[str, object] = {"may": {"variables": ["d*"]}}
-    enforced = World("enforce", rule)
-    assert await enforced.check("GET", "/variables/keys?prefix=d") is None
-    filtered = await listing(enforced, body)
-    assert isinstance(filtered, bytes)
-    assert json.loads(filtered) == {"keys": ["db"], "total_entries": 7}
-    assert await listing(World("report", rule), body) == body
-    assert await listing(World("off", rule), body) == body
-    assert await listing(enforced, b"whatever", "/variables/db") == b"whatever"
+    variables = Variables("db", "other")
+    assert await listed(World("enforce", DB), variables) == (["db"], 1)
+    assert await listed(World("report", DB), variables) == (["db", "other"], 2)
+    assert await listed(World("off", DB), variables) == (["db", "other"], 2)
+
+
+@pytest.mark.attack(24)
+async def test_a_listing_is_the_same_whatever_there_is_that_the_task_may_not_see() -> None:
+    """How many begin with some letters, and at which place a name stands, would spell out the others' names."""
+    few, many = Variables("d1", "d2", "d3"), Variables("a", "d1", "d10", "d2", "d3", "secret_key", "z")
+    few.most = many.most = 2
+    world = World("enforce", {"may": {"variables": ["d1", "d2", "d3"]}})
+    for query in ("", "prefix=s", "prefix=secret_", "prefix=d", "limit=1&offset=1", "offset=2", "prefix=d&limit=2"):
+        assert await listed(world, many, query) == await listed(world, few, query)
+    assert await listed(world, many, "limit=2") == (["d1", "d2"], 3)
+    assert await listed(world, many, "limit=2&offset=2") == (["d3"], 3)
+    assert await listed(world, many, "prefix=d1") == (["d1"], 1)
+
+
+async def test_what_airflow_refuses_to_list_is_refused_in_its_words() -> None:
+    async def refused(_: str) -> Response:
+        return Response(b"no", 422)
+
+    answer = await World("enforce", DB).gate.listing(WHO, "GET", "/variables/keys", "limit=x", refused)
+    assert isinstance(answer, Response)
+    assert (answer.status_code, bytes(answer.body)) == (422, b"no")
 
 
 @pytest.mark.parametrize(
@@ -207,8 +250,11 @@ async def test_a_listing_is_without_what_the_task_may_not_see() -> None:
     ],
 )
 async def test_a_listing_that_is_not_understood_is_denied(body) -> None:
-    assert isinstance(await listing(World("enforce", {"may": {"variables": ["*"]}}), body), Denial)
-    assert await listing(World("report"), body) == body
+    variables = Variables(body=body)
+    assert isinstance(await listing(World("enforce", {"may": {"variables": ["*"]}}), variables), Denial)
+    answer = await listing(World("report"), variables)
+    assert isinstance(answer, Response)
+    assert bytes(answer.body) == body
 
 
 async def test_other_queues_are_not_asked() -> None:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator
+from urllib.parse import urlencode
 
 import pytest
 from airflow.api_fastapi.execution_api.routes import execution_api_router
 from fastapi import APIRouter
+from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.routing import APIRoute
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,12 +17,15 @@ from airflow_edge.gateway.access.routes import ROUTES, Repeat, is_variables_list
 from airflow_edge.rules.policy.grants import Grant, Need
 
 
-def airflows(router: APIRouter) -> Iterator[tuple[str, str]]:
+def api_routes(router: APIRouter) -> Iterator[APIRoute]:
     """The routes; a newer FastAPI keeps included routers as they are."""
     routes: Iterable[object] = router.routes
-    for route in routes:
-        if isinstance(route, APIRoute):
-            yield from ((method, route.path) for method in route.methods or set())
+    return (route for route in routes if isinstance(route, APIRoute))
+
+
+def airflows(router: APIRouter) -> Iterator[tuple[str, str]]:
+    for route in api_routes(router):
+        yield from ((method, route.path) for method in route.methods or set())
 
 
 def test_every_route_of_airflow_is_in_the_table() -> None:
@@ -73,6 +80,10 @@ def need(grant: Grant, name: str, run_id: str | None = None, task_id: str | None
         ("GET /dag-runs/count?dag_id=d&run_ids=r&run_ids=s", [need(Grant.STATES, "d")]),
         ("GET /dag-runs/count?dag_id=d&dag_id=e", [need(Grant.STATES, "d"), need(Grant.STATES, "e")]),
         ("GET /dags/d", [need(Grant.STATES, "d")]),
+        ("GET /task-instances/states?dag_id=d&run_ids=r&task_ids=t", [need(Grant.STATES, "d", "r", "t")]),
+        ("GET /task-instances/states?dag_id=d&run_ids=r&task_ids=t&task_group_id=g", [need(Grant.STATES, "d", "r")]),
+        ("GET /task-instances/breadcrumbs?dag_id=d&run_id=r", [need(Grant.STATES, "d", "r")]),
+        ("GET /task-instances/previous/d/t", [need(Grant.STATES, "d", None, "t")]),
         ("GET /assets/by-uri?uri=s3%3A%2F%2Fa", [need(Grant.ASSETS, "s3://a")]),
         ("GET /asset-events/by-asset?name=a&uri=u", [need(Grant.ASSETS, "a"), need(Grant.ASSETS, "u")]),
         ("PUT /store/asset/by-name/value?name=a&key=k", [need(Grant.SET_ASSETS, "a")]),
@@ -88,6 +99,78 @@ def test_what_a_call_needs(call: str, needs: list[Need] | None) -> None:
     path, _, query = target.partition("?")
     found = needs_of(method, path, query)
     assert (None if found is None else sorted(found, key=repr)) == (None if needs is None else sorted(needs, key=repr))
+
+
+def asset(name: str | None, uri: str | None = None, kind: str = "Asset") -> dict[str, object]:
+    return {"name": name, "uri": uri, "type": kind}
+
+
+@pytest.mark.attack(26)
+@pytest.mark.parametrize(
+    ("said", "needs"),
+    [
+        ({"state": "success", "task_outlets": [], "outlet_events": []}, []),
+        ({"state": "failed", "end_date": "2026-01-01T00:00:00Z"}, []),
+        ({"state": "deferred", "classpath": "os.system"}, [need(Grant.DEFER, "os.system")]),
+        ({"state": "success", "classpath": "os.system"}, [need(Grant.DEFER, "os.system")]),
+        ({"state": "success", "task_outlets": [asset("a", "s3://a")]}, [need(Grant.SET_ASSETS, "a")]),
+        ({"state": "success", "task_outlets": [asset("a", kind="AssetNameRef")]}, [need(Grant.SET_ASSETS, "a")]),
+        (
+            {"state": "success", "task_outlets": [asset("granted", "s3://a", "AssetUriRef")]},
+            [need(Grant.SET_ASSETS, "s3://a")],
+        ),
+        (
+            {"state": "success", "outlet_events": [{"dest_asset_key": {"name": "b", "uri": "s3://b"}, "extra": {}}]},
+            [need(Grant.SET_ASSETS, "b")],
+        ),
+        ([{"classpath": "os.system"}], [need(Grant.DEFER, "")]),
+        ({"classpath": ["os.system"]}, [need(Grant.DEFER, "")]),
+    ],
+)
+def test_what_a_state_says_of_others_needs_to_be_granted(said: object, needs: list[Need]) -> None:
+    path = "/task-instances/1/state"
+    assert needs_of("PATCH", path, "", json.dumps(said).encode()) == needs
+    assert needs_of("PUT", "/task-instances/1/rtif", "", json.dumps(said).encode()) == []
+
+
+@pytest.mark.attack(26)
+@pytest.mark.parametrize("body", [b'{"classpath": "a", "classpath": "os.system"}', b'{"class\\u0070ath": "os.system"}'])
+def test_a_trigger_is_seen_however_it_is_written(body: bytes) -> None:
+    assert needs_of("PATCH", "/task-instances/1/state", "", body) == [need(Grant.DEFER, "os.system")]
+    assert json.loads(body)["classpath"] == "os.system"
+
+
+@pytest.mark.attack(26)
+@pytest.mark.parametrize("body", [b"\xef\xbb\xbf{}", '{"classpath": "a"}'.encode("utf-16"), b"{", b"", b"[" * 100_000])
+def test_what_cannot_be_read_needs_what_nobody_is_granted_by_name(body: bytes) -> None:
+    assert needs_of("PATCH", "/task-instances/1/state", "", body) == [need(Grant.DEFER, "")]
+
+
+def parameters(route: APIRoute) -> set[str]:
+    """All that a route takes from path and query."""
+    flat = get_flat_dependant(route.dependant)
+    return {parameter.alias for parameter in (*flat.path_params, *flat.query_params)}
+
+
+ABOUT = {"dag_id": "d", "name": "a", "uri": "u", "alias_name": "a"}
+NARROWING = ("run_id", "run_ids", "task_id", "task_ids")
+
+
+@pytest.mark.attack(24)
+@pytest.mark.parametrize("name", NARROWING)
+def test_what_airflow_passes_over_makes_a_call_need_nothing_less(name: str) -> None:
+    """A task that says of a call about a whole run that it is about itself needs the grant all the same."""
+    looked_at = 0
+    for route in api_routes(execution_api_router):
+        known = parameters(route)
+        if name in known:
+            continue
+        path = re.sub(r"\{(\w+)(:path)?\}", r"\1", route.path)
+        query = urlencode({key: value for key, value in ABOUT.items() if key in known})
+        for method in route.methods or set():
+            looked_at += 1
+            assert needs_of(method, path, f"{query}&{name}=mine") == needs_of(method, path, query), (method, path)
+    assert looked_at > 20
 
 
 def test_the_listing_whose_answer_is_looked_through_is_known() -> None:

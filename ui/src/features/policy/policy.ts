@@ -18,6 +18,7 @@ export const GRANTS = [
   "states",
   "assets",
   "set_assets",
+  "defer",
 ] as const satisfies readonly Schemas["Grant"][];
 
 const WHOSE: readonly (readonly [keyof Rule["who"], string])[] = [
