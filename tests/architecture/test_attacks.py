@@ -42,7 +42,7 @@ ATTACKS = {
     24: "a call looks to the policy like less than Airflow makes of it; a listing's count tells of what it leaves out",
     25: "what a task asks for grants more than that in the policy that is suggested, or makes it none",
     26: "a task's own state names what is not its own: any function for the triggerer, any asset",
-    27: "what root runs is loaded from the folder that root was in",
+    27: "what root runs is loaded from the folder that root was in, or is what a task has written into a configuration",
 }
 """By their numbers; 17 and 20 were never given."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from airflow_edge.agent.process import keeper
 from airflow_edge.agent.process.sockets import MAX_SOCKET_PATH
 from airflow_edge.agent.supervisors.runtime_process import runtime_command
 from airflow_edge.site.kernel import User, become, user_named
+from airflow_edge.site.secrets import configuration_file
 
 
 def separate(config: Config) -> None:
@@ -35,6 +37,7 @@ def separate(config: Config) -> None:
     # The longest name that lies there.
     if len(os.fsencode(config.state_dir / "runtime.sock")) > MAX_SOCKET_PATH:
         raise ConfigError(f"{config.state_dir} is too long a path for two users; set [edge] state_dir to a shorter one")
+    _see_configured_by_others(task)
     _hand_over(config.state_dir, agent)
     keeper.begin(runtime_command(config), agent.uid)
     become(agent)
@@ -55,6 +58,42 @@ def _user(name: str, setting: str) -> User:
     if user.uid == 0:
         raise ConfigError(f"[edge] {setting} is root; choose a user that may do less")
     return user
+
+
+def _see_configured_by_others(task: User) -> None:
+    """See that tasks do not say how root is to start the worker: they could name any user in place of their own.
+
+    :raises ConfigError: they may write to Airflow's configuration, or put another one in its place.
+    """
+    file = configuration_file(os.environ)
+    try:
+        # Of folders that are not there yet, the first that is counts: who may write to that may make them.
+        folder = next(parent for parent in file.parents if parent.exists())
+        around, facts = folder.stat(), file.stat() if file.exists() else None
+    except (OSError, StopIteration):
+        return
+    if facts is not None and not stat.S_ISREG(facts.st_mode):
+        # Nothing is read from /dev/null, whoever may write to it.
+        return
+    if facts is not None and _may_write(task, facts):
+        raise ConfigError(
+            f"root starts the worker by {file}, and the tasks' user '{task.name}' may write to that; "
+            f"`chown root {file}; chmod go-w {file}`"
+        )
+    kept = facts is not None and around.st_mode & stat.S_ISVTX and around.st_uid != task.uid
+    if _may_write(task, around) and not kept:
+        raise ConfigError(
+            f"root starts the worker by {file}, and the tasks' user '{task.name}' may put another file there; "
+            f"`chown root {folder}; chmod go-w {folder}`, or set AIRFLOW_CONFIG to a file elsewhere"
+        )
+
+
+def _may_write(user: User, facts: os.stat_result) -> bool:
+    """Whether that user may write to a file or a folder, or may give himself that."""
+    if facts.st_uid == user.uid:
+        return True
+    group = facts.st_gid in {user.gid, *user.groups}
+    return bool(facts.st_mode & (stat.S_IWGRP if group else stat.S_IWOTH))
 
 
 def _hand_over(folder: Path, agent: User) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.errors import ConfigError
+from airflow_edge.agent.process import keeper
 from airflow_edge.cli.site.local import users
 from airflow_edge.cli.site.users import separate
 
@@ -41,3 +42,38 @@ def test_only_root_can_be_two_users(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 1000)
     with pytest.raises(ConfigError, match="start the worker as root"):
         separate(Config(state_dir=tmp_path, agent_user="nobody", task_user="daemon"))
+
+
+@pytest.mark.attack(27)
+@pytest.mark.parametrize(
+    ("file", "folder", "says"),
+    [
+        (0o666, 0o755, "may write to that"),
+        (0o644, 0o777, "may put another file there"),
+        (None, 0o777, "may put another file there"),
+        (None, 0o1777, "may put another file there"),
+        (0o644, 0o1777, "the keeper begins"),
+        (0o644, 0o755, "the keeper begins"),
+        (None, 0o755, "the keeper begins"),
+    ],
+)
+def test_root_starts_no_worker_by_a_configuration_that_tasks_may_write(tmp_path, monkeypatch, file, folder, says):
+    def next_step(*_: object) -> None:
+        raise ConfigError("the keeper begins")
+
+    home = tmp_path / "home"
+    home.mkdir()
+    if file is not None:
+        (home / "airflow.cfg").touch()
+        (home / "airflow.cfg").chmod(file)
+    home.chmod(folder)
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    monkeypatch.setattr(keeper, "begin", next_step)
+    monkeypatch.setenv("AIRFLOW_HOME", str(home))
+    monkeypatch.delenv("AIRFLOW_CONFIG", raising=False)
+    config = Config(state_dir=tmp_path / "state", agent_user="daemon", task_user="nobody")
+    with pytest.raises(ConfigError, match=says):
+        separate(config)
+    monkeypatch.setenv("AIRFLOW_CONFIG", os.devnull)
+    with pytest.raises(ConfigError, match="the keeper begins"):
+        separate(config)
