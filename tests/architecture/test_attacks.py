@@ -77,6 +77,7 @@ HELD = {
     "what belongs to another team",
     "thousands of patterns at once",
     "a host name in /run that the centre would call",
+    "a call with two lengths and another request behind it, a WebSocket elsewhere than at the link",
 }
 """What was tried and never broke anything."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -187,6 +189,47 @@ async def test_no_header_makes_another_method_or_another_job(centre, victim, thi
                 answer = await client.patch(centre.gateway + path, content=body, headers=[*token.items(), *jobs])
                 assert answer.status_code in {400, 401, 403, 409}, (signed, named, answer.text)
     assert centre.task_state(victim[3]) == "queued"
+
+
+@pytest.mark.held("a call with two lengths and another request behind it, a WebSocket elsewhere than at the link")
+async def test_a_call_has_one_length_and_only_the_link_is_a_websocket(centre, thief):
+    site, _, job, task_id = thief
+    assert (await site.call(centre.gateway, "PATCH", f"/task-instances/{task_id}/run", job, json=RUN)).is_success
+    url, path = httpx.URL(centre.gateway), f"{urls.EXECUTION}/variables/smuggled-{task_id}"
+    body = b'{"val": "x"}'
+
+    async def answers(method: str, path: str, *lines: str, sent: bytes = b"", digest: str = "") -> list[int]:
+        """The statuses of all that comes back until the connection is closed, or nothing comes any more."""
+        headers = {
+            **site.headers(method, path, job=job, body=digest),
+            urls.JOB_HEADER: job,
+            "Content-Type": "application/json",
+        }
+        said = [f"{method} {url.path}{path} HTTP/1.1", "Host: x", *map(": ".join, headers.items()), *lines]
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write("\r\n".join([*said, "", ""]).encode() + sent)
+        found = [await asyncio.wait_for(reader.readuntil(b"\r\n"), 30)]
+        with contextlib.suppress(TimeoutError):
+            found += (await asyncio.wait_for(reader.read(), 0.5)).split(b"\r\n")
+        writer.close()
+        return [int(line.split()[1]) for line in found if line.startswith(b"HTTP/1.1 ")]
+
+    behind = f"GET {url.path}{urls.HEALTH} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    both = ("Content-Length: 4", "Transfer-Encoding: chunked")
+    twice = ("Content-Length: 4", f"Content-Length: {len(body)}")
+    digest = tokens.body_digest(body)
+    assert await answers("PUT", path, *both, sent=chunks + behind, digest=digest) == [400]
+    assert await answers("PUT", path, *twice, sent=body + behind, digest=digest) == [400]
+    assert (await site.call(centre.gateway, "GET", path.removeprefix(urls.EXECUTION), job)).status_code == 404
+    upgrade = (
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {'A' * 22}==",
+    )
+    for elsewhere in (path, urls.ENROLL, urls.EXECUTION):
+        assert await answers("GET", elsewhere, *upgrade) == [404]
 
 
 @pytest.mark.parametrize(
