@@ -364,6 +364,8 @@ def long_ago(api, minutes):
 def test_a_job_with_its_way_and_why_it_waits(api):
     worker = api.worker("w")
     job_id = api.queue(dag_id="etl", task_id="scan")
+    # The gateway in this process does so each minute, at any point of this test.
+    assert api.store.orphaned_jobs.finish(now=now(), limit=10) == 0
     found = api.get(f"/jobs/{job_id}")
     assert [step["event"] for step in found["journey"]] == ["queued"]
     # Airflow has no such task, which is the reason that is known.
@@ -378,6 +380,7 @@ def test_a_job_with_its_way_and_why_it_waits(api):
     ]
     api.store.jobs.settle(worker.id, [Ended(job_id=str(job.id), assignment=1, exit_code=3)], now=now())
     over = api.get(f"/jobs/{job_id}")
+    assert api.store.orphaned_jobs.finish(now=now(), limit=10) == 0
     assert (over["journey"][-1]["text"], over["explanation"]) == (
         "failed: its process ended with exit status 3",
         None,
