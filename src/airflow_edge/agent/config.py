@@ -29,6 +29,8 @@ N = TypeVar("N", int, float)
 _UNITS = {"k": 2**10, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 MEBIBYTE = 1024 * 1024
 DAY = 86_400
+COMMAND_PATIENCE = 60.0
+"""Seconds for a command that prints a secret: a vault may be slow, and must not keep anybody waiting for ever."""
 DEFAULT_LIMITS = Limits(max_age=7 * DAY, max_size=512 * MEBIBYTE, min_free=1024 * MEBIBYTE)
 
 
@@ -152,14 +154,21 @@ class Sources:
     def find_secret(self, section: str, option: str) -> tuple[str, str] | None:
         """Like `find`, and also by running the command in `<option>_cmd`, as Airflow does for what is sensitive.
 
-        :raises ConfigError: the command fails.
+        :raises ConfigError: the command fails, or does not end in `COMMAND_PATIENCE`.
         """
         if found := self.find(section, option):
             return found
         if command := self.find(section, f"{option}_cmd"):
             text, origin = command
-            # Airflow defines the option as a line for the shell.
-            done = subprocess.run(text, shell=True, capture_output=True, text=True, check=False)  # noqa: S602
+            try:
+                # Airflow defines the option as a line for the shell.
+                done = subprocess.run(  # noqa: S602
+                    text, shell=True, capture_output=True, text=True, check=False, timeout=COMMAND_PATIENCE
+                )
+            except subprocess.TimeoutExpired:
+                raise ConfigError(
+                    f"the command from {origin} had not ended after {COMMAND_PATIENCE:g} s; try it by hand"
+                ) from None
             if done.returncode != 0:
                 raise ConfigError(f"the command from {origin} exited with status {done.returncode}; try it by hand")
             return done.stdout.strip(), origin

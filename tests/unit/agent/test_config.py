@@ -180,6 +180,13 @@ def test_a_command_that_fails_is_named(home):
         sources.find_secret("api_auth", "jwt_secret")
 
 
+def test_a_command_that_does_not_end_is_named(home, monkeypatch):
+    monkeypatch.setattr("airflow_edge.agent.config.COMMAND_PATIENCE", 0.2)
+    sources = Sources({"AIRFLOW_HOME": str(home), "AIRFLOW__API_AUTH__JWT_SECRET_CMD": "exec sleep 60"})
+    with pytest.raises(ConfigError, match=r"JWT_SECRET_CMD had not ended after 0\.2 s"):
+        sources.find_secret("api_auth", "jwt_secret")
+
+
 def test_a_stopped_task_has_as_long_as_with_airflows_own_executors(home):
     from airflow.sdk.execution_time.supervisor import WatchedSubprocess
 

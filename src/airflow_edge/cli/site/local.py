@@ -6,11 +6,13 @@ import ast
 import os
 import platform
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -31,6 +33,8 @@ PROCESSES_OF_A_TASK: Final = 4
 TASK_SDK: Final = "apache-airflow-task-sdk"
 MOST_PARSED: Final = 500
 """Dag files that are read."""
+SUDO_PATIENCE: Final = 10.0
+"""Seconds: it may ask a directory server."""
 _CGROUPS: Final = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/pids"))
 
 
@@ -96,13 +100,14 @@ def third_user(config: Config, name: str) -> Iterator[Finding]:
         return
     # Root may ask for others.
     of = ["-U", who] if os.geteuid() == 0 else []
-    asked = subprocess.run(
-        ["sudo", "-n", "-l", *of, "-u", name, sys.executable],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
-    if asked.returncode != 0:
+    command = ["sudo", "-n", "-l", *of, "-u", name, sys.executable]
+    status = _exit_status(command)
+    if status is None:
+        yield wrong(
+            f"{about}, and sudo has not said within {SUDO_PATIENCE:g} s whether it allows '{who}' that",
+            f"see what it waits for (a directory server, DNS?), as a task would at each start: {shlex.join(command)}",
+        )
+    elif status != 0:
         rule = f"{who} ALL=({name}) NOPASSWD:SETENV: {sys.executable}"
         yield wrong(f"{about}, and sudo does not allow '{who}' that", f"put into a file of /etc/sudoers.d: {rule}")
     elif not config.task_user and os.geteuid() != 0:
@@ -112,6 +117,20 @@ def third_user(config: Config, name: str) -> Iterator[Finding]:
         )
     else:
         yield ok(f"{about}, which sudo allows '{who}'")
+
+
+def _exit_status(command: Sequence[str]) -> int | None:
+    """Give the status that a program ends with; None if it has not ended within `SUDO_PATIENCE`."""
+    nothing = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing)
+    try:
+        return process.wait(SUDO_PATIENCE)
+    except subprocess.TimeoutExpired:
+        # It is root's: whoever is not may not end it, and has no end of it to wait for.
+        with suppress(PermissionError, subprocess.TimeoutExpired):
+            process.kill()
+            process.wait(1)
+        return None
 
 
 def _own_name() -> str:
