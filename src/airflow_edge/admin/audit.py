@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ from typing import Any, Final, Literal, Protocol
 from uuid import UUID
 
 from airflow.models.log import Log
+from airflow.models.taskinstancekey import TaskInstanceKey
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from airflow_edge.admin.config import session
-from airflow_edge.rules.explanation.denied import NotedDenial
+from airflow_edge.rules.explanation.denied import NotedDenial, in_log
+
+log = logging.getLogger(__name__)
 
 Result = Literal["done", "waiting", "refused", "would"]
 
@@ -161,6 +165,21 @@ def denials(of: TaskTry) -> list[NotedDenial]:
             )
             for at, said in _denials(airflow, of)
         ]
+
+
+def denied_in_log(ti: Any, try_number: int | None = None) -> tuple[str, ...]:
+    """Say in its log what the policy has denied a try of a task: the task itself may have said nothing of it.
+
+    :param ti: the task instance, or one of its former tries
+    :param try_number: which try it is; None for that which `ti` is at
+    """
+    try:
+        of = TaskInstanceKey(ti.dag_id, ti.task_id, ti.run_id, try_number or ti.try_number, ti.map_index)
+        return tuple(in_log(denials(of)))
+    # The log is shown all the same.
+    except Exception:
+        log.exception("What the policy denied %s could not be found out", ti)
+        return ()
 
 
 def _denials(airflow: Session, of: TaskTry) -> list[tuple[datetime, dict[str, Any]]]:

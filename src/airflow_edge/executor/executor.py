@@ -18,19 +18,21 @@ from airflow.utils.state import CallbackState
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, object_session
 
+from airflow_edge.admin.audit import denied_in_log
 from airflow_edge.executor.edge3 import UNINSTALL_EDGE3, edge3_is_installed
 from airflow_edge.executor.ledger import Entry, Ledger
 from airflow_edge.executor.standing import Standing
 from airflow_edge.executor.workloads import SUPPORTED, UnfitWorkloadError, is_of, key_of, key_of_owned, to_job
 from airflow_edge.rules.liveness import read_patience
 from airflow_edge.rules.logs.lines import lines
-from airflow_edge.rules.logs.log_notices import missing, origin
+from airflow_edge.rules.logs.log_notices import missing, origin, refused_by
 from airflow_edge.rules.reports import UNFINISHED, Verdict, callback_verdict, task_verdict
 from airflow_edge.settings import BY_NAME, SECTION
 from airflow_edge.store.airflow_tables import TaskInstanceState, states_of
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.jobs.jobs import Jobs
 from airflow_edge.store.jobs.outbox import EndedJob, OwnedJob
+from airflow_edge.store.jobs.refusals import JobRefusals
 from airflow_edge.store.logs.logs import TaskLogs
 from airflow_edge.store.schema import in_words
 from airflow_edge.store.tables import JobRow
@@ -208,8 +210,8 @@ class EdgeExecutor(BaseExecutor):
     def get_task_log(self, ti: TaskInstance, try_number: int) -> tuple[list[str], list[str]]:
         """Give what has arrived so far of the log of a running task, unless Airflow has it from our remote log anyway.
 
-        Airflow counts lines, to know where to go on: one that is not ended yet is held back, and what is missing is
-        said above them.
+        Airflow counts lines, to know where to go on: one that is not ended yet is held back, and what is missing, was
+        refused or denied is said above them.
         """
         try:
             path = self._transactions.read(lambda session: outbox.log_path(session, ti.id, try_number))
@@ -223,8 +225,10 @@ class EdgeExecutor(BaseExecutor):
         logs = TaskLogs(self._transactions)
         parts = logs.parts(path)
         sources = [text for part in parts for text in (origin(part), missing(part)) if text is not None]
+        arrived = sources or ["Nothing has arrived from the edge worker yet"]
+        refused = map(refused_by, JobRefusals(self._transactions).of_log(path))
         texts = ["\n".join(lines(logs.read(part.id), complete=part.complete)) for part in parts]
-        return sources or ["Nothing has arrived from the edge worker yet"], [text for text in texts if text]
+        return [*arrived, *refused, *denied_in_log(ti, try_number)], [text for text in texts if text]
 
     def end(self) -> None:
         """Wait for nothing: the next scheduler adopts what runs."""

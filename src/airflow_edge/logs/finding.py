@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from airflow_edge.rules.explanation.denied import in_log
 from airflow_edge.rules.logs.lines import first_bytes
 from airflow_edge.rules.logs.log_notices import LogPart, missing, nothing_yet, origin, refused_by
 from airflow_edge.rules.worker import Worker
@@ -119,18 +118,9 @@ def explanation_of(store: Store, ti: Any) -> str:
 
 
 def _denied(ti: Any, try_number: int | None) -> tuple[str, ...]:
-    """Say what the policy has denied a try of a task: the task itself may have said nothing of it."""
-    from airflow.models.taskinstancekey import TaskInstanceKey
+    from airflow_edge.admin.audit import denied_in_log
 
-    from airflow_edge.admin.audit import denials
-
-    try:
-        of = TaskInstanceKey(ti.dag_id, ti.task_id, ti.run_id, try_number or ti.try_number, ti.map_index)
-        return tuple(in_log(denials(of)))
-    # It is read for a log, which is shown all the same.
-    except Exception:
-        log.exception("What the policy denied %s could not be found out", ti)
-        return ()
+    return denied_in_log(ti, try_number)
 
 
 def _is_edge_executor(executor: str | None) -> bool:

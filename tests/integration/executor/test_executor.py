@@ -9,9 +9,10 @@ from airflow.executors.workloads import ExecuteCallback, ExecuteTask
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
 
+from airflow_edge.admin.audit import note_denial
 from airflow_edge.executor import EdgeExecutor
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.messages import Accepted, Ended
+from airflow_edge.protocol.messages import Accepted, Ended, Refused
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.liveness import Patience
 from airflow_edge.rules.matching import Capacity
@@ -364,6 +365,24 @@ def test_the_log_of_a_running_task_is_read_from_the_store(centre: Centre) -> Non
     sources, logs = scheduler.executor.get_task_log(ti, 1)
     assert logs == [text.removesuffix("\n")]
     assert any("7 KiB" in source for source in sources)
+
+
+def test_the_log_of_a_running_task_says_what_the_policy_denied_it_and_who_refused_it(centre: Centre) -> None:
+    scheduler, dag_id = Scheduler(), centre.run()
+    scheduler.step()
+    centre.enroll_worker(last_seen_at=datetime.now(UTC))
+    (job,) = centre.claim(slots=1)
+    refused = Refused(job_id=str(job.id), assignment=1, reason="by its owner's site policy", denied=True)
+    centre.store.jobs.settle(centre.worker_id, [refused], now=datetime.now(UTC))
+    ti = centre.task(dag_id)
+    note_denial(ti, "It may not read variable 'db'", by="worker press-7", wish={"grant": "variables", "name": "db"})
+    sources, logs = scheduler.executor.get_task_log(ti, 1)
+    assert sources == [
+        "Nothing has arrived from the edge worker yet",
+        f"This task was not run there: worker '{centre.worker_id}' refused it by its owner's site policy",
+        "It may not read variable 'db'.",
+    ]
+    assert logs == []
 
 
 def test_an_executor_is_made_without_doing_anything(centre: Centre) -> None:

@@ -61,12 +61,16 @@ def airflow_database(database, gateway_home):
 def centre(airflow_database):
     from airflow.api_fastapi.app import create_app, purge_cached_app
 
+    from airflow_edge.gateway.access import denials
     from tests.integration.gateway.world import Centre, GatewayServer, serve_below
 
     app = create_app(apps="all")
     serve_below(BASE_PATH, app)
-    with GatewayServer(app) as gateway:
-        yield Centre(airflow_database, gateway.url)
+    with pytest.MonkeyPatch.context() as patch:
+        # Nothing else depends on how often it writes down what was denied, and a test would wait for it.
+        patch.setattr(denials, "INTERVAL", 0.1)
+        with GatewayServer(app) as gateway:
+            yield Centre(airflow_database, gateway.url)
     purge_cached_app()
 
 

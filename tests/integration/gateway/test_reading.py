@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import event, text, update
+from sqlalchemy import event, select, text, update
 
 from airflow_edge.logs.handler import EdgeTaskHandler
 from airflow_edge.logs.task_log import EdgeTaskLog
@@ -20,7 +20,9 @@ from airflow_edge.protocol.messages import Accepted, Ended, HeldJob, LogAck, Off
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.store.logs.logs import TaskLogs
 from airflow_edge.store.tables import WorkerRow
+from tests.integration.airflow_here import airflow_command
 from tests.integration.gateway.test_logs import PATH, chunk, end_of, line
+from tests.integration.gateway.world import wait_until
 
 LIVE = ["handler", "remote", "executor"]
 """Our whole logging configuration; our remote log under somebody else's; none of ours."""
@@ -134,7 +136,8 @@ async def task(request, centre):
     # Long names may be used by one test only: they are as long as ids may be.
     task_id = centre.task_instance(queue, hostname=site.name, dag_id=getattr(request, "param", None))
     async with site.link(centre.gateway) as link:
-        centre.queue(queue, workload_id=task_id, log_path=PATH.format(dag=centre.dag_of(task_id)))
+        dag_id = centre.dag_of(task_id)
+        centre.queue(queue, workload_id=task_id, dag_id=dag_id, log_path=PATH.format(dag=dag_id))
         offer = await link.get(Offer)
         await link.say(Accepted(job_id=offer.job_id, assignment=1))
         await centre.wait_for_state(offer.job_id, "running")
@@ -351,3 +354,43 @@ async def test_a_task_that_a_machines_owner_does_not_allow_says_so_in_its_log(ce
         "machine): Dag 'oven' is none of its dags"
     )
     assert sentence in await Page(centre, centre.dag_of(task_id)).all()
+
+
+@pytest.mark.one_database
+@pytest.mark.parametrize("reader", LIVE, indirect=True)
+async def test_what_a_task_was_denied_is_told_wherever_a_person_looks_and_no_value_with_it(task, monkeypatch):
+    # The command looks for them, and the tables were made without.
+    monkeypatch.setenv("AIRFLOW__DATABASE__CHECK_MIGRATIONS", "False")
+    centre, dag_id, job = task.centre, task.page.dag_id, task.centre.job(task.offer.job_id)
+    centre.store.job_authority.begin(job.id, 1, now=datetime.now(UTC))
+    policy = f"modes: {{'{job.queue}': enforce}}"
+    centre.store.policies.add(policy, "", by="ann", now=datetime.now(UTC))
+    async with asyncio.timeout(30):
+        while True:
+            call = task.site.call(centre.gateway, "PUT", "/variables/db", f"{job.id}:1", json={"val": "hunter2"})
+            if (answer := await call).status_code == 403:
+                break
+            # Until the gateway has looked for the policy, Airflow takes it.
+            assert answer.status_code == 201
+            await asyncio.sleep(0.2)
+    said = answer.json()["detail"]
+    sentence = said["message"]
+    assert said["reason"] == "edge_policy"
+    assert sentence.endswith("It would take `set_variables: ['db']`")
+
+    def noted():
+        from airflow.models.log import Log
+
+        with centre.sessions() as session:
+            query = select(Log.owner, Log.try_number, Log.extra).where(
+                Log.dag_id == dag_id, Log.event == "edge_worker.denied"
+            )
+            return session.execute(query).all()
+
+    ((by, try_number, extra),) = await wait_until(noted, bool)
+    assert (by, try_number, json.loads(extra)["outcome"]) == (f"worker {task.site.name}", 1, f"refused: {sentence}")
+    page = await task.page.all()
+    assert f"{sentence}." in page
+    explained = await asyncio.to_thread(airflow_command, "edge", "explain-job", dag_id, "run", "task")
+    assert f": {sentence}." in explained.out
+    assert not any("hunter2" in told for told in (extra, explained.out, *page))
