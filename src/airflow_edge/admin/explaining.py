@@ -38,9 +38,14 @@ def explain_task(
         task = None
     job = store.fleet.newest_job(dag_id, run_id, task_id, map_index)
     found = Fleet(store).explain(task, job, patience=patience, log_path=path)
-    if task is None or job is None or not (denied := denials(job)):
-        return found
-    return replace(found, denied=tuple(in_explanation(denied, _counted(store, job, min(one.at for one in denied)))))
+    return found if task is None or job is None else replace(found, denied=denied_to(store, job))
+
+
+def denied_to(store: Store, job: JobView) -> tuple[str, ...]:
+    """Say what the policy has denied a job, a line for each thing, with when and how often."""
+    if not (denied := denials(job)):
+        return ()
+    return tuple(in_explanation(denied, _counted(store, job, min(one.at for one in denied))))
 
 
 def _counted(store: Store, job: JobView, since: datetime) -> dict[tuple[str, str], TimesDenied]:

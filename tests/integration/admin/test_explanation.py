@@ -408,7 +408,7 @@ def test_a_jobs_end_stands_beside_that_of_its_task(task, api):
 def test_what_the_policy_denied_is_said_with_how_often(task):
     worker = task.api.worker("press-7")
     task.hand_over()
-    task.accept(worker)
+    job = task.accept(worker)
     task.task("running", hostname="press-7", try_number=1)
     assert task.why().denied == ()
     task.denied("db_password")
@@ -422,3 +422,8 @@ def test_what_the_policy_denied_is_said_with_how_often(task):
     assert line.endswith(
         f", 12 times in all runs since that day, last on {today}: It may not read variable 'db_password'."
     )
+    found = task.api.get(f"/jobs/{job}")
+    assert found["denied"] == found["explanation"]["denied"] == [line]
+    task.end(worker, job, "")
+    over = task.api.get(f"/jobs/{job}")
+    assert (over["denied"], over["explanation"]) == ([line], None)

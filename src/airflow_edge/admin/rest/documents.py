@@ -87,11 +87,13 @@ class StepDocument(Document):
 class OneJobDocument(JobDocument):
     """A job with its way so far, and while it is open with why it does not run, or what it does.
 
+    `denied` has a line for each thing that the policy has denied it, also when it is over.
     `log` has the last lines of a test job's log, null of others: theirs is Airflow's to show.
     """
 
     journey: list[StepDocument]
     explanation: ExplanationDocument | None
+    denied: list[str] = []
     log: list[str] | None = None
 
 

@@ -210,11 +210,13 @@ class ServerDocument(Document):
 
 
 class UnreadyDocument(Document):
-    """How many of the workers that serve a queue are given no jobs, by why."""
+    """How many of the workers that serve a queue are given no jobs of it, by why; `closed` are those whose owner has
+    closed it there."""
 
     maintenance: int
     out_of_reach: int
     held_back: int
+    closed: int
     starting: int
     draining: int
     offline: int
@@ -254,10 +256,7 @@ class QueueDocument(Document):
     @classmethod
     def of(cls, queue: QueueView, remark: Remark | None) -> QueueDocument:
         """Make it of what there is to say of a queue."""
-        own = {
-            "served_by": [_server(worker) for worker in queue.served_by[:MOST_SERVERS]],
-            "attention": remark,
-        }
+        own = {"served_by": [_server(worker) for worker in queue.served_by[:MOST_SERVERS]], "attention": remark}
         alike = {name: getattr(queue, name) for name in cls.model_fields if name not in own}
         return cls.model_validate(alike | own)
 

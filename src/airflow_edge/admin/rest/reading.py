@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import AwareDatetime
 
 from airflow_edge.admin.config import read_patience
-from airflow_edge.admin.explaining import explain_task
+from airflow_edge.admin.explaining import denied_to, explain_task
 from airflow_edge.admin.fleet import is_of
 from airflow_edge.admin.rest.access import Services, Teams, may_read
 from airflow_edge.admin.rest.documents import (
@@ -190,7 +190,8 @@ def get_job(admin: Services, job_id: UUID, teams: Teams) -> OneJobDocument:
     elif job.state in JOB_OPEN and job.kind == "task":
         why = explain_task(admin.store, job.dag_id, job.run_id, job.task_id, job.map_index, teams=teams)
     facts = {name: getattr(job, name) for name in JobDocument.model_fields}
-    return OneJobDocument.model_validate({**facts, "journey": found.journey, "explanation": why, "log": lines})
+    more = {"journey": found.journey, "explanation": why, "denied": denied_to(admin.store, job), "log": lines}
+    return OneJobDocument.model_validate(facts | more)
 
 
 @reading.get("/explanation", operation_id="explain_job")

@@ -35,6 +35,22 @@ test("its journey has each assignment, with who had it and why not", async () =>
   expect(screen.queryByText("Why it waits")).toBeNull();
 });
 
+test("what the policy has denied it stands there once, also when it is over", async () => {
+  const line = "Denied since 2026-11-29 12:01 UTC: it may not read variable '<b>db</b>'.";
+  const waiting = { ...WAITING, explanation: { cause: "running", sentence: "It runs.", denied: [line] } };
+  await answering({
+    [`GET /jobs/${FAILED.id}`]: { ...FAILED, denied: [line] },
+    "GET /jobs/open": { ...waiting, denied: [line] },
+  });
+  for (const id of [FAILED.id, "open"]) {
+    const { unmount } = view(id);
+    const [denied, ...more] = within(await screen.findByRole("region", { name: "Denied" })).getAllByRole("listitem");
+    expect(denied?.textContent).toMatch(/^Denied since .* it may not read variable '<b>db<\/b>'\.$/);
+    expect([more, screen.getAllByText("'<b>db</b>'").length]).toEqual([[], 1]);
+    unmount();
+  }
+});
+
 test("a job that was deleted since is no error", async () => {
   await answering({ "GET /jobs/gone": new Refusal(404, "There is no job gone; old ones are deleted.") });
   view("gone");

@@ -5,6 +5,7 @@ import { Link, useParams } from "react-router-dom";
 import { at, taskInstance } from "../../place.ts";
 import { Empty } from "../../ui/Empty.tsx";
 import { ErrorNote } from "../../ui/ErrorNote.tsx";
+import { Said } from "../../ui/Said.tsx";
 import { Time } from "../../ui/Time.tsx";
 import type { JobWithJourney } from "../documents.ts";
 import { Explained } from "../why/Explained.tsx";
@@ -46,8 +47,10 @@ export function Job() {
               </Button>
             )}
           </Flex>
-          {job.explanation && <Explained {...job.explanation} queue={job.queue} />}
+          {/* What was denied stands below, also when it is over. */}
+          {job.explanation && <Explained {...job.explanation} denied={[]} queue={job.queue} />}
           <Facts job={job} />
+          <Denied lines={job.denied} />
           <Box as="section" aria-labelledby="journey">
             <Heading as="h3" size="sm" mb={3} id="journey">
               Journey
@@ -58,6 +61,25 @@ export function Job() {
         </>
       )}
     </Flex>
+  );
+}
+
+/** What the policy has denied it. */
+function Denied({ lines }: { lines: readonly string[] }) {
+  if (lines.length === 0) return null;
+  return (
+    <Box as="section" aria-labelledby="denied">
+      <Heading as="h3" size="sm" mb={2} id="denied">
+        Denied
+      </Heading>
+      <Flex as="ul" listStyleType="none" direction="column" gap={1} fontSize="sm" overflowWrap="anywhere">
+        {lines.map((line) => (
+          <li key={line}>
+            <Said>{line}</Said>
+          </li>
+        ))}
+      </Flex>
+    </Box>
   );
 }
 

@@ -37,6 +37,7 @@ export const WAITING: JobWithJourney = {
   task_state: "queued",
   journey: [{ at: JOB.queued_at, event: "queued", text: "", worker: null, assignment: null }],
   explanation: { cause: "no-worker-for-queue", sentence: "No worker serves queue 'lathe'.", denied: [] },
+  denied: [],
 };
 
 export const FAILED: JobWithJourney = {
@@ -55,4 +56,5 @@ export const FAILED: JobWithJourney = {
     { at: "2026-11-29T12:05:00Z", event: "ended", text: "", worker: "press-7", assignment: 2 },
   ],
   explanation: null,
+  denied: [],
 };
