@@ -13,6 +13,7 @@ from sqlalchemy import Engine, event, insert, update
 from airflow_edge.admin.tokens import verify_key
 from airflow_edge.protocol.messages import Accepted, Ended, Metrics
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.rules.fleet.closing import CLOSED, Closure, write_closures
 from airflow_edge.rules.matching import Capacity
 from airflow_edge.rules.metrics import Recorder, minute_of
 from airflow_edge.rules.orders import Wish
@@ -180,6 +181,22 @@ def test_a_worker_with_all_there_is_to_show(api):
     assert api.get("/workers", limit=201)["items"][0]["spark"] is None
 
 
+def test_queues_that_an_owner_has_closed_are_told_of_at_the_worker_and_where_jobs_wait(api):
+    worker = api.worker("w")
+    shut = Closure("by its owner's site policy (/p.toml on that machine): until Mon 06:00 CET", for_good=False)
+    said = {worker.id: {CLOSED: write_closures({"default": shut})}}
+    api.store.workers.seen({worker.id: WorkerState.IDLE}, said, now=now())
+    api.queue()
+    for found in (api.get("/workers", attention="closed queues")["items"][0], api.get("/workers/w")):
+        [remark] = found["attention"]
+        assert (remark["kind"], remark["why"]) == ("closed queues", f"'default' is closed {shut.reason}")
+    queue = api.get("/queues/default")
+    assert (queue["ready_workers"], queue["free_slots"], queue["unready"]["closed"]) == (0, 0, 1)
+    assert (queue["attention"]["severity"], queue["attention"]["why"]) == ("info", f"closed {shut.reason}")
+    [entry] = api.get("/overview")["attention"]
+    assert (entry["kind"], entry["queue"]) == ("queue without ready worker", "default")
+
+
 def test_who_made_its_token_is_known_of_a_worker(api):
     made = api.post("/enroll-tokens", {"queues": ["default"], "api_url": "https://a.example"}, role="admin")
     api.store.enroll_tokens.enroll(verify_key(made["token"]), "w", b"k" * 32, now=now())
@@ -261,6 +278,7 @@ def test_a_queue_with_who_serves_it_and_how_fast(api):
         "maintenance": 1,
         "out_of_reach": 0,
         "held_back": 0,
+        "closed": 0,
         "starting": 0,
         "draining": 0,
         "offline": 0,

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from airflow_edge.rules.fleet.queues import QueueView
 from airflow_edge.rules.fleet.remarks import (
+    CLOSED_QUEUES,
     COPIED_KEY,
     FULL,
     HELD_BACK,
@@ -93,13 +94,14 @@ def needs_a_person(
 ) -> list[Attention]:
     """Give what needs a person, what is worst first: one entry for each kind of workers, and for each queue.
 
-    Where no gateway is alive that is all there is to say of whom it has not heard from.
+    Where no gateway is alive that is all there is to say of whom it has not heard from. That an owner has
+    closed queues needs nobody: where jobs wait for it, their queue has an entry.
     """
     served = gateways.is_one_alive(now)
     by_kind: defaultdict[str, list[tuple[Glance, Remark]]] = defaultdict(list)
     for worker in workers:
         for remark in remarks(worker, known_teams, now):
-            if served or remark.kind not in _FOLLOW:
+            if remark.kind != CLOSED_QUEUES and (served or remark.kind not in _FOLLOW):
                 by_kind[remark.kind].append((worker, remark))
     found = [_of_workers(kind, some) for kind, some in by_kind.items()]
     of_queues: defaultdict[str, list[tuple[QueueView, Remark]]] = defaultdict(list)

@@ -51,18 +51,18 @@ class QueueView(QueueDemand):
 
     @property
     def ready_workers(self) -> int:
-        """Count those of them that are given jobs."""
-        return sum(worker.ready for worker in self.served_by)
+        """Count those of them that are given its jobs."""
+        return sum(self._takes(worker) for worker in self.served_by)
 
     @property
     def free_slots(self) -> int:
         """Count the slots that they have free."""
-        return sum(worker.free_slots for worker in self.served_by)
+        return sum(worker.free_slots for worker in self.served_by if self._takes(worker))
 
     @property
     def slots(self) -> int:
         """Count the slots of those that are given jobs, free or not."""
-        return sum(worker.concurrency for worker in self.served_by if worker.ready)
+        return sum(worker.concurrency for worker in self.served_by if self._takes(worker))
 
     @property
     def in_rate(self) -> float:
@@ -76,13 +76,24 @@ class QueueView(QueueDemand):
 
     @property
     def unready(self) -> dict[str, int]:
-        """Count those that serve it and are not given jobs, by why."""
-        found = Counter[str](_unready(worker) for worker in self.served_by if not worker.ready)
-        names = ("maintenance", "out_of_reach", "held_back", "starting", "draining", "offline")
+        """Count those that serve it and are not given its jobs, by why."""
+        found = Counter[str](_unready(worker) for worker in self.served_by if not self._takes(worker))
+        names = ("maintenance", "out_of_reach", "held_back", "closed", "starting", "draining", "offline")
         return {name: found[name] for name in names}
+
+    def is_closed_for_now(self, worker: Glance) -> bool:
+        """Say whether a worker would be given its jobs, had its owner not closed it there for a time."""
+        closure = worker.closed.get(self.queue)
+        return worker.ready and closure is not None and not closure.for_good
+
+    def _takes(self, worker: Glance) -> bool:
+        return worker.ready and self.queue not in worker.closed
 
 
 def _unready(worker: Glance) -> str:
+    if worker.ready:
+        # Then it is only this queue.
+        return "closed"
     # Whoever is in maintenance is meant to be away.
     if worker.stance is Stance.MAINTENANCE:
         return "maintenance"

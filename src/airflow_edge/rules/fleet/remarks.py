@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeAlias
@@ -28,18 +28,21 @@ COPIED_KEY: Final = "copied key"
 TEAM_DELETED: Final = "team deleted"
 WARNED: Final = "warnings"
 ORDER_WAITING: Final = "order waiting"
+CLOSED_QUEUES: Final = "closed queues"
 UNSERVED: Final = "queue nobody serves"
 NONE_READY: Final = "queue without ready worker"
 FULL: Final = "queue full"
 PAUSED: Final = "paused queue with waiting jobs"
-"""The kinds: the first eight are of workers, the others of queues."""
+"""The kinds: the first nine are of workers, the others of queues."""
 
 LONG: Final = timedelta(minutes=5)
 """A job that has waited for so long for a free slot is worth a look."""
 ORDER_LONG: Final = timedelta(minutes=1)
 """A worker that is linked obeys within a second."""
 MOST_COMMENTS: Final = 3
-"""Comments on maintenances that are told of a queue."""
+"""Comments on maintenances, and reasons of owners, that are told of a queue."""
+MOST_CLOSED: Final = 5
+"""Closed queues that are named of a worker, for one reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +109,15 @@ def remarks(worker: Glance, known_teams: Collection[str] | None, now: datetime) 
             add(VERSION_WARNING, "info", "has a version to look at", worker.version_warning)
         if worker.warnings:
             add(WARNED, "info", "warns", worker.warnings)
+        if worker.closed:
+            why = "; ".join(_closed(worker))
+            add(CLOSED_QUEUES, "info", "has queues that its owner has closed", why)
     return sorted(found, key=lambda remark: SEVERITIES.index(remark.severity))
 
 
 def _is_well(worker: Glance, known_teams: Collection[str] | None) -> bool:
     """Say, as soon as it can be seen, that there is nothing to say: mostly that is so, of thousands."""
-    said = worker.others or worker.warnings or worker.version_warning or worker.waiting_order_at
+    said = worker.others or worker.warnings or worker.version_warning or worker.waiting_order_at or worker.closed
     return worker.ready and not said and (known_teams is None or worker.team_name is None)
 
 
@@ -149,6 +155,17 @@ def _copied(worker: Glance, others: Sequence[OtherInstance]) -> tuple[str, str]:
     )
 
 
+def _closed(worker: Glance) -> Iterator[str]:
+    """Say which of a worker's queues its owner has closed, and why; what is the same is said once."""
+    queues: dict[str, list[str]] = {}
+    for queue, closure in sorted(worker.closed.items()):
+        queues.setdefault(closure.reason.rstrip("."), []).append(f"'{queue}'")
+    for reason, names in queues.items():
+        more = len(names) - MOST_CLOSED
+        named = ", ".join(names[:MOST_CLOSED]) + (f" and {more} more" if more > 0 else "")
+        yield f"{named} {'is' if len(names) == 1 else 'are'} closed {reason}"
+
+
 def _moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
@@ -179,8 +196,13 @@ def remark_on_queue(queue: QueueView, now: datetime) -> Remark | None:
         tally = ", ".join(f"{number} {_WORDS[why]}" for why, number in queue.unready.items() if number)
         whose = "its only worker does not take jobs" if queue.workers == 1 else f"none of its {queue.workers} workers"
         does = "" if queue.workers == 1 else " takes jobs"
+        # What is closed for a time is so as its owner wants it.
+        meant = all(queue.is_closed_for_now(worker) for worker in queue.served_by)
         return Remark(
-            kind=NONE_READY, severity="error", sentence=f"{wait}, and {whose}{does}: {tally}.", why=_maintained(queue)
+            kind=NONE_READY,
+            severity="info" if meant else "error",
+            sentence=f"{wait}, and {whose}{does}: {tally}.",
+            why="; ".join(filter(None, [_maintained(queue), _closed_by_owners(queue)])),
         )
     if not queue.free_slots:
         long = queue.oldest_queued_at is not None and now - queue.oldest_queued_at > LONG
@@ -202,6 +224,21 @@ def _maintained(queue: QueueView) -> str:
             )
         )
     )
+    return _most(found)
+
+
+def _closed_by_owners(queue: QueueView) -> str:
+    """Say by what the owners of workers have closed a queue there."""
+    return _most(
+        Counter(
+            f"closed {closure.reason.rstrip('.')}"
+            for worker in queue.served_by
+            if worker.ready and (closure := worker.closed.get(queue.queue)) is not None
+        )
+    )
+
+
+def _most(found: Counter[str]) -> str:
     said = [text for text, _ in found.most_common(MOST_COMMENTS)]
     more = len(found) - len(said)
     return "; ".join(said) + (f"; and {more} more" if more else "")
@@ -211,6 +248,7 @@ _WORDS: Final = {
     "maintenance": "in maintenance",
     "out_of_reach": "out of reach",
     "held_back": "held back",
+    "closed": "closed by the owner",
     "starting": "starting",
     "draining": "shutting down",
     "offline": "offline",

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_edge.protocol.messages import MaintenanceCause
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.rules.fleet.closing import Closure
 from airflow_edge.rules.fleet.queues import QueueDemand
 from airflow_edge.rules.fleet.standing import Glance
 from airflow_edge.rules.worker import OtherInstance
@@ -66,6 +67,7 @@ def demand(**fields: Any) -> QueueDemand:
 _words = st.sampled_from(["", "the disk is full", "it warns."])
 _times = st.one_of(st.none(), st.integers(0, 600).map(lambda seconds: NOW - timedelta(seconds=seconds)))
 _teams = st.sampled_from([None, "red", "gone"])
+_closures = st.builds(Closure, st.sampled_from(["by its owner.", "until Mon"]), for_good=st.booleans())
 
 glances = st.builds(
     glance,
@@ -87,6 +89,7 @@ glances = st.builds(
     jobs=st.integers(0, 3),
     taken_slots=st.integers(0, 5),
     waiting_order_at=_times,
+    closed=st.dictionaries(st.sampled_from(["default", "gpu"]), _closures, max_size=2),
 )
 demands = st.builds(
     demand,

@@ -14,6 +14,7 @@ from airflow_edge.rules.fleet.attention import (
     needs_a_person,
 )
 from airflow_edge.rules.fleet.choosing import WorkerFilter, choose
+from airflow_edge.rules.fleet.closing import Closure
 from airflow_edge.rules.fleet.queues import queues
 from airflow_edge.rules.fleet.remarks import SEVERITIES, remark_on_queue, remarks
 from airflow_edge.rules.processes import ALIVE_FOR, GatewaySigns
@@ -33,6 +34,16 @@ def test_workers_of_a_kind_are_one_entry_that_leads_to_them():
     [alone] = needs_a_person([glance(conditions="the disk is full.")], [], ALIVE, None, NOW)
     assert (alone.sentence, alone.why) == ("Worker 'w' takes no job.", "the disk is full")
     assert alone.action == Remedy(label="Show the worker", view="worker", params={"name": "w"})
+
+
+def test_what_the_owner_of_a_machine_wants_needs_nobody_while_no_job_waits_for_it():
+    shut = glance(closed={"default": Closure("by its owner's site policy: until Mon 06:00", for_good=False)})
+    assert needs_a_person([shut], queues([], [shut]), ALIVE, None, NOW) == []
+    [waiting] = needs_a_person([shut], queues([demand()], [shut]), ALIVE, None, NOW)
+    assert (waiting.kind, waiting.why) == (
+        "queue without ready worker",
+        "closed by its owner's site policy: until Mon 06:00",
+    )
 
 
 def test_what_most_of_them_say_stands_for_all():

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.rules.fleet.closing import Closure
 from airflow_edge.rules.fleet.queues import QUEUE_ORDERS, choose_queues, queues, rate_window
 from tests.unit.rules.fleet.glances import NOW, demand, demands, glance, glances
 
@@ -29,6 +30,14 @@ def test_what_is_wanted_of_a_queue_and_who_serves_it():
     assert {why: number for why, number in default.unready.items() if number} == {"maintenance": 1, "out_of_reach": 1}
     assert (found[None, "gpu"].served_by, found[None, "gpu"].elsewhere) == ((), ("red",))
     assert (found["red", "gpu"].queued, found["red", "gpu"].elsewhere) == (0, ())
+
+
+def test_a_worker_whose_owner_has_closed_a_queue_is_not_ready_for_that_one():
+    shut = glance(queues=("default", "gpu"), closed={"gpu": Closure("by its owner", for_good=False)})
+    default, gpu = queues([demand()], [shut, glance(queues=("gpu",), state=WorkerState.MAINTENANCE_MODE)])
+    assert (default.ready_workers, default.free_slots, default.slots) == (1, 4, 4)
+    assert (gpu.workers, gpu.ready_workers, gpu.free_slots, gpu.slots) == (2, 0, 0, 0)
+    assert {why: number for why, number in gpu.unready.items() if number} == {"closed": 1, "maintenance": 1}
 
 
 def test_rates_are_of_whole_minutes():

@@ -3,9 +3,14 @@ from __future__ import annotations
 import pytest
 
 from airflow_edge.protocol.states import WorkerState
+from airflow_edge.rules.fleet.closing import Closure
 from airflow_edge.rules.fleet.queues import queues
 from airflow_edge.rules.fleet.remarks import remark_on_queue, remarks
 from tests.unit.rules.fleet.glances import MINUTE, NOW, demand, glance, other
+
+BY_POLICY = "by its owner's site policy (/p.toml on that machine)"
+NIGHT = Closure(f"{BY_POLICY}: it has jobs taken again from Mon 06:00 CET on", for_good=False)
+NEVER = Closure(f"{BY_POLICY}: it is none of its queues", for_good=True)
 
 
 def said(fields, teams=None):
@@ -29,11 +34,35 @@ def said(fields, teams=None):
         ({"waiting_order_at": NOW - 2 * MINUTE}, [("order waiting", "info")]),
         ({"waiting_order_at": NOW - MINUTE / 2}, []),
         ({"waiting_order_at": NOW - 2 * MINUTE, "silent": True}, [("out of reach", "warning")]),
+        ({"closed": {"plc": NIGHT}}, [("closed queues", "info")]),
+        ({"closed": {"plc": NIGHT}, "silent": True}, [("out of reach", "warning")]),
         ({"revoked_at": NOW, "others": (other(),), "silent": True}, []),
     ],
 )
 def test_what_there_is_to_look_after_at_a_worker(fields, found):
     assert said(fields) == found
+
+
+def test_the_queues_that_an_owner_has_closed_are_named_with_why_and_until_when():
+    shut = {f"plc-{n}": NIGHT for n in range(7)} | {"gpu": NEVER}
+    [found] = remarks(glance(closed=shut), None, NOW)
+    assert found.sentence == "has queues that its owner has closed"
+    assert found.why == (
+        f"'gpu' is closed {NEVER.reason}; "
+        f"'plc-0', 'plc-1', 'plc-2', 'plc-3', 'plc-4' and 2 more are closed {NIGHT.reason}"
+    )
+
+
+def test_a_queue_whose_workers_owners_have_closed_it_says_until_when():
+    found = about(demand(), glance(closed={"default": NIGHT}), glance(closed={"default": NIGHT, "gpu": NEVER}))
+    assert found is not None
+    assert (found.kind, found.severity) == ("queue without ready worker", "info")
+    assert found.sentence.endswith("and none of its 2 workers takes jobs: 2 closed by the owner.")
+    assert found.why == f"closed {NIGHT.reason}"
+    for_good = about(demand(), glance(closed={"default": NIGHT}), glance(closed={"default": NEVER}))
+    assert for_good is not None
+    assert for_good.severity == "error"
+    assert about(demand(), glance(), glance(closed={"default": NEVER})) is None
 
 
 def test_a_team_that_airflow_has_no_more_is_looked_after_where_there_are_teams():

@@ -14,6 +14,7 @@ const KINDS = [
   "team deleted",
   "warnings",
   "order waiting",
+  "closed queues",
 ] as const;
 
 const ORDERS = [

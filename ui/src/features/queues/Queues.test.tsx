@@ -25,7 +25,7 @@ const PRESS: Queue = {
   in_rate: 0,
   out_rate: 0,
   served_by: [server("press-7")],
-  unready: { maintenance: 0, out_of_reach: 0, held_back: 0, starting: 0, draining: 0, offline: 0 },
+  unready: { maintenance: 0, out_of_reach: 0, held_back: 0, closed: 0, starting: 0, draining: 0, offline: 0 },
   paused: null,
   attention: null,
 };
@@ -61,6 +61,29 @@ test("a queue that nobody serves stands out, with the command and the way to add
   expect(screen.getByRole("link", { name: "41 jobs waiting in queue lathe" }).getAttribute("href")).toBe(
     "/plugin/edge/jobs?queue=lathe&state=queued",
   );
+});
+
+test("a queue that its workers' owners have closed says so, and until when", async () => {
+  const shut: Queue = {
+    ...PRESS,
+    queued: 2,
+    ready_workers: 0,
+    slots: 0,
+    free_slots: 0,
+    unready: { ...PRESS.unready, closed: 1 },
+    attention: {
+      kind: "queue without ready worker",
+      severity: "info",
+      sentence: "2 jobs wait in queue 'press', and its only worker does not take jobs: 1 closed by the owner.",
+      why: "closed by its owner's site policy (/p.toml on that machine): it has jobs taken again from Mon 06:00 CET on",
+      advice: "",
+      command: null,
+    },
+  };
+  await answering({ "GET /queues": list(shut) });
+  view();
+  expect(await screen.findByText("1 closed by the owner")).toBeDefined();
+  expect(screen.getByText(/Closed by its owner's site policy .* from Mon 06:00 CET on\.$/)).toBeDefined();
 });
 
 test("at most three who serve it are named, and how many more do", async () => {

@@ -11,6 +11,7 @@ import { ErrorNote } from "../../ui/ErrorNote.tsx";
 import { Choice, Search } from "../../ui/Filters.tsx";
 import { useList } from "../../ui/list.ts";
 import { type Column, Rows } from "../../ui/Rows.tsx";
+import { Said, sentenceOf } from "../../ui/Said.tsx";
 import { Time } from "../../ui/Time.tsx";
 import { count } from "../../words.ts";
 import type { Queue } from "../documents.ts";
@@ -230,12 +231,23 @@ function Hold({ queue, pause }: { queue: Queue; pause: (queue: Queue) => void })
 function Attention({ queue, mend }: { queue: Queue; mend: boolean }) {
   // A pause has its own words beside the name.
   if (!queue.attention || queue.paused) return null;
-  const { severity, sentence, command } = queue.attention;
+  const { severity, sentence, why, command } = queue.attention;
+  const said = (
+    <>
+      <Said>{sentence}</Said>
+      {why && (
+        <>
+          {" "}
+          <Said>{sentenceOf(why)}</Said>
+        </>
+      )}
+    </>
+  );
   const unserved = !queue.workers;
   if (severity === "info") {
     return (
       <Text fontSize="sm" color="fg.muted" overflowWrap="anywhere">
-        {sentence}
+        {said}
       </Text>
     );
   }
@@ -243,7 +255,7 @@ function Attention({ queue, mend }: { queue: Queue; mend: boolean }) {
     <Alert.Root status={severity} size="sm" alignItems="start">
       <Alert.Indicator />
       <Alert.Content gap={2} minW={0}>
-        <Alert.Description overflowWrap="anywhere">{sentence}</Alert.Description>
+        <Alert.Description overflowWrap="anywhere">{said}</Alert.Description>
         {mend && (command || unserved) && (
           <Flex gap={2} wrap="wrap" align="center" minW={0}>
             {unserved && (

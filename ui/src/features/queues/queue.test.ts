@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { keyOfQueue, rate, serving, unready } from "./queue.ts";
 
-const NONE = { maintenance: 0, out_of_reach: 0, held_back: 0, starting: 0, draining: 0, offline: 0 };
+const NONE = { maintenance: 0, out_of_reach: 0, held_back: 0, closed: 0, starting: 0, draining: 0, offline: 0 };
 
 describe("who serves a queue", () => {
   it.each([

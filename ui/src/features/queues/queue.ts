@@ -21,6 +21,7 @@ const UNREADY: readonly (readonly [keyof Queue["unready"], string])[] = [
   ["out_of_reach", "out of reach"],
   ["held_back", "held back"],
   ["maintenance", "in maintenance"],
+  ["closed", "closed by the owner"],
   ["starting", "starting"],
   ["draining", "draining"],
   ["offline", "offline"],

@@ -3,7 +3,7 @@ import userEvent from "@testing-library/user-event";
 import { describe, expect, it, vi } from "vitest";
 import { type Asked, draw, type Given, serve } from "../../../build/testing.tsx";
 import type { WholeWorker } from "../fleet/documents.ts";
-import { aWorker } from "../fleet/examples.ts";
+import { aRemark, aWorker } from "../fleet/examples.ts";
 import { Worker } from "./Worker.tsx";
 
 // jsdom has no canvas.
@@ -90,6 +90,25 @@ describe("a worker", () => {
     );
     expect(screen.getByText("new disk").tagName).toBe("BDI");
     expect(screen.getByText("kim").parentElement?.textContent).toBe("by kim");
+  });
+
+  it("says which queues its owner has closed, and until when", async () => {
+    await worker({
+      worker: {
+        attention: [
+          aRemark({
+            kind: "closed queues",
+            severity: "info",
+            sentence: "has queues that its owner has closed",
+            why: "'plc' is closed by its owner's site policy (/p.toml on that machine): it has jobs taken again from Mon 06:00 CET on",
+          }),
+        ],
+      },
+    });
+    show();
+    expect((await screen.findByRole("region", { name: "Needs attention" })).textContent).toMatch(
+      /^NoteIt has queues that its owner has closed\.'plc' is closed by .* from Mon 06:00 CET on\.$/,
+    );
   });
 
   it("that is not there says so, with a way out", async () => {
