@@ -39,7 +39,7 @@ INTERNAL = {
     "airflow.dag_processing.dagbag:get_listener_manager": "a site accepts the Dags that the centre accepts",
     "airflow.api_fastapi.execution_api.app:lifespan": "an Execution API of our own, with a registry of its own",
     "airflow.sdk.execution_time.task_runner:main": "a backend for XComs is loaded in the task's process",
-    "airflow.sdk.execution_time.task_runner:parse": "a crash ends the task",
+    "airflow.sdk.execution_time.task_runner:parse": "a crash ends the task, and as whom it may be run is known then",
     "airflow.sdk.log:init_log_file": "a task goes on when its log's disk is full",
     "websockets.proxy:parse_proxy": "one reading of the proxy variables for HTTP and WebSocket",
 }

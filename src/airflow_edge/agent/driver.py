@@ -252,7 +252,7 @@ class Driver:
         match deed:
             case JobFile():
                 effects.admit(deed)
-                effects.follow(deed.key, Path(deed.log_path))
+                effects.follow(deed.key, Path(deed.log_path), deed.terms)
             case StartJob():
                 log.info("starting job %s: %s", deed.key, one_line(self._folders.task_of(deed.key)))
                 effects.start(deed)
@@ -392,4 +392,5 @@ class Driver:
             workload=offer.workload.decode(),
             api_socket=self._api_socket,
             log_path=str(self._folders.log_file(offer.key)),
+            terms=self._site_policy.terms,
         )

@@ -19,7 +19,7 @@ from airflow_edge.agent.core.events import (
     ToCentre,
 )
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.local import JobFile, StartJob, StopJob
+from airflow_edge.protocol.local import JobFile, SiteTerms, StartJob, StopJob
 
 Deed: TypeAlias = Command | JobFile
 """What is to be done: a command, or, where a job is stored, to let its supervisor in."""
@@ -37,8 +37,8 @@ class Effects:
     stop: Callable[[StopJob], None]
     admit: Callable[[JobFile], None]
     """The job is stored: let its supervisor in."""
-    follow: Callable[[AssignmentKey, Path], None]
-    """Ship the log that its task will write."""
+    follow: Callable[[AssignmentKey, Path, SiteTerms | None], None]
+    """Ship the log that its task will write, as far as the machine's owner lets it."""
     close: Callable[[AssignmentKey], None]
     announce: Callable[[], None]
     rename: Callable[[str], None]

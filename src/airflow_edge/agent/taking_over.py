@@ -39,9 +39,9 @@ def take_over(
             folders.put_away(key)
     for record in records:
         try:
-            if not record.log_done:
-                shipper.follow(record.key, folders.log_file(record.key), fresh=False)
             job = _job_file(folders, record.key)
+            if not record.log_done:
+                shipper.follow(record.key, folders.log_file(record.key), job.terms if job else None, fresh=False)
             api.admit((job.secret if job else "") or secret(record.key), record.key, job)
             if record.ended is not None:
                 api.close(record.key)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from airflow_edge.protocol.assignment import Assigned
 from airflow_edge.protocol.errors import RemoteProtocolError
-from airflow_edge.protocol.messages import JobKind
+from airflow_edge.protocol.messages import JobKind, one_line
 
 JOB_FILE = "job.json"
 OUTCOME_FILE = "outcome.json"
@@ -30,14 +31,31 @@ SUPERVISOR_PID_FILE = "supervisor.pid"
 AGENT_LOCK_FILE = "agent.pid"
 """In the state folder. Locked by the agent while it lives, with its pid."""
 
-LOCAL_PROTOCOL = 2
+LOCAL_PROTOCOL = 3
 """Counted up when a runtime of before does not understand what an agent says: such a one is replaced by another. With 2
-a job's secret comes over a pipe."""
+a job's secret comes over a pipe; with 3 its file has the `SiteTerms`."""
 GENERATION_VARIABLE = "AIRFLOW_EDGE_GENERATION"
 """The environment variable that tells a runtime its generation: a command line could be read by everybody."""
 
 MAX_LOCAL_FRAME = 1024 * 1024
 _LENGTH = struct.Struct(">I")
+
+
+class SiteTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the owner of the machine says of a job that is taken, as his site policy was when it was."""
+
+    policy: str
+    """Where that is: a file of this machine."""
+    users: tuple[str, ...] | None = None
+    """Globs of the users that a task may ask to be run as; None for any."""
+    max_log: int | None = None
+    """Most bytes of the task's log that leave the machine, those of one try; None for all."""
+
+    def against_user(self, name: str) -> str:
+        """Say what speaks against a task that asks to be run as this user; empty if nothing does."""
+        if self.users is None or any(fnmatchcase(name, glob) for glob in self.users):
+            return ""
+        return by_owner(self.policy, f"user '{one_line(name, 100)}' is none of its users")
 
 
 class JobFile(msgspec.Struct, Assigned, frozen=True, kw_only=True):
@@ -58,6 +76,8 @@ class JobFile(msgspec.Struct, Assigned, frozen=True, kw_only=True):
     log_path: str
     secret: str = ""
     """Where an older agent has written it."""
+    terms: SiteTerms | None = None
+    """None where the owner of the machine says nothing of such."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,6 +229,14 @@ decode_for_runtime: Callable[[bytes], ToRuntime] = msgspec.msgpack.Decoder(ToRun
 """Reads what the agent sent."""
 decode_for_agent: Callable[[bytes], ToAgent] = msgspec.msgpack.Decoder(ToAgent).decode
 """Reads what the runtime sent."""
+
+
+def by_owner(policy: str, reason: str) -> str:
+    """Say in a line whose will something is, so that it can be understood far from the machine.
+
+    :param policy: the file in which its owner says so
+    """
+    return one_line(f"by its owner's site policy ({policy} on that machine): {reason}", 500)
 
 
 def encode_local(message: ToRuntime | ToAgent) -> bytes:

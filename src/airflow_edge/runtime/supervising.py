@@ -18,7 +18,7 @@ import msgspec
 from airflow.sdk.api.client import Client
 
 from airflow_edge.protocol.local import JOB_FILE, LOG_FILE, SUPERVISOR_PID_FILE, JobFile, Outcome
-from airflow_edge.runtime import compat
+from airflow_edge.runtime import compat, parsing
 from airflow_edge.runtime.environment import WORKER_NAME_VARIABLE, set_title
 from airflow_edge.runtime.outcome import count_oom_kills, describe_exit, write_outcome
 from airflow_edge.site.kernel import CAP_KILL, User, become, become_subreaper, limit_capabilities
@@ -167,6 +167,8 @@ def _run(job: JobFile, folder: Path, secret: str, prepare: Callable[[], None]) -
     os.environ[WORKER_NAME_VARIABLE] = job.worker_name
     oom_kills = count_oom_kills()
     compat.expect_signals(lambda: stop.signal if (stop := stop_of(folder)) else None)
+    if job.terms is not None:
+        parsing.let_run_as(job.terms)
     transport = AgentTransport(job.api_socket)
     try:
         prepare()

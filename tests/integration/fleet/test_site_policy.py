@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import pytest
 
+from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.local import LOG_FILE, SiteTerms
 from airflow_edge.protocol.states import JobState
 from airflow_edge.rules.fleet.closing import Closure
 from tests.integration.fleet.fleet import linked, workload
@@ -61,3 +64,27 @@ async def test_what_the_owner_bars_fails_with_the_sentence_and_what_he_closes_wa
         write(path, 'dags = ["press_*"]')
         await centre.wait_for_state(str(waiting.id), "running")
         await worker.finish(str(waiting.id))
+
+
+async def test_no_more_of_a_log_leaves_than_its_owner_lets_and_the_centre_has_it_complete(centre, tmp_path):
+    path = tmp_path / "policy.toml"
+    write(path, 'users = ["report"]\nmax_log = "1 KiB"')
+    async with linked(centre, tmp_path, AIRFLOW__EDGE__SITE_POLICY=str(path)) as worker:
+        job = centre.queue(worker.queue, workload=workload("press_7", "run", "task"), log_path="long.log")
+        await centre.wait_for_state(str(job.id), "running")
+        key = AssignmentKey(str(job.id), 1)
+        terms = SiteTerms(policy=str(path), users=("report",), max_log=1024)
+        assert worker.runtime.jobs[key].terms == terms
+        written = b"".join(b'{"event": "line %d"}\n' % number for number in range(1000))
+        log = worker.runtime.folders[key] / LOG_FILE
+        log.write_bytes(written)
+        await worker.finish(str(job.id))
+
+        [part] = await wait_until(
+            lambda: centre.store.logs.parts(job.log_path), lambda parts: bool(parts) and parts[0].complete, patience=30
+        )
+        got = b"".join(centre.store.logs.read(part.id))
+        assert got.startswith(written[:1024] + b"\n{")
+        assert "policy.toml on that machine): no more than 1024 bytes" in json.loads(got[1025:])["event"]
+        kept = worker.config.kept_logs_dir / str(key) / LOG_FILE
+        assert await wait_until(lambda: kept.exists() and kept.read_bytes(), lambda there: bool(there)) == written

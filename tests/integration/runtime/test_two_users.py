@@ -6,14 +6,17 @@ import json
 import os
 import sys
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from airflow_edge.agent.config import Config
 from airflow_edge.checking.findings import Mark
 from airflow_edge.cli.site.local import third_user
-from airflow_edge.protocol.local import JobExited, JobStarted, StopJob
+from airflow_edge.protocol.local import JOB_FILE, JobExited, JobFile, JobStarted, SiteTerms, StopJob
 from harness.processes import kill_processes, processes_in
 from harness.waiting import wait_for
 from tests.integration.runtime.agent import SECRET, AgentSide, RuntimeProcess, is_alive
@@ -21,6 +24,8 @@ from tests.integration.runtime.conftest import site_environment
 from tests.integration.runtime.execution_api import ExecutionApi
 from tests.integration.runtime.users import open_folder, showing, two_users
 from tests.integration.runtime.users import third_user as a_third_user
+
+POLICY = "/etc/airflow-edge/policy.toml"
 
 
 @pytest.fixture(scope="module")
@@ -103,13 +108,15 @@ def three(runtime_of_three, users):
     side = AgentSide(runtime_of_three)
     side.folder.chmod(0o777)
     api.run_id = side.run_id
-    yield side, lambda task_id: prepare(side, users, api, task_id, dag="as_another"), api
+    yield side, partial(prepare, side, users, api, dag="as_another"), api
     side.close()
     api.close()
 
 
-def prepare(agent, users, api, task_id, dag="sample"):
+def prepare(agent, users, api, task_id, dag="sample", terms=None):
     job = agent.task(task_id, api.path, dag=dag)
+    file = job.folder / JOB_FILE
+    file.write_bytes(msgspec.json.encode(replace(msgspec.json.decode(file.read_bytes(), type=JobFile), terms=terms)))
     for path in (job.folder.parent, job.folder, *job.folder.iterdir()):
         os.chown(path, users[0].pw_uid, users[0].pw_gid)
         path.chmod(0o700 if path.is_dir() else 0o600)
@@ -117,7 +124,8 @@ def prepare(agent, users, api, task_id, dag="sample"):
 
 
 def test_a_task_is_another_user_and_its_files_are_the_agents(agent, users, api):
-    job = prepare(agent, users, api, "attack")
+    # As itself, which the machine's owner need not allow again.
+    job = prepare(agent, users, api, "attack", terms=SiteTerms(policy=POLICY, users=()))
     (agent.folder / "attack.json").write_text(json.dumps({"tell": ["uid", "gid", "groups"]}))
     assert agent.run(job).exit_code == 0
 
@@ -223,7 +231,8 @@ def test_attack_10_run_as_user_is_a_third_user_who_gets_at_no_more_and_leaves_no
     plan = hostile(agent, other, supervisor, users, api, runtime_of_three) | {"tell": ["uid"]}
     plan["signal"].append(task)
     (agent.folder / "attack.json").write_text(json.dumps(plan))
-    job = prepare_another("attack")
+    # Whom the machine's owner has named.
+    job = prepare_another("attack", terms=SiteTerms(policy=POLICY, users=("nobody", f"{third.pw_name[:-1]}?")))
     assert agent.run(job).exit_code == 0, job.log
 
     (found,) = api.of("POST", "/return_value")
@@ -233,6 +242,22 @@ def test_attack_10_run_as_user_is_a_third_user_who_gets_at_no_more_and_leaves_no
     pids = agent.read("left.pids")
     assert len(pids) == 3
     assert [pid for pid in pids if is_alive(pid)] == []
+
+
+def test_attack_10_whom_the_owner_does_not_name_a_task_does_not_become(three, third):
+    agent, prepare_another, api = three
+    (agent.folder / "attack.json").write_text(json.dumps({"tell": ["uid"]}))
+    job = prepare_another("attack", terms=SiteTerms(policy=POLICY, users=("root", "edge-other-*")))
+    assert agent.run(job).exit_code == 1
+
+    said = [line["event"] for line in job.log]
+    reason = f"by its owner's site policy ({POLICY} on that machine): user '{third.pw_name}' is none of its users"
+    assert f"This task is refused {reason}" in said
+    # Not even begun by sudo, so nothing of it has run.
+    assert "Running command" not in said
+    assert "I am another" not in said
+    assert not (agent.folder / "left.pids").exists()
+    assert api.of("POST", "/return_value") == []
 
 
 def test_check_says_whether_sudo_lets_tasks_be_another_user(python, users, third, tmp_path):

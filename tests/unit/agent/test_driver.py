@@ -40,7 +40,7 @@ from airflow_edge.agent.journal.job_folders import JobFolders
 from airflow_edge.agent.journal.journal import Journal
 from airflow_edge.agent.site_policy.file import SitePolicyFile
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.protocol.local import JobFile, JobStarted, StartJob, StopJob
+from airflow_edge.protocol.local import JobFile, JobStarted, SiteTerms, StartJob, StopJob
 from airflow_edge.protocol.messages import Accepted, Ended, Obeyed, Offer, Order, Refused, Stop
 from airflow_edge.protocol.states import WorkerState
 
@@ -70,7 +70,7 @@ class Site:
             start=self.did.append,
             stop=self.did.append,
             admit=self.jobs.append,
-            follow=lambda key, log: self.followed.append(log),
+            follow=lambda key, log, terms: self.followed.append(log),
             close=lambda key: self.did.append(("close", key)),
             announce=lambda: self.announced.append("announce"),
             rename=lambda name: self.did.append(("rename", name)),
@@ -540,4 +540,10 @@ async def test_what_the_machines_owner_does_not_allow_is_refused_before_anything
     assert again == Accepted(**key(2)._asdict())
     assert isinstance(refused, Refused)
     assert not refused.denied
+    # What is said of jobs that are taken goes with each.
+    path.write_text('users = ["report"]\nmax_log = 7')
+    assert Accepted(**key(4)._asdict()) in await site.let(offer(4))
+    terms = SiteTerms(policy=str(path), users=("report",), max_log=7)
+    assert [job.terms for job in site.jobs] == [None, terms]
+    assert site.folders.read(key(4)) == site.jobs[-1]
     site.running.cancel()

@@ -10,6 +10,7 @@ from airflow_edge.protocol.local import (
     LocalJob,
     Retire,
     RuntimeHello,
+    SiteTerms,
     StartJob,
     ToRuntime,
     decode_for_agent,
@@ -44,6 +45,16 @@ def test_what_the_runtime_says_arrives_as_it_was() -> None:
     ):
         (frame,) = split_frames(bytearray(encode_local(message)))
         assert decode_for_agent(frame) == message
+
+
+def test_the_owners_users_are_globs_and_none_are_none() -> None:
+    terms = SiteTerms(policy="/etc/policy.toml", users=("report", "press-[0-9]"))
+    assert [terms.against_user(name) for name in ("report", "press-7")] == ["", ""]
+    assert SiteTerms(policy="/etc/policy.toml").against_user("root") == ""
+    said = "by its owner's site policy (/etc/policy.toml on that machine): user '{}' is none of its users"
+    for name in ("root", "Report", "press-77", ""):
+        assert terms.against_user(name) == said.format(name)
+    assert SiteTerms(policy="/etc/policy.toml", users=()).against_user("x\ny") == said.format("x y")
 
 
 def test_a_frame_of_absurd_length_is_refused() -> None:

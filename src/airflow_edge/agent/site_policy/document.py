@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -59,6 +61,21 @@ def _hours(key: str, value: object) -> tuple[Hours, ...]:
         raise SitePolicyError(one_line(f"'{key}': {error}", 300)) from error
 
 
+def _users(key: str, value: object) -> tuple[str, ...]:
+    if sys.platform == "darwin":
+        # There Airflow runs a task in another interpreter than the runtime's, which would not look.
+        raise SitePolicyError(f"'{key}' is for Linux; on macOS sudo alone says whose tasks may be")
+    return _texts(key, value)
+
+
+def _bytes(key: str, value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if not isinstance(value, str) or (found := _SIZE.fullmatch(value.strip())) is None:
+        raise SitePolicyError(f"'{key}' has to be a number of bytes, or one with a unit, like \"10 MiB\"")
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
 def _boolean(key: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise SitePolicyError(f"'{key}' has to be true or false")
@@ -79,13 +96,18 @@ _EXAMPLES: Final[Mapping[str, str]] = {
     "queues": "plc-*",
     "dags": "press_*",
     "bundles": "factory",
+    "users": "press",
     "hours": "Mon-Fri 06:00-22:00",
 }
+_SIZE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(KiB|MiB|GiB)", re.ASCII)
+_UNITS: Final[Mapping[str, int]] = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _READERS: Final[Mapping[str, Callable[[str, object], Any]]] = {
     "queues": _texts,
     "dags": _texts,
     "bundles": _texts,
     "callbacks": _boolean,
+    "users": _users,
+    "max_log": _bytes,
     "hours": _hours,
     "time_zone": _zone,
 }

@@ -19,7 +19,8 @@ from typing import Final, NamedTuple
 
 from airflow_edge.agent.errors import describe
 from airflow_edge.agent.site_policy.policy import SiteDenial, SitePolicy, SitePolicyError, asked_by
-from airflow_edge.protocol.messages import Closed, Offer, one_line
+from airflow_edge.protocol.local import SiteTerms, by_owner
+from airflow_edge.protocol.messages import Closed, Offer
 
 log = logging.getLogger(__name__)
 
@@ -163,6 +164,14 @@ class SitePolicyFile:
         """Say where it is and what it allows; empty where there is none."""
         return "" if self.path is None or self._policy is None else f"{self.path}: {self._policy.summary()}"
 
+    @property
+    def terms(self) -> SiteTerms | None:
+        """Say what goes with a job that is taken now; None for nothing."""
+        policy = self._policy
+        if policy is None or (policy.users is None and policy.max_log is None):
+            return None
+        return SiteTerms(policy=str(self.path), users=policy.users, max_log=policy.max_log)
+
     def judge(self, offer: Offer) -> SiteDenial | None:
         """Say why a job is not taken; None if nothing of this speaks against it."""
         if self.path is None:
@@ -182,4 +191,4 @@ class SitePolicyFile:
         )
 
     def _by_owner(self, reason: str) -> str:
-        return one_line(f"by its owner's site policy ({self.path} on that machine): {reason}", LONGEST_REASON)
+        return by_owner(str(self.path), reason)

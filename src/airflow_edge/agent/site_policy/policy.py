@@ -54,6 +54,10 @@ class SitePolicy:
     dags: Globs = None
     bundles: Globs = None
     callbacks: bool = True
+    users: Globs = None
+    """As whom tasks may ask to be run; none of an offer's business, so the runtime goes by it."""
+    max_log: int | None = None
+    """Most bytes of a try's log that leave the machine."""
     hours: tuple[Hours, ...] | None = None
     time_zone: ZoneInfo | None = None
     """Of the hours; None for the machine's own."""
@@ -96,6 +100,10 @@ class SitePolicy:
         said = [f"{name} {', '.join(globs) or 'none'}" for name, globs in lists.items() if globs is not None]
         if not self.callbacks:
             said.append("no callbacks")
+        if self.users is not None:
+            said.append(f"run_as_user {', '.join(self.users) or 'none'}")
+        if self.max_log is not None:
+            said.append(f"{self.max_log} bytes of a log")
         if self.hours is not None:
             said.append("certain hours only")
         return one_line("; ".join(said) or "anything", 500)

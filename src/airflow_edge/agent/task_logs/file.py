@@ -108,6 +108,8 @@ class LogFile:
                     offset += len(data)
             finally:
                 os.close(descriptor)
+        if segment.cut is not None:
+            digest.update(segment.notice[: max(size - segment.cut, 0)])
         return digest.hexdigest()
 
     def close(self) -> None:

@@ -15,8 +15,9 @@ from typing import NamedTuple
 from airflow_edge.agent.task_logs.file import LogFile
 from airflow_edge.agent.task_logs.inotify import Watch
 from airflow_edge.agent.task_logs.pace import Bucket, Window
-from airflow_edge.agent.task_logs.stream import Piece, Stream, next_segment
+from airflow_edge.agent.task_logs.stream import Piece, Stream, cut_notice, next_segment
 from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.local import SiteTerms
 from airflow_edge.protocol.logs import logdata
 from airflow_edge.protocol.messages import MAX_LOG_CHUNK_BYTES, LogAck, LogChunk, LogEnd
 
@@ -47,6 +48,7 @@ class _Log:
     key: AssignmentKey
     file: LogFile
     stream: Stream
+    terms: SiteTerms | None
     heard: float
     """When the centre last said something about it, or the link came up."""
     last_sent: float = 0.0
@@ -97,15 +99,16 @@ class LogShipper:
         self.answers = 0
         """How often the centre has said how far it is with a log: while that grows, logs get there."""
 
-    def follow(self, key: AssignmentKey, path: Path, *, fresh: bool) -> None:
+    def follow(self, key: AssignmentKey, path: Path, terms: SiteTerms | None = None, *, fresh: bool) -> None:
         """Ship this log from now on.
 
+        :param terms: how much of it the machine's owner lets leave; None for all
         :param fresh: the job is new; otherwise the centre may have some of its log
         """
         if key not in self._logs:
             file = LogFile(path)
-            stream = Stream(file.load(), fresh=fresh)
-            self._logs[key] = _Log(key=key, file=file, stream=stream, heard=self._now())
+            stream = Stream(file.load(), fresh=fresh, most=terms.max_log if terms else None)
+            self._logs[key] = _Log(key=key, file=file, stream=stream, terms=terms, heard=self._now())
             self._watch.add(path.parent)
         self._watch.poke()
 
@@ -220,8 +223,12 @@ class LogShipper:
             stream.damage(damage)
         elif not stream.damaged:
             stream.looked(size)
-            if identity != stream.segment.file:
+            segment = stream.segment
+            if identity != segment.file:
                 stream.see(identity)
+            if stream.cut_due and (terms := entry.terms) and terms.max_log is not None:
+                stream.cut(cut_notice(terms.policy, terms.max_log, datetime.now(UTC).isoformat()))
+            if stream.segment is not segment:
                 entry.file.save(stream.segment)
 
     def _tend(self, entry: _Log) -> bool:

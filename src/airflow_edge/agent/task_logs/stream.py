@@ -1,7 +1,8 @@
 """A job's log as a stream of bytes to the centre: what of it is where, and what is to be sent next. No I/O.
 
 The stream is the log file, byte for byte, until a task damages that file. What the centre has acknowledged by then
-stays. At that offset a new *segment* begins: a line that says what has happened, and then the file as it is now.
+stays. At that offset a new *segment* begins: a line that says what has happened, and then the file as it is now. Where
+the machine's owner lets only so much of it leave, a line that says so comes in place of the rest.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 import msgspec
+
+from airflow_edge.protocol.local import by_owner
 
 
 class Damage(Enum):
@@ -31,6 +34,9 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """Offset in the file of the byte after the marker."""
     file: tuple[int, int] | None = None
     """Device and inode of the file, once it was seen."""
+    cut: int | None = None
+    """Offset in the stream after which nothing more of the file comes, but `notice`; None while all of it comes."""
+    notice: bytes = b""
 
     @property
     def body(self) -> int:
@@ -39,12 +45,13 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
     def in_file(self, offset: int) -> int:
         """Give the place in the file of an offset in the stream."""
-        return self.skip + max(offset - self.body, 0)
+        end = offset if self.cut is None else min(offset, self.cut)
+        return self.skip + max(end - self.body, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes of the stream that may be sent: part of the marker, else so many bytes of the file from `in_file` on.
+    """Bytes of the stream that may be sent: part of a line of ours, else so many bytes of the file from `in_file` on.
 
     One without bytes asks the centre how far it is.
     """
@@ -58,9 +65,12 @@ class Piece:
 class Stream:
     """One log on its way."""
 
-    def __init__(self, segment: Segment, *, fresh: bool) -> None:
-        """:param segment: where the last agent was; :param fresh: nothing of it was ever sent"""
+    def __init__(self, segment: Segment, *, fresh: bool, most: int | None = None) -> None:
+        """:param segment: where the last agent was; :param fresh: nothing of it was ever sent
+        :param most: bytes after which it is to be cut; None for no limit
+        """
         self.segment = segment
+        self._most = most
         self.acknowledged = 0
         self.sent = 0
         self.closed = False
@@ -75,7 +85,17 @@ class Stream:
     @property
     def size(self) -> int:
         """Bytes of the stream that are there."""
+        whole, cut = self._whole, self.segment.cut
+        return whole if cut is None or whole < cut else cut + len(self.segment.notice)
+
+    @property
+    def _whole(self) -> int:
         return self.segment.body + self._in_file - self.segment.skip
+
+    @property
+    def cut_due(self) -> bool:
+        """Whether there is more than may be sent, and that is not said yet."""
+        return self._most is not None and self.segment.cut is None and self._whole > max(self._most, self.segment.body)
 
     @property
     def seen_of_file(self) -> int:
@@ -118,6 +138,12 @@ class Stream:
         """This is the file of the segment."""
         self.segment = msgspec.structs.replace(self.segment, file=file)
 
+    def cut(self, notice: bytes) -> None:
+        """Send what may be sent, and this line in place of the rest: from now on it stays so."""
+        cut = max(self._most or 0, self.segment.body)
+        # What comes before may be cut off in the middle of a line.
+        self.segment = msgspec.structs.replace(self.segment, cut=cut, notice=b"\n" + notice if cut else notice)
+
     def damage(self, damage: Damage) -> None:
         """The file is not what it was. Nothing more is sent before `segment_due`."""
         if self._damage is None:
@@ -157,9 +183,14 @@ class Stream:
         segment = self.segment
         if self.sent < segment.body:
             begun = self.sent - segment.start
-            marker = segment.marker[begun : begun + most]
-            return Piece(self.sent, len(marker), marker=marker)
-        return Piece(self.sent, min(most, self.size - self.sent), in_file=segment.in_file(self.sent))
+            return _ours(self.sent, segment.marker[begun : begun + most])
+        end = self.size
+        if segment.cut is not None and segment.cut < end:
+            if self.sent >= segment.cut:
+                begun = self.sent - segment.cut
+                return _ours(self.sent, segment.notice[begun : begun + most])
+            end = segment.cut
+        return Piece(self.sent, min(most, end - self.sent), in_file=segment.in_file(self.sent))
 
     def sent_up_to(self, offset: int) -> None:
         """These bytes, or the question, are on their way."""
@@ -172,20 +203,36 @@ def next_segment(stream: Stream, damage: Damage, timestamp: str) -> Segment:
 
     :param timestamp: of the line, ISO 8601
     """
-    start = stream.acknowledged
-    line = {
-        "timestamp": timestamp,
-        "level": "warning",
-        "event": damage.value,
-        "offset": start,
-        "logger": "airflow_edge",
-    }
-    text = msgspec.json.encode(line) + b"\n"
+    start, before = stream.acknowledged, stream.segment
+    if before.cut is not None and start >= before.cut:
+        # Nothing more of it is sent, whatever becomes of it.
+        rest = before.notice[start - before.cut :]
+        return Segment(start=start, marker=rest, cut=start + len(rest))
+    text = _line(timestamp, damage.value, offset=start)
     goes_on = damage is Damage.DELETED
     return Segment(
         start=start,
         # What came before may have been cut off in the middle of a line.
         marker=b"\n" + text if start else text,
-        skip=stream.segment.in_file(start) if goes_on else 0,
-        file=stream.segment.file if goes_on else None,
+        skip=before.in_file(start) if goes_on else 0,
+        file=before.file if goes_on else None,
     )
+
+
+def cut_notice(policy: str, most: int, timestamp: str) -> bytes:
+    """Give the line that comes in place of the rest of a log that is cut, in the form of Airflow's task logs.
+
+    :param policy: the file in which the machine's owner has said so
+    :param timestamp: of the line, ISO 8601
+    """
+    why = by_owner(policy, f"no more than {most} bytes of a task's log leave it (max_log)")
+    return _line(timestamp, f"The log is cut here {why}")
+
+
+def _line(timestamp: str, event: str, **more: int) -> bytes:
+    fields = {"timestamp": timestamp, "level": "warning", "event": event, **more, "logger": "airflow_edge"}
+    return msgspec.json.encode(fields) + b"\n"
+
+
+def _ours(offset: int, text: bytes) -> Piece:
+    return Piece(offset, len(text), marker=text)

@@ -64,10 +64,11 @@ def look_around(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]
 
     yield from at_start(config, environ)
     yield users(config)
-    yield from site_policy(config)
+    impersonated = secrets.option(environ, "core", "default_impersonation")
+    yield from site_policy(config, impersonated)
     # As a list: as whom this looks is over before anybody hears of it.
     yield from list(own_secrets(config, environ))
-    yield from third_user(config, secrets.option(environ, "core", "default_impersonation"))
+    yield from third_user(config, impersonated)
     yield from _dags(config)
 
 
@@ -81,13 +82,22 @@ def users(config: Config) -> Finding:
     )
 
 
-def site_policy(config: Config) -> Iterator[Finding]:
-    """Say what the machine's owner allows here, if there is a file that says so."""
+def site_policy(config: Config, impersonated: str = "") -> Iterator[Finding]:
+    """Say what the machine's owner allows here, if there is a file that says so.
+
+    :param impersonated: the user that tasks are by `[core] default_impersonation`; empty for none
+    """
     policy = SitePolicyFile(config.site_policy)
     if policy.condition:
         yield wrong("no task is taken here", policy.condition)
     elif policy.summary:
         yield ok(f"the site policy {policy.summary}")
+        terms = None if impersonated in {"", config.task_user or _own_name()} else policy.terms
+        if objection := terms.against_user(impersonated) if terms else "":
+            yield wrong(
+                f"tasks are to be '{impersonated}' ([core] default_impersonation), and are refused {objection}",
+                "have the policy name that user, or leave the option out",
+            )
 
 
 def third_user(config: Config, name: str) -> Iterator[Finding]:

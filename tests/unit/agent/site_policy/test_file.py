@@ -13,6 +13,7 @@ from airflow_edge.agent.site_policy import document, file
 from airflow_edge.agent.site_policy.document import parse
 from airflow_edge.agent.site_policy.file import SitePolicyFile
 from airflow_edge.agent.site_policy.policy import SitePolicyError
+from airflow_edge.protocol.local import SiteTerms
 from tests.unit.agent.site_policy.test_policy import offer
 
 PRESS = offer("task", {"ti": {"dag_id": "press"}})
@@ -46,6 +47,22 @@ def test_without_one_everything_is_allowed():
     policy = SitePolicyFile(None)
     assert policy.judge(OVEN) is None
     assert (policy.condition, policy.warning, policy.summary, policy.closed(["plc"])) == ("", "", "", ())
+    assert policy.terms is None
+
+
+def test_what_it_says_of_jobs_that_are_taken_goes_with_them(path):
+    write(path, b'dags = ["press"]')
+    assert SitePolicyFile(path).terms is None
+    policy = SitePolicyFile(path, settled=0)
+    write(path, b"max_log = 7")
+    policy.look()
+    assert policy.terms == SiteTerms(policy=str(path), max_log=7)
+    write(path, b"users = []")
+    policy.look()
+    assert policy.terms == SiteTerms(policy=str(path), users=())
+    path.unlink()
+    policy.look()
+    assert policy.terms == SiteTerms(policy=str(path), users=())
 
 
 def test_it_is_read_again_when_it_changes_and_only_then(path, monkeypatch):

@@ -20,6 +20,7 @@ from airflow_edge.agent.task_logs.pace import LEAST, MOST_PIECES
 from airflow_edge.agent.task_logs.shipper import GIVEN_UP_AFTER, MOST_ENDS, STALLED_AFTER, LogShipper
 from airflow_edge.agent.task_logs.stream import Segment
 from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.local import SiteTerms
 from airflow_edge.protocol.logs import zstd
 from airflow_edge.protocol.messages import MAX_LOG_CHUNK_BYTES, LogAck, LogChunk, LogEnd
 from harness.processes import without_descriptors
@@ -328,6 +329,44 @@ async def test_what_is_written_to_a_deleted_log_is_shipped_and_then_what_took_it
     assert centre.endswith(b"}\nsomething else\n")
     assert [json.loads(text)["logger"] for text in centre.splitlines() if text.startswith(b"{")] == ["airflow_edge"] * 2
     assert end_matches(line, centre)
+
+
+async def test_no_more_of_a_log_leaves_than_the_machines_owner_lets(log: Path) -> None:
+    terms = SiteTerms(policy="/etc/policy.toml", max_log=10)
+    async with shipping() as first_agent:
+        first_agent.shipper.follow(KEY, log, terms, fresh=True)
+        write(log, b"0123456789")
+        centre = await first_agent.take(b"", lambda centre: centre == b"0123456789")
+        with log.open("ab") as task:
+            task.write(b"and more")
+        centre = await first_agent.take(centre, lambda centre: centre.endswith(b"}\n"))
+        assert centre.startswith(b"0123456789\n{")
+        cut = json.loads(centre[11:])
+        assert cut["event"].startswith("The log is cut here by its owner's site policy (/etc/policy.toml on that")
+        assert "no more than 10 bytes" in cut["event"]
+    # The next agent says the same, of a centre that has lost what the last one had told it.
+    async with shipping() as next_agent:
+        next_agent.shipper.follow(KEY, log, terms, fresh=False)
+        next_agent.shipper.close(KEY)
+        assert await next_agent.take(b"0123", lambda _: next_agent.ends) == centre
+        [end] = next_agent.ends
+        assert (end.start, end.size, end.sha256) == (0, len(centre), hashlib.sha256(centre).hexdigest())
+        next_agent.acknowledge(len(centre), complete=True)
+        assert next_agent.done == [KEY]
+    assert log.stat().st_size == 18  # noqa: ASYNC240
+
+
+async def test_a_task_that_damages_its_log_gets_no_more_of_it_out(log: Path) -> None:
+    async with shipping() as line:
+        line.shipper.follow(KEY, log, SiteTerms(policy="/etc/policy.toml", max_log=10), fresh=True)
+        write(log, b"0123456789 and more")
+        centre = await line.take(b"", lambda centre: centre.endswith(b"}\n"))
+        write(log, b"what is new")
+        log.unlink()  # noqa: ASYNC240
+        write(log, b"newer still")
+        line.shipper.close(KEY)
+        assert await line.take(centre, lambda _: line.ends) == centre
+        assert end_matches(line, centre)
 
 
 async def test_a_log_that_was_replaced_while_nobody_looked(log: Path) -> None:

@@ -9,21 +9,24 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from airflow_edge.agent.task_logs.stream import Damage, Piece, Segment, Stream, next_segment
+from airflow_edge.agent.task_logs.stream import Damage, Piece, Segment, Stream, cut_notice, next_segment
 
 SIZES = st.integers(1, 40)
 RARELY = st.integers(0, 4)
+CUT = b"the rest stays here\n"
 
 
 class World(RuleBasedStateMachine):
     """An agent without its I/O, a file, a link and a centre."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(most=st.none() | st.integers(0, 100))
+    def begin(self, most: int | None) -> None:
+        self.most = most
+        """Of the file, that the machine's owner lets leave it."""
         self.file = bytearray()
         self.centre = bytearray()
         self.written = 0
-        self.stream = Stream(Segment(), fresh=True)
+        self.stream = Stream(Segment(), fresh=True, most=most)
         self.up: list[tuple[int, bytes]] = []
         """Chunks on their way."""
         self.down: list[int] = []
@@ -52,11 +55,16 @@ class World(RuleBasedStateMachine):
         if len(self.file) < stream.seen_of_file:
             stream.damage(Damage.TRUNCATED)
         elif not stream.damaged:
-            stream.looked(len(self.file))
+            self.looked()
         if damage := stream.segment_due():
             self.kept = bytes(self.centre[: stream.acknowledged])
             stream.begin(next_segment(stream, damage, "now"))
-            stream.looked(len(self.file))
+            self.looked()
+
+    def looked(self) -> None:
+        self.stream.looked(len(self.file))
+        if self.stream.cut_due:
+            self.stream.cut(CUT)
 
     @rule(most=SIZES)
     def send(self, most: int) -> None:
@@ -68,6 +76,8 @@ class World(RuleBasedStateMachine):
                 data = piece.marker or bytes(self.file[piece.in_file : piece.in_file + piece.size])
                 if data:
                     assert len(data) <= most
+                    if self.most is not None and not piece.marker:
+                        assert piece.offset + len(data) <= self.most
                     self.up.append((piece.offset, data))
                     self.stream.sent_up_to(piece.offset + len(data))
 
@@ -89,7 +99,7 @@ class World(RuleBasedStateMachine):
         self.up.clear()
         self.down.clear()
         closed = self.stream.closed
-        self.stream = Stream(self.stream.segment, fresh=False)
+        self.stream = Stream(self.stream.segment, fresh=False, most=self.most)
         self.stream.closed = closed
 
     # The link and the centre
@@ -138,7 +148,7 @@ class World(RuleBasedStateMachine):
                 self.acknowledge()
             if stream.can_end:
                 segment = stream.segment
-                said = segment.marker + self.file[segment.skip :]
+                said = segment.marker + self.file[segment.skip : segment.in_file(stream.size)] + segment.notice
                 assert stream.size == segment.start + len(said)
                 if hashlib.sha256(self.centre[segment.start :]).digest() == hashlib.sha256(said).digest():
                     break
@@ -154,7 +164,10 @@ class World(RuleBasedStateMachine):
         if not self.damages:
             assert segment.start == 0
             assert not segment.marker
-            assert self.centre == self.file
+            if self.most is None or len(self.file) <= self.most:
+                assert self.centre == self.file
+            else:
+                assert self.centre == self.file[: self.most] + (b"\n" if self.most else b"") + CUT
 
 
 World.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
@@ -202,6 +215,45 @@ def test_nothing_is_sent_of_a_damaged_file_before_the_centre_has_answered() -> N
     assert stream.segment_due() is None
     stream.answered(8)
     assert stream.segment_due() is Damage.TRUNCATED
+
+
+def test_a_log_that_is_cut_says_so_in_a_line_of_its_own_like_airflows() -> None:
+    line = json.loads(cut_notice("/etc/policy.toml", 4, "2026-01-01T00:00:00+00:00"))
+    assert line == {
+        "timestamp": "2026-01-01T00:00:00+00:00",
+        "level": "warning",
+        "event": "The log is cut here by its owner's site policy (/etc/policy.toml on that machine): no more than 4 "
+        "bytes of a task's log leave it (max_log)",
+        "logger": "airflow_edge",
+    }
+    stream = Stream(Segment(), fresh=True, most=4)
+    stream.looked(4)
+    assert (stream.cut_due, stream.size) == (False, 4)
+    stream.looked(5)
+    assert stream.cut_due
+    stream.cut(b"cut\n")
+    assert (stream.cut_due, stream.size) == (False, 4 + len(b"\ncut\n"))
+    assert stream.next(100) == Piece(0, 4)
+    stream.sent_up_to(4)
+    assert stream.next(3) == Piece(4, 3, marker=b"\ncu")
+    # However much comes.
+    stream.looked(1000)
+    assert stream.size == 9
+
+
+def test_what_becomes_of_the_rest_of_a_log_that_was_cut_is_nobodys_business() -> None:
+    stream = Stream(Segment(), fresh=True, most=4)
+    stream.looked(10)
+    stream.cut(b"cut\n")
+    stream.sent_up_to(6)
+    stream.answered(6)
+    stream.begin(next_segment(stream, Damage.TRUNCATED, "now"))
+    stream.looked(500)
+    assert not stream.cut_due
+    assert (stream.segment.start, stream.segment.marker, stream.size) == (6, b"ut\n", 9)
+    stream.sent_up_to(9)
+    stream.answered(9)
+    assert stream.next(100) is None
 
 
 def test_a_centre_that_has_more_than_there_is_had_a_file_that_was_truncated() -> None:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from airflow_edge.agent.config import Config
-from airflow_edge.checking.findings import as_line
+from airflow_edge.checking.findings import Mark, as_line
 from airflow_edge.cli.site import local
 from airflow_edge.cli.site.local import site_policy, third_user
 
@@ -67,3 +67,16 @@ def test_who_may_not_end_a_sudo_that_does_not_answer_leaves_it(tmp_path, sudo, m
             process.kill()
             process.wait()
     assert "sudo has not said" in as_line(silent)
+
+
+def test_a_user_for_all_tasks_whom_the_policy_does_not_name_is_told(tmp_path):
+    path = tmp_path / "policy.toml"
+    path.write_text('users = ["report"]')
+    path.chmod(0o644)
+    config = Config(state_dir=tmp_path, site_policy=path, agent_user="edge", task_user="task")
+    for own in ("", "task", "report"):
+        [found] = site_policy(config, own)
+        assert f"the site policy {path}: run_as_user report" in as_line(found)
+    _, refused = site_policy(config, "backup")
+    assert refused.mark is Mark.WRONG
+    assert f"({path} on that machine): user 'backup' is none of its users" in as_line(refused)
