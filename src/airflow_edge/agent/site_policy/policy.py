@@ -103,7 +103,7 @@ class SitePolicy:
         if self.users is not None:
             said.append(f"run_as_user {', '.join(self.users) or 'none'}")
         if self.max_log is not None:
-            said.append(f"{self.max_log} bytes of a log")
+            said.append(f"logs up to {self.max_log} bytes")
         if self.hours is not None:
             said.append("certain hours only")
         return one_line("; ".join(said) or "anything", 500)

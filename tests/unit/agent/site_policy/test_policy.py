@@ -102,5 +102,5 @@ def test_it_is_told_in_a_line():
     whole = SitePolicy(queues=("plc", "gpu-*"), dags=(), callbacks=False, hours=SHIFT.hours)
     assert whole.summary() == "queues plc, gpu-*; Dags none; no callbacks; certain hours only"
     rest = SitePolicy(users=("report", "press-*"), max_log=10_000)
-    assert rest.summary() == "run_as_user report, press-*; 10000 bytes of a log"
-    assert SitePolicy(users=(), max_log=0).summary() == "run_as_user none; 0 bytes of a log"
+    assert rest.summary() == "run_as_user report, press-*; logs up to 10000 bytes"
+    assert SitePolicy(users=(), max_log=0).summary() == "run_as_user none; logs up to 0 bytes"
