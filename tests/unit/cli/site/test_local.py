@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 import sys
 
 import pytest
@@ -55,9 +56,9 @@ def test_who_may_not_end_a_sudo_that_does_not_answer_leaves_it(tmp_path, sudo, m
         left.append(process)
         raise PermissionError
 
-    left = []
+    left: list[subprocess.Popen[str]] = []
     monkeypatch.setattr(local, "SUDO_PATIENCE", 0.2)
-    monkeypatch.setattr(local.subprocess.Popen, "kill", kill)
+    monkeypatch.setattr(subprocess.Popen, "kill", kill)
     sudo(f"exec {shlex.quote(sys.executable)} -c 'import time; time.sleep(60)'")
     try:
         [silent] = third_user(Config(state_dir=tmp_path), "robot")
