@@ -165,11 +165,13 @@ class Airflow:
         return _ADMIN, self.password
 
     def enroll_token(self, *, queues: Sequence[str] = ("default",), uses: int = 1) -> str:
-        """A fresh token with which a site can enrol a worker for these queues."""
-        options = ["--queues", ",".join(queues), "--ttl", "1h", "--uses", str(uses), "--output", "json"]
-        output = self.cli("edge", "enroll-token", "create", *options)
-        # Airflow 3.2 logs to stdout, too.
-        token: str = json.loads(output[output.index("{") :])["token"]
+        """A fresh token with which a site can enrol a worker for these queues.
+
+        The API server makes it: `airflow edge` would be one more process that imports Airflow for seconds.
+        """
+        with self.client() as client:
+            wish = {"queues": list(queues), "uses": uses}
+            token: str = client.post("/edge_worker/api/enroll-tokens", wish)["token"]
         return token
 
     def _spawn_api_server(self, workers: int, url: str | None = None) -> tuple[Process, str]:

@@ -92,6 +92,10 @@ class Client:
         """What any address of the server's gives, as JSON."""
         return _checked(self._http.get(path, params=query)).json()
 
+    def post(self, path: str, body: object) -> Any:
+        """What any address of the server's answers to this, as JSON."""
+        return _checked(self._http.post(path, json=body)).json()
+
     def wait_for_dags(self, dag_ids: Collection[str], *, timeout: float = 60) -> None:
         """Wait until these Dags are known; raises `ApiError` at once if a Dag file does not import."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from harness import environments
@@ -48,3 +50,9 @@ def test_tasks_retries_mapping_deferral_and_callbacks_work(world, request):
         # does not notice, so that it is known only while the scheduler's session happens to hold that very object.
         (call,) = world.ledger("deadline").wait_for("deadline missed")
         assert call["run_id"] == runs["deadline"].run_id
+
+
+def test_the_command_makes_a_token(world):
+    output = world.airflow.cli("edge", "enroll-token", "create", "--output", "json")
+    # Airflow 3.2 logs to stdout, too.
+    assert json.loads(output[output.index("{") :])["token"].startswith("edge_")
