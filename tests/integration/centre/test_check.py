@@ -58,6 +58,7 @@ def test_a_centre_is_put_right_line_by_line(tmp_path):
             found = client.get("/edge_worker/api/check")["findings"]
         assert [one["status"] for one in found if one["name"] == "page" and whole in one["text"]] == ["ok"]
         assert "no worker is enrolled yet" in said
+        assert "no scheduler is running" in said
         databases = MigratedDatabases(SqliteFiles(tmp_path), tmp_path, venv=environments.centre())
         other = centre(tmp_path / "other", databases.create("other"), executor=EDGE_EXECUTOR, config=EDGE_CONFIG)
         assert f"the API server at {ready.url} is another Airflow's" in wrong(other, "--api-url", ready.url)
@@ -71,7 +72,6 @@ def test_what_runs_is_looked_at_and_not_only_what_is_set(tmp_path):
     local = centre(tmp_path / "local", database, executor="LocalExecutor", config=EDGE_CONFIG)
     edge = centre(tmp_path / "edge", database, executor=EDGE_EXECUTOR, config=EDGE_CONFIG)
     with local, edge:
-        assert "no scheduler is running" in edge.cli("edge", "check")
         started = local.start_scheduler()
         assert "no running scheduler has loaded EdgeExecutor" in wrong(edge)
         started.stop(timeout=STOP_TIMEOUT)
