@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from harness import environments
-from harness.airflow import EDGE_CONFIG, EDGE_EXECUTOR, Airflow
+from harness.airflow import EDGE_CONFIG, EDGE_EXECUTOR, Airflow, MigratedDatabases
 from harness.client import Client
 from harness.database import SqliteFiles
 from harness.nginx import HOW_TO_INSTALL, Nginx, find_nginx
@@ -142,13 +142,12 @@ def world(machine, stack) -> World:
     (folder / "modules").mkdir()
     info = next(block.text for block in all_blocks() if "def system_info" in block.text)
     (folder / "modules" / "health.py").write_text(info.replace("/path/to", str(folder)))
-    database = SqliteFiles(folder).create("docs")
+    database = MigratedDatabases(SqliteFiles(folder), folder, venv=venv).create("docs")
     airflow = stack.enter_context(
         Airflow(
             folder / "airflow", database, venv=venv, dags=folder / "dags", executor=EDGE_EXECUTOR, config=EDGE_CONFIG
         )
     )
-    airflow.migrate()
     airflow.boot(triggerer=False)
     client = stack.enter_context(airflow.client())
     home = folder / "press-7" / "home"
