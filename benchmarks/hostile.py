@@ -5,8 +5,8 @@ task run, read a variable and succeed, all by Airflow's Execution API. Now and t
 besides, whose key is revoked every few seconds. Measured is how long after its COMMIT a job is offered, in turns
 without the hostile worker and with it, and whatever honest workers were answered but what they should be.
 
-The hostile worker's machine is this one, too: in all turns a process that nobody waits for takes what processor time
-there is left, so that they differ by what the centre does only.
+The hostile worker's machine is this one, too. Like processes that keep each processor busy in all turns, it has the
+time that nobody else wants: turns differ by what the centre does only, and not by what its machine is used for besides.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -325,12 +326,13 @@ async def _watch(
 
 @contextmanager
 def _busy_machine(folder: Path) -> Iterator[None]:
-    program = "import os\nos.nice(19)\nwhile True: pass"
-    process = Process("busy", [sys.executable, "-c", program], env={}, cwd=folder, log=folder / "busy.log")
-    try:
+    program = "import os\nos.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\nwhile True: pass"
+    with ExitStack() as stack:
+        for number in range(os.cpu_count() or 1):
+            name = f"busy-{number}"
+            process = Process(name, [sys.executable, "-c", program], env={}, cwd=folder, log=folder / f"{name}.log")
+            stack.callback(process.stop)
         yield
-    finally:
-        process.stop()
 
 
 _NAMES: Final = {"without": False, "with": True}
