@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import insert, select
 
 from tests.integration.gateway.test_execution import RUN, SUCCESS, held_job
 
@@ -14,8 +16,26 @@ pytestmark = pytest.mark.one_database
 POLICY = """
 modes: {{'{queue}': enforce}}
 rules:
-- may: {{connections: [granted_*], variables: [granted_*]}}
+- may: {{connections: [granted_*], variables: [granted_*], set_assets: [granted_*]}}
 """
+
+
+def add_asset(engine, prefix="others"):
+    from airflow.models.asset import AssetActive, AssetModel
+
+    name = f"{prefix}_{uuid4().hex[:8]}"
+    with engine.begin() as connection:
+        connection.execute(insert(AssetModel.__table__).values(name=name, uri=name, group="asset", extra={}))
+        connection.execute(insert(AssetActive.__table__).values(name=name, uri=name))
+    return name
+
+
+def changed_assets(engine, *names):
+    from airflow.models.asset import AssetEvent, AssetModel
+
+    found = select(AssetModel.name).join(AssetEvent, AssetEvent.asset_id == AssetModel.id)
+    with engine.connect() as connection:
+        return set(connection.scalars(found.where(AssetModel.name.in_(names))))
 
 
 async def first_denied(call):
@@ -71,7 +91,6 @@ async def test_a_call_is_about_what_airflow_makes_of_it_and_a_state_names_nothin
         await first_denied(call)
         assert (await call("PATCH", f"/task-instances/{task_id}/run", json=RUN)).status_code == 200
         deferral = {"state": "deferred", "classpath": "os.system", "next_method": "execute"}
-        outlet = {"name": "others", "uri": "s3://others", "type": "Asset"}
         own = {"dag_id": row.dag_id, "run_ids": row.run_id, "task_ids": row.task_id}
         said = {"dag_id": row.dag_id, "run_id": row.run_id, "task_id": row.task_id}
         for denied in (
@@ -79,10 +98,14 @@ async def test_a_call_is_about_what_airflow_makes_of_it_and_a_state_names_nothin
             await call("GET", "/task-instances/count", params=said),
             await call("GET", "/task-instances/states", params={**own, "task_group_id": "g"}),
             await call("PATCH", state, json={**deferral, "trigger_kwargs": {"command": "id"}}),
-            await call("PATCH", state, json={**SUCCESS, "task_outlets": [outlet]}),
         ):
             assert (denied.status_code, denied.json()["detail"]["reason"]) == (403, "edge_policy"), denied.text
         assert centre.task_state(task_id) == "running"
         counted = await call("GET", "/task-instances/count", params=own)
         assert counted.status_code == 200
-        assert (await call("PATCH", state, json=SUCCESS)).status_code == 204
+        # What it has come to is told all the same.
+        others, own_asset = add_asset(centre.engine), add_asset(centre.engine, "granted_asset")
+        outlets = [{"name": name, "uri": name, "type": "Asset"} for name in (others, own_asset)]
+        assert (await call("PATCH", state, json={**SUCCESS, "task_outlets": outlets})).status_code == 204
+        assert centre.task_state(task_id) == "success"
+        assert changed_assets(centre.engine, others, own_asset) == {own_asset}

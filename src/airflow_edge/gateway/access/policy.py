@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from airflow_edge.gateway.access.malformed import LONG
 from airflow_edge.gateway.access.policy_in_force import PolicyInForce
 from airflow_edge.gateway.access.routes import folder_of, needs_of
+from airflow_edge.gateway.access.states import changes, without
 from airflow_edge.gateway.access.upstream import UpstreamTasks
 from airflow_edge.gateway.access.uses import UseCounter
 from airflow_edge.rules.policy.grants import Grant, Need, Who
@@ -106,6 +107,26 @@ class PolicyGate:
         else:
             denied = await self._deny(who, task_instance_id, needs, policy)
         return denied if mode == "enforce" else None
+
+    async def withhold(self, who: Who, task_instance_id: UUID, body: bytes) -> tuple[bytes, Denial | None]:
+        """Leave out of a task's new state the assets that it may not say are changed; give that state, and what was.
+
+        What a task has come to is never refused because of them.
+
+        :raises StoreUnavailableError: the policy is not known yet.
+        """
+        if self.in_force.is_off(who.queue):
+            return body, None
+        needs = await asyncio.to_thread(changes, body) if len(body) > LONG else changes(body)
+        policy = await self.in_force.policy()
+        mode = policy.mode(who.queue)
+        if mode == "off":
+            return body, None
+        denied = {need: await self._deny(who, task_instance_id, [need], policy) for need in needs}
+        withheld = [need for need, denial in denied.items() if denial is not None]
+        if mode != "enforce" or not withheld:
+            return body, None
+        return without(body, withheld), denied[withheld[0]]
 
     async def listing(self, who: Who, method: str, path: str, query: str, ask: AskAirflow) -> Response | Denial:
         """Give Airflow's answer to a call that lists variables, as if there were none but those that the task may see.

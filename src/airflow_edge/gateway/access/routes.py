@@ -16,9 +16,9 @@ from functools import cache
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl
 
-import msgspec
 from starlette.routing import compile_path
 
+from airflow_edge.gateway.access.states import deferral
 from airflow_edge.rules.policy.grants import Grant, Need
 
 
@@ -247,43 +247,8 @@ def needs_of(method: str, path: str, query: str, body: bytes = b"{}") -> list[Ne
             asked[name] = (*asked.get(name, ()), value)
     needed = [need for needs, said in found for need in needs({**asked, **said})]
     if repeat_of(method, path) is Repeat.STATE:
-        needed += _in_state(body)
+        needed += deferral(body)
     return list(dict.fromkeys(needed))
-
-
-class _Asset(msgspec.Struct):
-    name: str | None = None
-    uri: str | None = None
-    type: str = ""
-
-
-class _AssetEvent(msgspec.Struct):
-    dest_asset_key: _Asset | None = None
-
-
-class _StateUpdate(msgspec.Struct):
-    classpath: str | None = None
-    task_outlets: tuple[_Asset, ...] = ()
-    outlet_events: tuple[_AssetEvent, ...] = ()
-
-
-def _in_state(body: bytes) -> Iterator[Need]:
-    """Give what a new state needs that says something of others, whatever state that is.
-
-    Airflow takes a task's word for what assets it has changed, and starts the Dags that wait for them. It imports what
-    is named as a trigger, whether that is one or not, and calls it with what the body says: at the centre.
-    """
-    try:
-        said = msgspec.json.decode(body, type=_StateUpdate)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        # Airflow makes nothing of it either; were it to, nothing has been granted.
-        said = _StateUpdate(classpath="")
-    if said.classpath is not None:
-        yield Need(grant=Grant.DEFER, name=said.classpath)
-    changed = (*said.task_outlets, *(event.dest_asset_key for event in said.outlet_events))
-    for asset in (asset for asset in changed if asset is not None):
-        name = asset.uri if asset.type == "AssetUriRef" or not asset.name else asset.name
-        yield Need(grant=Grant.SET_ASSETS, name=name or "")
 
 
 def is_variables_listing(method: str, path: str) -> bool:

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 PATIENCE: Final = 30.0
 """Seconds to wait for a turn."""
 PASSED_IN: Final = frozenset(
-    {b"airflow-api-version", b"correlation-id", b"traceparent", b"tracestate", b"content-type", b"content-length"}
+    {b"airflow-api-version", b"correlation-id", b"traceparent", b"tracestate", b"content-type"}
 )
 PASSED_OUT: Final = frozenset({b"content-type", b"content-length", b"content-range", b"correlation-id"})
 """Headers that go through. Above all, no token comes back: a site never sees one of Airflow's."""
@@ -84,11 +84,17 @@ class ExecutionEndpoint:
         if (refused := await refusal(scope["method"], path, body)) is not None:
             await refused(scope, whole(b""), send)
             return
+        if repeat_of(scope["method"], path) is Repeat.STATE:
+            body, denied = await gateway.policy.withhold(who, job.workload_id, body)
+            if denied is not None:
+                gateway.denials.note(job, worker.name, denied)
         await self._pass_on(job, who, path, body, scope, send)
 
     async def _pass_on(self, job: AssignedJob, who: Who, path: str, body: bytes, scope: Scope, send: Send) -> None:
         task_api, method = self._gateway.task_api, scope["method"]
         passed = [(name, value) for name, value in scope["headers"] if name in PASSED_IN]
+        if body:
+            passed.append((b"content-length", str(len(body)).encode()))
         passed.append((b"authorization", b"Bearer " + task_api.token(job.workload_id, scope_of(job, path)).encode()))
         inner = request_scope(method, path, scope["query_string"], passed)
         call = _PassedCall(task_api)

@@ -101,49 +101,13 @@ def test_what_a_call_needs(call: str, needs: list[Need] | None) -> None:
     assert (None if found is None else sorted(found, key=repr)) == (None if needs is None else sorted(needs, key=repr))
 
 
-def asset(name: str | None, uri: str | None = None, kind: str = "Asset") -> dict[str, object]:
-    return {"name": name, "uri": uri, "type": kind}
-
-
 @pytest.mark.attack(26)
-@pytest.mark.parametrize(
-    ("said", "needs"),
-    [
-        ({"state": "success", "task_outlets": [], "outlet_events": []}, []),
-        ({"state": "failed", "end_date": "2026-01-01T00:00:00Z"}, []),
-        ({"state": "deferred", "classpath": "os.system"}, [need(Grant.DEFER, "os.system")]),
-        ({"state": "success", "classpath": "os.system"}, [need(Grant.DEFER, "os.system")]),
-        ({"state": "success", "task_outlets": [asset("a", "s3://a")]}, [need(Grant.SET_ASSETS, "a")]),
-        ({"state": "success", "task_outlets": [asset("a", kind="AssetNameRef")]}, [need(Grant.SET_ASSETS, "a")]),
-        (
-            {"state": "success", "task_outlets": [asset("granted", "s3://a", "AssetUriRef")]},
-            [need(Grant.SET_ASSETS, "s3://a")],
-        ),
-        (
-            {"state": "success", "outlet_events": [{"dest_asset_key": {"name": "b", "uri": "s3://b"}, "extra": {}}]},
-            [need(Grant.SET_ASSETS, "b")],
-        ),
-        ([{"classpath": "os.system"}], [need(Grant.DEFER, "")]),
-        ({"classpath": ["os.system"]}, [need(Grant.DEFER, "")]),
-    ],
-)
-def test_what_a_state_says_of_others_needs_to_be_granted(said: object, needs: list[Need]) -> None:
-    path = "/task-instances/1/state"
-    assert needs_of("PATCH", path, "", json.dumps(said).encode()) == needs
-    assert needs_of("PUT", "/task-instances/1/rtif", "", json.dumps(said).encode()) == []
-
-
-@pytest.mark.attack(26)
-@pytest.mark.parametrize("body", [b'{"classpath": "a", "classpath": "os.system"}', b'{"class\\u0070ath": "os.system"}'])
-def test_a_trigger_is_seen_however_it_is_written(body: bytes) -> None:
-    assert needs_of("PATCH", "/task-instances/1/state", "", body) == [need(Grant.DEFER, "os.system")]
-    assert json.loads(body)["classpath"] == "os.system"
-
-
-@pytest.mark.attack(26)
-@pytest.mark.parametrize("body", [b"\xef\xbb\xbf{}", '{"classpath": "a"}'.encode("utf-16"), b"{", b"", b"[" * 100_000])
-def test_what_cannot_be_read_needs_what_nobody_is_granted_by_name(body: bytes) -> None:
-    assert needs_of("PATCH", "/task-instances/1/state", "", body) == [need(Grant.DEFER, "")]
+def test_a_states_trigger_needs_to_be_granted_and_its_assets_are_nothing_that_keeps_it_from_being_told() -> None:
+    state, body = "/task-instances/1/state", b'{"state": "deferred", "classpath": "os.system"}'
+    assert needs_of("PATCH", state, "", body) == [need(Grant.DEFER, "os.system")]
+    assert needs_of("PUT", "/task-instances/1/rtif", "", body) == []
+    outlet = {"name": "a", "uri": "s3://a", "type": "Asset"}
+    assert needs_of("PATCH", state, "", json.dumps({"state": "success", "task_outlets": [outlet]}).encode()) == []
 
 
 def parameters(route: APIRoute) -> set[str]:
