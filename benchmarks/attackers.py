@@ -1,9 +1,8 @@
-"""One hostile worker: greedy, slow, lying, malformed, revoked and back, all at once and as fast as it is answered.
+"""Hostile workers: greedy, slow, lying, malformed, revoked and back, all at once and as fast as they are answered.
 
-`python -m benchmarks.attackers GATEWAY TOKEN [ONLY]` enrols it with a token of many uses, and goes on until it is told
-to end; with `ONLY`, as in "lies", it does that alone.
-What it was answered is printed then, as JSON: how often, by what it tried and what came of it. Whenever it is refused
-for good, as after a revocation, it enrols anew.
+`python -m benchmarks.attackers GATEWAY TOKEN COUNT ONLY` enrols so many with a token of many uses, and goes on until it
+is told to end; with `ONLY`, as in "lies", they do that alone. What they were answered is printed then, as JSON: how
+often, by what was tried and what came of it. Whenever one is refused for good, as after a revocation, it enrols anew.
 """
 
 from __future__ import annotations
@@ -52,8 +51,9 @@ _SOMEBODY_ELSES: Final = "cae3a4e7-5563-4d2b-8dce-0b08f2d8fe5e"
 class HostileWorker:
     """What it knows: who it is now, and the jobs it was given."""
 
-    def __init__(self, gateway: str, token: str, folder: Path) -> None:
-        self.seen: Counter[str] = Counter()
+    def __init__(self, gateway: str, token: str, folder: Path, seen: Counter[str]) -> None:
+        """:param seen: counts what it is answered"""
+        self.seen = seen
         self._gateway = gateway
         self._token = token
         self._folder = folder
@@ -238,25 +238,27 @@ class HostileWorker:
         return str(answer.status_code)
 
 
-async def _run(gateway: str, token: str, folder: Path, only: str = "") -> None:
-    worker = HostileWorker(gateway, token, folder)
+async def _run(gateway: str, token: str, folder: Path, count: int, only: str) -> None:
+    seen: Counter[str] = Counter()
 
     def end() -> None:
         # Whoever holds a connection of its open is not waited for.
-        print(json.dumps(dict(sorted(worker.seen.items()))), flush=True)
+        print(json.dumps(dict(sorted(seen.items()))), flush=True)
         shutil.rmtree(folder)
         os._exit(0)
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
-    await worker.run(only)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(count):
+            group.create_task(HostileWorker(gateway, token, folder, seen).run(only))
 
 
 def main() -> None:
-    gateway, token, *only = sys.argv[1:]
+    gateway, token, count, only = sys.argv[1:]
     # Its machine is not the centre's: it has what of this one's processors nobody else wants.
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
-        asyncio.run(_run(gateway, token, Path(folder), *only))
+        asyncio.run(_run(gateway, token, Path(folder), int(count), only))
 
 
 if __name__ == "__main__":

@@ -55,6 +55,8 @@ HONEST: Final = 20
 JOBS_A_SECOND: Final = 4.0
 REVOKED_EVERY: Final = 5.0
 """Seconds."""
+MOST_MIB: Final = 256.0
+"""More than idle."""
 LIMIT: Final = 2.0
 """How many times what it is without the hostile worker the 99th percentile may be."""
 
@@ -172,8 +174,9 @@ class Watch:
 class Yard:
     """The centre, and what is done to its database."""
 
-    def __init__(self, airflow: Airflow, folder: Path, only: str) -> None:
-        self._only = only
+    def __init__(self, airflow: Airflow, folder: Path, hostile: tuple[str, str]) -> None:
+        """:param hostile: how many hostile workers there are, and what they do"""
+        self._hostile = hostile
         self.gateway = airflow.url + urls.PREFIX
         self._airflow = airflow
         self._folder = folder
@@ -234,7 +237,7 @@ class Yard:
                 "benchmarks.attackers",
                 self.gateway,
                 self._hostile_token,
-                self._only,
+                *self._hostile,
             ],
             env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
             cwd=Path(__file__).parent.parent,
@@ -253,13 +256,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hostile", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="with the hostile worker (%(default)s)")
     parser.add_argument("--turns", type=int, default=5, help="of without and with it (%(default)s)")
+    parser.add_argument("--hostile", type=int, default=1, help="hostile workers (%(default)s)")
     parser.add_argument("--only", default="", help="what the hostile worker does, as in 'lies' (default: everything)")
     parser.add_argument("--record", action="store_true", help="write the result to benchmarks/results")
     options = parser.parse_args()
     # So that everything is stopped and removed then, too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     logging.getLogger("airflow_edge").setLevel(logging.ERROR)
-    figures = measure(options.minutes * 60, options.turns, options.only)
+    figures = measure(options.minutes * 60, options.turns, (str(options.hostile), options.only))
     print(json.dumps(figures, indent=2))
     if options.record:
         command = f"python -m benchmarks.hostile {shlex.join(sys.argv[1:])}".strip()
@@ -268,7 +272,7 @@ def main() -> int:
     return 0 if figures["held"] else 1
 
 
-def measure(seconds: float, turns: int, only: str) -> dict[str, Any]:
+def measure(seconds: float, turns: int, hostile: tuple[str, str]) -> dict[str, Any]:
     """Watch honest workers, as long without the hostile one as with it, in so many turns."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmarks-")))
@@ -279,7 +283,7 @@ def measure(seconds: float, turns: int, only: str) -> dict[str, Any]:
         print("starting", flush=True)
         server = airflow.start_api_server()
         stack.enter_context(_busy_machine(folder))
-        yard = Yard(airflow, folder, only)
+        yard = Yard(airflow, folder, hostile)
         for _ in range(_HOARD):
             yard.queue("hostile", uuid4())
         watch = Watch()
@@ -293,7 +297,7 @@ async def _watch(
     tasks = yard.tasks(int(2 * turns * seconds * JOBS_A_SECOND) + 10)
     limits = httpx.Limits(max_connections=100)
     seen: Counter[str] = Counter()
-    memory: dict[bool, float] = {False: 0.0, True: 0.0}
+    memory = {"idle": _megabytes(server), **dict.fromkeys(_NAMES, 0.0)}
     async with httpx.AsyncClient(trust_env=False, verify=NO_CAS, timeout=60, limits=limits) as http:
         workers = [HonestWorker(yard.gateway, key, watch, http) for key in keys]
         running = [asyncio.create_task(worker.run()) for worker in workers]
@@ -308,8 +312,9 @@ async def _watch(
                 watch.hostile = hostile
                 with ExitStack() as stack:
                     said = stack.enter_context(yard.hostile_worker()) if hostile else [{}]
-                    await _queue_jobs(yard, watch, tasks, seconds)
-                    memory[hostile] = max(memory[hostile], _megabytes(server))
+                    most = await _queue_jobs(yard, watch, tasks, seconds, server)
+                name = "with" if hostile else "without"
+                memory[name] = max(memory[name], most)
                 seen.update(said[0])
                 middle = {
                     name: round(Series(watch.waits[with_]).p99 * 1000, 1)
@@ -338,17 +343,20 @@ def _busy_machine(folder: Path) -> Iterator[None]:
 _NAMES: Final = {"without": False, "with": True}
 
 
-async def _queue_jobs(yard: Yard, watch: Watch, tasks: Iterator[UUID], seconds: float) -> None:
+async def _queue_jobs(yard: Yard, watch: Watch, tasks: Iterator[UUID], seconds: float, server: psutil.Process) -> float:
+    """Queue jobs for so long; give the most memory that the server took meanwhile, in MiB."""
     clock = asyncio.get_running_loop().time
     began = revoked = clock()
-    due = began
+    due, most = began, 0.0
     while clock() - began < seconds:
         await asyncio.to_thread(yard.queue, "default", next(tasks), watch.queued)
         if watch.hostile and clock() - revoked > REVOKED_EVERY:
             await asyncio.to_thread(yard.revoke_hostile)
             revoked = clock()
+        most = max(most, _megabytes(server))
         due += 1 / JOBS_A_SECOND
         await asyncio.sleep(max(0.0, due - clock()))
+    return most
 
 
 def _wait_for_ends(yard: Yard) -> int:
@@ -360,7 +368,7 @@ def _wait_for_ends(yard: Yard) -> int:
     return sum(count for state, count in yard.left().items() if state != "succeeded")
 
 
-def _figures(watch: Watch, lost: int, seen: Mapping[str, int], memory: Mapping[bool, float]) -> dict[str, Any]:
+def _figures(watch: Watch, lost: int, seen: Mapping[str, int], memory: Mapping[str, float]) -> dict[str, Any]:
     waits = {name: Series(watch.waits[hostile]) for name, hostile in _NAMES.items()}
     ratio = waits["with"].p99 / waits["without"].p99
     answers = watch.answers[False] + watch.answers[True]
@@ -378,9 +386,9 @@ def _figures(watch: Watch, lost: int, seen: Mapping[str, int], memory: Mapping[b
         "calls_of_the_honest": sum(answers.values()),
         "answered_badly": badly,
         "jobs_lost": lost,
-        "server_mib": {name: round(memory[hostile]) for name, hostile in _NAMES.items()},
+        "server_mib": {name: round(most) for name, most in memory.items()},
         "hostile_was_answered": dict(seen),
-        "held": ratio <= LIMIT and not badly and not lost,
+        "held": ratio <= LIMIT and not badly and not lost and memory["with"] - memory["idle"] <= MOST_MIB,
     }
 
 
