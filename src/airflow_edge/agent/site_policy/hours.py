@@ -28,6 +28,11 @@ class Hours:
     end: int
     """Minutes since midnight."""
 
+    def __str__(self) -> str:
+        """Write them as `read_hours` reads them."""
+        times = "-".join(f"{minutes // 60:02}:{minutes % 60:02}" for minutes in (self.start, self.end))
+        return f"{_days_text(self.days)} {times}" if len(self.days) < len(DAYS) else times
+
     def is_open(self, at: datetime) -> bool:
         """Say whether it is open then, by the clock on the wall."""
         minute, day = at.hour * 60 + at.minute, at.weekday()
@@ -70,6 +75,15 @@ def _minutes(text: str) -> int:
     if minute > 59 or hour * 60 + minute > _MINUTES_OF_DAY:
         raise HoursError(f"there is no {text} o'clock")
     return hour * 60 + minute
+
+
+def _days_text(days: frozenset[int]) -> str:
+    firsts = [day for day in sorted(days) if day - 1 not in days]
+    lasts = [day for day in sorted(days) if day + 1 not in days]
+    return ",".join(
+        DAYS[first] if first == last else f"{DAYS[first]}-{DAYS[last]}"
+        for first, last in zip(firsts, lasts, strict=True)
+    )
 
 
 def _days(text: str) -> frozenset[int]:

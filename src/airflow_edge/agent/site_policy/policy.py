@@ -105,7 +105,8 @@ class SitePolicy:
         if self.max_log is not None:
             said.append(f"logs up to {self.max_log} bytes")
         if self.hours is not None:
-            said.append("certain hours only")
+            zone = f" ({self.time_zone.key})" if self.time_zone else ""
+            said.append(f"hours {', '.join(map(str, self.hours)) or 'none'}{zone}")
         return one_line("; ".join(said) or "anything", 500)
 
     def _shut(self, now: datetime) -> str:

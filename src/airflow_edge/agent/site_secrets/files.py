@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from airflow_edge.agent.errors import describe
+from airflow_edge.agent.errors import describe, user_name
 from airflow_edge.agent.site_secrets.rules import OTHERS_WRITE, is_plain
 from airflow_edge.protocol.local import SecretKind
 
@@ -64,9 +64,11 @@ class SecretFiles:
             except OSError as error:
                 if error.errno in _THIS_FILE:
                     path = self._path(kind, name)
-                    why = "is a link" if error.errno == errno.ELOOP else f"cannot be read: {describe(error)}"
-                    raise UnusableSecretError(f"{path} {why}") from None
-                raise SourceAwayError(f"{self._folder} cannot be read: {describe(error)}") from None
+                    is_link = error.errno == errno.ELOOP
+                    raise UnusableSecretError(
+                        f"{path} is a link" if is_link else self._unreadable(path, error)
+                    ) from None
+                raise SourceAwayError(self._unreadable(self._path(kind, name), error)) from None
             try:
                 return self._text(kind, name, file)
             finally:
@@ -82,7 +84,7 @@ class SecretFiles:
             try:
                 found = [] if folder is None else os.listdir(folder)  # noqa: PTH208 - a descriptor
             except OSError as error:
-                raise SourceAwayError(f"{self._folder} cannot be read: {describe(error)}") from None
+                raise SourceAwayError(self._unreadable(self._place(kind), error)) from None
         names = (name.removeprefix(prefix) for name in sorted(found) if name.startswith(prefix))
         return tuple(name for name in names if is_plain(kind, name))
 
@@ -109,22 +111,24 @@ class SecretFiles:
                 os.close(folder)
 
     def _open(self, kind: SecretKind) -> int | None:
+        path = self._folder
         try:
-            outer = os.open(self._folder, _FOLDER)
+            outer = os.open(path, _FOLDER)
             with contextlib.ExitStack() as closing:
                 closing.callback(os.close, outer)
                 self._look(outer, self._folder)
                 if self._credentials:
                     return os.dup(outer)
                 # What is behind a link may be anybody's.
+                path = self._place(kind)
                 inner = os.open(FOLDERS[kind], _FOLDER | os.O_NOFOLLOW, dir_fd=outer)
         except OSError as error:
             if isinstance(error, FileNotFoundError) and self._folder.is_dir():
                 return None
-            raise SourceAwayError(f"{self._folder} cannot be read: {describe(error)}") from None
+            raise SourceAwayError(self._unreadable(path, error)) from None
         with contextlib.ExitStack() as closing:
             closing.callback(os.close, inner)
-            self._look(inner, self._folder / FOLDERS[kind])
+            self._look(inner, path)
             closing.pop_all()
         return inner
 
@@ -132,7 +136,7 @@ class SecretFiles:
         """Make sure that nobody else can put anything into it."""
         facts = os.fstat(folder)
         if facts.st_uid not in {0, self._uid}:
-            raise SourceAwayError(f"{path} belongs to another user; give it to the worker's, or to root")
+            raise SourceAwayError(f"{path} belongs to another user; give it to '{self._user}', or to root")
         if facts.st_mode & OTHERS_WRITE:
             mode = stat.S_IMODE(facts.st_mode)
             raise SourceAwayError(f"others may write to {path} (mode {mode:04o}); chmod 700 it")
@@ -146,7 +150,7 @@ class SecretFiles:
         if not stat.S_ISREG(facts.st_mode):
             raise UnusableSecretError(f"{path} is no file")
         if facts.st_uid not in {0, self._uid}:
-            raise UnusableSecretError(f"{path} belongs to another user; give it to the worker's")
+            raise UnusableSecretError(f"{path} belongs to another user; give it to '{self._user}'")
         if mode & others:
             raise UnusableSecretError(f"{path} is open to others (mode {mode:04o}); chmod 600 it")
         with os.fdopen(file, "rb", closefd=False) as opened:
@@ -160,8 +164,21 @@ class SecretFiles:
         # An editor's end of the last line is none of the secret's.
         return text.removesuffix("\n").removesuffix("\r")
 
+    def _unreadable(self, path: Path, error: OSError) -> str:
+        if error.errno not in {errno.EACCES, errno.EPERM}:
+            return f"{path} cannot be read: {describe(error)}"
+        # Often more than one thing in there is another user's, and he sees only the first.
+        return f"{path} cannot be read by '{self._user}': {error.strerror}; `chown -R {self._user} {self._folder}`"
+
+    @property
+    def _user(self) -> str:
+        return user_name(self._uid)
+
+    def _place(self, kind: SecretKind) -> Path:
+        return self._folder if self._credentials else self._folder / FOLDERS[kind]
+
     def _file(self, kind: SecretKind, name: str) -> str:
         return f"{kind}.{name}" if self._credentials else name
 
     def _path(self, kind: SecretKind, name: str) -> Path:
-        return self._folder / ("" if self._credentials else FOLDERS[kind]) / self._file(kind, name)
+        return self._place(kind) / self._file(kind, name)

@@ -70,6 +70,9 @@ def enroll(arguments: argparse.Namespace) -> int:
     print(f"enrolled as '{identity.name}' for {_queues(identity)}; start the worker with `{shlex.join(start)}`")
     if os.geteuid() == 0:
         folder = shlex.quote(str(config.state_dir))
+        if config.agent_user:
+            print(f"(as root; when root starts the worker, '{config.agent_user}' is given {folder}: [edge] agent_user)")
+            return 0
         print(f"(as root; a worker that runs as another user needs the folder as its own: chown -R USER: {folder})")
     return 0
 

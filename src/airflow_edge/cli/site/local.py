@@ -19,11 +19,13 @@ from typing import Final
 
 from airflow_edge import __version__
 from airflow_edge.agent.config import MEBIBYTE, Config
+from airflow_edge.agent.errors import user_name
 from airflow_edge.agent.machine import conditions, dags
 from airflow_edge.agent.machine.imports import Imports
 from airflow_edge.agent.site_policy.file import SitePolicyFile
 from airflow_edge.checking.findings import Finding, note, ok, wrong
 from airflow_edge.site import secrets
+from airflow_edge.site.kernel import user_named
 
 FILES_OF_A_WORKER: Final = 100
 FILES_OF_A_TASK: Final = 8
@@ -181,7 +183,10 @@ def _state_folder(config: Config) -> Finding:
         return wrong(f"nothing can be written to {folder} ({error.strerror})", "give it to this user")
     facts = folder.stat()
     if os.geteuid() == 0 and config.agent_user:
-        # Whosever it is, the worker gets it when it starts, or says what keeps it from that.
+        # What is root's in it the worker gets when it starts.
+        if facts.st_uid not in {0, _number_of(config.agent_user)}:
+            advice = f"`chown -R {config.agent_user} {folder}`, or set [edge] state_dir to another folder"
+            return wrong(f"{folder} belongs to '{user_name(facts.st_uid)}', and not to '{config.agent_user}'", advice)
         return ok(
             f"the state folder {folder} can be written, by '{config.agent_user}' once the worker has been started"
         )
@@ -193,6 +198,12 @@ def _state_folder(config: Config) -> Finding:
         return wrong(theirs, advice) if os.geteuid() else note(f"{theirs}, as which no worker can run here; {advice}")
     disk = os.statvfs(folder)
     return ok(f"the state folder {folder} can be written, with {disk.f_bavail * disk.f_frsize // MEBIBYTE} MiB free")
+
+
+def _number_of(user: str) -> int | None:
+    with suppress(KeyError):
+        return user_named(user).uid
+    return None
 
 
 def _dags(config: Config) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from airflow_edge.agent.errors import ConfigError
 from airflow_edge.agent.process import keeper
 from airflow_edge.agent.process.sockets import MAX_SOCKET_PATH
 from airflow_edge.agent.supervisors.runtime_process import runtime_command
+from airflow_edge.cli.site.handing_over import hand_over
 from airflow_edge.site.kernel import User, become, user_named
 from airflow_edge.site.secrets import configuration_file
 
@@ -38,7 +39,7 @@ def separate(config: Config) -> None:
     if len(os.fsencode(config.state_dir / "runtime.sock")) > MAX_SOCKET_PATH:
         raise ConfigError(f"{config.state_dir} is too long a path for two users; set [edge] state_dir to a shorter one")
     _see_configured_by_others(task)
-    _hand_over(config.state_dir, agent)
+    hand_over(config.state_dir, agent)
     keeper.begin(runtime_command(config), agent.uid)
     become(agent)
     if not os.access(config.state_dir, os.R_OK | os.W_OK | os.X_OK):
@@ -94,14 +95,3 @@ def _may_write(user: User, facts: os.stat_result) -> bool:
         return True
     group = facts.st_gid in {user.gid, *user.groups}
     return bool(facts.st_mode & (stat.S_IWGRP if group else stat.S_IWOTH))
-
-
-def _hand_over(folder: Path, agent: User) -> None:
-    """Give the agent what root has made by enrolling. A folder that is somebody's already is left alone."""
-    if not folder.is_dir() or folder.stat().st_uid != 0:
-        return
-    for path, folders, files in os.walk(folder, topdown=False):
-        for name in (*folders, *files):
-            os.chown(Path(path, name), agent.uid, agent.gid, follow_symlinks=False)
-    os.chown(folder, agent.uid, agent.gid)
-    folder.chmod(0o700)

@@ -69,3 +69,17 @@ def test_no_hours_never_open():
 def test_what_makes_no_sense_is_named(text, said):
     with pytest.raises(HoursError, match=said):
         read_hours(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Mon-Fri 06:00-22:00", "Mon-Fri 06:00-22:00"),
+        ("fri - mon 22:00 - 06:00", "Mon,Fri-Sun 22:00-06:00"),
+        ("Wed 00:00-24:00", "Wed 00:00-24:00"),
+        ("12:00-13:05", "12:00-13:05"),
+    ],
+)
+def test_they_are_written_as_they_are_read(text, shown):
+    assert str(read_hours(text)) == shown
+    assert read_hours(shown) == read_hours(text)

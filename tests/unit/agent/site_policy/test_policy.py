@@ -100,7 +100,9 @@ def test_whatever_an_offer_holds_is_judged_and_what_is_not_known_is_not_allowed(
 def test_it_is_told_in_a_line():
     assert SitePolicy().summary() == "anything"
     whole = SitePolicy(queues=("plc", "gpu-*"), dags=(), callbacks=False, hours=SHIFT.hours)
-    assert whole.summary() == "queues plc, gpu-*; Dags none; no callbacks; certain hours only"
+    assert whole.summary() == "queues plc, gpu-*; Dags none; no callbacks; hours Mon-Fri 06:00-22:00"
+    assert SHIFT.summary() == "hours Mon-Fri 06:00-22:00 (Europe/Vienna)"
+    assert SitePolicy(hours=()).summary() == "hours none"
     rest = SitePolicy(users=("report", "press-*"), max_log=10_000)
     assert rest.summary() == "run_as_user report, press-*; logs up to 10000 bytes"
     assert SitePolicy(users=(), max_log=0).summary() == "run_as_user none; logs up to 0 bytes"

@@ -108,7 +108,7 @@ def test_another_users_file_is_not_used(folder: Path) -> None:
         os.chown(folder / "connections" / "plc_db", 4711, -1)
     else:
         pytest.skip("only root gives files away")
-    with pytest.raises(UnusableSecretError, match="another user"):
+    with pytest.raises(UnusableSecretError, match="another user; give it to 'root'"):
         files(folder).read("connection", "plc_db")
 
 

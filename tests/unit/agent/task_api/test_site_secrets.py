@@ -110,6 +110,20 @@ async def test_no_task_changes_what_the_site_has(method: str) -> None:
     assert site.centre.asked == []
 
 
+@pytest.mark.parametrize(
+    ("method", "dag_id", "says"),
+    [
+        ("GET", "mill", "was not given the"),
+        ("PUT", "press_check", "let change the"),
+        ("DELETE", "mill", "let delete the"),
+    ],
+)
+async def test_the_workers_log_says_what_a_task_was_refused(method: str, dag_id: str, says: str, caplog) -> None:
+    workload = json.dumps({"type": "ExecuteTask", "ti": {"dag_id": dag_id, "task_id": "temperature"}})
+    assert (await Site(msgspec.structs.replace(JOB, workload=workload)).call("/variables/plc_db", method)).status == 403
+    assert f"{says} variable 'plc_db': the site has it" in caplog.text
+
+
 async def test_a_refusal_has_the_form_of_airflows_own_and_stands_in_the_tasks_log(tmp_path: Path) -> None:
     (tmp_path / LOG_FILE).touch()
     site = Site(msgspec.structs.replace(JOB, workload='{"ti": {"dag_id": "mill"}}'), tmp_path)

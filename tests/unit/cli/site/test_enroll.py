@@ -53,3 +53,16 @@ def test_what_the_centre_waits_for_is_said_at_its_first_answer(monkeypatch, caps
     assert ("chown -R USER: " in printed.out) == (os.geteuid() == 0)
     start = printed.out.partition("`")[2].partition("`")[0]
     assert shlex.split(start) == ["airflow-edge", "worker", "--state-dir", arguments.state_dir]
+
+
+def test_root_is_told_who_gets_the_folder_when_the_worker_starts(monkeypatch, capsys, arguments):
+    async def answer(*_, **__):
+        return SimpleNamespace(name="press-7", queues=("plc",))
+
+    monkeypatch.setattr(enroll, "enroll_here", answer)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("AIRFLOW__EDGE__AGENT_USER", "airflow-edge")
+    assert enroll.enroll(arguments) == 0
+    said = capsys.readouterr().out
+    assert "'airflow-edge' is given" in said
+    assert "chown" not in said

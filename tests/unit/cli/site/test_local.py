@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import pwd
 import shlex
 import subprocess
 import sys
@@ -81,3 +83,16 @@ def test_a_user_for_all_tasks_whom_the_policy_does_not_name_is_told(tmp_path):
     _, refused = site_policy(config, "backup")
     assert refused.mark is Mark.WRONG
     assert f"({path} on that machine): user 'backup' is none of its users" in as_line(refused)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder away")
+def test_root_is_told_of_a_state_folder_that_the_worker_does_not_get(tmp_path):
+    config = Config(state_dir=tmp_path, agent_user="daemon", task_user="nobody")
+    for owner in (0, pwd.getpwnam("daemon").pw_uid):
+        os.chown(tmp_path, owner, -1)
+        assert "by 'daemon' once the worker has been started" in local._state_folder(config).text
+    os.chown(tmp_path, 4712, -1)
+    refused = local._state_folder(config)
+    assert refused.mark is Mark.WRONG
+    assert "belongs to '4712', and not to 'daemon'" in refused.text
+    os.chown(tmp_path, 0, -1)

@@ -83,7 +83,10 @@ def test_root_looks_as_the_worker_would(config: Config, tmp_path: Path) -> None:
         (folder / "rules.toml").rename(Path(name) / "rules.toml")
         (Path(name) / "rules.toml").chmod(0o644)
         config = replace(config, site_secrets=Path(name) / "rules.toml", agent_user="nobody", task_user="daemon")
-        assert "secrets cannot be read" in "".join(found(config))
+        mend = f"Permission denied; `chown -R nobody {folder}`"
+        assert f"{folder} cannot be read by 'nobody': {mend}" in "".join(found(config))
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        assert f"{folder / 'connections'} cannot be read by 'nobody': {mend}" in "".join(found(config))
         assert os.geteuid() == 0
         for path in (folder, *folder.rglob("*")):
             os.chown(path, nobody.pw_uid, nobody.pw_gid)
