@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ LONGEST_DETAIL: Final = 200
 LONGEST_TEXT: Final = 1000
 MOST_NAMED: Final = 20
 """Of a list that somebody has written, like patterns for workers."""
+MOST_COUNTED: Final = 2000
+"""Entries of a task, in all its runs, that are counted."""
 MOST_DENIALS: Final = 200
 """Entries of one try of a task that are read; a gateway process writes a tenth of that, and more only now and then."""
 
@@ -165,6 +168,23 @@ def denials(of: TaskTry) -> list[NotedDenial]:
             )
             for at, said in _denials(airflow, of)
         ]
+
+
+def tries_denied(of: TaskTry) -> dict[tuple[str, str], int]:
+    """Give in how many tries its task was denied what, in all runs, by grant and name; nothing if they are too many."""
+    tries: defaultdict[tuple[str, str], set[tuple[object, ...]]] = defaultdict(set)
+    query = (
+        select(Log.run_id, Log.map_index, Log.try_number, Log.extra)
+        .where(Log.dag_id == of.dag_id, Log.task_id == (of.task_id or None), Log.event == f"{PREFIX}{DENIED}")
+        .limit(MOST_COUNTED)
+    )
+    with session() as airflow:
+        rows = airflow.execute(query).all()
+    for *which, extra in rows if len(rows) < MOST_COUNTED else ():
+        said = json.loads(extra or "{}")
+        # Two gateways may have noted the same.
+        tries[str(said.get("grant", "")), str(said.get("name", ""))].add(tuple(which))
+    return {what: len(those) for what, those in tries.items()}
 
 
 def denied_in_log(ti: Any, try_number: int | None = None) -> tuple[str, ...]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import datetime
 
 from airflow_edge.admin.airflow_facts import log_path, task_facts
-from airflow_edge.admin.audit import denials
+from airflow_edge.admin.audit import denials, tries_denied
 from airflow_edge.admin.config import read_patience, session
 from airflow_edge.admin.fleet import Fleet, is_of
-from airflow_edge.rules.explanation.denied import TimesDenied, in_explanation
+from airflow_edge.rules.explanation.denied import in_explanation
 from airflow_edge.rules.explanation.facts import Explanation
 from airflow_edge.rules.overview import JobView
 from airflow_edge.store.store import Store
@@ -38,20 +37,11 @@ def explain_task(
         task = None
     job = store.fleet.newest_job(dag_id, run_id, task_id, map_index)
     found = Fleet(store).explain(task, job, patience=patience, log_path=path)
-    return found if task is None or job is None else replace(found, denied=denied_to(store, job))
+    return found if task is None or job is None else replace(found, denied=denied_to(job))
 
 
-def denied_to(store: Store, job: JobView) -> tuple[str, ...]:
+def denied_to(job: JobView) -> tuple[str, ...]:
     """Say what the policy has denied a job, a line for each thing, with when and how often."""
-    if not (denied := denials(job)):
-        return ()
-    return tuple(in_explanation(denied, _counted(store, job, min(one.at for one in denied))))
-
-
-def _counted(store: Store, job: JobView, since: datetime) -> dict[tuple[str, str], TimesDenied]:
-    """Give how often the task was denied what."""
-    counted: dict[tuple[str, str], TimesDenied] = {}
-    for use in store.policy_uses.seen(since=since.date(), dag_id=job.dag_id, task_id=job.task_id, denied=True):
-        times, last_day = counted.get((use.kind, use.name), TimesDenied(0, use.last_day))
-        counted[use.kind, use.name] = TimesDenied(times + use.denied, max(last_day, use.last_day))
-    return counted
+    denied = denials(job)
+    # What is counted of uses would have been denied only, where the policy was reported on: the audit log knows it.
+    return tuple(in_explanation(denied, tries_denied(job))) if denied else ()

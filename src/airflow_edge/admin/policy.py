@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -187,7 +187,7 @@ class Policies:
         """
         seen = self.uses(days)
         modes = self.show().modes
-        mode = Policy(PolicyDocument(modes=modes), "").mode
+        mode = self.mode_now(modes)
         given = [use for use in seen if with_denied or use.allowed or mode(use.queue) != "enforce"]
         grants = {str(grant) for grant in Grant}
         rules = suggest(
@@ -209,6 +209,14 @@ class Policies:
             unknown=sorted({use.name for use in seen if use.kind not in grants}),
             left_out=sum(use.kind in grants for use in seen) - sum(use.kind in grants for use in given),
         )
+
+    def mode_now(self, modes: Mapping[str, Mode] | None = None) -> Callable[[str], Mode]:
+        """Give what says which mode a queue has.
+
+        :param modes: those of a policy; None for the one that is to be in force
+        """
+        found = self.show().modes if modes is None else modes
+        return Policy(PolicyDocument(modes=dict(found)), "").mode
 
     def uses(
         self,

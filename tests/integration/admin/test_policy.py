@@ -193,7 +193,7 @@ def test_by_command_it_is_the_same(api, commands, tmp_path):
     file.write_text("[[rules]]\nmay = { connections = ['plc_*'] }\n[modes]\n'*' = 'enforce'\n")
     assert "There is no policy" in airflow_command("edge", "policy", "show").err
     dry = airflow_command("edge", "policy", "set", str(file), "--dry-run")
-    assert (dry.status, dry.out, api.store.policies.newest()) == (0, "It could be set: 1 rule.\n", 0)
+    assert (dry.status, dry.out, api.store.policies.newest()) == (0, "It could be set: 1 rule; *: enforce.\n", 0)
     done = airflow_command("edge", "policy", "set", str(file), "--note", "why")
     assert (done.status, done.out) == (0, "Version 1 of the policy is in force: 1 rule.\n")
     shown = airflow_command("edge", "policy", "show")
@@ -202,7 +202,7 @@ def test_by_command_it_is_the_same(api, commands, tmp_path):
     assert (version["version"], version["note"]) == (1, "why")
     api.store.policy_uses.note(TODAY, {use("connections", "plc_7"): Times(0, 2)})
     [used] = json.loads(airflow_command("edge", "policy", "show", "--uses", "--denied", "-o", "json").out)
-    assert (used["name"], used["denied"]) == ("plc_7", 2)
+    assert [used[key] for key in ("name", "granted", "not_granted", "not_granted_is")] == ["plc_7", 0, 2, "denied"]
     without = airflow_command("edge", "policy", "suggest")
     assert ("plc_7" in without.out, "Left out: 1 use" in without.err) == (False, True)
     assert "plc_7" in airflow_command("edge", "policy", "suggest", "--with-denied").out

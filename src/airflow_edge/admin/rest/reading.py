@@ -190,7 +190,7 @@ def get_job(admin: Services, job_id: UUID, teams: Teams) -> OneJobDocument:
     elif job.state in JOB_OPEN and job.kind == "task":
         why = explain_task(admin.store, job.dag_id, job.run_id, job.task_id, job.map_index, teams=teams)
     facts = {name: getattr(job, name) for name in JobDocument.model_fields}
-    more = {"journey": found.journey, "explanation": why, "denied": denied_to(admin.store, job), "log": lines}
+    more = {"journey": found.journey, "explanation": why, "denied": denied_to(job), "log": lines}
     return OneJobDocument.model_validate(facts | more)
 
 

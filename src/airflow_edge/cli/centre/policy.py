@@ -14,8 +14,9 @@ from airflow_edge.admin.config import session
 from airflow_edge.admin.policy import Policies, PolicyQuestion, PolicyWishError, UnknownPolicyError, check
 from airflow_edge.admin.policy_text import read_file
 from airflow_edge.cli.centre.common import audited, counted, harmless, one_of, print_as, say
-from airflow_edge.rules.policy.document import PolicyError
+from airflow_edge.rules.policy.document import Mode, PolicyError
 from airflow_edge.rules.policy.grants import Grant
+from airflow_edge.store.policy.uses import UseSeen
 from airflow_edge.store.store import Store
 
 MOST_VERSIONS = 1000
@@ -30,7 +31,8 @@ def show_policy(args: argparse.Namespace) -> None:
         return
     if args.uses:
         seen = policies.uses(args.days, denied=args.denied)
-        print_as([{**asdict(one), "last_day": one.last_day.isoformat()} for one in seen], args.output)
+        mode = policies.mode_now()
+        print_as([told(one, mode(one.queue)) for one in seen], args.output)
         return
     try:
         shown = policies.show(args.number)
@@ -50,13 +52,26 @@ def show_policy(args: argparse.Namespace) -> None:
     print(text, end="" if not text or text.endswith("\n") else "\n")
 
 
+def told(use: UseSeen, mode: Mode) -> dict[str, object]:
+    """Say of a use how often no rule granted it, and what that comes to by its queue's mode.
+
+    :param mode: the one of now; which one the queue had when it was counted is not known.
+    """
+    who = {key: value for key, value in asdict(use).items() if key not in {"allowed", "denied", "last_day"}}
+    means = {"enforce": "denied", "report": "would be denied", "off": "given"}[mode] if use.denied else ""
+    counts = {"granted": use.allowed, "not_granted": use.denied, "not_granted_is": means}
+    return {**who, **counts, "last_day": use.last_day.isoformat()}
+
+
 @audited
 def set_policy(args: argparse.Namespace) -> None:
     """Put a policy in force, or say whether it could be."""
     try:
         text = sys.stdin.read() if args.file == "-" else read_file(Path(args.file), regular=False)
         if args.dry_run:
-            print(f"It could be set: {counted(len(check(text).rules), 'rule')}.")
+            found = check(text)
+            modes = ", ".join(f"{queue}: {mode}" for queue, mode in found.modes.items())
+            print(harmless(f"It could be set: {counted(len(found.rules), 'rule')}; {modes or 'off for all queues'}."))
             return
         policies = Policies(Store(session))
         version = policies.set(text, args.note or "", after=args.after, by=getuser())

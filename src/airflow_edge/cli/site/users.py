@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from pathlib import Path
 
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.errors import ConfigError

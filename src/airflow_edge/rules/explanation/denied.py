@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Final, NamedTuple
+from datetime import datetime
+from typing import Final
 
 from airflow_edge.rules.explanation.ended import clock
 
@@ -27,23 +27,16 @@ class NotedDenial:
     """So many calls it stands for, which are not named."""
 
 
-class TimesDenied(NamedTuple):
-    """How often a task was denied something, in all its runs."""
-
-    times: int
-    last_day: date
-
-
 def in_log(denials: Iterable[NotedDenial]) -> list[str]:
     """Say each once, and how many there were besides."""
     named, more = _parted(denials)
     return [f"{one.sentence}." for one in named] + ([f"{unnamed(more)}."] if more else [])
 
 
-def in_explanation(denials: Iterable[NotedDenial], counted: Mapping[tuple[str, str], TimesDenied]) -> list[str]:
+def in_explanation(denials: Iterable[NotedDenial], counted: Mapping[tuple[str, str], int]) -> list[str]:
     """Say the same with when and how often.
 
-    :param counted: by kind and name
+    :param counted: in how many tries, by kind and name; what is not in it is said without
     """
     named, more = _parted(denials)
     return [
@@ -63,11 +56,10 @@ def _parted(denials: Iterable[NotedDenial]) -> tuple[list[NotedDenial], int]:
     return [*named.values()][:MOST_OF_A_TRY], more
 
 
-def _times(counted: TimesDenied | None) -> str:
-    if counted is None:
+def _times(tries: int | None) -> str:
+    if tries is None:
         return ""
-    times = "once" if counted.times == 1 else f"{counted.times} times"
-    return f", {times} in all runs since that day, last on {counted.last_day}"
+    return ", in one try of all runs" if tries == 1 else f", in {tries} tries of all runs"
 
 
 def unnamed(calls: int) -> str:
