@@ -37,7 +37,7 @@ URLS = re.compile(
 )
 TOKEN = re.compile(r"\bedge_(?!worker\b)[\w-]+")
 PATH = re.compile(r"(?<![\w.:/$}~*\-…])/(?!/)[\w.…-]+(?:/[\w.…*-]+)*")
-PATHS = re.compile(r"/(path/to|opt/airflow-edge|var/lib/airflow-edge|dev/null)\b|/edge_worker/")
+PATHS = re.compile(r"/(path/to|opt/airflow-edge|var/lib/airflow-edge|usr/bin/python3|dev/null)\b|/edge_worker/")
 BLANK = re.compile(r"(?<![\w$/{.=-])(?:[A-Z]{2,}_?)+(?![\w=/}])|<[a-z -]+>")
 SHELL_WORDS = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE", "EOF", "HUP", "INT", "TERM", "SIGINT"})
 

@@ -12,7 +12,7 @@ from tests.docs.shapes import is_part_of, is_shown
 from tests.docs.shell import PATIENCE, Service, Shell
 from tests.docs.typed import Typed, typed
 
-QUESTION = re.compile(r"^airflow(-edge| edge) (check|explain-job|list-\w+|status|logs)\b")
+QUESTION = re.compile(r"^airflow(-edge| edge) (check|explain-job|list-\w+|status|logs|policy show)\b")
 """What may be asked again until the answer is the one that the page shows: it changes nothing."""
 TOKEN = re.compile(r"\bedge_[\w-]{20,}\.[\w-]+")
 READY = {"airflow standalone": "The edge gateway is ready", "airflow-edge worker": "linked to"}

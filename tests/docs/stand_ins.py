@@ -61,7 +61,7 @@ def put_all(folder: Path, venv: Path, values: dict[str, str]) -> None:
     put(folder, "install", INSTALL)
     put(folder, "runuser", RUNUSER)
     # Of a registry nothing is fetched: `command_lines` has looked at what was asked for, which is installed.
-    for name in ("pip", "useradd", "userdel", "docker"):
+    for name in ("pip", "useradd", "userdel", "chown", "docker"):
         put(folder, name, "exit 0")
     if shutil.which("systemd-analyze", path=f"{os.defpath}:/usr/bin") is None:
         put(folder, "systemd-analyze", "exit 0")

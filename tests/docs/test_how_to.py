@@ -109,8 +109,10 @@ class World:
 
 
 def places_in(folder: Path) -> dict[str, str]:
-    places = ("/path/to", "/opt/airflow-edge", "/var/lib/airflow-edge")
-    return dict(zip(places, map(str, (folder, folder / "opt", folder / "var")), strict=True))
+    places = ("/path/to", "/opt/airflow-edge", "/var/lib/airflow-edge", "/usr/bin/python3")
+    return dict(
+        zip(places, map(str, (folder, folder / "opt", folder / "var", folder / "bin" / "python3")), strict=True)
+    )
 
 
 def git(*words: str, cwd: Path) -> None:
@@ -145,7 +147,14 @@ def world(machine, stack) -> World:
     database = MigratedDatabases(SqliteFiles(folder), folder, venv=venv).create("docs")
     airflow = stack.enter_context(
         Airflow(
-            folder / "airflow", database, venv=venv, dags=folder / "dags", executor=EDGE_EXECUTOR, config=EDGE_CONFIG
+            folder / "airflow",
+            database,
+            venv=venv,
+            dags=folder / "dags",
+            executor=EDGE_EXECUTOR,
+            config=EDGE_CONFIG,
+            # What a Dag of a page asks for, which is run before its page is read.
+            environment={"AIRFLOW_CONN_PLC_7": "http://localhost"},
         )
     )
     airflow.boot(triggerer=False)

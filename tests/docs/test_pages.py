@@ -6,6 +6,7 @@ import configparser
 import os
 import re
 import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from airflow_edge.agent.site_policy.document import parse
 from airflow_edge.agent.site_secrets.rules import load_rules
-from harness.pages import Block, all_blocks, inline_code, pages, read_blocks
+from harness.pages import Block, all_blocks, blocks_of, inline_code, pages, read_blocks
 from tests.docs.claims import problems
 from tests.docs.command_lines import complaint
 from tests.docs.typed import typed
@@ -145,3 +146,13 @@ def test_every_option_of_a_configuration_is_known(block, known) -> None:
 @pytest.mark.parametrize("block", blocks_of_language("python"), ids=lambda block: block.where)
 def test_every_piece_of_python_can_be_loaded(block) -> None:
     exec(compile(block.text, block.where, "exec"), {"__name__": "example"})
+
+
+def test_a_policy_is_enforced_by_its_modes_whatever_its_names_are(tmp_path: Path) -> None:
+    blocks = [block for block in blocks_of("docs/how-to/need-to-know.md") if block.kind == "sh centre"]
+    (command,) = (one.text for block in blocks for one in typed(block) if one.text.startswith("sed"))
+    policy = "modes:\n  plc: report\n  reports: report\nrules:\n- who:\n    dags:\n    - report\n  note: report\n"
+    (tmp_path / "policy.yaml").write_text(policy)
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
+    changed = (tmp_path / "policy.yaml").read_text()
+    assert changed == policy.replace("plc: report", "plc: enforce").replace("reports: report", "reports: enforce")

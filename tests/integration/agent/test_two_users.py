@@ -113,16 +113,19 @@ async def test_without_a_runtime_another_users_task_is_ended_all_the_same(
 
 
 async def test_the_next_worker_takes_over_what_the_last_has_left(
-    centre: Centre, worker: Agent, config: Config, make_worker: Callable[[], Agent]
+    centre: Centre, worker: Agent, config: Config, make_worker: Callable[[], Agent], users: Users
 ) -> None:
     job = await offer(centre, "patient")
     await file(config.state_dir.parent / "run" / "patient.pid")
     worker.signal(signal.SIGHUP)
     assert await worker.ended() == 0
+    # As after `airflow-edge enroll --force`, which root has typed.
+    os.chown(config.identity_file, 0, 0)
     following = make_worker()
     await following.start()
     await centre.until(lambda: len(centre.hellos) == 2)
     assert [held.job_id for held in centre.hellos[1].jobs] == [job.job_id]
+    assert config.identity_file.stat().st_uid == users[0].pw_uid
     await centre.say(Stop(job_id=job.job_id, assignment=1, reason="the task was marked as failed"))
     await centre.message(Ended)
     assert (config.state_dir.parent / "run" / "on_kill").exists()
