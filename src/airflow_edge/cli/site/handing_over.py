@@ -14,6 +14,8 @@ from airflow_edge.agent.errors import ConfigError, user_name
 from airflow_edge.site.kernel import User
 
 _FOLDER: Final = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# One that is only passed through need not be one that may be read.
+_STEP: Final = _FOLDER | getattr(os, "O_PATH", os.O_RDONLY)
 _MOST_LINKS: Final = 40
 """As many as Linux follows, see path_resolution(7)."""
 
@@ -28,7 +30,8 @@ def hand_over(folder: Path, agent: User) -> None:
     """
     try:
         top = _open(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
+        # Where root may not look (NFS makes it nobody) nothing is root's; what the agent may not use it says itself.
         return
     except NotADirectoryError:
         raise ConfigError(
@@ -85,21 +88,24 @@ def _open(path: Path) -> int:
     :raises FileNotFoundError: it is not there.
     :raises NotADirectoryError: it is no folder, or there is another's link.
     """
-    at, rest, links = os.open("/", os.O_RDONLY | _FOLDER), [*reversed(path.absolute().parts[1:])], 0
+    at, rest, links = os.open("/", _STEP), [*reversed(path.absolute().parts[1:])], 0
     while rest:
         name = rest.pop()
         try:
             if (target := _link(at, name)) is None:
-                after = os.open(name, os.O_RDONLY | _FOLDER, dir_fd=at)
+                after = os.open(name, _STEP, dir_fd=at)
             elif (links := links + 1) > _MOST_LINKS:
                 raise NotADirectoryError(errno.ENOTDIR, "too many links", str(path))
             else:
                 rest += reversed([part for part in target.split("/") if part])
-                after = os.open("/", os.O_RDONLY | _FOLDER) if target.startswith("/") else os.dup(at)
+                after = os.open("/", _STEP) if target.startswith("/") else os.dup(at)
         finally:
             os.close(at)
         at = after
-    return at
+    try:
+        return os.open(".", os.O_RDONLY | _FOLDER, dir_fd=at)
+    finally:
+        os.close(at)
 
 
 def _link(folder: int, name: str) -> str | None:

@@ -35,7 +35,7 @@ class NotedUse:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How often it was given, and how often denied."""
+    """How often a rule granted it, and how often none did: what that came to, the mode of that moment said."""
 
     allowed: int
     denied: int

@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from airflow_edge.agent.errors import ConfigError
@@ -98,6 +99,25 @@ def test_a_third_users_folder_is_refused_and_left_as_it_is(tmp_path):
     with pytest.raises(ConfigError, match=r"belongs to '#?4712'.*'airflow-edge'.*chown -R airflow-edge"):
         hand_over(state, AGENT)
     assert (owner(state), owner(file)) == (THIRD, 0)
+
+
+def test_where_root_may_not_look_nothing_is_done(tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    hand_over(tmp_path, AGENT)
+    assert owner(tmp_path) == 0
+
+
+def test_no_descriptor_is_left_open(tmp_path):
+    (tmp_path / "edge" / "jobs").mkdir(parents=True)
+    given(tmp_path / "edge" / "worker.json")
+    (tmp_path / "link").symlink_to(tmp_path / "edge")
+    before = psutil.Process().num_fds()
+    hand_over(tmp_path / "link", AGENT)
+    hand_over(tmp_path / "gone", AGENT)
+    assert psutil.Process().num_fds() == before
 
 
 def test_links_that_go_round_are_no_folder(tmp_path):
