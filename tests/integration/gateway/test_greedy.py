@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from airflow_edge.gateway import bodies
 from airflow_edge.gateway.bodies import MOST_STRANGERS, STRANGER_BODY
+from airflow_edge.gateway.loops import presence
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.frames import MAX_SITE_FRAME_BYTES
 from tests.integration.gateway.world import config
@@ -73,7 +74,9 @@ async def test_a_request_that_breaks_off_in_its_body_logs_nothing(centre, caplog
         # Whatever they do is done: a whole request comes after them.
         async with site.link(centre.gateway):
             pass
-    assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    # A machine that stands still for a quarter of a minute has other things to say, of other workers.
+    said = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert not [record.getMessage() for record in said if record.name != presence.__name__]
 
 
 @pytest.mark.attack(15)
