@@ -15,8 +15,8 @@ BURST: Final = 20
 """Refusals that are answered at once."""
 INTERVAL: Final = 0.5
 """Seconds for each that comes after them."""
-LONGEST: Final = 10.0
-"""Seconds that one waits at most: less than anybody who calls has patience for."""
+LONGEST: Final = 8.0
+"""Seconds that one waits at most: less than a worker has patience for, the ten of its probes of the way included."""
 MOST_KEPT: Final = 10_000
 
 
