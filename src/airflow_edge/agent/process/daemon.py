@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -55,9 +56,17 @@ def pid_file(path: Path) -> Iterator[int]:
 
 def _try_lock(path: Path) -> int | None:
     make_way(path)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    # Root may be who asks (`airflow-edge enroll`), in the folder of another user: nothing of root's is to be emptied.
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise AgentError(f"{path} is a link, and what it leads to would be overwritten; remove it") from error
+        raise
     with contextlib.ExitStack() as closing:
         closing.callback(os.close, descriptor)
+        if os.fstat(descriptor).st_nlink > 1:
+            raise AgentError(f"{path} is a file that has another name, too, and would be overwritten; remove it")
         try:
             # Only a worker lets nobody share the lock; who has waited for its end has a share for a moment.
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -59,6 +59,24 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("lay", [os.symlink, os.link])
+def test_another_file_is_not_overwritten_through_a_link_that_was_laid_in_its_place(tmp_path, lay):
+    other, path = tmp_path / "passwd", tmp_path / "agent.pid"
+    other.write_text("root\n")
+    lay(other, path)
+    with pytest.raises(AgentError, match=r"agent\.pid .*would be overwritten; remove it"), pid_file(path):
+        pass
+    assert other.read_text() == "root\n"
+
+
+def test_no_file_is_made_through_a_link_that_leads_nowhere(tmp_path):
+    other, path = tmp_path / "cron", tmp_path / "agent.pid"
+    path.symlink_to(other)
+    with pytest.raises(AgentError, match="remove it"), pid_file(path):
+        pass
+    assert not other.exists()
+
+
 def test_who_waits_for_the_end_of_one_does_not_keep_the_next_from_beginning(tmp_path):
     path = tmp_path / "agent.pid"
     with ThreadPoolExecutor(8) as threads:
