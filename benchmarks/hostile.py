@@ -35,7 +35,18 @@ import psutil
 from sqlalchemy.orm import sessionmaker
 
 from airflow_edge.protocol import tokens, urls
-from airflow_edge.protocol.messages import Accepted, Ended, Offer, Order, Released, Stop, Void
+from airflow_edge.protocol.messages import (
+    Accepted,
+    Ended,
+    HeldJob,
+    Hello,
+    Offer,
+    Order,
+    Released,
+    Status,
+    Stop,
+    Void,
+)
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow
@@ -61,6 +72,8 @@ LIMIT: Final = 2.0
 """How many times what it is without the hostile worker the 99th percentile may be."""
 
 _PATIENCE: Final = 120.0
+_SETTLING: Final = 5.0
+"""Seconds before a turn counts: the hostile process starts on this machine, and would on its own."""
 _HOARD: Final = 2_000
 """Jobs of the hostile worker's own queue."""
 
@@ -105,6 +118,13 @@ class HonestWorker(IdleWorker):
         self._watch = watch
         self._http = http
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held: dict[str, HeldJob] = {}
+
+    def hello(self, session_id: str, received: int) -> Hello:
+        return msgspec.structs.replace(super().hello(session_id, received), jobs=tuple(self._held.values()))
+
+    def status(self) -> Status:
+        return msgspec.structs.replace(super().status(), alive=tuple(self._held))
 
     def receive(self, message: Offer | Stop | Void | Order, done: Callable[[], None], /) -> None:
         if isinstance(message, Offer):
@@ -122,6 +142,7 @@ class HonestWorker(IdleWorker):
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _work(self, job_id: str, assignment: int) -> None:
+        self._held[job_id] = HeldJob(job_id=job_id, assignment=assignment, phase="running")
         job, task = f"{job_id}:{assignment}", f"/task-instances/{self._watch.task_of(job_id)}"
         now = datetime.now(UTC).isoformat()
         run = {"state": "running", "hostname": "h", "unixname": "u", "pid": 1, "start_date": now}
@@ -130,6 +151,7 @@ class HonestWorker(IdleWorker):
         await self._call("PATCH", f"{task}/state", job, {"state": "success", "end_date": now})
         self.link.send(Released(job_id=job_id, assignment=assignment))
         self.link.send(Ended(job_id=job_id, assignment=assignment, exit_code=0))
+        del self._held[job_id]
 
     async def _call(self, method: str, path: str, job: str, body: object = None) -> None:
         path, content = urls.EXECUTION + path, msgspec.json.encode(body) if body is not None else b""
@@ -138,9 +160,10 @@ class HonestWorker(IdleWorker):
         try:
             answer = await self._http.request(method, self._gateway + path, content=content, headers=headers)
         except httpx.HTTPError as error:
-            self._watch.answered(type(error).__name__)
+            self._watch.answered(f"{path.rpartition('/')[2]}: {type(error).__name__}")
         else:
-            self._watch.answered(str(answer.status_code) if answer.is_error else "well")
+            told = f"{path.rpartition('/')[2]}: {answer.status_code} {answer.text[:100]}"
+            self._watch.answered(told if answer.is_error else "well")
 
 
 class Watch:
@@ -312,6 +335,7 @@ async def _watch(
                 watch.hostile = hostile
                 with ExitStack() as stack:
                     said = stack.enter_context(yard.hostile_worker()) if hostile else [{}]
+                    await asyncio.sleep(_SETTLING)
                     most = await _queue_jobs(yard, watch, tasks, seconds, server)
                 name = "with" if hostile else "without"
                 memory[name] = max(memory[name], most)
@@ -326,7 +350,7 @@ async def _watch(
         for one in running:
             one.cancel()
         await asyncio.gather(*running, *(worker.end() for worker in workers), return_exceptions=True)
-    return _figures(watch, lost, seen, memory)
+    return {"links_begun_anew": sum(worker.welcomes - 1 for worker in workers), **_figures(watch, lost, seen, memory)}
 
 
 @contextmanager

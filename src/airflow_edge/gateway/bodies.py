@@ -54,6 +54,13 @@ class Bodies:
         self._under_way: Counter[Hashable] = Counter()
         self._strangers = 0
 
+    def is_long(self, headers: Headers) -> bool:
+        """Whether reading the body takes time of all others, too.
+
+        :raises ProblemError: it is too long (413).
+        """
+        return body_length(headers, self.longest, ADVICE) > SHORT_CALL
+
     @asynccontextmanager
     async def read(self, request: Request, *, who: Hashable, advice: str = ADVICE) -> AsyncIterator[bytes]:
         """Give the body, read to its end, which counts until the block ends.

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
-import resource
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -21,6 +19,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from airflow_edge.backoff import Backoff
+from airflow_edge.gateway import process
 from airflow_edge.gateway.access import denials, policy_in_force, uses
 from airflow_edge.gateway.access.attempts import Attempts
 from airflow_edge.gateway.access.authentication import Authenticator
@@ -71,8 +70,6 @@ MOST_CALLS: Final = 10
 connections to its database, of which it has 15."""
 MOST_OF_ONE: Final = 5
 """Of them of one worker: so that others' need not wait for its."""
-ENOUGH_FILES: Final = 16_384
-"""A limit above which nothing is said: more than twice the links that one process is made for."""
 
 
 class Gateway:
@@ -202,11 +199,11 @@ class Gateway:
 
         Nothing that goes wrong here reaches the API server.
         """
-        _allow_many_files()
+        process.allow_many_files()
+        process.serve_links()
         async with AsyncExitStack() as stack:
             task_api = await self._start_task_api(stack)
-            # What is loaded by now stays. Each search through all of it for garbage would stop every link for a second.
-            gc.freeze()
+            process.keep_what_is_loaded()
             getting_ready = asyncio.create_task(self._get_ready(task_api)) if task_api else None
             try:
                 yield
@@ -240,6 +237,7 @@ class Gateway:
                 if self._links_served:
                     # Workers come back meanwhile; the calls of their tasks wait for this.
                     await task_api.warm_up()
+                    process.keep_what_is_loaded()
                     self._task_api = task_api
                     log.info("The edge gateway is ready (%s)", self.id)
                     return
@@ -330,24 +328,3 @@ def _examine(factory: SessionFactory) -> tuple[Engine, str | None]:
     with factory() as session:
         connection = session.connection()
         return connection.engine, schema.trouble(schema.look(connection))
-
-
-def _allow_many_files() -> None:
-    """Raise the soft limit of open files, which is for programs that use `select`, to the hard one.
-
-    Each linked worker takes one file; where there are few, say so.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    unlimited = resource.RLIM_INFINITY
-    if soft not in {hard, unlimited}:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (OSError, ValueError) as error:
-            log.warning("The limit of open files stays at %d: %s", soft, error)
-            hard = soft
-    if hard != unlimited and hard < ENOUGH_FILES:
-        log.warning(
-            "This API server process may open %d files, and each edge worker that is linked to it takes one. For more, "
-            "raise the limit where it is started: LimitNOFILE= (systemd), --ulimit nofile= (containers), ulimit -Hn",
-            hard,
-        )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from time import monotonic
 from typing import Final
 
-BURST: Final = 20
+BURST: Final = 10
 """Refusals that are answered at once."""
 INTERVAL: Final = 0.5
 """Seconds for each that comes after them."""

@@ -15,6 +15,7 @@ from airflow_edge.gateway.bodies import MOST_STRANGERS, STRANGER_BODY
 from airflow_edge.gateway.loops import presence
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.frames import MAX_SITE_FRAME_BYTES
+from tests.integration.gateway.test_execution import held_job
 from tests.integration.gateway.world import config
 
 pytestmark = pytest.mark.one_database
@@ -31,6 +32,11 @@ async def half(gateway: str, method: str, path: str, headers: dict[str, str], le
     writer.write(f"{method} {address.path}{path} HTTP/1.1\r\n{lines}\r\n".encode() + b"x" * 100)
     await writer.drain()
     return reader, writer
+
+
+def call_headers(site, job: str, path: str) -> dict[str, str]:
+    """What a call for this job begins with."""
+    return {urls.JOB_HEADER: job, **site.headers("PUT", path, job=job)}
 
 
 @pytest.mark.held("a WebSocket message that inflates, or is too long")
@@ -105,23 +111,41 @@ async def test_who_takes_up_all_memory_for_calls_keeps_no_other_call_waiting(cen
     monkeypatch.setattr(bodies, "PATIENCE", 1.0)
     longest = config().call_max_size
     path = urls.EXECUTION + "/variables/x"
-    queue = centre.queue_name()
-    greedy = [await centre.site(queue) for _ in range(8)]
-    honest = await centre.site(queue)
-    begun = [await half(centre.gateway, "PUT", path, one.headers("PUT", path), longest) for one in greedy]
-    async with honest.link(centre.gateway) as link:
-        assert link.welcome.name == honest.name
-        # It holds no such job, and hears so.
-        assert (await honest.call(centre.gateway, "GET", "/variables/x", JOB)).status_code == 409
-        answers = asyncio.as_completed([reader.read(2000) for reader, _ in begun], timeout=20)
-        refused = [await answer for _, answer in zip(range(7), answers, strict=False)]
-    assert all(b"503" in answer.partition(b"\r\n")[0] and b"retry-after" in answer.lower() for answer in refused)
-    too_long = await half(centre.gateway, "PUT", path, greedy[0].headers("PUT", path), longest + 1)
-    assert b"413" in await asyncio.wait_for(too_long[0].readline(), 20)
-    for _, writer in (*begun, too_long):
-        writer.close()
-    status = 503
-    async with asyncio.timeout(30):
-        while status == 503:
-            status = (await honest.call(centre.gateway, "PUT", "/variables/x", JOB, content=bytes(longest))).status_code
-    assert status == 409
+    honest = await centre.site(centre.queue_name())
+    async with AsyncExitStack() as stack:
+        held = [await stack.enter_async_context(held_job(centre)) for _ in range(8)]
+        begun = [
+            await half(centre.gateway, "PUT", path, call_headers(site, job, path), longest) for site, _, _, job in held
+        ]
+        async with honest.link(centre.gateway) as link:
+            assert link.welcome.name == honest.name
+            # It holds no such job, and hears so.
+            assert (await honest.call(centre.gateway, "GET", "/variables/x", JOB)).status_code == 409
+            answers = asyncio.as_completed([reader.read(2000) for reader, _ in begun], timeout=20)
+            refused = [await answer for _, answer in zip(range(7), answers, strict=False)]
+        assert all(b"503" in answer.partition(b"\r\n")[0] and b"retry-after" in answer.lower() for answer in refused)
+        site, _, _, job = held[0]
+        too_long = await half(centre.gateway, "PUT", path, call_headers(site, job, path), longest + 1)
+        assert b"413" in await asyncio.wait_for(too_long[0].readline(), 20)
+        for _, writer in (*begun, too_long):
+            writer.close()
+        status = 503
+        async with asyncio.timeout(30):
+            while status == 503:
+                call = site.call(centre.gateway, "PUT", "/variables/x", job, content=bytes(longest))
+                status = (await call).status_code
+        # It is read, and no JSON.
+        assert status == 422
+
+
+@pytest.mark.attack(4)
+async def test_a_long_body_is_not_read_for_who_may_not_call(centre):
+    """All others wait for a moment while one is read."""
+    path, length = urls.EXECUTION + "/variables/x", config().call_max_size
+    site = await centre.site(centre.queue_name())
+    foreign = await half(centre.gateway, "PUT", path, call_headers(site, JOB, path), length)
+    async with held_job(centre, begun=False) as (owner, _, _, job):
+        too_early = await half(centre.gateway, "PUT", path, call_headers(owner, job, path), length)
+        for (reader, writer), status in ((foreign, b"409"), (too_early, b"403")):
+            assert status in await asyncio.wait_for(reader.readline(), 20)
+            writer.close()

@@ -56,6 +56,9 @@ class ExecutionEndpoint:
         caller = await gateway.authenticator.caller(headers, method=scope["method"], path=EXECUTION + path, query=query)
         worker_id = caller.worker.id
         try:
+            if gateway.bodies.is_long(headers):
+                # It is not read for who may not make this call anyway.
+                check_call(await gateway.calling_jobs.confirm(worker_id, headers), scope["method"], path)
             async with (
                 gateway.bodies.read(Request(scope, receive), who=worker_id) as body,
                 gateway.turns.taken(1, who=worker_id, patience=PATIENCE),
