@@ -105,7 +105,7 @@ class HostileWorker:
         async with self._enrolling:
             if self._identity is None:
                 name = f"hostile-{uuid4().hex[:8]}"
-                file = self._folder / f"{name}.json"
+                file = self._folder / name / "identity.json"
                 self._identity = await enroll(
                     file, self._gateway.removesuffix(urls.PREFIX), name, token=self._token, insecure=True
                 )
