@@ -47,8 +47,8 @@ def allow_many_files() -> None:
 def serve_links() -> None:
     """Have no thread, and no search for garbage, keep the event loop waiting for long."""
     sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL))
-    # Somebody else's may be set to search more seldom, or never.
-    if gc.isenabled() and gc.get_threshold()[0] < GARBAGE[0]:
+    # It may be set already to search more seldom, or never (0).
+    if gc.isenabled() and 0 < gc.get_threshold()[0] < GARBAGE[0]:
         gc.set_threshold(*GARBAGE)
 
 

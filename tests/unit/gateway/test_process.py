@@ -28,10 +28,11 @@ def test_threads_and_the_search_for_garbage_keep_the_event_loop_waiting_less_tha
 
 def test_what_somebody_has_set_further_already_stays() -> None:
     sys.setswitchinterval(SWITCH_INTERVAL / 10)
-    gc.set_threshold(50_000, 20, 100)
-    serve_links()
+    for threshold in (50_000, 20, 100), (0, 10, 10):
+        gc.set_threshold(*threshold)
+        serve_links()
+        assert gc.get_threshold() == threshold
     assert sys.getswitchinterval() == pytest.approx(SWITCH_INTERVAL / 10, rel=0.05)
-    assert gc.get_threshold() == (50_000, 20, 100)
 
 
 def test_where_nothing_is_searched_nothing_is_set() -> None:

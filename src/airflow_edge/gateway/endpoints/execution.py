@@ -58,7 +58,8 @@ class ExecutionEndpoint:
         try:
             if gateway.bodies.is_long(headers):
                 # It is not read for who may not make this call anyway.
-                check_call(await gateway.calling_jobs.confirm(worker_id, headers), scope["method"], path)
+                async with gateway.turns.taken(1, who=worker_id, patience=PATIENCE):
+                    check_call(await gateway.calling_jobs.confirm(worker_id, headers), scope["method"], path)
             async with (
                 gateway.bodies.read(Request(scope, receive), who=worker_id) as body,
                 gateway.turns.taken(1, who=worker_id, patience=PATIENCE),
