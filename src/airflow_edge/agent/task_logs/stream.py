@@ -167,8 +167,8 @@ class Stream:
         self._asking = self._asked = self.end_sent = False
         if offset < self.segment.start:
             self.damage(Damage.FORGOTTEN)
-        elif offset > self.size:
-            # The last agent had read what is not there any more.
+        elif self._looked and offset > self.size:
+            # The last agent had read what is not there any more. Before the first look that cannot be known.
             self.damage(Damage.TRUNCATED)
 
     def next(self, most: int) -> Piece | None:

@@ -269,6 +269,13 @@ def test_a_centre_that_has_more_than_there_is_had_a_file_that_was_truncated() ->
     assert stream.segment_due() is Damage.TRUNCATED
 
 
+def test_what_the_centre_has_says_nothing_about_a_file_that_was_not_looked_at() -> None:
+    stream = Stream(Segment(file=(1, 2)), fresh=False)
+    stream.answered(10)
+    assert not stream.damaged
+    assert stream.seen_of_file == 10
+
+
 def test_a_centre_that_wants_what_was_before_the_damage_is_told_that_it_is_gone() -> None:
     stream = stream_of(10, 7)
     stream.begin(next_segment(stream, Damage.TRUNCATED, "now"))
