@@ -20,6 +20,7 @@ from airflow_edge.admin.centre_keys import CentreKeyError, keyring
 from airflow_edge.admin.config import multi_team
 from airflow_edge.protocol.enrolment import SEED_BYTES, read_token, write_token
 from airflow_edge.protocol.problems import QUEUE_NAME_RULE, is_queue_name
+from airflow_edge.protocol.urls import gateway_url
 from airflow_edge.store.store import Store
 from airflow_edge.store.workers.enrollment import EnrollToken
 
@@ -161,6 +162,10 @@ def _known_team(name: str | None) -> str | None:
 def _api_url(given: str | None) -> str:
     url = given or conf.get("api", "base_url", fallback="") or ""
     if url.startswith(("http://", "https://")):
+        try:
+            gateway_url(url)
+        except ValueError as error:
+            raise TokenWishError(f"No worker could use that: {error}.") from error
         return url.rstrip("/")
     raise TokenWishError(
         "Where will the site find this Airflow's API server? Set [api] base_url, or say it: --api-url https://… "

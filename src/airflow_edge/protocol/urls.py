@@ -38,8 +38,10 @@ def gateway_url(api_url: str) -> str:
     Accepted are Airflow's base URL (`https://host/airflow`), the gateway's (`https://host/airflow/edge_worker`) and
     the old form (`https://host/airflow/edge_worker/v1/rpcapi`).
 
-    :raises ValueError: it is not an absolute http(s) URL.
+    :raises ValueError: it is not an absolute http(s) URL, or has a login in it; the text says so without that.
     """
+    # Whatever it is: a text goes into logs, to the centre and onto terminals.
+    shown = f"…@{api_url.rpartition('@')[2]}" if "@" in api_url else api_url
     try:
         parts = urlsplit(api_url.strip())
         possible = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
@@ -47,7 +49,13 @@ def gateway_url(api_url: str) -> str:
         possible = False
     if not possible:
         raise ValueError(
-            f"'{api_url}' is not a URL of an Airflow API server; it has to look like https://airflow.example.org"
+            f"'{shown}' is not a URL of an Airflow API server; it has to look like https://airflow.example.org"
+        )
+    # Also in a path, where a password with a slash in it puts it.
+    if shown != api_url:
+        raise ValueError(
+            f"the URL '{shown}' has a user or password in it, which nothing asks for: a worker signs what it says; "
+            "leave out what is before the @, so that it looks like https://airflow.example.org"
         )
     path = parts.path.rstrip("/")
     for suffix in _OLD_SUFFIXES:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from airflow_edge.protocol.urls import gateway_url, link_url, unprotected
@@ -28,6 +30,21 @@ NO_HOSTS = ("http://host:99999", "http://host:80a", "http://host:0", "http://[ho
 def test_what_is_no_url_is_refused_with_an_example(api_url: str) -> None:
     with pytest.raises(ValueError, match="like https://airflow"):
         gateway_url(api_url)
+
+
+HIDDEN = "S3cret"
+BEFORE = ("", "x/", "x#", "x?", "x@", "x[", "x:", "%2F")
+AFTER = ("", "/x", "#x", "?x", "@x", ":x", "]x", "%", " x", "\\x")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://user:{}@host", "https://{}@host/airflow", "user:{}@host", "ftp://u:{}@host:x"]
+)
+def test_no_login_is_in_a_url_that_is_used_or_in_what_is_said_of_one(url: str) -> None:
+    for before, after in product(BEFORE, AFTER):
+        with pytest.raises(ValueError, match="like https://airflow") as refused:
+            gateway_url(url.format(f"{before}{HIDDEN}{after}"))
+        assert HIDDEN not in str(refused.value)
 
 
 @pytest.mark.parametrize(
