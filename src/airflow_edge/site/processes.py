@@ -172,10 +172,10 @@ def terminate_task(supervisor: int) -> bool:
             return False
     for child in children:
         with _unless_gone():
-            if os.getpgid(child.pid) == child.pid:
+            if os.getpgid(child.pid) == child.pid and lives(child):
                 os.killpg(child.pid, signal.SIGTERM)
             else:
-                os.kill(child.pid, signal.SIGTERM)
+                _signal(child, signal.SIGTERM)
     return bool(children)
 
 
@@ -186,7 +186,7 @@ def kill_session(supervisor: int) -> None:
         if not doomed:
             break
         for process in doomed:
-            kill(process.pid)
+            _signal(process, signal.SIGKILL)
 
 
 def end_children(spare: Callable[[int], bool] = lambda pid: False, patience: float = 10.0) -> int:
@@ -224,8 +224,30 @@ def _children() -> list[int]:
     return found
 
 
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    """Send it a signal, if it is there: whoever has got its pid meanwhile does not get the signal.
+
+    Where there are no descriptors of processes (macOS, an old kernel), a moment is left in which that may happen.
+    """
+    with _unless_gone():
+        try:
+            # It stays whose it is now, whatever becomes of the pid; then it is seen whose that is.
+            descriptor = os.pidfd_open(process.pid)
+        except (AttributeError, OSError) as error:
+            if isinstance(error, ProcessLookupError):
+                raise
+            if lives(process):
+                os.kill(process.pid, number)
+            return
+        try:
+            if lives(process):
+                signal.pidfd_send_signal(descriptor, number)
+        finally:
+            os.close(descriptor)
+
+
 def kill(pid: int) -> None:
-    """SIGKILL it, if it is there."""
+    """SIGKILL a child of this process, or who is known to be there: nobody else can have its pid then."""
     with _unless_gone():
         os.kill(pid, signal.SIGKILL)
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +16,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from airflow_edge.site.processes import find, hold_pid_file, holder, is_the_one, lives
+from airflow_edge.site import processes
+from airflow_edge.site.processes import (
+    find,
+    hold_pid_file,
+    holder,
+    is_the_one,
+    kill_session,
+    lives,
+    terminate_task,
+)
 from harness.processes import without_descriptors
 from harness.waiting import wait_for
 
@@ -171,3 +181,32 @@ def test_attack_10_while_an_agent_lives_no_other_process_of_its_user_is_listened
             with lock.open("w") as empty:
                 fcntl.flock(empty, fcntl.LOCK_EX)
                 assert is_the_one(tasks, lock)
+
+
+@pytest.mark.parametrize("has_descriptors", [True, False])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_who_has_got_a_pid_meanwhile_is_not_ended_for_who_had_it(
+    has_descriptors: bool, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_descriptors:
+        monkeypatch.delattr("os.pidfd_open", raising=False)
+    with started("sleep", "100") as bystander:
+        former = find(bystander.pid)
+        assert former is not None
+        # As the library knows who has had the pid before.
+        former._ident = (former.pid, -1.0)  # type: ignore[attr-defined]
+        with monkeypatch.context() as patch:
+            if number is signal.SIGKILL:
+                patch.setattr(processes, "_below", lambda _: {former})
+                kill_session(1)
+            else:
+                patch.setattr("psutil.Process.children", lambda _: [former])
+                terminate_task(os.getpid())
+        with pytest.raises(subprocess.TimeoutExpired):
+            bystander.wait(0.2)
+        one = find(bystander.pid)
+        assert one is not None
+        with monkeypatch.context() as patch:
+            patch.setattr("psutil.Process.children", lambda _: [one])
+            assert terminate_task(os.getpid())
+        assert bystander.wait(10) == -signal.SIGTERM
