@@ -1,4 +1,6 @@
-"""Reads the files of the worker's own log: their ends, and what is added to them, over the beginning of a new file."""
+"""Reads for the centre the files of the worker's own log: their ends, and what is added to them, over the beginning of
+a new file. What stays at the site is passed over.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,7 @@ class Follower:
             self._rest = b""
         found = records(lines, self.source, self._last)
         self._last = found[-1] if found else self._last
-        return found
+        return [record for record in found if not record.stays]
 
     def _follow_rotation(self, file: BinaryIO) -> None:
         facts = os.fstat(file.fileno())
@@ -92,7 +94,7 @@ def tail(path: Path, source: Source, count: int, level: int) -> list[Record]:
         # The first line of a part is half a line.
         there = records(lines[bool(start) :], source, last)
         last = there[-1] if there else last
-        found.extend(record for record in there if record.level >= level)
+        found.extend(record for record in there if record.level >= level and not record.stays)
     return list(found)
 
 

@@ -17,6 +17,7 @@ from airflow_edge.agent.site_secrets.secrets import Given, SiteSecrets
 from airflow_edge.agent.task_api.forwarder import Request
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile, SecretKind
+from airflow_edge.protocol.logs.worker_log import STAYS
 from airflow_edge.site.stop import note
 
 log = logging.getLogger(__name__)
@@ -94,5 +95,5 @@ class SiteAnswers:
         if what in said or len(said) >= MOST_SAID:
             return False
         said.add(what)
-        log.log(level, "job %s %s", key, what)
+        log.log(level, "%sjob %s %s", STAYS, key, what)
         return True

@@ -25,6 +25,9 @@ LONGEST_RECORD: Final = 16 * 1024
 MOST_RECORDS: Final = 2_000
 """Records in one batch."""
 
+STAYS: Final = "[stays at this site] "
+"""Begins a record that the centre never gets, whatever it asks for: it names what the site keeps to itself."""
+
 Source: TypeAlias = Literal["agent", "runtime"]
 
 _BEGINNING: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ([A-Z]+) +(.*)", re.DOTALL)
@@ -39,6 +42,11 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     source: Source
     text: Annotated[str, msgspec.Meta(max_length=LONGEST_RECORD)]
     """Without a line end at its end; may be several lines."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether it is none of the centre's business."""
+        return self.text.startswith(STAYS)
 
 
 class Formatter(LineFormatter):

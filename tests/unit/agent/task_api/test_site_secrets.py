@@ -12,6 +12,8 @@ import msgspec
 import pytest
 
 from airflow_edge.agent.net.http import Response
+from airflow_edge.agent.own_log.file import RotatingFile
+from airflow_edge.agent.own_log.reader import Follower, tail
 from airflow_edge.agent.site_secrets.secrets import Decision, Given, SiteSecrets, Withheld
 from airflow_edge.agent.task_api.execution_api import ExecutionApi
 from airflow_edge.agent.task_api.forwarder import Forwarder, Request
@@ -122,6 +124,32 @@ async def test_the_workers_log_says_what_a_task_was_refused(method: str, dag_id:
     workload = json.dumps({"type": "ExecuteTask", "ti": {"dag_id": dag_id, "task_id": "temperature"}})
     assert (await Site(msgspec.structs.replace(JOB, workload=workload)).call("/variables/plc_db", method)).status == 403
     assert f"{says} variable 'plc_db': the site has it" in caplog.text
+
+
+@pytest.mark.parametrize("dag_id", ["press_check", "mill"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+async def test_nothing_that_the_centre_gets_of_the_workers_log_names_what_a_site_keeps(
+    dag_id: str, method: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "agent.log"
+    path.touch()
+    follower = Follower(path, "agent")
+    follower.skip()
+    logger = logging.getLogger("airflow_edge")
+    handler = RotatingFile(path, max_size=10_000_000, backups=2)
+    workload = json.dumps({"type": "ExecuteTask", "ti": {"dag_id": dag_id, "task_id": "temperature"}})
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        await Site(msgspec.structs.replace(JOB, workload=workload)).call("/variables/plc_db", method)
+        logger.info("what is everybody's business")
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+    assert "variable 'plc_db'" in path.read_text()
+    for got in (follower.read(), tail(path, "agent", 100, 0)):
+        assert [record.text for record in got] == ["what is everybody's business"]
 
 
 async def test_a_refusal_has_the_form_of_airflows_own_and_stands_in_the_tasks_log(tmp_path: Path) -> None:
