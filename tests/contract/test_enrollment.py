@@ -12,7 +12,7 @@ from airflow_edge.store.store import Store
 from airflow_edge.store.workers.enrollment import EnrollmentRefusedError
 from tests.contract.world import NOW, accepted, capacity, claim, facts, new_job, queue, row, state, token
 
-HASH = "a" * 64
+HASH, OTHER_HASH = "a" * 64, "b" * 64
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 
 
@@ -92,9 +92,10 @@ def test_tokens_are_listed_and_revoked(store: Store) -> None:
 @pytest.mark.attack(5)
 def test_a_name_that_is_taken_is_free_again_when_its_worker_is_revoked(store: Store) -> None:
     store.enroll_tokens.create(token(uses_left=5), HASH)
+    store.enroll_tokens.create(token(uses_left=5), OTHER_HASH)
     first = store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW)
     with pytest.raises(EnrollmentRefusedError) as taken:
-        store.enroll_tokens.enroll(HASH, "name", OTHER_KEY, now=NOW)
+        store.enroll_tokens.enroll(OTHER_HASH, "name", OTHER_KEY, now=NOW)
     assert taken.value.code == "name_taken"
     assert "airflow edge revoke-worker name" in str(taken.value)
     store.workers.link({first.id: facts()}, now=NOW)
@@ -103,15 +104,31 @@ def test_a_name_that_is_taken_is_free_again_when_its_worker_is_revoked(store: St
         store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW)
     assert refused.value.code == "revoked"
     later = NOW + timedelta(seconds=5)
-    second = store.enroll_tokens.enroll(HASH, "name", OTHER_KEY, now=later)
+    second = store.enroll_tokens.enroll(OTHER_HASH, "name", OTHER_KEY, now=later)
     assert (second.public_key, second.revoked_at, second.link_id, second.enrolled_at) == (OTHER_KEY, None, None, later)
     assert store.workers.changed_since(later) == {second.id: later}
     former = store.workers.get(first.id)
     assert former is not None
     assert former.name == f"name (revoked, {first.id.hex[:8]})"
     assert former.public_key == KEY
-    assert store.enroll_tokens.all()[0].uses_left == 3
+    assert [each.uses_left for each in store.enroll_tokens.all()] == [4, 4]
     assert not store.workers.revoke("nobody", now=NOW)
+
+
+@pytest.mark.attack(5)
+def test_nobody_comes_back_as_who_was_revoked_by_the_token_that_one_came_with(store: Store) -> None:
+    shared = token(uses_left=5)
+    store.enroll_tokens.create(shared, HASH)
+    store.enroll_tokens.enroll(HASH, "name", KEY, now=NOW)
+    store.workers.revoke("name", now=NOW)
+    for when in (NOW, NOW + timedelta(minutes=30)):
+        with pytest.raises(EnrollmentRefusedError) as refused:
+            store.enroll_tokens.enroll(HASH, "name", OTHER_KEY, now=when)
+        assert (refused.value.code, refused.value.token_id) == ("enrollment_refused", shared.id)
+        assert "airflow edge enroll-token create" in str(refused.value)
+    # The machines beside it go on enrolling.
+    assert store.enroll_tokens.enroll(HASH, "other", OTHER_KEY, now=NOW).name == "other"
+    assert store.enroll_tokens.all()[0].uses_left == 3
 
 
 def test_the_jobs_of_a_revoked_worker_are_not_waited_for(store: Store, sessions: sessionmaker[Session]) -> None:

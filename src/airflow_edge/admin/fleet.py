@@ -11,6 +11,7 @@ from uuid import UUID
 
 from airflow_edge.admin.audit import OrderOutcome, Result
 from airflow_edge.admin.describing import known_teams
+from airflow_edge.admin.tokens import token_state
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.acts.consequences import NO_QUEUE_LEFT, REVOKED_ALREADY, waited_for
@@ -31,6 +32,7 @@ from airflow_edge.rules.worker import Worker
 from airflow_edge.store.jobs.testing import log_path_of_test
 from airflow_edge.store.logs.logs import LogUnreadableError
 from airflow_edge.store.store import Store
+from airflow_edge.store.workers.enrollment import EnrollToken
 
 REMOVED: Final = "it was removed meanwhile"
 GONE: Final = "it is not there any more; see: airflow edge list-workers"
@@ -164,8 +166,20 @@ class Fleet:
         """Revoke a worker's key: it is cut off at once, and what it runs is lost."""
         if not self._store.workers.revoke(worker.name, now=datetime.now(UTC)):
             return refused(worker, REMOVED)
-        detail = REVOKED_ALREADY if worker.revoked_at is not None else ""
-        return OrderOutcome(worker=worker.name, result="done", detail=detail)
+        said = [REVOKED_ALREADY] if worker.revoked_at is not None else []
+        # What it came with is where it was: whoever was cut off may enrol with it again, as somebody else.
+        if (token := self._token_of(worker)) is not None:
+            said.append(
+                f"the enrolment token that it came with is good for {token.uses_left} more until "
+                f"{token.expires_at:%Y-%m-%d %H:%M} UTC: airflow edge enroll-token revoke {token.id}"
+            )
+        return OrderOutcome(worker=worker.name, result="done", detail="; ".join(said))
+
+    def _token_of(self, worker: Worker) -> EnrollToken | None:
+        """Give the token that it was enrolled with, if that still opens anything."""
+        now = datetime.now(UTC)
+        tokens = [token for token in self._store.enroll_tokens.all() if token.id == worker.enroll_token_id]
+        return next((token for token in tokens if token_state(token, now) == "valid"), None)
 
     def set_disconnect_grace(self, worker: Worker, grace: timedelta | None) -> OrderOutcome:
         """Give a worker a grace of its own, or take it back; it holds at once."""

@@ -6,6 +6,7 @@ The worker's part, to obey and to answer, is played by a thread; `tests/integrat
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from airflow_edge.admin.tokens import verify_key
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.liveness import Silence
 from airflow_edge.rules.orders import Wish
@@ -240,6 +242,23 @@ def test_a_worker_is_revoked_and_removed(api, command):
     assert api.store.workers.get(worker.id).revoked_at is not None
     assert command("remove-remote-edge-worker", "stolen")[0] == 0
     assert api.store.workers.get(worker.id) is None
+
+
+@pytest.mark.attack(5)
+def test_who_revokes_a_worker_hears_whether_its_token_still_opens(api, command):
+    _, once, _ = command("enroll-token", "create", "--api-url", "https://a.example")
+    _, shared, _ = command("enroll-token", "create", "--api-url", "https://a.example", "--uses", "3")
+    for made, name in ((once, "alone"), (shared, "one-of-three")):
+        api.store.enroll_tokens.enroll(verify_key(made["token"]), name, name.encode().ljust(32), now=datetime.now(UTC))
+    said = results(command("revoke-worker", "*")[1])
+    assert said["alone"] == ("done", "")
+    assert said["one-of-three"][0] == "done"
+    assert re.search(
+        rf"token that it came with is good for 2 more until .*: airflow edge enroll-token revoke {shared['id']}",
+        said["one-of-three"][1],
+    )
+    command("enroll-token", "revoke", shared["id"], output=None)
+    assert "token" not in results(command("revoke-worker", "one-of-three")[1])["one-of-three"][1]
 
 
 # All of them

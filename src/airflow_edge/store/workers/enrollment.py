@@ -116,6 +116,7 @@ class EnrollTokens(StorePart):
                 if known is not None and known.enroll_token_id == token.id and known.public_key == public_key:
                     return known
                 _check(token, name, now)
+                _check_way_back(token, known)
             except EnrollmentRefusedError as refusal:
                 refusal.token_id = token.id
                 raise
@@ -199,6 +200,15 @@ def _check(token: EnrollTokenRow, name: str, now: datetime) -> None:
     else:
         return
     raise EnrollmentRefusedError(Code.ENROLLMENT_REFUSED, f"this enrolment token {problem}; {_ASK_FOR_A_NEW_ONE}")
+
+
+def _check_way_back(token: EnrollTokenRow, former: WorkerRow | None) -> None:
+    """Have nobody come back as who was revoked by what that one came with: it is where that one was."""
+    if former is not None and former.revoked_at is not None and former.enroll_token_id == token.id:
+        raise EnrollmentRefusedError(
+            Code.ENROLLMENT_REFUSED,
+            f"worker '{former.name}' was enrolled with this token and revoked since; {_ASK_FOR_A_NEW_ONE}",
+        )
 
 
 def _register(
