@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+from pathlib import Path
 
 from airflow_edge.agent.config import Config, Sources, load
 from airflow_edge.agent.errors import (
@@ -23,6 +24,7 @@ from airflow_edge.agent.net.foreign import IN_BETWEEN
 from airflow_edge.agent.net.identity import Identity, make_private_folder
 from airflow_edge.agent.process.daemon import pid_file
 from airflow_edge.backoff import Backoff
+from airflow_edge.protocol.enrolment import read_token
 from airflow_edge.site.files import is_there
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ def enroll(arguments: argparse.Namespace) -> int:
 
     :raises AgentError: it did not work; the text says what to do.
     """
+    _out_of_sight(arguments.token or "")
     config = load(
         {
             "state_dir": arguments.state_dir,
@@ -167,6 +170,28 @@ def _token(arguments: argparse.Namespace) -> str | None:
             "create` makes one"
         )
     return token
+
+
+def _out_of_sight(token: str) -> None:
+    """Have nobody read the token off this process's command line, which is everybody's on Linux.
+
+    The same command begins anew with it at its input; this does not come back then.
+    """
+    try:
+        read_token(token)
+        words = Path("/proc/self/cmdline").read_bytes().split(b"\0")[:-1]
+    except (OSError, ValueError):
+        # It is none, or nobody can look.
+        return
+    secret = os.fsencode(token)
+    # Where another program has called this, its command line is its own.
+    if secret not in words or not sys.executable:
+        return
+    reader, writer = os.pipe()
+    os.write(writer, secret + b"\n")
+    os.close(writer)
+    os.dup2(reader, 0)
+    os.execv(sys.executable, [b"-" if word == secret else word for word in words])  # noqa: S606 - our own
 
 
 def _refuse_enrolled(config: Config) -> None:

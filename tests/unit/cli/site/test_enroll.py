@@ -2,13 +2,21 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import shlex
+import socket
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from nacl.signing import SigningKey
 
 from airflow_edge.agent.errors import NotReadyError
 from airflow_edge.cli.site import enroll
+from airflow_edge.protocol.enrolment import SEED_BYTES, read_token, write_token
+from airflow_edge.protocol.signatures import fingerprint
 
 WHY = "the tables of airflow-edge are missing; run: airflow db migrate"
 
@@ -66,3 +74,39 @@ def test_root_is_told_who_gets_the_folder_when_the_worker_starts(monkeypatch, ca
     said = capsys.readouterr().out
     assert "'airflow-edge' is given" in said
     assert "chown" not in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a command line is not everybody's, or not to be changed")
+def test_who_looks_at_command_lines_reads_no_enrolment_token(tmp_path: Path) -> None:
+    token = write_token(secrets.token_bytes(SEED_BYTES), fingerprint(bytes(32)))
+    seed = SigningKey(read_token(token).seed)
+    with socket.create_server(("127.0.0.1", 0)) as centre:
+        url = f"http://127.0.0.1:{centre.getsockname()[1]}"
+        command = [
+            sys.executable,
+            "-m",
+            "airflow_edge.cli.site.main",
+            "enroll",
+            url,
+            token,
+            "--state-dir",
+            tmp_path / "s",
+        ]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            try:
+                centre.settimeout(30)
+                asking, _ = centre.accept()
+                with asking:
+                    asking.settimeout(30)
+                    said = b""
+                    while b'"token_key"' not in said:
+                        part = asking.recv(65536)
+                        assert part, said
+                        said += part
+                    shown = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+                    environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+            finally:
+                process.kill()
+    assert bytes(seed.verify_key).hex().encode() in said
+    assert token.encode() not in b" ".join(shown) + environment
+    assert shown[shown.index(url.encode()) + 1] == b"-"
