@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import asyncio
 import logging
 import os
@@ -191,7 +192,9 @@ def _out_of_sight(token: str) -> None:
     os.write(writer, secret + b"\n")
     os.close(writer)
     os.dup2(reader, 0)
-    os.execv(sys.executable, [b"-" if word == secret else word for word in words])  # noqa: S606 - our own
+    # Where that fails, as with an interpreter that was replaced, the token stays in sight, and this goes on.
+    with contextlib.suppress(OSError):
+        os.execv(sys.executable, [b"-" if word == secret else word for word in words])  # noqa: S606 - our own
 
 
 def _refuse_enrolled(config: Config) -> None:
