@@ -82,7 +82,7 @@ def test_who_looks_at_command_lines_reads_no_enrolment_token(tmp_path: Path) -> 
     seed = SigningKey(read_token(token).seed)
     with socket.create_server(("127.0.0.1", 0)) as centre:
         url = f"http://127.0.0.1:{centre.getsockname()[1]}"
-        command = [
+        command: list[str | Path] = [
             sys.executable,
             "-m",
             "airflow_edge.cli.site.main",
