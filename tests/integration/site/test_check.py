@@ -122,3 +122,22 @@ def test_a_running_worker_is_left_alone_and_what_it_says_is_passed_on(centre, en
     assert said.status == 1
     assert "the Dags folder" in some(marks(said)["WRONG"], "runs in")
     assert "another worker" not in worker.log.read_text()
+
+
+def test_a_policy_that_was_set_while_the_worker_runs_is_not_in_force(centre, enrolled, tmp_path: Path):
+    policy = tmp_path / "policy.toml"
+    policy.write_text('queues = ["plc"]')
+    policy.chmod(0o644)
+    worker = enrolled.start_worker()
+    worker.wait_ready(lambda: "linked" in worker.log.read_text(), timeout=60)
+    cfg = enrolled.folder / "airflow.cfg"
+    cfg.write_text(f"[edge]\nsite_policy = {policy}\n")
+    found = marks(said := enrolled.type("check", "--skip-runtime"))
+    assert said.status == 1
+    some(found["NOTE"], f"once the worker is restarted: the site policy {policy}: queues plc")
+    wrong = some(found["WRONG"], "[edge] site_policy is")
+    assert f"'{policy}' here, and for the running worker it is not set; restart it" in wrong
+    # Nor is one that is misspelt, and with it none starts.
+    cfg.write_text(f"[edge]\nsite_polcy = {policy}\n")
+    some(marks(enrolled.type("check", "--skip-runtime"))["WRONG"], "did you mean 'site_policy' in [edge]?")
+    assert "did you mean 'site_policy' in [edge]?" in enrolled.type("worker").complaint

@@ -22,7 +22,7 @@ import msgspec
 
 from airflow_edge import __version__
 from airflow_edge.agent.config import Config, load
-from airflow_edge.agent.errors import WITHOUT_TLS, AgentError, NotEnrolledError, NotRunningError, RefusedError
+from airflow_edge.agent.errors import WITHOUT_TLS, AgentError, NotEnrolledError, RefusedError
 from airflow_edge.agent.link.fallback import Suspicion
 from airflow_edge.agent.link.websocket import WebSocketFailedError, open_websocket
 from airflow_edge.agent.machine.facts import installed_airflow
@@ -31,10 +31,11 @@ from airflow_edge.agent.net.failures import refusal
 from airflow_edge.agent.net.foreign import printable
 from airflow_edge.agent.net.http import HttpClient, Response
 from airflow_edge.agent.net.identity import Identity, PendingKey, Signer
-from airflow_edge.agent.process.control import ask
 from airflow_edge.agent.supervisors.runtime import RuntimeLink
 from airflow_edge.checking.findings import Finding, as_json, as_line, is_right, note, ok, without_secrets, wrong
 from airflow_edge.cli.site.local import look_around
+from airflow_edge.cli.site.own_secrets import read_secrets
+from airflow_edge.cli.site.running import findings, running
 from airflow_edge.protocol import urls
 from airflow_edge.protocol.local import Alive, Probe, RuntimeHello, ToAgent
 from airflow_edge.protocol.messages import one_line
@@ -84,9 +85,9 @@ async def _check(config: Config, arguments: argparse.Namespace) -> int:
 
 
 async def _findings(config: Config, *, start: bool) -> AsyncIterator[Finding]:
-    for finding in look_around(config, os.environ):
+    found = running(config)
+    for finding in (*look_around(config, os.environ, found), *findings(config, found)):
         yield finding
-    yield _running(config)
     identity, finding = _identity(config)
     yield finding
     async for finding in _network(config, identity):
@@ -94,19 +95,8 @@ async def _findings(config: Config, *, start: bool) -> AsyncIterator[Finding]:
     if start:
         async for finding in _runtime(config):
             yield finding
-
-
-def _running(config: Config) -> Finding:
-    try:
-        status = ask(config.control_socket, "status")
-    except NotRunningError:
-        return ok(f"no worker runs in {config.state_dir} now")
-    except AgentError as error:
-        return wrong(f"a worker seems to run in {config.state_dir}", str(error))
-    about = f"the worker '{status['name']}' (pid {status['pid']}) runs in {config.state_dir}"
-    if status["conditions"]:
-        return wrong(f"{about} and takes no tasks", "; ".join(status["conditions"]))
-    return ok(f"{about}, and is {status['link']['state']}")
+        async for finding in read_secrets(config, os.environ):
+            yield finding
 
 
 def _identity(config: Config) -> tuple[Identity | None, Finding]:

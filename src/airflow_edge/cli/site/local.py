@@ -8,6 +8,7 @@ import platform
 import resource
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,9 @@ from airflow_edge.agent.machine import conditions, dags
 from airflow_edge.agent.machine.imports import Imports
 from airflow_edge.agent.site_policy.file import SitePolicyFile
 from airflow_edge.checking.findings import Finding, note, ok, wrong
+from airflow_edge.cli.site.running import AtWork, not_yet
 from airflow_edge.site import secrets
+from airflow_edge.site.guarding import against, open_folder
 from airflow_edge.site.kernel import user_named
 
 FILES_OF_A_WORKER: Final = 100
@@ -35,6 +38,7 @@ PROCESSES_OF_A_TASK: Final = 4
 TASK_SDK: Final = "apache-airflow-task-sdk"
 MOST_PARSED: Final = 500
 """Dag files that are read."""
+UNGUARDED: Final = "correct its name and place, or take it out"
 SUDO_PATIENCE: Final = 10.0
 """Seconds: it may ask a directory server."""
 _CGROUPS: Final = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/pids"))
@@ -57,19 +61,25 @@ def at_start(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
     yield _state_folder(config)
     yield from _limits(config)
     yield from secrets_of_the_centre(environ)
+    yield from misspelt(config)
+    yield from changed_by_others(config, environ)
 
 
-def look_around(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+def look_around(config: Config, environ: Mapping[str, str], found: AtWork) -> Iterator[Finding]:
     """Look at the state folder, Dags, limits, and at what of the centre's is here and should not be."""
     # A worker that starts does not ask for it, and is the smaller without it.
     from airflow_edge.cli.site.own_secrets import own_secrets
 
     yield from at_start(config, environ)
-    yield users(config)
+    at_work = found.goes_by(config, "agent_user") and found.goes_by(config, "task_user")
+    yield from iter((users(config),)) if at_work else not_yet(iter((users(config),)))
     impersonated = secrets.option(environ, "core", "default_impersonation")
-    yield from site_policy(config, impersonated)
+    at_work = found.goes_by(config, "site_policy")
+    policy = site_policy(config, impersonated, found if at_work else AtWork())
+    yield from policy if at_work else not_yet(policy)
     # As a list: as whom this looks is over before anybody hears of it.
-    yield from list(own_secrets(config, environ))
+    secret = iter(list(own_secrets(config, environ)))
+    yield from secret if found.goes_by(config, "site_secrets") else not_yet(secret)
     yield from third_user(config, impersonated)
     yield from _dags(config)
 
@@ -84,14 +94,40 @@ def users(config: Config) -> Finding:
     )
 
 
-def site_policy(config: Config, impersonated: str = "") -> Iterator[Finding]:
+def misspelt(config: Config) -> Iterator[Finding]:
+    """Name what looks like a setting and is none."""
+    for one in config.unread:
+        yield wrong(str(one), f"{UNGUARDED}: no worker starts with that") if one.guards else note(str(one))
+
+
+def changed_by_others(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Say whether somebody else may change what names the files that guard this machine."""
+    file = secrets.configuration_file(environ)
+    owners = {os.geteuid(), *filter(None, (_number_of(config.agent_user or ""),))}
+    if not any(config.told.get(f"[edge] {name}") for name in ("site_policy", "site_secrets")):
+        return
+    with suppress(OSError):
+        facts = file.stat()
+        if stat.S_ISREG(facts.st_mode) and (why := against(facts, file, owners) or open_folder(file, owners)):
+            yield wrong(f"others may change what guards this machine ([edge] in {file})", why)
+
+
+def site_policy(config: Config, impersonated: str = "", found: AtWork | None = None) -> Iterator[Finding]:
     """Say what the machine's owner allows here, if there is a file that says so.
 
+    :param found: the worker that goes by it; None for none
     :param impersonated: the user that tasks are by `[core] default_impersonation`; empty for none
     """
     policy = SitePolicyFile(config.site_policy)
-    if policy.condition:
-        yield wrong("no task is taken here", policy.condition)
+    status = found.status if found is not None else None
+    if policy.condition and status is not None and status["site_policy"]:
+        yield wrong(
+            f"the running worker goes by the last good version of the site policy ({status['site_policy']}), and takes "
+            "no task once it is restarted",
+            policy.condition,
+        )
+    elif policy.condition:
+        yield wrong(f"no task is taken here{'' if status is not None else ' once a worker runs'}", policy.condition)
     elif policy.summary:
         yield ok(f"the site policy {policy.summary}")
         terms = None if impersonated in {"", config.task_user or _own_name()} else policy.terms
