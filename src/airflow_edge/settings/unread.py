@@ -57,7 +57,7 @@ class Unread(NamedTuple):
     def __str__(self) -> str:
         """Say so in a line."""
         meant = f"did you mean '{self.meant}' in [{SECTION}]?" if self.meant else "there is no such setting"
-        return f"{self.place} is not read; {meant}"
+        return f"{self.place} is not read ({meant})"
 
 
 def unread(options: Mapping[str, Iterable[str]], file: object, variables: Iterable[str], side: str) -> Iterator[Unread]:

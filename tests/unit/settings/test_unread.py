@@ -34,7 +34,7 @@ def test_a_guard_of_which_one_letter_is_wrong_is_told_apart_from_what_may_be_any
     assume(name not in {guard, *EDGE3})
     (found,) = of_file(name)
     assert found.guards
-    assert str(found) == f"[edge] {name} in airflow.cfg is not read; did you mean '{guard}' in [edge]?"
+    assert str(found) == f"[edge] {name} in airflow.cfg is not read (did you mean '{guard}' in [edge]?)"
     assert [one.meant for one in of_environment(f"AIRFLOW__EDGE__{name.upper()}")] == [guard]
 
 

@@ -24,6 +24,9 @@ def own_secrets(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]
     """Look at the rules, and at each file as the worker would; a secrets backend is not asked."""
     if config.site_secrets is None:
         return
+    # The worker's user may not be able to read what this Python is made of; the runtime's start says so.
+    import tomllib  # noqa: F401
+
     try:
         with _as_worker(config):
             rules = load_rules(config.site_secrets, os.geteuid())

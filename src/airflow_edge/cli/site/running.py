@@ -84,10 +84,10 @@ def not_yet(found: Iterator[Finding]) -> Iterator[Finding]:
 
 
 def _restart(status: Mapping[str, Any]) -> str:
-    return (
-        "restart it, with the configuration and environment that are meant: `systemctl restart airflow-edge`, or "
-        f"`airflow edge restart-worker {status['name']}` at the centre; its tasks go on"
-    )
+    # With two users its root part is another process, which only a new start replaces.
+    two = (status.get("settings") or {}).get("[edge] agent_user")
+    at_centre = "" if two else f", or `airflow edge restart-worker {status['name']}` at the centre"
+    return f"restart it with what is meant: `systemctl restart airflow-edge`{at_centre}; its tasks go on"
 
 
 def _shown(value: str) -> str:

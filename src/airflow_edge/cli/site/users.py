@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import sys
+from dataclasses import replace
+from typing import Final
 
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.errors import ConfigError
@@ -12,8 +15,17 @@ from airflow_edge.agent.process import keeper
 from airflow_edge.agent.process.sockets import MAX_SOCKET_PATH
 from airflow_edge.agent.supervisors.runtime_process import runtime_command
 from airflow_edge.cli.site.handing_over import hand_over
+from airflow_edge.settings import SECTION
 from airflow_edge.site.kernel import User, become, user_named
 from airflow_edge.site.secrets import configuration_file
+
+OF_ROOT: Final = tuple(
+    f"[{SECTION}] {name}"
+    for name in ("agent_user", "task_user", "keep_children", "worker_log_max_size", "worker_log_backups")
+)
+"""What a runtime's command line is made of, which is what it was when root started the worker."""
+_BEGUN: Final = "_AIRFLOW_EDGE_TOLD"
+"""The environment variable that tells the next agent in this process what those were."""
 
 
 def separate(config: Config) -> None:
@@ -46,6 +58,20 @@ def separate(config: Config) -> None:
             f"'{agent.name}' may not use the state folder {config.state_dir}; see that it may pass through the folders "
             f"above it, and `chown -R {agent.name} {config.state_dir}`"
         )
+
+
+def as_begun(config: Config) -> Config:
+    """Give the configuration with what counts of it: what stays root goes by what it was told as it began.
+
+    It is to be called after `separate`, by each agent that this process begins.
+    """
+    if keeper.here() is None:
+        return config
+    begun = json.loads(
+        os.environ.setdefault(_BEGUN, json.dumps({option: config.told.get(option) for option in OF_ROOT}))
+    )
+    told = {option: value for option, value in (config.told | begun).items() if option not in begun or value}
+    return replace(config, told=told)
 
 
 def _user(name: str, setting: str) -> User:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def test_each_setting_that_a_worker_reads_once_is_compared_with_what_it_goes_by(
         _, differs = findings(here, at_work(there))
         assert differs.mark is (Mark.WRONG if setting.guards else Mark.NOTE)
         assert f"[edge] {setting.name} is " in differs.text
-        assert "airflow edge restart-worker press-7" in differs.text
+        assert "systemctl restart airflow-edge" in differs.text
         assert not at_work(there).goes_by(here, setting.name)
 
 
@@ -122,3 +123,12 @@ def test_who_may_change_the_configuration_may_take_the_guard_away(tmp_path: Path
     assert f"chmod go-w {cfg}" in said()[0]
     cfg.write_text("[edge]\n")
     assert said() == []
+
+
+def test_a_worker_that_is_two_users_is_not_restarted_from_afar(tmp_path: Path) -> None:
+    one = config(tmp_path)
+    two = config(tmp_path, AIRFLOW__EDGE__AGENT_USER="daemon", AIRFLOW__EDGE__TASK_USER="nobody")
+    for there, at_centre in ((one, True), (two, False)):
+        here = replace(there, told={**there.told, "[edge] task_user": "another"})
+        _, differs = findings(here, at_work(there))
+        assert ("`airflow edge restart-worker press-7` at the centre" in differs.text) is at_centre

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import pytest
 
-from airflow_edge.agent.config import Config
+from airflow_edge.agent.config import Config, load
 from airflow_edge.agent.errors import ConfigError
 from airflow_edge.agent.process import keeper
 from airflow_edge.cli.site.local import users
-from airflow_edge.cli.site.users import separate
+from airflow_edge.cli.site.users import as_begun, separate
 
 
 def test_where_nobody_asks_for_two_users_all_stays_as_it_is_and_check_says_what_that_means(tmp_path):
@@ -77,3 +78,21 @@ def test_root_starts_no_worker_by_a_configuration_that_tasks_may_write(tmp_path,
     monkeypatch.setenv("AIRFLOW_CONFIG", os.devnull)
     with pytest.raises(ConfigError, match="the keeper begins"):
         separate(config)
+
+
+def test_what_stays_root_goes_by_what_it_was_told_as_it_began(tmp_path, monkeypatch):
+    def told(**environ: str) -> Mapping[str, str | None]:
+        return as_begun(load(environ={"AIRFLOW_HOME": str(tmp_path), **environ})).told
+
+    policy = {"AIRFLOW__EDGE__SITE_POLICY": "/policy.toml"}
+    assert told(AIRFLOW__EDGE__TASK_USER="a") == {"[edge] task_user": "a"}
+    monkeypatch.setenv("_AIRFLOW_EDGE_TOLD", "")
+    monkeypatch.delenv("_AIRFLOW_EDGE_TOLD")
+    monkeypatch.setattr(keeper, "here", object)
+    assert told(AIRFLOW__EDGE__TASK_USER="a") == {"[edge] task_user": "a"}
+    # Another agent begins in the same process.
+    assert told(AIRFLOW__EDGE__TASK_USER="b", **policy) == {
+        "[edge] task_user": "a",
+        "[edge] site_policy": "/policy.toml",
+    }
+    assert told(AIRFLOW__EDGE__KEEP_CHILDREN="True") == {"[edge] task_user": "a"}
