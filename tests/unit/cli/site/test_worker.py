@@ -31,6 +31,6 @@ def test_nobody_starts_a_worker_in_the_belief_that_something_guards_it(tmp_path:
         _see_guarded(load(environ={"AIRFLOW_HOME": str(tmp_path), **environ}))
 
     see(AIRFLOW__EDGE__WEATHER="fine", AIRFLOW__EDGE__WORKER_CONCURENCY="2")
-    with pytest.raises(ConfigError, match="SITE_POLCY is not read .did you mean 'site_policy'"):
+    with pytest.raises(ConfigError, match=r"SITE_POLCY is not read .did you mean 'site_policy'"):
         see(AIRFLOW__EDGE__SITE_POLCY="/policy.toml")
     see(AIRFLOW__EDGE__SITE_POLCY="/policy.toml", AIRFLOW__EDGE__SITE_POLICY="/policy.toml")
