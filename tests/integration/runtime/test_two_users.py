@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from airflow_edge.agent.config import Config
 from airflow_edge.checking.findings import Mark
-from airflow_edge.cli.site.local import third_user
+from airflow_edge.cli.site.sudo import third_users
 from airflow_edge.protocol.local import JOB_FILE, JobExited, JobFile, JobStarted, SiteTerms, StopJob
 from harness.processes import kill_processes, processes_in
 from harness.waiting import wait_for
@@ -238,7 +238,9 @@ def test_attack_10_run_as_user_is_a_third_user_who_gets_at_no_more_and_leaves_no
     (found,) = api.of("POST", "/return_value")
     assert found.body.pop("tell uid") == [third.pw_uid] * 3
     assert {what: came for what, came in found.body.items() if came != "PermissionError"} == {}
-    assert "I am another" in {line["event"] for line in job.log}
+    said = [line["event"] for line in job.log]
+    assert "I am another" in said
+    assert [event for event in said if "Could not create log folder" in event] == []
     pids = agent.read("left.pids")
     assert len(pids) == 3
     assert [pid for pid in pids if is_alive(pid)] == []
@@ -260,15 +262,24 @@ def test_attack_10_whom_the_owner_does_not_name_a_task_does_not_become(three, th
     assert api.of("POST", "/return_value") == []
 
 
-def test_check_says_whether_sudo_lets_tasks_be_another_user(python, users, third, tmp_path):
+@pytest.mark.parametrize(
+    ("without", "words"),
+    [
+        ("NOPASSWD:", "a password is required"),
+        (":SETENV", "not allowed to preserve the environment"),
+        ("/bin/python", "a password is required"),
+    ],
+)
+def test_check_says_what_keeps_tasks_from_becoming_another_user(python, users, tmp_path, without, words):
     _, task = users
     config = Config(state_dir=tmp_path, agent_user=users[0].pw_name, task_user=task.pw_name)
-    (allowed,) = third_user(config, third.pw_name)
-    assert (allowed.mark, third.pw_name in allowed.text) == (Mark.OK, True)
-    (refused,) = third_user(config, "nobody")
+    with a_third_user(python, task, without=without) as third:
+        (refused,) = third_users(config, third.pw_name)
     assert refused.mark is Mark.WRONG
-    assert f"{task.pw_name} ALL=(nobody) NOPASSWD:SETENV: {python}" in refused.advice
-    assert list(third_user(config, task.pw_name)) == []
+    assert words in refused.text
+    python = Path(sys.executable).with_name("python")
+    assert f"{task.pw_name} ALL=({third.pw_name}) NOPASSWD:SETENV: {python}" in refused.advice
+    assert list(third_users(config, task.pw_name)) == []
 
 
 def test_attack_10_a_third_users_task_hears_that_it_is_to_end_and_all_that_it_has_started_ends(three):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator, Mapping
 
@@ -12,7 +11,7 @@ from airflow_edge.agent.site_secrets.files import FOLDERS, SourceAwayError
 from airflow_edge.agent.site_secrets.rules import SecretsRules, load_rules
 from airflow_edge.agent.site_secrets.secrets import files_of
 from airflow_edge.checking.findings import Finding, note, ok, wrong
-from airflow_edge.site.kernel import user_named
+from airflow_edge.cli.site.users import acting_as, users_of
 
 MOST_NAMED = 5
 _HEADING = "tasks do not get what this site keeps for them ([edge] site_secrets)"
@@ -23,7 +22,7 @@ def own_secrets(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]
     if config.site_secrets is None:
         return
     try:
-        with _as_worker(config):
+        with acting_as(users_of(config)[0]):
             rules = load_rules(config.site_secrets, os.geteuid())
             yield from _found(config, rules, environ)
     except (ConfigError, SourceAwayError, KeyError) as error:
@@ -54,21 +53,3 @@ def _found(config: Config, rules: SecretsRules, environ: Mapping[str, str]) -> I
     yield ok(f"this site keeps {' and '.join(counts)} in {rules.source.label}; {config.site_secrets} says who has them")
     if without:
         yield note(f"no Dag may have {', '.join(without[:MOST_NAMED])}: no rule in {config.site_secrets} is about it")
-
-
-@contextlib.contextmanager
-def _as_worker(config: Config) -> Iterator[None]:
-    """Be the worker's user meanwhile, where root asks for one that is another's."""
-    if os.geteuid() != 0 or not config.agent_user:
-        yield
-        return
-    user, groups, group = user_named(config.agent_user), os.getgroups(), os.getegid()
-    os.setgroups(user.groups)
-    os.setegid(user.gid)
-    os.seteuid(user.uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(group)
-        os.setgroups(groups)

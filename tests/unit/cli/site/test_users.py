@@ -7,6 +7,7 @@ import pytest
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.errors import ConfigError
 from airflow_edge.agent.process import keeper
+from airflow_edge.cli.site import users as module
 from airflow_edge.cli.site.local import users
 from airflow_edge.cli.site.users import separate
 
@@ -69,6 +70,7 @@ def test_root_starts_no_worker_by_a_configuration_that_tasks_may_write(tmp_path,
     home.chmod(folder)
     monkeypatch.setattr(os, "getuid", lambda: 0)
     monkeypatch.setattr(keeper, "begin", next_step)
+    monkeypatch.setattr(module, "closed_to", lambda user: "")
     monkeypatch.setenv("AIRFLOW_HOME", str(home))
     monkeypatch.delenv("AIRFLOW_CONFIG", raising=False)
     config = Config(state_dir=tmp_path / "state", agent_user="daemon", task_user="nobody")
