@@ -88,11 +88,9 @@ WITHOUT_TLS = (
 class InsecureUrlError(ConfigError):
     """The way to the centre leaves this machine without TLS, and nobody has allowed that."""
 
-    def __init__(self, gateway: str) -> None:
-        super().__init__(
-            f"{WITHOUT_TLS} ({gateway}); use https://, or allow it where that is as it should be: airflow-edge enroll "
-            "--insecure"
-        )
+    def __init__(self, gateway: str, allow: str) -> None:
+        """:param allow: what is typed to allow it"""
+        super().__init__(f"{WITHOUT_TLS} ({gateway}); use https://, or allow it where that is as it should be: {allow}")
 
 
 class UnreachableError(AddressError):

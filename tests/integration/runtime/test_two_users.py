@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from airflow_edge.agent.config import Config
 from airflow_edge.checking.findings import Mark
-from airflow_edge.cli.site.sudo import third_users
+from airflow_edge.cli.site import sudo
 from airflow_edge.protocol.local import JOB_FILE, JobExited, JobFile, JobStarted, SiteTerms, StopJob
 from harness.processes import kill_processes, processes_in
 from harness.waiting import wait_for
@@ -262,24 +262,46 @@ def test_attack_10_whom_the_owner_does_not_name_a_task_does_not_become(three, th
     assert api.of("POST", "/return_value") == []
 
 
+@pytest.fixture
+def open_python(monkeypatch):
+    """In place of the worker's, one that all users can start."""
+    with open_folder() as folder:
+        python = folder / "bin" / "python"
+        python.parent.mkdir()
+        python.write_text("#!/bin/sh\n")
+        python.chmod(0o755)
+        monkeypatch.setattr(sudo, "interpreter", lambda: str(python))
+        yield python
+
+
 @pytest.mark.parametrize(
     ("without", "words"),
     [
+        ("nothing", ""),
         ("NOPASSWD:", "a password is required"),
         (":SETENV", "not allowed to preserve the environment"),
-        ("/bin/python", "a password is required"),
+        ("/python", "a password is required"),
     ],
 )
-def test_check_says_what_keeps_tasks_from_becoming_another_user(python, users, tmp_path, without, words):
+def test_check_says_what_keeps_tasks_from_becoming_another_user(open_python, users, tmp_path, without, words):
     _, task = users
     config = Config(state_dir=tmp_path, agent_user=users[0].pw_name, task_user=task.pw_name)
-    with a_third_user(python, task, without=without) as third:
-        (refused,) = third_users(config, third.pw_name)
-    assert refused.mark is Mark.WRONG
-    assert words in refused.text
-    python = Path(sys.executable).with_name("python")
-    assert f"{task.pw_name} ALL=({third.pw_name}) NOPASSWD:SETENV: {python}" in refused.advice
-    assert list(third_users(config, task.pw_name)) == []
+    with a_third_user(open_python, task, without=without) as third:
+        (found,) = sudo.third_users(config, third.pw_name)
+    assert found.mark is (Mark.WRONG if words else Mark.OK)
+    assert words in found.text
+    if words:
+        assert f"{task.pw_name} ALL=({third.pw_name}) NOPASSWD:SETENV: {open_python}" in found.advice
+    assert list(sudo.third_users(config, task.pw_name)) == []
+
+
+def test_check_says_who_may_be_another_that_cannot_read_python(open_python, users, tmp_path):
+    config = Config(state_dir=tmp_path, agent_user=users[0].pw_name, task_user=users[1].pw_name)
+    open_python.chmod(0o700)
+    with a_third_user(open_python, users[1]) as third:
+        (found,) = sudo.third_users(config, third.pw_name)
+    assert "who cannot start the worker's Python" in found.text
+    assert "sudoers" not in found.advice
 
 
 def test_attack_10_a_third_users_task_hears_that_it_is_to_end_and_all_that_it_has_started_ends(three):

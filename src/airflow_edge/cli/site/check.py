@@ -34,6 +34,7 @@ from airflow_edge.checking.findings import Finding, as_json, as_line, is_right, 
 from airflow_edge.cli.site.local import look_around
 from airflow_edge.cli.site.users import rehearse
 from airflow_edge.protocol import urls
+from airflow_edge.protocol.enrolment import ANEW
 from airflow_edge.protocol.local import Alive, Probe, RuntimeHello, ToAgent
 from airflow_edge.protocol.messages import one_line
 from airflow_edge.protocol.polling import CONTENT_TYPE
@@ -144,7 +145,8 @@ async def _network(config: Config, identity: Identity | None) -> AsyncIterator[F
     yield ok(f"the centre is {gateway}, {f'by the proxy {without_secrets(proxy)}' if proxy else 'without a proxy'}")
     if urls.unprotected(gateway):
         may = identity is not None and identity.insecure
-        yield note(WITHOUT_TLS) if may else wrong(WITHOUT_TLS, "use https://, or enrol with --insecure")
+        how = ANEW if identity else "airflow-edge enroll URL TOKEN"
+        yield note(WITHOUT_TLS) if may else wrong(WITHOUT_TLS, f"use https://, or allow it: {how} --insecure")
     yield await _names(proxy or gateway)
     signer = identity or PendingKey.made_up()
     found = await _https(gateway, signer, config)

@@ -22,7 +22,7 @@ SUDO_PATIENCE: Final = 10.0
 """Seconds: it may ask a directory server."""
 LONGEST_WORDS: Final = 200
 _PATTERN: Final = frozenset("*?[")
-_OF_PYTHON: Final = ("unable to execute", "Fatal Python error")
+_OF_PYTHON: Final = ("unable to execute", "command not found", "Fatal Python error")
 """What is said where sudo has let somebody in who cannot start Python."""
 
 

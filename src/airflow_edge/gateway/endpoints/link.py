@@ -17,6 +17,7 @@ from airflow_edge.gateway.links.connection import Connection, ConnectionClosedEr
 from airflow_edge.gateway.links.driver import drive
 from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.gateway.links.reconcile import Arrival, Kept
+from airflow_edge.protocol.enrolment import ANEW
 from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
 from airflow_edge.protocol.frames import SiteFrame, encode
 from airflow_edge.protocol.handshake import NEWEST, OLDEST, CentreHandshake, rejection
@@ -79,7 +80,8 @@ async def _serve(gateway: Gateway, worker: Worker, connection: Connection) -> No
         raise RejectedError(
             Code.NO_QUEUES,
             f"worker '{worker.name}' may serve the queues {', '.join(worker.queues)}, and asks for none of them "
-            f"({', '.join(worker.asked_queues or ())}): change -q, or enrol it with a token for these queues",
+            f"({', '.join(worker.asked_queues or ())}): change -q, or enrol it anew with a token for these queues: "
+            f"{ANEW}",
         )
     link = await _let_in(gateway, worker, connection, handshake)
     try:
