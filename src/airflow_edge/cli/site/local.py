@@ -15,7 +15,7 @@ from typing import Final
 
 from airflow_edge import __version__
 from airflow_edge.agent.config import MEBIBYTE, Config
-from airflow_edge.agent.errors import user_name
+from airflow_edge.agent.errors import user_name, who
 from airflow_edge.agent.machine import conditions, dags
 from airflow_edge.agent.machine.imports import Imports
 from airflow_edge.agent.site_policy.file import SitePolicyFile
@@ -117,7 +117,7 @@ def _state_folder(config: Config) -> Finding:
         there = there.parent
     if there != folder:
         able = os.access(there, os.W_OK)
-        return ok(f"{folder} will be made") if able else wrong(f"{folder} cannot be made", f"give {there} to this user")
+        return ok(f"{folder} will be made") if able else wrong(f"{folder} cannot be made", f"give {there} to {who()}")
     if found := conditions.look(folder, config.min_free_disk * MEBIBYTE):
         return wrong("the state folder is of no use", "; ".join(found))
     try:
@@ -126,7 +126,7 @@ def _state_folder(config: Config) -> Finding:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        return wrong(f"nothing can be written to {folder} ({error.strerror})", "give it to this user")
+        return wrong(f"nothing can be written to {folder} ({error.strerror})", f"give it to {who()}")
     facts = folder.stat()
     if os.geteuid() == 0 and config.agent_user:
         # What is root's in it the worker gets when it starts.
@@ -162,8 +162,8 @@ def _configuration(config: Config, environ: Mapping[str, str]) -> Iterator[Findi
         with acting_as(user):
             readable = may_read(file)
         if not readable:
-            who = f"'{user.name}'" if user else "this user"
-            yield wrong(f"{who} cannot read {file}, and goes by none of what it says", f"let that user read {file}")
+            name = f"'{user.name}'" if user else who()
+            yield wrong(f"{name} cannot read {file}, and goes by none of what it says", f"let {name} read {file}")
 
 
 def _number_of(user: str) -> int | None:

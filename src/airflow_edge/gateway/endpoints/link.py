@@ -29,6 +29,7 @@ from airflow_edge.rules.versions import judge
 from airflow_edge.rules.worker import Admission, Holder, OtherInstance, Worker, judge_instance, refusal_of_other
 from airflow_edge.store.workers.instances import Claim
 from airflow_edge.store.workers.workers import LinkFacts
+from airflow_edge.texts import counted
 
 log = logging.getLogger(__name__)
 
@@ -230,12 +231,12 @@ async def _enter(
     await connection.send(encode(welcome))
     gateway.links.add(link)
     log.info(
-        "Worker '%s' is linked (%s): %d slots, queues %s, %d jobs there; %d given back to the queue, %d lost",
+        "Worker '%s' is linked (%s): %d slots, queues %s, %s there; %d given back to the queue, %d lost",
         worker.name,
         connection.transport,
         link.slots.concurrency,
         ", ".join(sorted(link.queues)),
-        len(reconciled.held),
+        counted(len(reconciled.held), "job"),
         reconciled.requeued,
         reconciled.lost,
     )
