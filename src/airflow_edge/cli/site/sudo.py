@@ -26,7 +26,7 @@ _OF_PYTHON: Final = ("unable to execute", "command not found", "Fatal Python err
 """What is said where sudo has let somebody in who cannot start Python."""
 
 
-class _Answer(NamedTuple):
+class _SudoSaid(NamedTuple):
     status: int
     said: str
 
@@ -84,7 +84,7 @@ def _third_user(about: str, name: str, who: str, task: User | None) -> Finding:
     return ok(f"{about}, which sudo allows '{who}'")
 
 
-def _run(command: list[str], user: User | None) -> _Answer | None:
+def _run(command: list[str], user: User | None) -> _SudoSaid | None:
     """Run a program as that user, or as this one; None if it has not ended within `SUDO_PATIENCE`."""
     another: dict[str, Any] = {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": user.groups}
     nothing = subprocess.DEVNULL
@@ -109,7 +109,7 @@ def _run(command: list[str], user: User | None) -> _Answer | None:
                 process.wait(1)
             return None
         errors.seek(0)
-        return _Answer(status, errors.read().decode(errors="replace"))
+        return _SudoSaid(status, errors.read().decode(errors="replace"))
 
 
 def own_name() -> str:

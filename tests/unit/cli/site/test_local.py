@@ -43,6 +43,13 @@ def test_root_is_told_of_a_state_folder_that_the_worker_does_not_get(tmp_path):
     for owner in (0, pwd.getpwnam("daemon").pw_uid):
         os.chown(tmp_path, owner, -1)
         assert "by 'daemon' once the worker has been started" in local._state_folder(config).text
+    theirs = tmp_path / "worker.json"
+    theirs.touch()
+    assert local._state_folder(config).mark is Mark.OK
+    os.chown(theirs, 4712, -1)
+    refused = local._state_folder(config)
+    assert refused.mark is Mark.WRONG
+    assert f"worker.json in {tmp_path} belongs neither to root nor to 'daemon'" in refused.text
     os.chown(tmp_path, 4712, -1)
     refused = local._state_folder(config)
     assert refused.mark is Mark.WRONG
