@@ -74,11 +74,18 @@ def test_a_password_of_a_proxy_is_not_shown(enrolled):
     assert "hush" not in said.out + said.err
 
 
-def test_a_worker_that_was_revoked_is_told_so(centre, enrolled):
+@pytest.mark.parametrize("command", ["check", "worker"])
+def test_a_worker_that_was_revoked_is_told_so_and_what_it_is_told_to_type_works(centre, enrolled, command):
     centre.revoke(enrolled.name)
-    said = enrolled.type("check", "--skip-runtime")
-    assert said.status == 1
-    some(marks(said)["WRONG"], "the centre does not let this worker in")
+    said = enrolled.type(command, *(["--skip-runtime"] if command == "check" else []))
+    assert said.status == (1 if command == "check" else 8)
+    told = some(marks(said)["WRONG"], "does not let this worker in") if command == "check" else said.complaint
+    words = told.partition("enrol it anew: airflow-edge ")[2].partition(";")[0].split()
+    typed = {"URL": centre.http, "TOKEN": centre.token()}
+    # The host is that of all workers of these tests.
+    again = enrolled.type(*(typed.get(word, word) for word in words), "--name", enrolled.name)
+    assert (again.status, again.err) == (0, "")
+    assert enrolled.type("check", "--skip-runtime").status == 0
 
 
 @pytest.mark.parametrize("polling", [True, False], ids=["long polling gets through", "nor does long polling"])

@@ -187,7 +187,7 @@ class SecretFiles:
         if facts.st_uid not in {0, self._uid}:
             raise UnusableSecretError(f"{path} belongs to another user; give it to '{self._user}'")
         if mode & others:
-            raise UnusableSecretError(f"{path} is open to others (mode {mode:04o}); chmod 600 it")
+            raise UnusableSecretError(f"{path} is open to others (mode {mode:04o}); chmod 600 {path}")
         with os.fdopen(file, "rb", closefd=False) as opened:
             content = opened.read(LONGEST_SECRET + 1)
         if len(content) > LONGEST_SECRET:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from airflow_edge.agent.errors import ConfigError, describe
+from airflow_edge.agent.errors import ConfigError, describe, user_name
 from airflow_edge.protocol.local import SecretKind
 from airflow_edge.site.guarding import OTHERS_WRITE, open_folder
 
@@ -107,9 +107,9 @@ def _text(file: Path, uid: int) -> str:
         if why := open_folder(file, {uid}):
             raise ValueError(why)
         if facts.st_uid not in {0, uid}:
-            raise ValueError("it belongs to another user; give it to the worker's, or to root")
+            raise ValueError(f"it belongs to another user; give it to '{user_name(uid)}', or to root")
         if facts.st_mode & OTHERS_WRITE:
-            raise ValueError(f"others may write to it (mode {stat.S_IMODE(facts.st_mode):04o}); chmod go-w")
+            raise ValueError(f"others may write to it (mode {stat.S_IMODE(facts.st_mode):04o}); chmod go-w {file}")
         content = opened.read(LONGEST_FILE + 1)
     if len(content) > LONGEST_FILE:
         raise ValueError(f"it is longer than {LONGEST_FILE} bytes")

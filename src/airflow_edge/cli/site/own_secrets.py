@@ -13,8 +13,8 @@ from airflow_edge.agent.site_secrets.reader import SecretsReader
 from airflow_edge.agent.site_secrets.rules import SecretsRules, load_rules
 from airflow_edge.agent.site_secrets.secrets import files_of
 from airflow_edge.checking.findings import Finding, note, ok, wrong
+from airflow_edge.cli.site.users import acting_as, users_of
 from airflow_edge.protocol.local import SecretAsked
-from airflow_edge.site.kernel import user_named
 
 MOST_NAMED = 5
 _HEADING = "tasks do not get what this site keeps for them ([edge] site_secrets)"
@@ -28,7 +28,7 @@ def own_secrets(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]
     import tomllib  # noqa: F401
 
     try:
-        with _as_worker(config):
+        with acting_as(users_of(config)[0]):
             rules = load_rules(config.site_secrets, os.geteuid())
             yield from _found(config, rules, environ)
     except (ConfigError, SourceAwayError, KeyError) as error:
@@ -68,7 +68,7 @@ async def read_secrets(config: Config, environ: Mapping[str, str]) -> AsyncItera
     if config.site_secrets is None:
         return
     try:
-        with _as_worker(config):
+        with acting_as(users_of(config)[0]):
             rules = load_rules(config.site_secrets, os.geteuid())
             asked = list(_questions(rules, environ))
     except (ConfigError, SourceAwayError, KeyError):
@@ -76,8 +76,7 @@ async def read_secrets(config: Config, environ: Mapping[str, str]) -> AsyncItera
         return
     if not asked:
         return
-    other = os.geteuid() == 0 and config.agent_user
-    reader = SecretsReader(user=user_named(config.agent_user) if other and config.agent_user else None)
+    reader = SecretsReader(user=users_of(config)[0])
     faults = []
     try:
         for one in asked:
@@ -109,21 +108,3 @@ def _questions(rules: SecretsRules, environ: Mapping[str, str]) -> Iterator[Secr
         with contextlib.suppress(UnusableSecretError):
             if text := files.read("connection", name):
                 yield SecretAsked(kind="connection", name=name, text=text)
-
-
-@contextlib.contextmanager
-def _as_worker(config: Config) -> Iterator[None]:
-    """Be the worker's user meanwhile, where root asks for one that is another's."""
-    if os.geteuid() != 0 or not config.agent_user:
-        yield
-        return
-    user, groups, group = user_named(config.agent_user), os.getgroups(), os.getegid()
-    os.setgroups(user.groups)
-    os.setegid(user.gid)
-    os.seteuid(user.uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(group)
-        os.setgroups(groups)

@@ -58,7 +58,7 @@ def test_a_site_may_have_only_one_of_the_two(folder: Path) -> None:
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o700, 0o610])
 def test_a_file_that_others_may_open_is_not_used(folder: Path, mode: int) -> None:
     (folder / "connections" / "plc_db").chmod(mode)
-    with pytest.raises(UnusableSecretError, match=f"mode {mode:04o}.; chmod 600 it") as raised:
+    with pytest.raises(UnusableSecretError, match=f"mode {mode:04o}.; chmod 600 {folder}") as raised:
         files(folder).read("connection", "plc_db")
     assert "hunter2" not in str(raised.value)
     assert list(files(folder).faults()) == [str(raised.value)]

@@ -49,7 +49,7 @@ def test_a_file_that_others_may_read_is_wrong(config: Config, tmp_path: Path) ->
     (tmp_path / "secrets" / "connections" / "plc_7").chmod(0o644)
     fault, *_ = found(config)
     assert "1 of this site's secrets cannot be used" in fault
-    assert "plc_7 is open to others (mode 0644); chmod 600 it" in fault
+    assert f"plc_7 is open to others (mode 0644); chmod 600 {tmp_path}/secrets/connections/plc_7" in fault
 
 
 def test_a_site_that_keeps_none_has_nothing_to_be_said_of_them(config: Config) -> None:
@@ -130,3 +130,18 @@ def test_root_looks_as_the_worker_would(config: Config, tmp_path: Path) -> None:
         assert "keeps 2 connections" in found(config)[0]
         assert "one user" not in "".join(found(config))
         assert os.geteuid() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is another user")
+def test_rules_that_the_worker_cannot_use_are_told_with_its_name_and_their_path(config: Config, tmp_path: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(folder.stat().st_mode | 0o011)
+    (tmp_path / "secrets").chmod(0o755)
+    two = replace(config, agent_user="daemon", task_user="nobody")
+    (refused,) = found(two)
+    assert "Permission denied; give it to 'daemon'" in refused
+    assert config.site_secrets is not None
+    os.chown(config.site_secrets, pwd.getpwnam("daemon").pw_uid, -1)
+    config.site_secrets.chmod(0o620)
+    (refused,) = found(two)
+    assert f"chmod go-w {config.site_secrets}" in refused
