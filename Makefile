@@ -35,7 +35,7 @@ PAGE_SOURCES := hatch_build.py docs/reference/rest-api-openapi.json $(shell find
 # libraries that are the same in each lock (`tests/architecture/test_distribution.py`); one kind of database will do.
 KNOWS_AIRFLOW := $(addprefix tests/unit/,cli executor page runtime test_plugin.py) \
 	$(addprefix tests/integration/,admin executor runtime) \
-	$(addprefix tests/integration/gateway/test_,execution.py policy_of_routes.py reading.py repeats.py)
+	$(addprefix tests/integration/gateway/test_,execution.py policy_of_routes.py reading.py repeats.py stored_names.py)
 ONE_OF_EACH := not sqlite and not mysql and not psycopg] and not oldest
 
 # $(call find-python,3.13): such an interpreter of this machine, on PATH or where pyenv keeps them; nothing if it has none.

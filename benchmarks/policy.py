@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 from airflow_edge.gateway.access.policy import PolicyGate
 from airflow_edge.gateway.access.policy_in_force import PolicyInForce
+from airflow_edge.gateway.access.stored_names import StoredNames
 from airflow_edge.gateway.access.upstream import UpstreamTasks
 from airflow_edge.gateway.access.uses import UseCounter
 from airflow_edge.gateway.database.calls import StoreCalls
@@ -65,7 +66,8 @@ async def _measure() -> list[float]:
     calls = StoreCalls()
     upstream = UpstreamTasks(_no_database, calls)  # type: ignore[arg-type]
     uses = UseCounter(PolicyUses(Transactions(_no_database)), calls)  # type: ignore[arg-type]
-    gate = PolicyGate(PolicyInForce(_Written()), upstream, uses)
+    stored_names = StoredNames(_no_database, calls, differ=False)  # type: ignore[arg-type]
+    gate = PolicyGate(PolicyInForce(_Written()), upstream, uses, stored_names)
     task_instance = uuid4()
     _know(upstream, task_instance, {"before"})
     tasks = [

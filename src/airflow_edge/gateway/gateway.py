@@ -28,6 +28,7 @@ from airflow_edge.gateway.access.directory import WorkerDirectory
 from airflow_edge.gateway.access.jobs import CallingJobs
 from airflow_edge.gateway.access.policy import PolicyGate
 from airflow_edge.gateway.access.policy_in_force import DatabasePolicy, FilePolicy, PolicyInForce
+from airflow_edge.gateway.access.stored_names import StoredNames
 from airflow_edge.gateway.access.upstream import UpstreamTasks
 from airflow_edge.gateway.access.uses import UseCounter
 from airflow_edge.gateway.bodies import Bodies
@@ -138,7 +139,8 @@ class Gateway:
         file = self.config.policy_file
         source = DatabasePolicy(self.store.policies, self.calls) if file is None else FilePolicy(file, self.calls)
         upstream = UpstreamTasks(self._session_factory, self.calls)
-        return PolicyGate(PolicyInForce(source), upstream, UseCounter(self.store.policy_uses, self.calls))
+        uses = UseCounter(self.store.policy_uses, self.calls)
+        return PolicyGate(PolicyInForce(source), upstream, uses, StoredNames(self._session_factory, self.calls))
 
     @cached_property
     def id(self) -> str:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import sessionmaker
 from airflow_edge.admin.policy import Policies
 from airflow_edge.gateway.access.policy import PolicyGate
 from airflow_edge.gateway.access.policy_in_force import DatabasePolicy, PolicyInForce
+from airflow_edge.gateway.access.stored_names import StoredNames
 from airflow_edge.gateway.access.upstream import UpstreamTasks
 from airflow_edge.gateway.access.uses import UseCounter
 from airflow_edge.gateway.database.calls import StoreCalls
@@ -90,7 +91,8 @@ async def gate(store: Store, week: Week) -> AsyncIterator[PolicyGate]:
         lambda _, __, task_id: TASKS[: TASKS.index(task_id)],
     )
     in_force = PolicyInForce(DatabasePolicy(store.policies, calls))
-    yield PolicyGate(in_force, upstream, UseCounter(store.policy_uses, calls))
+    uses, stored_names = UseCounter(store.policy_uses, calls), StoredNames(sessions, calls)
+    yield PolicyGate(in_force, upstream, uses, stored_names)
     calls.close()
 
 

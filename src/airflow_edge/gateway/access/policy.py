@@ -1,6 +1,7 @@
 """What a task's call of the Execution API needs to be granted, by the policy that is in force at the centre.
 
-A decision asks no database: the policy is looked for in the background, and what was asked for is written down there.
+A decision asks no database, but one that does not tell names apart: the policy is looked for in the background, and
+what was asked for is written down there.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from airflow_edge.gateway.access.malformed import LONG
 from airflow_edge.gateway.access.policy_in_force import PolicyInForce
 from airflow_edge.gateway.access.routes import folder_of, needs_of
 from airflow_edge.gateway.access.states import changes, without
+from airflow_edge.gateway.access.stored_names import StoredNames
 from airflow_edge.gateway.access.upstream import UpstreamTasks
 from airflow_edge.gateway.access.uses import UseCounter
 from airflow_edge.rules.policy.grants import Grant, Need, Who
@@ -73,10 +75,13 @@ def who_calls(job: AssignedJob, worker: Worker) -> Who:
 class PolicyGate:
     """Decides, for one gateway process, what tasks may ask of the centre."""
 
-    def __init__(self, in_force: PolicyInForce, upstream: UpstreamTasks, uses: UseCounter) -> None:
+    def __init__(
+        self, in_force: PolicyInForce, upstream: UpstreamTasks, uses: UseCounter, stored_names: StoredNames
+    ) -> None:
         self.in_force = in_force
         self.uses = uses
         self._upstream = upstream
+        self._stored_names = stored_names
 
     async def check(
         self, who: Who, task_instance_id: UUID, method: str, path: str, query: str, body: bytes = b"{}"
@@ -170,7 +175,7 @@ class PolicyGate:
             upstream = await self._upstream.of(task_instance_id)
         before = upstream or ()
         denied = None
-        for need in needs:
+        for need in [*needs, *await self._stored_names.others(needs)]:
             relations = need.relations(who, lambda: before)
             granted = policy.grants_related(who, need, relations)
             self.uses.note(who, need.grant, need.noted(relations), granted=granted)

@@ -13,7 +13,7 @@ from airflow_edge.gateway.access.policy import REASON, Denial, PolicyGate
 from airflow_edge.gateway.access.policy_in_force import PolicyInForce
 from airflow_edge.gateway.database.calls import StoreUnavailableError
 from airflow_edge.rules.policy.document import PolicyError, read_document
-from airflow_edge.rules.policy.grants import Who
+from airflow_edge.rules.policy.grants import Need, Who
 from airflow_edge.rules.policy.policy import Policy
 
 JOB = UUID(int=7)
@@ -49,6 +49,16 @@ class Upstream:
         return self.before
 
 
+class StoredNames:
+    """Has something else for some names."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, str] = {}
+
+    async def others(self, needs: Collection[Need]) -> list[Need]:
+        return [replace(need, name=self.stored[need.name]) for need in needs if need.name in self.stored]
+
+
 class Uses:
     def __init__(self) -> None:
         self.noted: list[tuple[str, str, bool]] = []
@@ -64,7 +74,13 @@ class World:
     def __init__(self, mode: str, *rules: dict[str, object]) -> None:
         self.source = Source(Policy(read_document({"modes": {"plc": mode}, "rules": rules}), "version 3"))
         self.upstream, self.uses = Upstream(), Uses()
-        self.gate = PolicyGate(PolicyInForce(self.source), self.upstream, self.uses)  # type: ignore[arg-type]
+        self.stored_names = StoredNames()
+        self.gate = PolicyGate(
+            PolicyInForce(self.source),
+            self.upstream,  # type: ignore[arg-type]
+            self.uses,  # type: ignore[arg-type]
+            self.stored_names,  # type: ignore[arg-type]
+        )
 
     async def check(self, method: str, target: str, who: Who = WHO) -> Denial | None:
         path, _, query = target.partition("?")
@@ -260,3 +276,22 @@ async def test_a_listing_that_is_not_understood_is_denied(body) -> None:
 async def test_other_queues_are_not_asked() -> None:
     world = World("enforce")
     assert await world.check("GET", "/connections/db", replace(WHO, queue="lab")) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/connections/DB_X"),
+        ("GET", "/variables/DB_X"),
+        ("PUT", "/variables/DB_X"),
+        ("DELETE", "/variables/DB_X"),
+    ],
+)
+async def test_what_is_stored_under_another_name_needs_a_grant_for_that_name(method, path) -> None:
+    grants = {"connections": ["[A-Z]*"], "variables": ["[A-Z]*"], "set_variables": ["[A-Z]*"]}
+    world = World("enforce", {"may": grants})
+    assert await world.check(method, path) is None
+    world.stored_names.stored = {"DB_X": "db_x"}
+    denied = await world.check(method, path)
+    assert denied is not None
+    assert denied.name == "db_x"
