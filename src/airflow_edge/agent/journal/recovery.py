@@ -32,7 +32,7 @@ def recover(journal: Journal, folders: JobFolders, boot_id: str | None) -> list[
     unknown = [key for key in folders.present() if not _knows(journal, key)]
     if unknown:
         log.warning(
-            "the journal knows nothing of %s with a folder in %s; what is there is recovered",
+            "the journal knows nothing of %s in %s; each is recovered from its folder",
             counted(len(unknown), "job"),
             folders.root,
         )
