@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Final, NamedTuple
 
 from airflow_edge.settings.centre import CENTRE
@@ -75,10 +74,17 @@ def unread(options: Mapping[str, Iterable[str]], file: object, variables: Iterab
             yield found._replace(place=f"the environment variable {variable}")
 
 
+def _close(name: str, possible: Iterable[str], cutoff: float) -> str | None:
+    # Hardly ever needed, and a worker is to be small.
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, possible, n=1, cutoff=cutoff)), None)
+
+
 def _in_file(section: str, name: str, side: str) -> Unread | None:
     if section == SECTION:
         return None if name in _KNOWN or name in _BY_WAY else _like(name, side)
-    if get_close_matches(section.strip().lower(), [SECTION], cutoff=NEAR):
+    if _close(section.strip().lower(), [SECTION], NEAR):
         found = _like(name, side)
         return found if found.near else None
     # Another section has settings of its own, which may have names like ours.
@@ -98,8 +104,8 @@ def _in_environment(variable: str, side: str) -> Unread | None:
 def _like(name: str, side: str) -> Unread:
     for cutoff in (NEAR, 0.6):
         # What guards goes before what is as like.
-        if found := get_close_matches(name, sorted(_SETTINGS, key=lambda one: not _guards(one, side)), cutoff=cutoff):
-            return Unread("", found[0], cutoff == NEAR and (not _SETTINGS[found[0]].guards or _guards(found[0], side)))
+        if found := _close(name, sorted(_SETTINGS, key=lambda one: not _guards(one, side)), cutoff):
+            return Unread("", found, cutoff == NEAR and (not _SETTINGS[found].guards or _guards(found, side)))
     return Unread("")
 
 
