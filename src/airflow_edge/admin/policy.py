@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,7 @@ from airflow.utils import yaml
 
 from airflow_edge.admin.audit import recorded
 from airflow_edge.admin.config import policy_file
-from airflow_edge.admin.policy_text import read_file, read_policy
+from airflow_edge.admin.policy_text import read_file, read_kept, read_policy
 from airflow_edge.rules.policy.document import Mode, PolicyDocument, PolicyError, RuleDocument, to_plain
 from airflow_edge.rules.policy.grants import OF_DAGS, OWN_RUN, RELATIONS, UPSTREAM, Grant, Need, Who
 from airflow_edge.rules.policy.policy import Policy, denial
@@ -166,7 +166,7 @@ class Policies:
         shown = self.show()
         if shown.error:
             raise PolicyWishError(shown.error)
-        document = read_policy(shown.text)
+        document = read_kept(shown.text)
         who, need = _asked(question)
         label = f"version {shown.version}" if shown.file is None else f"file {shown.file}"
         rules = [
@@ -255,10 +255,9 @@ def check(text: str) -> PolicyDocument:
 
 def _of_file(file: Path) -> PolicyShown:
     try:
-        text = read_file(file)
+        return _shown(read_file(file), file=str(file))
     except PolicyError as error:
-        return _shown("", file=str(file), error=_as_sentence(error))
-    return _shown(text, file=str(file))
+        return replace(_shown(""), file=str(file), error=_as_sentence(error))
 
 
 def _shown(
@@ -269,11 +268,11 @@ def _shown(
     by: str = "",
     at: datetime | None = None,
     file: str | None = None,
-    error: str = "",
 ) -> PolicyShown:
-    document = PolicyDocument()
+    document, error = PolicyDocument(), ""
     try:
-        document = read_policy(text)
+        # Of a file only what it says counts; a version that says nothing was set when that could be.
+        document = read_kept(text) if file is None else read_policy(text)
     except PolicyError as wrong:
         error = _as_sentence(wrong)
     return PolicyShown(

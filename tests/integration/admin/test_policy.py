@@ -56,7 +56,7 @@ def test_without_one_there_is_nothing_to_see(api):
 def test_it_is_set_shown_and_noted_with_who_and_why(api):
     done = api.post("/policy", {"text": POLICY, "note": "why"})
     assert (done["result"], done["version"], done["rules"], len(done["granting"])) == ("done", 1, 2, 2)
-    assert api.post("/policy", {"text": "{}", "after": 1}, role="admin")["version"] == 2
+    assert api.post("/policy", {"text": "modes: {}", "after": 1}, role="admin")["version"] == 2
     shown = api.get("/policy/versions/1", role="op")
     assert (shown["text"], shown["note"], shown["by"], shown["rules"]) == (POLICY, "why", "op", 2)
     assert shown["modes"] == {"plc": "enforce", "lab": "report"}
@@ -74,10 +74,11 @@ def test_it_is_set_shown_and_noted_with_who_and_why(api):
     [
         ({"text": "rules: ["}, "neither JSON nor TOML"),
         ({"text": "rules: [{may: {connection: [a]}}]"}, "connection"),
-        ({"text": "{}", "after": 7}, "version 0 is in force, and this one was made from version 7"),
+        ({"text": "modes: {}", "after": 7}, "version 0 is in force, and this one was made from version 7"),
         ({"text": "a\0"}, "text"),
         ({"text": '{"rules": [{"may": {"connections": ["\\ud800"]}}]}'}, "half a character"),
         ({}, "text"),
+        *[({"text": text}, "says nothing") for text in ("", "# modes: {plc: enforce}\n", "---", "null", "{}")],
     ],
 )
 def test_what_cannot_be_set_is_refused_in_words(api, body, says):

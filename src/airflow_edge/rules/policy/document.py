@@ -28,6 +28,13 @@ class PolicyError(ValueError):
     """A policy that cannot be one; says where, and what to write."""
 
 
+class EmptyPolicyError(PolicyError):
+    """What says nothing: a file that is being written, or one of which all is commented out. It is nobody's wish."""
+
+    def __init__(self) -> None:
+        super().__init__("the policy says nothing; for one that asks nobody for anything, write `modes: {'*': off}`")
+
+
 class WhoDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Whose calls a rule is about: all that is given has to match. Nothing given is everybody."""
 
