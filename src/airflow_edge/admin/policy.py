@@ -110,7 +110,7 @@ class Suggestion:
     unknown: list[str]
     """Calls that no rule can grant, because this version does not know them."""
     left_out: int
-    """Uses that it does not grant, because they are denied now."""
+    """Uses that it does not grant, because they were denied, or are now."""
 
 
 class Policies:
@@ -182,13 +182,13 @@ class Policies:
     def suggest(self, days: int, *, with_denied: bool = False) -> Suggestion:
         """Give the least policy that grants what was asked for on the last days, today among them.
 
-        :param with_denied: also what was never given on queues where the policy is enforced now: whoever was denied
-            something may have asked for it in bad faith
+        :param with_denied: also what no rule has granted where the policy denied it then, or would deny it now:
+            whoever was denied something may have asked for it in bad faith
         """
         seen = self.uses(days)
         modes = self.show().modes
         mode = self.mode_now(modes)
-        given = [use for use in seen if with_denied or use.allowed or mode(use.queue) != "enforce"]
+        given = [use for use in seen if with_denied or use.allowed or not (use.refused or mode(use.queue) == "enforce")]
         grants = {str(grant) for grant in Grant}
         rules = suggest(
             Use(

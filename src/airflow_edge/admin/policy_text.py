@@ -37,7 +37,7 @@ _BOM: Final = "\ufeff"
 """What some editors begin a file with."""
 _TWICE_IN_TOML: Final = re.compile(r"Cannot (overwrite|declare|mutate) |Duplicate inline table key ")
 _LINE: Final = 100
-_NOTHING: Final = (None, {}, [], "", "~", "null", "Null", "NULL")
+_NOTHING: Final[tuple[object, ...]] = (None, {}, [], "", "~", "null", "Null", "NULL")
 """What a text comes to that has nothing in it but comments, white space and words for nothing: YAML is read as texts."""
 
 

@@ -157,6 +157,21 @@ def test_a_policy_is_suggested_from_what_was_used_and_can_be_set(api):
     assert seen(api, dag_id="pump") == []
 
 
+@pytest.mark.parametrize("mode", ["off", "report", "enforce"])
+def test_what_was_denied_is_not_suggested_whatever_the_mode_is_by_now(api, mode):
+    uses = {
+        use("variables", "db_password"): Times(0, 9, 9),
+        # It has been denied, and granted since.
+        use("connections", "plc_7"): Times(1, 2, 2),
+    }
+    api.store.policy_uses.note(TODAY, uses)
+    api.post("/policy", {"text": f"modes: {{'*': {mode}}}"})
+    found = api.get("/policy/suggest", role="op")
+    assert ("db_password" in found["text"], "plc_7" in found["text"], found["left_out"]) == (False, True, 1)
+    assert "db_password" in api.get("/policy/suggest", role="op", with_denied="true")["text"]
+    assert [one["refused"] for one in api.get("/policy/uses", role="op")] == [2, 9]
+
+
 def test_who_belongs_to_one_team_may_not_say_what_all_may(api, monkeypatch):
     monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
     answer = api.call("POST", "/policy", role="red", json={"text": POLICY})

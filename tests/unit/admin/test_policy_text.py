@@ -59,7 +59,21 @@ def test_a_policy_is_read_whatever_it_is_written_in(text) -> None:
 
 
 COMMENTED_OUT = "".join(f"# {line}\n" for line in YAML.split("\n"))
-NOTHING = ["", " \n\t", COMMENTED_OUT, "---", "---\n# later\n...\n", "--- ~", "~", "null", "NULL", "{}", "[]", '""', " { } \n"]
+NOTHING = [
+    "",
+    " \n\t",
+    COMMENTED_OUT,
+    "---",
+    "---\n# later\n...\n",
+    "--- ~",
+    "~",
+    "null",
+    "NULL",
+    "{}",
+    "[]",
+    '""',
+    " { } \n",
+]
 
 
 @pytest.mark.parametrize("bom", ["", "\ufeff"])

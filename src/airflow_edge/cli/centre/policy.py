@@ -55,10 +55,13 @@ def show_policy(args: argparse.Namespace) -> None:
 def told(use: UseSeen, mode: Mode) -> dict[str, object]:
     """Say of a use how often no rule granted it, and what that comes to by its queue's mode.
 
-    :param mode: the one of now; which one the queue had when it was counted is not known.
+    :param mode: the one of now, by which goes what was never denied
     """
-    who = {key: value for key, value in asdict(use).items() if key not in {"allowed", "denied", "last_day"}}
+    counted = {"allowed", "denied", "refused", "last_day"}
+    who = {key: value for key, value in asdict(use).items() if key not in counted}
     means = {"enforce": "denied", "report": "would be denied", "off": "given"}[mode] if use.denied else ""
+    if use.refused:
+        means = "denied" if use.refused >= use.denied else f"denied {use.refused} times"
     counts = {"granted": use.allowed, "not_granted": use.denied, "not_granted_is": means}
     return {**who, **counts, "last_day": use.last_day.isoformat()}
 
@@ -114,5 +117,7 @@ def suggest_policy(args: argparse.Namespace) -> None:
     for call in found.unknown:
         say(harmless(f"No rule can grant {call}: this version of airflow-edge does not know it."))
     if found.left_out:
-        say(f"Left out: {counted(found.left_out, 'use')} that the policy denies now; with them: --with-denied")
+        say(
+            f"Left out: {counted(found.left_out, 'use')} that the policy has denied, or denies now; with them: --with-denied"
+        )
     print(found.text, end="")

@@ -70,10 +70,15 @@ $ airflow edge policy test connections plc_7 \\
         "Print the least policy that grants what tasks have asked for",
         "policy.suggest_policy",
         _DAYS,
-        arg("--with-denied", action="store_true", help="Grant also what is denied on queues whose mode is `enforce`"),
+        arg(
+            "--with-denied",
+            action="store_true",
+            help="Grant also what was denied, or is on queues whose mode is `enforce`",
+        ),
         description=(
             "Print the least policy, as YAML, that grants what tasks have asked for on queues whose mode is `report`, "
-            "granted or not, and what they were given on queues whose mode is `enforce`: read it before it is set."
+            "granted or not, and what they were given on queues whose mode is `enforce`. What was denied is left out, "
+            "whatever the mode is by now. Read it before it is set."
         ),
         example="$ airflow edge policy suggest --days 14 > policy.yaml",
     ),

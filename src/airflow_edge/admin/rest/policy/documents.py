@@ -99,7 +99,7 @@ class PolicyAnswerDocument(Document):
 class SuggestionDocument(Document):
     """The least policy, as YAML, for what was asked for; `unknown` are calls that no rule can grant.
 
-    `left_out` uses are not in it: they are denied on queues whose mode is `enforce`, and were never given.
+    `left_out` uses are not in it: no rule granted them, and they were denied, or are on queues whose mode is `enforce`.
     """
 
     text: str
@@ -109,7 +109,7 @@ class SuggestionDocument(Document):
 
 
 class PolicyUseDocument(Document):
-    """How often a task has asked for something; `denied` counts what would have been denied, too.
+    """How often a task has asked for something; `denied` counts what would have been denied, too, `refused` does not.
 
     `kind` is the grant that it needs, or `route` for a call that this version does not know.
     """
@@ -122,4 +122,5 @@ class PolicyUseDocument(Document):
     name: str
     allowed: int
     denied: int
+    refused: int = 0
     last_day: date

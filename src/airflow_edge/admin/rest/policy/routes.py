@@ -117,7 +117,7 @@ def suggest_policy(
     admin: Services,
     days: Days = 7,
     with_denied: Annotated[
-        bool, Query(description="Grant also what is denied on queues whose mode is `enforce`")
+        bool, Query(description="Grant also what was denied, or is on queues whose mode is `enforce`")
     ] = False,
 ) -> SuggestionDocument:
     """Give the least policy for what tasks have asked for on queues whose mode is `report`, or were given elsewhere."""
