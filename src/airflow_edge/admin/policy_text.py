@@ -38,7 +38,7 @@ _BOM: Final = "\ufeff"
 _TWICE_IN_TOML: Final = re.compile(r"Cannot (overwrite|declare|mutate) |Duplicate inline table key ")
 _LINE: Final = 100
 _NOTHING: Final[tuple[object, ...]] = (None, {}, [], "", "~", "null", "Null", "NULL")
-"""What a text comes to that has nothing in it but comments, white space and words for nothing: YAML is read as texts."""
+"""What a text comes to that has nothing but comments, white space and words for nothing. YAML is read as texts."""
 
 
 @lru_cache(8)

@@ -95,10 +95,10 @@ def test_a_policy_that_asks_nobody_is_written_on_purpose(text) -> None:
     ("text", "says"),
     [
         ("rules: [", "neither JSON nor TOML .* nor YAML"),
-        ("rules: 3", "array"),
+        ("rules: 3", "a list of rules"),
         ("a: &a [x]\nrules: *a", r"alias .* in quotes"),
         ("rules: [{may: {connections: [*plc]}}]", "alias"),
-        ("rules: !!python/object:os.system {}", "nor YAML|array|rule"),
+        ("rules: !!python/object:os.system {}", "nor YAML|rule"),
         ('{"rules": ' + "[" * 100_000, "deeply|neither"),
         ("[" * 5_000, "deeply|neither"),
         ("#" * (LONGEST + 1), "longer"),

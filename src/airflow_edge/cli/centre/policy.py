@@ -118,6 +118,7 @@ def suggest_policy(args: argparse.Namespace) -> None:
         say(harmless(f"No rule can grant {call}: this version of airflow-edge does not know it."))
     if found.left_out:
         say(
-            f"Left out: {counted(found.left_out, 'use')} that the policy has denied, or denies now; with them: --with-denied"
+            f"Left out: {counted(found.left_out, 'use')} that the policy has denied, or denies now; "
+            "with them: --with-denied"
         )
     print(found.text, end="")

@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from airflow_edge.rules.policy.grants import OF_DAGS, RELATIONS, Grant
+from airflow_edge.rules.policy.wording import in_words
 
 Mode: TypeAlias = Literal["off", "report", "enforce"]
 """`off`: nobody looks. `report`: it is noted what would be denied. `enforce`: it is denied."""
@@ -71,10 +72,10 @@ def read_document(value: object) -> PolicyDocument:
     except UnicodeEncodeError:
         raise PolicyError(_HALF_A_CHARACTER) from None
     except msgspec.ValidationError as error:
-        raise PolicyError(f"the policy is not one: {error}") from None
+        raise PolicyError(in_words(value, str(error))) from None
     for number, rule in enumerate(document.rules):
         if not rule.may:
-            raise PolicyError(f"rule {number + 1} grants nothing: name what under `may`, or leave it out")
+            raise PolicyError(f"rule {number + 1}: it grants nothing: name what under `may`, or leave it out")
         for grant, names in rule.may.items():
             for name in names:
                 if name.startswith("@") and not (grant in OF_DAGS and name in RELATIONS):
