@@ -113,7 +113,7 @@ def test_a_policy_that_asks_nobody_is_written_on_purpose(text) -> None:
         ("[modes]\nplc = 'off'\n[modes]\nlab = 'off'\n", r"twice: .*'modes'.*: '\[modes\]'"),
         ("[[rules]]\nmay = { assets = ['a'], assets = ['b'] }\n", "twice: .*'assets'"),
         *[
-            (f"{head}{unit * (50_000 // len(unit))}{tail}", "deeply|neither|array|object|unknown")
+            (f"{head}{unit * (50_000 // len(unit))}{tail}", "deeply|neither|mapping|list|no key")
             for head, unit, tail in GREEDY
         ],
     ],

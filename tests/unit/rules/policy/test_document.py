@@ -95,7 +95,7 @@ def test_what_was_written_is_read_again() -> None:
         ({"rule": []}, r"^there is no key 'rule'; did you mean 'rules'\? \(there are: modes, rules\)$"),
         (
             {"modes": {"plc": "enfroce"}},
-            r"^queue 'plc' has .* 'enfroce'; did you mean 'enforce'\? .*off, report, enforce",
+            r"^queue 'plc' has .* 'enfroce'; did .* 'enforce'\? .*off, report, enforce",
         ),
         ({"modes": {"plc": 3}}, "^queue 'plc' has .* '3'; there are: off, report, enforce$"),
         ({"modes": ["plc"]}, "^`modes` has to be a mapping of queues, each with one of: off, report, enforce"),
@@ -107,14 +107,14 @@ def test_what_was_written_is_read_again() -> None:
         ({"rules": [{"may": ["trigger"]}]}, "^rule 1: `may` has to be a mapping; there are: connections, "),
         (
             {"rules": [{"may": {"connections": "plc_7"}}]},
-            r"^rule 1: `connections` under `may` .* a list of texts, like",
+            r"^rule 1: `connections` under `may` .* list of texts, like",
         ),
         ({"rules": [{"may": {"trigger": ["a"]}}, {"note": "n" * 1001, "may": {"xcoms": ["a"]}}]}, "rule 2 .*note"),
         ({"rules": [{"may": {}}]}, "^rule 1: it grants nothing"),
         ({"rules": [{"may": {"trigger": ["a"]}}, {"may": {"xcoms": ["@own"]}}]}, "rule 2: '@own'.*@upstream"),
         ({"rules": [{"may": {"connections": ["@run"]}}]}, "rule 1: '@run'"),
         (
-            {"rules": [{"who": {"dag": ["a"]}, "may": {"trigger": ["a"]}}]},
+            {"rules": [{"who": {"dag": []}, "may": {}}]},
             "^rule 1: `who`: there is no key 'dag'; did you mean 'dags'",
         ),
         ({"rules": [{"may": {"connections": [""]}}]}, "^rule 1: `connections` under `may` has an empty text"),
