@@ -12,8 +12,10 @@ from airflow.utils import yaml
 
 from airflow_edge.admin.audit import recorded
 from airflow_edge.admin.config import policy_file
+from airflow_edge.admin.policy_effects import PolicyEffects, known_names
 from airflow_edge.admin.policy_text import read_file, read_kept, read_policy
 from airflow_edge.rules.policy.document import Mode, PolicyDocument, PolicyError, RuleDocument, to_plain
+from airflow_edge.rules.policy.effects import about_nothing, mode_changes, unknown_name
 from airflow_edge.rules.policy.grants import OF_DAGS, OWN_RUN, RELATIONS, UPSTREAM, Grant, Need, Who
 from airflow_edge.rules.policy.policy import Policy, denial
 from airflow_edge.rules.policy.suggesting import Use, suggest
@@ -97,6 +99,8 @@ class PolicyAnswer:
     """What comes of it on that queue, if none does."""
     rules: list[GrantingRule]
     sentence: str
+    remarks: list[str]
+    """What it was asked about that there is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +121,7 @@ class Policies:
     """Shows and sets the policy; each attempt to set it is in the audit log."""
 
     def __init__(self, store: Store) -> None:
+        self._store = store
         self._versions = store.policies
         self._uses = store.policy_uses
 
@@ -175,9 +180,35 @@ class Policies:
             if Policy(PolicyDocument(rules=(rule,)), label).grants(who, need, lambda: _upstream(question))
         ]
         mode = Policy(document, label).mode(who.queue)
+        sentence = _sentence(who, need, rules, mode, label)
         return PolicyAnswer(
-            granted=bool(rules), mode=mode, rules=rules, sentence=_sentence(who, need, rules, mode, label)
+            granted=bool(rules), mode=mode, rules=rules, sentence=sentence, remarks=self._remarks(question)
         )
+
+    def effects(self, document: PolicyDocument, before: PolicyShown) -> PolicyEffects:
+        """Say what a policy changes in comparison with one that was in force before it."""
+        known = known_names(self._store)
+        return PolicyEffects(
+            changes=mode_changes(PolicyDocument(modes=before.modes), document, known.queues),
+            unmatched=about_nothing(document, known),
+        )
+
+    def unmatched(self, shown: PolicyShown) -> list[str]:
+        """Say what of a policy is about nothing that there is."""
+        document = PolicyDocument(modes=shown.modes, rules=shown.granting)
+        return about_nothing(document, known_names(self._store))
+
+    def _remarks(self, question: PolicyQuestion) -> list[str]:
+        known = known_names(self._store)
+        asked = {
+            "dags": question.dag_id,
+            "queues": question.queue,
+            "workers": question.worker,
+            "teams": question.team_name or "",
+        }
+        found = (unknown_name(kind, name, known) for kind, name in asked.items() if name)
+        callback = [] if question.task_id else ["no task was named: it is about callbacks of the Dag"]
+        return [*(one for one in found if one is not None), *callback]
 
     def suggest(self, days: int, *, with_denied: bool = False) -> Suggestion:
         """Give the least policy that grants what was asked for on the last days, today among them.

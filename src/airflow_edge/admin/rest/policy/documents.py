@@ -67,10 +67,19 @@ class ShownPolicyDocument(Document):
     granting: list[PolicyRuleDocument]
 
 
+class ModeChangeDocument(Document):
+    """That another mode holds for a queue, or for a glob of queues of which none is known."""
+
+    queue: str
+    before: ModeName
+    after: ModeName
+
+
 class SetPolicyDocument(Document):
     """What came of the wish to set the policy, and what that says.
 
-    `would` is what a dry run says, and then there is no `version` yet.
+    `would` is what a dry run says, and then there is no `version` yet. `changes` are those of modes, what is less
+    protected first; `unmatched` says which queues, teams, workers and Dags of it are about nothing that there is.
     """
 
     result: Literal["done", "would"]
@@ -78,6 +87,8 @@ class SetPolicyDocument(Document):
     modes: dict[str, ModeName]
     rules: int
     granting: list[PolicyRuleDocument]
+    changes: list[ModeChangeDocument]
+    unmatched: list[str]
 
 
 class GrantingRuleDocument(Document):
@@ -88,12 +99,16 @@ class GrantingRuleDocument(Document):
 
 
 class PolicyAnswerDocument(Document):
-    """Whether a rule grants it, which ones do, and what comes of it on that queue."""
+    """Whether a rule grants it, which ones do, and what comes of it on that queue.
+
+    `remarks` say what of the question there is not.
+    """
 
     granted: bool
     mode: ModeName
     rules: list[GrantingRuleDocument]
     sentence: str
+    remarks: list[str]
 
 
 class SuggestionDocument(Document):
