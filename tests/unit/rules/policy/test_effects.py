@@ -29,8 +29,8 @@ MODES = st.dictionaries(
 
 
 def said(before: dict[str, str], after: dict[str, str]) -> list[tuple[str, str, str, bool]]:
-    documents = [read_document({"modes": modes}) for modes in (before, after)]
-    return [(one.queue, one.before, one.after, one.weakens) for one in mode_changes(*documents, KNOWN.queues)]
+    one, other = (read_document({"modes": modes}) for modes in (before, after))
+    return [(found.queue, found.before, found.after, found.weakens) for found in mode_changes(one, other, KNOWN.queues)]
 
 
 @pytest.mark.parametrize(
