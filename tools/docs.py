@@ -32,7 +32,8 @@ def settings_page() -> str:
         "",
         "All of them are options of the section `[edge]`. At the centre they are read by Airflow, wherever Airflow",
         "reads its configuration. At a site they are read, in this order, from the command line, from the environment",
-        "variable named below, and from `[edge]` in `$AIRFLOW_HOME/airflow.cfg`.",
+        "variable named below, and from `[edge]` in `$AIRFLOW_HOME/airflow.cfg`: once, as the worker starts, so that",
+        "a change needs a restart.",
     ]
     for side, title in (("centre", "At the centre"), ("site", "At a site")):
         lines += ["", f"## {title}"]

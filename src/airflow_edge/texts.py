@@ -43,6 +43,11 @@ def escaped(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
+def counted(number: int, one: str, more: str = "") -> str:
+    """Give the number with what it counts, `more` being the plural where that is not by an s."""
+    return f"{number} {one if number == 1 else more or f'{one}s'}"
+
+
 class LineFormatter(logging.Formatter):
     """Writes what a record says as one line, whoever's words are in it: none of them makes a record of its own.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from pathlib import Path
 from uuid import uuid4
 
 import msgspec
@@ -12,13 +13,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import airflow_edge
 from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
 from airflow_edge.protocol.frames import SiteFrame, decode_site_frame
 from airflow_edge.protocol.handshake import NEWEST, OLDEST, CentreHandshake
 from airflow_edge.protocol.logs.worker_log import Formatter, read
 from airflow_edge.protocol.messages import Hello
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.texts import MAX_TEXT, LineFormatter, escaped, one_line
+from airflow_edge.texts import MAX_TEXT, LineFormatter, counted, escaped, one_line
 
 NASTY = "\x1b[31m\x1b]0;title\x07\n2026-11-30T01:00:00.000Z CRITICAL forged\r\u202e\u2028\x00\x85\x9b"
 texts = st.text(max_size=60) | st.text(alphabet="a\n\r\x1b[]0m;\x07\x00\u202e\u2028\x9b", max_size=60) | st.just(NASTY)
@@ -94,3 +96,14 @@ def test_what_is_wrong_with_a_frame_is_said_in_words_that_can_be_shown(text: str
         with pytest.raises(RemoteProtocolError) as wrong:
             decode_site_frame(msgspec.msgpack.encode([0, 0, body]))
         assert str(wrong.value).isprintable()
+
+
+def test_one_is_no_plural():
+    assert [counted(number, "job") for number in (0, 1, 2)] == ["0 jobs", "1 job", "2 jobs"]
+    assert [counted(number, "job is", "jobs are") for number in (1, 2)] == ["1 job is", "2 jobs are"]
+
+
+def test_no_log_counts_jobs_in_the_plural_only():
+    """A line of the site's or centre's log with "1 jobs" in it is nobody's sentence."""
+    files = Path(airflow_edge.__file__).parent.rglob("*.py")
+    assert [file.name for file in files if "%d jobs" in file.read_text()] == []

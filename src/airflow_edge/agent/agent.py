@@ -52,6 +52,7 @@ from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.messages import LogChunk, Welcome, WorkerLog
 from airflow_edge.protocol.problems import Code
 from airflow_edge.site.inherited import give_back_files
+from airflow_edge.texts import counted
 
 log = logging.getLogger(__name__)
 
@@ -258,13 +259,13 @@ class Agent:
     def terminate(self, reason: str = "the worker was terminated") -> None:
         """End the jobs, then the worker."""
         if not self._terminating.is_set():
-            log.info("terminating, with %d jobs: %s", len(self._core.jobs.live()), reason)
+            log.info("terminating, with %s: %s", counted(len(self._core.jobs.live()), "job"), reason)
             self._terminating.set()
             self._driver.post(events.TerminateAsked(reason))
 
     def hand_over(self) -> None:
         """End at once and leave everything as it is, runtime and tasks included: the next agent goes on with it."""
-        log.info("leaving %d jobs to the next agent", len(self._core.jobs.live()))
+        log.info("leaving %s to the next agent", counted(len(self._core.jobs.live()), "job"))
         self._handing_over.set()
 
     def _end_jobs_in_time(self, deadline: events.Deadline | None) -> None:
@@ -380,7 +381,7 @@ class Agent:
             patience = self._config.task_stop_grace + SUPERVISOR_GRACE
             done, _ = await asyncio.wait(ends, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             if not done:
-                log.error("%d jobs did not end; the runtime goes on trying", len(self._core.jobs.live()))
+                log.error("%s did not end; the runtime goes on trying", counted(len(self._core.jobs.live()), "job"))
         finally:
             for waiting in (*ends, terminating):
                 waiting.cancel()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from airflow_edge.agent.core.worker_state import ENTER_AT, LEAVE_BELOW, Automatic
 from airflow_edge.agent.errors import ConfigError
@@ -17,8 +18,9 @@ from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.protocol.local import AGENT_LOCK_FILE
 from airflow_edge.protocol.logs.worker_log import LEVELS
 from airflow_edge.protocol.problems import QUEUE_NAME_RULE, is_queue_name
-from airflow_edge.settings import BY_NAME, SECTION, SettingError
+from airflow_edge.settings import BY_NAME, SECTION, SETTINGS, SettingError
 from airflow_edge.settings.setting import FALSE, TRUE
+from airflow_edge.settings.unread import Unread, unread
 
 if TYPE_CHECKING:
     import configparser
@@ -32,6 +34,10 @@ DAY = 86_400
 COMMAND_PATIENCE = 60.0
 """Seconds for a command that prints a secret: a vault may be slow, and must not keep anybody waiting for ever."""
 DEFAULT_LIMITS = Limits(max_age=7 * DAY, max_size=512 * MEBIBYTE, min_free=1024 * MEBIBYTE)
+
+
+READ_ONCE: Final = (("core", "dags_folder"), ("core", "plugins_folder"), ("dag_processor", "dag_bundle_config_list"))
+"""What a worker goes by besides `[edge]`, as it was when it started."""
 
 
 class _Place:
@@ -94,6 +100,10 @@ class Config:
     """Where Airflow looks for modules beside a Dag's own folder: plugins, and what is beside its configuration."""
     dag_bundles: str = ""
     """Airflow's `[dag_processor] dag_bundle_config_list`, as it is written; empty if it is not set."""
+    told: Mapping[str, str | None] = field(default_factory=dict)
+    """What was set of all that is read once, by options with their sections; None for what the command line says."""
+    unread: tuple[Unread, ...] = ()
+    """What looks like a setting and is none."""
     open_files: int | None = None
     """How many files a task may have open; None for as many as the agent."""
 
@@ -150,6 +160,32 @@ class Sources:
         if self._parser and (text := (self._parser.get(section, option, fallback="") or "").strip()):
             return text, f"[{section}] {option} in {self.file}"
         return None
+
+    def told(self) -> dict[str, str | None]:
+        """Give what is set of all that a worker reads once, as it is written; None for what the command line says."""
+        edge = [(SECTION, setting.name) for setting in SETTINGS if setting.side == "site"]
+        told: dict[str, str | None] = {}
+        for section, option in (*edge, *READ_ONCE):
+            if section == SECTION and self._flags.get(option) is not None:
+                told[f"[{section}] {option}"] = None
+            elif found := self.find(section, option):
+                told[f"[{section}] {option}"] = _without_login(found[0])
+        return told
+
+    def unread(self, side: Literal["centre", "site"] = "site") -> Iterator[Unread]:
+        """Give what looks like a setting of `[edge]` and is none; what guards first."""
+        options: dict[str, Iterable[str]] = {}
+        if self._parser is not None:
+            defaults = self._parser.defaults()
+            options = {one: [*self._parser[one].keys() - defaults.keys()] for one in self._parser.sections()}
+            if not self._parser.has_section(SECTION):
+                options["DEFAULT"] = list(defaults)
+        found = unread(options, self.file, self.environ, side)
+        # One that is set as it should be as well is in force.
+        astray = (
+            one if not one.near or self.find(SECTION, one.meant) is None else one._replace(near=False) for one in found
+        )
+        return iter(sorted(astray, key=lambda one: (not one.guards, one.place)))
 
     def find_secret(self, section: str, option: str) -> tuple[str, str] | None:
         """Like `find`, and also by running the command in `<option>_cmd`, as Airflow does for what is sensitive.
@@ -247,6 +283,8 @@ def load(
         site_secrets=sources.optional("site_secrets", absolute),
         dags_folder=_dags_folder(sources),
         import_folders=(_plugins_folder(sources), sources.airflow_home / "config"),
+        told=sources.told(),
+        unread=tuple(sources.unread()),
         dag_bundles=(sources.find("dag_processor", "dag_bundle_config_list") or ("",))[0],
     )
 
@@ -267,6 +305,15 @@ def _parse(file: Path) -> configparser.RawConfigParser | None:
     except configparser.Error as error:
         raise ConfigError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
     return parser
+
+
+def _without_login(text: str) -> str:
+    """Leave out of a URL what may be a password; people are shown what a worker was told."""
+    try:
+        parts = urlsplit(text)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else text
+    except ValueError:
+        return text
 
 
 def _dags_folder(sources: Sources) -> Path:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from airflow_edge.agent.net.http import HttpClient
+from airflow_edge.texts import counted
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +44,9 @@ def say_what_is_left(jobs: int) -> None:
     """Tell in the log that the centre does not have all of these jobs."""
     if jobs:
         log.warning(
-            "the outcomes or logs of %d jobs are not completely at the centre; they are kept in the state folder, and "
+            "the outcomes or logs of %s are not completely at the centre; they are kept in the state folder, and "
             "sent when a worker is started here again",
-            jobs,
+            counted(jobs, "job"),
         )
 
 

@@ -36,8 +36,8 @@ SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 _NOT_OURS: Final = frozenset({errno.EACCES, errno.EPERM})
 _MENDED_BY: Final = {
-    errno.EACCES: "give it to this user",
-    errno.EPERM: "give it to this user",
+    errno.EACCES: "give it to {user}",
+    errno.EPERM: "give it to {user}",
     errno.ENOSPC: "make room on its disk",
     errno.EDQUOT: "make room on its disk, or have this user's quota raised",
     errno.EROFS: "mount its disk for writing",
@@ -88,11 +88,9 @@ WITHOUT_TLS = (
 class InsecureUrlError(ConfigError):
     """The way to the centre leaves this machine without TLS, and nobody has allowed that."""
 
-    def __init__(self, gateway: str) -> None:
-        super().__init__(
-            f"{WITHOUT_TLS} ({gateway}); use https://, or allow it where that is as it should be: airflow-edge enroll "
-            "--insecure"
-        )
+    def __init__(self, gateway: str, allow: str) -> None:
+        """:param allow: what is typed to allow it"""
+        super().__init__(f"{WITHOUT_TLS} ({gateway}); use https://, or allow it where that is as it should be: {allow}")
 
 
 class UnreachableError(AddressError):
@@ -152,7 +150,7 @@ class NotRunningError(AgentError, exit_status=10):
 
 
 def describe(error: OSError) -> str:
-    """Say what an error of the operating system means."""
+    """Say what an error of the operating system means, which this process has met as whom it is now."""
     if error.errno == errno.EMFILE:
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         return (
@@ -161,7 +159,8 @@ def describe(error: OSError) -> str:
         )
     if error.errno == errno.ENFILE:
         return "this machine has as many files open as it can; end what opens them, or raise the sysctl fs.file-max"
-    return f"{error.strerror or error}; {_MENDED_BY.get(error.errno or 0, 'see to its disk or mount')}"
+    mended = _MENDED_BY.get(error.errno or 0, "see to its disk or mount")
+    return f"{error.strerror or error}; {mended.format(user=who())}"
 
 
 def unusable(path: Path, error: OSError) -> AgentError:
@@ -181,9 +180,14 @@ def _whose(path: Path) -> str:
         except OSError:
             continue
         if owner != os.geteuid():
-            return f"run this as the user '{user_name(owner)}', whose {place} is, or give it to this user"
+            return f"run this as the user '{user_name(owner)}', whose {place} is, or give it to {who()}"
         break
-    return "give it to this user, with the right to read and write it"
+    return f"give it to {who()}, with the right to read and write it"
+
+
+def who() -> str:
+    """Name whom this process is now."""
+    return f"'{user_name(os.geteuid())}'"
 
 
 def user_name(number: int) -> str:

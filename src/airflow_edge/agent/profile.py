@@ -135,6 +135,7 @@ class Profile:
             "closed_queues": {
                 queue: one.reason for one in self.site_policy.closed(self._queues) for queue in one.queues
             },
+            "settings": self.config.told,
             "warnings": self._warnings(),
             "clock_ahead": self.identity.clock.machine_ahead,
             "maintenance_comment": desired.maintenance,

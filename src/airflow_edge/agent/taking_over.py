@@ -11,6 +11,7 @@ from airflow_edge.agent.task_api.execution_api import ExecutionApi
 from airflow_edge.agent.task_logs.shipper import LogShipper
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.local import JobFile
+from airflow_edge.texts import counted
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def take_over(
     :param leaving: whether the worker was told to stop before
     """
     if records:
-        log.info("going on with %d jobs of the last agent", len(records))
+        log.info("going on with %s of the last agent", counted(len(records), "job"))
     if leaving:
         log.info("somebody has told this worker to stop: it takes no new jobs, and ends with its last one")
     wanted = {record.key for record in records}

@@ -8,11 +8,12 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from airflow_edge.checking.findings import Finding, Mark, without_secrets, wrong
+from airflow_edge.checking.findings import Finding, Mark, note, without_secrets, wrong
 from airflow_edge.executor.edge3 import UNINSTALL_EDGE3
 from airflow_edge.gateway.database.listener import NotHeardError
 from airflow_edge.page.entries import PAGE_PREFIX
 from airflow_edge.rules.processes import CentreFacts, CentreProcess
+from airflow_edge.settings.unread import Unread
 from airflow_edge.store.schema import MIGRATE, Schema
 
 EXECUTOR: Final = "airflow_edge.executor.EdgeExecutor"
@@ -102,6 +103,8 @@ class Facts:
     """What of it is about nothing that there is."""
     fernet: bool = True
     """Whether Airflow has a key to encrypt secrets with."""
+    unread: tuple[Unread, ...] = ()
+    """What looks like a setting and is none."""
     centre_key_error: str = ""
     """Why the centre's key cannot be read; empty if it can."""
 
@@ -174,6 +177,8 @@ def _database(facts: Facts) -> Iterator[Finding]:
 def _settings(facts: Facts) -> Iterator[Finding]:
     for setting in facts.wrong_settings:
         yield Finding(Mark.WRONG, setting)
+    for one in facts.unread:
+        yield wrong(str(one), "correct its name and place, or take it out") if one.guards else note(str(one))
     if facts.api_enabled:
         yield Finding(Mark.OK, "[edge] api_enabled = True")
     else:

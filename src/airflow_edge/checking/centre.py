@@ -25,7 +25,7 @@ from airflow_edge import __version__
 from airflow_edge.admin.centre_keys import CentreKeyError, is_encrypted, keyring
 from airflow_edge.admin.config import session
 from airflow_edge.admin.policy import Policies
-from airflow_edge.agent.config import absolute
+from airflow_edge.agent.config import Sources, absolute
 from airflow_edge.agent.errors import AgentError
 from airflow_edge.agent.net.tls_and_proxy import ssl_context
 from airflow_edge.agent.trust import Trust
@@ -77,6 +77,7 @@ def _look(api_url: str | None) -> Facts:
         edge3_installed=edge3_is_installed(),
         api_enabled=conf.get(SECTION, "api_enabled", fallback="").strip().lower() in {"t", "true", "1"},
         wrong_settings=tuple(wrong_settings()),
+        unread=tuple(Sources().unread("centre")),
         executors=executors,
         executor_errors=executor_errors,
         logging_config_class=conf.get("logging", "logging_config_class", fallback="") or "",

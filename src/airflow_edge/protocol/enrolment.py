@@ -16,6 +16,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 SEED_BYTES: Final = 32
+ANEW: Final = "airflow-edge enroll URL TOKEN --force"
+"""What is typed at a machine that has a worker's key already, and is to be another worker."""
 _PREFIX: Final = "edge_"
 _TOKEN: Final = re.compile(_PREFIX + r"([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{22})\Z")
 

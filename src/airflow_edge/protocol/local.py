@@ -198,6 +198,7 @@ class SecretAsked(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: SecretKind
     name: str
+    """Empty where a secrets backend is only to be loaded."""
     text: str = ""
     """A connection as `AIRFLOW_CONN_…` has it; empty where a secrets backend is to be asked."""
     backend: str = ""

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from airflow_edge.protocol.enrolment import ANEW
 from airflow_edge.protocol.errors import IllegalTransitionError
 from airflow_edge.protocol.messages import OrderKind
 from airflow_edge.protocol.states import MAINTENANCE, WorkerEvent, WorkerState, next_worker_state
@@ -93,7 +94,7 @@ def effect(
     :raises IllegalTransitionError: the order makes no sense in this state, or the worker is revoked.
     """
     if revoked:
-        raise IllegalTransitionError("it is revoked; enrol it anew at its site: airflow-edge enroll --force")
+        raise IllegalTransitionError(f"it is revoked; enrol it anew at its site: {ANEW}")
     if so := _ALREADY.get(kind, {}).get(state):
         if kind == "maintenance" and comment_changes:
             return state, None

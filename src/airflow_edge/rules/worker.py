@@ -13,6 +13,7 @@ from enum import Enum, auto
 from typing import Any, Final
 from uuid import UUID
 
+from airflow_edge.protocol.enrolment import ANEW
 from airflow_edge.protocol.messages import MaintenanceCause
 from airflow_edge.protocol.states import WorkerState
 
@@ -225,7 +226,7 @@ def describe_others(others: Sequence[OtherInstance]) -> str:
     tried = "another machine tries" if len(others) == 1 else f"{len(others)} other machines try"
     return (
         f"{tried} to use this worker's key, last {others[0]} at {others[0].last_tried_at:%Y-%m-%d %H:%M:%S} UTC: its "
-        "state folder was copied; enrol each machine by itself"
+        f"state folder was copied; enrol each machine by itself (there: {ANEW})"
     )
 
 
@@ -233,8 +234,8 @@ def refusal_of_other(holder: Holder) -> str:
     """Say to another instance why it is refused, and what to do."""
     since = f" since {holder.since:%Y-%m-%d %H:%M:%S} UTC" if holder.since else ""
     return (
-        f"another machine uses this worker's key{since}: {holder}; a key is for one machine: enrol this one by itself, "
-        "or end the worker there"
+        f"another machine uses this worker's key{since}: {holder}; a key is for one machine: enrol this one by itself "
+        f"({ANEW}), or end the worker there"
     )
 
 

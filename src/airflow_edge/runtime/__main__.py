@@ -17,7 +17,7 @@ from typing import Any
 
 from airflow_edge.protocol.local import AGENT_LOCK_FILE, GENERATION_VARIABLE
 from airflow_edge.protocol.logs.worker_log import Formatter
-from airflow_edge.runtime.environment import for_tasks, hide_sensitive, set_title
+from airflow_edge.runtime.environment import for_tasks, hide_sensitive, keep_log_folder_open, set_title
 from airflow_edge.runtime.lossy_file import make_output_lossy
 from airflow_edge.site.files import clear, make_way
 from airflow_edge.site.inherited import give_back_files, settle
@@ -80,6 +80,8 @@ def main(argv: list[str] | None = None) -> int:
     generation = os.environ.pop(GENERATION_VARIABLE, "")
     cautious = os.environ.pop(_CAUTIOUS, "") != ""
     environment = for_tasks(os.environ)
+    if task_user is not None:
+        keep_log_folder_open(environment)
     os.environ.clear()
     os.environ.update(environment)
     tidy = None

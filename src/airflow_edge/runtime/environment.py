@@ -9,7 +9,8 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +61,16 @@ def for_tasks(environ: Mapping[str, str]) -> dict[str, str]:
         # Airflow would write one, with freshly made secrets in it that open nothing and alarm people.
         result["AIRFLOW_CONFIG"] = os.devnull
     return result
+
+
+def keep_log_folder_open(environment: MutableMapping[str, str]) -> None:
+    """Have Airflow's folder for logs be one that is there for every user, unless this site has named one.
+
+    Whoever loads Airflow makes it, and the task's log says where he may not, as another user than the worker's. Nothing
+    of a task is written there.
+    """
+    if not secrets.option(environment, "logging", "base_log_folder"):
+        environment["AIRFLOW__LOGGING__BASE_LOG_FOLDER"] = tempfile.gettempdir()
 
 
 def hide_sensitive() -> None:

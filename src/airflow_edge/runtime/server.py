@@ -203,7 +203,7 @@ class Server:
                     if job := self._jobs.get(order.key):
                         job.stop.ask(order.grace, order.reason, time.monotonic())
                 case Retire():
-                    log.info("retiring with %d jobs", len(self._jobs))
+                    log.info("retiring (jobs: %d)", len(self._jobs))
                     self._retiring = True
                     self._leave_socket()
                 case Probe(fork=fork):
@@ -314,7 +314,7 @@ class Server:
     def _signalled(self) -> None:
         numbers = self._signals.recv(4096)
         if signal.SIGTERM in numbers:
-            log.info("terminated, with %d jobs", len(self._jobs))
+            log.info("terminated (jobs: %d)", len(self._jobs))
             self._retiring = True
             for job in self._jobs.values():
                 job.stop.ask(TERMINATION_GRACE, "the runtime was terminated", time.monotonic())
@@ -373,7 +373,7 @@ class Server:
                 return
         except (OSError, ValueError) as error:
             log.info("%s cannot be made anew: %s", self._path, error)
-        log.info("retiring with %d jobs, because %s is not this runtime's any more", len(self._jobs), self._path)
+        log.info("retiring (jobs: %d), because %s is not this runtime's any more", len(self._jobs), self._path)
         self._retiring = True
         self._leave_socket()
 

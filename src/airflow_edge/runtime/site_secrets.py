@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
+from difflib import get_close_matches
 from functools import cache
 from typing import Any, BinaryIO
 
@@ -23,6 +24,10 @@ from airflow_edge.runtime.environment import for_tasks, set_title
 LONGEST_CHAIN = 4
 """Errors that are named, from the last to the one that was its cause."""
 _FIELDS = ("conn_type", "host", "schema", "login", "password", "port", "extra")
+
+
+class UselessError(Exception):
+    """Its text may be read by anybody: nothing that is secret is in it."""
 
 
 def main() -> int:
@@ -44,6 +49,8 @@ def serve(questions: Iterable[bytes], answers: BinaryIO | Any) -> None:
     for line in questions:
         try:
             answer = SecretAnswer(body=_body(msgspec.json.decode(line, type=SecretAsked)))
+        except UselessError as error:
+            answer = SecretAnswer(failure=str(error))
         except Exception as error:  # noqa: BLE001 - it may be a backend's, with any error
             answer = SecretAnswer(failure=name_of(error))
         answers.write(msgspec.json.encode(answer) + b"\n")
@@ -65,8 +72,10 @@ def name_of(error: BaseException) -> str:
 def _body(asked: SecretAsked) -> str | None:
     """Give what the Execution API answers with; it is the same in all of its versions."""
     if not asked.backend:
-        return _connection(asked.name, _text_backend(asked.text).get_connection(asked.name))
+        return _text_connection(asked)
     backend = _backend(asked.backend, json.dumps(asked.backend_kwargs, sort_keys=True))
+    if not asked.name:
+        return None
     if asked.kind == "connection":
         return _connection(asked.name, backend.get_connection(conn_id=asked.name))
     value = backend.get_variable(key=asked.name)
@@ -74,6 +83,14 @@ def _body(asked: SecretAsked) -> str | None:
         return None
     # Files of variables may hold objects, which tasks read as JSON.
     return json.dumps({"key": asked.name, "value": value if isinstance(value, str) else json.dumps(value)})
+
+
+def _text_connection(asked: SecretAsked) -> str | None:
+    connection = _text_backend(asked.text).get_connection(asked.name)
+    if connection is not None and not connection.conn_type and not asked.text.lstrip().startswith("{"):
+        # Airflow makes something of any text, and a task would get pieces of it.
+        raise UselessError("it is neither JSON nor a URI with its type before '://'")
+    return _connection(asked.name, connection)
 
 
 def _connection(name: str, connection: Any) -> str | None:
@@ -85,8 +102,17 @@ def _connection(name: str, connection: Any) -> str | None:
 
 @cache
 def _backend(path: str, kwargs: str) -> Any:
-    module, _, name = path.rpartition(".")
-    return getattr(importlib.import_module(module), name)(**json.loads(kwargs))
+    place, _, name = path.rpartition(".")
+    try:
+        module = importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        raise UselessError(f"there is no module '{error.name}' here") from error
+    found: Any = getattr(module, name, None)
+    if not (callable(getattr(found, "get_connection", None)) and callable(getattr(found, "get_variable", None))):
+        near = get_close_matches(name, vars(module), n=1, cutoff=0.8)
+        meant = f"; did you mean '{near[0]}'?" if found is None and near else ""
+        raise UselessError(f"'{name}' in {place} is no secrets backend{meant}")
+    return found(**json.loads(kwargs))
 
 
 def _text_backend(text: str) -> Any:

@@ -187,6 +187,7 @@ CENTRE: Final = (
     _centre(
         name="policy_file",
         default=None,
+        guards=True,
         example="/etc/airflow-edge/policy.yaml",
         description="A file (JSON, TOML or YAML) that says what tasks may ask of the centre, for those who keep it in "
         "git. It is read again when it changes, in every API server, and `airflow edge policy set` is refused then. "

@@ -35,6 +35,8 @@ class Setting:
     form: Literal["", "url"] = ""
     """What a text has to be, where not any will do. Who reads a duration or a version looks at it."""
     example: str | None = None
+    guards: bool = False
+    """Whether it keeps something out, so that who has misspelt it must not believe it in force."""
     sensitive: bool = False
     """Whether it may hold a password, so that Airflow shows it to nobody."""
     version_added: str = "0.1.0"

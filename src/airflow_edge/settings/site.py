@@ -157,6 +157,7 @@ SITE: Final = (
     _site(
         name="site_policy",
         default=None,
+        guards=True,
         example="/etc/airflow-edge/policy.toml",
         description="A TOML file in which the owner of the machine says which jobs are taken here, whatever the centre "
         "offers. It is root's or the worker's, and nobody else may write to it. Read again when it changes; one that "
@@ -166,6 +167,7 @@ SITE: Final = (
     _site(
         name="agent_user",
         default=None,
+        guards=True,
         example="airflow-edge",
         description="Where the worker is started by root (Linux): the user that it is from then on, whose alone are "
         "its key, its journal, its sockets and the files of jobs. Goes with `task_user`. Default: worker and tasks are "
@@ -174,6 +176,7 @@ SITE: Final = (
     _site(
         name="task_user",
         default=None,
+        guards=True,
         example="airflow-task",
         description="Where the worker is started by root (Linux): the user that tasks are, another one than "
         "`agent_user`. `run_as_user` of a Dag goes on from there, by `sudo`, which has to allow it.",
@@ -181,6 +184,7 @@ SITE: Final = (
     _site(
         name="site_secrets",
         default=None,
+        guards=True,
         example="/etc/airflow-edge/secrets.toml",
         description="A file (TOML) that says where connections and variables are kept at the site, and which Dags may "
         "have them: a folder of files, systemd's credentials, or a secrets backend of Airflow's. What is there never "

@@ -57,7 +57,7 @@ async def site(config: Config, centre: Centre, make_agent: Callable[[], Agent]) 
     kill_processes(processes_in(folder))
 
 
-async def offer(centre: Centre, task_id: str) -> Offer:
+async def offer(centre: Centre, task_id: str, dag: str = "sample") -> Offer:
     return await centre.offer(
         workload={
             "type": "ExecuteTask",
@@ -65,7 +65,7 @@ async def offer(centre: Centre, task_id: str) -> Offer:
             "ti": {
                 "id": str(uuid.uuid4()),
                 "dag_version_id": str(uuid.uuid4()),
-                "dag_id": "sample",
+                "dag_id": dag,
                 "task_id": task_id,
                 "run_id": "run",
                 "try_number": 1,
@@ -75,7 +75,7 @@ async def offer(centre: Centre, task_id: str) -> Offer:
                 "priority_weight": 1,
                 "context_carrier": {},
             },
-            "dag_rel_path": "sample.py",
+            "dag_rel_path": f"{dag}.py",
             "bundle_info": {"name": "dags-folder", "version": None},
             "log_path": f"dag_id=sample/task_id={task_id}/attempt=1.log",
         }

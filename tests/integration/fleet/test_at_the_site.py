@@ -178,7 +178,7 @@ async def test_a_restart_in_the_background_leaves_the_worker_what_and_where_it_w
             assert (after.cwd(), after.cmdline()[1:], after.create_time()) == facts
             assert (tmp_path / "the.pid").read_text() == f"{after.pid}\n"
             lines = (worker.config.state_dir / "agent.log").read_text().splitlines()
-            assert sum("going on with 1 jobs" in line for line in lines) == 1
+            assert sum("going on with 1 job of" in line for line in lines) == 1
             assert (tmp_path / "err").read_text() == ""
             await worker.finish(job)
         finally:

@@ -162,7 +162,7 @@ def test_a_task_gets_from_its_site_what_its_dag_may_have(
     assert results[0]["site variable"] == "Hall 7"
     assert "Hall 7" not in json.dumps(results[1])
     # What Airflow itself says to the task names neither.
-    refusal = "let only these Dags have it: site_secrets_*; not another_sample"
+    refusal = "its rules do not let the Dag another_sample have it"
     assert [refusal in str(job.log) for job in jobs] == [False, True]
     assert caplog.text.count("no task may change it") == 2
     assert (place / "variables" / "site_name").read_text() == "Hall 7\n"

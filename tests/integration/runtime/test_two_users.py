@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from airflow_edge.agent.config import Config
 from airflow_edge.checking.findings import Mark
-from airflow_edge.cli.site.local import third_user
+from airflow_edge.cli.site import sudo
 from airflow_edge.protocol.local import JOB_FILE, JobExited, JobFile, JobStarted, SiteTerms, StopJob
 from harness.processes import kill_processes, processes_in
 from harness.waiting import wait_for
@@ -238,7 +238,9 @@ def test_attack_10_run_as_user_is_a_third_user_who_gets_at_no_more_and_leaves_no
     (found,) = api.of("POST", "/return_value")
     assert found.body.pop("tell uid") == [third.pw_uid] * 3
     assert {what: came for what, came in found.body.items() if came != "PermissionError"} == {}
-    assert "I am another" in {line["event"] for line in job.log}
+    said = [line["event"] for line in job.log]
+    assert "I am another" in said
+    assert [event for event in said if "Could not create log folder" in event] == []
     pids = agent.read("left.pids")
     assert len(pids) == 3
     assert [pid for pid in pids if is_alive(pid)] == []
@@ -260,15 +262,46 @@ def test_attack_10_whom_the_owner_does_not_name_a_task_does_not_become(three, th
     assert api.of("POST", "/return_value") == []
 
 
-def test_check_says_whether_sudo_lets_tasks_be_another_user(python, users, third, tmp_path):
+@pytest.fixture
+def open_python(monkeypatch):
+    """In place of the worker's, one that all users can start."""
+    with open_folder() as folder:
+        python = folder / "bin" / "python"
+        python.parent.mkdir()
+        python.write_text("#!/bin/sh\n")
+        python.chmod(0o755)
+        monkeypatch.setattr(sudo, "interpreter", lambda: str(python))
+        yield python
+
+
+@pytest.mark.parametrize(
+    ("without", "words"),
+    [
+        ("nothing", ""),
+        ("NOPASSWD:", "a password is required"),
+        (":SETENV", "not allowed to preserve the environment"),
+        ("/python", "a password is required"),
+    ],
+)
+def test_check_says_what_keeps_tasks_from_becoming_another_user(open_python, users, tmp_path, without, words):
     _, task = users
     config = Config(state_dir=tmp_path, agent_user=users[0].pw_name, task_user=task.pw_name)
-    (allowed,) = third_user(config, third.pw_name)
-    assert (allowed.mark, third.pw_name in allowed.text) == (Mark.OK, True)
-    (refused,) = third_user(config, "nobody")
-    assert refused.mark is Mark.WRONG
-    assert f"{task.pw_name} ALL=(nobody) NOPASSWD:SETENV: {python}" in refused.advice
-    assert list(third_user(config, task.pw_name)) == []
+    with a_third_user(open_python, task, without=without) as third:
+        (found,) = sudo.third_users(config, third.pw_name)
+    assert found.mark is (Mark.WRONG if words else Mark.OK)
+    assert words in found.text
+    if words:
+        assert f"{task.pw_name} ALL=({third.pw_name}) NOPASSWD:SETENV: {open_python}" in found.advice
+    assert list(sudo.third_users(config, task.pw_name)) == []
+
+
+def test_check_says_who_may_be_another_that_cannot_read_python(open_python, users, tmp_path):
+    config = Config(state_dir=tmp_path, agent_user=users[0].pw_name, task_user=users[1].pw_name)
+    open_python.chmod(0o700)
+    with a_third_user(open_python, users[1]) as third:
+        (found,) = sudo.third_users(config, third.pw_name)
+    assert "who cannot start the worker's Python" in found.text
+    assert "sudoers" not in found.advice
 
 
 def test_attack_10_a_third_users_task_hears_that_it_is_to_end_and_all_that_it_has_started_ends(three):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -45,8 +46,8 @@ def two_users() -> Iterator[tuple[pwd.struct_passwd, pwd.struct_passwd]]:
 
 
 @contextmanager
-def third_user(python: Path, task: pwd.struct_passwd) -> Iterator[pwd.struct_passwd]:
-    """Make one that the task's user may be by sudo, to run Python, as the documentation says it."""
+def third_user(python: Path, task: pwd.struct_passwd, *, without: str = "") -> Iterator[pwd.struct_passwd]:
+    """Make one that the task's user may be by sudo, to run Python, as the documentation says it but for a part."""
     if not shutil.which("sudo") or not Path("/etc/sudoers.d").is_dir():
         pytest.skip("there is no sudo: install it")
     name = f"edge-third-{uuid.uuid4().hex[:6]}"
@@ -54,11 +55,19 @@ def third_user(python: Path, task: pwd.struct_passwd) -> Iterator[pwd.struct_pas
     try:
         subprocess.run(["useradd", "--system", "--home-dir", "/nonexistent", name], check=True)
         rule.touch(mode=0o440)
-        rule.write_text(f"{task.pw_name} ALL=({name}) NOPASSWD:SETENV: {python}\n")
+        rule.write_text(f"{_documented_rule(python.parent.parent, task.pw_name, name).replace(without, '')}\n")
         yield pwd.getpwnam(name)
     finally:
         rule.unlink(missing_ok=True)
         subprocess.run(["userdel", name], check=False, capture_output=True)
+
+
+def _documented_rule(environment: Path, task: str, third: str) -> str:
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "run-as-a-service.md"
+    (line,) = re.findall(r"`(airflow-task ALL=[^`]+)`", page.read_text())
+    for example, real in (("airflow-task", task), ("report", third), ("/opt/airflow-edge", str(environment))):
+        line = line.replace(example, real)
+    return line
 
 
 @contextmanager

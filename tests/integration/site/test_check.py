@@ -74,11 +74,18 @@ def test_a_password_of_a_proxy_is_not_shown(enrolled):
     assert "hush" not in said.out + said.err
 
 
-def test_a_worker_that_was_revoked_is_told_so(centre, enrolled):
+@pytest.mark.parametrize("command", ["check", "worker"])
+def test_a_worker_that_was_revoked_is_told_so_and_what_it_is_told_to_type_works(centre, enrolled, command):
     centre.revoke(enrolled.name)
-    said = enrolled.type("check", "--skip-runtime")
-    assert said.status == 1
-    some(marks(said)["WRONG"], "the centre does not let this worker in")
+    said = enrolled.type(command, *(["--skip-runtime"] if command == "check" else []))
+    assert said.status == (1 if command == "check" else 8)
+    told = some(marks(said)["WRONG"], "does not let this worker in") if command == "check" else said.complaint
+    words = told.partition("enrol it anew: airflow-edge ")[2].partition(";")[0].split()
+    typed = {"URL": centre.http, "TOKEN": centre.token()}
+    # The host is that of all workers of these tests.
+    again = enrolled.type(*(typed.get(word, word) for word in words), "--name", enrolled.name)
+    assert (again.status, again.err) == (0, "")
+    assert enrolled.type("check", "--skip-runtime").status == 0
 
 
 @pytest.mark.parametrize("polling", [True, False], ids=["long polling gets through", "nor does long polling"])
@@ -122,3 +129,22 @@ def test_a_running_worker_is_left_alone_and_what_it_says_is_passed_on(centre, en
     assert said.status == 1
     assert "the Dags folder" in some(marks(said)["WRONG"], "runs in")
     assert "another worker" not in worker.log.read_text()
+
+
+def test_a_policy_that_was_set_while_the_worker_runs_is_not_in_force(centre, enrolled, tmp_path: Path):
+    policy = tmp_path / "policy.toml"
+    policy.write_text('queues = ["plc"]')
+    policy.chmod(0o644)
+    worker = enrolled.start_worker()
+    worker.wait_ready(lambda: "linked" in worker.log.read_text(), timeout=60)
+    cfg = enrolled.folder / "airflow.cfg"
+    cfg.write_text(f"[edge]\nsite_policy = {policy}\n")
+    found = marks(said := enrolled.type("check", "--skip-runtime"))
+    assert said.status == 1
+    some(found["NOTE"], f"once the worker is restarted: the site policy {policy}: queues plc")
+    wrong = some(found["WRONG"], "[edge] site_policy is")
+    assert f"'{policy}' here, and for the running worker it is not set; restart it" in wrong
+    # Nor is one that is misspelt, and with it none starts.
+    cfg.write_text(f"[edge]\nsite_polcy = {policy}\n")
+    some(marks(enrolled.type("check", "--skip-runtime"))["WRONG"], "did you mean 'site_policy' in [edge]?")
+    assert "did you mean 'site_policy' in [edge]?" in enrolled.type("worker").complaint

@@ -34,6 +34,27 @@ def test_what_nobody_says_has_its_default(home):
     assert (found.api_url, found.name, found.queues, found.trust) == (None, None, None, SYSTEM)
 
 
+def test_a_guard_that_is_set_as_well_as_misspelt_is_in_force(home):
+    write_cfg(home, "[edge]\nsite_polcy = /a\nweather = fine\n[core]\nsite_secrets = /b\n")
+    found = config(home)
+    assert [(one.meant, one.guards) for one in found.unread] == [
+        ("site_secrets", True),
+        ("site_policy", True),
+        ("", False),
+    ]
+    set_too = config(home, environ={"AIRFLOW__EDGE__SITE_POLICY": "/c"})
+    assert [one.meant for one in set_too.unread if one.guards] == ["site_secrets"]
+    assert "site_polcy" in str(set_too.unread)
+
+
+def test_a_guard_before_any_section_of_ours_is_told(home):
+    write_cfg(home, "[DEFAULT]\nsite_policy = /a\n")
+    assert [one.guards for one in config(home).unread] == [True]
+    # There Airflow, too, finds it.
+    write_cfg(home, "[DEFAULT]\nsite_policy = /a\n[edge]\n")
+    assert (config(home).site_policy, config(home).unread) == (Path("/a"), ())
+
+
 def test_the_home_is_airflows_default(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert load(environ={}).state_dir == tmp_path / "airflow" / "edge"

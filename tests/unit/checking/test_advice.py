@@ -8,6 +8,7 @@ import pytest
 from airflow_edge.checking.advice import Facts, GatewayAnswer, PageAnswer, findings
 from airflow_edge.checking.findings import Finding, Mark, is_right, without_secrets
 from airflow_edge.rules.processes import CentreFacts, CentreProcess, at_the_centre
+from airflow_edge.settings.unread import Unread
 from airflow_edge.store.schema import Schema
 
 PAGE = "https://airflow.example.org/edge_worker/page"
@@ -144,6 +145,13 @@ def test_what_may_be_meant_is_only_noted(changes, hint):
     (note,) = [finding for finding in found if finding.mark is Mark.NOTE]
     assert hint in note.text
     assert is_right(found)
+
+
+def test_what_looks_like_a_setting_is_noted_and_a_guard_that_is_none_is_wrong():
+    other, guard = Unread("[edge] weather"), Unread("[edge] policy_fle", "policy_file", near=True)
+    noted, said = [one for one in findings(facts(unread=(other, guard))) if "is not read" in one.text]
+    assert (noted.mark, said.mark) == (Mark.NOTE, Mark.WRONG)
+    assert "did you mean 'policy_file' in [edge]?" in said.text
 
 
 def test_an_executor_beside_others_is_enough():

@@ -99,6 +99,6 @@ def test_a_refusal_says_who_has_the_key_and_what_to_do() -> None:
     holder = Holder(link_id=IDS[0], host_name="pi-1", address="10.0.0.7", since=NOW)
     assert refusal_of_other(holder) == (
         "another machine uses this worker's key since 2026-05-04 12:00:00 UTC: 'pi-1' at 10.0.0.7; a key is for one "
-        "machine: enrol this one by itself, or end the worker there"
+        "machine: enrol this one by itself (airflow-edge enroll URL TOKEN --force), or end the worker there"
     )
     assert "an unknown machine" in refusal_of_other(Holder(link_id=IDS[0]))

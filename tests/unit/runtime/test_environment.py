@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 
 import pytest
 
-from airflow_edge.runtime.environment import WORKER_NAME_VARIABLE, for_tasks, hostname
+from airflow_edge.runtime.environment import WORKER_NAME_VARIABLE, for_tasks, hostname, keep_log_folder_open
 
 
 def test_what_the_agent_had_stays():
@@ -58,6 +59,20 @@ def test_a_configuration_file_that_is_there_is_used(tmp_path):
     (tmp_path / "airflow.cfg").touch()
     assert "AIRFLOW_CONFIG" not in for_tasks({"AIRFLOW_HOME": str(tmp_path)})
     assert for_tasks({"AIRFLOW_CONFIG": "/etc/airflow.cfg"})["AIRFLOW_CONFIG"] == "/etc/airflow.cfg"
+
+
+def test_a_folder_for_logs_that_the_site_has_named_stays(tmp_path):
+    variable = "AIRFLOW__LOGGING__BASE_LOG_FOLDER"
+    unnamed = {"AIRFLOW_HOME": str(tmp_path)}
+    keep_log_folder_open(unnamed)
+    assert unnamed[variable] == tempfile.gettempdir()
+    named = {"AIRFLOW_HOME": str(tmp_path), variable: "/srv/logs"}
+    keep_log_folder_open(named)
+    assert named[variable] == "/srv/logs"
+    (tmp_path / "airflow.cfg").write_text("[logging]\nbase_log_folder = /srv/logs\n")
+    filed = {"AIRFLOW_HOME": str(tmp_path)}
+    keep_log_folder_open(filed)
+    assert variable not in filed
 
 
 def test_what_was_given_is_not_changed():

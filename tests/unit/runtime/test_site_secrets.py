@@ -52,7 +52,19 @@ def test_a_text_is_read_as_airflow_reads_it(text: str) -> None:
     assert response.schema_ == expected.schema
 
 
-@pytest.mark.parametrize("text", ["a://b://c://hunter2", '{"conn_type": "hunter2"', '{"port": "hunter2"}', '{"a": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a://b://c://hunter2",
+        "hunter2",
+        "not a uri {hunter2",
+        "[hunter2]",
+        "://hunter2",
+        '{"conn_type": "hunter2"',
+        '{"port": "hunter2"}',
+        '{"a": 1}',
+    ],
+)
 def test_a_text_that_is_no_connection_is_not_repeated(text: str) -> None:
     answer = of_text(text)
     assert answer.body is None
@@ -93,7 +105,13 @@ def test_a_backend_of_airflows_is_asked_anew_each_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("backend", "kwargs", "failure"),
     [
-        ("no.such.Backend", {}, "ModuleNotFoundError"),
+        ("no.such.Backend", {}, "there is no module 'no' here"),
+        (
+            LOCAL_FILES + "d",
+            {},
+            f"'LocalFilesystemBackendd' in {LOCAL_FILES.rpartition('.')[0]} is no secrets backend; did",
+        ),
+        ("json.JSONDecoder", {}, "'JSONDecoder' in json is no secrets backend"),
         (LOCAL_FILES, {"token": "hunter2"}, "TypeError"),
         (LOCAL_FILES, {"connections_file_path": "/nowhere/hunter2.json"}, ""),
     ],
@@ -105,6 +123,17 @@ def test_a_backend_that_fails_is_named_by_its_error(backend: str, kwargs: dict[s
     assert "hunter2" not in first.failure
     # The next question is answered all the same.
     assert second == SecretAnswer()
+
+
+@pytest.mark.parametrize(
+    ("backend", "failure"),
+    [(LOCAL_FILES, ""), (f"{LOCAL_FILES}d", f"did you mean '{LOCAL_FILES.rpartition('.')[2]}'?")],
+)
+def test_a_backend_may_be_loaded_without_a_question(backend: str, failure: str) -> None:
+    (answer,) = answered(asked("connection", "", backend, connections_file_path="/nowhere/at/all.json"))
+    assert answer.body is None
+    assert answer.failure.endswith(failure)
+    assert bool(answer.failure) == bool(failure)
 
 
 def test_an_error_is_named_with_its_causes() -> None:

@@ -16,6 +16,7 @@ from airflow_edge.agent.journal.journal import Journal
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.site.files import DamagedError, decode
 from airflow_edge.site.processes import holder
+from airflow_edge.texts import counted
 
 log = logging.getLogger(__name__)
 
@@ -31,15 +32,15 @@ def recover(journal: Journal, folders: JobFolders, boot_id: str | None) -> list[
     unknown = [key for key in folders.present() if not _knows(journal, key)]
     if unknown:
         log.warning(
-            "the journal knows nothing of %d jobs whose folders are in %s; they are recovered from those",
-            len(unknown),
+            "the journal knows nothing of %s in %s; each is recovered from its folder",
+            counted(len(unknown), "job"),
             folders.root,
         )
         records = [*records, *(record_of_folder(folders, key) for key in unknown)]
     if boot_id is not None and journal.boot_id() not in {None, boot_id}:
         before, records = records, ended_by_reboot(records, folders)
         over = sum(one.ended is None for one in before) - sum(one.ended is None for one in records)
-        log.warning("the machine was rebooted; %d jobs of before are over", over)
+        log.warning("the machine was rebooted, which has ended %s", counted(over, "job"))
     try:
         journal.note_boot(boot_id, records)
     except sqlite3.Error as error:
@@ -57,7 +58,7 @@ def let_go(journal: Journal, folders: JobFolders) -> None:
     journal.write_with_reserve(gone)
     journal.unfinished = []
     if gone:
-        log.warning("%d jobs in the copied journal are left to the machine that has them", len(gone))
+        log.warning("left to the machine that has them: %s in the copied journal", counted(len(gone), "job"))
 
 
 def _knows(journal: Journal, key: AssignmentKey) -> bool:

@@ -28,6 +28,7 @@ from airflow_edge.agent.net.centre_key import Pin
 from airflow_edge.agent.net.identity import Signer
 from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.backoff import Backoff
+from airflow_edge.protocol.enrolment import ANEW
 from airflow_edge.protocol.errors import ProtocolError, RejectedError, RemoteProtocolError
 from airflow_edge.protocol.frames import CentreFrame, SiteFrame, decode_centre_frame, encode
 from airflow_edge.protocol.handshake import take_answer
@@ -305,11 +306,11 @@ class Link:
 
     def _closed(self, closed: LinkClosedError) -> AgentError:
         if closed.code == CloseCode.REVOKED:
-            return RefusedError(closed.reason or "this worker was revoked; enrol it anew to use it again", Code.REVOKED)
+            revoked = f"this worker was revoked; to use this machine again, enrol it anew: {ANEW}"
+            return RefusedError(revoked, Code.REVOKED)
         if closed.code == CloseCode.REPLACED:
-            return RefusedError(
-                closed.reason or "another worker has linked with this worker's key; enrol each machine by itself", ""
-            )
+            replaced = f"another worker has linked with this worker's key; enrol each machine by itself: {ANEW}"
+            return RefusedError(closed.reason or replaced, "")
         return UnreachableError(f"the link to {self._gateway} broke ({closed})")
 
     def _failed(self, error: AgentError, *, give_up: bool) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from airflow_edge.agent.config import MEBIBYTE
-from airflow_edge.agent.errors import describe
+from airflow_edge.agent.errors import describe, who
 from airflow_edge.protocol.messages import one_line
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def look(state_dir: Path, min_free_disk: int) -> tuple[str, ...]:
     found = []
     if not os.access(state_dir, os.W_OK):
         found.append(
-            f"the state folder {state_dir} cannot be written to; give it to this user, or mount its disk for writing"
+            f"the state folder {state_dir} cannot be written to; give it to {who()}, or mount its disk for writing"
         )
     if disk.f_bavail * disk.f_frsize < min_free_disk:
         found.append(

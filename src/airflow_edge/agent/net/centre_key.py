@@ -10,6 +10,7 @@ import msgspec
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
+from airflow_edge.protocol.enrolment import ANEW
 from airflow_edge.protocol.errors import RemoteProtocolError
 from airflow_edge.protocol.frames import CentreFrame
 from airflow_edge.protocol.messages import Signed
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 
 ENROL_ANEW: Final = (
     "either somebody on the way speaks in the centre's name, or the centre has another key: compare with `airflow edge "
-    "centre-key show` there, and enrol this worker anew if it is so"
+    f"centre-key show` there, and enrol this worker anew if it is so: {ANEW}"
 )
 
 

@@ -125,7 +125,7 @@ async def enroll(
     except ValueError as error:
         raise WrongUrlError(str(error)) from error
     if unprotected(gateway) and not insecure:
-        raise InsecureUrlError(gateway)
+        raise InsecureUrlError(gateway, "airflow-edge enroll URL TOKEN --insecure")
     try:
         read = read_token(token) if token is not None else None
     except ValueError as error:

@@ -30,6 +30,7 @@ from airflow_edge.agent.net.centre_key import Pin
 from airflow_edge.agent.trust import SYSTEM, Trust
 from airflow_edge.protocol import tokens
 from airflow_edge.protocol.assignment import AssignmentKey
+from airflow_edge.protocol.enrolment import ANEW
 from airflow_edge.protocol.problems import WHOLE
 from airflow_edge.protocol.urls import gateway_url, unprotected
 from airflow_edge.site.files import DamagedError, decode
@@ -180,7 +181,7 @@ class Identity(Signer, kw_only=True):
         except ValueError as error:
             raise ConfigError(f"{error}; set AIRFLOW__EDGE__API_URL") from error
         if unprotected(gateway) and not self.insecure:
-            raise InsecureUrlError(gateway)
+            raise InsecureUrlError(gateway, f"{ANEW} --insecure")
         return gateway
 
     def pin(self, file: Path) -> Pin:
@@ -337,7 +338,8 @@ def _load(file: Path, kind: type[Stored]) -> Stored | None:
     if stat.S_IMODE(facts.st_mode) & 0o077:
         raise NotEnrolledError(
             f"others may read the private key in {file} (mode {stat.S_IMODE(facts.st_mode):04o}), so it is not used; "
-            f"if nobody has read it, `chmod 600 {file}`, else revoke this worker at the centre and enrol anew"
+            f"if nobody has read it, `chmod 600 {file}`, else revoke this worker at the centre and enrol anew: "
+            f"{ANEW}"
         )
     try:
         return decode(content, kind)

@@ -21,6 +21,7 @@ from airflow_edge.agent.errors import describe
 from airflow_edge.agent.site_policy.policy import SiteDenial, SitePolicy, SitePolicyError, asked_by
 from airflow_edge.protocol.local import SiteTerms, by_owner
 from airflow_edge.protocol.messages import Closed, Offer
+from airflow_edge.site.guarding import OTHERS_WRITE, open_folder
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,6 @@ SETTLED: Final = 1.0
 MOST_BYTES: Final = 1024 * 1024
 LONGEST_REASON: Final = 500
 """Characters."""
-_WRITTEN_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 class _Stamp(NamedTuple):
@@ -102,6 +102,10 @@ class SitePolicyFile:
 
         with self._lock:
             try:
+                if why := open_folder(self.path, {os.geteuid()}):
+                    # Whatever lies there once that is mended is looked at anew.
+                    self._version = None
+                    raise SitePolicyError(why)
                 content = self._read(self.path)
                 if content is not None:
                     self._policy, self._trouble = parse(content), ""
@@ -124,7 +128,7 @@ class SitePolicyFile:
                 raise SitePolicyError("it is no file")
             if found.st_uid not in {0, os.geteuid()}:
                 raise SitePolicyError(f"it is another user's (uid {found.st_uid}); give it to root: chown root {path}")
-            if found.st_mode & _WRITTEN_BY_OTHERS:
+            if found.st_mode & OTHERS_WRITE:
                 raise SitePolicyError(f"others may write to it; take that from them: chmod go-w {path}")
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
@@ -158,6 +162,11 @@ class SitePolicyFile:
         if self._policy is None or not self._trouble:
             return ""
         return f"the site policy {self.path} is not what it was, and its last good version counts: {self._trouble}"
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the file now, whatever is in force; empty for nothing."""
+        return self._trouble
 
     @property
     def summary(self) -> str:

@@ -115,7 +115,11 @@ class SitePolicy:
         if self.hours is None or any(one.is_open(local) for one in self.hours):
             return ""
         opening = next_opening(self.hours, local)
-        return f"it has jobs taken again from {opening} {local.tzname()} on" if opening else "it has jobs taken never"
+        return (
+            f"it has jobs taken again from {opening} {local.tzname()} on"
+            if opening
+            else "it has no job taken at any time"
+        )
 
 
 def asked_by(offer: Offer) -> Asked:

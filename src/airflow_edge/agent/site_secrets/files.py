@@ -11,12 +11,14 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 from airflow_edge.agent.errors import describe, user_name
-from airflow_edge.agent.site_secrets.rules import OTHERS_WRITE, is_plain
+from airflow_edge.agent.site_secrets.rules import is_plain
 from airflow_edge.protocol.local import SecretKind
+from airflow_edge.site.guarding import OTHERS_WRITE
 
 LONGEST_SECRET: Final = 1024 * 1024
 """Bytes."""
@@ -88,6 +90,39 @@ class SecretFiles:
         names = (name.removeprefix(prefix) for name in sorted(found) if name.startswith(prefix))
         return tuple(name for name in names if is_plain(kind, name))
 
+    def strangers(self, besides: Path | None = None) -> Iterator[str]:
+        """Say of what else is in the folder that nobody looks for it there.
+
+        :param besides: what may be there, too: the rules
+        :raises SourceAwayError: that cannot be known now.
+        """
+        if self._credentials:
+            # Others of the unit's may be there.
+            prefixes = {f"{kind}." for kind in FOLDERS}
+            for name in self._listed(self._folder):
+                near = get_close_matches(f"{name.partition('.')[0]}.", prefixes, n=1)
+                if near and not name.startswith(tuple(prefixes)) and "." in name:
+                    yield f"{self._folder / name} (did you mean '{near[0]}{name.partition('.')[2]}'?)"
+            return
+        for name in self._listed(self._folder):
+            if name in FOLDERS.values() or name.startswith(".") or self._folder / name == besides:
+                continue
+            near = get_close_matches(name, FOLDERS.values(), n=1)
+            meant = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(FOLDERS.values())}"
+            yield f"{self._folder / name} ({meant})"
+        for kind in FOLDERS:
+            for name in self._listed(self._place(kind)):
+                if not name.startswith(".") and not is_plain(kind, name):
+                    yield f"{self._path(kind, name)} (nothing can be called so)"
+
+    def _listed(self, folder: Path) -> list[str]:
+        try:
+            return sorted(os.listdir(folder))  # noqa: PTH208 - names
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise SourceAwayError(self._unreadable(folder, error)) from None
+
     def faults(self) -> Iterator[str]:
         """Say of each that may not be used why.
 
@@ -152,7 +187,7 @@ class SecretFiles:
         if facts.st_uid not in {0, self._uid}:
             raise UnusableSecretError(f"{path} belongs to another user; give it to '{self._user}'")
         if mode & others:
-            raise UnusableSecretError(f"{path} is open to others (mode {mode:04o}); chmod 600 it")
+            raise UnusableSecretError(f"{path} is open to others (mode {mode:04o}); chmod 600 {path}")
         with os.fdopen(file, "rb", closefd=False) as opened:
             content = opened.read(LONGEST_SECRET + 1)
         if len(content) > LONGEST_SECRET:

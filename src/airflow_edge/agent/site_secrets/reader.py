@@ -17,6 +17,7 @@ import msgspec
 
 from airflow_edge.agent.site_secrets.files import SourceAwayError, UnusableSecretError
 from airflow_edge.protocol.local import SecretAnswer, SecretAsked
+from airflow_edge.site.kernel import User
 from airflow_edge.site.processes import no_process
 
 PATIENCE: Final = 30.0
@@ -35,15 +36,22 @@ class SecretsReader:
     """Asks that process, one thing at a time."""
 
     def __init__(
-        self, *, patience: float = PATIENCE, start_patience: float = START_PATIENCE, idle: float = IDLE
+        self,
+        *,
+        patience: float = PATIENCE,
+        start_patience: float = START_PATIENCE,
+        idle: float = IDLE,
+        user: User | None = None,
     ) -> None:
-        """:param patience: seconds for an answer
+        """:param user: whose process it is, where root asks; None for this one's
+        :param patience: seconds for an answer
         :param start_patience: seconds for the first answer of a process
         :param idle: seconds without a question after which the process ends
         """
         self._patience = patience
         self._start_patience = start_patience
         self._idle = idle
+        self._user = user
         self._process: asyncio.subprocess.Process | None = None
         self._ending: set[asyncio.Future[None]] = set()
         self._turn = asyncio.Lock()
@@ -128,6 +136,7 @@ class SecretsReader:
         return answer
 
     async def _start(self) -> asyncio.subprocess.Process:
+        user = self._user
         self._process = await asyncio.create_subprocess_exec(
             *COMMAND,
             stdin=asyncio.subprocess.PIPE,
@@ -137,6 +146,9 @@ class SecretsReader:
             limit=LONGEST_ANSWER,
             # Signals for the agent, from a terminal for example, are not for it.
             start_new_session=True,
+            user=user and user.uid,
+            group=user and user.gid,
+            extra_groups=user and user.groups,
         )
         return self._process
 

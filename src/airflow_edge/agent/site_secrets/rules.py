@@ -15,8 +15,9 @@ from typing import Any, Final
 
 import msgspec
 
-from airflow_edge.agent.errors import ConfigError, describe
+from airflow_edge.agent.errors import ConfigError, describe, user_name
 from airflow_edge.protocol.local import SecretKind
+from airflow_edge.site.guarding import OTHERS_WRITE, open_folder
 from airflow_edge.texts import no_such_key
 
 LONGEST_FILE: Final = 1024 * 1024
@@ -25,7 +26,6 @@ LONGEST_NAME: Final = 200
 """Characters; a file system has 255 bytes for a name."""
 CREDENTIALS_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
 """The environment variable by which systemd says where a service's credentials are, see systemd.exec(5)."""
-OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -109,10 +109,12 @@ def _text(file: Path, uid: int) -> str:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise ValueError("it is no file")
+        if why := open_folder(file, {uid}):
+            raise ValueError(why)
         if facts.st_uid not in {0, uid}:
-            raise ValueError("it belongs to another user; give it to the worker's, or to root")
+            raise ValueError(f"it belongs to another user; give it to '{user_name(uid)}', or to root")
         if facts.st_mode & OTHERS_WRITE:
-            raise ValueError(f"others may write to it (mode {stat.S_IMODE(facts.st_mode):04o}); chmod go-w")
+            raise ValueError(f"others may write to it (mode {stat.S_IMODE(facts.st_mode):04o}); chmod go-w {file}")
         content = opened.read(LONGEST_FILE + 1)
     if len(content) > LONGEST_FILE:
         raise ValueError(f"it is longer than {LONGEST_FILE} bytes")

@@ -33,12 +33,13 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+TOLD: Final = "the worker's own log says why"
 LOOK_INTERVAL: Final = 2.0
 """Seconds between two looks whether the rules can be read, and whether what has failed works again."""
 PATIENCE: Final = 5.0
 """Seconds after which a folder that does not answer is on a disk that is gone."""
 MOST_NAMED: Final = 10
-"""Patterns of Dags that a refusal names."""
+"""Patterns of Dags that the site's log names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,11 @@ class Withheld:
     """The site has it, or may have it, and the task does not get it."""
 
     sentence: str
+    """For the task, whose log goes to the centre: nothing of the site's files, rules and other Dags is in it."""
     passing: bool = False
     """Whether it is worth another attempt."""
+    why: str = ""
+    """What more the site's own log says; it stays there."""
 
 
 Decision: TypeAlias = Given | Withheld | None
@@ -105,7 +109,9 @@ class SiteSecrets:
         what = f"{kind} '{name}'"
         rules = await self._read_rules()
         if rules is None:
-            return Withheld(f"whether this site has the {what} cannot be known now: {self._broken}", passing=True)
+            return Withheld(
+                f"whether this site has the {what} cannot be known now; {TOLD}", passing=True, why=self._broken
+            )
         if rules.source.backend and rules.dags(kind, name) is None:
             # It is not asked for each name of the centre's.
             return None
@@ -118,10 +124,12 @@ class SiteSecrets:
             return Given((await self._body(rules.source, kind, name, found)).encode())
         except SourceAwayError as error:
             self._away, self._failed = str(error), (kind, name)
-            return Withheld(f"whether this site has the {what} cannot be known now: {error}", passing=True)
+            return Withheld(
+                f"whether this site has the {what} cannot be known now; {TOLD}", passing=True, why=str(error)
+            )
         except UnusableSecretError as error:
             return self._refusal(rules, kind, name, dag_id, write=write) or Withheld(
-                f"this site has the {what}, but it cannot be used: {error}"
+                f"this site has the {what}, but it cannot be used as it is; {TOLD}", why=str(error)
             )
 
     async def run(self) -> None:
@@ -154,16 +162,17 @@ class SiteSecrets:
     ) -> Withheld | None:
         has = f"this site has the {kind} '{name}'"
         if self._broken:
-            return Withheld(f"{has}, and who may have it cannot be known now: {self._broken}", passing=True)
+            return Withheld(f"{has}, and who may have it cannot be known now; {TOLD}", passing=True, why=self._broken)
         if write:
             return Withheld(f"{has} of its own, and no task may change it: its owner does, at the site")
         dags = rules.dags(kind, name)
+        whose = f"the Dag {dag_id}" if dag_id else "what is of no Dag"
         if dags is None:
-            return Withheld(f"{has}, but none of its rules ({self._file}) lets a Dag have it")
+            return Withheld(f"{has}, but its rules do not let {whose} have it", why=f"no rule in {self._file} names it")
         if not matches(dags, dag_id):
             named = ", ".join(dags[:MOST_NAMED]) or "none"
-            whose = f"not {dag_id}" if dag_id else "and which one this is is not known"
-            return Withheld(f"{has}, but its rules ({self._file}) let only these Dags have it: {named}; {whose}")
+            why = f"{self._file} lets only these Dags have it: {named}"
+            return Withheld(f"{has}, but its rules do not let {whose} have it", why=why)
         return None
 
     async def _read_rules(self) -> SecretsRules | None:

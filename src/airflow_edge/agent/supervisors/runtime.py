@@ -37,6 +37,7 @@ from airflow_edge.protocol.local import (
     split_frames,
 )
 from airflow_edge.site.pipes import filled
+from airflow_edge.texts import counted
 
 log = logging.getLogger(__name__)
 
@@ -242,10 +243,10 @@ class RuntimeLink:
 
     def _replace(self, hello: RuntimeHello, outbox: Outbox) -> None:
         log.info(
-            "the installation or the configuration has changed: the runtime (pid %d) ends with its %d jobs, and a new "
+            "the installation or the configuration has changed: the runtime (pid %d) ends with its %s, and a new "
             "one is started",
             hello.pid,
-            len(hello.jobs),
+            counted(len(hello.jobs), "job"),
         )
         self._outdated(hello)
         self._process.forget()
@@ -261,7 +262,10 @@ class RuntimeLink:
             self._process.works()
         self.airflow_version, self.warnings = hello.airflow_version, hello.warnings
         log.info(
-            "the runtime (pid %d, Airflow %s) is ready, with %d jobs", hello.pid, hello.airflow_version, len(hello.jobs)
+            "the runtime (pid %d, Airflow %s) is ready, with %s",
+            hello.pid,
+            hello.airflow_version,
+            counted(len(hello.jobs), "job"),
         )
         if self._retiring:
             self.send(Retire())

@@ -170,7 +170,7 @@ def runtime_command(config: Config) -> list[str]:
     users = (f"--agent-user={config.agent_user}", f"--task-user={config.task_user}")
     return [
         # With two users it begins as root, and the folder that root was in may be one that tasks write to.
-        *(sys.executable, "-P", "-m", "airflow_edge.runtime"),
+        *(interpreter(), "-P", "-m", "airflow_edge.runtime"),
         f"--state-dir={config.state_dir}",
         f"--socket={config.runtime_socket}",
         f"--log-file={config.runtime_log}",
@@ -180,6 +180,17 @@ def runtime_command(config: Config) -> list[str]:
         *(["--keep-children"] if config.keep_children else []),
         *(users if config.agent_user and config.task_user else []),
     ]
+
+
+def interpreter() -> str:
+    """Give the Python of the runtime, by that of its names which a rule of sudo for `run_as_user` has: `python`.
+
+    Programs that pip installs have another one in their first line, `python3` or `python3.12`, by how it was called.
+    """
+    named = Path(sys.executable).with_name("python")
+    with contextlib.suppress(OSError):
+        return str(named) if named.samefile(sys.executable) else sys.executable
+    return sys.executable
 
 
 def _how(status: int) -> str:

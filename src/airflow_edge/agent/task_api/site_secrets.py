@@ -82,7 +82,8 @@ class SiteAnswers:
             self._say(logging.INFO, key, f"was given the {kind} '{name}' from this site")
             return Response(HTTPStatus.OK, _JSON, decision.body)
         refused = {"GET": "was not given", "DELETE": "was not let delete"}.get(request.method, "was not let change")
-        if self._say(logging.WARNING, key, f"{refused} the {kind} '{name}': {decision.sentence}"):
+        why = f" ({decision.why})" if decision.why else ""
+        if self._say(logging.WARNING, key, f"{refused} the {kind} '{name}': {decision.sentence}{why}"):
             # Airflow tells a task only that it may not.
             note(self._folder(key), decision.sentence)
         body = msgspec.json.encode({"detail": {"reason": REASON, "message": decision.sentence}})

@@ -8,13 +8,10 @@ import contextlib
 import logging
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -22,7 +19,7 @@ import msgspec
 
 from airflow_edge import __version__
 from airflow_edge.agent.config import Config, load
-from airflow_edge.agent.errors import WITHOUT_TLS, AgentError, NotEnrolledError, NotRunningError, RefusedError
+from airflow_edge.agent.errors import WITHOUT_TLS, AgentError, NotEnrolledError, RefusedError
 from airflow_edge.agent.link.fallback import Suspicion
 from airflow_edge.agent.link.websocket import WebSocketFailedError, open_websocket
 from airflow_edge.agent.machine.facts import installed_airflow
@@ -31,11 +28,14 @@ from airflow_edge.agent.net.failures import refusal
 from airflow_edge.agent.net.foreign import printable
 from airflow_edge.agent.net.http import HttpClient, Response
 from airflow_edge.agent.net.identity import Identity, PendingKey, Signer
-from airflow_edge.agent.process.control import ask
 from airflow_edge.agent.supervisors.runtime import RuntimeLink
 from airflow_edge.checking.findings import Finding, as_json, as_line, is_right, note, ok, without_secrets, wrong
 from airflow_edge.cli.site.local import look_around
+from airflow_edge.cli.site.own_secrets import read_secrets
+from airflow_edge.cli.site.running import findings, running
+from airflow_edge.cli.site.users import rehearse
 from airflow_edge.protocol import urls
+from airflow_edge.protocol.enrolment import ANEW
 from airflow_edge.protocol.local import Alive, Probe, RuntimeHello, ToAgent
 from airflow_edge.protocol.messages import one_line
 from airflow_edge.protocol.polling import CONTENT_TYPE
@@ -84,29 +84,28 @@ async def _check(config: Config, arguments: argparse.Namespace) -> int:
 
 
 async def _findings(config: Config, *, start: bool) -> AsyncIterator[Finding]:
-    for finding in look_around(config, os.environ):
+    found = running(config)
+    for finding in (*look_around(config, os.environ, found), *findings(config, found)):
         yield finding
-    yield _running(config)
     identity, finding = _identity(config)
     yield finding
-    async for finding in _network(config, identity):
-        yield finding
-    if start:
-        async for finding in _runtime(config):
-            yield finding
-
-
-def _running(config: Config) -> Finding:
+    trial = None
     try:
-        status = ask(config.control_socket, "status")
-    except NotRunningError:
-        return ok(f"no worker runs in {config.state_dir} now")
-    except AgentError as error:
-        return wrong(f"a worker seems to run in {config.state_dir}", str(error))
-    about = f"the worker '{status['name']}' (pid {status['pid']}) runs in {config.state_dir}"
-    if status["conditions"]:
-        return wrong(f"{about} and takes no tasks", "; ".join(status["conditions"]))
-    return ok(f"{about}, and is {status['link']['state']}")
+        # From here on this is whom the worker would be; what comes before knows of both.
+        trial = rehearse(config)
+    except (AgentError, OSError) as error:
+        yield wrong("the worker does not start", str(error))
+    try:
+        async for finding in _network(config, identity):
+            yield finding
+        if start and trial is not None:
+            async for finding in _runtime(trial):
+                yield finding
+            async for finding in read_secrets(config, os.environ):
+                yield finding
+    finally:
+        if trial is not None:
+            shutil.rmtree(trial.state_dir, ignore_errors=True)
 
 
 def _identity(config: Config) -> tuple[Identity | None, Finding]:
@@ -136,7 +135,8 @@ async def _network(config: Config, identity: Identity | None) -> AsyncIterator[F
     yield ok(f"the centre is {gateway}, {f'by the proxy {without_secrets(proxy)}' if proxy else 'without a proxy'}")
     if urls.unprotected(gateway):
         may = identity is not None and identity.insecure
-        yield note(WITHOUT_TLS) if may else wrong(WITHOUT_TLS, "use https://, or enrol with --insecure")
+        how = ANEW if identity else "airflow-edge enroll URL TOKEN"
+        yield note(WITHOUT_TLS) if may else wrong(WITHOUT_TLS, f"use https://, or allow it: {how} --insecure")
     yield await _names(proxy or gateway)
     signer = identity or PendingKey.made_up()
     found = await _https(gateway, signer, config)
@@ -275,12 +275,9 @@ async def _polling(gateway: str, signer: Signer, config: Config, why: str, enrol
 
 
 async def _runtime(config: Config) -> AsyncIterator[Finding]:
-    """Start a runtime with what a worker's would have, in a folder of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="airflow-edge-check-"))
+    """Start a runtime with what a worker's would have."""
     said: asyncio.Queue[ToAgent] = asyncio.Queue()
-    runtime = RuntimeLink(
-        replace(config, state_dir=folder), heard=said.put_nowait, outdated=lambda _: None, gone=lambda: None
-    )
+    runtime = RuntimeLink(config, heard=said.put_nowait, outdated=lambda _: None, gone=lambda: None)
     running = asyncio.create_task(runtime.run())
     began = time.monotonic()
     try:
@@ -298,7 +295,6 @@ async def _runtime(config: Config) -> AsyncIterator[Finding]:
     finally:
         await runtime.retire(RETIRE_PATIENCE)
         running.cancel()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _until_ready(

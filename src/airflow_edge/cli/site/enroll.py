@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -44,6 +45,11 @@ def enroll(arguments: argparse.Namespace) -> int:
     :raises AgentError: it did not work; the text says what to do.
     """
     _out_of_sight(arguments.token or "")
+    if arguments.queues is not None and not arguments.shared_secret:
+        raise ConfigError(
+            "-q goes with --shared-secret: with a token a worker serves the token's queues; leave -q out, or have a "
+            "token made for these: airflow edge enroll-token create --queues " + shlex.quote(arguments.queues)
+        )
     config = load(
         {
             "state_dir": arguments.state_dir,
@@ -68,8 +74,6 @@ def enroll(arguments: argparse.Namespace) -> int:
     make_private_folder(config.state_dir)
     with pid_file(config.lock_file):
         identity = asyncio.run(_enroll(config, config.api_url, token, secret, insecure=arguments.insecure))
-    import shlex
-
     start = ["airflow-edge", "worker", *(["--state-dir", arguments.state_dir] if arguments.state_dir else [])]
     print(f"enrolled as '{identity.name}' for {_queues(identity)}; start the worker with `{shlex.join(start)}`")
     if os.geteuid() == 0:

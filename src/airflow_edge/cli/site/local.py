@@ -6,10 +6,7 @@ import ast
 import os
 import platform
 import resource
-import shlex
-import shutil
-import subprocess
-import sys
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,12 +16,16 @@ from typing import Final
 
 from airflow_edge import __version__
 from airflow_edge.agent.config import MEBIBYTE, Config
-from airflow_edge.agent.errors import user_name
+from airflow_edge.agent.errors import user_name, who
 from airflow_edge.agent.machine import conditions, dags
 from airflow_edge.agent.machine.imports import Imports
 from airflow_edge.agent.site_policy.file import SitePolicyFile
 from airflow_edge.checking.findings import Finding, note, ok, wrong
+from airflow_edge.cli.site.running import AtWork, not_yet
+from airflow_edge.cli.site.sudo import own_name, third_users
+from airflow_edge.cli.site.users import acting_as, may_read, users_of
 from airflow_edge.site import secrets
+from airflow_edge.site.guarding import against, open_folder
 from airflow_edge.site.kernel import user_named
 
 FILES_OF_A_WORKER: Final = 100
@@ -35,8 +36,7 @@ PROCESSES_OF_A_TASK: Final = 4
 TASK_SDK: Final = "apache-airflow-task-sdk"
 MOST_PARSED: Final = 500
 """Dag files that are read."""
-SUDO_PATIENCE: Final = 10.0
-"""Seconds: it may ask a directory server."""
+UNGUARDED: Final = "correct its name and place, or take it out"
 _CGROUPS: Final = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/pids"))
 
 
@@ -57,102 +57,84 @@ def at_start(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
     yield _state_folder(config)
     yield from _limits(config)
     yield from secrets_of_the_centre(environ)
+    yield from misspelt(config)
+    yield from changed_by_others(config, environ)
 
 
-def look_around(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+def look_around(config: Config, environ: Mapping[str, str], found: AtWork) -> Iterator[Finding]:
     """Look at the state folder, Dags, limits, and at what of the centre's is here and should not be."""
     # A worker that starts does not ask for it, and is the smaller without it.
     from airflow_edge.cli.site.own_secrets import own_secrets
 
     yield from at_start(config, environ)
-    yield users(config)
+    at_work = found.goes_by(config, "agent_user") and found.goes_by(config, "task_user")
+    yield from iter((users(config),)) if at_work else not_yet(iter((users(config),)))
+    yield from _configuration(config, environ)
     impersonated = secrets.option(environ, "core", "default_impersonation")
-    yield from site_policy(config, impersonated)
+    at_work = found.goes_by(config, "site_policy")
+    policy = site_policy(config, impersonated, found if at_work else AtWork())
+    yield from policy if at_work else not_yet(policy)
     # As a list: as whom this looks is over before anybody hears of it.
-    yield from list(own_secrets(config, environ))
-    yield from third_user(config, impersonated)
+    secret = iter(list(own_secrets(config, environ)))
+    yield from secret if found.goes_by(config, "site_secrets") else not_yet(secret)
+    yield from third_users(config, impersonated)
     yield from _dags(config)
 
 
 def users(config: Config) -> Finding:
     """Say whose processes worker and tasks are, and what that means."""
     if config.agent_user and config.task_user:
-        return ok(f"the worker is '{config.agent_user}', its tasks are '{config.task_user}', if root starts it")
+        both = f"the worker is '{config.agent_user}', its tasks are '{config.task_user}', if root starts it"
+        return ok(both) if os.geteuid() == 0 else note(f"{both}; have root do this to see what they may")
     return ok(
         "worker and tasks are one user: a task can read the worker's key and other tasks' files, and speak for them; "
         "where root starts the worker, [edge] agent_user and task_user keep them apart (Linux)"
     )
 
 
-def site_policy(config: Config, impersonated: str = "") -> Iterator[Finding]:
+def misspelt(config: Config) -> Iterator[Finding]:
+    """Name what looks like a setting and is none."""
+    for one in config.unread:
+        yield wrong(str(one), f"{UNGUARDED}: no worker starts with that") if one.guards else note(str(one))
+
+
+def changed_by_others(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Say whether somebody else may change what names the files that guard this machine."""
+    file = secrets.configuration_file(environ)
+    owners = {os.geteuid(), *filter(None, (_number_of(config.agent_user or ""),))}
+    if not any(config.told.get(f"[edge] {name}") for name in ("site_policy", "site_secrets")):
+        return
+    with suppress(OSError):
+        facts = file.stat()
+        if stat.S_ISREG(facts.st_mode) and (why := against(facts, file, owners) or open_folder(file, owners)):
+            yield wrong(f"others may change what guards this machine ([edge] in {file})", why)
+
+
+def site_policy(config: Config, impersonated: str = "", found: AtWork | None = None) -> Iterator[Finding]:
     """Say what the machine's owner allows here, if there is a file that says so.
 
+    :param found: the worker that goes by it; None for none
     :param impersonated: the user that tasks are by `[core] default_impersonation`; empty for none
     """
-    policy = SitePolicyFile(config.site_policy)
-    if policy.condition:
-        yield wrong("no task is taken here", policy.condition)
+    with acting_as(users_of(config)[0]):
+        policy = SitePolicyFile(config.site_policy)
+    status = found.status if found is not None else None
+    if policy.condition and status is not None and status["site_policy"]:
+        yield wrong(
+            f"the running worker goes by the last good version of the site policy ({status['site_policy']}), and takes "
+            "no task once it is restarted",
+            policy.condition,
+        )
+    elif policy.condition:
+        yield wrong(f"no task is taken here{'' if status is not None else ' once a worker runs'}", policy.condition)
     elif policy.summary:
         yield ok(f"the site policy {policy.summary}")
-        terms = None if impersonated in {"", config.task_user or _own_name()} else policy.terms
+        terms = None if impersonated in {"", config.task_user or own_name()} else policy.terms
         if objection := terms.against_user(impersonated) if terms else "":
             yield wrong(
                 f"tasks are to be '{impersonated}' ([core] default_impersonation), and are refused {objection}",
                 "have the policy name that user, or leave the option out",
             )
-
-
-def third_user(config: Config, name: str) -> Iterator[Finding]:
-    """Say whether tasks can be the user of this name, as `[core] default_impersonation` has it; empty for none."""
-    if not name or name == (who := config.task_user or _own_name()):
-        return
-    about = f"tasks are to be '{name}' ([core] default_impersonation)"
-    if shutil.which("sudo") is None:
-        yield wrong(f"{about}, and there is no sudo here", "install it, or leave that out")
-        return
-    # Root may ask for others.
-    of = ["-U", who] if os.geteuid() == 0 else []
-    command = ["sudo", "-n", "-l", *of, "-u", name, sys.executable]
-    status = _exit_status(command)
-    if status is None:
-        yield wrong(
-            f"{about}, and sudo has not said within {SUDO_PATIENCE:g} s whether it allows '{who}' that",
-            f"see what it waits for (a directory server, DNS?), as a task would at each start: {shlex.join(command)}",
-        )
-    elif status != 0:
-        rule = f"{who} ALL=({name}) NOPASSWD:SETENV: {sys.executable}"
-        yield wrong(f"{about}, and sudo does not allow '{who}' that", f"put into a file of /etc/sudoers.d: {rule}")
-    elif not config.task_user and os.geteuid() != 0:
-        yield wrong(
-            f"{about}, and a worker that is one user cannot end what is another user's",
-            "have root start it, with [edge] agent_user and task_user (Linux)",
-        )
-    else:
-        yield ok(f"{about}, which sudo allows '{who}'")
-
-
-def _exit_status(command: Sequence[str]) -> int | None:
-    """Give the status that a program ends with; None if it has not ended within `SUDO_PATIENCE`."""
-    nothing = subprocess.DEVNULL
-    process = subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing)
-    try:
-        return process.wait(SUDO_PATIENCE)
-    except subprocess.TimeoutExpired:
-        # It is root's: whoever is not may not end it, and has no end of it to wait for.
-        with suppress(PermissionError, subprocess.TimeoutExpired):
-            process.kill()
-            process.wait(1)
-        return None
-
-
-def _own_name() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        # A container's user may have none.
-        return f"#{os.geteuid()}"
 
 
 def secrets_of_the_centre(environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -171,7 +153,7 @@ def _state_folder(config: Config) -> Finding:
         there = there.parent
     if there != folder:
         able = os.access(there, os.W_OK)
-        return ok(f"{folder} will be made") if able else wrong(f"{folder} cannot be made", f"give {there} to this user")
+        return ok(f"{folder} will be made") if able else wrong(f"{folder} cannot be made", f"give {there} to {who()}")
     if found := conditions.look(folder, config.min_free_disk * MEBIBYTE):
         return wrong("the state folder is of no use", "; ".join(found))
     try:
@@ -180,13 +162,20 @@ def _state_folder(config: Config) -> Finding:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        return wrong(f"nothing can be written to {folder} ({error.strerror})", "give it to this user")
+        return wrong(f"nothing can be written to {folder} ({error.strerror})", f"give it to {who()}")
     facts = folder.stat()
     if os.geteuid() == 0 and config.agent_user:
         # What is root's in it the worker gets when it starts.
         if facts.st_uid not in {0, _number_of(config.agent_user)}:
             advice = f"`chown -R {config.agent_user} {folder}`, or set [edge] state_dir to another folder"
             return wrong(f"{folder} belongs to '{user_name(facts.st_uid)}', and not to '{config.agent_user}'", advice)
+        right = {0, _number_of(config.agent_user)}
+        if others := sorted(path.name for path in folder.iterdir() if path.lstat().st_uid not in right):
+            return wrong(
+                f"{', '.join(others[:3])} in {folder} belong{'s' * (len(others) == 1)} neither to root nor to "
+                f"'{config.agent_user}'",
+                f"`chown -R {config.agent_user} {folder}`",
+            )
         return ok(
             f"the state folder {folder} can be written, by '{config.agent_user}' once the worker has been started"
         )
@@ -200,6 +189,19 @@ def _state_folder(config: Config) -> Finding:
     return ok(f"the state folder {folder} can be written, with {disk.f_bavail * disk.f_frsize // MEBIBYTE} MiB free")
 
 
+def _configuration(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Say whose Airflow does not read its configuration: it says nothing of that, and goes by none."""
+    file = secrets.configuration_file(environ)
+    for user in users_of(config):
+        if os.geteuid() == 0 and not file.exists():
+            return
+        with acting_as(user):
+            readable = may_read(file)
+        if not readable:
+            name = f"'{user.name}'" if user else who()
+            yield wrong(f"{name} cannot read {file}, and goes by none of what it says", f"let {name} read {file}")
+
+
 def _number_of(user: str) -> int | None:
     with suppress(KeyError):
         return user_named(user).uid
@@ -208,15 +210,24 @@ def _number_of(user: str) -> int | None:
 
 def _dags(config: Config) -> Iterator[Finding]:
     sources = dags.sources(config)
+    said: dict[Finding, None] = {}
+    # The worker looks whether there are any, and its tasks load them.
+    for user in users_of(config):
+        with acting_as(user):
+            said |= dict.fromkeys(_dags_of(sources, config, f" for '{user.name}'" if user else ""))
+    yield from said
+
+
+def _dags_of(sources: Sequence[dags.DagSource], config: Config, whom: str) -> Iterator[Finding]:
     found = dags.look(sources, Imports(config.import_folders))
     if found.obstacle:
-        yield wrong("there are no Dags", found.obstacle)
+        yield wrong(f"there are no Dags{whom}", found.obstacle)
     for warning in found.warnings:
         yield note(warning)
     for source in sources:
         if source.folder is None:
             yield note(f"the bundle '{source.name}' is no folder: whether its Dags come shows with the first task")
-        elif source.folder.is_dir():
+        else:
             yield from _files(source.folder)
 
 

@@ -22,8 +22,8 @@ from airflow_edge.agent.process.control import ask
 from airflow_edge.agent.process.daemon import detach, has_begun_again, pid_file, wait_for_end
 from airflow_edge.checking.findings import Mark
 from airflow_edge.cli.site.enroll import ensure_enrolled, may_enroll_itself
-from airflow_edge.cli.site.local import at_start
-from airflow_edge.cli.site.users import separate
+from airflow_edge.cli.site.local import UNGUARDED, at_start
+from airflow_edge.cli.site.users import as_begun, separate
 from airflow_edge.protocol.messages import MAX_TEXT
 from airflow_edge.site.inherited import settle, take_more_files
 from airflow_edge.site.kernel import keep_others_out
@@ -55,8 +55,10 @@ def work(arguments: argparse.Namespace) -> int:
         name=arguments.edge_hostname,
         queues=arguments.queues,
     )
+    _see_guarded(config)
     config = replace(config, open_files=take_more_files())
     separate(config)
+    config = as_begun(config)
     # Before the key is read. A task that is the same user could read it in this process's memory otherwise, and in its
     # environment what a site was given of the centre's secrets.
     keep_others_out()
@@ -152,6 +154,15 @@ def _run(config: Config, pid: Path | None) -> int:
             log.warning("%s", finding.text)
     with pid_file(pid) if pid else contextlib.nullcontext():
         return run_agent(config)
+
+
+def _see_guarded(config: Config) -> None:
+    """See that nothing is misspelt by which somebody believes this machine guarded.
+
+    :raises ConfigError: something is.
+    """
+    if astray := [str(one) for one in config.unread if one.guards]:
+        raise ConfigError(f"{'; '.join(astray)}; what it is to keep out would not be: {UNGUARDED}")
 
 
 def _see_enrolled(config: Config) -> None:

@@ -20,6 +20,7 @@ from airflow_edge.gateway.access.directory import WorkerDirectory
 from airflow_edge.gateway.database.batching import Coalesced
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.http import ProblemError
+from airflow_edge.protocol.enrolment import ANEW
 from airflow_edge.protocol.problems import Code
 from airflow_edge.protocol.tokens import (
     ALGORITHM,
@@ -123,8 +124,7 @@ class Authenticator:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN,
                 Code.REVOKED,
-                f"Worker '{worker.name}' was revoked at the centre. To use this machine again, enrol it anew: "
-                "airflow-edge enroll URL TOKEN",
+                f"Worker '{worker.name}' was revoked at the centre. To use this machine again, enrol it anew: {ANEW}",
             )
         check_request(claims, method=method, path=path, query=query, job=headers.get(JOB_HEADER, ""))
         await self._check_fresh(worker.id, claims, everywhere=everywhere)
@@ -155,7 +155,7 @@ class Authenticator:
             raise ProblemError(
                 UNAUTHORIZED,
                 Code.UNKNOWN_WORKER,
-                "No such worker is enrolled at this centre. Enrol this machine: airflow-edge enroll URL TOKEN",
+                f"No such worker is enrolled at this centre. Enrol this machine anew: {ANEW}",
             )
         return worker
 

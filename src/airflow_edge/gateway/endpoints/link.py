@@ -17,6 +17,7 @@ from airflow_edge.gateway.links.connection import Connection, ConnectionClosedEr
 from airflow_edge.gateway.links.driver import drive
 from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.gateway.links.reconcile import Arrival, Kept
+from airflow_edge.protocol.enrolment import ANEW
 from airflow_edge.protocol.errors import RejectedError, RemoteProtocolError
 from airflow_edge.protocol.frames import SiteFrame, encode
 from airflow_edge.protocol.handshake import NEWEST, OLDEST, CentreHandshake, rejection
@@ -28,6 +29,7 @@ from airflow_edge.rules.versions import judge
 from airflow_edge.rules.worker import Admission, Holder, OtherInstance, Worker, judge_instance, refusal_of_other
 from airflow_edge.store.workers.instances import Claim
 from airflow_edge.store.workers.workers import LinkFacts
+from airflow_edge.texts import counted
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +81,8 @@ async def _serve(gateway: Gateway, worker: Worker, connection: Connection) -> No
         raise RejectedError(
             Code.NO_QUEUES,
             f"worker '{worker.name}' may serve the queues {', '.join(worker.queues)}, and asks for none of them "
-            f"({', '.join(worker.asked_queues or ())}): change -q, or enrol it with a token for these queues",
+            f"({', '.join(worker.asked_queues or ())}): change -q, or enrol it anew with a token for these queues: "
+            f"{ANEW}",
         )
     link = await _let_in(gateway, worker, connection, handshake)
     try:
@@ -228,12 +231,12 @@ async def _enter(
     await connection.send(encode(welcome))
     gateway.links.add(link)
     log.info(
-        "Worker '%s' is linked (%s): %d slots, queues %s, %d jobs there; %d given back to the queue, %d lost",
+        "Worker '%s' is linked (%s): %d slots, queues %s, %s there; %d given back to the queue, %d lost",
         worker.name,
         connection.transport,
         link.slots.concurrency,
         ", ".join(sorted(link.queues)),
-        len(reconciled.held),
+        counted(len(reconciled.held), "job"),
         reconciled.requeued,
         reconciled.lost,
     )

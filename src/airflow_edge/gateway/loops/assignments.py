@@ -18,6 +18,7 @@ from airflow_edge.gateway.loops.stillness import Stillness
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.store.jobs.authority import IdleJob
 from airflow_edge.store.store import Store
+from airflow_edge.texts import counted
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +64,12 @@ class Assignments:
         overdue = [job for job in idle if waited[job.id] > patience[job.is_over]]
         if stalled := {job.id: job.assignment for job in overdue if not job.is_over}:
             count = await self._calls.run(authority.give_back, stalled, now=datetime.now(UTC))
-            log.warning("%d jobs go back into the queue: they were accepted and not begun in time", count)
+            log.warning("back in the queue, accepted and not begun in time: %s", counted(count, "job"))
             self._queue.tell()
         if overstayed := {job.id: job.assignment for job in overdue if job.is_over}:
             reason = f"its worker had not said that its process ended {OVERSTAYED:g} s after its task had"
             count = await self._calls.run(authority.lose, overstayed, reason, now=datetime.now(UTC))
-            log.warning("%d jobs are not waited for any more: %s", count, reason)
+            log.warning("%s not waited for any more: %s", counted(count, "job is", "jobs are"), reason)
 
     async def void_strays(self) -> None:
         """Tell the workers linked here what they have and the centre does not count with: it was lost, for example.

@@ -24,7 +24,7 @@ from airflow_edge.rules.liveness import Silence
 from airflow_edge.rules.metrics import Chunk
 from airflow_edge.rules.overview import READY
 from airflow_edge.store.store import Store
-from airflow_edge.texts import one_line
+from airflow_edge.texts import counted, one_line
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class Presence:
             return
         now = datetime.now(UTC)
         if lost := await self._calls.run(self._store.jobs.lose_unreachable, silences, self._config.patience, now=now):
-            log.warning("%d jobs are lost: their workers were out of reach for longer than their grace", lost)
+            log.warning("%s lost: out of reach for longer than its worker's grace", counted(lost, "job is", "jobs are"))
 
     def _open(self) -> list[WorkerLink]:
         return [link for link in self._links if link.open]

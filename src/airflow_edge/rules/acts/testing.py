@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from airflow_edge.protocol.enrolment import ANEW
 from airflow_edge.protocol.states import MAINTENANCE, WorkerState
 from airflow_edge.rules.acts.consequences import Foreseen, JobsThere
 from airflow_edge.rules.worker import Worker
@@ -21,7 +22,7 @@ def why_no_test(worker: Worker) -> str:
     One that is out of reach, or takes no job for a reason that may pass, may be ready in a moment.
     """
     if worker.revoked_at is not None:
-        return "it is revoked: enrol its machine anew to use it again"
+        return f"it is revoked; enrol its machine anew to use it again: {ANEW}"
     if worker.state in MAINTENANCE:
         return (
             "it is in maintenance and takes no job: take it out first "

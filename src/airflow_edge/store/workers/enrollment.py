@@ -165,7 +165,7 @@ def _known(session: Session, name: str, public_key: bytes) -> WorkerRow | None:
     if (former := session.scalar(revoked.limit(1))) is not None:
         raise EnrollmentRefusedError(
             Code.REVOKED,
-            f"the key of worker '{former}' was revoked; delete the worker's state folder and enrol it anew",
+            f"the key of worker '{former}' was revoked; enrol once more, which is with another key",
         )
     row = session.scalar(select(WorkerRow).where(WorkerRow.name == name).with_for_update())
     if row is None:

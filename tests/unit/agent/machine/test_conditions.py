@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.agent.errors import describe
+from airflow_edge.agent.errors import describe, who
 from airflow_edge.agent.machine.conditions import bounded, look
 from airflow_edge.protocol.frames import SiteFrame, decode_site_frame, encode
 from airflow_edge.protocol.messages import Status, one_line
@@ -59,7 +59,7 @@ def test_that_no_descriptor_is_left_is_told_with_the_limit(tmp_path: Path) -> No
     assert f"({lowest_free}); raise the limit (LimitNOFILE=" in condition
 
 
-@pytest.mark.parametrize(("number", "advice"), [(errno.ENFILE, "fs.file-max"), (errno.EACCES, "give it to this user")])
+@pytest.mark.parametrize(("number", "advice"), [(errno.ENFILE, "fs.file-max"), (errno.EACCES, f"give it to {who()}")])
 def test_each_error_says_what_to_do(number: int, advice: str) -> None:
     assert advice in describe(OSError(number, os.strerror(number)))
 

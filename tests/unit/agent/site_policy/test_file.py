@@ -130,6 +130,10 @@ def spoil_by_letting_others_write(path: Path) -> None:
     path.chmod(0o664)
 
 
+def spoil_by_its_folder(path: Path) -> None:
+    path.parent.chmod(0o777)
+
+
 def spoil_by_length(path: Path) -> None:
     write(path, b"callbacks = false\n#" + b" " * 2**20)
 
@@ -141,6 +145,7 @@ def spoil_by_length(path: Path) -> None:
         (spoil_by_a_pipe, "it is no file"),
         (spoil_by_a_folder, "Is a directory"),
         (spoil_by_letting_others_write, "chmod go-w"),
+        (spoil_by_its_folder, "others may put another file there"),
         (spoil_by_length, "longer than 1 MiB"),
     ],
 )
@@ -152,6 +157,19 @@ def test_what_may_be_anybodys_or_no_file_does_not_count(path, spoil, said):
     assert said in policy.warning
     assert policy.judge(CALLBACK) is not None
     assert said in SitePolicyFile(path).condition
+
+
+def test_a_folder_that_is_closed_again_brings_the_file_that_lies_there_then(path):
+    write(path, b"callbacks = false")
+    policy = SitePolicyFile(path, settled=0)
+    path.parent.chmod(0o777)
+    policy.look()
+    write(path, b"callbacks = true")
+    policy.look()
+    assert policy.judge(CALLBACK) is not None
+    path.parent.chmod(0o755)
+    policy.look()
+    assert (policy.warning, policy.judge(CALLBACK)) == ("", None)
 
 
 def test_another_users_does_not_count(path, monkeypatch):

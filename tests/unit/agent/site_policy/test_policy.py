@@ -40,7 +40,7 @@ def offer(kind: JobKind, workload: object) -> Offer:
         (SitePolicy(callbacks=False), Asked(kind="callback", queue="plc"), "it allows no callbacks", True),
         (SitePolicy(dags=("*",)), Asked(kind="task", queue="plc"), "Dag (it names none) is none of its dags", True),
         (SHIFT, TASK, "it has jobs taken again from Mon 06:00 CEST on", False),
-        (SitePolicy(hours=()), TASK, "it has jobs taken never", False),
+        (SitePolicy(hours=()), TASK, "it has no job taken at any time", False),
     ],
 )
 def test_what_is_not_allowed_is_refused_with_the_reason(policy, asked, reason, for_good):

@@ -58,7 +58,7 @@ def test_a_site_may_have_only_one_of_the_two(folder: Path) -> None:
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o700, 0o610])
 def test_a_file_that_others_may_open_is_not_used(folder: Path, mode: int) -> None:
     (folder / "connections" / "plc_db").chmod(mode)
-    with pytest.raises(UnusableSecretError, match=f"mode {mode:04o}.; chmod 600 it") as raised:
+    with pytest.raises(UnusableSecretError, match=f"mode {mode:04o}.; chmod 600 {folder}") as raised:
         files(folder).read("connection", "plc_db")
     assert "hunter2" not in str(raised.value)
     assert list(files(folder).faults()) == [str(raised.value)]
@@ -158,3 +158,23 @@ def test_systemds_credentials_are_in_one_folder_and_may_have_an_access_list(tmp_
     with pytest.raises(UnusableSecretError, match="0444"):
         found.read("connection", "plc_db")
     tmp_path.chmod(0o700)
+
+
+def test_what_nobody_looks_for_is_named_with_what_may_be_meant(folder: Path) -> None:
+    (folder / ".git").mkdir()
+    assert list(files(folder).strangers()) == []
+    (folder / "connexions").mkdir(mode=0o700)
+    rules = put(folder / "rules.toml", "")
+    put(folder / "variables" / "keys", "never to be had")
+    assert list(files(folder).strangers(rules)) == [
+        f"{folder}/connexions (did you mean 'connections'?)",
+        f"{folder}/variables/keys (nothing can be called so)",
+    ]
+    assert f"{folder}/rules.toml (there are: connections, variables)" in list(files(folder).strangers())
+
+
+def test_a_misspelt_credential_is_named_and_what_is_the_units_own_is_not(folder: Path) -> None:
+    for name in ("connection.plc_db", "variable.site", "connections.plc_7", "tls.key", "connection"):
+        put(folder / name, "x")
+    found = list(files(folder, credentials=True).strangers())
+    assert found == [f"{folder}/connections.plc_7 (did you mean 'connection.plc_7'?)"]

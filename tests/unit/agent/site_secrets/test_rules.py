@@ -118,3 +118,9 @@ def test_nothing_secret_is_shown(tmp_path: Path) -> None:
     rules = loaded(tmp_path, '[source]\nbackend = "a.B"\nbackend_kwargs = {token = "hunter2"}')
     assert rules.source.backend_kwargs == {"token": "hunter2"}
     assert "hunter2" not in repr(rules)
+
+
+def test_rules_that_others_may_replace_do_not_count(tmp_path: Path) -> None:
+    tmp_path.chmod(0o770)
+    with pytest.raises(ConfigError, match="others may put another file there"):
+        loaded(tmp_path, RULES)

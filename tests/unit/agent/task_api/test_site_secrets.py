@@ -60,7 +60,7 @@ class Kept(SiteSecrets):
         if name != "plc_db":
             return None
         if dag_id != "press_check" or write or self.passing:
-            return Withheld("the site has it, and why not", self.passing)
+            return Withheld("the site has it", self.passing, why="the rules in /secrets.toml")
         return Given(b'{"hunter2": 1}')
 
 
@@ -123,7 +123,7 @@ async def test_no_task_changes_what_the_site_has(method: str) -> None:
 async def test_the_workers_log_says_what_a_task_was_refused(method: str, dag_id: str, says: str, caplog) -> None:
     workload = json.dumps({"type": "ExecuteTask", "ti": {"dag_id": dag_id, "task_id": "temperature"}})
     assert (await Site(msgspec.structs.replace(JOB, workload=workload)).call("/variables/plc_db", method)).status == 403
-    assert f"{says} variable 'plc_db': the site has it" in caplog.text
+    assert f"{says} variable 'plc_db': the site has it (the rules in /secrets.toml)" in caplog.text
 
 
 @pytest.mark.parametrize("dag_id", ["press_check", "mill"])
@@ -158,11 +158,9 @@ async def test_a_refusal_has_the_form_of_airflows_own_and_stands_in_the_tasks_lo
     await site.call("/connections/plc_db")
     response = await site.call("/connections/plc_db")
     (line,) = (tmp_path / LOG_FILE).read_text().split("\n")[:-1]
-    assert json.loads(line)["event"] == "the site has it, and why not"
+    assert json.loads(line)["event"] == "the site has it"
     assert response.status == 403
-    assert json.loads(response.body) == {
-        "detail": {"reason": "site_secrets", "message": "the site has it, and why not"}
-    }
+    assert json.loads(response.body) == {"detail": {"reason": "site_secrets", "message": "the site has it"}}
     assert site.centre.asked == []
 
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from nacl.signing import SigningKey
 
-from airflow_edge.agent.errors import NotReadyError
+from airflow_edge.agent.errors import ConfigError, NotReadyError
 from airflow_edge.cli.site import enroll
 from airflow_edge.protocol.enrolment import SEED_BYTES, read_token, write_token
 from airflow_edge.protocol.signatures import fingerprint
@@ -110,3 +110,14 @@ def test_who_looks_at_command_lines_reads_no_enrolment_token(tmp_path: Path) -> 
     assert bytes(seed.verify_key).hex().encode() in said
     assert token.encode() not in b" ".join(shown) + environment
     assert shown[shown.index(url.encode()) + 1] == b"-"
+
+
+def test_queues_beside_a_token_are_refused_before_anything_is_sent_or_made(monkeypatch, tmp_path, arguments):
+    async def ask(*_, **__):
+        raise AssertionError("asked")
+
+    monkeypatch.setattr(enroll, "enroll_here", ask)
+    arguments.queues = "other,more"
+    with pytest.raises(ConfigError, match=r"-q goes with --shared-secret.*enroll-token create --queues other,more"):
+        enroll.enroll(arguments)
+    assert list(tmp_path.iterdir()) == []

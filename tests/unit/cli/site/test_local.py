@@ -2,16 +2,13 @@ from __future__ import annotations
 
 import os
 import pwd
-import shlex
-import subprocess
-import sys
 
 import pytest
 
 from airflow_edge.agent.config import Config
 from airflow_edge.checking.findings import Mark, as_line
 from airflow_edge.cli.site import local
-from airflow_edge.cli.site.local import site_policy, third_user
+from airflow_edge.cli.site.local import site_policy
 
 
 def test_the_policy_of_the_machines_owner_is_told(tmp_path):
@@ -25,51 +22,6 @@ def test_the_policy_of_the_machines_owner_is_told(tmp_path):
     path.chmod(0o644)
     [found] = site_policy(config)
     assert f"the site policy {path}: Dags press_*" in as_line(found)
-
-
-@pytest.fixture
-def sudo(tmp_path, monkeypatch):
-    """In place of sudo, a program that does this."""
-
-    def does(line):
-        program = tmp_path / "sudo"
-        program.write_text(f"#!/bin/sh\n{line}\n")
-        program.chmod(0o755)
-        monkeypatch.setenv("PATH", str(tmp_path))
-
-    return does
-
-
-def test_a_sudo_that_does_not_answer_is_a_finding_and_keeps_nobody_waiting(tmp_path, sudo, monkeypatch):
-    monkeypatch.setattr(local, "SUDO_PATIENCE", 0.2)
-    sudo(f"exec {shlex.quote(sys.executable)} -c 'import time; time.sleep(60)'")
-    [silent] = third_user(Config(state_dir=tmp_path), "robot")
-    said = as_line(silent)
-    assert "sudo has not said within 0.2 s" in said
-    assert "sudo -n -l" in said
-    sudo("exit 1")
-    [refused] = third_user(Config(state_dir=tmp_path), "robot")
-    assert "sudo does not allow" in as_line(refused)
-
-
-def test_who_may_not_end_a_sudo_that_does_not_answer_leaves_it(tmp_path, sudo, monkeypatch):
-    # As the kernel answers who is not root: sudo is root's.
-    def kill(process):
-        left.append(process)
-        raise PermissionError
-
-    left: list[subprocess.Popen[str]] = []
-    monkeypatch.setattr(local, "SUDO_PATIENCE", 0.2)
-    monkeypatch.setattr(subprocess.Popen, "kill", kill)
-    sudo(f"exec {shlex.quote(sys.executable)} -c 'import time; time.sleep(60)'")
-    try:
-        [silent] = third_user(Config(state_dir=tmp_path), "robot")
-    finally:
-        monkeypatch.undo()
-        for process in left:
-            process.kill()
-            process.wait()
-    assert "sudo has not said" in as_line(silent)
 
 
 def test_a_user_for_all_tasks_whom_the_policy_does_not_name_is_told(tmp_path):
@@ -91,6 +43,13 @@ def test_root_is_told_of_a_state_folder_that_the_worker_does_not_get(tmp_path):
     for owner in (0, pwd.getpwnam("daemon").pw_uid):
         os.chown(tmp_path, owner, -1)
         assert "by 'daemon' once the worker has been started" in local._state_folder(config).text
+    theirs = tmp_path / "worker.json"
+    theirs.touch()
+    assert local._state_folder(config).mark is Mark.OK
+    os.chown(theirs, 4712, -1)
+    refused = local._state_folder(config)
+    assert refused.mark is Mark.WRONG
+    assert f"worker.json in {tmp_path} belongs neither to root nor to 'daemon'" in refused.text
     os.chown(tmp_path, 4712, -1)
     refused = local._state_folder(config)
     assert refused.mark is Mark.WRONG

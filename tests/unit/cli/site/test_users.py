@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-from airflow_edge.agent.config import Config
+from airflow_edge.agent.config import Config, load
 from airflow_edge.agent.errors import ConfigError
 from airflow_edge.agent.process import keeper
+from airflow_edge.cli.site import users as module
 from airflow_edge.cli.site.local import users
-from airflow_edge.cli.site.users import separate
+from airflow_edge.cli.site.users import as_begun, rehearse, separate
 
 
 def test_where_nobody_asks_for_two_users_all_stays_as_it_is_and_check_says_what_that_means(tmp_path):
@@ -69,6 +74,7 @@ def test_root_starts_no_worker_by_a_configuration_that_tasks_may_write(tmp_path,
     home.chmod(folder)
     monkeypatch.setattr(os, "getuid", lambda: 0)
     monkeypatch.setattr(keeper, "begin", next_step)
+    monkeypatch.setattr(module, "closed_to", lambda user: "")
     monkeypatch.setenv("AIRFLOW_HOME", str(home))
     monkeypatch.delenv("AIRFLOW_CONFIG", raising=False)
     config = Config(state_dir=tmp_path / "state", agent_user="daemon", task_user="nobody")
@@ -77,3 +83,48 @@ def test_root_starts_no_worker_by_a_configuration_that_tasks_may_write(tmp_path,
     monkeypatch.setenv("AIRFLOW_CONFIG", os.devnull)
     with pytest.raises(ConfigError, match="the keeper begins"):
         separate(config)
+
+
+def test_what_stays_root_goes_by_what_it_was_told_as_it_began(tmp_path, monkeypatch):
+    def told(**environ: str) -> Mapping[str, str | None]:
+        return as_begun(load(environ={"AIRFLOW_HOME": str(tmp_path), **environ})).told
+
+    policy = {"AIRFLOW__EDGE__SITE_POLICY": "/policy.toml"}
+    assert told(AIRFLOW__EDGE__TASK_USER="a") == {"[edge] task_user": "a"}
+    monkeypatch.setenv("_AIRFLOW_EDGE_TOLD", "")
+    monkeypatch.delenv("_AIRFLOW_EDGE_TOLD")
+    monkeypatch.setattr(keeper, "here", object)
+    assert told(AIRFLOW__EDGE__TASK_USER="a") == {"[edge] task_user": "a"}
+    # Another agent begins in the same process.
+    assert told(AIRFLOW__EDGE__TASK_USER="b", **policy) == {
+        "[edge] task_user": "a",
+        "[edge] site_policy": "/policy.toml",
+    }
+    assert told(AIRFLOW__EDGE__KEEP_CHILDREN="True") == {"[edge] task_user": "a"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is another user")
+@pytest.mark.parametrize("closed", ["the environment", "the interpreter", "the library"])
+def test_a_python_that_the_services_users_cannot_read_is_said_before_anything_is_done(monkeypatch, closed):
+    with tempfile.TemporaryDirectory() as folder:
+        home, open_folder = Path(folder, "home"), Path(folder, "opt")
+        Path(folder).chmod(0o755)
+        for place in (home, open_folder):
+            place.mkdir()
+            (place / "python").touch()
+        home.chmod(0o700)
+        (open_folder / "link").symlink_to(home / "python")
+        executable = {"the environment": home / "python", "the interpreter": open_folder / "link"}
+        monkeypatch.setattr(sys, "executable", str(executable.get(closed, open_folder / "python")))
+        monkeypatch.setattr(os, "__file__", str(home / "python") if closed == "the library" else str(open_folder))
+        config = Config(state_dir=Path(folder, "state"), agent_user="daemon", task_user="nobody")
+        monkeypatch.setenv("AIRFLOW_CONFIG", os.devnull)
+        with pytest.raises(ConfigError) as raised:
+            separate(config)
+        said = str(raised.value)
+        path = str(open_folder / "link") if closed == "the interpreter" else str(home / "python")
+        assert f"'daemon' ([edge] agent_user) cannot read the Python that the worker runs with ({path})" in said
+        assert "/usr/bin/python3 -m venv" in said
+        with pytest.raises(ConfigError, match="cannot read the Python"):
+            rehearse(config)
+    assert os.geteuid() == 0
