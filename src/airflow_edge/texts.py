@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterable
 from typing import Final
 
 MAX_TEXT: Final = 4096
@@ -17,6 +18,22 @@ def one_line(text: str, most: int = MAX_TEXT) -> str:
     printable = "".join(character if character.isprintable() else " " for character in _ESCAPES.sub(" ", text))
     line = " ".join(printable.split())
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def no_such_key(key: object, known: Iterable[str]) -> str:
+    """Say that a file has a key which means nothing, and which one may be meant."""
+    return f"there is no key '{one_line(str(key), 100)}'; {meant(key, known)}"
+
+
+def meant(word: object, known: Iterable[str]) -> str:
+    """Say which word is meant by one that means nothing, as far as that can be told, and which there are."""
+    # An agent is small, and few of them ever need it.
+    from difflib import get_close_matches
+
+    words = list(known)
+    nearest = get_close_matches(str(word)[:100], words, n=1)
+    there_are = f"there are: {', '.join(words)}"
+    return f"did you mean '{nearest[0]}'? ({there_are})" if nearest else there_are
 
 
 def escaped(text: str) -> str:

@@ -78,6 +78,10 @@ def test_uses_are_added_up(store: Store) -> None:
     assert seen(store, since=DAY + timedelta(2)) == []
     everything = seen(store)
     assert [seen(store, limit=1, offset=number) for number in range(3)] == [[one] for one in everything]
+    store.policy_uses.note(DAY, {use(name="DB"): Times(0, 2, 2)})
+    store.policy_uses.note(DAY, {use(name="DB"): Times(0, 1, 1)})
+    [one] = [one for one in store.policy_uses.seen(since=DAY) if one.name == "DB"]
+    assert (one.allowed, one.denied, one.refused) == (0, 4, 3)
     [newest] = store.policy_uses.seen(since=DAY + timedelta(1))
     assert newest.last_day == DAY + timedelta(1)
 

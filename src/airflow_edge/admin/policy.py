@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -12,8 +12,10 @@ from airflow.utils import yaml
 
 from airflow_edge.admin.audit import recorded
 from airflow_edge.admin.config import policy_file
-from airflow_edge.admin.policy_text import read_file, read_policy
+from airflow_edge.admin.policy_effects import PolicyEffects, known_names
+from airflow_edge.admin.policy_text import read_file, read_kept, read_policy
 from airflow_edge.rules.policy.document import Mode, PolicyDocument, PolicyError, RuleDocument, to_plain
+from airflow_edge.rules.policy.effects import about_nothing, mode_changes, unknown_name
 from airflow_edge.rules.policy.grants import OF_DAGS, OWN_RUN, RELATIONS, UPSTREAM, Grant, Need, Who
 from airflow_edge.rules.policy.policy import Policy, denial
 from airflow_edge.rules.policy.suggesting import Use, suggest
@@ -97,6 +99,8 @@ class PolicyAnswer:
     """What comes of it on that queue, if none does."""
     rules: list[GrantingRule]
     sentence: str
+    remarks: list[str]
+    """What it was asked about that there is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,13 +114,14 @@ class Suggestion:
     unknown: list[str]
     """Calls that no rule can grant, because this version does not know them."""
     left_out: int
-    """Uses that it does not grant, because they are denied now."""
+    """Uses that it does not grant, because they were denied, or are now."""
 
 
 class Policies:
     """Shows and sets the policy; each attempt to set it is in the audit log."""
 
     def __init__(self, store: Store) -> None:
+        self._store = store
         self._versions = store.policies
         self._uses = store.policy_uses
 
@@ -166,7 +171,7 @@ class Policies:
         shown = self.show()
         if shown.error:
             raise PolicyWishError(shown.error)
-        document = read_policy(shown.text)
+        document = read_kept(shown.text)
         who, need = _asked(question)
         label = f"version {shown.version}" if shown.file is None else f"file {shown.file}"
         rules = [
@@ -175,20 +180,46 @@ class Policies:
             if Policy(PolicyDocument(rules=(rule,)), label).grants(who, need, lambda: _upstream(question))
         ]
         mode = Policy(document, label).mode(who.queue)
+        sentence = _sentence(who, need, rules, mode, label)
         return PolicyAnswer(
-            granted=bool(rules), mode=mode, rules=rules, sentence=_sentence(who, need, rules, mode, label)
+            granted=bool(rules), mode=mode, rules=rules, sentence=sentence, remarks=self._remarks(question)
         )
+
+    def effects(self, document: PolicyDocument, before: PolicyShown) -> PolicyEffects:
+        """Say what a policy changes in comparison with one that was in force before it."""
+        known = known_names(self._store)
+        return PolicyEffects(
+            changes=mode_changes(PolicyDocument(modes=before.modes), document, known.queues),
+            unmatched=about_nothing(document, known),
+        )
+
+    def unmatched(self, shown: PolicyShown) -> list[str]:
+        """Say what of a policy is about nothing that there is."""
+        document = PolicyDocument(modes=shown.modes, rules=shown.granting)
+        return about_nothing(document, known_names(self._store))
+
+    def _remarks(self, question: PolicyQuestion) -> list[str]:
+        known = known_names(self._store)
+        asked = {
+            "dags": question.dag_id,
+            "queues": question.queue,
+            "workers": question.worker,
+            "teams": question.team_name or "",
+        }
+        found = (unknown_name(kind, name, known) for kind, name in asked.items() if name)
+        callback = [] if question.task_id else ["no task was named: it is about callbacks of the Dag"]
+        return [*(one for one in found if one is not None), *callback]
 
     def suggest(self, days: int, *, with_denied: bool = False) -> Suggestion:
         """Give the least policy that grants what was asked for on the last days, today among them.
 
-        :param with_denied: also what was never given on queues where the policy is enforced now: whoever was denied
-            something may have asked for it in bad faith
+        :param with_denied: also what no rule has granted where the policy denied it then, or would deny it now:
+            whoever was denied something may have asked for it in bad faith
         """
         seen = self.uses(days)
         modes = self.show().modes
         mode = self.mode_now(modes)
-        given = [use for use in seen if with_denied or use.allowed or mode(use.queue) != "enforce"]
+        given = [use for use in seen if with_denied or use.allowed or not (use.refused or mode(use.queue) == "enforce")]
         grants = {str(grant) for grant in Grant}
         rules = suggest(
             Use(
@@ -255,10 +286,9 @@ def check(text: str) -> PolicyDocument:
 
 def _of_file(file: Path) -> PolicyShown:
     try:
-        text = read_file(file)
+        return _shown(read_file(file), file=str(file))
     except PolicyError as error:
-        return _shown("", file=str(file), error=_as_sentence(error))
-    return _shown(text, file=str(file))
+        return replace(_shown(""), file=str(file), error=_as_sentence(error))
 
 
 def _shown(
@@ -269,11 +299,11 @@ def _shown(
     by: str = "",
     at: datetime | None = None,
     file: str | None = None,
-    error: str = "",
 ) -> PolicyShown:
-    document = PolicyDocument()
+    document, error = PolicyDocument(), ""
     try:
-        document = read_policy(text)
+        # Of a file only what it says counts; a version that says nothing was set when that could be.
+        document = read_kept(text) if file is None else read_policy(text)
     except PolicyError as wrong:
         error = _as_sentence(wrong)
     return PolicyShown(

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from airflow.utils import yaml
 
-from airflow_edge.rules.policy.document import PolicyDocument, PolicyError, read_document
+from airflow_edge.rules.policy.document import EmptyPolicyError, PolicyDocument, PolicyError, read_document
 
 LONGEST: Final = 2**20
 """Characters."""
@@ -37,27 +37,44 @@ _BOM: Final = "\ufeff"
 """What some editors begin a file with."""
 _TWICE_IN_TOML: Final = re.compile(r"Cannot (overwrite|declare|mutate) |Duplicate inline table key ")
 _LINE: Final = 100
+_NOTHING: Final[tuple[object, ...]] = (None, {}, [], "", "~", "null", "Null", "NULL")
+"""What a text comes to that has nothing but comments, white space and words for nothing. YAML is read as texts."""
 
 
 @lru_cache(8)
 def read_policy(text: str) -> PolicyDocument:
     """Read a policy, whichever of the three it is written in; what was read lately is not read again.
 
+    :raises EmptyPolicyError: it says nothing.
     :raises PolicyError: it is none, and where.
     """
     if len(text) > LONGEST:
         raise PolicyError(f"the policy is longer than {LONGEST} characters")
     try:
-        return read_document(_plain(text))
+        plain = _plain(text)
+        if plain in _NOTHING:
+            raise EmptyPolicyError
+        return read_document(plain)
     except RecursionError:
         raise PolicyError("the policy is nested too deeply") from None
+
+
+def read_kept(text: str) -> PolicyDocument:
+    """Read a policy that was set once: one that says nothing could be until version 12, and asks nobody for anything.
+
+    :raises PolicyError: it is none, and where.
+    """
+    try:
+        return read_policy(text)
+    except EmptyPolicyError:
+        return PolicyDocument()
 
 
 def read_file(path: Path, *, regular: bool = True) -> str:
     """Give the text in a policy's file.
 
     :param regular: it has to be one that does not keep its reader waiting, as a pipe does
-    :raises PolicyError: it cannot be read, is far too long, or empty, as a file is while it is written.
+    :raises PolicyError: it cannot be read, or is far too long.
     """
     try:
         # A pipe is opened at once so, whether somebody writes to it or not.
@@ -72,8 +89,6 @@ def read_file(path: Path, *, regular: bool = True) -> str:
         raise PolicyError(f"{path} cannot be read: {reason}") from None
     if len(text) > LONGEST:
         raise PolicyError(f"{path} is longer than {LONGEST} characters")
-    if not text.removeprefix(_BOM).strip():
-        raise PolicyError(f"{path} is empty; write {{}} for a policy that asks nobody for anything")
     return text
 
 
@@ -83,6 +98,8 @@ def _open_at_once(path: str, flags: int) -> int:
 
 def _plain(text: str) -> object:
     text = text.removeprefix(_BOM)
+    if not text.strip():
+        return None
     try:
         return json.loads(text, object_pairs_hook=_once_each)
     except PolicyError:

@@ -90,6 +90,7 @@ class Facts:
     page: PageAnswer | None
     """None: there is none to be had, for a reason that is said elsewhere."""
     workers: int
+    """Those that are revoked are none."""
     log_store: str | None
     log_store_error: str
     policy: str = ""
@@ -98,6 +99,8 @@ class Facts:
     """Why it is not in force."""
     policy_modes: tuple[tuple[str, str], ...] = ()
     """By globs of queues; of several that match, the first counts."""
+    policy_unmatched: tuple[str, ...] = ()
+    """What of it is about nothing that there is."""
     fernet: bool = True
     """Whether Airflow has a key to encrypt secrets with."""
     unread: tuple[Unread, ...] = ()
@@ -261,7 +264,13 @@ def _policy(facts: Facts) -> Iterator[Finding]:
         )
     elif facts.policy:
         modes = ", ".join(f"{glob}: {mode}" for glob, mode in facts.policy_modes)
-        yield Finding(Mark.OK, f"{facts.policy} says what tasks may ask for ({modes or 'it is off on every queue'})")
+        is_on = any(mode != "off" for _, mode in facts.policy_modes)
+        yield Finding(
+            Mark.OK if is_on else Mark.NOTE,
+            f"{facts.policy} says what tasks may ask for ({modes if is_on else 'it is off on every queue'})",
+        )
+        for sentence in facts.policy_unmatched:
+            yield Finding(Mark.NOTE, f"{facts.policy}: {sentence}")
 
 
 def _gateway(facts: Facts) -> Iterator[Finding]:

@@ -44,3 +44,5 @@ class PolicyUseRow(Base):
     allowed: Mapped[int] = mapped_column(BigInteger)
     denied: Mapped[int] = mapped_column(BigInteger)
     """Or would have been, where the policy is only reported on."""
+    refused: Mapped[int] = mapped_column(BigInteger)
+    """How many of those were really denied: the mode of that moment was `enforce`."""

@@ -92,7 +92,7 @@ def typed(api, monkeypatch):
     api.worker("gone", WorkerState.OFFLINE)
 
     def call(name, words):
-        done = airflow_command("edge", *name.split(), *words)
+        done = airflow_command("edge", *name.split(), *words, typed="modes: {plc: report}" if "-" in words else None)
         assert done.status == 0, done.err
         return noted(api)
 

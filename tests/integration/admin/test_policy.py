@@ -56,7 +56,7 @@ def test_without_one_there_is_nothing_to_see(api):
 def test_it_is_set_shown_and_noted_with_who_and_why(api):
     done = api.post("/policy", {"text": POLICY, "note": "why"})
     assert (done["result"], done["version"], done["rules"], len(done["granting"])) == ("done", 1, 2, 2)
-    assert api.post("/policy", {"text": "{}", "after": 1}, role="admin")["version"] == 2
+    assert api.post("/policy", {"text": "modes: {}", "after": 1}, role="admin")["version"] == 2
     shown = api.get("/policy/versions/1", role="op")
     assert (shown["text"], shown["note"], shown["by"], shown["rules"]) == (POLICY, "why", "op", 2)
     assert shown["modes"] == {"plc": "enforce", "lab": "report"}
@@ -74,10 +74,11 @@ def test_it_is_set_shown_and_noted_with_who_and_why(api):
     [
         ({"text": "rules: ["}, "neither JSON nor TOML"),
         ({"text": "rules: [{may: {connection: [a]}}]"}, "connection"),
-        ({"text": "{}", "after": 7}, "version 0 is in force, and this one was made from version 7"),
+        ({"text": "modes: {}", "after": 7}, "version 0 is in force, and this one was made from version 7"),
         ({"text": "a\0"}, "text"),
         ({"text": '{"rules": [{"may": {"connections": ["\\ud800"]}}]}'}, "half a character"),
         ({}, "text"),
+        *[({"text": text}, "says nothing") for text in ("", "# modes: {plc: enforce}\n", "---", "null", "{}")],
     ],
 )
 def test_what_cannot_be_set_is_refused_in_words(api, body, says):
@@ -156,6 +157,21 @@ def test_a_policy_is_suggested_from_what_was_used_and_can_be_set(api):
     assert seen(api, dag_id="pump") == []
 
 
+@pytest.mark.parametrize("mode", ["off", "report", "enforce"])
+def test_what_was_denied_is_not_suggested_whatever_the_mode_is_by_now(api, mode):
+    uses = {
+        use("variables", "db_password"): Times(0, 9, 9),
+        # It has been denied, and granted since.
+        use("connections", "plc_7"): Times(1, 2, 2),
+    }
+    api.store.policy_uses.note(TODAY, uses)
+    api.post("/policy", {"text": f"modes: {{'*': {mode}}}"})
+    found = api.get("/policy/suggest", role="op")
+    assert ("db_password" in found["text"], "plc_7" in found["text"], found["left_out"]) == (False, True, 1)
+    assert "db_password" in api.get("/policy/suggest", role="op", with_denied="true")["text"]
+    assert [one["refused"] for one in api.get("/policy/uses", role="op")] == [2, 9]
+
+
 def test_who_belongs_to_one_team_may_not_say_what_all_may(api, monkeypatch):
     monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
     answer = api.call("POST", "/policy", role="red", json={"text": POLICY})
@@ -193,9 +209,13 @@ def test_by_command_it_is_the_same(api, commands, tmp_path):
     file.write_text("[[rules]]\nmay = { connections = ['plc_*'] }\n[modes]\n'*' = 'enforce'\n")
     assert "There is no policy" in airflow_command("edge", "policy", "show").err
     dry = airflow_command("edge", "policy", "set", str(file), "--dry-run")
-    assert (dry.status, dry.out, api.store.policies.newest()) == (0, "It could be set: 1 rule; *: enforce.\n", 0)
+    assert (dry.status, dry.out, api.store.policies.newest()) == (
+        0,
+        "It could be set: 1 rule; *: enforce.\n*: off → enforce\n",
+        0,
+    )
     done = airflow_command("edge", "policy", "set", str(file), "--note", "why")
-    assert (done.status, done.out) == (0, "Version 1 of the policy is in force: 1 rule.\n")
+    assert (done.status, done.out) == (0, "Version 1 of the policy is in force: 1 rule.\n*: off → enforce\n")
     shown = airflow_command("edge", "policy", "show")
     assert (shown.out, "Version 1, set by " in shown.err) == (file.read_text(), True)
     [version] = json.loads(airflow_command("edge", "policy", "show", "--versions", "-o", "json").out)
@@ -215,6 +235,65 @@ def test_by_command_it_is_the_same(api, commands, tmp_path):
     file.write_text("rules: [")
     wrong = airflow_command("edge", "policy", "set", str(file))
     assert (wrong.status, "neither JSON" in wrong.err) == (1, True)
+
+
+def test_a_queue_that_is_mistyped_takes_no_protection_away_unnoticed(api, commands, tmp_path):
+    api.post("/policy", {"text": "modes: {plc: enforce}"})
+    file = tmp_path / "policy.yaml"
+    file.write_text(
+        "modes: {pcl: enforce}\nrules: [{who: {dags: [pres], workers: ['oven-*']}, may: {xcoms: ['@run']}}]"
+    )
+    weaker = "plc: enforce → off: tasks may whatever Airflow lets them there, and nobody looks\npcl: off → enforce\n"
+    nothing = (
+        "Note: modes: no worker serves queue 'pcl', and no job of it is known",
+        "Note: rule 1: there is no worker 'oven-*'",
+        "Note: rule 1: there is no Dag 'pres'",
+    )
+    would = api.call("POST", "/policy", role="op", json={"text": file.read_text()}, params={"dry_run": "true"}).json()
+    assert would["changes"] == [
+        {"queue": "plc", "before": "enforce", "after": "off"},
+        {"queue": "pcl", "before": "off", "after": "enforce"},
+    ]
+    assert [f"Note: {one}" for one in would["unmatched"]] == list(nothing)
+    for options in (["--dry-run"], []):
+        done = airflow_command("edge", "policy", "set", str(file), *options)
+        assert (done.status, done.out.endswith(weaker)) == (0, True)
+        assert all(one in done.err for one in nothing)
+    again = api.post("/policy", {"text": file.read_text()})
+    assert (again["changes"], again["unmatched"]) == ([], would["unmatched"])
+    from airflow_edge.checking.centre import look_at_centre
+
+    said = [found.text for about, found in look_at_centre("") if about == "policy"]
+    assert len(said) == 1 + len(nothing)
+    assert all(any(one.removeprefix("Note: ") in text for text in said) for one in nothing)
+
+
+def test_what_is_asked_about_and_is_not_there_is_remarked_on(api, commands):
+    answer = ask(api, name="db", dag_id="pres", queue="pcl", team="blu", worker="oven")
+    assert len(answer["remarks"]) == 5
+    said = airflow_command("edge", "policy", "test", "connections", "db", "--dag-id", "pres", "--task-id", "t")
+    assert ("there is no Dag 'pres'" in said.err, "callbacks" in said.err) == (True, False)
+    assert "callbacks" in airflow_command("edge", "policy", "test", "connections", "db", "--dag-id", "pres").err
+
+
+@pytest.mark.parametrize(
+    "options", [["--denied"], ["--days", "3"], ["--versions", "--uses"], ["--version", "1", "--uses"]]
+)
+def test_no_flag_is_passed_over_in_silence(api, commands, options):
+    said = airflow_command("edge", "policy", "show", *options)
+    assert (said.status, "--uses" in said.err) == (1, True)
+
+
+def test_workers_that_are_revoked_are_not_counted_as_enrolled(api):
+    from airflow_edge.checking.centre import look_at_centre
+
+    def enrolled() -> list[str]:
+        return [found.text for _, found in look_at_centre("http://localhost:1") if "enrolled" in found.text]
+
+    gone = [api.worker(name) for name in ("press-1", "press-2")][1].name
+    before = enrolled()
+    assert api.store.workers.revoke(gone, now=datetime.now(UTC))
+    assert (before, enrolled()) == (["2 workers enrolled"], ["1 worker enrolled"])
 
 
 def test_airflow_says_which_tasks_are_before_one(api, task):

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_edge.admin.policy_text import LONGEST, read_file, read_policy
-from airflow_edge.rules.policy.document import PolicyDocument, PolicyError, to_plain
+from airflow_edge.admin.policy_text import LONGEST, read_file, read_kept, read_policy
+from airflow_edge.rules.policy.document import EmptyPolicyError, PolicyDocument, PolicyError, to_plain
+from airflow_edge.rules.policy.policy import Policy
 
 PLAIN = {
     "modes": {"plc": "off", "*": "report"},
@@ -57,20 +58,47 @@ def test_a_policy_is_read_whatever_it_is_written_in(text) -> None:
     assert list(document.modes) == ["plc", "*"]
 
 
-@pytest.mark.parametrize("text", ["", "# nothing yet\n", "{}"])
-def test_an_empty_policy_is_one(text) -> None:
-    assert read_policy(text) == PolicyDocument()
+COMMENTED_OUT = "".join(f"# {line}\n" for line in YAML.split("\n"))
+NOTHING = [
+    "",
+    " \n\t",
+    COMMENTED_OUT,
+    "---",
+    "---\n# later\n...\n",
+    "--- ~",
+    "~",
+    "null",
+    "NULL",
+    "{}",
+    "[]",
+    '""',
+    " { } \n",
+]
+
+
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+@pytest.mark.parametrize("text", NOTHING)
+def test_what_says_nothing_takes_nothing_out_of_force(text, bom) -> None:
+    with pytest.raises(EmptyPolicyError, match=r"says nothing; .* write `modes: \{'\*': off\}`"):
+        read_policy(bom + text)
+    # Before it was refused it could be set: an upgrade does not deny all to all.
+    assert read_kept(bom + text) == PolicyDocument()
+
+
+@pytest.mark.parametrize("text", ["modes: {'*': off}", "modes: {}", "rules: []", "[modes]\n", '{"rules": []}'])
+def test_a_policy_that_asks_nobody_is_written_on_purpose(text) -> None:
+    assert not read_policy(text).rules
+    assert Policy(read_policy(text), "").mode("plc") == "off"
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("rules: [", "neither JSON nor TOML .* nor YAML"),
-        ("null", "object"),
-        ("rules: 3", "array"),
+        ("rules: 3", "a list of rules"),
         ("a: &a [x]\nrules: *a", r"alias .* in quotes"),
         ("rules: [{may: {connections: [*plc]}}]", "alias"),
-        ("rules: !!python/object:os.system {}", "nor YAML|array|rule"),
+        ("rules: !!python/object:os.system {}", "nor YAML|rule"),
         ('{"rules": ' + "[" * 100_000, "deeply|neither"),
         ("[" * 5_000, "deeply|neither"),
         ("#" * (LONGEST + 1), "longer"),
@@ -85,7 +113,7 @@ def test_an_empty_policy_is_one(text) -> None:
         ("[modes]\nplc = 'off'\n[modes]\nlab = 'off'\n", r"twice: .*'modes'.*: '\[modes\]'"),
         ("[[rules]]\nmay = { assets = ['a'], assets = ['b'] }\n", "twice: .*'assets'"),
         *[
-            (f"{head}{unit * (50_000 // len(unit))}{tail}", "deeply|neither|array|object|unknown")
+            (f"{head}{unit * (50_000 // len(unit))}{tail}", "deeply|neither|mapping|list|no key")
             for head, unit, tail in GREEDY
         ],
     ],
@@ -111,14 +139,6 @@ def test_a_pipe_keeps_nobody_waiting_unless_it_is_asked_for(tmp_path) -> None:
         read_file(tmp_path)
     Thread(target=path.write_text, args=(YAML,), daemon=True).start()
     assert read_file(path, regular=False) == YAML
-
-
-@pytest.mark.parametrize("content", [b"", b" \n", b"\xef\xbb\xbf"])
-def test_a_file_that_is_empty_is_one_that_is_being_written(content, tmp_path) -> None:
-    path = tmp_path / "policy"
-    path.write_bytes(content)
-    with pytest.raises(PolicyError, match=r"is empty; write \{\}"):
-        read_file(path)
 
 
 @given(st.text(st.sampled_from("[]{}:,-*&!#'\"\\\n\t =ab0\0\ud800")))

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from airflow_edge.checking.advice import Facts, GatewayAnswer, PageAnswer, findings
-from airflow_edge.checking.findings import Mark, is_right, without_secrets
+from airflow_edge.checking.findings import Finding, Mark, is_right, without_secrets
 from airflow_edge.rules.processes import CentreFacts, CentreProcess, at_the_centre
 from airflow_edge.settings.unread import Unread
 from airflow_edge.store.schema import Schema
@@ -175,8 +175,11 @@ def of_policy(**changes):
 def test_a_policy_is_told_of_and_one_that_cannot_be_read_is_wrong():
     told = of_policy(policy="version 3 of the policy", policy_modes=(("plc", "enforce"), ("*", "report")))
     assert (told.mark, "plc: enforce, *: report" in told.text) == (Mark.OK, True)
-    off = of_policy(policy="version 3 of the policy")
-    assert (off.mark, "off on every queue" in off.text) == (Mark.OK, True)
+    for modes in ((), (("*", "off"),)):
+        off = of_policy(policy="version 3 of the policy", policy_modes=modes)
+        assert (off.mark, "off on every queue" in off.text) == (Mark.NOTE, True)
+    noted = findings(facts(policy="version 3 of the policy", policy_unmatched=("rule 2: there is no Dag 'pres'",)))
+    assert Finding(Mark.NOTE, "version 3 of the policy: rule 2: there is no Dag 'pres'") in noted
     broken = of_policy(policy="[edge] policy_file = /p.yaml", policy_error="/p.yaml cannot be read")
     assert (broken.mark, "cannot be read" in broken.text) == (Mark.WRONG, True)
     assert not is_right([broken])

@@ -6,13 +6,13 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from airflow_edge.agent.site_policy.hours import Hours, HoursError, read_hours
 from airflow_edge.agent.site_policy.policy import SitePolicy, SitePolicyError
 from airflow_edge.protocol.messages import one_line
+from airflow_edge.texts import no_such_key
 
 MOST_ENTRIES: Final = 1_000
 """Of one list."""
@@ -37,9 +37,7 @@ def parse(content: bytes) -> SitePolicy:
         )
     for key in document:
         if key not in _READERS:
-            nearest = get_close_matches(key, _READERS, n=1)
-            meant = f"did you mean '{nearest[0]}'?" if nearest else f"there are: {', '.join(_READERS)}"
-            raise SitePolicyError(f"there is no key '{one_line(key, 100)}'; {meant}")
+            raise SitePolicyError(no_such_key(key, _READERS))
     read: Mapping[str, Any] = {key: _READERS[key](key, value) for key, value in document.items()}
     if "time_zone" in read and "hours" not in read:
         raise SitePolicyError("'time_zone' is that of 'hours', and there are none")

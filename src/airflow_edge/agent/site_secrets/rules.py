@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,7 @@ import msgspec
 from airflow_edge.agent.errors import ConfigError, describe, user_name
 from airflow_edge.protocol.local import SecretKind
 from airflow_edge.site.guarding import OTHERS_WRITE, open_folder
+from airflow_edge.texts import no_such_key
 
 LONGEST_FILE: Final = 1024 * 1024
 """Bytes."""
@@ -87,10 +89,13 @@ def load_rules(file: Path, uid: int) -> SecretsRules:
     """
     try:
         text = _text(file, uid)
-        rules = msgspec.toml.decode(text, type=SecretsRules)
+        rules = msgspec.convert(read := tomllib.loads(text), SecretsRules)
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {describe(error)}") from None
-    except (ValueError, msgspec.MsgspecError) as error:
+    except msgspec.ValidationError as error:
+        wrong = next(_ill_written(read), str(error))
+        raise ConfigError(f"{file} cannot be used: {wrong}") from None
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file} cannot be used: {error}") from None
     if problem := next(_problems(rules), ""):
         raise ConfigError(f"{file} cannot be used: {problem}")
@@ -117,6 +122,30 @@ def _text(file: Path, uid: int) -> str:
         return content.decode()
     except UnicodeDecodeError:
         raise ValueError("it is no UTF-8") from None
+
+
+def _ill_written(read: Mapping[str, object]) -> Iterator[str]:
+    """Say what is not as it has to be, in the words of who has written it, and of what is in it nothing but names."""
+    yield from _no_such_keys(read, SecretsRules)
+    source, rules = read.get("source"), read.get("allow", [])
+    if not isinstance(source, dict):
+        yield "there has to be a table [source]"
+        return
+    yield from (f"[source]: {wrong}" for wrong in _no_such_keys(source, Source))
+    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+        yield "a rule is written below [[allow]], with two brackets"
+        return
+    for number, rule in enumerate(rules, 1):
+        yield from (f"rule {number} ([[allow]]): {wrong}" for wrong in _no_such_keys(rule, Allowed))
+        for key in Allowed.__struct_fields__:
+            texts = rule.get(key, None if key == "dags" else [])
+            if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+                yield f"rule {number} ([[allow]]): '{key}' has to be a list of texts, like {key} = [\"press_*\"]"
+
+
+def _no_such_keys(table: Mapping[str, object], kind: type[msgspec.Struct]) -> Iterator[str]:
+    known = kind.__struct_fields__
+    yield from (no_such_key(key, known) for key in table if key not in known)
 
 
 def _problems(rules: SecretsRules) -> Iterator[str]:

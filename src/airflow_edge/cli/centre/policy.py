@@ -4,33 +4,42 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 from airflow.configuration import conf
 from airflow.utils.platform import getuser
 
 from airflow_edge.admin.config import session
 from airflow_edge.admin.policy import Policies, PolicyQuestion, PolicyWishError, UnknownPolicyError, check
+from airflow_edge.admin.policy_effects import PolicyEffects
 from airflow_edge.admin.policy_text import read_file
 from airflow_edge.cli.centre.common import audited, counted, harmless, one_of, print_as, say
-from airflow_edge.rules.policy.document import Mode, PolicyError
+from airflow_edge.rules.policy.document import Mode, PolicyDocument, PolicyError
 from airflow_edge.rules.policy.grants import Grant
 from airflow_edge.store.policy.uses import UseSeen
 from airflow_edge.store.store import Store
 
 MOST_VERSIONS = 1000
+DAYS = 7
 
 
 @audited
 def show_policy(args: argparse.Namespace) -> None:
     """Print the policy, who has set which version, or what tasks have asked for."""
     policies = Policies(Store(session))
+    of_uses = args.denied or args.days is not None
+    if of_uses and not args.uses:
+        raise SystemExit("--denied and --days are about what tasks have asked for: give --uses, too.")
+    if sum((args.versions, args.uses, args.number is not None)) > 1:
+        raise SystemExit("Give one of --version, --versions and --uses: each lists something else.")
     if args.versions:
         print_as([asdict(one) for one in policies.versions(limit=MOST_VERSIONS)], args.output)
         return
     if args.uses:
-        seen = policies.uses(args.days, denied=args.denied)
+        seen = policies.uses(args.days or DAYS, denied=args.denied)
         mode = policies.mode_now()
         print_as([told(one, mode(one.queue)) for one in seen], args.output)
         return
@@ -55,29 +64,50 @@ def show_policy(args: argparse.Namespace) -> None:
 def told(use: UseSeen, mode: Mode) -> dict[str, object]:
     """Say of a use how often no rule granted it, and what that comes to by its queue's mode.
 
-    :param mode: the one of now; which one the queue had when it was counted is not known.
+    :param mode: the one of now, by which goes what was never denied
     """
-    who = {key: value for key, value in asdict(use).items() if key not in {"allowed", "denied", "last_day"}}
+    counted = {"allowed", "denied", "refused", "last_day"}
+    who = {key: value for key, value in asdict(use).items() if key not in counted}
     means = {"enforce": "denied", "report": "would be denied", "off": "given"}[mode] if use.denied else ""
+    if use.refused:
+        means = "denied" if use.refused >= use.denied else f"denied {use.refused} times"
     counts = {"granted": use.allowed, "not_granted": use.denied, "not_granted_is": means}
     return {**who, **counts, "last_day": use.last_day.isoformat()}
 
 
 @audited
 def set_policy(args: argparse.Namespace) -> None:
-    """Put a policy in force, or say whether it could be."""
+    """Put a policy in force, or say whether it could be; say what that changes."""
+    policies = Policies(Store(session))
     try:
         text = sys.stdin.read() if args.file == "-" else read_file(Path(args.file), regular=False)
         if args.dry_run:
             found = check(text)
             modes = ", ".join(f"{queue}: {mode}" for queue, mode in found.modes.items())
             print(harmless(f"It could be set: {counted(len(found.rules), 'rule')}; {modes or 'off for all queues'}."))
+            _say_effects(policies.effects(found, policies.show()))
             return
-        policies = Policies(Store(session))
+        before = policies.show()
         version = policies.set(text, args.note or "", after=args.after, by=getuser())
     except (PolicyWishError, PolicyError) as error:
         raise SystemExit(harmless(str(error))) from None
-    print(f"Version {version} of the policy is in force: {counted(policies.show(version).rules, 'rule')}.")
+    shown = policies.show(version)
+    print(f"Version {version} of the policy is in force: {counted(shown.rules, 'rule')}.")
+    _say_effects(policies.effects(PolicyDocument(modes=shown.modes, rules=shown.granting), before))
+
+
+def _say_effects(effects: PolicyEffects) -> None:
+    for change in effects.changes:
+        weaker = f": {_WEAKER[change.after]}" if change.weakens else ""
+        print(harmless(f"{change.queue}: {change.before} → {change.after}{weaker}"))
+    for sentence in effects.unmatched:
+        say(harmless(f"Note: {sentence}"))
+
+
+_WEAKER: Final[Mapping[Mode, str]] = {
+    "off": "tasks may whatever Airflow lets them there, and nobody looks",
+    "report": "nothing is denied there any more",
+}
 
 
 @audited
@@ -98,6 +128,8 @@ def ask_about_policy(args: argparse.Namespace) -> None:
     except PolicyWishError as error:
         raise SystemExit(str(error)) from None
     print(harmless(answer.sentence))
+    for remark in answer.remarks:
+        say(harmless(f"Note: {remark}"))
     for rule in answer.rules:
         if rule.note:
             print(harmless(f"  rule {rule.number}: {' '.join(rule.note.split())}"))
@@ -114,5 +146,8 @@ def suggest_policy(args: argparse.Namespace) -> None:
     for call in found.unknown:
         say(harmless(f"No rule can grant {call}: this version of airflow-edge does not know it."))
     if found.left_out:
-        say(f"Left out: {counted(found.left_out, 'use')} that the policy denies now; with them: --with-denied")
+        say(
+            f"Left out: {counted(found.left_out, 'use')} that the policy has denied, or denies now; "
+            "with them: --with-denied"
+        )
     print(found.text, end="")

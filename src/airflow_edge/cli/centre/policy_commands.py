@@ -18,7 +18,7 @@ POLICY_COMMANDS: Final = (
         arg("--version", dest="number", metavar="NUMBER", type=positive, help="This version of it"),
         arg("--versions", action="store_true", help="List who has set which version, when, and why, instead"),
         arg("--uses", action="store_true", help="List what tasks have asked for, instead"),
-        _DAYS,
+        arg("--days", help="With --uses: of so many last days, today (UTC) among them. Default: 7", type=days),
         arg("--denied", action="store_true", help="With --uses: only what was denied, or would have been"),
         ARG_OUTPUT,
         description=(
@@ -43,6 +43,7 @@ POLICY_COMMANDS: Final = (
         example="""
 $ airflow edge policy set policy.yaml --note 'what the press reads'
 Version 4 of the policy is in force: 12 rules.
+plc: report → enforce
 """,
     ),
     command(
@@ -52,7 +53,7 @@ Version 4 of the policy is in force: 12 rules.
         arg("grant", metavar="GRANT", help="What it is about: connections, variables, set_variables, xcoms, trigger …"),
         arg("name", metavar="NAME", help="The name of what it asks for; of Dags also @upstream, @run or @dag"),
         arg("--dag-id", metavar="DAG", help="The task's Dag", required=True),
-        arg("--task-id", metavar="TASK", help="The task", default=""),
+        arg("--task-id", metavar="TASK", help="The task. Default: none, a callback of the Dag", default=""),
         arg("-q", "--queue", help="The task's queue. Default: [operators] default_queue"),
         arg("-t", "--team", help="The task's team ([core] multi_team)"),
         arg("--worker", help="The worker's name", default=""),
@@ -70,10 +71,15 @@ $ airflow edge policy test connections plc_7 \\
         "Print the least policy that grants what tasks have asked for",
         "policy.suggest_policy",
         _DAYS,
-        arg("--with-denied", action="store_true", help="Grant also what is denied on queues whose mode is `enforce`"),
+        arg(
+            "--with-denied",
+            action="store_true",
+            help="Grant also what was denied, or is on queues whose mode is `enforce`",
+        ),
         description=(
             "Print the least policy, as YAML, that grants what tasks have asked for on queues whose mode is `report`, "
-            "granted or not, and what they were given on queues whose mode is `enforce`: read it before it is set."
+            "granted or not, and what they were given on queues whose mode is `enforce`. What was denied is left out, "
+            "whatever the mode is by now. Read it before it is set."
         ),
         example="$ airflow edge policy suggest --days 14 > policy.yaml",
     ),

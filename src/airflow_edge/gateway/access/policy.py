@@ -174,11 +174,12 @@ class PolicyGate:
         if any(need.may_be_upstream(who) for need in needs):
             upstream = await self._upstream.of(task_instance_id)
         before = upstream or ()
+        enforced = policy.mode(who.queue) == "enforce"
         denied = None
         for need in [*needs, *await self._stored_names.others(needs)]:
             relations = need.relations(who, lambda: before)
             granted = policy.grants_related(who, need, relations)
-            self.uses.note(who, need.grant, need.noted(relations), granted=granted)
+            self.uses.note(who, need.grant, need.noted(relations), granted=granted, enforced=enforced)
             if not granted and denied is None:
                 unknown = upstream is None and need.may_be_upstream(who)
                 sentence = denial(who, need, policy.label, upstream_known=not unknown)
@@ -187,7 +188,7 @@ class PolicyGate:
 
     def _deny_unknown(self, who: Who, method: str, path: str, policy: Policy) -> Denial:
         name = f"{method} /{folder_of(path)}"
-        self.uses.note(who, ROUTE, name, granted=False)
+        self.uses.note(who, ROUTE, name, granted=False, enforced=policy.mode(who.queue) == "enforce")
         return Denial(denial_of_unknown(who, method, path, policy.label), ROUTE, name, policy.label)
 
 

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import Final, Protocol
 
-from airflow_edge.admin.policy_text import read_file, read_policy
+from airflow_edge.admin.policy_text import read_file, read_kept, read_policy
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.rules.policy.document import PolicyDocument, PolicyError
 from airflow_edge.rules.policy.policy import Policy
@@ -105,7 +105,7 @@ class DatabasePolicy:
         if kept is None:
             return Policy(PolicyDocument(), "none"), None
         try:
-            return Policy(read_policy(kept.text), f"version {kept.version}"), None
+            return Policy(read_kept(kept.text), f"version {kept.version}"), None
         except PolicyError as error:
             return None, PolicyError(f"version {kept.version}: {error}")
 

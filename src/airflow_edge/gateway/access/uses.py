@@ -36,12 +36,14 @@ class UseCounter:
         self._held = 0
         self._left_out = 0
 
-    def note(self, who: Who, kind: str, name: str, *, granted: bool) -> None:
+    def note(self, who: Who, kind: str, name: str, *, granted: bool, enforced: bool) -> None:
         """Count that a task has asked for something.
 
         :param kind: the grant that it needs, or `route`
+        :param enforced: whether it is denied what no rule grants
         """
-        self._add((who.team_name, who.queue, who.dag_id, who.task_id), (kind, name), granted, not granted)
+        asker = who.team_name, who.queue, who.dag_id, who.task_id
+        self._add(asker, (kind, name), (granted, not granted, enforced and not granted))
 
     async def flush(self) -> None:
         """Write down what was counted.
@@ -55,27 +57,25 @@ class UseCounter:
                 left_out += await self._calls.run(self._uses.note, datetime.now(UTC).date(), _noted(counted))
             except StoreUnavailableError:
                 for asker, asked in counted.items():
-                    for what, (allowed, denied) in asked.items():
-                        self._add(asker, what, allowed, denied)
+                    for what, times in asked.items():
+                        self._add(asker, what, times)
                 raise
         if left_out:
             log.warning("Of what tasks ask for, %d uses are not noted: there are too many of this day", left_out)
 
-    def _add(self, asker: _Asker, what: _Asked, allowed: int, denied: int) -> None:
+    def _add(self, asker: _Asker, what: _Asked, times: Iterable[int]) -> None:
         asked = self._counted.get(asker, {})
-        times = asked.get(what)
-        if times is None:
+        if what not in asked:
             if self._held >= MOST or len(asked) >= MOST_OF_A_TASK:
                 self._left_out += 1
                 return
-            times = self._counted[asker][what] = [0, 0]
+            self._counted[asker][what] = [0, 0, 0]
             self._held += 1
-        times[0] += allowed
-        times[1] += denied
+        _sum(self._counted[asker][what], times)
 
 
 def _noted(counted: dict[_Asker, dict[_Asked, list[int]]]) -> dict[NotedUse, Times]:
-    noted: defaultdict[NotedUse, list[int]] = defaultdict(lambda: [0, 0])
+    noted: defaultdict[NotedUse, list[int]] = defaultdict(lambda: [0, 0, 0])
     for (team_name, queue, dag_id, task_id), asked in counted.items():
         for (kind, name), times in asked.items():
             use = NotedUse(

@@ -139,6 +139,11 @@ def _why(task: TaskFacts, job: JobView | None, words: LastWords | None) -> str:
         return f"{why} {_not_found(job, words)}"
     if words.import_failed:
         return f"{why} Its log ends with: {words.text} – install what is missing at the site{_of(job)}."
+    if words.kept_at_site:
+        return (
+            f"{why} Its log ends with: {words.text} – that is the word of the site{_of(job)}, not of the centre's "
+            f"policy: {words.kept_at_site}"
+        )
     return f"{why} Its log ends with: {words.text}"
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +20,9 @@ _NOT_LOADED: Final = "Error loading DAG from "
 """Comes before the first of these where the file is there and failed."""
 _ABOUT_A_NUMBER: Final = "Startup reschedule limit exceeded"
 """It follows upon one of these, and does not say why."""
+_DENIED: Final = "Access denied"
+_KEPT: Final = re.compile(r"(?:whether )?this site has the (?:connection|variable) '(.+?)'[ ,]")
+"""What a worker writes into a task's log when it does not give it what the site keeps (`agent.site_secrets`)."""
 _ERRORS: Final = frozenset({"error", "critical"})
 _IMPORTS: Final = frozenset({"ModuleNotFoundError", "ImportError"})
 
@@ -37,20 +41,30 @@ class LastWords:
     """Why not, where the Dag's file is there and could not be loaded: in one line."""
     import_failed: bool = False
     """Something that the Dag or task imports is not installed there."""
+    kept_at_site: str = ""
+    """Why the site did not give what the task was refused, in the site's words; empty where it was not the site."""
 
 
 def last_words(lines: Iterable[bytes | str]) -> LastWords | None:
     """Give the last error in these lines; None if there is none."""
     found, not_loaded = None, ""
+    kept: dict[str, str] = {}
     for line in lines:
         try:
             said = msgspec.json.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             continue
-        if isinstance(said, dict) and str(said.get("level")) in _ERRORS and said.get("event") != _ABOUT_A_NUMBER:
+        if isinstance(said, dict) and (own := _KEPT.match(str(said.get("event")))) is not None:
+            kept[own[1]] = str(said.get("event"))
+        elif isinstance(said, dict) and str(said.get("level")) in _ERRORS and said.get("event") != _ABOUT_A_NUMBER:
             found = said
             not_loaded = event if (event := str(said.get("event"))).startswith(_NOT_LOADED) else not_loaded
-    return None if found is None else _words(found, not_loaded)
+    if found is None:
+        return None
+    words = _words(found, not_loaded)
+    # Airflow says only what was refused, not by whom.
+    why = next((why for name, why in kept.items() if _DENIED in words.text and f"'{name}'" in words.text), "")
+    return replace(words, kept_at_site=_shortened(why))
 
 
 def _words(said: dict[str, Any], not_loaded: str) -> LastWords:

@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from airflow_edge.rules.policy.grants import OF_DAGS, RELATIONS, Grant
+from airflow_edge.rules.policy.wording import in_words
 
 Mode: TypeAlias = Literal["off", "report", "enforce"]
 """`off`: nobody looks. `report`: it is noted what would be denied. `enforce`: it is denied."""
@@ -26,6 +27,13 @@ _SPECIAL: Final = re.compile(r"[*?\[]")
 
 class PolicyError(ValueError):
     """A policy that cannot be one; says where, and what to write."""
+
+
+class EmptyPolicyError(PolicyError):
+    """What says nothing: a file that is being written, or one of which all is commented out. It is nobody's wish."""
+
+    def __init__(self) -> None:
+        super().__init__("the policy says nothing; for one that asks nobody for anything, write `modes: {'*': off}`")
 
 
 class WhoDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -64,10 +72,10 @@ def read_document(value: object) -> PolicyDocument:
     except UnicodeEncodeError:
         raise PolicyError(_HALF_A_CHARACTER) from None
     except msgspec.ValidationError as error:
-        raise PolicyError(f"the policy is not one: {error}") from None
+        raise PolicyError(in_words(value, str(error))) from None
     for number, rule in enumerate(document.rules):
         if not rule.may:
-            raise PolicyError(f"rule {number + 1} grants nothing: name what under `may`, or leave it out")
+            raise PolicyError(f"rule {number + 1}: it grants nothing: name what under `may`, or leave it out")
         for grant, names in rule.may.items():
             for name in names:
                 if name.startswith("@") and not (grant in OF_DAGS and name in RELATIONS):

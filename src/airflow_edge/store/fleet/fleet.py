@@ -207,6 +207,11 @@ class FleetViews(StorePart):
         return {name for query in queries for name in session.scalars(query.distinct()) if name is not None}
 
     @reading
+    def queue_names(self, session: Session) -> set[str]:
+        """Give the queues of all jobs that are kept."""
+        return set(session.scalars(select(JobRow.queue).distinct()))
+
+    @reading
     def newest_job(self, session: Session, dag_id: str, run_id: str, task_id: str, map_index: int) -> JobView | None:
         """Give the job of a task instance that was queued last."""
         query = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date
 from typing import Any, Final
 
@@ -35,10 +35,11 @@ class NotedUse:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How often a rule granted it, and how often none did: what that came to, the mode of that moment said."""
+    """How often a rule granted it, how often none did, and how often it was denied for that, by the mode of then."""
 
     allowed: int
     denied: int
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,13 @@ class UseSeen(NotedUse):
 
     allowed: int
     denied: int
+    """How often no rule granted it, whatever came of that."""
+    refused: int = 0
+    """How often it was really denied."""
     last_day: date
+
+
+_TIMES: Final = tuple(field.name for field in fields(Times))
 
 
 class PolicyUses(StorePart):
@@ -91,8 +98,8 @@ class PolicyUses(StorePart):
         :param teams: only of these, or of none; None for all
         """
         named = _named()
-        counted = func.sum(PolicyUseRow.allowed), func.sum(PolicyUseRow.denied), func.max(PolicyUseRow.day)
-        columns: list[ColumnElement[Any]] = [*named, *counted]
+        counted = [func.sum(getattr(PolicyUseRow, name)) for name in _TIMES]
+        columns: list[ColumnElement[Any]] = [*named, *counted, func.max(PolicyUseRow.day)]
         query = select(*columns).where(PolicyUseRow.day >= since)
         if dag_id is not None:
             query = query.where(PolicyUseRow.dag_id == dag_id)
@@ -114,10 +121,11 @@ class PolicyUses(StorePart):
                 kind=kind,
                 name=name,
                 allowed=int(allowed),
-                denied=int(refused),
+                denied=int(denied_times),
+                refused=int(refused),
                 last_day=day,
             )
-            for team_name, queue, dag, task, kind, name, allowed, refused, day in session.execute(query)
+            for team_name, queue, dag, task, kind, name, allowed, denied_times, refused, day in session.execute(query)
         ]
 
     @writing
@@ -145,23 +153,13 @@ def _upsert(session: Session) -> Insert:
     match session.connection().dialect.name:
         case "mysql":
             mine = mysql.insert(PolicyUseRow)
-            return mine.on_duplicate_key_update(
-                allowed=PolicyUseRow.allowed + mine.inserted.allowed, denied=PolicyUseRow.denied + mine.inserted.denied
-            )
+            return mine.on_duplicate_key_update(_added(mine.inserted))
         case "postgresql":
             theirs = postgresql.insert(PolicyUseRow)
-            return theirs.on_conflict_do_update(
-                index_elements=[PolicyUseRow.digest],
-                set_={
-                    "allowed": PolicyUseRow.allowed + theirs.excluded.allowed,
-                    "denied": PolicyUseRow.denied + theirs.excluded.denied,
-                },
-            )
+            return theirs.on_conflict_do_update(index_elements=[PolicyUseRow.digest], set_=_added(theirs.excluded))
     own = sqlite.insert(PolicyUseRow)
-    return own.on_conflict_do_update(
-        index_elements=[PolicyUseRow.digest],
-        set_={
-            "allowed": PolicyUseRow.allowed + own.excluded.allowed,
-            "denied": PolicyUseRow.denied + own.excluded.denied,
-        },
-    )
+    return own.on_conflict_do_update(index_elements=[PolicyUseRow.digest], set_=_added(own.excluded))
+
+
+def _added(new: Any) -> dict[str, Any]:
+    return {name: getattr(PolicyUseRow, name) + getattr(new, name) for name in _TIMES}

@@ -77,8 +77,13 @@ def test_where_airflow_lists_variables_is_no_variable() -> None:
         ('[source]\nbackend = "not a path"', "no dotted path"),
         ('[source]\nfolder = "/srv"\nbackend_kwargs = {token = "hunter2"}', "for a backend"),
         ('[source]\nbackend = "a.B"\nbackend_kwargs = "hunter2"', "Expected `object`"),
-        ('[source]\nfolder = "/srv"\n[[allow]]\nconnections = ["*"]', "dags"),
-        ('[source]\nfolder = "/srv"\n[[allow]]\ndag = ["*"]', "dag"),
+        ('[source]\nfolder = "/srv"\n[[allow]]\nconnections = ["*"]', "rule 1 .*'dags' has to be a list"),
+        ('[source]\nfolder = "/srv"\n[[allow]]\ndag = ["*"]', r"rule 1 .*no key 'dag'; did you mean 'dags'\?"),
+        ('[source]\nfolder = "/srv"\n[[allow]]\ndags = ["*"]\n[[allow]]\ndags = "*"', "rule 2 .*'dags' has to be"),
+        ('[source]\nfolder = "/srv"\n[allow]\ndags = ["*"]', "with two brackets"),
+        ('[source]\nfoldr = "/srv"', r"\[source\]: there is no key 'foldr'; did you mean 'folder'"),
+        ('[sources]\nfolder = "hunter2"', "there is no key 'sources'; did you mean 'source'"),
+        ('source = "hunter2"', r"there has to be a table \[source\]"),
     ],
 )
 def test_what_makes_no_sense_is_said_without_what_may_be_secret(tmp_path: Path, text: str, words: str) -> None:

@@ -62,9 +62,11 @@ class StoredNames:
 class Uses:
     def __init__(self) -> None:
         self.noted: list[tuple[str, str, bool]] = []
+        self.refused: list[str] = []
 
-    def note(self, who: Who, kind: str, name: str, *, granted: bool) -> None:
+    def note(self, who: Who, kind: str, name: str, *, granted: bool, enforced: bool) -> None:
         assert who.dag_id == "press"
+        self.refused += [name] * (enforced and not granted)
         self.noted.append((kind, name, granted))
 
 
@@ -94,6 +96,7 @@ async def test_what_no_rule_grants_by_mode(mode, denied, noted) -> None:
     assert (found is not None, len(world.uses.noted)) == (denied, noted)
     assert await world.check("GET", "/connections/db") is None
     assert world.uses.noted == ([("connections", "other", False), ("connections", "db", True)] if noted else [])
+    assert world.uses.refused == (["other"] if denied else [])
 
 
 async def test_a_denial_is_answered_as_airflow_itself_refuses() -> None:

@@ -92,7 +92,7 @@ async def test_a_file_is_read_again_when_it_says_something_else(tmp_path, calls)
     assert policy.label.startswith("file ")
     await in_file.look()
     assert await in_file.policy() is policy
-    for wrong in (b"rules: [", b"\xff", b"#" * (LONGEST + 1), b""):
+    for wrong in (b"rules: [", b"\xff", b"#" * (LONGEST + 1), b"", b"# modes: {plc: enforce}\n", b"---", b"{}"):
         path.write_bytes(wrong)
         await in_file.look()
         await in_file.look()
@@ -101,6 +101,15 @@ async def test_a_file_is_read_again_when_it_says_something_else(tmp_path, calls)
     await in_file.look()
     await in_file.look()
     assert in_file.trouble() is None
+
+
+@pytest.mark.parametrize("text", ["", "# modes: {plc: enforce}", "null", "{}"])
+async def test_a_file_that_says_nothing_turns_nothing_off_from_the_start(text, tmp_path, calls) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(text)
+    in_file = PolicyInForce(FilePolicy(path, calls))
+    assert await in_file.policy() is UNREADABLE
+    assert "says nothing" in (in_file.trouble() or "")
 
 
 async def test_what_is_being_written_to_a_file_is_not_in_force(tmp_path, calls) -> None:

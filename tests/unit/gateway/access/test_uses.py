@@ -47,10 +47,11 @@ async def counter(kept) -> AsyncIterator[UseCounter]:
 
 async def test_what_was_counted_is_written_once(kept, counter) -> None:
     for granted in (True, True, False):
-        counter.note(WHO, "connections", "db", granted=granted)
-    counter.note(OTHER, "connections", "db", granted=True)
+        counter.note(WHO, "connections", "db", granted=granted, enforced=False)
+        counter.note(WHO, "connections", "plc", granted=granted, enforced=True)
+    counter.note(OTHER, "connections", "db", granted=True, enforced=False)
     await counter.flush()
-    assert kept.written == {("press", "db"): Times(2, 1), ("pump", "db"): Times(1, 0)}
+    assert kept.written == {("press", "db"): Times(2, 1), ("press", "plc"): Times(2, 1, 1), ("pump", "db"): Times(1, 0)}
     kept.written.clear()
     await counter.flush()
     assert kept.written == {}
@@ -58,10 +59,10 @@ async def test_what_was_counted_is_written_once(kept, counter) -> None:
 
 async def test_while_the_database_is_away_it_is_kept(kept, counter) -> None:
     kept.away = True
-    counter.note(WHO, "connections", "db", granted=True)
+    counter.note(WHO, "connections", "db", granted=True, enforced=False)
     with pytest.raises(StoreUnavailableError):
         await counter.flush()
-    counter.note(WHO, "connections", "db", granted=False)
+    counter.note(WHO, "connections", "db", granted=False, enforced=False)
     kept.away = False
     await counter.flush()
     assert kept.written == {("press", "db"): Times(1, 1)}
@@ -69,8 +70,8 @@ async def test_while_the_database_is_away_it_is_kept(kept, counter) -> None:
 
 async def test_a_task_that_asks_for_ever_new_names_leaves_room_for_others(kept, counter, caplog) -> None:
     for number in range(2 * uses.MOST):
-        counter.note(WHO, "connections", str(number), granted=False)
-    counter.note(OTHER, "connections", "db", granted=True)
+        counter.note(WHO, "connections", str(number), granted=False, enforced=False)
+    counter.note(OTHER, "connections", "db", granted=True, enforced=False)
     await counter.flush()
     assert len(kept.written) == uses.MOST_OF_A_TASK + 1
     assert kept.written["pump", "db"] == Times(1, 0)
@@ -79,7 +80,7 @@ async def test_a_task_that_asks_for_ever_new_names_leaves_room_for_others(kept, 
 
 async def test_names_are_noted_as_every_database_takes_them(kept, counter) -> None:
     for end in ("a", "b"):
-        counter.note(WHO, "assets", "s3://\0\ud800" + "x" * NOTED_LENGTH + end, granted=True)
+        counter.note(WHO, "assets", "s3://\0\ud800" + "x" * NOTED_LENGTH + end, granted=True, enforced=False)
     await counter.flush()
     [(_, name)] = kept.written
     assert len(name) == NOTED_LENGTH

@@ -296,6 +296,13 @@ def test_a_dag_whose_file_fails_at_the_site_is_not_called_missing():
         assert "put the Dag's file" not in sentence
 
 
+def test_what_the_site_refuses_is_said_to_be_the_sites():
+    kept = "this site has the connection 'plc_db', but none of its rules (/s.toml) lets a Dag have it"
+    words = LastWords("PermissionError: Access denied for connection 'plc_db'", kept_at_site=kept)
+    sentence = explain(task(state="failed"), None, [], words=words, now=NOW).sentence
+    assert f"the word of the site, not of the centre's policy: {kept}" in sentence
+
+
 def test_an_old_file_at_the_site_is_not_called_missing():
     words = LastWords("Task not found in Dag during start up", dag_not_found=True, task_not_found=True)
     sentence = explain(task(state="failed", is_sensor=False), None, [], words=words, now=NOW).sentence

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_edge.agent.site_secrets.secrets import SiteSecrets, Withheld
 from airflow_edge.rules.explanation.last_words import LONGEST, last_words
 
 
@@ -52,6 +54,45 @@ def test_an_exception_is_named():
     words = last_words([line(level="error", event="Task failed with exception", error_detail=detail)])
     assert words is not None
     assert (words.text, words.import_failed) == ("ImportError: cannot import name", True)
+
+
+KEPT = "this site has the connection 'plc_db', but none of its rules (/etc/secrets.toml) lets a Dag have it"
+
+
+@pytest.mark.parametrize(
+    ("noted", "denied", "kept"),
+    [
+        (KEPT, "Access denied for connection 'plc_db' by Execution API", KEPT),
+        (KEPT, "Access denied for connection 'other' by Execution API", ""),
+        (KEPT, "plc_db: 'plc_db' does not answer", ""),
+        ("it has begun", "Access denied for connection 'plc_db' by Execution API", ""),
+    ],
+)
+def test_what_the_site_refuses_is_not_taken_for_the_centres_word(noted, denied, kept):
+    raised = [{"exc_type": "PermissionError", "exc_value": denied}]
+    words = last_words(
+        [
+            line(level="warning", event=noted, logger="airflow_edge"),
+            line(level="error", event="Task failed with exception", error_detail=raised),
+        ]
+    )
+    assert words is not None
+    assert (words.kept_at_site, words.text) == (kept, f"PermissionError: {denied}")
+
+
+async def test_these_are_the_words_of_the_worker(tmp_path):
+    file = tmp_path / "secrets.toml"
+    file.write_text(f'[source]\nfolder = "{tmp_path}"\n')
+    file.chmod(0o600)
+    (tmp_path / "connections").mkdir()
+    (tmp_path / "connections" / "plc_db").write_text("http://plc")
+    (tmp_path / "connections" / "plc_db").chmod(0o600)
+    found = await SiteSecrets(file).ask("connection", "plc_db", "press")
+    assert isinstance(found, Withheld)
+    denied = line(level="error", event="Access denied for connection 'plc_db'")
+    words = last_words([line(level="warning", event=found.sentence), denied])
+    assert words is not None
+    assert words.kept_at_site == found.sentence[:LONGEST]
 
 
 def test_without_an_error_there_are_none():

@@ -86,7 +86,7 @@ export function madeOf({ uses, unknown, left_out }: Omit<Schemas["SuggestionDocu
     ? ` ${count(unknown.length, "call is", "calls are")} not in it, since no rule can grant what this version does not know: ${unknown.join(", ")}.`
     : "";
   const denied = left_out
-    ? ` ${count(left_out, "use that is", "uses that are")} denied now ${left_out === 1 ? "is" : "are"} not in it.`
+    ? ` ${count(left_out, "use that was", "uses that were")} denied, or would be now, ${left_out === 1 ? "is" : "are"} not in it.`
     : "";
   return `It was made of ${count(uses, "use", "uses")} in the last ${days} days, and grants nothing else.${denied}${missing}`;
 }

@@ -67,10 +67,19 @@ class ShownPolicyDocument(Document):
     granting: list[PolicyRuleDocument]
 
 
+class ModeChangeDocument(Document):
+    """That another mode holds for a queue, or for a glob of queues of which none is known."""
+
+    queue: str
+    before: ModeName
+    after: ModeName
+
+
 class SetPolicyDocument(Document):
     """What came of the wish to set the policy, and what that says.
 
-    `would` is what a dry run says, and then there is no `version` yet.
+    `would` is what a dry run says, and then there is no `version` yet. `changes` are those of modes, what is less
+    protected first; `unmatched` says which queues, teams, workers and Dags of it are about nothing that there is.
     """
 
     result: Literal["done", "would"]
@@ -78,6 +87,8 @@ class SetPolicyDocument(Document):
     modes: dict[str, ModeName]
     rules: int
     granting: list[PolicyRuleDocument]
+    changes: list[ModeChangeDocument]
+    unmatched: list[str]
 
 
 class GrantingRuleDocument(Document):
@@ -88,18 +99,22 @@ class GrantingRuleDocument(Document):
 
 
 class PolicyAnswerDocument(Document):
-    """Whether a rule grants it, which ones do, and what comes of it on that queue."""
+    """Whether a rule grants it, which ones do, and what comes of it on that queue.
+
+    `remarks` say what of the question there is not.
+    """
 
     granted: bool
     mode: ModeName
     rules: list[GrantingRuleDocument]
     sentence: str
+    remarks: list[str]
 
 
 class SuggestionDocument(Document):
     """The least policy, as YAML, for what was asked for; `unknown` are calls that no rule can grant.
 
-    `left_out` uses are not in it: they are denied on queues whose mode is `enforce`, and were never given.
+    `left_out` uses are not in it: no rule granted them, and they were denied, or are on queues whose mode is `enforce`.
     """
 
     text: str
@@ -109,7 +124,7 @@ class SuggestionDocument(Document):
 
 
 class PolicyUseDocument(Document):
-    """How often a task has asked for something; `denied` counts what would have been denied, too.
+    """How often a task has asked for something; `denied` counts what would have been denied, too, `refused` does not.
 
     `kind` is the grant that it needs, or `route` for a call that this version does not know.
     """
@@ -122,4 +137,5 @@ class PolicyUseDocument(Document):
     name: str
     allowed: int
     denied: int
+    refused: int = 0
     last_day: date

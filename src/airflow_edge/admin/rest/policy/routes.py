@@ -13,6 +13,7 @@ from airflow_edge.admin.rest.access import Services, may_change, may_change_ever
 from airflow_edge.admin.rest.documents import NO_NUL
 from airflow_edge.admin.rest.parameters import LONGEST_PAGE, Id, Limit, Offset, Word
 from airflow_edge.admin.rest.policy.documents import (
+    ModeChangeDocument,
     PolicyAnswerDocument,
     PolicyRuleDocument,
     PolicyUseDocument,
@@ -51,10 +52,11 @@ def set_policy(
 ) -> SetPolicyDocument:
     """Put a policy in force, at every API server within seconds."""
     try:
-        version = None
+        version, before = None, admin.policies.show()
         if not dry_run:
             version = admin.policies.set(wanted.text, wanted.note, after=wanted.after, by=user.get_name())
         document = check(wanted.text)
+        effects = admin.policies.effects(document, before)
     except PolicyWishError as error:
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
     return SetPolicyDocument(
@@ -63,6 +65,8 @@ def set_policy(
         modes=dict(document.modes),
         rules=len(document.rules),
         granting=[PolicyRuleDocument.model_validate(rule) for rule in document.rules],
+        changes=[ModeChangeDocument.model_validate(change) for change in effects.changes],
+        unmatched=effects.unmatched,
     )
 
 
@@ -117,7 +121,7 @@ def suggest_policy(
     admin: Services,
     days: Days = 7,
     with_denied: Annotated[
-        bool, Query(description="Grant also what is denied on queues whose mode is `enforce`")
+        bool, Query(description="Grant also what was denied, or is on queues whose mode is `enforce`")
     ] = False,
 ) -> SuggestionDocument:
     """Give the least policy for what tasks have asked for on queues whose mode is `report`, or were given elsewhere."""
