@@ -11,7 +11,6 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -96,6 +95,9 @@ class SecretFiles:
         :param besides: what may be there, too: the rules
         :raises SourceAwayError: that cannot be known now.
         """
+        # Only `check` asks.
+        from difflib import get_close_matches
+
         if self._credentials:
             # Others of the unit's may be there.
             prefixes = {f"{kind}." for kind in FOLDERS}

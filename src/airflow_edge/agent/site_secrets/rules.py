@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -87,6 +86,9 @@ def load_rules(file: Path, uid: int) -> SecretsRules:
     :param uid: the worker's user
     :raises ConfigError: it cannot be used; the text says why, and nothing of what is in it but names.
     """
+    # An agent is small, and not every site has such a file.
+    import tomllib
+
     try:
         text = _text(file, uid)
         rules = msgspec.convert(read := tomllib.loads(text), SecretsRules)

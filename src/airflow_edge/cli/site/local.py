@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from airflow_edge import __version__
 from airflow_edge.agent.config import MEBIBYTE, Config
@@ -21,12 +21,13 @@ from airflow_edge.agent.machine import conditions, dags
 from airflow_edge.agent.machine.imports import Imports
 from airflow_edge.agent.site_policy.file import SitePolicyFile
 from airflow_edge.checking.findings import Finding, note, ok, wrong
-from airflow_edge.cli.site.running import AtWork, not_yet
-from airflow_edge.cli.site.sudo import own_name, third_users
 from airflow_edge.cli.site.users import acting_as, may_read, users_of
 from airflow_edge.site import secrets
 from airflow_edge.site.guarding import against, open_folder
 from airflow_edge.site.kernel import user_named
+
+if TYPE_CHECKING:
+    from airflow_edge.cli.site.running import AtWork
 
 FILES_OF_A_WORKER: Final = 100
 FILES_OF_A_TASK: Final = 8
@@ -63,8 +64,10 @@ def at_start(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def look_around(config: Config, environ: Mapping[str, str], found: AtWork) -> Iterator[Finding]:
     """Look at the state folder, Dags, limits, and at what of the centre's is here and should not be."""
-    # A worker that starts does not ask for it, and is the smaller without it.
+    # A worker that starts does not ask for these, and is the smaller without them.
     from airflow_edge.cli.site.own_secrets import own_secrets
+    from airflow_edge.cli.site.running import AtWork, not_yet
+    from airflow_edge.cli.site.sudo import third_users
 
     yield from at_start(config, environ)
     at_work = found.goes_by(config, "agent_user") and found.goes_by(config, "task_user")
@@ -116,6 +119,8 @@ def site_policy(config: Config, impersonated: str = "", found: AtWork | None = N
     :param found: the worker that goes by it; None for none
     :param impersonated: the user that tasks are by `[core] default_impersonation`; empty for none
     """
+    from airflow_edge.cli.site.sudo import own_name
+
     with acting_as(users_of(config)[0]):
         policy = SitePolicyFile(config.site_policy)
     status = found.status if found is not None else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import stat
 import sys
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from airflow_edge.agent.config import Config
 from airflow_edge.agent.errors import ConfigError
@@ -162,10 +163,9 @@ def as_begun(config: Config) -> Config:
     """
     if keeper.here() is None:
         return config
-    begun = json.loads(
-        os.environ.setdefault(_BEGUN, json.dumps({option: config.told.get(option) for option in OF_ROOT}))
-    )
-    told = {option: value for option, value in (config.told | begun).items() if option not in begun or value}
+    told_now = msgspec.json.encode({option: config.told.get(option) for option in OF_ROOT}).decode()
+    begun = msgspec.json.decode(os.environ.setdefault(_BEGUN, told_now), type=dict[str, str | None])
+    told = {option: value for option, value in {**config.told, **begun}.items() if option not in begun or value}
     return replace(config, told=told)
 
 
