@@ -60,7 +60,7 @@ def read_policy(text: str) -> PolicyDocument:
 
 
 def read_kept(text: str) -> PolicyDocument:
-    """Read a policy that was set once: one that says nothing could be until version 12, and asks nobody for anything.
+    """Read a policy that was set: one that says nothing could be set once, and asks nobody for anything.
 
     :raises PolicyError: it is none, and where.
     """
