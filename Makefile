@@ -124,7 +124,7 @@ env-edge3: $(EDGE3)/done.stamp ## .build/edge3: the peer that the benchmark runs
 
 # ---- what people run
 
-.PHONY: test test-page example-dags fuzz lint format demo bench bench-reconnect bench-logs bench-large-log bench-hostile chaos scenarios docs docs-check lock clean
+.PHONY: test test-page example-dags fuzz lint format demo bench bench-reconnect bench-logs bench-large-log bench-hostile load chaos scenarios docs docs-check lock clean
 test: setup env-worker $(AIRFLOWS:%=env-airflow-%) env-edge3 ## all tests (make test ARGS='tests/unit -x' for some)
 	$(if $(ARGS),,$(MAKE) --no-print-directory test-page)
 	$(BIN)/python -m $(PYTEST) --numprocesses $(PROCESSES) --durations=25 $(ARGS)
@@ -177,6 +177,9 @@ bench-logs: setup env-worker env-edge3 ## written → visible, side by side with
 
 bench-large-log: setup env-worker ## 200 MB from one task: memory, and how soon it can be read (ARGS=--record)
 	$(BIN)/python -m benchmarks.large_log $(ARGS)
+
+load: setup ## a fleet that is simulated: its costs, its waits, its jobs a second (ARGS='--workers 5000 --queues 1 --cut --record')
+	$(BIN)/python -m benchmarks.load $(ARGS)
 
 bench-hostile: setup ## what twenty honest workers notice of a hostile one (ARGS='--minutes 10 --record')
 	$(BIN)/python -m benchmarks.hostile $(ARGS)

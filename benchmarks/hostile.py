@@ -35,18 +35,7 @@ import psutil
 from sqlalchemy.orm import sessionmaker
 
 from airflow_edge.protocol import tokens, urls
-from airflow_edge.protocol.messages import (
-    Accepted,
-    Ended,
-    HeldJob,
-    Hello,
-    Offer,
-    Order,
-    Released,
-    Status,
-    Stop,
-    Void,
-)
+from airflow_edge.protocol.messages import Offer, Order, Stop, Void
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow
@@ -58,7 +47,7 @@ from harness import environments
 from harness.airflow import EDGE_CONFIG, EDGE_EXECUTOR, Airflow
 from harness.client import NO_CAS
 from harness.database import PostgresServer
-from harness.fleet import IdleWorker, WorkerKey
+from harness.fleet import TakingWorker, WorkerKey
 from harness.processes import Process
 from harness.waiting import wait_for
 
@@ -109,7 +98,7 @@ with create_session() as session:
 """
 
 
-class HonestWorker(IdleWorker):
+class HonestWorker(TakingWorker):
     """Runs what it is offered, as far as the centre can tell."""
 
     def __init__(self, gateway: str, key: WorkerKey, watch: Watch, http: httpx.AsyncClient) -> None:
@@ -117,41 +106,19 @@ class HonestWorker(IdleWorker):
         self._gateway = gateway
         self._watch = watch
         self._http = http
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._held: dict[str, HeldJob] = {}
-
-    def hello(self, session_id: str, received: int) -> Hello:
-        return msgspec.structs.replace(super().hello(session_id, received), jobs=tuple(self._held.values()))
-
-    def status(self) -> Status:
-        return msgspec.structs.replace(super().status(), alive=tuple(self._held))
 
     def receive(self, message: Offer | Stop | Void | Order, done: Callable[[], None], /) -> None:
         if isinstance(message, Offer):
             self._watch.offered(message.job_id)
-            self.link.send(Accepted(job_id=message.job_id, assignment=message.assignment))
-            task = asyncio.create_task(self._work(message.job_id, message.assignment))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
         super().receive(message, done)
 
-    async def end(self) -> None:
-        """Leave what it is at."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _work(self, job_id: str, assignment: int) -> None:
-        self._held[job_id] = HeldJob(job_id=job_id, assignment=assignment, phase="running")
-        job, task = f"{job_id}:{assignment}", f"/task-instances/{self._watch.task_of(job_id)}"
+    async def work(self, offer: Offer) -> None:
+        job, task = f"{offer.job_id}:{offer.assignment}", f"/task-instances/{self._watch.task_of(offer.job_id)}"
         now = datetime.now(UTC).isoformat()
         run = {"state": "running", "hostname": "h", "unixname": "u", "pid": 1, "start_date": now}
         await self._call("PATCH", f"{task}/run", job, run)
         await self._call("GET", "/variables/honest", job)
         await self._call("PATCH", f"{task}/state", job, {"state": "success", "end_date": now})
-        self.link.send(Released(job_id=job_id, assignment=assignment))
-        self.link.send(Ended(job_id=job_id, assignment=assignment, exit_code=0))
-        del self._held[job_id]
 
     async def _call(self, method: str, path: str, job: str, body: object = None) -> None:
         path, content = urls.EXECUTION + path, msgspec.json.encode(body) if body is not None else b""

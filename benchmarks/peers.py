@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +33,28 @@ class Ground:
     postgres: PostgresServer
 
     @contextmanager
-    def airflow(self, name: str, *, venv: Path, executor: str, config: Config | None = None) -> Iterator[Airflow]:
+    def airflow(
+        self,
+        name: str,
+        *,
+        venv: Path,
+        executor: str,
+        config: Config | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Iterator[Airflow]:
         """A deployment with a migrated database, not started yet."""
         folder = self.folder / name
         database = MigratedDatabases(self.postgres, folder, venv=venv).create(name)
         # LocalExecutor's concurrency is this setting, so everybody has it.
         settings = {"core": {"parallelism": CONCURRENCY}, **(config or {})}
         with Airflow(
-            folder / "centre", database, venv=venv, dags=DAGS, executor=executor, config=settings
+            folder / "centre",
+            database,
+            venv=venv,
+            dags=DAGS,
+            executor=executor,
+            config=settings,
+            environment=environment,
         ) as deployment:
             yield deployment
 

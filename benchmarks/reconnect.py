@@ -148,15 +148,17 @@ def _start_fleet(folder: Path, airflow: Airflow, size: int, stack: ExitStack) ->
     return Fleet(process, events, size)
 
 
-def enroll(database: Database, size: int) -> list[WorkerKey]:
-    """Enrol so many workers for the queue `default`, without the gateway's doing."""
+def enroll(database: Database, size: int, queues: Sequence[str] = ("default",)) -> list[WorkerKey]:
+    """Enrol so many workers, each for the next of these queues, without the gateway's doing."""
     engine = database.engine()
     store = Store(sessionmaker(engine, autoflush=False, expire_on_commit=False))
     keys = []
     for number in range(size):
         name, private_key = f"worker-{number:04}", new_private_key()
         public_key = bytes(SigningKey(bytes.fromhex(private_key)).verify_key)
-        worker = store.enroll_tokens.enroll_trusted(name, public_key, ["default"], now=datetime.now(UTC))
+        worker = store.enroll_tokens.enroll_trusted(
+            name, public_key, [queues[number % len(queues)]], now=datetime.now(UTC)
+        )
         keys.append(WorkerKey(str(worker.id), name, private_key))
     engine.dispose()
     return keys

@@ -18,13 +18,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from airflow_edge.agent.link.link import Link
 from airflow_edge.agent.link.owner import Owner
 from airflow_edge.agent.net.centre_key import Pin
 from airflow_edge.agent.net.identity import Identity
 from airflow_edge.protocol import handshake
 from airflow_edge.protocol.frames import CentreFrame
-from airflow_edge.protocol.messages import Hello, Offer, Order, Signed, Status, Stop, Void, Welcome
+from airflow_edge.protocol.messages import (
+    Accepted,
+    Ended,
+    HeldJob,
+    Hello,
+    Offer,
+    Order,
+    Released,
+    Signed,
+    Status,
+    Stop,
+    Void,
+    Welcome,
+)
 from airflow_edge.protocol.problems import KeyLink
 from airflow_edge.protocol.signatures import LinkContext, content
 from airflow_edge.protocol.states import WorkerState
@@ -109,6 +124,46 @@ class IdleWorker:
                 has_tasks=lambda: False,
             )
         )
+
+
+class TakingWorker(IdleWorker):
+    """Takes each job that it is offered at once, and ends it when `work` is done."""
+
+    def __init__(self, gateway: str, key: WorkerKey) -> None:
+        super().__init__(gateway, key)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._held: dict[str, HeldJob] = {}
+
+    def hello(self, session_id: str, received: int) -> Hello:
+        return msgspec.structs.replace(super().hello(session_id, received), jobs=tuple(self._held.values()))
+
+    def status(self) -> Status:
+        return msgspec.structs.replace(super().status(), alive=tuple(self._held))
+
+    def receive(self, message: Offer | Stop | Void | Order, done: Callable[[], None], /) -> None:
+        if isinstance(message, Offer):
+            self.link.send(Accepted(job_id=message.job_id, assignment=message.assignment))
+            task = asyncio.create_task(self._take(message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        super().receive(message, done)
+
+    async def end(self) -> None:
+        """Leave what it is at."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def work(self, offer: Offer) -> None:
+        """Do what the job is."""
+
+    async def _take(self, offer: Offer) -> None:
+        job_id, assignment = offer.job_id, offer.assignment
+        self._held[job_id] = HeldJob(job_id=job_id, assignment=assignment, phase="running")
+        await self.work(offer)
+        self.link.send(Released(job_id=job_id, assignment=assignment))
+        self.link.send(Ended(job_id=job_id, assignment=assignment, exit_code=0))
+        del self._held[job_id]
 
 
 class _Observed(IdleWorker):

@@ -12,6 +12,7 @@ from airflow_edge.rules.matching import Capacity
 from airflow_edge.rules.overview import JobFilter
 from airflow_edge.rules.worker import Worker
 from airflow_edge.store.jobs import outbox
+from airflow_edge.store.jobs.claims import Waiting
 from airflow_edge.store.jobs.testing import NO_QUEUE
 from airflow_edge.store.store import Store
 from tests.contract.world import NOW, accepted, claim, ended, enrolled, facts, new_job, queue, row
@@ -154,12 +155,11 @@ def test_when_its_worker_is_revoked_it_waits_to_be_given_up_or_is_lost(
     assert row(sessions, running).state is JobState.LOST
 
 
-def test_one_whose_worker_has_no_room_is_no_reason_for_a_transaction_that_writes(
+def test_to_see_that_one_waits_is_no_transaction_that_writes(
     store: Store, sessions: sessionmaker[Session], worker: Worker
 ) -> None:
     """Else each look of each gateway would lock the database for minutes."""
     ask(store, worker)
-    other = linked(store)
     seen: list[str] = []
     with sessions() as session:
         engine = session.get_bind()
@@ -169,7 +169,7 @@ def test_one_whose_worker_has_no_room_is_no_reason_for_a_transaction_that_writes
 
     event.listen(engine, "before_cursor_execute", note)
     try:
-        assert claim(store, room(worker, free_slots=0), room(other, "default", free_slots=8)) == []
+        assert store.queue.waiting() == Waiting(tests=frozenset({worker.id}))
     finally:
         event.remove(engine, "before_cursor_execute", note)
     assert seen

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from uuid import UUID, uuid4
@@ -66,7 +68,17 @@ def capacity(worker_id: UUID, *queues: str, free_slots: int = 1, team_name: str 
 
 
 def claim(store: Store, *capacities: Capacity, now: datetime = NOW) -> list[ClaimedJob]:
-    return store.queue.claim(capacities, lease_until=now + LEASE, now=now)
+    """Hand out all that these workers can have."""
+    jobs: list[ClaimedJob] = []
+    while True:
+        claimed = store.queue.claim(capacities, lease_until=now + LEASE, now=now)
+        jobs += claimed.jobs
+        if not claimed.more:
+            return jobs
+        taken = Counter({one.worker_id: 0 for one in capacities})
+        for job in claimed.jobs:
+            taken[job.worker_id] += job.slots
+        capacities = tuple(replace(one, free_slots=one.free_slots - taken[one.worker_id]) for one in capacities)
 
 
 def accepted(job: ClaimedJob) -> Accepted:

@@ -39,6 +39,7 @@ from airflow_edge.gateway.database.listener import listener_engine
 from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.gateway.database.own import OwnSessions
 from airflow_edge.gateway.http import not_ready
+from airflow_edge.gateway.links.demand import Demand
 from airflow_edge.gateway.links.inquiry import Inquiry
 from airflow_edge.gateway.links.passing import Passing
 from airflow_edge.gateway.links.polling import Polls, tag_of
@@ -91,7 +92,8 @@ class Gateway:
         self._session_factory = OwnSessions(session_factory or _airflow_session)
         self.store = Store(self._session_factory)
         self.calls = StoreCalls()
-        self.links = Links()
+        self.demand = Demand()
+        self.links = Links(self.demand)
         self.directory = WorkerDirectory(self.store.workers, self.calls)
         self.authenticator = Authenticator(self.directory, self.store.nonces, self.calls)
         self.greetings: Counter[UUID] = Counter()
@@ -106,22 +108,23 @@ class Gateway:
         self.attempts = Attempts(self.store.enroll_attempts, self.calls)
         self.inquiry = Inquiry(self.store.instances, self.calls, self.links)
         self.arrivals = Coalesced(self._reconcile)
-        self.queue = QueueSignal(self._notify)
+        self.queue = QueueSignal(self._notify, self.demand)
         self.records = Records(
             self.store,
             self.calls,
             self.queue,
+            self.demand,
             config.worker_log_quota,
             config.log_max_size,
             SharedRoom(config.call_memory // 4, config.call_memory // 16),
         )
-        self._dispatcher = Dispatcher(self.store, self.calls, self.links, self.queue, config)
+        self._dispatcher = Dispatcher(self.store, self.calls, self.links, self.queue, self.demand, config)
         self.calling_jobs = CallingJobs(
             self.store.jobs, self.store.job_authority, self.calls, self.links.void, config.time_to_end
         )
         self._assignments = assignments.Assignments(self.store, self.calls, self.links, self.queue, config)
         self._worker_changes = worker_changes.WorkerChanges(
-            self.store, self.calls, self.links, self.directory, self.queue, self._answer_others
+            self.store, self.calls, self.links, self.directory, self.demand, self._answer_others
         )
         self._maintenance = maintenance.MaintenanceEnds(self.store, self.calls)
         self._untaken_tests = testing.UntakenTests(self.store, self.calls, config.patience)

@@ -7,8 +7,15 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
+
+
+class QueueKey(NamedTuple):
+    """A queue of a team's, or of none: those of two teams are two, whatever they are called."""
+
+    team_name: str | None
+    name: str
 
 
 class QueuedJob(Protocol):
@@ -48,6 +55,11 @@ class Capacity:
     """Bytes of workloads that it can be sent, until it has taken some in: a job that goes over that is its last one."""
     offers: int = sys.maxsize
     """Jobs that it can be sent until then."""
+
+    @property
+    def keys(self) -> set[QueueKey]:
+        """The queues that it may have jobs of."""
+        return {QueueKey(self.team_name, queue) for queue in self.queues}
 
     @property
     def can_be_sent(self) -> bool:

@@ -157,7 +157,7 @@ class Explained:
         """Hand the job that is due first in this queue to a worker."""
         capacity = Capacity(worker_id=worker.id, queues=frozenset([queue]), team_name=None, free_slots=8)
         now = datetime.now(UTC)
-        (job,) = self.api.store.queue.claim([capacity], lease_until=now + LEASE, now=now)
+        (job,) = self.api.store.queue.claim([capacity], lease_until=now + LEASE, now=now).jobs
         return job.id
 
     def accept(self, worker: Worker, queue: str = "default") -> UUID:

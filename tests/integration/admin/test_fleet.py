@@ -50,7 +50,7 @@ def offer(api, worker, *queues, free_slots=8, team_name=None):
     capacity = Capacity(
         worker_id=worker.id, queues=frozenset(queues or ("default",)), team_name=team_name, free_slots=free_slots
     )
-    return api.store.queue.claim([capacity], lease_until=now() + timedelta(seconds=10), now=now())
+    return api.store.queue.claim([capacity], lease_until=now() + timedelta(seconds=10), now=now()).jobs
 
 
 def run(api, worker, *queues, **options):

@@ -20,7 +20,7 @@ def run(api, worker, *tasks):
     here = Capacity(worker_id=worker.id, queues=frozenset({"default"}), team_name=None, free_slots=8)
     for job in api.store.queue.claim(
         [here], lease_until=datetime.now(UTC) + timedelta(minutes=1), now=datetime.now(UTC)
-    ):
+    ).jobs:
         accepted = Accepted(job_id=str(job.id), assignment=job.assignment)
         api.store.jobs.settle(worker.id, [accepted], now=datetime.now(UTC))
 

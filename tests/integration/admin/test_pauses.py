@@ -14,7 +14,9 @@ NOTE = "the line is rebuilt"
 
 def handed_out(api, worker):
     here = Capacity(worker_id=worker.id, queues=frozenset({"plc"}), team_name=None, free_slots=8)
-    return api.store.queue.claim([here], lease_until=datetime.now(UTC) + timedelta(minutes=1), now=datetime.now(UTC))
+    return api.store.queue.claim(
+        [here], lease_until=datetime.now(UTC) + timedelta(minutes=1), now=datetime.now(UTC)
+    ).jobs
 
 
 def test_a_queue_is_paused_seen_explained_and_resumed(api, task):

@@ -38,7 +38,7 @@ def claimed(api: Api, worker: Worker) -> ClaimedJob | None:
     """What a gateway with room hands to this worker."""
     now = datetime.now(UTC)
     room = Capacity(worker_id=worker.id, queues=frozenset(), team_name=None, free_slots=1)
-    return next(iter(api.store.queue.claim([room], lease_until=now + timedelta(minutes=1), now=now)), None)
+    return next(iter(api.store.queue.claim([room], lease_until=now + timedelta(minutes=1), now=now).jobs), None)
 
 
 def run(api: Api, worker: Worker, job: ClaimedJob, *, exit_code: int = 0, reason: str = "") -> None:

@@ -351,7 +351,7 @@ class _Records(Records):
     async def note_answer(self, worker_id: UUID, answer: Obeyed) -> None:
         await self._let(self._centre.acknowledge)
 
-    def wake(self) -> None:
+    def gained(self, link: WorkerLink) -> None:
         pass
 
     def tell_requeued(self) -> None:

@@ -137,7 +137,7 @@ def test_a_worker_out_of_reach_is_shown_with_its_grace(airflow: Airflow, store: 
     with Session(airflow.database.engine()) as session:
         outbox.add_job(session, new_job(queue="q"), now=seen)
         session.commit()
-    (job,) = store.queue.claim([capacity(away.id, "q")], lease_until=seen + timedelta(days=1), now=seen)
+    (job,) = store.queue.claim([capacity(away.id, "q")], lease_until=seen + timedelta(days=1), now=seen).jobs
     store.jobs.settle(away.id, [accepted(job)], now=seen)
 
     def shown() -> tuple[object, ...]:

@@ -465,7 +465,7 @@ def test_a_test_job_is_no_schedulers_business(centre: Centre) -> None:
     before = centre.job(asked.job_id)
     assert (before.state, before.owner) == (JobState.QUEUED, None)
     room = Capacity(worker_id=worker.id, queues=frozenset(), team_name=None, free_slots=1)
-    (job,) = centre.store.queue.claim([room], lease_until=datetime.now(UTC), now=datetime.now(UTC))
+    (job,) = centre.store.queue.claim([room], lease_until=datetime.now(UTC), now=datetime.now(UTC)).jobs
     accepted = Accepted(job_id=str(job.id), assignment=job.assignment)
     ended = Ended(job_id=str(job.id), assignment=job.assignment, exit_code=1)
     centre.store.jobs.settle(worker.id, [accepted], now=datetime.now(UTC))

@@ -160,7 +160,7 @@ class Centre:
     def claim(self, slots: int = 100) -> list[ClaimedJob]:
         now = datetime.now(UTC)
         capacity = Capacity(worker_id=self.worker_id, queues=frozenset({"default"}), team_name=None, free_slots=slots)
-        return self.store.queue.claim([capacity], lease_until=now + LEASE, now=now)
+        return self.store.queue.claim([capacity], lease_until=now + LEASE, now=now).jobs
 
     def start(self) -> list[ClaimedJob]:
         """Claim all, accept all, and let Airflow know that they run, as their supervisors do."""

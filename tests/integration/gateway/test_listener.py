@@ -16,6 +16,7 @@ from airflow_edge.gateway.database import listener, notify
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.database.listener import Listener, listener_engine, probe
 from airflow_edge.gateway.database.notify import QueueSignal
+from airflow_edge.gateway.links.demand import Demand
 from airflow_edge.store.schema import in_words
 from airflow_edge.store.store import Store
 from harness.database import Database, PostgresServer
@@ -46,7 +47,8 @@ class Listening:
     def __init__(self, listens: Engine, tells: Engine) -> None:
         self._calls = StoreCalls(1)
         self.store = Store(sessionmaker(tells))
-        self.signal = QueueSignal(self._notify)
+        self.demand = Demand()
+        self.signal = QueueSignal(self._notify, self.demand)
         self._listens = listens
 
     async def _notify(self, payload: str) -> None:
@@ -68,10 +70,12 @@ async def test_a_notification_wakes(database: Database, driver: str) -> None:
     async with Listening(engine, engine) as one, Listening(engine, engine) as other:
         for each in (one, other):
             await wait_until(partial(getattr, each.signal, "connected"), bool)
-            await each.signal.wait(60)
+            each.demand.begin_look()
+            each.demand.take(1, 0.0)
+            assert not each.demand.awake.is_set()
         one.signal.tell()
         async with asyncio.timeout(30):
-            await other.signal.wait(60)
+            await other.demand.awake.wait()
         assert await asyncio.to_thread(probe, engine, one.store.queue.notify, patience=30)
     engine.dispose()
 
@@ -88,7 +92,7 @@ async def test_a_server_that_takes_the_call_and_says_nothing_is_not_waited_for_f
     silent = await asyncio.start_server(answer_nobody, "127.0.0.1", 0)
     address = f"{driver}://airflow@127.0.0.1:{silent.sockets[0].getsockname()[1]}/airflow"
     engine = create_engine(address)
-    signal = QueueSignal(lambda payload: asyncio.sleep(0))
+    signal = QueueSignal(lambda payload: asyncio.sleep(0), Demand())
     listening = asyncio.create_task(signal.listen(listener_engine(engine, None)))
     async with asyncio.timeout(60):
         # It has given the first one up, said so, and tried another.

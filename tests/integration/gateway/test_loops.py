@@ -43,7 +43,7 @@ REFUSAL = IntegrityError("a statement", {}, ValueError("the database did not lik
 BUG = RuntimeError("nobody has thought of this")
 
 HANDS = (
-    ("queue", "claim"),
+    ("queue", "waiting"),
     ("jobs", "unwanted"),
     ("jobs", "offered"),
     ("jobs", "expire_leases"),
@@ -187,8 +187,7 @@ async def test_every_loop_goes_on_whatever_its_hands_raise_and_says_so(world, ca
         )
     health = await world.health()
     assert health["status"] == "healthy"
-    # What the dispatcher is refused is a worker's condition.
-    for loop in ("watch over tasks", "watch over presence", "care of logs", "handing over of logs"):
+    for loop in ("dispatcher", "watch over tasks", "watch over presence", "care of logs", "handing over of logs"):
         assert f"the {loop} (RuntimeError)" in health["detail"]
         assert f"The {loop} of the edge gateway failed" in caplog.text
     assert str(BUG) in caplog.text
@@ -199,9 +198,8 @@ async def test_a_job_is_offered_though_nobody_heard_that_it_was_claimed(world, e
     claimed = world.fail("queue", "claim", error, done=True)
     expired = world.fail("jobs", "expire_leases", error, error)
     async with world.link() as link:
-        await wait_until(claimed, bool)
-        claimed = world.fail("queue", "claim", error, done=True)
         job = world.centre.queue(world.queue)
+        await wait_until(claimed, bool)
         offer = await link.get(Offer)
         assert (offer.job_id, expired()) == (str(job.id), True)
         assert offer.assignment in {1, 2}

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Protocol
 from uuid import uuid4
 
 from sqlalchemy import Engine
@@ -13,7 +14,8 @@ from sqlalchemy import Engine
 from airflow_edge.backoff import Backoff
 from airflow_edge.gateway.database.calls import StoreUnavailableError
 from airflow_edge.gateway.database.listener import PROOF, Listener, NotHeardError, errors_of
-from airflow_edge.store.jobs.outbox import QUEUED
+from airflow_edge.rules.matching import QueueKey
+from airflow_edge.store.jobs.outbox import QUEUED, read_queued
 from airflow_edge.store.workers.passed_requests import PASSED
 
 log = logging.getLogger(__name__)
@@ -28,17 +30,28 @@ LONGEST_UNHEARD_PAUSE = 300.0
 """Seconds between two attempts where a pooler stands between: that does not change by itself."""
 
 
+class Heard(Protocol):
+    """Is told what has come into the queue."""
+
+    def wake(self) -> None:
+        """Something has, and it is not known what."""
+
+    def queued(self, key: QueueKey, slots: int, /) -> None:
+        """Jobs have, of which one takes so many slots."""
+
+
 class QueueSignal:
     """Says when it is worth looking at the queue: because of something here, or because the database notifies us."""
 
-    def __init__(self, notify: Callable[[str], Awaitable[object]]) -> None:
+    def __init__(self, notify: Callable[[str], Awaitable[object]], heard: Heard) -> None:
         """Set it up.
 
         :param notify: notifies all gateways, by any other connection than the one that listens; may raise
             `StoreUnavailableError`
+        :param heard: is told what has come into the queue
         """
         self._notify = notify
-        self._awake = asyncio.Event()
+        self._heard = heard
         self._listens = False
         self._telling: set[asyncio.Task[None]] = set()
         self._said = ""
@@ -52,7 +65,7 @@ class QueueSignal:
 
     def wake(self) -> None:
         """Have the queue looked at here."""
-        self._awake.set()
+        self._heard.wake()
 
     def tell(self) -> None:
         """Have the queue looked at here, and by all other gateways as far as that is possible at present."""
@@ -61,13 +74,6 @@ class QueueSignal:
             task = asyncio.create_task(self._tell())
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
-
-    async def wait(self, patience: float) -> None:
-        """Wait until there is a reason to look, or until that many seconds have passed."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                await self._awake.wait()
-        self._awake.clear()
 
     async def _tell(self) -> None:
         # Were it not to get through, the others would look at the queue by themselves soon.
@@ -119,6 +125,8 @@ class QueueSignal:
             for payload in {*payloads}:
                 if payload in self._listeners:
                     self._listeners[payload]()
+                elif (queued := read_queued(payload)) is not None:
+                    self._heard.queued(*queued)
                 elif not payload.startswith((PROOF, PASSED)):
                     self.wake()
             news.set()

@@ -256,6 +256,4 @@ async def _enter(
         link.void_job(key, "the centre does not know this job here: it was given to another worker, or has ended")
     if reconciled.requeued:
         gateway.queue.tell()
-    else:
-        gateway.queue.wake()
     return link

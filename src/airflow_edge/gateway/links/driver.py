@@ -161,7 +161,7 @@ class _Driver:
                 continue
             is_new = self._link.session.receive(frame)
             if self._link.has_room_again():
-                self._records.wake()
+                self._records.gained(self._link)
             if is_new:
                 await self._take(frame.seq, frame.body)
 
@@ -205,7 +205,7 @@ class _Driver:
                 # It is read no faster: each costs this process's time, and the ones before it are worth nothing.
                 await asyncio.sleep(self._status_allowance.owe(_status_weight(message), now=now))
                 if self._link.note_status(message, now=time.time()):
-                    self._records.wake()
+                    self._records.gained(self._link)
             case LogChunk() | LogEnd():
                 await self._logs.put((seq, message))
             case WorkerLog():
@@ -232,7 +232,7 @@ class _Driver:
         if any(isinstance(report, Refused) for report in reports):
             self._records.tell_requeued()
         elif not all(isinstance(report, Accepted) for report in reports):
-            self._records.wake()
+            self._records.gained(self._link)
 
     def _note_reading(self, report: Report, reading: Reading) -> None:
         if isinstance(report, Refused):
@@ -278,7 +278,7 @@ class _Driver:
         order = self._link.orders.answered(answer)
         if order is not None and order.kind == "concurrency" and order.number:
             self._link.slots.concurrency = order.number
-            self._records.wake()
+            self._records.gained(self._link)
         self._link.finish(seq)
         self._link.acknowledge()
 

@@ -32,6 +32,7 @@ from airflow_edge.protocol.session import Session
 from airflow_edge.protocol.signatures import LinkContext, Sign, seal
 from airflow_edge.protocol.states import OFFLINE_AS
 from airflow_edge.rules.fleet.closing import CLOSED, Closure, closures, write_closures
+from airflow_edge.rules.matching import Capacity, QueueKey
 from airflow_edge.rules.metrics import Chunk, Recorder, minute_of
 from airflow_edge.rules.orders import WorkerOrder
 from airflow_edge.rules.overview import READY
@@ -90,7 +91,7 @@ class WorkerLink:
         """Who has the worker's key, as long as this is its link."""
         self.worker = worker
         self.queues = frozenset(worker.served_queues)
-        """Those that it serves; each look for jobs asks for them."""
+        """Those that it serves."""
         self.state = hello.state
         self.alive: Collection[str] = ()
         self.conditions: Collection[str] = ()
@@ -145,6 +146,19 @@ class WorkerLink:
         return not self.said_goodbye and not (
             self.ended.done() and self.ended.result().code == CloseCode.PROTOCOL_ERROR
         )
+
+    @property
+    def keys(self) -> frozenset[QueueKey]:
+        """Those that it serves, among all teams'."""
+        return frozenset(QueueKey(self.worker.team_name, queue) for queue in self.queues)
+
+    def capacity(self, now: float) -> Capacity | None:
+        """Give what it could take now; None for nothing."""
+        if not (free := self.free_slots(now)) or (room := self.room()) <= (0, 0):
+            return None
+        who, queues = self.worker, self.queues.difference(self.closed) if self.closed else self.queues
+        given = {"free_slots": free, "room": room[0], "offers": room[1]}
+        return Capacity(worker_id=who.id, queues=queues, team_name=who.team_name, **given)
 
     def free_slots(self, now: float) -> int:
         """Give how many slots the worker can be offered jobs for."""

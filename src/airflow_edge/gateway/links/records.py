@@ -9,8 +9,11 @@ from uuid import UUID
 
 import attrs
 
+from airflow_edge.gateway.database.batching import Coalesced
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.database.notify import QueueSignal
+from airflow_edge.gateway.links.demand import Demand
+from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.protocol.messages import LogChunk, LogEnd, Obeyed, WorkerLog
 from airflow_edge.room import SharedRoom
 from airflow_edge.rules.reports import Reading, Report
@@ -44,19 +47,28 @@ class Records:
     _store: Store
     _calls: StoreCalls
     _queue: QueueSignal
+    _demand: Demand
     _worker_log_quota: int
     """Bytes of each worker's own log that are kept."""
     _log_max_size: int
     """Bytes that are kept of a task's log."""
     room: SharedRoom
     """For what has come and waits to be written down, of all links together."""
+    _settlements: Coalesced[tuple[UUID, Sequence[Report]], list[Reading]] = attrs.field(init=False)
     _checks: dict[UUID, _Check] = attrs.field(factory=dict)
     _log_checks: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(MOST_LOG_CHECKS))
     _worker_log_turns: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(WORKER_LOGS_AT_ONCE))
 
+    @_settlements.default
+    def _share_transactions(self) -> Coalesced[tuple[UUID, Sequence[Report]], list[Reading]]:
+        return Coalesced(self._settle)
+
     async def settle(self, worker_id: UUID, reports: Sequence[Report]) -> list[Reading]:
-        """Apply a worker's reports in one transaction; say how each was read."""
-        return await self._calls.run(self._store.jobs.settle, worker_id, reports, now=datetime.now(UTC))
+        """Apply a worker's reports in one transaction, which others' may share; say how each was read."""
+        return await self._settlements.ask((worker_id, reports))
+
+    async def _settle(self, said: Sequence[tuple[UUID, Sequence[Report]]]) -> list[list[Reading]]:
+        return await self._calls.run(self._store.jobs.settle_all, said, now=datetime.now(UTC))
 
     async def append_log(self, worker_id: UUID, chunk: LogChunk) -> LogProgress | None:
         """Keep a piece of a task's log; None where the job is not, or no more, known."""
@@ -110,9 +122,9 @@ class Records:
             now=datetime.now(UTC),
         )
 
-    def wake(self) -> None:
-        """A worker could take more: have the queue looked at."""
-        self._queue.wake()
+    def gained(self, link: WorkerLink) -> None:
+        """A worker could take more: have its queues looked at."""
+        self._demand.gained(link)
 
     def tell_requeued(self) -> None:
         """A job is back in the queue: have it looked at here and at all other gateways."""

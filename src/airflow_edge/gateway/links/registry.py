@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+from airflow_edge.gateway.links.demand import Demand
 from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.protocol.assignment import AssignmentKey
 from airflow_edge.protocol.frames import CentreFrame, SiteFrame
 from airflow_edge.protocol.messages import Offer
 from airflow_edge.protocol.problems import CloseCode
 from airflow_edge.protocol.session import Session
-from airflow_edge.rules.matching import Capacity
 
 PARKED_FOR = 60.0
 """Seconds for which the conversation of a closed link is remembered."""
@@ -37,7 +37,9 @@ class Parked:
 class Links:
     """The links of one gateway process: at most one for each worker."""
 
-    def __init__(self) -> None:
+    def __init__(self, demand: Demand) -> None:
+        """:param demand: is told of them"""
+        self._demand = demand
         self._links: dict[UUID, WorkerLink] = {}
         self._parked: dict[UUID, Parked] = {}
         self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
@@ -82,9 +84,11 @@ class Links:
     def add(self, link: WorkerLink) -> None:
         """Let the dispatcher and the keeper know of a link."""
         self._links[link.worker.id] = link
+        self._demand.arrived(link)
 
     def remove(self, link: WorkerLink, *, now: float) -> None:
         """Forget a link that has ended, but not its conversation, unless it was closed for good."""
+        self._demand.left(link)
         if self._links.get(link.worker.id) is link:
             del self._links[link.worker.id]
             if link.resumable:
@@ -93,18 +97,3 @@ class Links:
     def forget_parked(self, now: float) -> None:
         """Drop the conversations that nobody came back for."""
         self._parked = {worker_id: parked for worker_id, parked in self._parked.items() if parked.until >= now}
-
-    def capacities(self, now: float) -> dict[WorkerLink, Capacity]:
-        """Give what each linked worker could take now; those that can take nothing are left out."""
-        return {
-            link: Capacity(
-                worker_id=link.worker.id,
-                queues=link.queues.difference(link.closed),
-                team_name=link.worker.team_name,
-                free_slots=free,
-                room=room[0],
-                offers=room[1],
-            )
-            for link in self
-            if (free := link.free_slots(now)) > 0 and (room := link.room()) > (0, 0)
-        }

@@ -79,5 +79,11 @@ class Slots:
             return 0
         return max(0, self.concurrency - sum(holding.slots for holding in self._holdings.values()))
 
+    def changes_at(self, now: float) -> float | None:
+        """Give when more may be available though nothing happens; None for never."""
+        if now < self._paused_until:
+            return self._paused_until
+        return min((one.deadline for one in self._holdings.values() if one.deadline is not None), default=None)
+
     def _hold_off(self, now: float, *, at_least: float = 0.0) -> None:
         self._paused_until = now + max(self._pauses.next(), at_least)

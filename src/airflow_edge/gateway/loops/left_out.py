@@ -1,23 +1,19 @@
-"""Who gets no jobs for now, since to ask for theirs fails: the others are asked for without them."""
+"""Queues whose jobs nobody gets for now, since to ask for them fails: the others are asked for without them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from operator import itemgetter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Final
-from uuid import UUID
 
 import attrs
 
-from airflow_edge.rules.matching import Capacity
+from airflow_edge.rules.matching import QueueKey
 
 TRIED_AGAIN: Final = 60.0
 """Seconds after which one that failed is tried again, alone."""
 REMEMBERED: Final = 600.0
-"""Seconds for which it is known of a worker that is not linked any more."""
-EVERYTHING: Final = ""
-"""In place of a queue: it is not known to be one of them."""
+"""Seconds for which one that is not tried any more is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,60 +26,46 @@ class Failure:
 
 @attrs.define
 class LeftOut:
-    """The queues of workers that are left out of shared statements."""
+    """The queues that are left out of shared statements."""
 
-    _failures: dict[UUID, dict[str, Failure]] = attrs.field(factory=dict, init=False)
+    _failures: dict[QueueKey, Failure] = attrs.field(factory=dict, init=False)
 
-    def without(self, capacity: Capacity) -> Capacity | None:
-        """Give what can be asked for together with others; None for nothing."""
-        failed = self._failures.get(capacity.worker_id)
-        if not failed:
-            return capacity
-        queues = capacity.queues - failed.keys()
-        return replace(capacity, queues=queues) if queues and EVERYTHING not in failed else None
+    def __bool__(self) -> bool:
+        return bool(self._failures)
 
-    def due(self, capacities: Iterable[Capacity], now: float) -> list[tuple[Capacity, str]]:
-        """Give what is to be tried again, each alone, with the queue that it is about; the longest due first."""
-        found: list[tuple[float, Capacity, str]] = []
-        for capacity in capacities:
-            failed = self._failures.get(capacity.worker_id, {})
-            for queue, failure in list(failed.items()):
-                if queue != EVERYTHING and queue not in capacity.queues:
-                    self.heal(capacity.worker_id, queue)
-                elif failure.until <= now:
-                    alone = capacity.queues if queue == EVERYTHING else frozenset({queue})
-                    found.append((failure.until, replace(capacity, queues=alone), queue))
-        return [(capacity, queue) for _, capacity, queue in sorted(found, key=itemgetter(0))]
+    def __contains__(self, key: QueueKey) -> bool:
+        return key in self._failures
 
-    def add(self, worker_id: UUID, queue: str, why: str, now: float) -> bool:
+    def due(self, now: float) -> list[QueueKey]:
+        """Give those that are to be tried again, the longest due first."""
+        found = [(failure.until, key) for key, failure in self._failures.items() if failure.until <= now]
+        return [key for _, key in sorted(found, key=lambda one: one[0])]
+
+    def add(self, key: QueueKey, why: str, now: float) -> bool:
         """Leave it out; say whether that is news."""
-        failed = self._failures.setdefault(worker_id, {})
-        before = failed.get(queue)
-        failed[queue] = Failure(why, now + TRIED_AGAIN)
+        before = self._failures.get(key)
+        self._failures[key] = Failure(why, now + TRIED_AGAIN)
         return before is None or before.why != why
 
-    def heal(self, worker_id: UUID, queue: str) -> None:
+    def heal(self, key: QueueKey) -> None:
         """Leave it out no more."""
-        failed = self._failures.get(worker_id, {})
-        failed.pop(queue, None)
-        if not failed:
-            self._failures.pop(worker_id, None)
+        self._failures.pop(key, None)
 
-    def words(self, worker_id: UUID) -> str:
-        """Say for people what a worker does not get, and why; empty if it gets everything."""
-        return describe({queue: failure.why for queue, failure in self._failures.get(worker_id, {}).items()})
+    def words(self, keys: Collection[QueueKey]) -> str:
+        """Say for people which of these queues' jobs nobody gets, and why; empty for none."""
+        return describe({key.name: self._failures[key].why for key in keys if key in self._failures})
 
     def forget(self, now: float) -> None:
         """Forget those that have not been tried for long."""
-        for worker_id, failed in list(self._failures.items()):
-            if all(failure.until + REMEMBERED < now for failure in failed.values()):
-                del self._failures[worker_id]
+        for key, failure in list(self._failures.items()):
+            if failure.until + REMEMBERED < now:
+                del self._failures[key]
 
 
 def describe(failed: Mapping[str, str]) -> str:
     """Say which queues' jobs cannot be handed out to a worker, and why."""
     if not failed:
         return ""
-    queues = "its queues" if EVERYTHING in failed else ", ".join(f"queue {queue[:60]!a}" for queue in sorted(failed))
+    queues = ", ".join(f"queue {queue[:60]!a}" for queue in sorted(failed))
     why = next(iter(failed.values()))
     return f"it gets no job of {queues}: to ask the centre's database for one fails ({why})"

@@ -15,7 +15,7 @@ import attrs
 from airflow_edge.gateway.access.directory import WorkerDirectory
 from airflow_edge.gateway.database.apart import each_apart
 from airflow_edge.gateway.database.calls import StoreCalls
-from airflow_edge.gateway.database.notify import QueueSignal
+from airflow_edge.gateway.links.demand import Demand
 from airflow_edge.gateway.links.link import WorkerLink
 from airflow_edge.gateway.links.registry import Links
 from airflow_edge.protocol.problems import CloseCode
@@ -40,7 +40,7 @@ class WorkerChanges:
     _calls: StoreCalls
     _links: Links
     _directory: WorkerDirectory
-    _queue: QueueSignal
+    _demand: Demand
     _answer_others: Callable[[Iterable[Worker]], Awaitable[None]]
     """Answers other gateways, which may ask whether a worker is there."""
     _seen: dict[UUID, tuple[datetime, UUID | None]] = attrs.field(factory=dict, init=False)
@@ -93,7 +93,7 @@ class WorkerChanges:
             link.close(CloseCode.REPLACED, "a newer link of this worker has replaced it")
         else:
             if link.follow(worker):
-                self._queue.wake()
+                self._demand.arrived(link)
             link.ask_for_log(worker.log_request, now=now)
         return link.open
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, inspect, or_, select, tuple_, update
 from sqlalchemy.orm import Session, undefer
 
 from airflow_edge.protocol.assignment import AssignmentKey
@@ -64,14 +64,31 @@ class AssignedJob:
 class Jobs(StorePart):
     """Jobs on their way."""
 
-    @writing
-    def settle(self, session: Session, worker_id: UUID, reports: Sequence[Report], *, now: datetime) -> list[Reading]:
+    def settle(self, worker_id: UUID, reports: Sequence[Report], *, now: datetime) -> list[Reading]:
         """Apply a worker's reports in one transaction, all or none; say how each was taken."""
-        ids = {UUID(report.job_id) for report in reports}
-        these = select(JobRow).options(undefer(JobRow.past)).where(JobRow.id.in_(ids))
-        locked = these.order_by(JobRow.id).with_for_update()
-        jobs = {job.id: job for job in session.scalars(locked)}
-        return [_apply(session, jobs.get(UUID(report.job_id)), worker_id, report, now) for report in reports]
+        (readings,) = self.settle_all([(worker_id, reports)], now=now)
+        return readings
+
+    @writing
+    def settle_all(
+        self, session: Session, said: Sequence[tuple[UUID, Sequence[Report]]], *, now: datetime
+    ) -> list[list[Reading]]:
+        """Apply what workers report, each with its own, in one transaction, all or none; say how each was taken.
+
+        There are as many statements as different changes, however many jobs they are made to.
+        """
+        ids = {UUID(report.job_id) for _, reports in said for report in reports}
+        jobs: dict[UUID, JobRow] = {}
+        # In this order everybody locks them.
+        for some in batches(sorted(ids)):
+            these = select(JobRow).options(undefer(JobRow.past)).where(JobRow.id.in_(some))
+            jobs |= {job.id: job for job in session.scalars(these.order_by(JobRow.id).with_for_update())}
+        readings = [
+            [_apply(session, jobs.get(UUID(report.job_id)), worker_id, report, now) for report in reports]
+            for worker_id, reports in said
+        ]
+        _write_together(session, jobs.values())
+        return readings
 
     def confirm(self, worker_id: UUID, job_id: UUID, assignment: int, *, now: datetime) -> AssignedJob | None:
         """Give the job if this worker holds it under this assignment, else None.
@@ -264,6 +281,21 @@ class Jobs(StorePart):
             return change(session, update(JobRow).where(JobRow.id.in_(ids), *condition).values(values))
 
         return self._transactions.write(work) if self._transactions.finds(query) else 0
+
+
+def _write_together(session: Session, jobs: Iterable[JobRow]) -> None:
+    """Write changes that are the same for several jobs with one statement for all of them."""
+    alike: defaultdict[tuple[tuple[str, object], ...], list[JobRow]] = defaultdict(list)
+    for job in jobs:
+        changes = {name: getattr(job, name) for name in inspect(job).committed_state}
+        # What became of earlier assignments is its own.
+        if changes and "past" not in changes:
+            alike[tuple(sorted(changes.items()))].append(job)
+    for together, those in alike.items():
+        for some in batches(those):
+            change(session, update(JobRow).where(JobRow.id.in_([job.id for job in some])).values(dict(together)))
+        for job in those:
+            session.expunge(job)
 
 
 def _apply(session: Session, job: JobRow | None, worker_id: UUID, report: Report, now: datetime) -> Reading:

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 from airflow_edge.gateway.database.calls import StoreUnavailableError
 from airflow_edge.gateway.links import link as link_module
 from airflow_edge.gateway.links.connection import WebSocketConnection
+from airflow_edge.gateway.links.demand import Demand
 from airflow_edge.gateway.links.driver import MOST_WORKER_LOGS, drive
 from airflow_edge.gateway.links.link import LONGEST_SYSTEM_TEXT, WORDLESS, Progress, SendQueue, WorkerLink
 from airflow_edge.gateway.links.records import Records
@@ -128,7 +129,7 @@ class Notebook(Records):
         if self.fails:
             raise self.fails.pop(0)
 
-    def wake(self):
+    def gained(self, link):
         self.woken += 1
 
     def tell_requeued(self):
@@ -229,16 +230,16 @@ async def test_one_that_refuses_a_job_for_good_is_offered_the_next_at_once(world
 
 
 async def test_queues_that_their_owner_has_closed_get_no_jobs_until_they_are_open(world):
-    links = Links()
+    links = Links(Demand())
     links.add(world.link)
     shut = Closed(queues=("a",), reason="shut\n", for_good=True)
     idle = Status(state=WorkerState.IDLE, alive=())
     assert not world.link.note_status(replace_fields(idle, closed=(shut,)), now=0)
-    assert [one.queues for one in links.capacities(0).values()] == [{"b"}]
+    assert world.link.capacity(0).queues == {"b"}
     assert read_closures(str(world.link.system[CLOSED])) == {"a": Closure("shut", for_good=True)}
     # That it is open again is a reason to look at the queue.
     assert world.link.note_status(idle, now=0)
-    assert [one.queues for one in links.capacities(0).values()] == [{"a", "b"}]
+    assert world.link.capacity(0).queues == {"a", "b"}
     assert not world.link.note_status(idle, now=0)
 
 

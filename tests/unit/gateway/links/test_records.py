@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from airflow_edge.gateway.links import records
+from airflow_edge.gateway.links.demand import Demand
 from airflow_edge.gateway.links.records import Records
 from airflow_edge.protocol.messages import LogEnd
 from airflow_edge.room import SharedRoom
@@ -36,7 +37,7 @@ class Store:
 async def test_wrong_ends_of_logs_keep_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "PENALTY", 1_000_000)
     store = Store()
-    mine = Records(cast("Any", store), cast("Any", store), cast("Any", None), 0, 0, SharedRoom(1, 1))
+    mine = Records(cast("Any", store), cast("Any", store), cast("Any", None), Demand(), 0, 0, SharedRoom(1, 1))
     await mine.finish_log(LIAR, END)
     again = [asyncio.create_task(mine.finish_log(LIAR, END)) for _ in range(10)]
     await asyncio.sleep(0)

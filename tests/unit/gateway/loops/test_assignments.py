@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from airflow_edge.gateway.database.calls import StoreCalls
 from airflow_edge.gateway.database.notify import QueueSignal
+from airflow_edge.gateway.links.demand import Demand
 from airflow_edge.gateway.links.slots import Slots
 from airflow_edge.gateway.loops.assignments import Assignments
 from airflow_edge.protocol.assignment import AssignmentKey
@@ -42,7 +43,7 @@ async def test_a_worker_is_told_of_a_stray_and_of_no_job_whose_end_its_link_has_
     link, calls = Link(kept, lost, ending), StoreCalls()
     store = SimpleNamespace(jobs=Jobs(kept))
     watch = Assignments(
-        cast("Any", store), calls, cast("Any", [link]), QueueSignal(cast("Any", None)), cast("Any", None)
+        cast("Any", store), calls, cast("Any", [link]), QueueSignal(cast("Any", None), Demand()), cast("Any", None)
     )
     await watch.void_strays()
     assert link.voided == []

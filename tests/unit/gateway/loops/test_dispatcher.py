@@ -10,25 +10,29 @@ from uuid import uuid4
 import pytest
 
 from airflow_edge.gateway.database.calls import StoreCalls, StoreUnavailableError
-from airflow_edge.gateway.database.notify import QueueSignal
+from airflow_edge.gateway.links.demand import Demand
 from airflow_edge.gateway.loops.dispatcher import Dispatcher
 from airflow_edge.protocol.assignment import AssignmentKey
-from airflow_edge.rules.matching import Capacity
+from airflow_edge.rules.matching import Capacity, QueueKey
+from airflow_edge.store.jobs.claims import HandedOut, Waiting
 from tests.workers import enrolled_worker
 
 
 class Link:
     def __init__(self, *queues: str) -> None:
         self.worker = enrolled_worker(queues=queues)
-        self.queues, self.free, self.left_out = frozenset(queues), 4, ""
+        self.keys, self.free, self.left_out = frozenset(QueueKey(None, queue) for queue in queues), 4, ""
+        self.slots = SimpleNamespace(changes_at=lambda now: None)
         self.offered: list[str] = []
         self.breaks = False
 
+    def capacity(self, _: float) -> Capacity | None:
+        queues = frozenset(key.name for key in self.keys)
+        able = Capacity(worker_id=self.worker.id, queues=queues, team_name=None, free_slots=self.free)
+        return able if self.free else None
+
     def free_slots(self, _: float) -> int:
         return self.free
-
-    def room(self) -> tuple[int, int]:
-        return 1_000_000, 32
 
     def offer(self, job: Any, **_: float) -> None:
         if self.breaks:
@@ -38,28 +42,32 @@ class Link:
 
 
 class Database:
-    """Has jobs in queues; cannot be asked about a queue with NUL in its name."""
+    """Has jobs in queues; one of them cannot be read in queues whose names begin with `bad`."""
 
     def __init__(self, **waiting: int) -> None:
-        self.waiting = waiting
+        self.jobs = waiting
         self.claims: list[set[str]] = []
         self.error: Exception | None = None
 
-    def claim(self, capacities: list[Capacity], **_: object) -> list[Any]:
-        self.claims.append({queue for one in capacities for queue in one.queues})
+    def waiting(self) -> Waiting:
+        return Waiting(queues={QueueKey(None, queue): 1 for queue, count in self.jobs.items() if count})
+
+    def claim(self, capacities: list[Capacity], *, queues: list[QueueKey], **_: object) -> HandedOut:
+        self.claims.append({key.name for key in queues})
         if self.error is not None:
             raise self.error
-        if any("\0" in queue for queue in self.claims[-1]):
-            raise ValueError("A string literal cannot contain NUL (0x00) characters.")
+        if any(key.name.startswith("bad") for key in queues):
+            raise LookupError("'x' is not among the states")
         jobs = []
         for one in capacities:
             free = one.free_slots
-            for queue in sorted(one.queues):
-                taken = min(free, self.waiting.get(queue, 0))
-                self.waiting[queue] = self.waiting.get(queue, 0) - taken
+            for queue in sorted(one.queues & self.claims[-1]):
+                taken = min(free, self.jobs.get(queue, 0))
+                self.jobs[queue] = self.jobs.get(queue, 0) - taken
                 free -= taken
                 jobs += [self._job(one, queue) for _ in range(taken)]
-        return jobs
+        more = {key for key in queues if self.jobs.get(key.name)}
+        return HandedOut(jobs=jobs, more=more, left=set())
 
     @staticmethod
     def _job(capacity: Capacity, queue: str) -> Any:
@@ -76,24 +84,20 @@ class Database:
 
 class World:
     def __init__(self, database: Database, *links: Link) -> None:
-        self.calls, self.queue, self.links = StoreCalls(1), QueueSignal(cast("Any", None)), links
+        self.calls, self.demand, self.links = StoreCalls(1), Demand(), links
         config = SimpleNamespace(dispatch_poll_interval=0.01, offer_timeout=30.0)
         store = SimpleNamespace(queue=database)
-        self.dispatcher = Dispatcher(cast("Any", store), self.calls, cast("Any", self), self.queue, cast("Any", config))
-
-    def capacities(self, _: float) -> dict[Link, Capacity]:
-        return {
-            link: Capacity(worker_id=link.worker.id, queues=link.queues, team_name=None, free_slots=link.free)
-            for link in self.links
-            if link.free
-        }
+        parts: list[Any] = [store, self.calls, links, SimpleNamespace(connected=False), self.demand, config]
+        self.dispatcher = Dispatcher(*parts)
+        for link in links:
+            self.demand.arrived(cast("Any", link))
 
     async def until(self, done: Any) -> None:
         """Let the dispatcher look again and again until that is so."""
         running = asyncio.create_task(self.dispatcher.run())
         async with asyncio.timeout(20):
             while not done():
-                self.queue.wake()
+                self.demand.wake()
                 await asyncio.sleep(0)
                 assert not running.done(), running.result()
         running.cancel()
@@ -101,30 +105,31 @@ class World:
         self.calls.close()
 
 
-async def test_attack_01_an_honest_worker_gets_its_jobs_beside_one_that_cannot_be_asked_for(caplog):
-    honest, bad = [Link("plc") for _ in range(3)], Link("a\0b")
-    database = Database(plc=12)
+async def test_attack_01_an_honest_worker_gets_its_jobs_beside_one_whose_cannot_be_read(caplog):
+    honest, bad = [Link("plc") for _ in range(3)], Link("bad")
+    database = Database(plc=12, bad=1)
     world = World(database, *honest, bad)
     await world.until(lambda: all(not link.free for link in honest) and bad.left_out)
-    assert "NUL" in bad.left_out
+    assert "'x' is not among the states" in bad.left_out
     assert [link.left_out for link in honest] == ["", "", ""]
     [record] = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert "Worker 'worker': it gets no job of queue 'a\\x00b'" in record.getMessage()
-    assert sum("a\0b" in claim for claim in database.claims) <= 4
+    assert "Nobody gets jobs of queue 'bad'" in record.getMessage()
+    assert sum("bad" in claim for claim in database.claims) <= 4
 
 
 async def test_attack_01_only_the_bad_queue_of_a_worker_is_left_out_and_no_slot_is_filled_twice():
-    link = Link("plc", "a\0b", "gpu")
-    database = Database(plc=3, gpu=3)
+    link = Link("plc", "bad", "gpu")
+    database = Database(plc=3, gpu=3, bad=1)
     world = World(database, link)
     await world.until(lambda: not link.free and link.left_out)
-    assert sorted(link.offered) == ["gpu", "gpu", "gpu", "plc"]
-    assert (database.waiting["plc"], database.waiting["gpu"]) == (2, 0)
+    assert len(link.offered) == 4
+    assert "bad" not in link.offered
+    assert (database.jobs["plc"] + database.jobs["gpu"], database.jobs["bad"]) == (2, 1)
 
 
 async def test_attack_01_what_fails_for_all_is_not_taken_for_an_outage_and_ends_no_loop():
     links = Link("a"), Link("b")
-    database = Database(a=1)
+    database = Database(a=1, b=1)
     database.error = LookupError("'x' is not among the states")
     world = World(database, *links)
     await world.until(lambda: all(link.left_out for link in links))
@@ -148,7 +153,7 @@ async def test_an_outage_leaves_nobody_out(monkeypatch):
 
 async def test_a_worker_is_tried_again_and_left_out_no_more_when_that_does_not_fail(monkeypatch):
     monkeypatch.setattr("airflow_edge.gateway.loops.left_out.TRIED_AGAIN", 0.0)
-    link, database = Link("plc"), Database()
+    link, database = Link("plc"), Database(plc=1)
     database.error = ValueError("a bad job")
     world = World(database, link)
     seen = []
@@ -156,7 +161,7 @@ async def test_a_worker_is_tried_again_and_left_out_no_more_when_that_does_not_f
     def mended() -> bool:
         if link.left_out and database.error is not None:
             seen.append(link.left_out)
-            database.error, database.waiting = None, {"plc": 1}
+            database.error = None
         return bool(link.offered) and not link.left_out
 
     await world.until(mended)

@@ -11,8 +11,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from airflow_edge.gateway.database.calls import StoreCalls
-from airflow_edge.gateway.database.notify import QueueSignal
+from airflow_edge.gateway.links.demand import Demand
 from airflow_edge.gateway.loops.worker_changes import OVERLAP, WorkerChanges
+from airflow_edge.rules.matching import QueueKey
 from airflow_edge.rules.worker import Worker
 from tests.workers import enrolled_worker
 
@@ -55,6 +56,7 @@ class Link:
     def __init__(self, worker: Worker) -> None:
         self.id, self.worker, self.open = uuid4(), worker, True
         self.heard: list[Worker] = []
+        self.keys = frozenset[QueueKey]()
 
     def follow(self, worker: Worker) -> bool:
         self.heard.append(worker)
@@ -73,7 +75,7 @@ class Watch:
             self.calls,
             cast("Any", links),
             cast("Any", self.directory),
-            QueueSignal(cast("Any", None)),
+            Demand(),
             self._answer,
         )
 
