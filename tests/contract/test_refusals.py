@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from airflow_edge.protocol.messages import Closed, Refused
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.fleet.closing import CLOSED, closures, write_closures
+from airflow_edge.rules.matching import QueueKey
 from airflow_edge.rules.reports import Reading
 from airflow_edge.store.jobs.claims import ClaimedJob
 from airflow_edge.store.store import Store
@@ -37,6 +38,8 @@ def test_it_waits_for_another_worker_and_is_not_offered_to_the_same_one_again(
     assert store.refusals.of_job(job.id) == {first.id: WHY}
     assert store.refusals.of_log(job.log_path) == [f"worker 'press-7' refused it {WHY}"]
     assert [one.dag_id for one in claim(store, capacity(first.id, free_slots=8))] == ["other"]
+    nothing = store.queue.claim([capacity(first.id, free_slots=8)], lease_until=NOW + LEASE, now=NOW)
+    assert (nothing.jobs, nothing.more, nothing.left) == ([], set(), {QueueKey(None, "default")})
     # Nor does one that both could serve go to the one with more room.
     [again] = claim(store, capacity(first.id, free_slots=8), capacity(second.id))
     assert (again.id, again.worker_id, again.assignment) == (job.id, second.id, 2)

@@ -140,7 +140,7 @@ class JobQueue(StorePart):
         room = _room(able.values(), queues)
         found = _candidates(session, room, {})
         refusals: Mapping[UUID, Collection[UUID]] = {}
-        if any(one.row.refused for one in found):
+        if refused := {one.key for one in found if one.row.refused}:
             refusals = refusals_of_waiting(session, able)
             found = _candidates(session, room, refusals)
         counts = Counter(one.key for one in found)
@@ -164,8 +164,8 @@ class JobQueue(StorePart):
                 for job, worker_id in matches
             ],
             more={key for key in full if given[key]},
-            # Of what was refused by some, more may wait than was looked at.
-            left={key for key, count in counts.items() if given[key] < count or key in full or refusals},
+            # What was refused waits for others.
+            left=refused.union(key for key, count in counts.items() if given[key] < count or key in full),
         )
 
     @writing
