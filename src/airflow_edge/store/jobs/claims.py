@@ -22,7 +22,6 @@ from sqlalchemy import (
     case,
     cast,
     column,
-    exists,
     func,
     literal,
     or_,
@@ -101,7 +100,6 @@ _READ: Final = [
     *(_JOB.c[one.name] for one in fields(ClaimedJob)),
     _JOB.c.priority_weight,
     _JOB.c.queued_at,
-    exists().where(RefusalRow.job_id == _JOB.c.id).label("refused"),
 ]
 
 
@@ -140,7 +138,7 @@ class JobQueue(StorePart):
         room = _room(able.values(), queues)
         found = _candidates(session, room, {})
         refusals: Mapping[UUID, Collection[UUID]] = {}
-        if refused := {one.key for one in found if one.row.refused}:
+        if refused := _refused(session, found):
             refusals = refusals_of_waiting(session, able)
             found = _candidates(session, room, refusals)
         counts = Counter(one.key for one in found)
@@ -206,6 +204,14 @@ def _unwilling(session: Session, worker_ids: Collection[UUID]) -> set[UUID]:
     """Give those that were just revoked or told to take no job, of which their gateways may not know yet."""
     to_get_none = or_(WorkerRow.asked_state.in_(_TAKES_NONE), WorkerRow.revoked_at.is_not(None))
     return set(session.scalars(select(WorkerRow.id).where(WorkerRow.id.in_(worker_ids), to_get_none)))
+
+
+def _refused(session: Session, jobs: Collection[_Candidate]) -> set[QueueKey]:
+    """Give the queues of those of the jobs that some worker has refused for good."""
+    ids = set[UUID]()
+    for some in batches(jobs):
+        ids.update(session.scalars(select(RefusalRow.job_id).where(RefusalRow.job_id.in_([job.id for job in some]))))
+    return {job.key for job in jobs if job.id in ids}
 
 
 def _test_jobs(session: Session, worker_ids: Collection[UUID]) -> list[_Candidate]:
