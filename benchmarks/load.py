@@ -32,7 +32,7 @@ from airflow_edge.protocol.urls import PREFIX
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.tables import JobRow
 from benchmarks import counting_plugin, report
-from benchmarks.load_fleet import Work
+from benchmarks.load_fleet import WRITTEN_EVERY, Work
 from benchmarks.measures import Series
 from benchmarks.peers import Ground
 from benchmarks.reconnect import enroll
@@ -197,8 +197,9 @@ class Load:
         query = "SELECT count(*) FROM airflow_edge_job WHERE state = ANY(:states)"
         return int(self._airflow.database.value(query, states=list(states)))
 
-    def wait_for_ends(self, timeout: float) -> int:
-        """Wait until all jobs have ended; give how many have not, or not well."""
+    def wait_for_ends(self, timeout: float) -> tuple[float, int]:
+        """Wait until all jobs have ended; give how many seconds that took, and how many have not, or not well."""
+        began = time.monotonic()
         try:
             wait_for(
                 lambda: not self.count("queued", "leased", "running"),
@@ -208,8 +209,11 @@ class Load:
             )
         except TimeoutError as error:
             print(error, flush=True)
+        seconds = time.monotonic() - began
+        # What the fleets have noted is written a moment later.
+        time.sleep(2 * WRITTEN_EVERY)
         query = "SELECT count(*) AS n FROM airflow_edge_job WHERE state <> 'succeeded'"
-        return int(self._airflow.database.value(query))
+        return seconds, int(self._airflow.database.value(query))
 
     def _job(self, seconds: float) -> JobRow:
         self._put += 1
@@ -328,7 +332,7 @@ def _one_by_one(load: Load, rate: float, seconds: float) -> dict[str, Any]:
         put[job_id] = time.monotonic()
         time.sleep(max(0.0, began + len(put) / rate - time.monotonic()))
     used = load.usage()
-    lost = load.wait_for_ends(_PATIENCE)
+    _, lost = load.wait_for_ends(_PATIENCE)
     waits = Series(_waits(put, load.noted("offered")))
     return used.since(before) | {
         "jobs": len(put),
@@ -346,14 +350,12 @@ def _at_once(load: Load, jobs: int) -> dict[str, Any]:
     offered = len(load.noted("offered"))
     before = load.usage()
     load.queue(jobs)
-    began = time.monotonic()
-    lost = load.wait_for_ends(_PATIENCE)
-    seconds = time.monotonic() - began
+    seconds, lost = load.wait_for_ends(_PATIENCE)
     used = load.usage()
     return used.since(before) | {
         "jobs": jobs,
         "jobs_per_s": round((jobs - lost) / seconds, 1),
-        "offers": wait_for(lambda: len(load.noted("offered")) - offered, "offers", timeout=_PATIENCE),
+        "offers": len(load.noted("offered")) - offered,
         "statements_per_job": round((used.statements - before.statements) / jobs, 3),
         "lost": lost,
     }
@@ -366,7 +368,8 @@ def _cut(load: Load, workers: int) -> dict[str, Any]:
     before, at = load.usage(), load.cut()
     back = load.wait_until_linked(workers, at)
     used = load.usage().since(before)
-    return used | {"back_s": round(back, 1), "jobs": _HELD, "lost": load.wait_for_ends(_PATIENCE)}
+    _, lost = load.wait_for_ends(_PATIENCE)
+    return used | {"back_s": round(back, 1), "jobs": _HELD, "lost": lost}
 
 
 def _waits(put: Mapping[str, float], offered: Iterable[tuple[str, float]]) -> list[float]:

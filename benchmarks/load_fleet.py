@@ -29,7 +29,8 @@ from harness.fleet import TakingWorker, WorkerKey
 _AT_ONCE: Final = 20
 _PAUSE: Final = 0.1
 """So many begin to link, and then others after so many seconds: enrolled workers do not all start in one moment."""
-_WRITTEN_EVERY: Final = 0.2
+WRITTEN_EVERY: Final = 0.2
+"""Seconds."""
 
 Note = Callable[[str, str], None]
 
@@ -90,7 +91,7 @@ async def _run(gateway: str, keys: list[WorkerKey], slots: int, events: Path) ->
     async def write() -> None:
         with events.open("a") as file:
             while True:
-                await asyncio.sleep(_WRITTEN_EVERY)
+                await asyncio.sleep(WRITTEN_EVERY)
                 lines = "".join(f"{json.dumps(one)}\n" for one in noted)
                 noted.clear()
                 file.write(lines)
