@@ -21,12 +21,17 @@ PATIENCE = 30_000
 """Milliseconds in which a page shows something; it takes one or two on an idle machine."""
 DESKTOP, PHONE = (1440, 900), (360, 740)
 
-OURS = """() => {
+OURS = """async () => {
+    const moving = document.getAnimations().filter(({effect}) => Number.isFinite(effect?.getComputedTiming().endTime));
+    await Promise.allSettled(moving.map(({finished}) => finished));
     const views = document.querySelector('nav[aria-label="Views of edge workers"]');
     const dialogs = document.querySelectorAll('[role=dialog], [role=alertdialog]');
     return axe.run({include: [views.parentElement.parentElement, ...dialogs]});
 }"""
-"""Around the views it is Airflow's; a dialog is laid over all of it."""
+"""Around the views it is Airflow's; a dialog is laid over all of it.
+
+What is still being faded in has not its colours yet: axe looks when nothing moves but what moves for ever.
+"""
 SETTLED = """() => performance.getEntriesByType('resource').some(({name}) => name.includes('/edge_worker/api/'))
     && !document.querySelector('[role=status][aria-label$=loading], [aria-busy=true]')
     && ![...document.querySelectorAll('[role=status]')].some(({textContent}) => textContent.startsWith('Load'))"""

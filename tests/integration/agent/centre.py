@@ -354,7 +354,7 @@ class _Records(Records):
     def gained(self, link: WorkerLink) -> None:
         pass
 
-    def tell_requeued(self) -> None:
+    def put_back(self) -> None:
         pass
 
     @staticmethod

@@ -73,7 +73,7 @@ async def test_a_notification_wakes(database: Database, driver: str) -> None:
             each.demand.begin_look()
             each.demand.take(1, 0.0)
             assert not each.demand.awake.is_set()
-        one.signal.tell()
+        await asyncio.to_thread(one.store.queue.notify, "queued")
         async with asyncio.timeout(30):
             await other.demand.awake.wait()
         assert await asyncio.to_thread(probe, engine, one.store.queue.notify, patience=30)

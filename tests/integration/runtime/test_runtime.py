@@ -414,7 +414,8 @@ def test_what_a_task_leaves_behind_ends_with_it_wherever_it_has_gone(agent, api)
     assert [pid for pid in pids if is_alive(pid)] == []
     (state,) = api.of("PATCH", "/state")
     assert state.body["state"] == "success"
-    assert job.log[-1]["event"] == stop.left_behind(3)
+    # Among the task's own last lines: those come through a pipe, in their own time.
+    assert stop.left_behind(3) in [line["event"] for line in job.log]
 
 
 def test_what_a_task_has_spread_ends_though_its_supervisor_was_killed(agent, api):

@@ -15,7 +15,7 @@ from airflow_edge.backoff import Backoff
 from airflow_edge.gateway.database.calls import StoreUnavailableError
 from airflow_edge.gateway.database.listener import PROOF, Listener, NotHeardError, errors_of
 from airflow_edge.rules.matching import QueueKey
-from airflow_edge.store.jobs.outbox import QUEUED, read_queued
+from airflow_edge.store.queueing import read_queued
 from airflow_edge.store.workers.passed_requests import PASSED
 
 log = logging.getLogger(__name__)
@@ -52,8 +52,6 @@ class QueueSignal:
         """
         self._notify = notify
         self._heard = heard
-        self._listens = False
-        self._telling: set[asyncio.Task[None]] = set()
         self._said = ""
         self.connected = False
         """Whether notifications arrive at present: whether the last one to ourselves came back."""
@@ -67,18 +65,10 @@ class QueueSignal:
         """Have the queue looked at here."""
         self._heard.wake()
 
-    def tell(self) -> None:
-        """Have the queue looked at here, and by all other gateways as far as that is possible at present."""
-        self.wake()
-        if self._listens and not self._telling:
-            task = asyncio.create_task(self._tell())
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
-
-    async def _tell(self) -> None:
-        # Were it not to get through, the others would look at the queue by themselves soon.
-        with suppress(StoreUnavailableError):
-            await self._notify(QUEUED)
+    def put_back(self) -> None:
+        """Have the queue looked at here, where no notification says that jobs are back in it."""
+        if not self.connected:
+            self.wake()
 
     async def listen(self, engine: Engine) -> None:
         """Wake for each notification, and after each connection, until cancelled.
@@ -86,7 +76,6 @@ class QueueSignal:
         :param engine: as `listener_engine` gives it
         """
         pauses, unheard = Backoff(FIRST_PAUSE, LONGEST_PAUSE), Backoff(FIRST_PAUSE, LONGEST_UNHEARD_PAUSE)
-        self._listens = True
         while True:
             pause = pauses
             try:

@@ -255,5 +255,5 @@ async def _enter(
     for key in reconciled.void:
         link.void_job(key, "the centre does not know this job here: it was given to another worker, or has ended")
     if reconciled.requeued:
-        gateway.queue.tell()
+        gateway.queue.put_back()
     return link

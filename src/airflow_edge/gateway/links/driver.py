@@ -230,8 +230,8 @@ class _Driver:
             self._link.finish(seq)
         self._link.acknowledge()
         if any(isinstance(report, Refused) for report in reports):
-            self._records.tell_requeued()
-        elif not all(isinstance(report, Accepted) for report in reports):
+            self._records.put_back()
+        if not all(isinstance(report, Accepted) for report in reports):
             self._records.gained(self._link)
 
     def _note_reading(self, report: Report, reading: Reading) -> None:

@@ -126,6 +126,6 @@ class Records:
         """A worker could take more: have its queues looked at."""
         self._demand.gained(link)
 
-    def tell_requeued(self) -> None:
-        """A job is back in the queue: have it looked at here and at all other gateways."""
-        self._queue.tell()
+    def put_back(self) -> None:
+        """A job is back in the queue."""
+        self._queue.put_back()

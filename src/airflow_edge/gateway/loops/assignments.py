@@ -51,7 +51,7 @@ class Assignments:
         waited = self._offers.look(offers, asked=asked, answered=clock())
         overdue = {job_id: offers[job_id] for job_id, seconds in waited.items() if seconds > self._config.offer_timeout}
         if await self._calls.run(self._store.jobs.expire_leases, overdue, now=datetime.now(UTC)):
-            self._queue.tell()
+            self._queue.put_back()
 
     async def look_after_idle(self) -> None:
         """Take from workers linked here the jobs that do nothing: not begun for too long, or long over."""
@@ -65,7 +65,7 @@ class Assignments:
         if stalled := {job.id: job.assignment for job in overdue if not job.is_over}:
             count = await self._calls.run(authority.give_back, stalled, now=datetime.now(UTC))
             log.warning("back in the queue, accepted and not begun in time: %s", counted(count, "job"))
-            self._queue.tell()
+            self._queue.put_back()
         if overstayed := {job.id: job.assignment for job in overdue if job.is_over}:
             reason = f"its worker had not said that its process ended {OVERSTAYED:g} s after its task had"
             count = await self._calls.run(authority.lose, overstayed, reason, now=datetime.now(UTC))

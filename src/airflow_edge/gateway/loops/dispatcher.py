@@ -168,7 +168,7 @@ class Dispatcher:
                 # It has refused a job, or is gone, since it was looked at.
                 await self._settle(job, Refused(**job.key._asdict(), reason="the worker was not ready any more"))
                 log.info("Job %s is back in the queue: worker '%s' is not ready any more", job.id, link.worker.name)
-                self._demand.wake()
+                self._queue.put_back()
             else:
                 link.offer(job, lease=self._config.offer_timeout, now=now)
         except Exception:

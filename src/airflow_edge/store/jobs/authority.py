@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, undefer
 
 from airflow_edge.protocol.states import JOB_HELD, JobEvent, JobState, job_sources, next_job_state
 from airflow_edge.store.columns import batches
+from airflow_edge.store.queueing import put_back
 from airflow_edge.store.tables import JobRow
 from airflow_edge.store.transactions import StorePart, change, lock, reading, writing
 
@@ -73,15 +74,15 @@ class JobAuthority(StorePart):
     def give_back(self, jobs: Mapping[UUID, int], *, now: datetime) -> int:
         """Put jobs that were accepted and are, under these assignments, not begun back into the queue; say how many."""
 
-        def stalled(job: JobRow) -> None:
-            job.give_back("not begun", "it was accepted and not begun in time", now=now)
+        def stalled(session: Session, job: JobRow) -> None:
+            put_back(session, job, "not begun", "it was accepted and not begun in time", now=now)
 
         return sum(self._each(some, NOT_BEGUN, stalled) for some in batches(jobs.items()))
 
     def lose(self, jobs: Mapping[UUID, int], reason: str, *, now: datetime) -> int:
         """Declare jobs lost that have, under these assignments, nothing to do any more; say how many."""
 
-        def lost(job: JobRow) -> None:
+        def lost(_: Session, job: JobRow) -> None:
             job.state = next_job_state(job.state, JobEvent.LOSE)
             job.reason, job.ended_at = reason, now
 
@@ -91,14 +92,14 @@ class JobAuthority(StorePart):
         self,
         jobs: Sequence[tuple[UUID, int]],
         condition: tuple[ColumnElement[bool], ...],
-        act: Callable[[JobRow], None],
+        act: Callable[[Session, JobRow], None],
     ) -> int:
         these = select(JobRow).where(*condition, tuple_(JobRow.id, JobRow.assignment).in_(jobs))
 
         def work(session: Session) -> int:
             rows = lock(session, these.options(undefer(JobRow.past)))
             for row in rows:
-                act(row)
+                act(session, row)
             return len(rows)
 
         return self._transactions.write(work)

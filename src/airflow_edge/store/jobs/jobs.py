@@ -21,6 +21,7 @@ from airflow_edge.store.airflow_tables import TASK_INSTANCE, WANTED, is_latest_t
 from airflow_edge.store.columns import batches, to_value
 from airflow_edge.store.jobs.refusals import note_denied
 from airflow_edge.store.jobs.unreachable import AwaitedJobs, awaited_jobs, jobs_given_up, out_of_reach
+from airflow_edge.store.queueing import put_back
 from airflow_edge.store.tables import CallRow, JobRow, RefusalRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, change, lock, reading, writing
 
@@ -149,7 +150,7 @@ class Jobs(StorePart):
         def work(session: Session) -> int:
             jobs = lock(session, these.options(undefer(JobRow.past)))
             for job in jobs:
-                job.give_back("expired", "it was not answered in time", now=now)
+                put_back(session, job, "expired", "it was not answered in time", now=now)
             return len(jobs)
 
         return self._transactions.write(work) if self._transactions.finds(these.with_only_columns(JobRow.id)) else 0
@@ -311,7 +312,7 @@ def _apply(session: Session, job: JobRow | None, worker_id: UUID, report: Report
             if report.denied and job.kind != "test":
                 note_denied(session, job, worker_id, one_line(report.reason), now=now)
             else:
-                job.give_back("refused", one_line(report.reason), now=now)
+                put_back(session, job, "refused", one_line(report.reason), now=now)
             return reading
         if event is JobEvent.ACCEPT and job.started_at is None:
             job.started_at = now

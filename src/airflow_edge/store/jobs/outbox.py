@@ -11,13 +11,11 @@ from datetime import datetime
 from typing import Any, Final, cast
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import ColumnElement, Table, and_, exists, func, insert, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.messages import JobKind
 from airflow_edge.protocol.states import JOB_ENDED, JOB_HELD, JobEvent, JobState, job_sources
-from airflow_edge.rules.matching import QueueKey
 from airflow_edge.store.airflow_tables import (
     TASK_INSTANCE,
     TaskInstanceState,
@@ -26,14 +24,10 @@ from airflow_edge.store.airflow_tables import (
     running_schedulers,
 )
 from airflow_edge.store.columns import batches, to_value
+from airflow_edge.store.queueing import tell_queued
 from airflow_edge.store.tables import JobRow
-from airflow_edge.store.transactions import change, notify
+from airflow_edge.store.transactions import change
 
-QUEUED: Final = "queued"
-"""The notification that jobs were queued, somewhere; and how one that says where begins."""
-
-_IN: Final = f"{QUEUED} "
-_NOTIFIED: Final = "airflow_edge_notified"
 _JOB_TABLE: Final[Table] = cast("Table", JobRow.__table__)
 
 
@@ -72,7 +66,7 @@ def add_job(session: Session, job: JobRow, *, now: datetime) -> None:
     # The session does not get to know the object: it is the scheduler's, which writes what it wants when it wants.
     values = {column.key: getattr(job, column.key) for column in _JOB_TABLE.columns}
     session.execute(insert(_JOB_TABLE).values(values | {"queued_at": now}))
-    _notify_once(session, _say_queued(job))
+    tell_queued(session, job)
 
 
 def owned(session: Session, owner: int | None) -> list[OwnedJob]:
@@ -228,30 +222,3 @@ def _cancel(session: Session, condition: ColumnElement[bool], reason: str, now: 
         ),
     )
     change(session, update(JobRow).where(condition, JobRow.booked_at.is_(None)).values(booked_at=now))
-
-
-def read_queued(payload: str) -> tuple[QueueKey, int] | None:
-    """Give the queue into which jobs have come, and how many slots one of them takes; None if it does not say so."""
-    if not payload.startswith(_IN):
-        return None
-    try:
-        team_name, queue, slots = msgspec.json.decode(payload.removeprefix(_IN), type=tuple[str | None, str, int])
-    except msgspec.MsgspecError:
-        return None
-    return QueueKey(team_name, queue), slots
-
-
-def _say_queued(job: JobRow) -> str:
-    if job.kind == "test":
-        return QUEUED
-    return _IN + msgspec.json.encode((job.team_name, job.queue, job.slots)).decode()
-
-
-def _notify_once(session: Session, payload: str) -> None:
-    """Notify the gateways on commit, once per transaction of each thing."""
-    transaction = session.get_transaction()
-    before, said = session.info.get(_NOTIFIED, (None, ()))
-    if before is not transaction:
-        said = set[str]()
-    if payload not in said and notify(session, payload):
-        session.info[_NOTIFIED] = (transaction, {*said, payload})

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from airflow_edge.protocol.states import JobEvent, JobState, next_job_state
 from airflow_edge.rules.fleet.closing import read_closures
 from airflow_edge.rules.reports import denied
+from airflow_edge.store.queueing import put_back
 from airflow_edge.store.tables import JobRow, RefusalRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, lock, reading
 from airflow_edge.store.workers.workers import to_worker
@@ -65,7 +66,7 @@ def note_denied(session: Session, job: JobRow, worker_id: UUID, text: str, *, no
     session.merge(RefusalRow(job_id=job.id, worker_id=worker_id, text=text, at=now))
     session.flush()
     if not _fail_if_hopeless(session, job, worker_id, text, now):
-        job.give_back("refused", text, now=now)
+        put_back(session, job, "refused", text, now=now)
 
 
 def refusals_of_waiting(session: Session, worker_ids: Collection[UUID]) -> dict[UUID, set[UUID]]:

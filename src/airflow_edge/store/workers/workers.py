@@ -33,6 +33,7 @@ from airflow_edge.rules.liveness import Silence
 from airflow_edge.rules.orders import ASKED_STATES, OrderState
 from airflow_edge.rules.worker import CONDITIONS, WARNINGS, Admission, Worker, place, read_others
 from airflow_edge.store.columns import to_duration, to_seconds, to_value
+from airflow_edge.store.queueing import put_back
 from airflow_edge.store.tables import JobRow, WorkerEventRow, WorkerMetricRow, WorkerOrderRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, reading, writing
 from airflow_edge.store.workers.events import LOOKED_AT, condition_of, note, noting
@@ -370,7 +371,7 @@ def _take_jobs_back(session: Session, worker_id: UUID, now: datetime) -> None:
     this_workers = update(JobRow).where(JobRow.worker_id == worker_id)
     leased = select(JobRow).where(JobRow.worker_id == worker_id, JobRow.state == JobState.LEASED)
     for job in session.scalars(leased.options(undefer(JobRow.past)).order_by(JobRow.id).with_for_update()):
-        job.give_back("taken back", "its worker was revoked", now=now)
+        put_back(session, job, "taken back", "its worker was revoked", now=now)
     session.execute(
         this_workers.where(JobRow.state == JobState.RUNNING).values(
             state=next_job_state(JobState.RUNNING, JobEvent.LOSE), reason="its worker was revoked", ended_at=now

@@ -2,20 +2,17 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from airflow_edge.gateway.database.notify import QueueSignal
 from airflow_edge.gateway.links.demand import Demand
 
 
-async def test_others_are_told_only_where_somebody_may_listen():
-    told: list[str] = []
-
-    async def notify(payload: str) -> None:
-        told.append(payload)
-
+@pytest.mark.parametrize("connected", [True, False])
+async def test_what_is_back_in_the_queue_is_looked_for_where_no_notification_says_where(connected):
     demand = Demand()
     demand.begin_look()
-    signal = QueueSignal(notify, demand)
-    signal.tell()
-    await asyncio.wait_for(demand.awake.wait(), 5)
-    assert demand.all_due
-    assert told == []
+    signal = QueueSignal(lambda payload: asyncio.sleep(0), demand)
+    signal.connected = connected
+    signal.put_back()
+    assert demand.all_due is demand.awake.is_set() is not connected

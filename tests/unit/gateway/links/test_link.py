@@ -107,7 +107,7 @@ class Notebook(Records):
         self.may_keep.set()
         self.worker_log: list[WorkerLog] = []
         self.answers: list[Obeyed] = []
-        self.woken = self.requeued = 0
+        self.woken = self.back = 0
         self.fails: list[Exception] = []
 
     async def settle(self, worker_id, reports):
@@ -132,8 +132,8 @@ class Notebook(Records):
     def gained(self, link):
         self.woken += 1
 
-    def tell_requeued(self):
-        self.requeued += 1
+    def put_back(self):
+        self.back += 1
 
 
 class World:
@@ -211,14 +211,14 @@ async def test_a_conversation_is_left_alone_after_the_links_end():
     assert (await world.wire.hear())["code"] == 4409
 
 
-async def test_a_refusal_is_told_to_the_other_gateways_and_an_end_to_our_dispatcher(world):
+async def test_a_refused_job_may_be_anybodys_and_after_an_end_there_is_room(world):
     world.records.may_settle.set()
     world.wire.say(world.site.send(Refused(**JOB, reason="")))
     assert (await world.wire.hear()).ack == 1
-    assert (world.records.requeued, world.records.woken) == (1, 0)
+    assert (world.records.back, world.records.woken) == (1, 1)
     world.wire.say(world.site.send(Ended(**JOB)))
     assert (await world.wire.hear()).ack == 2
-    assert (world.records.requeued, world.records.woken) == (1, 1)
+    assert (world.records.back, world.records.woken) == (1, 2)
 
 
 @pytest.mark.parametrize(("denied", "free"), [(False, 0), (True, 4)])
