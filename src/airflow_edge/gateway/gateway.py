@@ -118,7 +118,9 @@ class Gateway:
             config.log_max_size,
             SharedRoom(config.call_memory // 4, config.call_memory // 16),
         )
-        self._dispatcher = Dispatcher(self.store, self.calls, self.links, self.queue, self.demand, config)
+        # A thread of its own: whoever keeps the others busy, with tasks' calls, reports or logs, keeps no job waiting.
+        self._dispatcher_calls = StoreCalls(threads=1)
+        self._dispatcher = Dispatcher(self.store, self._dispatcher_calls, self.links, self.queue, self.demand, config)
         self.calling_jobs = CallingJobs(
             self.store.jobs, self.store.job_authority, self.calls, self.links.void, config.time_to_end
         )
@@ -218,7 +220,8 @@ class Gateway:
                     await asyncio.gather(getting_ready, return_exceptions=True)
                 if self._links_served:
                     await self._stop()
-                await asyncio.to_thread(self.calls.close)
+                for calls in (self.calls, self._dispatcher_calls):
+                    await asyncio.to_thread(calls.close)
                 await asyncio.to_thread(self._session_factory.dispose)
 
     async def _start_task_api(self, stack: AsyncExitStack) -> TaskApi | None:
