@@ -213,7 +213,7 @@ class Yard:
 
     def revoke_hostile(self) -> None:
         for worker in self.store.workers.all():
-            if worker.name.startswith("hostile-"):
+            if worker.name.startswith("hostile-") and worker.revoked_at is None:
                 self.store.workers.revoke(worker.name, now=datetime.now(UTC))
 
     @contextmanager

@@ -148,7 +148,8 @@ async def let_the_gateway_work(centre: Centre) -> None:
         for step in steps.repeated * 2:
             await step()
     finally:
-        await asyncio.to_thread(gateway.calls.close)
+        for calls in (gateway.calls, gateway._dispatcher_calls):
+            await asyncio.to_thread(calls.close)
     store = gateway.store
     store.log_upkeep.tidy(None, clock=lambda: now, stopping=lambda: False)
     store.log_handovers.claim(now=now, until=now)
