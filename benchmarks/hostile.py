@@ -36,7 +36,7 @@ from sqlalchemy.orm import sessionmaker
 
 from airflow_edge.protocol import tokens, urls
 from airflow_edge.protocol.messages import Offer, Order, Stop, Void
-from airflow_edge.store.jobs import outbox
+from airflow_edge.store import queueing
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow
 from benchmarks import report
@@ -201,7 +201,7 @@ class Yard:
         )
         note(job)
         with self._sessions() as session:
-            outbox.add_job(session, job, now=datetime.now(UTC))
+            queueing.add_job(session, job, now=datetime.now(UTC))
             session.commit()
 
     def left(self) -> dict[str, int]:

@@ -29,7 +29,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.urls import PREFIX
-from airflow_edge.store.jobs import outbox
+from airflow_edge.store import queueing
 from airflow_edge.store.tables import JobRow
 from benchmarks import counting_plugin, report
 from benchmarks.load_fleet import WRITTEN_EVERY, Work
@@ -187,7 +187,7 @@ class Load:
         with Session(self._engine) as session:
             for _ in range(count):
                 job = self._job(seconds)
-                outbox.add_job(session, job, now=datetime.now(UTC))
+                queueing.add_job(session, job, now=datetime.now(UTC))
                 ids.append(str(job.id))
             session.commit()
         return ids

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from airflow_edge.protocol.messages import Metrics
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.metrics import MINUTES_PER_CHUNK, Chunk, Recorder
-from airflow_edge.store.jobs import outbox
+from airflow_edge.store import queueing
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import Base, JobRow, ProcessRow, WorkerRow
 from airflow_edge.store.workers.workers import LinkFacts
@@ -122,7 +122,7 @@ class WrittenFleet:
             }
         )
         with self.sessions() as session:
-            outbox.add_job(session, row, now=self.now - queued)
+            queueing.add_job(session, row, now=self.now - queued)
             session.commit()
         return row.id
 

@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from airflow_edge.protocol.logs import logdata
 from airflow_edge.protocol.messages import MAX_LOG_CHUNK_BYTES, Accepted, Ended, LogAck, LogEnd, Offer
-from airflow_edge.store.jobs import outbox
+from airflow_edge.store import queueing
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow, LogRow
 from harness import environments
@@ -82,7 +82,7 @@ async def send(airflow: Airflow, store: Store, sessions: sessionmaker[Session], 
     (await site.enroll(gateway, await asyncio.to_thread(airflow.enroll_token))).raise_for_status()
     async with site.link(gateway) as link:
         with sessions() as session:
-            outbox.add_job(session, _job(), now=datetime.now(UTC))
+            queueing.add_job(session, _job(), now=datetime.now(UTC))
             session.commit()
         offer = await link.get(Offer, PATIENCE)
         await link.say(Accepted(job_id=offer.job_id, assignment=offer.assignment))

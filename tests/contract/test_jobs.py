@@ -15,6 +15,7 @@ from airflow_edge.protocol.messages import Ended, Refused, Released
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.liveness import Patience, Silence
 from airflow_edge.rules.reports import Reading
+from airflow_edge.store import queueing
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.jobs.claims import ClaimedJob
 from airflow_edge.store.store import Store
@@ -127,7 +128,7 @@ def test_what_is_claimed_at_once_by_many_is_claimed_once(store: Store, sessions:
 
 def test_a_job_in_a_transaction_that_is_rolled_back_never_was(store: Store, sessions: Sessions) -> None:
     with sessions() as session:
-        outbox.add_job(session, new_job(), now=NOW)
+        queueing.add_job(session, new_job(), now=NOW)
         session.rollback()
     assert claim(store, capacity(uuid4())) == []
 

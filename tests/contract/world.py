@@ -17,7 +17,7 @@ from airflow_edge.protocol.messages import Accepted, Ended
 from airflow_edge.protocol.states import JobState, WorkerState
 from airflow_edge.rules.matching import Capacity
 from airflow_edge.rules.worker import Worker
-from airflow_edge.store.jobs import outbox
+from airflow_edge.store import queueing
 from airflow_edge.store.jobs.claims import ClaimedJob
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow
@@ -57,7 +57,7 @@ def new_job(**fields) -> JobRow:
 def queue(sessions: sessionmaker[Session], *jobs: JobRow, now: datetime = NOW) -> None:
     with sessions() as session:
         for job in jobs:
-            outbox.add_job(session, job, now=now)
+            queueing.add_job(session, job, now=now)
         session.commit()
 
 

@@ -28,6 +28,7 @@ from airflow_edge.rules.logs.lines import lines
 from airflow_edge.rules.logs.log_notices import missing, origin, refused_by
 from airflow_edge.rules.reports import UNFINISHED, Verdict, callback_verdict, task_verdict
 from airflow_edge.settings import BY_NAME, SECTION
+from airflow_edge.store import queueing
 from airflow_edge.store.airflow_tables import TaskInstanceState, states_of
 from airflow_edge.store.jobs import outbox
 from airflow_edge.store.jobs.jobs import Jobs
@@ -141,7 +142,7 @@ class EdgeExecutor(BaseExecutor):
             # A statement that fails would take the scheduler's whole transaction, and the scheduler, with it.
             self._held[key] = job
             return
-        outbox.add_job(session, job, now=_now())
+        queueing.add_job(session, job, now=_now())
         self._ledger.add(Entry(job.id, key, job.kind))
 
     def sync(self) -> None:
@@ -251,7 +252,7 @@ class EdgeExecutor(BaseExecutor):
         """Do what could not be done while the database did not let it be done."""
         while self._held:
             key, job = next(iter(self._held.items()))
-            self._transactions.write(partial(outbox.add_job, job=job, now=_now()))
+            self._transactions.write(partial(queueing.add_job, job=job, now=_now()))
             self._held.pop(key)
             self._ledger.add(Entry(job.id, key, job.kind))
         if self._to_adopt:

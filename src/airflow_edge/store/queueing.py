@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 
 import msgspec
+from sqlalchemy import Table, insert
 from sqlalchemy.orm import Session
 
 from airflow_edge.rules.explanation.journey import Undone
@@ -16,8 +17,17 @@ from airflow_edge.store.transactions import notify
 QUEUED: Final = "queued"
 """The notification that jobs were queued, somewhere; and how one that says where begins."""
 
+_JOB_TABLE: Final[Table] = cast("Table", JobRow.__table__)
 _IN: Final = f"{QUEUED} "
 _NOTIFIED: Final = "airflow_edge_notified"
+
+
+def add_job(session: Session, job: JobRow, *, now: datetime) -> None:
+    """Queue a job with a plain INSERT: it exists if and when the session's transaction is committed."""
+    # The session does not get to know the object: it is the scheduler's, which writes what it wants when it wants.
+    values = {column.key: getattr(job, column.key) for column in _JOB_TABLE.columns}
+    session.execute(insert(_JOB_TABLE).values(values | {"queued_at": now}))
+    tell_queued(session, job)
 
 
 def tell_queued(session: Session, job: JobRow) -> None:

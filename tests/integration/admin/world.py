@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 from airflow_edge.protocol.states import WorkerState
 from airflow_edge.rules.processes import CentreProcess
 from airflow_edge.rules.worker import Worker
-from airflow_edge.store.jobs import outbox
+from airflow_edge.store import queueing
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import Base, JobRow, WorkerRow
 from airflow_edge.store.workers.workers import LinkFacts
@@ -124,7 +124,7 @@ class Api:
             }
         )
         with self.sessions() as session:
-            outbox.add_job(session, job, now=datetime.now(UTC))
+            queueing.add_job(session, job, now=datetime.now(UTC))
             session.commit()
         return job.id
 

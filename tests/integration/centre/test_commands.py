@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from airflow_edge.admin.tokens import verify_key
 from airflow_edge.protocol.states import WorkerState
-from airflow_edge.store.jobs import outbox
+from airflow_edge.store import queueing
 from airflow_edge.store.store import Store
 from airflow_edge.store.workers.workers import LinkFacts
 from harness import environments
@@ -135,7 +135,7 @@ def test_a_worker_out_of_reach_is_shown_with_its_grace(airflow: Airflow, store: 
     )
     store.workers.link({away.id: link}, now=seen)
     with Session(airflow.database.engine()) as session:
-        outbox.add_job(session, new_job(queue="q"), now=seen)
+        queueing.add_job(session, new_job(queue="q"), now=seen)
         session.commit()
     (job,) = store.queue.claim([capacity(away.id, "q")], lease_until=seen + timedelta(days=1), now=seen).jobs
     store.jobs.settle(away.id, [accepted(job)], now=seen)

@@ -29,7 +29,7 @@ from airflow_edge.gateway.task_api import TaskApi
 from airflow_edge.protocol.enrolment import write_token
 from airflow_edge.protocol.urls import HEALTH, PREFIX
 from airflow_edge.rules.liveness import SILENT_INTERVALS, Patience
-from airflow_edge.store.jobs import outbox
+from airflow_edge.store import queueing
 from airflow_edge.store.store import Store
 from airflow_edge.store.tables import JobRow, LogChunkRow, LogRow
 from airflow_edge.store.transactions import SessionFactory
@@ -266,7 +266,7 @@ class Centre:
             }
         )
         with self.sessions() as session:
-            outbox.add_job(session, job, now=datetime.now(UTC))
+            queueing.add_job(session, job, now=datetime.now(UTC))
             session.commit()
         return job
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, and_, exists, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Table, and_, exists, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.messages import JobKind
@@ -24,7 +24,6 @@ from airflow_edge.store.airflow_tables import (
     running_schedulers,
 )
 from airflow_edge.store.columns import batches, to_value
-from airflow_edge.store.queueing import tell_queued
 from airflow_edge.store.tables import JobRow
 from airflow_edge.store.transactions import change
 
@@ -59,14 +58,6 @@ class OwnedJob:
 
 
 _OWNED: Final = select(JobRow.queued_at, *(_JOB_TABLE.c[field.name] for field in fields(OwnedJob)))
-
-
-def add_job(session: Session, job: JobRow, *, now: datetime) -> None:
-    """Queue a job with a plain INSERT: it exists if and when the session's transaction is committed."""
-    # The session does not get to know the object: it is the scheduler's, which writes what it wants when it wants.
-    values = {column.key: getattr(job, column.key) for column in _JOB_TABLE.columns}
-    session.execute(insert(_JOB_TABLE).values(values | {"queued_at": now}))
-    tell_queued(session, job)
 
 
 def owned(session: Session, owner: int | None) -> list[OwnedJob]:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from airflow_edge.protocol.states import JOB_OPEN, JobEvent, JobState, next_job_state
 from airflow_edge.rules.acts.testing import why_no_test
-from airflow_edge.store.jobs.outbox import add_job
+from airflow_edge.store.queueing import add_job
 from airflow_edge.store.tables import JobRow, WorkerRow
 from airflow_edge.store.transactions import StorePart, change, writing
 from airflow_edge.store.workers.workers import to_worker
