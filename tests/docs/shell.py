@@ -21,6 +21,8 @@ from harness.waiting import wait_for
 
 PATIENCE = 400.0
 """Seconds that a command may take; a whole Airflow takes minutes to start on a busy machine."""
+LAST_PATIENCE = 60.0
+"""Seconds that something may take to end."""
 
 
 @dataclass
@@ -104,6 +106,20 @@ class Shell:
         service.interrupt()
         self._write(f"wait {service.pid}; printf '%s\\n' $? >&9\n")
         return int(self._answer(f"the end of {service.pid}")), service.output.read_text(errors="replace")
+
+    def stop(self, service: Service) -> None:
+        """Press Ctrl-C, and close the window on what does not end of it.
+
+        Each process of a whole Airflow hears of it twice, from the terminal and from its parent, and in some the second
+        signal comes while the first is being logged: those wait for themselves for ever.
+        """
+        self.services.remove(service)
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            process = psutil.Process(service.pid)
+            family = [process, *process.children(recursive=True)]
+            service.interrupt()
+            _, left = psutil.wait_procs(family, timeout=LAST_PATIENCE)
+            kill_processes(left)
 
     def until_shown(self, service: Service, words: str) -> None:
         """Wait until a service has printed this."""

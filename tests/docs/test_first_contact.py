@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import pytest
 
 from harness import environments
@@ -67,8 +65,7 @@ def test_tutorial(machine, centre, stack, postgres):
         if block.heading != WITH_POSTGRESQL or reader.shells["centre"] is not centre:
             return
         for service in [*centre.services]:
-            with suppress(ProcessLookupError):
-                centre.interrupt(service)
+            centre.stop(service)
         reader.shells["centre"] = machine.shell("postgres")
         stack.callback(reader.shells["centre"].close)
         settings = next(block for block in blocks_of(TUTORIAL) if "AIRFLOW__CORE__EXECUTOR" in block.text)
